@@ -1,0 +1,145 @@
+"""The ``imgpack`` command: its table of subcommands, and how anything that fails is told.
+
+Invariants: a subcommand's module is imported when that subcommand runs, so
+``imgpack --help`` loads neither codecs nor network; every failure ends as one
+line on standard error and the exit code of ``docs/exit-codes.md``.
+"""
+
+import errno
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import click
+
+from imgpack import __version__, errors
+from imgpack.cli.terminal import Terminal
+
+# command: (module, one line for --help, section)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "build": ("build", "Build an image archive or layout from directory trees."),
+    "push": ("push", "Push an archive or layout to a registry."),
+    "pull": ("pull", "Pull an image from a registry into an archive or layout."),
+    "copy": ("copy", "Copy an image between registries, archives and layouts."),
+    "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
+    "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
+    "blob": ("blob", "Stream one verified blob to standard output."),
+    "tags": ("tags", "List a repository's tags."),
+    "index": ("index", "Join platform images into one index."),
+    "rm": ("rm", "Delete a tag or manifest from a registry."),
+    "login": ("login", "Store credentials for a registry."),
+    "logout": ("logout", "Forget credentials for a registry."),
+    "cache": ("cache", "Show or prune the segment cache."),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"imgpack.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}{_suggestion(args[0])}; see imgpack --help")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _suggestion(word: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, COMMANDS, 1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="imgpack", message="%(prog)s %(version)s")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is done, and every request.")
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.pass_context
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool, debug: bool) -> None:
+    """Turn directory trees into container images and push them.
+
+    No daemon, no root, and no network for a build.
+    """
+    ctx.obj = ctx.with_resource(Terminal(quiet=quiet, verbose=verbose))
+    ctx.meta["imgpack.debug"] = debug
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(errors.TERMINATED_EXIT_CODE)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit the process."""
+    signal.signal(signal.SIGTERM, _terminate)
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    status = _guarded(
+        lambda: cli.main(arguments, prog_name="imgpack", standalone_mode=False), debug=debug
+    )
+    # A closed pipe must not be met a second time when the interpreter flushes at exit.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or errors.CLOSED_PIPE_EXIT_CODE
+    sys.exit(status)
+
+
+def _guarded(main: Callable[[], Any], *, debug: bool) -> int:
+    try:
+        result = main()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as problem:
+        _say(problem.format_message())
+        return problem.exit_code
+    except errors.ImgpackError as problem:
+        if debug:
+            raise
+        _say(str(problem))
+        return problem.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        if debug:
+            raise
+        _say("interrupted")
+        return errors.INTERRUPTED_EXIT_CODE
+    except BrokenPipeError:
+        return errors.CLOSED_PIPE_EXIT_CODE
+    except OSError as problem:
+        if debug:
+            raise
+        return _os_error(problem)
+
+
+def _os_error(problem: OSError) -> int:
+    if problem.errno == errno.EPIPE:
+        return errors.CLOSED_PIPE_EXIT_CODE
+    named = f"{os.fsdecode(problem.filename)}: " if problem.filename else ""
+    hint = "; free some space or choose another place" if problem.errno == errno.ENOSPC else ""
+    _say(f"{named}{problem.strerror or problem}{hint}")
+    return errors.OutputError.exit_code
+
+
+def _say(message: str) -> None:
+    line = " ".join(message.split())
+    click.echo(f"imgpack: error: {line}", err=True)

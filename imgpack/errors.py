@@ -1,0 +1,181 @@
+"""Every failure that a user can meet, one class and one exit code for each cause.
+
+Invariants: every leaf has an exit code of its own (a test holds it, and
+``docs/exit-codes.md`` is generated from this file); the message names the
+path, reference or redacted URL it is about; the hint says what to do. The
+errors are picklable, so they may cross a process boundary.
+"""
+
+from typing import ClassVar
+
+
+class ImgpackError(Exception):
+    """The base of all errors that imgpack reports: one line, one exit code.
+
+    ``message`` says what failed and names what it is about; ``hint``, which
+    may be empty, says what to do.
+    """
+
+    exit_code: ClassVar[int] = 1
+    meaning: ClassVar[str] = "an imgpack error of no particular kind"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class SourceError(ImgpackError):
+    """A source tree, or something in it, is missing or cannot be read."""
+
+    exit_code = 3
+    meaning = "a source is missing or cannot be read"
+
+
+class SourceChangedError(ImgpackError):
+    """A file changed or vanished while it was being read."""
+
+    exit_code = 4
+    meaning = "a source changed while it was being read"
+
+
+class TreeError(ImgpackError):
+    """A tree holds what an image layer cannot: duplicates, ``..``, ``.wh.`` names."""
+
+    exit_code = 5
+    meaning = "a tree cannot be an image layer (duplicate, unsafe or reserved names)"
+
+
+class InvalidReferenceError(ImgpackError):
+    """A name, tag or digest is not a valid image reference."""
+
+    exit_code = 6
+    meaning = "an image name, tag or digest is not valid"
+
+
+class ConfigError(ImgpackError):
+    """An option that goes into the image configuration has an impossible value."""
+
+    exit_code = 7
+    meaning = "an image configuration value is not valid"
+
+
+class LimitError(ImgpackError):
+    """A bound of the formats or of the loaders would be passed."""
+
+    exit_code = 8
+    meaning = "a limit of the format or of its loaders would be passed (125 layers, document sizes)"
+
+
+class UnsupportedError(ImgpackError):
+    """A combination that the formats cannot express, such as zstd in a Docker image."""
+
+    exit_code = 9
+    meaning = "the formats cannot express what was asked for"
+
+
+class DocumentError(ImgpackError):
+    """A manifest, index, configuration or other JSON document is malformed or ambiguous."""
+
+    exit_code = 10
+    meaning = "a manifest, index or configuration is malformed or ambiguous"
+
+
+class ArchiveError(ImgpackError):
+    """An archive or layout is truncated or is not an image."""
+
+    exit_code = 11
+    meaning = "an archive or layout is truncated, damaged or not an image"
+
+
+class DigestError(ImgpackError):
+    """Bytes do not have the digest or the size that was promised."""
+
+    exit_code = 12
+    meaning = "content does not match its digest or size"
+
+
+class SignatureError(ImgpackError):
+    """A schema1 signature does not verify, or a signing key cannot be used."""
+
+    exit_code = 13
+    meaning = "a schema1 signature does not verify, or a signing key is unusable"
+
+
+class OutputError(ImgpackError):
+    """An output cannot be written: permissions, a full disk, a path in the way."""
+
+    exit_code = 14
+    meaning = "an output cannot be written"
+
+
+class CacheError(ImgpackError):
+    """The cache directory cannot be used at all."""
+
+    exit_code = 15
+    meaning = "the cache directory cannot be used"
+
+
+class UnreachableError(ImgpackError):
+    """No connection to a registry, or the connection was lost for good."""
+
+    exit_code = 16
+    meaning = "a registry cannot be reached"
+
+
+class TlsError(ImgpackError):
+    """The TLS handshake or the certificate verification failed."""
+
+    exit_code = 17
+    meaning = "TLS verification or set-up failed"
+
+
+class UnauthorizedError(ImgpackError):
+    """The registry wants other credentials, or refuses the ones it was given."""
+
+    exit_code = 18
+    meaning = "the registry refused the credentials, or wants some"
+
+
+class CredentialError(ImgpackError):
+    """A credential file or helper is broken."""
+
+    exit_code = 19
+    meaning = "a credential file or helper is broken"
+
+
+class NotFoundError(ImgpackError):
+    """The registry, archive or layout does not have what was asked for."""
+
+    exit_code = 20
+    meaning = "an image, tag or blob does not exist"
+
+
+class RegistryError(ImgpackError):
+    """The registry refused a request, or answered with something it should not."""
+
+    exit_code = 21
+    meaning = "a registry refused a request or answered with something unexpected"
+
+
+class UnsafeError(ImgpackError):
+    """A registry asked for something that would leak credentials or reach private addresses."""
+
+    exit_code = 22
+    meaning = "a registry's answer was refused for safety"
+
+
+class RateLimitError(ImgpackError):
+    """The registry kept answering that there were too many requests."""
+
+    exit_code = 23
+    meaning = "a registry's rate limit was not lifted in time"
+
+
+USAGE_EXIT_CODE = 2
+INTERRUPTED_EXIT_CODE = 130
+TERMINATED_EXIT_CODE = 143
+CLOSED_PIPE_EXIT_CODE = 141

@@ -1,0 +1,50 @@
+"""What the library tells its caller while it works; the CLI draws it, libraries may ignore it."""
+
+from typing import Protocol
+
+
+class Meter(Protocol):
+    """One running piece of work, counted in bytes."""
+
+    def advance(self, count: int) -> None:
+        """``count`` more bytes are done; negative when an attempt starts again."""
+
+    def end(self) -> None:
+        """The work is over, well or badly; called exactly once."""
+
+
+class Reporter(Protocol):
+    """Where progress, warnings and details go. Safe to call from any thread."""
+
+    def begin(self, label: str, total: int | None) -> Meter:
+        """Start a piece of work of ``total`` bytes (``None``: unknown)."""
+
+    def warn(self, message: str) -> None:
+        """Something the user should know, though the work goes on."""
+
+    def detail(self, message: str) -> None:
+        """Something for ``--verbose``."""
+
+
+class _SilentMeter:
+    def advance(self, count: int) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+class Silent:
+    """A reporter that drops everything; the default of every library call."""
+
+    def begin(self, label: str, total: int | None) -> Meter:
+        return _SilentMeter()
+
+    def warn(self, message: str) -> None:
+        pass
+
+    def detail(self, message: str) -> None:
+        pass
+
+
+SILENT: Reporter = Silent()

@@ -1,0 +1,183 @@
+"""Image configurations: what a container is started with, and how its image came to be.
+
+Source: OCI image-spec ``config.md``, and Docker's additions to it (Healthcheck,
+OnBuild, Shell). The digest of a configuration's raw bytes is the image ID.
+
+Invariants: a parsed configuration has as many ``diff_ids`` as its history has
+entries with a layer, unless it has no history at all; ``raw`` is what is hashed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from imgpack.errors import DocumentError, InvalidReferenceError
+from imgpack.spec.canonical import check_keys, decode, encode, member
+from imgpack.spec.digest import Digest
+from imgpack.spec.platform import Platform
+
+_KEYS = frozenset(
+    {"created", "author", "architecture", "os", "variant", "config", "rootfs", "history"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One step of an image's making; ``created`` is RFC 3339 in UTC, or empty."""
+
+    created: str = ""
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+    @classmethod
+    def parse(cls, obj: Any, what: str) -> "History":
+        """The history entry in a decoded JSON object."""
+        if not isinstance(obj, dict):
+            raise DocumentError(f"{what}: a history entry is not an object")
+        return cls(
+            member(obj, "created", str, what, default=""),
+            member(obj, "created_by", str, what, default=""),
+            member(obj, "author", str, what, default=""),
+            member(obj, "comment", str, what, default=""),
+            member(obj, "empty_layer", bool, what, default=False),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object; empty fields are left out, as Go's ``omitempty`` does."""
+        out: dict[str, Any] = {
+            key: value
+            for key in ("created", "created_by", "author", "comment")
+            if (value := getattr(self, key))
+        }
+        if self.empty_layer:
+            out["empty_layer"] = True
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """Docker's health check: ``test`` as in its API, times in nanoseconds, 0 for the default."""
+
+    test: tuple[str, ...]
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    retries: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The ``Healthcheck`` object of Docker's image configuration."""
+        times = {
+            "Interval": self.interval,
+            "Timeout": self.timeout,
+            "StartPeriod": self.start_period,
+            "Retries": self.retries,
+        }
+        return {"Test": list(self.test)} | {key: value for key, value in times.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The ``config`` object: what a container of the image is started with."""
+
+    user: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    healthcheck: Healthcheck | None = None
+    volumes: tuple[str, ...] = ()
+    working_dir: str = ""
+    onbuild: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    stop_signal: str = ""
+    shell: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object in Docker's key order; what is not set is left out."""
+        pairs: tuple[tuple[str, Any], ...] = (
+            ("User", self.user),
+            ("ExposedPorts", {port: {} for port in sorted(self.exposed_ports)}),
+            ("Env", list(self.env)),
+            ("Entrypoint", None if self.entrypoint is None else list(self.entrypoint)),
+            ("Cmd", None if self.cmd is None else list(self.cmd)),
+            ("Healthcheck", self.healthcheck and self.healthcheck.as_json()),
+            ("Volumes", {path: {} for path in sorted(self.volumes)}),
+            ("WorkingDir", self.working_dir),
+            ("OnBuild", list(self.onbuild)),
+            ("Labels", dict(sorted(self.labels))),
+            ("StopSignal", self.stop_signal),
+            ("Shell", list(self.shell)),
+        )
+        return {key: value for key, value in pairs if value or (key in _CLEARABLE and value == [])}
+
+
+# An empty list says "none", which is not the same as saying nothing when a base has one.
+_CLEARABLE = frozenset({"Entrypoint", "Cmd"})
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """A parsed image configuration; ``config`` is its runtime object as decoded JSON."""
+
+    raw: bytes
+    platform: Platform
+    diff_ids: tuple[Digest, ...]
+    history: tuple[History, ...]
+    created: str = ""
+    author: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> Digest:
+        """The image ID."""
+        return Digest.of(self.raw)
+
+    @classmethod
+    def parse(cls, raw: bytes, what: str = "image configuration") -> "ImageConfig":
+        """Parse ``raw``; raises ``DocumentError``."""
+        obj = decode(raw, what)
+        check_keys(obj, _KEYS, what)
+        rootfs = member(obj, "rootfs", dict, what)
+        diff_ids = member(rootfs, "diff_ids", list, what, default=[])
+        try:
+            digests = tuple(Digest.parse(str(diff_id)) for diff_id in diff_ids)
+        except InvalidReferenceError as error:
+            raise DocumentError(f"{what}: {error.message}", error.hint) from error
+        entries = member(obj, "history", list, what, default=[])
+        history = tuple(History.parse(entry, what) for entry in entries)
+        layers = sum(not entry.empty_layer for entry in history)
+        if history and layers > len(digests):
+            raise DocumentError(
+                f"{what} has {layers} history entries with a layer and {len(digests)} layers"
+            )
+        return cls(
+            raw,
+            Platform.from_json(obj, what),
+            digests,
+            history,
+            member(obj, "created", str, what, default=""),
+            member(obj, "author", str, what, default=""),
+            member(obj, "config", dict, what, default={}),
+        )
+
+
+def build_config(
+    platform: Platform,
+    diff_ids: Sequence[Digest],
+    history: Sequence[History],
+    *,
+    created: str,
+    author: str = "",
+    runtime: Runtime | None = None,
+) -> ImageConfig:
+    """A new configuration; ``created`` is RFC 3339 in UTC with ``Z``."""
+    obj: dict[str, Any] = {"created": created}
+    if author:
+        obj["author"] = author
+    obj |= platform.as_json()
+    obj["config"] = (runtime or Runtime()).as_json()
+    obj["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
+    obj["history"] = [entry.as_json() for entry in history]
+    return ImageConfig.parse(encode(obj))

@@ -1,0 +1,87 @@
+"""Descriptors: a media type, a digest and a size in bytes, wherever one document names another.
+
+Source: OCI image-spec ``descriptor.md``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imgpack.errors import DocumentError, InvalidReferenceError
+from imgpack.spec.canonical import check_keys, member
+from imgpack.spec.digest import Digest
+from imgpack.spec.platform import Platform
+
+MAX_SIZE: Final = 1 << 53
+"""Bytes; a number above this is no size: JSON numbers stop being exact there."""
+
+_KEYS: Final = frozenset({"mediaType", "size", "digest", "urls", "annotations", "platform", "data"})
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a blob or document is; ``size`` in bytes; ``platform`` in an index only."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: tuple[tuple[str, str], ...] = ()
+    urls: tuple[str, ...] = ()
+    platform: Platform | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size <= MAX_SIZE:
+            raise DocumentError(f"the descriptor of {self.digest} has the size {self.size}")
+
+    @classmethod
+    def parse(cls, obj: Any, what: str) -> "Descriptor":
+        """The descriptor in a decoded JSON object; ``what`` names the document in errors."""
+        if not isinstance(obj, dict):
+            raise DocumentError(f"{what}: a descriptor is not an object")
+        check_keys(obj, _KEYS, what)
+        platform = member(obj, "platform", dict, what, default=None)
+        annotations = member(obj, "annotations", dict, what, default={})
+        urls = member(obj, "urls", list, what, default=[])
+        if not all(isinstance(value, str) for value in (*annotations.values(), *urls)):
+            raise DocumentError(f"{what}: an annotation or url is not a string")
+        try:
+            digest = Digest.parse(member(obj, "digest", str, what))
+        except InvalidReferenceError as error:
+            raise DocumentError(f"{what}: {error.message}", error.hint) from error
+        return cls(
+            member(obj, "mediaType", str, what, default=""),
+            digest,
+            member(obj, "size", int, what),
+            tuple(annotations.items()),
+            tuple(urls),
+            None if platform is None else Platform.from_json(platform, what),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object, keys in the order that Docker and crane write."""
+        out: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "size": self.size,
+            "digest": str(self.digest),
+        }
+        if self.urls:
+            out["urls"] = list(self.urls)
+        if self.annotations:
+            out["annotations"] = dict(self.annotations)
+        if self.platform is not None:
+            out["platform"] = self.platform.as_json()
+        return out
+
+    def annotation(self, key: str) -> str | None:
+        """The value of one annotation, or ``None``."""
+        return dict(self.annotations).get(key)
+
+
+def describe(media_type: str, raw: bytes) -> Descriptor:
+    """The descriptor of the document ``raw``."""
+    return Descriptor(media_type, Digest.of(raw), len(raw))
+
+
+def annotation_items(annotations: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Annotations in the one order that they are written in: sorted by key."""
+    return tuple(sorted(annotations.items()))

@@ -1,0 +1,178 @@
+"""Image manifests and indexes, Docker's and OCI's, with the raw bytes that are hashed and sent.
+
+Sources: Distribution "Image Manifest V 2, Schema 2"; OCI image-spec
+``manifest.md`` and ``image-index.md``.
+
+Invariants: ``raw`` is what was parsed or built, never serialised again; a
+document with the fields of two kinds is refused, and so is one whose
+``mediaType`` is not the type it was served under (CVE-2021-41190).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imgpack.errors import DocumentError, LimitError
+from imgpack.spec import mediatype
+from imgpack.spec.canonical import check_keys, decode, encode, member
+from imgpack.spec.descriptor import Descriptor, describe
+
+MAX_LAYERS: Final = 125
+"""Docker's classic stores refuse a deeper image (``max depth exceeded``)."""
+
+MAX_INDEX_ENTRIES: Final = 1024
+
+_MANIFEST_FIELDS: Final = frozenset({"config", "layers"})
+_INDEX_FIELDS: Final = frozenset({"manifests"})
+_SCHEMA1_FIELDS: Final = frozenset({"fsLayers", "history", "signatures"})
+_KNOWN: Final = (
+    _MANIFEST_FIELDS
+    | _INDEX_FIELDS
+    | _SCHEMA1_FIELDS
+    | {"schemaVersion", "mediaType", "annotations", "artifactType", "subject"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image: its configuration and its layers, bottom first."""
+
+    raw: bytes
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What this document is, from its raw bytes."""
+        return describe(self.media_type, self.raw)
+
+    @classmethod
+    def parse(cls, raw: bytes, media_type: str = "", what: str = "manifest") -> "Manifest":
+        """Parse ``raw``, served under ``media_type`` (empty: unknown). Raises ``DocumentError``."""
+        obj, media_type = _decode(raw, media_type, what)
+        if media_type not in mediatype.MANIFESTS:
+            raise DocumentError(f"{what} is of type {media_type!r}, not an image manifest")
+        layers = member(obj, "layers", list, what)
+        if len(layers) > MAX_INDEX_ENTRIES:
+            raise LimitError(f"{what} names {len(layers)} layers")
+        return cls(
+            raw,
+            media_type,
+            Descriptor.parse(member(obj, "config", dict, what), what),
+            tuple(Descriptor.parse(layer, what) for layer in layers),
+            _annotations(obj, what),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several images under one name, one for each platform."""
+
+    raw: bytes
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What this document is, from its raw bytes."""
+        return describe(self.media_type, self.raw)
+
+    @classmethod
+    def parse(cls, raw: bytes, media_type: str = "", what: str = "index") -> "Index":
+        """Parse ``raw``, served under ``media_type`` (empty: unknown). Raises ``DocumentError``."""
+        obj, media_type = _decode(raw, media_type, what)
+        if media_type not in mediatype.INDEXES:
+            raise DocumentError(f"{what} is of type {media_type!r}, not an image index")
+        manifests = member(obj, "manifests", list, what)
+        if len(manifests) > MAX_INDEX_ENTRIES:
+            raise LimitError(f"{what} names {len(manifests)} manifests")
+        return cls(
+            raw,
+            media_type,
+            tuple(Descriptor.parse(entry, what) for entry in manifests),
+            _annotations(obj, what),
+        )
+
+
+def parse_document(raw: bytes, media_type: str, what: str) -> Manifest | Index:
+    """Parse a manifest or an index, whichever ``raw`` is. Raises ``DocumentError``."""
+    _, kind = _decode(raw, media_type, what)
+    if kind in mediatype.INDEXES:
+        return Index.parse(raw, media_type, what)
+    return Manifest.parse(raw, media_type, what)
+
+
+def build_manifest(
+    config: Descriptor,
+    layers: Sequence[Descriptor],
+    media_type: str,
+    annotations: Mapping[str, str] | None = None,
+) -> Manifest:
+    """A new manifest: compact JSON in the key order of Docker and crane."""
+    obj: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": config.as_json(),
+        "layers": [layer.as_json() for layer in layers],
+    }
+    return Manifest(
+        encode(_annotated(obj, annotations)), media_type, config, tuple(layers), _items(annotations)
+    )
+
+
+def build_index(
+    manifests: Sequence[Descriptor],
+    media_type: str = mediatype.OCI_INDEX,
+    annotations: Mapping[str, str] | None = None,
+) -> Index:
+    """A new index over ``manifests``, in their order."""
+    obj: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "manifests": [entry.as_json() for entry in manifests],
+    }
+    return Index(
+        encode(_annotated(obj, annotations)), media_type, tuple(manifests), _items(annotations)
+    )
+
+
+def _items(annotations: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((annotations or {}).items()))
+
+
+def _annotated(obj: dict[str, Any], annotations: Mapping[str, str] | None) -> dict[str, Any]:
+    if annotations:
+        obj["annotations"] = dict(_items(annotations))
+    return obj
+
+
+def _annotations(obj: Mapping[str, Any], what: str) -> tuple[tuple[str, str], ...]:
+    annotations = member(obj, "annotations", dict, what, default={})
+    if not all(isinstance(value, str) for value in annotations.values()):
+        raise DocumentError(f"{what}: an annotation is not a string")
+    return tuple(annotations.items())
+
+
+def _decode(raw: bytes, media_type: str, what: str) -> tuple[dict[str, Any], str]:
+    """The decoded object and its one media type, once it is clear of what kind it is."""
+    obj = decode(raw, what)
+    check_keys(obj, _KNOWN, what)
+    if member(obj, "schemaVersion", int, what) != 2:
+        raise DocumentError(f"{what} has schemaVersion {obj['schemaVersion']}, not 2")
+    is_manifest, is_index = bool(_MANIFEST_FIELDS & obj.keys()), bool(_INDEX_FIELDS & obj.keys())
+    if _SCHEMA1_FIELDS & obj.keys() or is_manifest == is_index:
+        raise DocumentError(
+            f"{what} is ambiguous: its fields are not those of one kind of document"
+        )
+    own = member(obj, "mediaType", str, what, default="")
+    media_type = media_type.partition(";")[0].strip()
+    if media_type and own and media_type != own:
+        raise DocumentError(f"{what} says it is {own!r} but was served as {media_type!r}")
+    fallback = mediatype.OCI_INDEX if is_index else mediatype.OCI_MANIFEST
+    kind = own or media_type or fallback
+    if kind in (mediatype.INDEXES if is_manifest else mediatype.MANIFESTS):
+        raise DocumentError(f"{what} is ambiguous: its fields are not those of {kind!r}")
+    return obj, kind

@@ -1,0 +1,32 @@
+"""Media types of image documents and blobs.
+
+Docker: "Image Manifest V 2, Schema 2" of the Distribution project; OCI:
+image-spec ``media-types.md``; schema1: "Image Manifest V 2, Schema 1".
+"""
+
+from typing import Final
+
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG: Final = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_LAYER_GZIP: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+DOCKER_FOREIGN_LAYER_GZIP: Final = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+SCHEMA1: Final = "application/vnd.docker.distribution.manifest.v1+json"
+SCHEMA1_SIGNED: Final = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
+OCI_LAYER_GZIP: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_LAYER_ZSTD: Final = "application/vnd.oci.image.layer.v1.tar+zstd"
+OCTET_STREAM: Final = "application/octet-stream"
+
+MANIFESTS: Final = frozenset({DOCKER_MANIFEST, OCI_MANIFEST})
+INDEXES: Final = frozenset({DOCKER_INDEX, OCI_INDEX})
+SCHEMA1_TYPES: Final = frozenset({SCHEMA1, SCHEMA1_SIGNED})
+
+
+def is_foreign(media_type: str) -> bool:
+    """Whether a layer of this type is kept elsewhere (``urls``) and never pushed."""
+    return ".foreign." in media_type or ".nondistributable." in media_type

@@ -1,0 +1,82 @@
+"""Platforms: operating system, architecture and variant, in Go's spelling.
+
+Source: OCI image-spec ``image-index.md``, "platform".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imgpack.errors import ConfigError
+from imgpack.spec.canonical import member
+
+_WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
+# What people and `uname -m` say, and what Go and therefore every loader says.
+_ALIASES = {
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "i386": ("386", ""),
+    "i686": ("386", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """``os/architecture[/variant]`` in lower case; valid once built."""
+
+    os: str = "linux"
+    architecture: str = "amd64"
+    variant: str = ""
+
+    def __post_init__(self) -> None:
+        for word in (self.os, self.architecture, *([self.variant] if self.variant else [])):
+            if not _WORD.fullmatch(word):
+                raise ConfigError(
+                    f"invalid platform {str(self)!r}",
+                    "write os/architecture[/variant], as linux/arm64",
+                )
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+    @classmethod
+    def parse(cls, text: str) -> "Platform":
+        """Parse ``os/arch[/variant]``; machine names such as ``x86_64`` become Go's."""
+        parts = text.lower().split("/")
+        if len(parts) not in (2, 3):
+            raise ConfigError(
+                f"invalid platform {text!r}", "write os/architecture[/variant], as linux/arm64"
+            )
+        architecture, variant = _ALIASES.get(parts[1], (parts[1], ""))
+        return cls(parts[0], architecture, parts[2] if len(parts) == 3 else variant)
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any], what: str) -> "Platform":
+        """The platform in a descriptor or configuration object."""
+        return cls(
+            member(obj, "os", str, what, default="") or "linux",
+            member(obj, "architecture", str, what, default="") or "unknown",
+            member(obj, "variant", str, what, default=""),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of an index's descriptor."""
+        out = {"architecture": self.architecture, "os": self.os}
+        if self.variant:
+            out["variant"] = self.variant
+        return out
+
+    def matches(self, other: "Platform") -> bool:
+        """Whether an image for ``other`` serves a wish for this platform.
+
+        A wish without a variant takes any variant; ``arm64`` and ``arm64/v8`` are one.
+        """
+        if (self.os, self.architecture) != (other.os, other.architecture):
+            return False
+        if not self.variant or self.variant == other.variant:
+            return True
+        return self.architecture == "arm64" and {self.variant, other.variant} == {"", "v8"}
