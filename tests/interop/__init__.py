@@ -1,0 +1,1 @@
+"""Tests with the real programs: engines, registries, copiers, and a real Debian tree."""
