@@ -1,0 +1,169 @@
+"""Tar framing: ustar headers, and PAX records only for what ustar cannot say.
+
+Source: POSIX.1-2017 ``pax``, "ustar Interchange Format" and "pax Header Block";
+``docs/layer-format.md`` specifies the bytes.
+
+Invariants: everything here decides digests, so changing any constant changes
+the digest of every layer ever built; golden vectors pin the bytes. Owner names
+are empty (they would depend on the builder's ``/etc/passwd``); there are no
+GNU entries and no global PAX headers (``docker build`` breaks on them).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+BLOCK: Final = 512
+END: Final = bytes(2 * BLOCK)
+"""The end of an archive: two zero blocks and no padding to a record of 10240 bytes."""
+
+FILE: Final = b"0"
+HARD_LINK: Final = b"1"
+SYMLINK: Final = b"2"
+CHARACTER_DEVICE: Final = b"3"
+BLOCK_DEVICE: Final = b"4"
+DIRECTORY: Final = b"5"
+FIFO: Final = b"6"
+PAX: Final = b"x"
+
+PAX_NAME: Final = b"PaxHeaders.0/x"
+"""One fixed name for every PAX header, so that none depends on the entry's path."""
+
+MAX_NAME: Final = 100
+MAX_PREFIX: Final = 155
+MAX_ID: Final = 0o7777777
+"""The largest uid, gid or device number of 7 octal digits."""
+MAX_SIZE: Final = 0o77777777777
+"""The largest size (8 GiB - 1) and time (the year 2242) of 11 octal digits."""
+
+_MAGIC: Final = b"ustar\x0000"
+_NO_OWNER_NAMES: Final = bytes(64)
+_NO_DEVICE: Final = b"0000000\0" * 2
+_TAIL: Final = 12  # what a header has left after its fields
+_FIXED_SUM: Final = sum(_MAGIC) + 8 * 0x20  # the checksum field itself counts as eight spaces
+_PADDING: Final = tuple(bytes(-n % BLOCK) for n in range(BLOCK))
+
+
+def padding(size: int) -> bytes:
+    """The zeros that fill ``size`` bytes of content up to a whole block."""
+    return _PADDING[size % BLOCK]
+
+
+def split_name(name: bytes) -> tuple[bytes, bytes] | None:
+    """``(prefix, name)`` for the ustar fields, or ``None`` if they cannot hold ``name``."""
+    if len(name) <= MAX_NAME:
+        return b"", name
+    if len(name) > MAX_NAME + 1 + MAX_PREFIX:
+        return None
+    # The last slash at which the prefix still fits leaves the shortest name.
+    slash = name.rfind(b"/", 0, min(MAX_PREFIX + 1, len(name) - 1))
+    if slash <= 0 or len(name) - slash - 1 > MAX_NAME:
+        return None
+    return name[:slash], name[slash + 1 :]
+
+
+def ustar(
+    name: bytes,
+    *,
+    size: int = 0,
+    mode: int = 0o644,
+    mtime: int = 0,
+    uid: int = 0,
+    gid: int = 0,
+    typeflag: bytes = FILE,
+    link: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+    prefix: bytes = b"",
+) -> bytes:
+    """One 512-byte header whose values all fit; ``mtime`` in seconds, ``size`` in bytes."""
+    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, mtime)
+    devices = _NO_DEVICE if device == (0, 0) else b"%07o\0%07o\0" % device
+    # Zeros do not count, so only what is not padding is summed: this runs for every file.
+    checksum = (
+        sum(name) + sum(numbers) + sum(link) + sum(devices) + sum(prefix)
+        + typeflag[0] + _FIXED_SUM
+    )  # fmt: skip
+    return b"".join(
+        (
+            name.ljust(MAX_NAME, b"\0"),
+            numbers,
+            b"%06o\0 " % checksum,
+            typeflag,
+            link.ljust(MAX_NAME, b"\0"),
+            _MAGIC,
+            _NO_OWNER_NAMES,
+            devices,
+            prefix.ljust(MAX_PREFIX + _TAIL, b"\0"),
+        )
+    )
+
+
+def pax(records: Mapping[bytes, bytes]) -> bytes:
+    """A PAX header entry for ``records``: header, sorted records and padding."""
+    body = b"".join(_record(key, records[key]) for key in sorted(records))
+    return ustar(PAX_NAME, size=len(body), typeflag=PAX) + body + padding(len(body))
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    # A record begins with its own length in decimal, which that length itself adds to.
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    if len(str(length)) != len(str(rest)):
+        length += 1
+    return b"%d %b=%b\n" % (length, key, value)
+
+
+def header(
+    name: bytes,
+    *,
+    size: int = 0,
+    mode: int = 0o644,
+    mtime: int = 0,
+    uid: int = 0,
+    gid: int = 0,
+    typeflag: bytes = FILE,
+    link: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+    xattrs: Mapping[bytes, bytes] | None = None,
+) -> bytes:
+    """The header of any entry: ustar, after a PAX header where ustar cannot say it.
+
+    ``xattrs`` maps names such as ``b"user.key"`` to values that are not empty. A
+    value that a ustar field cannot hold is zero (or cut) there, and exact in PAX.
+    """
+    records: dict[bytes, bytes] = {}
+    prefix = b""
+    if len(name) > MAX_NAME:
+        split = split_name(name)
+        if split is None:
+            records[b"path"] = name
+            name = name[:MAX_NAME]
+        else:
+            prefix, name = split
+    if len(link) > MAX_NAME:
+        records[b"linkpath"] = link
+        link = link[:MAX_NAME]
+    if size > MAX_SIZE:
+        records[b"size"] = b"%d" % size
+        size = 0
+    if uid > MAX_ID:
+        records[b"uid"] = b"%d" % uid
+        uid = 0
+    if gid > MAX_ID:
+        records[b"gid"] = b"%d" % gid
+        gid = 0
+    if xattrs:
+        for key, value in xattrs.items():
+            records[b"SCHILY.xattr." + key] = value
+    block = ustar(
+        name,
+        size=size,
+        mode=mode,
+        mtime=mtime,
+        uid=uid,
+        gid=gid,
+        typeflag=typeflag,
+        link=link,
+        device=device,
+        prefix=prefix,
+    )
+    return pax(records) + block if records else block
