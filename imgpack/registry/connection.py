@@ -1,0 +1,215 @@
+"""Connections that look where they go and listen while they send (RFC 9112, 9.5).
+
+Part of the transport: the only other module that sees urllib3. Invariants: with
+a ``reach`` no byte goes to an address that is further inside; an answer that
+arrives while a body is being sent stops the sending; a connection whose request
+was cut short is not used again; the silence time-out holds for sending too.
+"""
+
+import contextlib
+import ipaddress
+import select
+import socket
+import ssl
+from typing import Any
+
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from imgpack.errors import ImgpackError, RegistryError, TlsError, UnreachableError, UnsafeError
+from imgpack.registry.safety import Origin, Reach, clean, reach_of_address, redact
+
+
+def check_addresses(host: str, port: int, reach: Reach) -> None:
+    """Resolve ``host`` and refuse it when any address lies further inside than ``reach``.
+
+    Raises ``UnsafeError``, or ``OSError`` when the name does not resolve.
+    """
+    for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        _check(host, str(info[4][0]), reach)
+
+
+def reach_of_host(host: str) -> Reach:
+    """The reach of the furthest inside address that ``host`` resolves to; public if it has none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return Reach.PUBLIC
+    return max(reach_of_address(_address(str(info[4][0]))) for info in found)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(text.partition("%")[0])
+
+
+def _check(host: str, text: str, reach: Reach) -> None:
+    if reach_of_address(_address(text)) > reach:
+        raise UnsafeError(
+            f"{host}: the registry sent us there, and it is the private or local address {text}",
+            "nothing was sent to it",
+        )
+
+
+class _Guarded:
+    """What both kinds of connection add to urllib3's."""
+
+    reach: Reach | None = None
+    silence: float = 60.0
+    _sending: bool = False
+    _cut: bool = False
+
+    def _new_conn(self) -> socket.socket:
+        this: Any = self
+        checked = self.reach is not None and this.proxy is None
+        if checked and self.reach is not None:
+            # A name that does not resolve fails below, with urllib3's own error.
+            with contextlib.suppress(OSError, UnicodeError):
+                check_addresses(this._dns_host, this.port, self.reach)
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        if checked and self.reach is not None:
+            try:
+                # The name may resolve differently each time; this is where it led.
+                _check(this._dns_host, str(sock.getpeername()[0]), self.reach)
+            except BaseException:
+                sock.close()
+                raise
+        return sock
+
+    def connect(self) -> None:
+        self._cut = False
+        super().connect()  # type: ignore[misc]
+        this: Any = self
+        this.sock.settimeout(self.silence)
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        this: Any = self
+        if this.sock is not None:
+            this.timeout = self.silence
+        this._sending = options.get("body") is not None
+        try:
+            super().request(method, url, *args, **options)  # type: ignore[misc]
+        except OSError:
+            self._cut = True
+            raise
+        finally:
+            this._sending = False
+
+    def send(self, data: Any) -> None:
+        if self._sending and self._answered():
+            self._cut = True
+            # urllib3 takes this as the server's word that it has answered.
+            raise BrokenPipeError
+        super().send(data)  # type: ignore[misc]
+
+    def _answered(self) -> bool:
+        """Whether bytes wait to be read; of TLS they may be its own, so they tell nothing."""
+        sock: Any = getattr(self, "sock", None)
+        if sock is None or isinstance(sock, ssl.SSLSocket):
+            return False
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    @property
+    def is_connected(self) -> bool:
+        connected: bool = super().is_connected  # type: ignore[misc]
+        return connected and not self._cut
+
+
+class GuardedHTTPConnection(_Guarded, HTTPConnection):
+    """A plain connection."""
+
+
+class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
+    """A TLS connection."""
+
+
+class _Pool:
+    reach: Reach | None = None
+    silence: float = 60.0
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()  # type: ignore[misc]
+        connection.reach, connection.silence = self.reach, self.silence
+        return connection
+
+
+class GuardedHTTPPool(_Pool, HTTPConnectionPool):
+    """Plain connections."""
+
+    ConnectionCls = GuardedHTTPConnection
+
+
+class GuardedHTTPSPool(_Pool, HTTPSConnectionPool):
+    """TLS connections."""
+
+    ConnectionCls = GuardedHTTPSConnection
+
+
+_PLAIN_ANSWERS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH")
+
+
+def connection_error(error: Exception, url: str) -> ImgpackError:
+    """The imgpack error for what urllib3 or a socket raised while talking to ``url``."""
+    origin, shown = Origin.of(url), redact(url)
+    cause = _root(error)
+    if isinstance(cause, ssl.SSLError | ssl.CertificateError):
+        return _tls_error(cause, origin)
+    if isinstance(error, exceptions.ProxyError):
+        return UnreachableError(
+            f"{origin}: the proxy does not let us through ({clean(str(cause), 200)})",
+            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+        )
+    if isinstance(error, exceptions.NameResolutionError):
+        return UnreachableError(f"{origin.host}: the name does not resolve", "check its spelling")
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return UnreachableError(
+            f"{origin}: no connection in time", "check the name and the network"
+        )
+    if isinstance(error, exceptions.NewConnectionError):
+        reason = cause.strerror if isinstance(cause, OSError) else None
+        return UnreachableError(
+            f"{origin}: cannot connect ({reason or type(cause).__name__})",
+            "check the name, the port and the network",
+        )
+    if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
+        return UnreachableError(f"{shown}: the registry fell silent", "try again, or see --timeout")
+    if isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
+        return UnreachableError(f"{shown}: the connection was lost ({_loss(cause)})", "try again")
+    return RegistryError(f"{shown}: the answer is not proper HTTP ({clean(str(cause), 200)})")
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost error: urllib3 wraps them as arguments, ``reason`` and causes."""
+    for _ in range(8):
+        inner = getattr(error, "reason", None) or error.__cause__
+        if not isinstance(inner, BaseException):
+            inner = next((a for a in error.args if isinstance(a, BaseException)), None)
+        if inner is None or isinstance(error, ssl.SSLError):
+            return error
+        error = inner
+    return error
+
+
+def _loss(cause: BaseException) -> str:
+    if isinstance(cause, exceptions.IncompleteRead):
+        return "the answer is shorter than promised"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    return clean(str(cause), 100) or type(cause).__name__
+
+
+def _tls_error(cause: ssl.SSLError | ssl.CertificateError, origin: Origin) -> TlsError:
+    reason = getattr(cause, "reason", None) or ""
+    if any(word in reason for word in _PLAIN_ANSWERS):
+        return TlsError(
+            f"{origin}: the server does not speak TLS",
+            "if it is meant to be a plain HTTP registry, use --plain-http",
+        )
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return TlsError(
+            f"{origin}: the certificate is not trusted ({clean(cause.verify_message, 200)})",
+            "name the authority with --ca-file",
+        )
+    return TlsError(f"{origin}: TLS failed ({clean(reason or str(cause), 200)})")

@@ -1,0 +1,136 @@
+"""What a registry says when it refuses: the errors document of the distribution spec.
+
+OCI distribution-spec v1.1, "Error Codes". Invariants: the registry's text is
+bounded, on one line and free of control characters and of the secrets that were
+sent; every status has one leaf of ``imgpack.errors``; what was refused is
+attached to the error, for callers who decide by status and code.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imgpack.errors import (
+    ImgpackError,
+    NotFoundError,
+    RateLimitError,
+    RegistryError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from imgpack.registry.safety import clean, hide, redact
+
+ERROR_LIMIT: Final = 64 << 10
+"""Bytes of an error answer that are looked at."""
+_MAX_ERRORS: Final = 20
+_UPLOAD_CODES: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An answer that was not expected: status, error codes and the registry's own words.
+
+    ``details`` holds one text for each error's ``detail`` (JSON unless it was a
+    string): the digest, for ``MANIFEST_BLOB_UNKNOWN``. ``retry_after`` is what
+    the registry asked for, in seconds. ``headers`` are some of the answer's:
+    ``range``, ``location``, ``docker-upload-uuid``, ``oci-chunk-min-length``.
+    """
+
+    status: int
+    codes: tuple[str, ...] = ()
+    text: str = ""
+    details: tuple[str, ...] = ()
+    retry_after: float | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """One of the kept headers, by its lower-case name."""
+        return dict(self.headers).get(name)
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """What the registry answered, if ``error`` comes from an answer."""
+    failure = getattr(error, "failure", None)
+    return failure if isinstance(failure, Failure) else None
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Whether ``error`` is a broken or silent connection rather than an answer."""
+    return isinstance(error, UnreachableError) and failure_of(error) is None
+
+
+def parse_failure(
+    status: int,
+    body: bytes,
+    content_type: str,
+    *,
+    retry_after: float | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+    secrets: Iterable[str] = (),
+) -> Failure:
+    """Read an error answer; whatever cannot be read is left out."""
+    codes: list[str] = []
+    texts: list[str] = []
+    details: list[str] = []
+    secrets = tuple(secrets)
+    for entry in _entries(body):
+        code, message, detail = entry.get("code"), entry.get("message"), entry.get("detail")
+        if isinstance(code, str) and code:
+            codes.append(clean(code.upper(), 64))
+        words = [part for part in (code, message) if isinstance(part, str) and part]
+        if detail not in (None, "", {}, []):
+            text = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
+            details.append(clean(hide(text, secrets), 300))
+            words.append(text)
+        texts.append(": ".join(words))
+    if not texts and content_type.partition(";")[0].strip() in ("text/plain", "application/json"):
+        texts.append(body[:2000].decode("utf-8", "replace"))
+    text = clean(hide("; ".join(texts), secrets), 400)
+    return Failure(status, tuple(codes), text, tuple(details), retry_after, headers)
+
+
+def _entries(body: bytes) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(document, dict):
+        return []
+    errors = document.get("errors")
+    if isinstance(errors, list):
+        return [entry for entry in errors[:_MAX_ERRORS] if isinstance(entry, dict)]
+    if isinstance(document.get("error"), str):  # OAuth 2.0, RFC 6749, section 5.2
+        return [{"code": document["error"], "message": document.get("error_description")}]
+    if isinstance(document.get("details"), str):
+        return [{"message": document["details"]}]
+    return []
+
+
+def make_error(failure: Failure, method: str, url: str, *, hint: str = "") -> ImgpackError:
+    """The leaf for ``failure``, with the failure attached (see ``failure_of``)."""
+    told = f": {failure.text}" if failure.text else ""
+    message = f"{method} {redact(url)}: the registry answered {failure.status}{told}"
+    error = _leaf(failure, message, hint)
+    error.failure = failure  # type: ignore[attr-defined]
+    return error
+
+
+def _leaf(failure: Failure, message: str, hint: str) -> ImgpackError:
+    status = failure.status
+    if status == 401:
+        return UnauthorizedError(message, hint or "log in with imgpack login, or give --creds")
+    if status == 403:
+        return UnauthorizedError(message, hint or "these credentials may not do this")
+    if status == 404 and not _UPLOAD_CODES.intersection(failure.codes):
+        return NotFoundError(message, hint or "check the name")
+    if status == 429 or "TOOMANYREQUESTS" in failure.codes:
+        wait = f" in {failure.retry_after:.0f} s" if failure.retry_after else " later"
+        return RateLimitError(message, hint or f"try again{wait}")
+    if status == 413:
+        return RegistryError(message, hint or "a proxy before the registry limits the body size")
+    if status == 400 and "HTTPS" in failure.text:
+        return RegistryError(message, hint or "the server wants https: leave out --plain-http")
+    if 300 <= status < 400:
+        return RegistryError(message, hint or "redirects are followed for reading only")
+    return RegistryError(message, hint)

@@ -1,0 +1,364 @@
+"""Requests to one registry: where they go, with which credentials, and how often.
+
+OCI distribution-spec v1.1 with the token specification. Invariants:
+``Authorization`` goes to the registry's own origin and nowhere else, redirects
+are followed for GET and HEAD only and at most five times, a 401 of another
+origin is never answered; what is not expected is an error with the registry's
+own words, bounded and without secrets.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from imgpack.errors import ImgpackError, RegistryError
+from imgpack.registry.auth import Authenticator, Scope, wants_more
+from imgpack.registry.connection import reach_of_host
+from imgpack.registry.credentials import Credential
+from imgpack.registry.failures import (
+    ERROR_LIMIT,
+    Failure,
+    failure_of,
+    is_connection_loss,
+    make_error,
+    parse_failure,
+)
+from imgpack.registry.retry import RetryPolicy, parse_retry_after
+from imgpack.registry.safety import (
+    Origin,
+    Reach,
+    check_location,
+    check_redirect,
+    clean,
+    is_loopback,
+    redact,
+)
+from imgpack.registry.transport import Body, Response, Transport, TransportOptions
+from imgpack.report import SILENT, Reporter
+
+MAX_REDIRECTS: Final = 5
+_MAX_AUTH: Final = 3
+_MAX_WARNINGS: Final = 10
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_API_HOSTS: Final = {"docker.io": "registry-1.docker.io"}
+_KEPT: Final = ("range", "location", "docker-upload-uuid", "oci-chunk-min-length")
+# What may go to another origin than the registry's: nothing that the caller made up for it.
+_FOREIGN_HEADERS: Final = frozenset({"accept", "range", "content-type", "content-range"})
+
+
+class CredentialSource(Protocol):
+    """Where credentials come from."""
+
+    def find(self, registry: str, repository: str) -> Credential | None:
+        """The credential for a repository. Raises ``CredentialError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoCredentials:
+    """A source that has none."""
+
+    def find(self, registry: str, repository: str) -> Credential | None:
+        """Nothing."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How to talk to registries. ``clock`` counts seconds, ``now`` is seconds since 1970."""
+
+    plain_http: bool = False
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    trusted_realms: tuple[str, ...] = ()
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = random.random
+
+
+def registry_origin(registry: str, *, plain_http: bool = False) -> Origin:
+    """The API's origin of ``host[:port]``: http for loopback hosts and on request, else https."""
+    host = _API_HOSTS.get(registry, registry)
+    origin = Origin.of(f"https://{host}")
+    if plain_http or is_loopback(origin.host):
+        return Origin.of(f"http://{host}")
+    return origin
+
+
+class Session:
+    """One registry. Safe to call from many threads; closing it closes nothing shared."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        registry: str,
+        credentials: CredentialSource | None = None,
+        options: SessionOptions | None = None,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        self.registry = registry
+        self.options = options or SessionOptions()
+        self.origin = registry_origin(registry, plain_http=self.options.plain_http)
+        self._transport = transport
+        self._reporter = reporter
+        self._lock = threading.Lock()
+        self._own_reach: Reach | None = None
+        self._warnings: set[str] = set()
+        source = credentials or NoCredentials()
+        self._auth = Authenticator(
+            self.origin,
+            lambda repository: source.find(registry, repository),
+            self._exchange,
+            clock=self.options.clock,
+            warn=reporter.warn,
+            trusted_realms=self.options.trusted_realms,
+            reach=self._reach,
+        )
+
+    def url(self, target: str) -> str:
+        """The absolute URL of a path of the API, or an absolute URL as it is."""
+        return f"{self.origin}{target}" if target.startswith("/") else target
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        scopes: tuple[Scope, ...] = (),
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        expected: frozenset[int] = frozenset({200}),
+        retry: bool = True,
+        limit: int | None = None,
+    ) -> Response:
+        """Send a request and return its answer, whose status is in ``expected``.
+
+        ``target`` is a path under ``/v2/`` or an absolute URL that
+        ``location`` returned. ``body`` may be sent several times. With
+        ``limit`` the body is read at once, at most so many bytes, as part of the
+        retried attempt; without, it is left to be streamed. With ``retry``
+        false only a challenge is answered, and nothing else is tried again.
+
+        Raises the leaf of ``imgpack.errors`` that fits; ``failure_of(error)``
+        tells what the registry answered, ``is_connection_loss`` that it did not.
+        """
+        url = self.url(target)
+
+        def attempt() -> Response:
+            response = self._authorized(method, url, scopes, dict(headers or {}), body, expected)
+            if limit is not None:
+                with response:
+                    response.preload(limit)
+            return response
+
+        return self._retried(method, url, attempt, retry=retry)
+
+    def location(self, response: Response) -> str:
+        """The checked, absolute ``Location`` of an upload's answer (``safety.check_location``)."""
+        location = response.headers.get("location")
+        if not location:
+            raise RegistryError(
+                f"{redact(response.url)}: the registry's answer has no Location",
+                "is this a registry?",
+            )
+        return check_location(location, response.url, self.origin)
+
+    def _retried(
+        self, method: str, url: str, attempt: Callable[[], Response], *, retry: bool
+    ) -> Response:
+        policy, number = self.options.retry, 0
+        while True:
+            number += 1
+            try:
+                return attempt()
+            except ImgpackError as error:
+                failure = failure_of(error)
+                lost = is_connection_loss(error)
+                if not retry or not (failure or lost):
+                    raise
+                if number >= policy.limit(method, url, failure):
+                    raise
+                pause = policy.wait(number, failure, self.options.random)
+                self._reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
+            self.options.sleep(pause)
+
+    def _authorized(
+        self,
+        method: str,
+        url: str,
+        scopes: tuple[Scope, ...],
+        headers: dict[str, str],
+        body: Body | None,
+        expected: frozenset[int],
+    ) -> Response:
+        own = Origin.of(url) == self.origin
+        for turn in range(_MAX_AUTH):
+            authorization = self._auth.authorization(scopes) if own else None
+            response = self._followed(method, url, headers, authorization, body)
+            if response.status in expected:
+                return response
+            with response:
+                challenges = response.header_values("www-authenticate")
+                failure = self._failure(response)
+            at_home = Origin.of(response.url) == self.origin
+            asked = failure.status == 401 or wants_more(failure, challenges)
+            if not (asked and at_home and turn + 1 < _MAX_AUTH):
+                break
+            if not challenges and not self._auth.challenged:
+                challenges = self._ping()
+            if not self._auth.answer(challenges, scopes, authorization):
+                break
+        raise self._refused(method, response, failure, scopes)
+
+    def _refused(
+        self, method: str, response: Response, failure: Failure, scopes: tuple[Scope, ...]
+    ) -> ImgpackError:
+        hint = ""
+        if Origin.of(response.url) != self.origin:
+            hint = f"{self.registry} sent us to this other server, which gets no credentials"
+        elif failure.status == 401 and self._auth.credential(scopes) is not None:
+            hint = f"check the credentials for {self.registry} (imgpack login {self.registry})"
+        elif failure.status == 401:
+            hint = f"log in with imgpack login {self.registry}, or give --creds"
+        return make_error(failure, method, response.url, hint=hint)
+
+    def _ping(self) -> tuple[str, ...]:
+        """The challenge of ``/v2/``, for registries whose other 401 answers have none."""
+        with self._send("GET", f"{self.origin}/v2/", {}, None, None) as response:
+            if response.status == 401:
+                return response.header_values("www-authenticate")
+        return ()
+
+    def _followed(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        authorization: str | None,
+        body: Body | None,
+    ) -> Response:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._send(method, url, headers, authorization, body)
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or method not in ("GET", "HEAD") or not location:
+                return response
+            response.close()
+            url = check_redirect(location, url, self.origin)
+        raise RegistryError(f"{redact(url)}: more than {MAX_REDIRECTS} redirects")
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        authorization: str | None,
+        body: Body | None,
+    ) -> Response:
+        sent, reach = dict(headers), None
+        if Origin.of(url) != self.origin:
+            sent = {k: v for k, v in headers.items() if k.lower() in _FOREIGN_HEADERS}
+            if Origin.of(url).host != self.origin.host:
+                reach = self._reach()
+        elif authorization is not None:
+            sent["Authorization"] = authorization
+        response = self._transport.send(method, url, headers=sent, body=body, reach=reach)
+        self._reporter.detail(f"{method} {redact(url)} -> {response.status}")
+        self._show_warnings(response)
+        return response
+
+    def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body | None, reach: Reach
+    ) -> Response:
+        """A token request: retried, never redirected, never answered when it is refused."""
+        inside = None if Origin.of(url).host == self.origin.host else reach
+
+        def attempt() -> Response:
+            response = self._transport.send(method, url, headers=headers, body=body, reach=inside)
+            shown = url.partition("?")[0]
+            self._reporter.detail(f"{method} {redact(shown)} -> {response.status}")
+            if response.status == 200:
+                return response
+            with response:
+                failure = self._failure(response)
+            raise make_error(failure, method, shown, hint="this is the registry's token server")
+
+        return self._retried(method, url, attempt, retry=True)
+
+    def _failure(self, response: Response) -> Failure:
+        try:
+            body = response.read_at_most(ERROR_LIMIT)
+        except ImgpackError:
+            body = b""
+        kept = [(name, response.headers.get(name)) for name in _KEPT]
+        return parse_failure(
+            response.status,
+            body,
+            response.headers.get("content-type", ""),
+            retry_after=parse_retry_after(response.headers.get("retry-after"), self.options.now()),
+            headers=tuple((name, value) for name, value in kept if value is not None),
+            secrets=self._auth.secrets,
+        )
+
+    def _reach(self) -> Reach:
+        """How far inside the registry itself is: it may send us no further."""
+        with self._lock:
+            if self._own_reach is None:
+                self._own_reach = min(reach_of_host(self.origin.host), Reach.LOOPBACK)
+            return self._own_reach
+
+    def _show_warnings(self, response: Response) -> None:
+        """``Warning: 299 - "text"`` (distribution-spec, "Warnings"), each text once."""
+        for value in response.header_values("warning"):
+            if not value.startswith("299 "):
+                continue
+            text = clean(value.partition('"')[2].rpartition('"')[0], 300)
+            with self._lock:
+                if not text or text in self._warnings or len(self._warnings) >= _MAX_WARNINGS:
+                    continue
+                self._warnings.add(text)
+            self._reporter.warn(f"{self.registry}: {text}")
+
+
+class Connector:
+    """Sessions by registry, over one transport; a context manager that closes it."""
+
+    def __init__(
+        self,
+        transport_options: TransportOptions | None = None,
+        options: SessionOptions | None = None,
+        credentials: CredentialSource | None = None,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        self.transport = Transport(transport_options or TransportOptions())
+        self._options = options or SessionOptions()
+        self._credentials = credentials
+        self._reporter = reporter
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def session(self, registry: str) -> Session:
+        """The session for ``host[:port]``; always the same one."""
+        with self._lock:
+            if registry not in self._sessions:
+                self._sessions[registry] = Session(
+                    self.transport, registry, self._credentials, self._options, self._reporter
+                )
+            return self._sessions[registry]
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
