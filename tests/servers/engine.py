@@ -1,0 +1,129 @@
+"""A Docker engine of the tests' own, and podman with a storage of the tests' own.
+
+The engine has no network and no firewall rules, and keeps its data, state and
+socket in one short directory (a socket's path is limited to 107 bytes).
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.servers.process import Server, require, require_root, run
+
+
+def _unmount_below(directory: Path) -> None:
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in sorted(mounted, reverse=True):
+        if place.startswith(f"{directory}/"):
+            subprocess.run(["umount", "-l", place], check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def _state(prefix: str) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield directory
+    finally:
+        _unmount_below(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Engine:
+    """A running Docker engine, spoken to through the ``docker`` client."""
+
+    def __init__(self, client: str, socket: Path, directory: Path, server: Server) -> None:
+        self._client = client
+        self.socket = socket
+        self.directory = directory
+        self.server = server
+
+    def __call__(self, *arguments: str, **options: object) -> bytes:
+        """The standard output of ``docker ARGUMENTS``; a failure is an error."""
+        return run([self._client, "-H", f"unix://{self.socket}", *arguments], **options).stdout
+
+    def load(self, archive: Path) -> str:
+        """Load an archive; what the engine said."""
+        return self("load", "-i", str(archive)).decode()
+
+    def run(self, *arguments: str) -> bytes:
+        """The output of a throw-away container without network."""
+        return self("run", "--rm", "--network", "none", *arguments)
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str) -> Iterator[Path]:
+        """Start a container; the place where its root file system is mounted on the host."""
+        container = self("run", "-d", "--network", "none", *arguments).decode().strip()
+        try:
+            described = json.loads(self("inspect", container))[0]
+            assert described["State"]["Running"], self("logs", container)
+            yield Path(described["GraphDriver"]["Data"]["MergedDir"])
+        finally:
+            self("rm", "-f", container)
+
+
+@contextlib.contextmanager
+def docker_engine() -> Iterator[Engine]:
+    """A Docker engine that lives as long as the context."""
+    daemon, client = require("dockerd"), require("docker")
+    require_root("a Docker engine")
+    with _state("imgpack-engine-") as directory:
+        socket = directory / "docker.sock"
+        argv = [
+            daemon,
+            "--iptables=false",
+            "--ip6tables=false",
+            "--bridge=none",
+            "--config-file",
+            str(directory / "daemon.json"),
+            "--data-root",
+            str(directory / "data"),
+            "--exec-root",
+            str(directory / "exec"),
+            "--pidfile",
+            str(directory / "docker.pid"),
+            "-H",
+            f"unix://{socket}",
+        ]
+        (directory / "daemon.json").write_text("{}")
+
+        def ready() -> bool:
+            asked = [client, "-H", f"unix://{socket}", "version"]
+            return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+        with Server(argv, directory / "log", ready) as server:
+            yield Engine(client, socket, directory, server)
+
+
+class Podman:
+    """Podman as root, with images, containers and policy in a directory of the tests'."""
+
+    def __init__(self, program: str, directory: Path) -> None:
+        self._program = program
+        self._directory = directory
+
+    def __call__(self, *arguments: str, **options: object) -> bytes:
+        """The standard output of ``podman ARGUMENTS``; a failure is an error."""
+        place = ["--root", str(self._directory / "root"), "--runroot", str(self._directory / "run")]
+        environment = {**os.environ, "TMPDIR": str(self._directory)}
+        argv = [self._program, *place, "--runtime", "runc", *arguments]
+        return run(argv, **{"env": environment, **options}).stdout
+
+    def run(self, *arguments: str) -> bytes:
+        """The output of a throw-away container without network, its limits those of the host."""
+        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
+        return self("run", "--rm", "--network", "none", *limits, *arguments)
+
+
+@contextlib.contextmanager
+def podman_storage() -> Iterator[Podman]:
+    """Podman over an empty storage that is gone with the context."""
+    program = require("podman")
+    require("runc")
+    require_root("podman over a storage of its own")
+    with _state("imgpack-podman-") as directory:
+        yield Podman(program, directory)

@@ -1,0 +1,150 @@
+"""A server process: started in a group of its own, its log kept, always stopped.
+
+Invariants: ``start`` returns only once the server answers; a server that does
+not is stopped, and the error shows the end of its log; after ``stop`` nothing
+of its process group is left.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+# program: the Debian package that has it, for the message of a skip
+PACKAGES = {
+    "docker": "docker.io",
+    "dockerd": "docker.io",
+    "docker-registry": "docker-registry",
+    "skopeo": "skopeo",
+    "podman": "podman",
+    "runc": "runc",
+    "umoci": "umoci",
+    "busybox": "busybox-static",
+    "mmdebstrap": "mmdebstrap",
+    "nginx": "nginx-light",
+    "htpasswd": "apache2-utils",
+    "setpriv": "util-linux",
+}
+
+
+def search_path() -> str:
+    """``PATH`` with the directories of the system's servers at its end."""
+    return f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}"
+
+
+def require(program: str) -> str:
+    """The absolute path of ``program``; the test skips and says so where it is missing."""
+    found = shutil.which(program, path=search_path())
+    if found is None:
+        pytest.skip(f"{program} is not installed (Debian package {PACKAGES[program]})")
+    return found
+
+
+def require_root(reason: str) -> None:
+    """Skip unless the tests run as root."""
+    if os.geteuid() != 0:
+        pytest.skip(f"needs root: {reason}")
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(port: int) -> bool:
+    """Whether a loopback port takes connections."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def run(argv: Sequence[str | bytes], **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end; a failure is an error that shows its standard error."""
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(  # type: ignore[call-overload]
+        argv,
+        **{"capture_output": True, "timeout": 300, "stdin": subprocess.DEVNULL, **options},
+    )
+    if done.returncode != 0:
+        said = (done.stderr or b"")[-4000:] + (done.stdout or b"")[-1000:]
+        raise AssertionError(
+            f"{os.fsdecode(argv[0])} ended with {done.returncode}: {list(argv)}\n"
+            f"{said.decode('utf-8', 'replace')}"
+        )
+    return done
+
+
+class Server:
+    """A running server process; a context manager."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        log: Path,
+        ready: Callable[[], bool],
+        *,
+        env: Mapping[str, str] | None = None,
+        patience: float = 60.0,
+    ) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PATH": search_path(), **(env or {})},
+            )
+        try:
+            self._await(ready, patience)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await(self, ready: Callable[[], bool], patience: float) -> None:
+        deadline = time.monotonic() + patience
+        while not ready():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended at once: {self.tail()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the server was not ready in {patience:.0f} s: {self.tail()}")
+            time.sleep(0.05)
+
+    def tail(self) -> str:
+        """The last lines of the server's log."""
+        return self.log.read_text("utf-8", "replace")[-4000:]
+
+    def stop(self) -> None:
+        """Ask the server to end, then make it."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
