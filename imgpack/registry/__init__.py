@@ -1,0 +1,1 @@
+"""Where images go: connections, credentials and the registry protocol."""
