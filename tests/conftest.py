@@ -35,7 +35,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ordinary")
 
 # Anything that would make a test read the user's files, credentials or settings.
-_FOREIGN = [
+_FOREIGN = (
     "SOURCE_DATE_EPOCH",
     "DOCKER_AUTH_CONFIG",
     "REGISTRY_AUTH_FILE",
@@ -53,7 +53,7 @@ _FOREIGN = [
     "no_proxy",
     "XDG_RUNTIME_DIR",
     "COLUMNS",
-]
+)
 
 
 def _is_near(address: object) -> bool:

@@ -1,0 +1,332 @@
+"""The design as a test: which module may import what, and how large things may grow.
+
+Read with the standard library's ``ast``, so that nothing has to run for it.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "imgpack"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# A module may import from its own room and from rooms of a lower rank.
+RANKS = {
+    "errors": 0,
+    "report": 0,
+    "spec": 1,
+    "tree": 2,
+    "store": 2,
+    "layer": 3,
+    "image": 4,
+    "archive": 5,
+    "registry": 5,
+    "cli": 6,
+}
+
+# A third party's name: the only modules (or rooms, ending in "/") that may import it.
+ROOMS = {
+    "urllib3": ("registry/transport.py",),
+    "click": ("cli/",),
+    "tqdm": ("cli/",),
+    "cryptography": ("spec/signature.py",),
+    "deflate": ("layer/codec.py",),
+    "zstandard": ("layer/codec.py",),
+}
+
+LONGEST_FILE = 450
+LONGEST_FUNCTION = 70
+LARGEST_PROTOCOL = 3
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
+AMBIENT = {
+    "os.environ",
+    "os.environb",
+    "os.getenv",
+    "os.getcwd",
+    "os.getuid",
+    "os.geteuid",
+    "os.getgid",
+    "os.getegid",
+    "os.cpu_count",
+    "os.process_cpu_count",
+    "os.sched_getaffinity",
+    "Path.home",
+    "Path.cwd",
+    "os.path.expanduser",
+    "sys.argv",
+    "sys.stdout",
+    "sys.stderr",
+    "sys.stdin",
+    "locale.setlocale",
+}
+# A clock may be handed on (as a parameter's default), but is not read.
+CLOCKS = {
+    "time.time",
+    "time.time_ns",
+    "time.localtime",
+    "datetime.now",
+    "datetime.utcnow",
+    "datetime.datetime.now",
+    "datetime.datetime.utcnow",
+    "datetime.date.today",
+}
+
+
+def name_of(path: Path) -> str:
+    """A module's path below the package, with slashes."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def parsed(path: Path) -> ast.Module:
+    """The module's syntax tree."""
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports, anywhere in it, with the line."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) + 1 - node.level]) if node.level else []
+            module = ".".join([*base, node.module] if node.module else base)
+            if module == "imgpack":
+                for alias in node.names:
+                    yield node.lineno, f"{module}.{alias.name}"
+            else:
+                yield node.lineno, module
+
+
+def room(module: str) -> str | None:
+    """The room of a dotted name of the package: its second part."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "imgpack" and len(parts) > 1 else None
+
+
+def own_room(path: Path) -> str:
+    """The room that a file lies in."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_module_lies_in_a_room_of_the_diagram() -> None:
+    """A new room needs a rank, and with it a decision."""
+    rooms = {own_room(path) for path in MODULES} - {"__init__", "__main__"}
+    assert rooms <= RANKS.keys()
+
+
+def test_imports_point_one_way() -> None:
+    """No module imports from its own rank's other rooms or from a higher rank."""
+    wrong = []
+    for path in MODULES:
+        own = own_room(path)
+        if own in ("__init__", "__main__"):
+            continue
+        for line, module in imports(path):
+            other = room(module)
+            if other is None or other == own or other == "__version__":
+                continue
+            if RANKS[other] >= RANKS[own]:
+                wrong.append(f"{name_of(path)}:{line} imports {module}")
+    assert wrong == []
+
+
+def test_third_parties_stay_in_their_rooms() -> None:
+    """Each dependency is imported by the module that is its room, and no other is imported."""
+    wrong = []
+    for path in MODULES:
+        for line, module in imports(path):
+            top = module.split(".")[0]
+            if top == "imgpack" or top in sys.stdlib_module_names:
+                continue
+            allowed = ROOMS.get(top, ())
+            if not any(name_of(path).startswith(place) for place in allowed):
+                wrong.append(f"{name_of(path)}:{line} imports {module}")
+    assert wrong == []
+
+
+def test_every_dependency_has_a_room() -> None:
+    """The list of dependencies and the list of rooms are the same."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {line.split(">")[0].strip() for line in project["dependencies"]}
+    assert names == ROOMS.keys()
+
+
+def test_files_and_functions_stay_small() -> None:
+    """A file or function that outgrows its idea is split by idea."""
+    wrong = []
+    for path in MODULES:
+        lines = len(path.read_text("utf-8").splitlines())
+        if lines > LONGEST_FILE:
+            wrong.append(f"{name_of(path)}: {lines} lines")
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > LONGEST_FUNCTION:
+                    wrong.append(f"{name_of(path)}:{node.lineno} {node.name}: {length} lines")
+    assert wrong == []
+
+
+def test_modules_are_named_for_what_they_are_and_say_it() -> None:
+    """Every module has a docstring, and none is a drawer for odds and ends."""
+    assert [name_of(path) for path in MODULES if not ast.get_docstring(parsed(path))] == []
+    assert [name_of(path) for path in MODULES if path.stem in BANNED_NAMES] == []
+
+
+def test_packages_are_packages() -> None:
+    """Every directory with modules has an ``__init__.py``, so that it is installed."""
+    assert {path.parent for path in MODULES if not (path.parent / "__init__.py").is_file()} == set()
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of a file."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def is_boolean(node: ast.expr | None) -> bool:
+    """Whether a default is True or False, or an annotation says bool."""
+    return (isinstance(node, ast.Constant) and isinstance(node.value, bool)) or (
+        isinstance(node, ast.Name) and node.id == "bool"
+    )
+
+
+def test_booleans_are_keyword_only() -> None:
+    """No positional parameter is a boolean, by its default or its annotation."""
+    wrong = []
+    for path in MODULES:
+        for function in functions(path):
+            positional = [*function.args.posonlyargs, *function.args.args]
+            if any(is_boolean(argument.annotation) for argument in positional) or any(
+                is_boolean(default) for default in function.args.defaults
+            ):
+                wrong.append(f"{name_of(path)}:{function.lineno} {function.name}")
+    assert wrong == []
+
+
+def test_every_function_is_annotated() -> None:
+    """Parameters and results have types."""
+    wrong = []
+    for path in MODULES:
+        for function in functions(path):
+            arguments = [
+                *function.args.posonlyargs,
+                *function.args.args,
+                *function.args.kwonlyargs,
+            ]
+            bare = [
+                argument.arg
+                for argument in arguments
+                if argument.annotation is None and argument.arg not in ("self", "cls")
+            ]
+            if bare or function.returns is None:
+                wrong.append(f"{name_of(path)}:{function.lineno} {function.name} {bare}")
+    assert wrong == []
+
+
+def classes(path: Path) -> Iterator[ast.ClassDef]:
+    """Every class of a file."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ClassDef):
+            yield node
+
+
+def test_dataclasses_are_slotted() -> None:
+    """A dataclass has slots; what is a value is frozen, too."""
+    wrong = []
+    for path in MODULES:
+        for value in classes(path):
+            for decorator in value.decorator_list:
+                text = ast.unparse(decorator)
+                if text.startswith("dataclass") and "slots=True" not in text:
+                    wrong.append(f"{name_of(path)}:{value.lineno} {value.name}")
+    assert wrong == []
+
+
+def test_protocols_are_small() -> None:
+    """At most three methods."""
+    wrong = []
+    for path in MODULES:
+        for protocol in classes(path):
+            if any(ast.unparse(base).startswith("Protocol") for base in protocol.bases):
+                methods = [node for node in protocol.body if isinstance(node, ast.FunctionDef)]
+                if len(methods) > LARGEST_PROTOCOL:
+                    wrong.append(f"{name_of(path)}:{protocol.lineno} {protocol.name}")
+    assert wrong == []
+
+
+def test_only_the_command_line_looks_around() -> None:
+    """Environment, clock, terminal, ids, directory and processors are read in ``cli`` only."""
+    wrong = []
+    for path in MODULES:
+        if own_room(path) in ("cli", "__main__"):
+            continue
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in AMBIENT:
+                wrong.append(f"{name_of(path)}:{node.lineno} {ast.unparse(node)}")
+            elif isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called in CLOCKS or called in ("print", "input"):
+                    wrong.append(f"{name_of(path)}:{node.lineno} {called}()")
+    assert wrong == []
+
+
+def test_no_module_catches_everything_in_silence() -> None:
+    """``except:`` and ``except BaseException`` clean up and raise again."""
+    wrong = []
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            caught = "" if node.type is None else ast.unparse(node.type)
+            if caught in ("", "BaseException") and not any(
+                isinstance(inner, ast.Raise) for inner in ast.walk(node)
+            ):
+                wrong.append(f"{name_of(path)}:{node.lineno}")
+    assert wrong == []
+
+
+HEAVY = {"urllib3", "zstandard", "deflate", "cryptography", "tqdm", "ssl"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (("--version",), HEAVY),
+        (("--help",), HEAVY),
+        (("build", "--help"), {"urllib3", "cryptography", "ssl"}),
+    ],
+    ids=["version", "help", "build-help"],
+)
+def test_starting_up_loads_only_what_is_needed(
+    arguments: tuple[str, ...], unwanted: set[str]
+) -> None:
+    """Neither codecs nor network are imported before they are used."""
+    command = [sys.executable, "-X", "importtime", "-m", "imgpack", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    loaded = {
+        line.rpartition("|")[2].strip().split(".")[0]
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    }
+    assert "imgpack" in loaded
+    assert loaded & unwanted == set()
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    """``import imgpack`` is free: its names are resolved when they are used."""
+    code = "import sys, imgpack; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert set(done.stdout.split()) & (HEAVY | {"click"}) == set()
