@@ -6,14 +6,17 @@ the one order in which anything is written: layers, configuration, manifest,
 name. So a reader never meets a document that names what is not there yet.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
-from imgpack.errors import DigestError, DocumentError
+from imgpack.errors import DigestError, DocumentError, NotFoundError
+from imgpack.report import SILENT, Meter, Reporter
+from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.manifest import Index, Manifest
+from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
 
 
@@ -38,6 +41,21 @@ class ImageSink(Protocol):
 
     def put_manifest(self, document: Manifest | Index, names: tuple[Reference, ...]) -> None:
         """Store a document whose blobs are all there, and point ``names`` at it."""
+
+
+@runtime_checkable
+class PlanningSink(Protocol):
+    """A sink that works better when it knows beforehand what will come."""
+
+    def plan(
+        self,
+        document: Manifest | Index,
+        names: tuple[Reference, ...],
+        *,
+        manifests: Iterable[Manifest | Index] = (),
+        configs: Iterable[bytes] = (),
+    ) -> None:
+        """These documents will be put, under these names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +92,95 @@ class MultiImage:
     index: Index
     images: tuple[Image, ...]
     names: tuple[Reference, ...] = ()
+
+    def for_platform(self, platform: Platform) -> Image:
+        """The first image that serves ``platform``, with this index's names.
+
+        Raises ``NotFoundError`` naming the platforms there are.
+        """
+        for image in self.images:
+            if platform.matches(image.config.platform):
+                return replace(image, names=self.names)
+        there = ", ".join(str(image.config.platform) for image in self.images)
+        raise NotFoundError(f"there is no image for {platform}", f"choose one of: {there}")
+
+
+def copy_image(
+    image: Image | MultiImage,
+    sink: ImageSink,
+    names: tuple[Reference, ...],
+    reporter: Reporter = SILENT,
+) -> None:
+    """Copy layers, configurations and manifests to ``sink``; at the very end, name them.
+
+    What the sink has already is not read. Raises what source and sink raise, and
+    ``DocumentError`` if an index names manifests that its source does not hold.
+    """
+    images = image.images if isinstance(image, MultiImage) else (image,)
+    document = image.index if isinstance(image, MultiImage) else image.manifest
+    if isinstance(image, MultiImage):
+        _check_complete(image)
+    if isinstance(sink, PlanningSink):
+        manifests = [one.manifest for one in images]
+        sink.plan(document, names, manifests=manifests, configs=[one.config.raw for one in images])
+    for one in images:
+        for layer in one.layers:
+            if not mediatype.is_foreign(layer.media_type):
+                _copy_blob(layer, one.source, sink, reporter)
+        sink.put_blob(one.manifest.config, RawBlob(one.config.raw))
+        if document is not one.manifest:
+            sink.put_manifest(one.manifest, ())
+    sink.put_manifest(document, names)
+
+
+def _check_complete(image: MultiImage) -> None:
+    held = {one.manifest.descriptor.digest for one in image.images}
+    missing = [entry for entry in image.index.manifests if entry.digest not in held]
+    if missing:
+        where = f" ({missing[0].platform})" if missing[0].platform else ""
+        raise DocumentError(
+            f"the index names {len(image.index.manifests)} manifests, and {len(missing)} of them "
+            f"are not there, as {missing[0].digest}{where}",
+            "choose one image with --platform",
+        )
+
+
+def _copy_blob(
+    descriptor: Descriptor, source: BlobSource, sink: ImageSink, reporter: Reporter
+) -> None:
+    if sink.has_blob(descriptor):
+        reporter.detail(f"{descriptor.digest} is already there")
+        return
+    meter = reporter.begin(descriptor.digest.hex[:12], descriptor.size)
+    try:
+        sink.put_blob(descriptor, _Metered(source, meter))
+    finally:
+        meter.end()
+
+
+@dataclass(frozen=True, slots=True)
+class RawBlob:
+    """One blob in memory, as a source."""
+
+    raw: bytes
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from ``offset``, whatever the descriptor says of them."""
+        yield self.raw[offset:]
+
+
+class _Metered:
+    """A source that tells a meter how far its reader is; a second attempt starts again."""
+
+    def __init__(self, source: BlobSource, meter: Meter) -> None:
+        self._source = source
+        self._meter = meter
+        self._at = 0
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        self._meter.advance(offset - self._at)
+        self._at = offset
+        for chunk in self._source.read_blob(descriptor, offset):
+            yield chunk
+            self._at += len(chunk)
+            self._meter.advance(len(chunk))

@@ -1,0 +1,1 @@
+"""Where images rest: the combined Docker and OCI tar archive, and the OCI layout directory."""

@@ -1,0 +1,197 @@
+"""Writing an OCI image layout directory, new or with images already in it.
+
+OCI image-spec ``image-layout.md``. Everything is first written into a staging
+directory on the same file system. A new layout then gets its name by one
+rename; into one that exists, blobs are moved first and ``index.json`` is
+replaced last, under a lock (``flock`` on ``oci-layout``, the one file that
+never changes), so readers and other writers only ever see a complete layout.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+from imgpack.archive.contents import (
+    NAME_ANNOTATION,
+    OCI_LAYOUT,
+    Contents,
+    index_entries,
+    index_json,
+)
+from imgpack.archive.sink import ImageWriter
+from imgpack.errors import ArchiveError, OutputError
+from imgpack.report import Reporter
+from imgpack.spec.canonical import MAX_DOCUMENT, decode, encode, member
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index
+from imgpack.store import (
+    BlobDirectory,
+    BlobWriter,
+    open_regular,
+    output_errors,
+    read_range,
+    sync_directory,
+    write_file,
+)
+
+LAYOUT_FILE: Final = "oci-layout"
+INDEX_FILE: Final = "index.json"
+
+
+class LayoutWriter(ImageWriter):
+    """An OCI layout directory that is being made or added to."""
+
+    def __init__(self, path: str, reporter: Reporter) -> None:
+        super().__init__(path, reporter)
+        self._target = os.path.realpath(path)
+        self._exists = os.path.isdir(self._target)
+        self._stored = BlobDirectory(self._target)
+        parent = self._target if self._exists else os.path.dirname(self._target)
+        self._staging = os.path.join(parent, f".imgpack-{secrets.token_hex(8)}.tmp")
+        self._staged = BlobDirectory(self._staging)
+
+    def __enter__(self) -> Self:
+        with output_errors(self.path):
+            if not self._exists and os.path.lexists(self._target):
+                raise OutputError(
+                    f"cannot write {self.path}: it is no directory", "leave out the / at the end"
+                )
+            if self._exists:
+                _check_layout(self._target, self.path)
+            try:
+                os.mkdir(self._staging)
+            except BaseException:
+                self._discard()
+                raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._discard()
+
+    def _discard(self) -> None:
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
+        """Start a layer; a layout may have several open."""
+        return self._staged.open_blob()
+
+    def _reserve(self, descriptor: Descriptor) -> BlobWriter:
+        return self._staged.open_blob()
+
+    def _expect(self, contents: Contents) -> None:
+        """Nothing to prepare: in a directory, every blob has a place of its own."""
+
+    def _size(self, digest: Digest) -> int | None:
+        staged = self._staged.size(digest)
+        return staged if staged is not None else self._stored.size(digest)
+
+    def finish(self) -> None:
+        """Write the documents, then make everything visible."""
+        contents = self._contents()
+        for raw in contents.documents().values():
+            self._staged.put(raw)
+        for blob in contents.blobs():
+            if self._size(blob.digest) != blob.size:
+                raise ArchiveError(f"the manifest names the blob {blob.digest}, which was not put")
+        with output_errors(self.path):
+            if not self._exists and self._rename(contents):
+                return
+            with _locked(self._target):
+                self._merge(contents)
+
+    def _rename(self, contents: Contents) -> bool:
+        write_file(os.path.join(self._staging, LAYOUT_FILE), OCI_LAYOUT)
+        write_file(os.path.join(self._staging, INDEX_FILE), index_json(contents.roots))
+        try:
+            os.rename(self._staging, self._target)
+        except OSError:
+            if not os.path.isdir(self._target):
+                raise
+            # Another process made it meanwhile.
+            _check_layout(self._target, self.path)
+            return False
+        sync_directory(os.path.dirname(self._target))
+        return True
+
+    def _merge(self, contents: Contents) -> None:
+        blobs = os.path.join(self._staging, "blobs")
+        for algorithm in os.listdir(blobs):
+            directory = os.path.join(self._target, "blobs", algorithm)
+            os.makedirs(directory, exist_ok=True)
+            for name in sorted(os.listdir(os.path.join(blobs, algorithm))):
+                os.replace(os.path.join(blobs, algorithm, name), os.path.join(directory, name))
+            sync_directory(directory)
+        path = os.path.join(self._target, INDEX_FILE)
+        index = _read_index(path) if os.path.lexists(path) else decode(index_json(()), path)
+        write_file(path, encode(merge_index(index, index_entries(contents.roots), path)))
+
+
+def merge_index(index: dict[str, Any], entries: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    """``index`` with ``entries`` added: a name that was there moves, all else stays."""
+    names = {_name(entry) for entry in entries} - {None}
+    old = [
+        entry
+        for entry in member(index, "manifests", list, what, default=[])
+        if _name(entry) not in names and entry not in entries
+    ]
+    return index | {"manifests": [*old, *entries]}
+
+
+def _name(entry: Any) -> str | None:
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    name = annotations.get(NAME_ANNOTATION) if isinstance(annotations, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _read_index(path: str) -> dict[str, Any]:
+    fd = open_regular(path)
+    try:
+        raw = b"".join(read_range(fd, 0, MAX_DOCUMENT + 1))
+    finally:
+        os.close(fd)
+    Index.parse(raw, what=path)
+    return decode(raw, path)
+
+
+def _check_layout(target: str, path: str) -> None:
+    """Refuse a directory that is neither a layout nor empty, before anything is written."""
+    with output_errors(path):
+        names = set(os.listdir(target))
+    if {LAYOUT_FILE, INDEX_FILE} <= names:
+        _read_index(os.path.join(target, INDEX_FILE))
+    elif any(not name.startswith(".imgpack-") for name in names - {LAYOUT_FILE, "blobs"}):
+        raise OutputError(
+            f"cannot write {path}: the directory is not empty and no OCI layout",
+            "name a new directory, or a file for an archive",
+        )
+
+
+@contextmanager
+def _locked(target: str) -> Iterator[None]:
+    path = os.path.join(target, LAYOUT_FILE)
+    if not os.path.lexists(path):
+        temporary = os.path.join(target, f".imgpack-{secrets.token_hex(8)}.tmp")
+        try:
+            write_file(temporary, OCI_LAYOUT)
+            # A link, unlike a rename, never replaces a file that another process has locked.
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+        finally:
+            os.unlink(temporary)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,149 @@
+"""Writing the one combined archive, to a file or as a stream, and choosing the kind of output.
+
+The archive is what ``contents`` and ``draft`` say it is: ``oci-layout``,
+``index.json``, ``manifest.json``, ``schema1.json`` (Docker format only),
+``blobs/``, then manifests, configurations and layers, each once, and two zero
+blocks. It is never compressed as a whole and holds no links.
+"""
+
+import os
+import stat
+import tempfile
+from contextlib import ExitStack
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from imgpack.archive.contents import Contents
+from imgpack.archive.draft import Draft
+from imgpack.archive.layout import LayoutWriter
+from imgpack.archive.sink import ImageWriter
+from imgpack.errors import OutputError
+from imgpack.report import SILENT, Reporter
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.store import AtomicFile, BlobWriter, output_errors
+
+STDOUT = "-"
+
+
+def open_writer(
+    target: str,
+    *,
+    stdout: BinaryIO | None = None,
+    scratch: str | None = None,
+    reporter: Reporter = SILENT,
+) -> ImageWriter:
+    """Where an image is written to, by the form of ``target``; use it in a ``with``.
+
+    ``-`` streams to ``stdout``; a path that ends in ``/``, or is a directory, is
+    an OCI layout; any other is an archive file. A pipe or device is streamed to.
+    ``scratch`` is the directory for a stream's draft. Raises ``OutputError``.
+    """
+    if not target:
+        raise OutputError("the output has an empty name", "name a file, or - for standard output")
+    if target == STDOUT:
+        if stdout is None:
+            raise ValueError("standard output is wanted and was not given")
+        return StreamWriter("standard output", stdout, scratch, reporter)
+    if target.endswith("/") or os.path.isdir(target):
+        return LayoutWriter(target, reporter)
+    if _is_special(target):
+        return StreamWriter(target, None, scratch, reporter)
+    return ArchiveWriter(target, reporter)
+
+
+def _is_special(target: str) -> bool:
+    """Whether ``target`` is there and must be written into, as /dev/null or a named pipe."""
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode)
+
+
+class _TarWriter(ImageWriter):
+    """What the archive file and the stream share: a draft."""
+
+    def __init__(self, path: str, reporter: Reporter) -> None:
+        super().__init__(path, reporter)
+        self._stack = ExitStack()
+        self._open: Draft | None = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open = None
+        self._stack.__exit__(kind, error, traceback)
+
+    @property
+    def _draft(self) -> Draft:
+        if self._open is None:
+            raise RuntimeError("a writer is used outside of its with block")
+        return self._open
+
+    def _expect(self, contents: Contents) -> None:
+        self._draft.plan(contents)
+
+    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
+        """Start a layer of unknown digest behind what was written before."""
+        return self._draft.open(expected_size)
+
+    def _reserve(self, descriptor: Descriptor) -> BlobWriter:
+        return self._draft.reserve(descriptor)
+
+    def _size(self, digest: Digest) -> int | None:
+        return self._draft.size(digest)
+
+
+class ArchiveWriter(_TarWriter):
+    """An archive file; its draft lies beside it and becomes it by a rename."""
+
+    def __enter__(self) -> Self:
+        self._file = self._stack.enter_context(AtomicFile(self.path))
+        self._open = Draft(self._file.fileno(), self.path)
+        return self
+
+    def finish(self) -> None:
+        """Fill in the front, sync and rename; copy first if a blob does not lie right."""
+        pieces = self._draft.pieces(self._contents())
+        if self._draft.settle(pieces):
+            self._file.commit()
+            return
+        self._reporter.detail(f"{self.path}: the layers move to their places, by a copy")
+        with AtomicFile(self.path) as second:
+            self._draft.copy(pieces, second.fileno())
+            second.commit()
+
+
+class StreamWriter(_TarWriter):
+    """An archive that goes out in one piece, without seeks, once it is complete.
+
+    The draft is a file without a name in ``scratch``, gone however this ends.
+    """
+
+    def __init__(
+        self, path: str, stdout: BinaryIO | None, scratch: str | None, reporter: Reporter
+    ) -> None:
+        super().__init__(path, reporter)
+        self._stdout = stdout
+        self._scratch = scratch or "/tmp"
+
+    def __enter__(self) -> Self:
+        with output_errors(self._scratch):
+            draft = self._stack.enter_context(tempfile.TemporaryFile(dir=self._scratch))
+        self._open = Draft(draft.fileno(), f"a temporary file in {self._scratch}")
+        return self
+
+    def finish(self) -> None:
+        """Write the archive out; ``BrokenPipeError`` if its reader went away."""
+        chunks = self._draft.stream(self._draft.pieces(self._contents()))
+        with output_errors(self.path), ExitStack() as stack:
+            out = self._stdout
+            if out is None:
+                out = stack.enter_context(open(self.path, "wb"))
+            for chunk in chunks:
+                out.write(chunk)
+            out.flush()
