@@ -5,14 +5,17 @@ Out: compact, keys in the order given, UTF-8, and the escapes of Go's encoder
 writes is what Docker, crane and the Distribution registry would write for the
 same document. In: a bounded size, one object, no duplicate keys, no keys that
 differ only in case (Go's decoder would take either: a parser differential,
-CVE-2021-41190), no byte order mark, no ``NaN``.
+CVE-2021-41190), no byte order mark, no ``NaN``. A lone surrogate escape is
+read as U+FFFD, as Go's decoder reads it, so every decoded string is Unicode.
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from imgpack.errors import DocumentError, LimitError
+from imgpack.errors import ConfigError, DocumentError, LimitError
 
 MAX_DOCUMENT: Final = 4 * 1024 * 1024
 """Bytes of a manifest, index or configuration: registries and containers/image stop there."""
@@ -23,18 +26,45 @@ _HTML: Final = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _LONG_FORM: Final = (("\\b", "\\u0008"), ("\\f", "\\u000c"))
 
 
+_TOKEN: Final = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}:,]|[^\s"\[\]{}:,]++'  # string, punctuation, scalar
+)
+# A pair of surrogates, one alone, or any other escape: in this order, from the left.
+_ESCAPE: Final = re.compile(
+    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|(\\.)",
+    re.DOTALL,
+)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 def encode(value: Any, *, indent: int | None = None) -> bytes:
-    """The canonical bytes of ``value``: compact, or indented by ``indent`` spaces."""
+    """The canonical bytes of ``value``: compact, or indented by ``indent`` spaces.
+
+    Raises ``ConfigError`` for text that is not Unicode (undecodable bytes of an
+    argument, for one): JSON has no spelling for it.
+    """
     separators = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(
         value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
     )
-    return go_escapes(text).encode("utf-8", "surrogatepass")
+    try:
+        return go_escapes(text).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = text[max(0, error.start - 20) : error.end + 20]
+        raise ConfigError(
+            f"{shown!r} is not Unicode text", "image documents are UTF-8; give it in UTF-8"
+        ) from error
+
+
+def html_escapes(text: str) -> str:
+    """``text``, a JSON document, with ``<``, ``>``, ``&``, U+2028 and U+2029 escaped."""
+    return text.translate(_HTML)
 
 
 def go_escapes(text: str) -> str:
-    """``text``, a JSON document, with the characters escaped that Go's encoder escapes."""
-    text = text.translate(_HTML)
+    """``text``, as Python's encoder wrote it, as Go's encoder before 1.22 would write it."""
+    text = html_escapes(text)
     for short, long in _LONG_FORM:
         if short in text:
             text = _replace_escape(text, short, long)
@@ -66,8 +96,16 @@ def decode(raw: bytes, what: str) -> dict[str, Any]:
     def constant(name: str) -> Any:
         raise DocumentError(f"{what} holds {name}, which is not JSON")
 
+    def number(text: str) -> float:
+        if not math.isfinite(value := float(text)):
+            raise DocumentError(f"{what} holds a number out of range, {text[:40]}")
+        return value
+
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        text = _without_lone_surrogates(raw.decode("utf-8"))
+        value = json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_float=number
+        )
     except UnicodeDecodeError as error:
         raise DocumentError(f"{what} is not UTF-8 at byte {error.start}") from error
     except RecursionError as error:
@@ -79,13 +117,46 @@ def decode(raw: bytes, what: str) -> dict[str, Any]:
     return value
 
 
+def _without_lone_surrogates(text: str) -> str:
+    if not _SURROGATE.search(text):
+        return text
+    return _ESCAPE.sub(lambda match: "\\ufffd" if match[2] else match[0], text)
+
+
+def members(raw: bytes, what: str) -> dict[str, str]:
+    """Each key of the JSON object ``raw`` with the JSON text of its value.
+
+    The texts are what Go's encoder makes of a ``json.RawMessage``: no white
+    space, HTML characters escaped, numbers and escapes as they were spelled.
+    Raises what ``decode`` raises.
+    """
+    keys = iter(decode(raw, what))
+    out: dict[str, str] = {}
+    value: list[str] = []
+    depth = 0
+    # The text is valid JSON, so brackets and commas outside of strings are all there is to see.
+    for token in _TOKEN.findall(raw.decode("utf-8"))[1:]:
+        if depth == 0 and token in ",}":
+            if value:
+                out[next(keys)] = html_escapes("".join(value[2:]))
+            value = []
+            continue
+        if token in ("{", "["):
+            depth += 1
+        elif token in ("}", "]"):
+            depth -= 1
+        value.append(token)
+    return out
+
+
 def check_keys(obj: Mapping[str, Any], known: frozenset[str], what: str) -> None:
     """Refuse keys of ``obj`` that differ from a ``known`` key only in case."""
-    folded = {key.lower(): key for key in known}
+    # Go folds the long s and the Kelvin sign too, which lower() leaves alone.
+    folded = {key.casefold(): key for key in known}
     for key in obj:
-        if key not in known and key.lower() in folded:
+        if key not in known and (meant := folded.get(key.casefold())):
             raise DocumentError(
-                f"{what} has the key {key!r}, which some readers take for {folded[key.lower()]!r}"
+                f"{what} has the key {key!r}, which some readers take for {meant!r}"
             )
 
 

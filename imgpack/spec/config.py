@@ -21,6 +21,10 @@ _KEYS = frozenset(
 )
 
 
+_ROOTFS_KEYS = frozenset({"type", "diff_ids", "base_layer"})
+_HISTORY_KEYS = frozenset({"created", "created_by", "author", "comment", "empty_layer"})
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """One step of an image's making; ``created`` is RFC 3339 in UTC, or empty."""
@@ -36,6 +40,7 @@ class History:
         """The history entry in a decoded JSON object."""
         if not isinstance(obj, dict):
             raise DocumentError(f"{what}: a history entry is not an object")
+        check_keys(obj, _HISTORY_KEYS, what)
         return cls(
             member(obj, "created", str, what, default=""),
             member(obj, "created_by", str, what, default=""),
@@ -140,6 +145,7 @@ class ImageConfig:
         obj = decode(raw, what)
         check_keys(obj, _KEYS, what)
         rootfs = member(obj, "rootfs", dict, what)
+        check_keys(rootfs, _ROOTFS_KEYS, what)
         diff_ids = member(rootfs, "diff_ids", list, what, default=[])
         try:
             digests = tuple(Digest.parse(str(diff_id)) for diff_id in diff_ids)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imgpack.errors import ConfigError
+from imgpack.errors import ConfigError, DocumentError
 from imgpack.spec.canonical import member
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
@@ -56,12 +56,15 @@ class Platform:
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any], what: str) -> "Platform":
-        """The platform in a descriptor or configuration object."""
-        return cls(
-            member(obj, "os", str, what, default="") or "linux",
-            member(obj, "architecture", str, what, default="") or "unknown",
-            member(obj, "variant", str, what, default=""),
-        )
+        """The platform in a descriptor or configuration object; raises ``DocumentError``."""
+        try:
+            return cls(
+                member(obj, "os", str, what, default="") or "linux",
+                member(obj, "architecture", str, what, default="") or "unknown",
+                member(obj, "variant", str, what, default=""),
+            )
+        except ConfigError as error:
+            raise DocumentError(f"{what}: {error.message}") from error
 
     def as_json(self) -> dict[str, Any]:
         """The object of an index's descriptor."""
