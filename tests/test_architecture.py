@@ -31,7 +31,7 @@ RANKS = {
 
 # A third party's name: the only modules (or rooms, ending in "/") that may import it.
 ROOMS = {
-    "urllib3": ("registry/transport.py",),
+    "urllib3": ("registry/transport.py", "registry/connection.py"),
     "click": ("cli/",),
     "tqdm": ("cli/",),
     "cryptography": ("spec/signature.py",),

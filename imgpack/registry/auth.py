@@ -94,7 +94,13 @@ class Authenticator:
         self._flights: dict[tuple[str, ...], threading.Lock] = {}
         self._credentials: dict[str, Credential | None] = {}
         self._secrets: set[str] = set()
+        self._withheld = ""
         self._lock = threading.RLock()
+
+    @property
+    def withheld(self) -> str:
+        """The untrusted token server that did not get the credentials, or the empty string."""
+        return self._withheld
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -214,7 +220,7 @@ class Authenticator:
                 f"{self._registry.netloc} wants the credentials sent to {target}, which is"
                 f" not trusted; going on without them (--trust-realm {target.host} trusts it)"
             )
-            credential = None
+            credential, self._withheld = None, target.host
         reach = self._reach()
         if credential and credential.identity_token:
             try:

@@ -30,15 +30,6 @@ def check_addresses(host: str, port: int, reach: Reach) -> None:
         _check(host, str(info[4][0]), reach)
 
 
-def reach_of_host(host: str) -> Reach:
-    """The reach of the furthest inside address that ``host`` resolves to; public if it has none."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return Reach.PUBLIC
-    return max(reach_of_address(_address(str(info[4][0]))) for info in found)
-
-
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.ip_address(text.partition("%")[0])
 

@@ -137,6 +137,17 @@ def reach_of_name(host: str) -> Reach | None:
     return Reach.FORBIDDEN if name in _METADATA_NAMES else None
 
 
+def reach_of_host(host: str) -> Reach:
+    """The reach of the furthest inside address that ``host`` resolves to; public if it has none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return Reach.PUBLIC
+    return max(
+        reach_of_address(ipaddress.ip_address(str(info[4][0]).partition("%")[0])) for info in found
+    )
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is ``localhost``, a name under it, or a loopback address."""
     address = literal_address(host)

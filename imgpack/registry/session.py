@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from imgpack.errors import ImgpackError, RegistryError
-from imgpack.registry.auth import Authenticator, Scope, wants_more
-from imgpack.registry.connection import reach_of_host
+from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError
+from imgpack.registry.auth import Authenticator, wants_more
+from imgpack.registry.auth import Scope as Scope
 from imgpack.registry.credentials import Credential
 from imgpack.registry.failures import (
     ERROR_LIMIT,
@@ -35,6 +35,7 @@ from imgpack.registry.safety import (
     check_redirect,
     clean,
     is_loopback,
+    reach_of_host,
     redact,
 )
 from imgpack.registry.transport import Body, Response, Transport, TransportOptions
@@ -165,6 +166,23 @@ class Session:
                 "is this a registry?",
             )
         return check_location(location, response.url, self.origin)
+
+    def check_credentials(self) -> bool:
+        """Ask ``/v2/`` with the credentials; whether the registry wanted some at all.
+
+        Raises ``UnauthorizedError`` when they are refused, or were not sent.
+        """
+        self.request("GET", "/v2/", limit=ERROR_LIMIT)
+        if self._auth.withheld:
+            raise UnauthorizedError(
+                f"{self.registry}: the credentials were not sent to its token server",
+                f"if you trust it, give --trust-realm {self._auth.withheld}",
+            )
+        return self._auth.challenged
+
+    def credential(self) -> Credential | None:
+        """The credential for the registry as a whole. Raises ``CredentialError``."""
+        return self._auth.credential(())
 
     def _retried(
         self, method: str, url: str, attempt: Callable[[], Response], *, retry: bool

@@ -25,7 +25,8 @@ class TlsOptions:
     """What to trust. Paths are text; ``None`` and ``()`` mean: not given.
 
     ``cert_file`` and ``cert_dir`` replace the system's trust, ``ca_file`` adds
-    to it; ``certs_directories`` hold one directory for each ``host[:port]``.
+    to it; ``certs_directories`` hold one directory for each ``host[:port]``;
+    ``host_directory`` is one such directory, for every host.
     """
 
     verify: bool = True
@@ -33,6 +34,7 @@ class TlsOptions:
     cert_dir: str | None = None
     ca_file: str | None = None
     certs_directories: tuple[str, ...] = CERTS_DIRECTORIES
+    host_directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,10 @@ def make_context(options: TlsOptions, origin: Origin) -> ssl.SSLContext:
     """The context for connections to ``origin``. Raises ``TlsError`` naming a bad file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    found = host_certificates(options.certs_directories, origin)
+    if options.host_directory is not None:
+        found = _read_directory(options.host_directory)
+    else:
+        found = host_certificates(options.certs_directories, origin)
     if options.verify:
         _trust(context, options, found)
     else:

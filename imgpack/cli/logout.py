@@ -1,0 +1,33 @@
+"""``imgpack logout``: forget the credentials of a registry.
+
+Invariant: every file and helper that would be asked later is made to forget, and
+nothing else in them changes.
+"""
+
+import os
+
+import click
+
+from imgpack.cli.connect import credential_files, credential_store
+from imgpack.cli.terminal import Terminal
+
+
+@click.command("logout")
+@click.argument("server", metavar="[REGISTRY]", default="docker.io")
+@click.pass_obj
+def command(terminal: Terminal, *, server: str) -> None:
+    """Forget the credentials for REGISTRY (docker.io), wherever they are stored."""
+    from imgpack.errors import NotFoundError
+    from imgpack.registry.credential_file import erase_credential
+    from imgpack.registry.credentials import server_host
+
+    host = server_host(server)
+    store = credential_store(os.environ, None)
+    paths = erase_credential(credential_files(os.environ), host, store)
+    if store.find(host) is not None:
+        terminal.warn(f"{host} still has credentials in DOCKER_AUTH_CONFIG or ~/.dockercfg")
+    if not paths:
+        raise NotFoundError(f"no file or helper has credentials for {host}", "nothing was changed")
+    for path in paths:
+        terminal.detail(f"removed from {path}")
+    click.echo(f"logged out of {host}")

@@ -1,0 +1,146 @@
+"""Storing and forgetting credentials in Docker's and containers' files.
+
+Docker's ``config.json`` and containers-auth.json(5). Invariants: a file is
+replaced whole or not at all and has mode 0600; whatever else it holds is kept;
+when it names a helper, the secret goes to the helper and not into the file; an
+entry that would hide the new one is replaced.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from typing import Any
+
+from imgpack.errors import CredentialError
+from imgpack.registry.credentials import (
+    Credential,
+    CredentialFile,
+    CredentialStore,
+    encode_auth,
+    normalise_key,
+    registry_key,
+    server_name,
+)
+from imgpack.registry.helper_program import Helper
+
+
+def choose_file(sources: tuple[CredentialFile, ...], registry: str, default: str) -> str:
+    """Where a login for ``registry`` is stored: the first file that knows it, or ``default``.
+
+    So a new login is never hidden by an older one in a file that is read earlier.
+    """
+    name = registry_key(registry)
+    for source in sources:
+        document = source.read() if _is_writable(source) else None
+        if document and _mentions(document, name):
+            return source.path
+    return default
+
+
+def store_credential(
+    path: str, registry: str, credential: Credential, store: CredentialStore
+) -> Helper | None:
+    """Store a user name and password in ``path``, or in the helper that it names.
+
+    Returns the helper, or ``None`` when the file holds the secret itself.
+    Raises ``CredentialError``.
+    """
+    name = registry_key(registry)
+    document = CredentialFile(path).read() or {}
+    helper = _helper_of(path, document, name, store)
+    auths = _auths(path, document)
+    for key in [key for key in auths if normalise_key(key) == name]:
+        del auths[key]
+    if helper is not None:
+        helper.store(server_name(name), credential.username, credential.password)
+        auths[server_name(name)] = {}
+    else:
+        secret = encode_auth(credential.username, credential.password)
+        auths[server_name(name)] = {"auth": secret}
+    document["auths"] = auths
+    write_document(path, document)
+    return helper
+
+
+def erase_credential(
+    sources: tuple[CredentialFile, ...], registry: str, store: CredentialStore
+) -> tuple[str, ...]:
+    """Forget ``registry`` in every file and helper that knows it; the paths that did.
+
+    Raises ``CredentialError``.
+    """
+    name = registry_key(registry)
+    changed = []
+    for source in sources:
+        document = source.read() if _is_writable(source) else None
+        if not document:
+            continue
+        helper = _helper_of(source.path, document, name, store)
+        erased = helper is not None and helper.erase(server_name(name))
+        auths = _auths(source.path, document)
+        keys = [key for key in auths if normalise_key(key) == name]
+        for key in keys:
+            del auths[key]
+        if keys:
+            write_document(source.path, {**document, "auths": auths})
+        if keys or erased:
+            changed.append(source.path)
+    return tuple(changed)
+
+
+def _is_writable(source: CredentialFile) -> bool:
+    return source.text is None and not source.legacy
+
+
+def _auths(path: str, document: dict[str, Any]) -> dict[str, Any]:
+    auths = document.get("auths") or {}
+    if not isinstance(auths, dict):
+        raise CredentialError(f"{path}: auths is not a JSON object", "repair or remove the file")
+    return dict(auths)
+
+
+def _mentions(document: dict[str, Any], name: str) -> bool:
+    tables = (document.get("auths"), document.get("credHelpers"))
+    return any(normalise_key(key) == name for t in tables if isinstance(t, dict) for key in t)
+
+
+def _helper_of(
+    path: str, document: dict[str, Any], name: str, store: CredentialStore
+) -> Helper | None:
+    helpers = document.get("credHelpers")
+    if isinstance(helpers, dict):
+        for key, value in helpers.items():
+            if normalise_key(key) == name and value:
+                return store.helper(path, value)
+    default = document.get("credsStore")
+    return store.helper(path, default) if default else None
+
+
+def write_document(path: str, document: dict[str, Any]) -> None:
+    """Replace the file (the target, if it is a link) at once, readable by its owner only.
+
+    Raises ``CredentialError``.
+    """
+    target = os.path.realpath(path)
+    directory = os.path.dirname(target)
+    data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
+    temporary = ""
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        # mkstemp makes the file with mode 0600, whatever the umask.
+        fd, temporary = tempfile.mkstemp(prefix=".imgpack-", dir=directory)
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        temporary = ""
+    except OSError as error:
+        raise CredentialError(
+            f"{path}: cannot be written ({error.strerror})", "check the directory's permissions"
+        ) from None
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
