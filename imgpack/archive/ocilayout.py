@@ -1,0 +1,103 @@
+"""Reading what ``index.json`` says: the OCI half of an archive, or a layout directory.
+
+OCI image-spec ``image-layout.md`` and ``image-index.md``. Descriptors of one
+digest are one image with several names. An index of which only one manifest is
+there (a pull of one platform, saved by Docker) is that one image.
+"""
+
+import re
+from typing import Final
+
+from imgpack.archive.contents import NAME_ANNOTATION, REF_ANNOTATION
+from imgpack.archive.documents import Blobs, Found, parse_names, read_small
+from imgpack.errors import ArchiveError, LimitError
+from imgpack.image import Image, MultiImage
+from imgpack.spec import mediatype
+from imgpack.spec.canonical import decode
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index, Manifest, parse_document
+from imgpack.spec.reference import Reference
+
+_TAG_ONLY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_MAX_DEPTH: Final = 4
+# What else has a manifest (charts, signatures, attachments) is no image, and is passed over.
+_CONFIGS: Final = frozenset({mediatype.DOCKER_CONFIG, mediatype.OCI_CONFIG, mediatype.OCTET_STREAM})
+_TYPES: Final = mediatype.MANIFESTS | mediatype.INDEXES | {""}
+
+
+def read_layout(blobs: Blobs) -> list[Found]:
+    """The images of ``index.json``. Raises ``ArchiveError``, ``DocumentError``, ``DigestError``."""
+    path = blobs.path
+    layout = decode(read_small(blobs.container, "oci-layout", path) or b"", f"{path}: oci-layout")
+    if layout.get("imageLayoutVersion") != "1.0.0":
+        raise ArchiveError(
+            f"{path}: the image layout version {layout.get('imageLayoutVersion')!r} is unknown",
+            "1.0.0 is the one there is",
+        )
+    raw = read_small(blobs.container, "index.json", path)
+    if raw is None:
+        raise ArchiveError(f"{path} has oci-layout and no index.json", "it is not an OCI layout")
+    groups: dict[Digest, list[Descriptor]] = {}
+    for entry in Index.parse(raw, what=f"{path}: index.json").manifests:
+        if entry.media_type in _TYPES:
+            groups.setdefault(entry.digest, []).append(entry)
+    found = (_found(blobs, entries) for entries in groups.values())
+    return [one for one in found if one is not None]
+
+
+def _found(blobs: Blobs, entries: list[Descriptor]) -> Found | None:
+    document = _document(blobs, entries[0])
+    if isinstance(document, Manifest) and document.config.media_type not in _CONFIGS:
+        return None
+    texts: list[str] = []
+    labels: list[str] = []
+    for entry in entries:
+        ref = entry.annotation(REF_ANNOTATION)
+        name = entry.annotation(NAME_ANNOTATION)
+        if ref is not None:
+            labels.append(ref)
+        # Only podman puts a whole name into ref.name; for all others it is a tag.
+        if name is None and ref is not None and not _TAG_ONLY.fullmatch(ref):
+            name = ref
+        if name is not None:
+            texts.append(name)
+    names, others = parse_names(texts)
+    return Found(_image(blobs, document, names), tuple(dict.fromkeys((*labels, *others))))
+
+
+def _image(
+    blobs: Blobs, document: Manifest | Index, names: tuple[Reference, ...]
+) -> Image | MultiImage:
+    if isinstance(document, Manifest):
+        return blobs.image(document, names)
+    images = tuple(blobs.image(manifest, ()) for manifest in _leaves(blobs, document, 0))
+    if not images:
+        raise ArchiveError(
+            f"{blobs.path}: none of the manifests of the index {document.descriptor.digest} is there"
+        )
+    if len(images) == 1 and len(document.manifests) > 1:
+        only = images[0]
+        return Image(only.manifest, only.config, only.source, names)
+    return MultiImage(document, images, names)
+
+
+def _leaves(blobs: Blobs, index: Index, depth: int) -> list[Manifest]:
+    if depth >= _MAX_DEPTH:
+        raise LimitError(f"{blobs.path}: indexes are nested more than {_MAX_DEPTH} deep")
+    out: list[Manifest] = []
+    for entry in index.manifests:
+        if entry.media_type in _TYPES and blobs.holds(entry):
+            document = _document(blobs, entry)
+            if isinstance(document, Manifest):
+                out += [document] if document.config.media_type in _CONFIGS else []
+            else:
+                out += _leaves(blobs, document, depth + 1)
+        if len(out) > 1024:
+            raise LimitError(f"{blobs.path}: an index names more than 1024 images")
+    return out
+
+
+def _document(blobs: Blobs, descriptor: Descriptor) -> Manifest | Index:
+    raw = blobs.document(descriptor, "manifest")
+    return parse_document(raw, descriptor.media_type, f"{blobs.path}: manifest {descriptor.digest}")

@@ -1,0 +1,71 @@
+"""The full check of an archive: every layer's digest and every diff_id.
+
+Loaders check little: podman takes an OCI archive with a wrong diff_id, Docker
+says "Loaded image" of one. A layer is read once, decompressed and dropped.
+"""
+
+from collections.abc import Iterator
+
+from imgpack.archive.reader import OpenedImages
+from imgpack.errors import DigestError
+from imgpack.image import Image, MultiImage
+from imgpack.report import SILENT, Meter, Reporter
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.store import verify_stream
+
+
+def verify_images(opened: OpenedImages, reporter: Reporter = SILENT) -> int:
+    """Check all layers of all images; the number of distinct layers.
+
+    Raises ``DigestError`` naming the layer, or what the codec raises for a
+    damaged stream, or ``NotFoundError``.
+    """
+    return sum(
+        verify_image(image, opened.path, reporter)
+        for one in opened.images
+        for image in (one.images if isinstance(one, MultiImage) else (one,))
+    )
+
+
+def verify_image(image: Image, where: str, reporter: Reporter = SILENT) -> int:
+    """Check all layers of one image, from any source; the number of distinct layers."""
+    diff_ids: dict[Digest, Digest] = {}
+    for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
+        if mediatype.is_foreign(layer.media_type):
+            continue
+        if layer.digest not in diff_ids:
+            diff_ids[layer.digest] = _diff_id(image, layer, where, reporter)
+        if diff_ids[layer.digest] != diff_id:
+            raise DigestError(
+                f"{where}: the layer {layer.digest} unpacks to {diff_ids[layer.digest]}, "
+                f"and the configuration says {diff_id}"
+            )
+    return len(diff_ids)
+
+
+def _diff_id(image: Image, layer: Descriptor, where: str, reporter: Reporter) -> Digest:
+    from imgpack.layer.codec import decompress
+
+    hasher = Digest.of(b"").hasher()
+    meter = reporter.begin(layer.digest.hex[:12], layer.size)
+    try:
+        chunks = verify_stream(
+            image.source.read_blob(layer), layer, f"{where}: layer {layer.digest}"
+        )
+        metered = _metered(chunks, meter)
+        for raw in decompress(metered, layer.media_type):
+            hasher.update(raw)
+        # A codec may stop at the end of its own format; the digest is of all bytes.
+        for _ in metered:
+            pass
+    finally:
+        meter.end()
+    return Digest("sha256", hasher.hexdigest())
+
+
+def _metered(chunks: Iterator[bytes], meter: Meter) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        meter.advance(len(chunk))
