@@ -1,0 +1,71 @@
+"""Upload sessions that outlive the process: where a half-sent blob can be continued.
+
+One small file a session, named by the hash of registry, repository and digest.
+Invariants: a Location is as good as a password, so files are 0600 in a 0700
+directory; a session is taken by one process only (taking renames the file
+away); a journal that cannot be read or written is no error, only no resume;
+what is read back is checked like any Location before it is used.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from typing import Final
+
+from imgpack.registry.safety import MAX_URL
+from imgpack.spec.descriptor import Descriptor
+
+_MAX_FILE: Final = MAX_URL + 4096
+
+
+class UploadJournal:
+    """The journal in ``directory``, which is made when first needed."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def record(self, name: str, blob: Descriptor, location: str) -> None:
+        """Remember that ``blob`` is being sent to ``location`` (``name``: registry/repository)."""
+        path = self._path(name, blob)
+        content = json.dumps({"name": name, "digest": str(blob.digest), "location": location})
+        temporary = f"{path}.{os.getpid()}"
+        with contextlib.suppress(OSError):
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(temporary, flags, 0o600)
+            try:
+                with open(descriptor, "w", encoding="utf-8") as file:
+                    file.write(content)
+                os.rename(temporary, path)
+            except OSError:
+                os.unlink(temporary)
+
+    def take(self, name: str, blob: Descriptor) -> str | None:
+        """The Location where ``blob`` was being sent, forgotten with this call; or ``None``."""
+        path = self._path(name, blob)
+        taken = f"{path}.{os.getpid()}"
+        try:
+            os.rename(path, taken)
+            descriptor = os.open(taken, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                entry = json.loads(file.read(_MAX_FILE))
+        except (OSError, ValueError, RecursionError):
+            return None
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(taken)
+        if not isinstance(entry, dict) or entry.get("name") != name:
+            return None
+        location = entry.get("location")
+        same = entry.get("digest") == str(blob.digest) and isinstance(location, str)
+        return location if same else None
+
+    def forget(self, name: str, blob: Descriptor) -> None:
+        """The session is over."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path(name, blob))
+
+    def _path(self, name: str, blob: Descriptor) -> str:
+        key = hashlib.sha256(f"{name}\n{blob.digest}".encode()).hexdigest()
+        return os.path.join(self._directory, f"{key}.json")

@@ -1,0 +1,226 @@
+"""Pushing images: layers, configurations, manifests, names, in this order.
+
+OCI distribution-spec v1.1, "Push". Invariants: a document is sent when
+everything that it names is there, and a tag is the last thing that is written,
+so no tag ever points at an incomplete image; a blob is sent to a registry once,
+and mounted into its other repositories; what is there already is not sent.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from imgpack.errors import ImgpackError, RegistryError
+from imgpack.registry.client import RepositoryClient, missing_blobs
+from imgpack.registry.delivery import Blob, Delivery, Document, Parcel, Schema1Wish, parcels
+from imgpack.registry.failures import failure_of
+from imgpack.registry.journal import UploadJournal
+from imgpack.registry.mount import Mounter
+from imgpack.registry.parallel import Stop, run_all
+from imgpack.registry.session import Connector
+from imgpack.registry.strategy import Strategy
+from imgpack.registry.upload import RESUME_MIN, Uploader
+from imgpack.report import SILENT, Reporter
+from imgpack.spec import mediatype
+from imgpack.spec.digest import Digest
+from imgpack.spec.reference import Reference
+
+_IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """How to push. ``chunk`` in bytes; ``journal`` is a directory for sessions to be continued."""
+
+    jobs: int = 4
+    mount_from: tuple[Reference, ...] = ()
+    mounts: bool = True
+    schema1: Schema1Wish | None = None
+    journal: str | None = None
+    chunk: int | None = None
+    resume_min: int = RESUME_MIN
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A name that now points at a document; ``name`` has no digest."""
+
+    name: Reference
+    digest: Digest
+    media_type: str
+    size: int
+
+
+def push(
+    connector: Connector,
+    deliveries: Sequence[Delivery],
+    options: PushOptions,
+    reporter: Reporter = SILENT,
+) -> tuple[Pushed, ...]:
+    """Push every delivery to its names; returns them in their order.
+
+    Raises what a source, a registry or its connection raises; no tag points at
+    an incomplete image then.
+    """
+    stop = Stop()
+    todo = parcels(deliveries, options.mount_from, options.schema1)
+    sites = [_Site(connector, registry, options, reporter, stop) for registry in _registries(todo)]
+    try:
+        return tuple(
+            pushed
+            for site in sites
+            for pushed in site.push([p for p in todo if p.registry == site.registry])
+        )
+    except BaseException:
+        stop.set()
+        raise
+
+
+def _registries(todo: Iterable[Parcel]) -> list[str]:
+    return list(dict.fromkeys(parcel.registry for parcel in todo))
+
+
+class _Site:
+    """One registry, and what is known of it in this run."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        registry: str,
+        options: PushOptions,
+        reporter: Reporter,
+        stop: Stop,
+    ) -> None:
+        self.registry = registry
+        self._session = connector.session(registry)
+        self._options = options
+        self._reporter = reporter
+        self._stop = stop
+        self._uploader = Uploader(
+            Strategy(registry, options.chunk),
+            stop,
+            None if options.journal is None else UploadJournal(options.journal),
+            reporter,
+            options.resume_min,
+        )
+        self._mounter = Mounter(self._uploader, reporter)
+
+    def push(self, todo: Sequence[Parcel]) -> tuple[Pushed, ...]:
+        """Push all of a registry's parcels."""
+        self._settle(todo, lambda parcel: parcel.layers)
+        self._settle(todo, lambda parcel: parcel.configs)
+        for parcel in todo:
+            client = self._client(parcel)
+            self._run(
+                [partial(self._put, client, parcel, child, None) for child in parcel.children]
+            )
+        return tuple(
+            self._name(parcel, document) for parcel in todo for document in parcel.documents
+        )
+
+    def _client(self, parcel: Parcel) -> RepositoryClient:
+        return RepositoryClient(self._session, parcel.repository)
+
+    def _run(self, tasks: Sequence[Callable[[], None]]) -> None:
+        run_all(tasks, self._options.jobs, self._stop)
+
+    def _settle(
+        self, todo: Sequence[Parcel], blobs_of: Callable[[Parcel], tuple[Blob, ...]]
+    ) -> None:
+        """Bring blobs to the first repository that needs them, then from there to the others."""
+        leaders: dict[Digest, str] = {}
+        first: list[tuple[Parcel, Blob]] = []
+        others: list[tuple[Parcel, Blob]] = []
+        for parcel in todo:
+            for blob in blobs_of(parcel):
+                digest = blob.descriptor.digest
+                (others if digest in leaders else first).append((parcel, blob))
+                leaders.setdefault(digest, parcel.repository)
+        # The largest first: what starts last should not be what takes longest.
+        first.sort(key=lambda pair: -pair[1].descriptor.size)
+        self._run([partial(self._bring, parcel, blob, parcel.bases) for parcel, blob in first])
+        self._run(
+            [
+                partial(self._bring, parcel, blob, (leaders[blob.descriptor.digest], *parcel.bases))
+                for parcel, blob in others
+            ]
+        )
+
+    def _bring(self, parcel: Parcel, blob: Blob, sources: tuple[str, ...]) -> None:
+        client, descriptor = self._client(parcel), blob.descriptor
+        if client.has_blob(descriptor):
+            self._reporter.detail(f"{client.name}: {descriptor.digest} is already there")
+            return
+        mounted, begun = False, None
+        if self._options.mounts:
+            mounted, begun = self._mounter.mount(client, descriptor, sources)
+        if not mounted:
+            self._uploader.upload(client, descriptor, blob.source, begun)
+
+    def _name(self, parcel: Parcel, document: Document) -> Pushed:
+        client = self._client(parcel)
+        self._stop.check()
+        try:
+            self._put(client, parcel, document, document.tag)
+        except ImgpackError as error:
+            if not self._is_there(client, document, error):
+                raise _explained(error, document) from error
+        return Pushed(document.name, document.digest, document.media_type, len(document.raw))
+
+    def _put(
+        self, client: RepositoryClient, parcel: Parcel, document: Document, tag: str | None
+    ) -> None:
+        target = document.digest if tag is None else tag
+
+        def send() -> None:
+            client.put_manifest(document.raw, document.media_type, target, document.digest)
+
+        try:
+            send()
+        except ImgpackError as error:
+            blobs = parcel.blobs
+            known = {digest: blob.descriptor for digest, blob in blobs.items()}
+            missing = missing_blobs(error, known)
+            if not missing:
+                raise
+            # A registry may say that a blob is there when it is not: send it regardless, once.
+            self._reporter.detail(f"{error.message}; sending {len(missing)} blobs again")
+            again = [blobs[digest] for digest in sorted(missing)]
+            self._run(
+                [
+                    partial(self._uploader.upload, client, blob.descriptor, blob.source)
+                    for blob in again
+                ]
+            )
+            send()
+
+    def _is_there(self, client: RepositoryClient, document: Document, error: ImgpackError) -> bool:
+        """Whether a tag that cannot be written (any more) says what it should already."""
+        failure = failure_of(error)
+        if failure is None or failure.status not in _IMMUTABLE or document.tag is None:
+            return False
+        try:
+            there = client.head_manifest(document.tag, pushing=True)
+        except ImgpackError:
+            return False
+        if there == document.digest:
+            self._reporter.detail(f"{document.name.shown()} cannot be written, and need not be")
+        return there == document.digest
+
+
+def _explained(error: ImgpackError, document: Document) -> ImgpackError:
+    """The error, with what to do when a registry does not take schema1 any more."""
+    failure = failure_of(error)
+    if document.media_type not in mediatype.SCHEMA1_TYPES or failure is None:
+        return error
+    disabled = failure.status == 500 and not set(failure.codes) - {"UNKNOWN"}
+    if not disabled and "MANIFEST_INVALID" not in failure.codes and failure.status != 415:
+        return error
+    refused = RegistryError(
+        f"{document.name.shown()}: the registry does not take schema1 manifests: {error.message}",
+        "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
+        "push without --schema1 otherwise",
+    )
+    refused.failure = failure  # type: ignore[attr-defined]
+    return refused

@@ -1,0 +1,69 @@
+"""A repository's tags, page by page.
+
+OCI distribution-spec v1.1, "Listing Tags". Invariants: a page link is followed
+on the registry's own origin only; pages and tags are bounded; a link that was
+followed before ends the listing with an error instead of a loop; what is not a
+tag (``null``, digests: some registries list them) is left out.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from imgpack.errors import RegistryError
+from imgpack.registry.client import RepositoryClient
+from imgpack.registry.safety import check_link
+from imgpack.spec.canonical import decode
+
+PAGE: Final = 1000
+"""Tags asked for at once; Amazon's registry refuses more."""
+MAX_PAGES: Final = 10_000
+MAX_TAGS: Final = 1_000_000
+
+_LINK = re.compile(r'<([^<>]*)>\s*((?:;\s*[A-Za-z]+\s*=\s*(?:"[^"]*"|[^\s",;]+)\s*)*)')
+_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next)\s*(?:;|$)', re.I)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def list_tags(client: RepositoryClient) -> Iterator[str]:
+    """Every tag of the repository, in the registry's order, each once."""
+    target = client.path(f"tags/list?n={PAGE}")
+    seen: set[str] = set()
+    visited: set[str] = set()
+    while target:
+        if target in visited or len(visited) >= MAX_PAGES or len(seen) > MAX_TAGS:
+            raise RegistryError(
+                f"{client.name}: the list of tags does not end",
+                "the registry sends the same page again, or too many of them",
+            )
+        visited.add(target)
+        with client.session.request(
+            "GET", target, scopes=(client.pull,), expected=frozenset({200})
+        ) as response:
+            page = decode(response.read(), f"{client.name}: the list of tags")
+            links, url = response.header_values("Link"), response.url
+        for tag in _tags(page, client.name):
+            if tag not in seen:
+                seen.add(tag)
+                yield tag
+        following = _next(links)
+        target = "" if following is None else check_link(following, url)
+
+
+def _tags(page: dict[str, Any], name: str) -> Iterator[str]:
+    tags = page.get("tags")
+    if tags is None:
+        return
+    if not isinstance(tags, list):
+        raise RegistryError(f"{name}: the list of tags is not a list")
+    for tag in tags:
+        if isinstance(tag, str) and _TAG.fullmatch(tag):
+            yield tag
+
+
+def _next(links: tuple[str, ...]) -> str | None:
+    for header in links:
+        for link in _LINK.finditer(header[:16384]):
+            if _NEXT.search(link[2]):
+                return link[1]
+    return None

@@ -1,0 +1,114 @@
+"""Small images for the registry's tests, in memory, and sessions that do not wait."""
+
+import gzip
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from imgpack.image import Image, MultiImage
+from imgpack.registry.delivery import Delivery
+from imgpack.registry.push import Pushed, PushOptions, push
+from imgpack.registry.retry import RetryPolicy
+from imgpack.registry.session import Connector, SessionOptions
+from imgpack.registry.transport import TransportOptions
+from imgpack.report import SILENT, Reporter
+from imgpack.spec import mediatype
+from imgpack.spec.config import History, build_config
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_index, build_manifest
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import Reference
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A blob source in memory; what it holds need not be true."""
+
+    blobs: Mapping[Digest, bytes]
+    piece: int = 65536
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes, in pieces."""
+        data = self.blobs[descriptor.digest]
+        for start in range(offset, len(data), self.piece):
+            yield data[start : start + self.piece]
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    """Bytes that do not compress."""
+    return random.Random(seed).randbytes(size)
+
+
+def make_image(
+    *contents: bytes,
+    platform: str = "linux/amd64",
+    annotations: Mapping[str, str] | None = None,
+    empty: bool = False,
+    oci: bool = False,
+) -> Image:
+    """An image with one gzip layer for each content; ``empty`` adds an entry without a layer."""
+    layer_type = mediatype.OCI_LAYER_GZIP if oci else mediatype.DOCKER_LAYER_GZIP
+    blobs = [gzip.compress(content, 1, mtime=0) for content in contents]
+    layers = [Descriptor(layer_type, Digest.of(blob), len(blob)) for blob in blobs]
+    time = "2020-01-01T00:00:00Z"
+    history = [History(time, f"layer {n}") for n in range(len(contents))]
+    if empty:
+        history.append(History(time, "CMD x", empty_layer=True))
+    config = build_config(
+        Platform.parse(platform), [Digest.of(c) for c in contents], history, created=time
+    )
+    manifest = build_manifest(
+        Descriptor(
+            mediatype.OCI_CONFIG if oci else mediatype.DOCKER_CONFIG,
+            config.digest,
+            len(config.raw),
+        ),
+        layers,
+        mediatype.OCI_MANIFEST if oci else mediatype.DOCKER_MANIFEST,
+        annotations,
+    )
+    return Image(manifest, config, Memory({Digest.of(blob): blob for blob in blobs}))
+
+
+def make_index(*images: Image, oci: bool = True) -> MultiImage:
+    """An index over images."""
+    entries = [
+        Descriptor(
+            image.manifest.media_type,
+            image.manifest.descriptor.digest,
+            image.manifest.descriptor.size,
+            platform=image.config.platform,
+        )
+        for image in images
+    ]
+    kind = mediatype.OCI_INDEX if oci else mediatype.DOCKER_INDEX
+    return MultiImage(build_index(entries, kind), images)
+
+
+def connect(*, attempts: int = 5, reporter: Reporter = SILENT, silence: float = 5.0) -> Connector:
+    """A connector whose waits take no time."""
+    options = SessionOptions(retry=RetryPolicy(attempts=attempts), sleep=lambda seconds: None)
+    transport = TransportOptions(connect_timeout=5.0, silence_timeout=silence)
+    return Connector(transport, options, None, reporter)
+
+
+def push_to(
+    host: str,
+    image: Image | MultiImage,
+    *names: str,
+    attempts: int = 5,
+    reporter: Reporter = SILENT,
+    **options: object,
+) -> tuple[Pushed, ...]:
+    """Push ``image`` to names at ``host``."""
+    references = tuple(Reference.parse(f"{host}/{name}") for name in names)
+    with connect(attempts=attempts, reporter=reporter) as connector:
+        return push(
+            connector,
+            [Delivery(image, references)],
+            PushOptions(**options),  # type: ignore[arg-type]
+            reporter,
+        )
