@@ -74,7 +74,7 @@ def _image(
     images = tuple(blobs.image(manifest, ()) for manifest in _leaves(blobs, document, 0))
     if not images:
         raise ArchiveError(
-            f"{blobs.path}: none of the manifests of the index {document.descriptor.digest} is there"
+            f"{blobs.path} has none of the manifests of the index {document.descriptor.digest}"
         )
     if len(images) == 1 and len(document.manifests) > 1:
         only = images[0]

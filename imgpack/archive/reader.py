@@ -24,6 +24,8 @@ from imgpack.errors import ArchiveError, ImgpackError, NotFoundError
 from imgpack.image import Image, MultiImage
 from imgpack.report import SILENT, Reporter
 from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.mediatype import OCTET_STREAM
 from imgpack.spec.reference import Reference
 
 
@@ -75,6 +77,20 @@ class OpenedImages:
         else:
             problem = f"{self.path} holds {'several images' if chosen else 'no image'} {text!r}"
         raise NotFoundError(problem, f"choose one with --image: {there}{more}")
+
+    def describe(self, digest: Digest) -> Descriptor:
+        """The descriptor of any blob by its digest. Raises ``NotFoundError``."""
+        for one in self.images:
+            for image in one.images if isinstance(one, MultiImage) else (one,):
+                for known in (image.manifest.descriptor, image.manifest.config, *image.layers):
+                    if known.digest == digest:
+                        return known
+        size = self._blobs.container.size(self._blobs.name(digest))
+        if size is None:
+            raise NotFoundError(
+                f"{self.path} has no blob {digest}", "imgpack inspect shows the digests there are"
+            )
+        return Descriptor(OCTET_STREAM, digest, size)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified; safe in threads."""

@@ -1,0 +1,63 @@
+"""``imgpack blob``: stream one verified blob out of a registry, archive or layout."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import click
+
+from imgpack.archive.reader import open_images
+from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.location import is_path, parse_reference
+from imgpack.cli.terminal import Terminal
+from imgpack.spec.digest import Digest
+from imgpack.store import AtomicFile, verify_stream
+
+
+@click.command("blob")
+@click.argument("location", metavar="REF@DIGEST|ARCHIVE@DIGEST")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
+@registry_options
+@click.pass_obj
+def command(
+    terminal: Terminal, *, location: str, output: str | None, registry: RegistryOptions
+) -> None:
+    """Stream one blob to standard output, and fail if its digest is not the one asked for.
+
+    On a pipe, bytes go out before the last of them is checked: look at the exit
+    code, or use -o.
+    """
+    place, at, text = location.rpartition("@")
+    if not at or not place:
+        raise click.UsageError("say which blob: REF@sha256:… or ARCHIVE@sha256:…")
+    digest = Digest.parse(text)
+    with ExitStack() as stack:
+        chunks = (
+            _archived(stack, place, digest, terminal)
+            if is_path(place)
+            else _remote(stack, location, terminal, registry)
+        )
+        if output is None or output == "-":
+            stream = click.get_binary_stream("stdout")
+            for chunk in chunks:
+                stream.write(chunk)
+            stream.flush()
+            return
+        file = stack.enter_context(AtomicFile(output))
+        for chunk in chunks:
+            file.write(chunk)
+        file.commit()
+
+
+def _archived(stack: ExitStack, place: str, digest: Digest, terminal: Terminal) -> Iterator[bytes]:
+    opened = stack.enter_context(open_images(place, terminal))
+    descriptor = opened.describe(digest)
+    return verify_stream(opened.read_blob(descriptor), descriptor, f"{place}: blob {digest}")
+
+
+def _remote(
+    stack: ExitStack, location: str, terminal: Terminal, registry: RegistryOptions
+) -> Iterator[bytes]:
+    from imgpack.registry.pull import read_remote_blob
+
+    connections = stack.enter_context(connector(registry, terminal))
+    return read_remote_blob(connections, parse_reference(location))

@@ -1,0 +1,43 @@
+"""Text for people: sizes, tables, and strings from untrusted documents made harmless.
+
+Invariant: nothing that a document says reaches the terminal as a control sequence.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def human_size(size: int) -> str:
+    """A number of bytes in three digits or so: ``512 B``, ``3.4 MiB``."""
+    number = float(size)
+    for unit in _UNITS:
+        if number < 1024 or unit == _UNITS[-1]:
+            break
+        number /= 1024
+    return f"{size} B" if unit == "B" else f"{number:.1f} {unit}"
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, with control and format characters escaped."""
+    return "".join(
+        char if char.isprintable() else " " if char in "\t\n" else _escape(char) for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
+    """``rows`` as lines in columns; those numbered in ``right`` are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
