@@ -47,7 +47,7 @@ class Platform:
     def parse(cls, text: str) -> "Platform":
         """Parse ``os/arch[/variant]``; machine names such as ``x86_64`` become Go's."""
         parts = text.lower().split("/")
-        if len(parts) not in (2, 3):
+        if len(parts) not in (2, 3) or not all(parts):
             raise ConfigError(
                 f"invalid platform {text!r}", "write os/architecture[/variant], as linux/arm64"
             )

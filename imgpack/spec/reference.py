@@ -41,6 +41,11 @@ class Reference:
                 f"invalid repository {self.repository!r}",
                 "use lower-case letters, digits and single . _ - or / between them",
             )
+        if _split_registry(self.name) != (self.registry, self.repository):
+            raise InvalidReferenceError(
+                f"{self.name!r} is not a normalised name",
+                "a registry's name has a dot or a port, or is localhost",
+            )
         if len(self.name) > MAX_NAME:
             raise InvalidReferenceError(
                 f"the image name {self.name[:40]!r}… has {len(self.name)} characters",
@@ -61,10 +66,10 @@ class Reference:
                 "leave out the scheme, as in registry/repository:tag",
             )
         remainder, at, digest_text = text.partition("@")
-        digest = Digest.parse(digest_text) if at else None
         head, slash, last = remainder.rpartition("/")
         last, colon, tag = last.partition(":")
         try:
+            digest = Digest.parse(digest_text) if at else None
             return cls(*_split_registry(head + slash + last), tag if colon else None, digest)
         except InvalidReferenceError as error:
             raise InvalidReferenceError(
@@ -81,7 +86,12 @@ class Reference:
         """The name as people write it: without ``docker.io/`` and ``library/``."""
         if self.registry != DEFAULT_REGISTRY:
             return self.name
-        return self.repository.removeprefix("library/")
+        short = self.repository.removeprefix("library/")
+        try:
+            same = _split_registry(short) == (self.registry, self.repository)
+        except InvalidReferenceError:
+            same = False
+        return short if same else self.name
 
     @property
     def target(self) -> str:

@@ -208,16 +208,15 @@ def normal_time(text: str) -> str:
     return (
         f"{match[1]}-{match[2]}-{match[3]}T{hour:02}:{match[5]}:{match[6]}"
         + (f".{fraction}" if fraction else "")
-        + _zone(match, text)
+        + _zone(match)
     )
 
 
-def _zone(match: re.Match[str], text: str) -> str:
+def _zone(match: re.Match[str]) -> str:
+    # Go before 1.20 has no bounds for an offset: +01:61 is +02:01, and +99:99 is +100:39.
     if match[8] is None:
         return "Z"
     minutes = int(match[9]) * 60 + int(match[10])
-    if int(match[9]) > 24 or int(match[10]) > 60:
-        raise DocumentError(f"{text[:64]!r} in the history has no time zone's offset")
     return f"{match[8]}{minutes // 60:02}:{minutes % 60:02}" if minutes else "Z"
 
 
