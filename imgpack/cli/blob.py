@@ -1,5 +1,6 @@
 """``imgpack blob``: stream one verified blob out of a registry, archive or layout."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -37,7 +38,7 @@ def command(
             else _remote(stack, location, terminal, registry)
         )
         if output is None or output == "-":
-            stream = click.get_binary_stream("stdout")
+            stream = sys.stdout.buffer
             for chunk in chunks:
                 stream.write(chunk)
             stream.flush()

@@ -1,5 +1,7 @@
 """``imgpack manifest``: a manifest, schema1 manifest or configuration, byte for byte."""
 
+import sys
+
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
@@ -75,7 +77,7 @@ def command(
 
 
 def _write(raw: bytes) -> None:
-    stream = click.get_binary_stream("stdout")
+    stream = sys.stdout.buffer
     stream.write(raw)
     stream.flush()
 
