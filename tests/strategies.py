@@ -75,7 +75,7 @@ def descriptors(
         st.integers(0, MAX_SIZE),
         annotations().map(lambda items: tuple(items.items())),
         st.lists(texts(), max_size=2).map(tuple),
-        platform or st.none(),
+        st.none() if platform is None else platform,
     )
 
 

@@ -86,12 +86,14 @@ class Reference:
         """The name as people write it: without ``docker.io/`` and ``library/``."""
         if self.registry != DEFAULT_REGISTRY:
             return self.name
-        short = self.repository.removeprefix("library/")
-        try:
-            same = _split_registry(short) == (self.registry, self.repository)
-        except InvalidReferenceError:
-            same = False
-        return short if same else self.name
+        for short in (self.repository.removeprefix("library/"), self.repository):
+            # A shorter name that reads as another image, or as an image ID, is no name for it.
+            if not _BARE_DIGEST.fullmatch(short) and _split_registry(short) == (
+                self.registry,
+                self.repository,
+            ):
+                return short
+        return self.name
 
     @property
     def target(self) -> str:

@@ -1,0 +1,120 @@
+"""Digests and platforms: the small values that every document holds."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgpack.errors import ConfigError, DocumentError, InvalidReferenceError
+from imgpack.spec.digest import Digest
+from imgpack.spec.platform import Platform
+from tests import strategies
+
+HEX = "0123456789abcdef" * 4
+
+
+@given(strategies.digests())
+def test_a_digest_survives_being_written(digest: Digest) -> None:
+    """``algorithm:hex`` and back."""
+    assert Digest.parse(str(digest)) == digest
+
+
+@given(st.binary(max_size=100))
+def test_a_digest_is_the_hash_of_its_data(data: bytes) -> None:
+    """By itself, and piece by piece with its hasher."""
+    digest = Digest.of(data)
+    assert str(digest) == "sha256:" + hashlib.sha256(data).hexdigest()
+    hasher = digest.hasher()
+    hasher.update(data)
+    assert hasher.hexdigest() == digest.hex
+    assert Digest("sha512", HEX * 2).hasher().name == "sha512"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "sha256",
+        "sha256:",
+        HEX,
+        f"sha256:{HEX[:-1]}",
+        f"sha256:{HEX}0",
+        f"sha256:{HEX}\n",
+        f"sha256:{HEX.upper()}",
+        f"SHA256:{HEX}",
+        f"sha256:{HEX[:-2]}/.",
+        "sha256:../../../../etc/passwd",
+        f"sha512:{HEX}",
+        f"md5:{HEX[:32]}",
+        f"sha256+b64:{HEX}",
+        "sha256:" + "\u0660" * 64,
+    ],
+)
+def test_what_is_no_digest_is_refused(text: str) -> None:
+    """Digests go into URLs and paths (CVE-2024-3727)."""
+    with pytest.raises(InvalidReferenceError, match="invalid digest"):
+        Digest.parse(text)
+
+
+@given(strategies.platforms())
+def test_a_platform_survives_being_written_and_being_json(platform: Platform) -> None:
+    """Its text and its object give it back."""
+    assert Platform.from_json(platform.as_json(), "it") == platform
+    if str(platform) == str(Platform.parse(str(platform))):
+        assert Platform.parse(str(platform)) == platform
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("linux/amd64", "linux/amd64"),
+        ("Linux/AMD64", "linux/amd64"),
+        ("linux/x86_64", "linux/amd64"),
+        ("linux/aarch64", "linux/arm64"),
+        ("linux/armhf", "linux/arm/v7"),
+        ("linux/armel", "linux/arm/v6"),
+        ("linux/i686", "linux/386"),
+        ("linux/arm/v7", "linux/arm/v7"),
+        ("linux/arm64/v8", "linux/arm64/v8"),
+        ("windows/amd64", "windows/amd64"),
+    ],
+)
+def test_machine_names_become_those_of_go(text: str, shown: str) -> None:
+    """What people and ``uname -m`` say."""
+    assert str(Platform.parse(text)) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "linux", "linux/", "/amd64", "linux//v7", "linux/arm/", "a/b/c/d", "li nux/x", "l/é"],
+)
+def test_what_is_no_platform_is_refused(text: str) -> None:
+    """With an example of what to write."""
+    with pytest.raises(ConfigError, match="linux/arm64"):
+        Platform.parse(text)
+
+
+def test_a_bad_platform_in_a_document_is_the_documents_fault() -> None:
+    """And the error names the document."""
+    with pytest.raises(DocumentError, match="the index"):
+        Platform.from_json({"os": "../..", "architecture": "amd64"}, "the index")
+
+
+@pytest.mark.parametrize(
+    ("wish", "image", "serves"),
+    [
+        ("linux/amd64", "linux/amd64", True),
+        ("linux/amd64", "linux/arm64", False),
+        ("linux/amd64", "windows/amd64", False),
+        ("linux/arm", "linux/arm/v7", True),
+        ("linux/arm/v7", "linux/arm/v6", False),
+        ("linux/arm/v7", "linux/arm", False),
+        ("linux/arm64", "linux/arm64/v8", True),
+        ("linux/arm64/v8", "linux/arm64", True),
+        ("linux/arm64/v9", "linux/arm64", False),
+    ],
+)
+def test_a_wish_is_served_by_an_image_of_its_platform(wish: str, image: str, serves: bool) -> None:
+    """No variant takes any; arm64 and arm64/v8 are one."""
+    assert Platform.parse(wish).matches(Platform.parse(image)) is serves
