@@ -14,11 +14,11 @@ from tests.cli_runner import Imgpack
 from tests.interop.conftest import Built
 from tests.interop.test_loaders import GREETING, HELLO, RUN
 from tests.interop.trees import describe, differences, make_small_tree
-from tests.servers.certificates import Authority
+from tests.servers.certificates import NAME, Authority
 from tests.servers.distribution import OCI_MANIFEST, V2_MANIFEST, Registry, docker_registry
 from tests.servers.engine import Podman
 from tests.servers.gateway import nginx_gateway
-from tests.servers.process import require, run
+from tests.servers.process import named_loopback, require, run
 from tests.servers.tokens import TokenServer
 
 
@@ -219,15 +219,21 @@ def test_a_mount_asks_for_a_token_of_both_repositories(
 def test_tls_is_verified(
     registry: Registry, authority: Authority, imgpack: Imgpack, hello: str, tmp_path: Path
 ) -> None:
-    """An unknown authority is refused with code 17; ``--ca-file`` makes it known."""
+    """An unknown authority is refused with code 17; there are three ways to make it known."""
+    prefix = named_loopback(NAME, tmp_path)
     pair = authority.issue("registry")
+    trusted = str(authority.certificate)
     with nginx_gateway(tmp_path / "nginx", registry, tls=pair) as gateway:
-        # The loopback address would be spoken to without TLS, a path to it by name too.
-        reference = f"{gateway.host}/tls/hello:1"
-        trusted = ("--ca-file", str(authority.certificate))
-        imgpack("push", hello, reference, *trusted).ok()
-        imgpack("pull", reference, "-o", "back.tar", *trusted).ok()
-        assert manifest_digest(imgpack, "back.tar") == manifest_digest(imgpack, hello)
+        reference = f"{NAME}:{gateway.port}/tls/hello:1"
+        refused = imgpack("push", hello, reference, prefix=prefix)
+        assert NAME in refused.failed(17)
+        imgpack("push", hello, reference, "--ca-file", trusted, prefix=prefix).ok()
+        by_environment = {"SSL_CERT_FILE": trusted}
+        imgpack("pull", reference, "-o", "back.tar", prefix=prefix, env=by_environment).ok()
+        unverified = imgpack("manifest", reference, "--tls-verify=false", prefix=prefix)
+        assert unverified.ok() == imgpack("manifest", hello).ok()
+        assert "imgpack: warning: " in unverified.err
+    assert manifest_digest(imgpack, "back.tar") == manifest_digest(imgpack, hello)
 
 
 def test_a_body_limit_is_got_round_by_chunks(

@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+NAME = "registry.test"
+"""A name that is no loopback name; ``named_loopback`` makes it one for one process."""
+
 _DAY = datetime.timedelta(days=1)
 
 
@@ -49,12 +52,13 @@ class Authority:
         self._write(self.certificate, root.add_extension(usage, critical=True))
 
     def issue(self, name: str, *, days: int = 30) -> KeyPair:
-        """A certificate for ``localhost`` and the loopback addresses; also for a client."""
+        """A certificate for loopback's names and addresses and for ``NAME``; also for a client."""
         pair = KeyPair(self._directory / f"{name}.crt", self._directory / f"{name}.key")
         key = write_key(pair.key)
         names = x509.SubjectAlternativeName(
             [
                 x509.DNSName("localhost"),
+                x509.DNSName(NAME),
                 x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
                 x509.IPAddress(ipaddress.ip_address("::1")),
             ]

@@ -35,6 +35,7 @@ PACKAGES = {
     "nginx": "nginx-light",
     "htpasswd": "apache2-utils",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 
 
@@ -70,6 +71,18 @@ def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+def named_loopback(name: str, directory: Path) -> tuple[str, ...]:
+    """A command's prefix: the process alone sees ``name`` as 127.0.0.1.
+
+    A registry on loopback is spoken to without TLS; under another name it is not.
+    """
+    require_root("a mount namespace with a hosts file of its own")
+    hosts = directory / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost {name}\n")
+    script = f'mount --bind {hosts} /etc/hosts && exec "$@"'
+    return (require("unshare"), "--mount", "sh", "-c", script, "sh")
 
 
 def run(argv: Sequence[str | bytes], **options: object) -> subprocess.CompletedProcess[bytes]:
