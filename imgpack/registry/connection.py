@@ -7,11 +7,14 @@ was cut short is not used again; the silence time-out holds for sending too.
 """
 
 import contextlib
+import functools
+import http.client
+import io
 import ipaddress
 import select
 import socket
 import ssl
-from typing import Any
+from typing import Any, Final
 
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -19,6 +22,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imgpack.errors import ImgpackError, RegistryError, TlsError, UnreachableError, UnsafeError
 from imgpack.registry.safety import Origin, Reach, clean, reach_of_address, redact
+
+MAX_PROVISIONAL: Final = 16
+"""Answers such as ``100 Continue`` that may come before the real one."""
 
 
 def check_addresses(host: str, port: int, reach: Reach) -> None:
@@ -40,6 +46,50 @@ def _check(host: str, text: str, reach: Reach) -> None:
             f"{host}: the registry sent us there, and it is the private or local address {text}",
             "nothing was sent to it",
         )
+
+
+class _Prefixed(io.RawIOBase):
+    """A socket's raw file with some bytes in front that were read before."""
+
+    def __init__(self, prefix: bytes, rest: io.RawIOBase) -> None:
+        self._prefix = prefix
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if not self._prefix:
+            return self._rest.readinto(buffer)
+        piece = self._prefix[: len(buffer)]
+        buffer[: len(piece)] = piece
+        self._prefix = self._prefix[len(piece) :]
+        return len(piece)
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose provisional ones (100 to 199) are bounded: there may be a few.
+
+    ``begun`` are bytes of it that were read while the body was being sent.
+    """
+
+    _provisional = 0
+
+    def __init__(self, sock: Any, *args: Any, begun: bytes = b"", **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        if begun:
+            this: Any = self
+            this.fp = io.BufferedReader(_Prefixed(begun, this.fp.detach()))
+
+    def _read_status(self) -> Any:
+        self._provisional += 1
+        if self._provisional > MAX_PROVISIONAL:
+            raise http.client.HTTPException("too many provisional answers")
+        return super()._read_status()  # type: ignore[misc]
 
 
 class _Guarded:
@@ -69,8 +119,9 @@ class _Guarded:
 
     def connect(self) -> None:
         self._cut = False
-        super().connect()  # type: ignore[misc]
         this: Any = self
+        this.response_class = _Answer
+        super().connect()  # type: ignore[misc]
         this.sock.settimeout(self.silence)
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> None:
@@ -91,12 +142,39 @@ class _Guarded:
             self._cut = True
             # urllib3 takes this as the server's word that it has answered.
             raise BrokenPipeError
-        super().send(data)  # type: ignore[misc]
+        try:
+            super().send(data)  # type: ignore[misc]
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+            # TLS's word for a broken pipe; there may be an answer all the same.
+            self._cut = True
+            raise BrokenPipeError from None
+        except TimeoutError:
+            if not (self._sending and self._readable()):
+                raise
+            self._cut = True
+            raise BrokenPipeError from None
 
     def _answered(self) -> bool:
-        """Whether bytes wait to be read; of TLS they may be its own, so they tell nothing."""
+        """Whether an answer waits. TLS has messages of its own, so there some of it is read."""
+        this: Any = self
+        sock = getattr(this, "sock", None)
+        if not isinstance(sock, ssl.SSLSocket):
+            return self._readable()
+        if not sock.pending() and not self._readable():
+            return False
+        sock.settimeout(0)
+        try:
+            begun = sock.recv(16384)
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            sock.settimeout(self.silence)
+        this.response_class = functools.partial(_Answer, begun=begun)
+        return True
+
+    def _readable(self) -> bool:
         sock: Any = getattr(self, "sock", None)
-        if sock is None or isinstance(sock, ssl.SSLSocket):
+        if sock is None:
             return False
         poll = select.poll()
         poll.register(sock, select.POLLIN)
@@ -111,9 +189,13 @@ class _Guarded:
 class GuardedHTTPConnection(_Guarded, HTTPConnection):
     """A plain connection."""
 
+    response_class = _Answer
+
 
 class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
     """A TLS connection."""
+
+    response_class = _Answer
 
 
 class _Pool:
@@ -137,6 +219,11 @@ class GuardedHTTPSPool(_Pool, HTTPSConnectionPool):
 
     ConnectionCls = GuardedHTTPSConnection
 
+    def _validate_conn(self, conn: Any) -> None:
+        """Connect. urllib3 would also warn when certificates are not verified; we do that once."""
+        if conn.is_closed:
+            conn.connect()
+
 
 _PLAIN_ANSWERS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH")
 
@@ -145,7 +232,8 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
     """The imgpack error for what urllib3 or a socket raised while talking to ``url``."""
     origin, shown = Origin.of(url), redact(url)
     cause = _root(error)
-    if isinstance(cause, ssl.SSLError | ssl.CertificateError):
+    lost = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+    if isinstance(cause, ssl.SSLError | ssl.CertificateError) and not lost:
         return _tls_error(cause, origin)
     if isinstance(error, exceptions.ProxyError):
         return UnreachableError(
@@ -154,19 +242,19 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
         )
     if isinstance(error, exceptions.NameResolutionError):
         return UnreachableError(f"{origin.host}: the name does not resolve", "check its spelling")
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return UnreachableError(
-            f"{origin}: no connection in time", "check the name and the network"
-        )
     if isinstance(error, exceptions.NewConnectionError):
         reason = cause.strerror if isinstance(cause, OSError) else None
         return UnreachableError(
             f"{origin}: cannot connect ({reason or type(cause).__name__})",
             "check the name, the port and the network",
         )
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return UnreachableError(
+            f"{origin}: no connection in time", "check the name and the network"
+        )
     if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
         return UnreachableError(f"{shown}: the registry fell silent", "try again, or see --timeout")
-    if isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
+    if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
         return UnreachableError(f"{shown}: the connection was lost ({_loss(cause)})", "try again")
     return RegistryError(f"{shown}: the answer is not proper HTTP ({clean(str(cause), 200)})")
 

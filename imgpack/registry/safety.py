@@ -18,7 +18,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from imgpack.errors import UnsafeError
 
@@ -249,9 +249,14 @@ def redact(url: str) -> str:
     head = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@", r"\1//", head.partition("#")[0])
     if not question:
         return head
-    pairs = parse_qsl(rest.partition("#")[0], keep_blank_values=True)
-    kept = [f"{key}={value if key.lower() in _HARMLESS else '***'}" for key, value in pairs]
-    return f"{head}?{'&'.join(kept) if kept else '***'}"
+    pieces = (piece.partition("=") for piece in rest.partition("#")[0].split("&"))
+    shown_pieces = []
+    for key, equals, value in pieces:
+        if not equals:
+            shown_pieces.append("***")
+        else:
+            shown_pieces.append(f"{key}={value if key.lower() in _HARMLESS else '***'}")
+    return f"{head}?{'&'.join(shown_pieces)}"
 
 
 def clean(text: str, limit: int = 500) -> str:

@@ -233,7 +233,7 @@ class Transport:
         """Close every idle connection."""
         with self._lock:
             for manager in self._managers.values():
-                manager.clear()
+                _close(manager)
             self._managers.clear()
 
     def send(
@@ -297,7 +297,7 @@ class Transport:
             manager = self._managers.get((origin, reach))
             if manager is None:
                 if len(self._managers) >= _MAX_POOLS:
-                    self._managers.pop(next(iter(self._managers))).clear()
+                    _close(self._managers.pop(next(iter(self._managers))))
                 manager = self._managers[origin, reach] = self._make_manager(origin)
             pool: Any = manager.connection_from_host(origin.host, origin.port, origin.scheme)
             pool.reach, pool.silence = reach, self.options.silence_timeout
@@ -328,6 +328,15 @@ class Transport:
         )
         manager.pool_classes_by_scheme = {"http": GuardedHTTPPool, "https": GuardedHTTPSPool}
         return manager
+
+
+def _close(manager: urllib3.PoolManager) -> None:
+    """Close the idle connections now; urllib3's ``clear`` leaves that to the garbage collector."""
+    for key in manager.pools.keys():  # noqa: SIM118 - iterating the container itself is refused
+        pool = manager.pools.get(key)
+        if pool is not None:
+            pool.close()
+    manager.clear()
 
 
 def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urllib3.ProxyManager:
