@@ -18,7 +18,7 @@ _LOWER = string.ascii_lowercase + string.digits
 
 def texts(max_size: int = 20) -> st.SearchStrategy[str]:
     """Unicode text: no lone surrogates, anything else."""
-    return st.text(st.characters(exclude_categories=("Cs",)), max_size=max_size)
+    return st.text(st.characters(codec="utf-8"), max_size=max_size)
 
 
 def json_values() -> st.SearchStrategy[Any]:

@@ -20,6 +20,9 @@ from imgpack.errors import ConfigError, DocumentError, LimitError
 MAX_DOCUMENT: Final = 4 * 1024 * 1024
 """Bytes of a manifest, index or configuration: registries and containers/image stop there."""
 
+MAX_DEPTH: Final = 200
+"""Levels of a document: Python's own limit depends on its version and on who calls."""
+
 # Go's encoding/json escapes these for the sake of HTML; str.translate is one pass.
 _HTML: Final = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 # Before Go 1.22 a backspace and a form feed had no short form, and Distribution 2.8 is older.
@@ -90,7 +93,7 @@ def decode(raw: bytes, what: str) -> dict[str, Any]:
         if len(out) != len(items):
             seen: set[str] = set()
             twice = next(key for key, _ in items if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise DocumentError(f"{what} has the key {twice!r} twice in one object")
+            raise DocumentError(f"{what} has the key {twice[:80]!r} twice in one object")
         return out
 
     def constant(name: str) -> Any:
@@ -114,7 +117,23 @@ def decode(raw: bytes, what: str) -> dict[str, Any]:
         raise DocumentError(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise DocumentError(f"{what} is not a JSON object")
+    if _depth(text) > MAX_DEPTH:
+        raise DocumentError(f"{what} is nested too deeply")
     return value
+
+
+def _depth(text: str) -> int:
+    """A bound of the levels of valid JSON: exact where it matters."""
+    if (brackets := text.count("[") + text.count("{")) <= MAX_DEPTH:
+        return brackets
+    depth = deepest = 0
+    for token in _TOKEN.findall(text):
+        if token in ("{", "["):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in ("}", "]"):
+            depth -= 1
+    return deepest
 
 
 def _without_lone_surrogates(text: str) -> str:

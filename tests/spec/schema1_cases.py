@@ -55,7 +55,11 @@ def _rootfs(layers: int, **more: Any) -> dict[str, Any]:
 
 def _config(history: list[dict[str, Any]], **fields: Any) -> tuple[dict[str, Any], int]:
     layers = sum(not entry.get("empty_layer") for entry in history)
-    obj = {"architecture": "amd64", "os": "linux", "created": "2026-01-02T03:04:05Z"}
+    obj: dict[str, Any] = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "2026-01-02T03:04:05Z",
+    }
     obj |= fields
     obj.setdefault("rootfs", _rootfs(layers))
     return obj | {"history": history}, layers

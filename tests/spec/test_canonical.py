@@ -127,6 +127,13 @@ def test_what_is_not_one_clear_object_is_refused(raw: bytes, reason: str) -> Non
     assert reason in _refusal(raw)
 
 
+def test_the_depth_is_bounded_whatever_python_allows() -> None:
+    """200 levels are taken, 201 are not; brackets in strings and beside each other do not count."""
+    assert decode(b'{"a":' + b"[" * 199 + b"]" * 199 + b"}", "it")
+    assert "deeply" in _refusal(b'{"a":' + b"[" * 200 + b"]" * 200 + b"}")
+    assert decode(encode({"a": "[" * 1000, "b": [[]] * 1000}), "it")
+
+
 def test_a_document_above_the_limit_is_not_even_parsed() -> None:
     """4 MiB is the bound; one byte more is too much."""
     fits = b'{"a":"' + b"x" * (MAX_DOCUMENT - 8) + b'"}'
