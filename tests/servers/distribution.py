@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.certificates import KeyPair
-from tests.servers.process import Server, free_port, listens, require, run
+from tests.servers.process import Server, free_port, listens, require, run, settled
 from tests.servers.tokens import ISSUER, SERVICE, TokenServer
 
 V2_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -69,7 +69,7 @@ class Registry:
     @property
     def log(self) -> str:
         """Everything that the registry has logged."""
-        return self.server.log.read_text("utf-8", "replace")
+        return settled(self.server.log)
 
 
 def configuration(

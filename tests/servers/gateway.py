@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.servers.certificates import KeyPair
 from tests.servers.distribution import Registry
-from tests.servers.process import Server, free_port, listens, require
+from tests.servers.process import Server, free_port, listens, require, settled
 
 _FRAME = """\
 daemon off;
@@ -80,12 +80,12 @@ class Gateway:
     @property
     def accesses(self) -> str:
         """The access log so far."""
-        return (self.directory / "access.log").read_text()
+        return settled(self.directory / "access.log")
 
     @property
     def storage_accesses(self) -> str:
         """The access log of the redirected storage so far."""
-        return (self.directory / "storage.log").read_text()
+        return settled(self.directory / "storage.log")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ of its process group is left.
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -59,11 +60,28 @@ def require_root(reason: str) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on at this moment.
+
+    It lies below the range that the system gives out by itself, so that no
+    connection takes it before the server does.
+    """
+    chance = random.SystemRandom()
+    for _ in range(100):
+        port = chance.randrange(15000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no loopback port is free")
+
+
+def settled(log: Path, quiet: float = 0.2) -> str:
+    """A log's text once nothing was added for ``quiet`` seconds: servers log behind the answer."""
+    before, size = -1, log.stat().st_size
+    while before != size:
+        time.sleep(quiet)
+        before, size = size, log.stat().st_size
+    return log.read_text("utf-8", "replace")
 
 
 def listens(port: int) -> bool:
