@@ -92,16 +92,18 @@ def differences(
     image: dict[bytes, Facts],
     *,
     added: Iterable[bytes] = (),
+    replaced: Iterable[bytes] = (),
     touched: Iterable[bytes] = (),
 ) -> list[str]:
     """What differs, a line a path.
 
-    ``added`` may exist in the image only; of ``touched`` the mtime may differ.
+    ``added`` may exist in the image only; what is ``replaced`` is there but
+    another; of ``touched`` the mtime may differ.
     """
     lines = [f"{name!r} is missing" for name in source.keys() - image.keys()]
     lines += [f"{name!r} was added" for name in image.keys() - source.keys() - set(added)]
     changed = set(touched)
-    for name in source.keys() & image.keys():
+    for name in (source.keys() & image.keys()) - set(replaced):
         want, have = source[name], image[name]
         if name in changed:
             have = have._replace(mtime=want.mtime)
@@ -113,23 +115,17 @@ def differences(
     return sorted(lines)
 
 
-# What the engine puts into every container when the image does not have it ...
-ENGINE_ADDS = (
-    b".dockerenv",
-    b"dev",
-    b"dev/console",
-    b"dev/pts",
-    b"dev/shm",
-    b"etc",
-    b"etc/hostname",
-    b"etc/hosts",
-    b"etc/mtab",
-    b"etc/resolv.conf",
-    b"proc",
-    b"sys",
-)
-# ... and the directories whose time of change that moves.
-ENGINE_TOUCHES = (b"dev", b"etc")
+def engine_differences(source: dict[bytes, Facts], container: dict[bytes, Facts]) -> list[str]:
+    """What differs in a running container, but for what the engine itself puts there.
+
+    It makes places for its mounts where the image has none, replaces the files
+    that it mounts over, and so changes the time of the directories they are in.
+    """
+    files = (b"dev/console", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf")
+    places = (b".dockerenv", b"dev", b"dev/pts", b"dev/shm", b"etc", b"etc/mtab", b"proc", b"sys")
+    return differences(
+        source, container, added=files + places, replaced=files, touched=(b"dev", b"etc")
+    )
 
 
 def make_edge_tree(root: Path) -> Path:
@@ -231,7 +227,7 @@ def _xattrs(at: _Place) -> None:
     _write(at(b"xattrs/file"))
     os.setxattr(at(b"xattrs/file"), "user.text", b"value")
     os.setxattr(at(b"xattrs/file"), "user.bytes", bytes(range(256)))
-    os.setxattr(at(b"xattrs/file"), "user.with=equals", b"a=b\n12 path=evil\n")
+    os.setxattr(at(b"xattrs/file"), "user.like-a-record", b"a=b\n12 path=evil\n")
     os.makedirs(at(b"xattrs/directory"))
     os.setxattr(at(b"xattrs/directory"), "user.of-a-directory", b"\0")
     _write(at(b"xattrs/capable"))
