@@ -33,6 +33,7 @@ _CLIENT_ID: Final = "imgpack"
 _TOKEN = re.compile(r"[!-~]{1,65536}")
 _SCOPE = re.compile(r"[a-z0-9()]+:[!-~]{1,512}:[a-z*,]+")
 _POST_REFUSED: Final = frozenset({400, 401, 404, 405})
+_SCOPE_REFUSED: Final = frozenset({400, 401, 403, 404})
 _MAX_GROWN: Final = 8
 
 
@@ -141,12 +142,18 @@ class Authenticator:
             return self._credentials[repository]
 
     def answer(
-        self, headers: Iterable[str], scopes: tuple[Scope, ...], refused: str | None
+        self,
+        headers: Iterable[str],
+        scopes: tuple[Scope, ...],
+        refused: str | None,
+        *,
+        again: bool = False,
     ) -> bool:
         """Take a 401 (or an ``insufficient_scope``) of the registry's own origin.
 
-        ``refused`` is the ``Authorization`` that was sent. Returns whether
-        another attempt can differ from the one that failed.
+        ``refused`` is the ``Authorization`` that was sent; ``again`` says that it
+        is the answer to an earlier challenge, so that a token in it is fresh.
+        Returns whether another attempt can differ from the one that failed.
         """
         chosen = _choose(parse_challenges(headers))
         if chosen is None:
@@ -163,7 +170,7 @@ class Authenticator:
         credential = self.credential(scopes)
         if chosen.scheme == "basic":
             return credential is not None and refused != _basic(credential)
-        return not (credential and credential.registry_token)
+        return not again and not (credential and credential.registry_token)
 
     def _grow(self, key: tuple[str, ...], challenge: Challenge) -> bool:
         """Add the scopes that a challenge asks for to those of ``key``."""
@@ -205,7 +212,7 @@ class Authenticator:
             return self._fetch(challenge, scopes, credential)
         except ImgpackError as error:
             failure = failure_of(error)
-            if len(scopes) < 2 or failure is None or not 400 <= failure.status < 500:
+            if len(scopes) < 2 or failure is None or failure.status not in _SCOPE_REFUSED:
                 raise
             return self._fetch(challenge, scopes[:1], credential)
 

@@ -7,6 +7,7 @@ compared when it is one; an answer counts as success only with evidence that a
 registry gave it (a web server that says 200 to everything is none).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -95,6 +96,18 @@ class RepositoryClient:
             headers=headers,
             expected=frozenset({200, 206}) if offset else _OK,
         )
+
+    def blob_size(self, digest: Digest) -> int:
+        """The bytes that the registry says a blob has, for those who have no descriptor."""
+        path, expected = self.path(f"blobs/{digest}"), _OK | {405}
+        with self.session.request("HEAD", path, scopes=(self.pull,), expected=expected) as response:
+            allowed, told = response.status == 200, response.headers.get("Content-Length") or ""
+        if not allowed:
+            with self.open_blob(Descriptor(mediatype.OCTET_STREAM, digest, 0)) as response:
+                told = response.headers.get("Content-Length") or ""
+        if not re.fullmatch(r"[0-9]{1,15}", told):
+            raise RegistryError(f"{self.name}: the registry does not say how long {digest} is")
+        return int(told)
 
     # Manifests
 

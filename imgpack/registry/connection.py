@@ -21,6 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imgpack.errors import ImgpackError, RegistryError, TlsError, UnreachableError, UnsafeError
+from imgpack.registry.failures import mark_unconnected
 from imgpack.registry.safety import Origin, Reach, clean, reach_of_address, redact
 
 MAX_PROVISIONAL: Final = 16
@@ -240,6 +241,18 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
             f"{origin}: the proxy does not let us through ({clean(str(cause), 200)})",
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return mark_unconnected(_unconnected(error, cause, origin))
+    if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
+        return UnreachableError(f"{shown}: the registry fell silent", "try again, or see --timeout")
+    if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
+        return UnreachableError(f"{shown}: the connection was lost ({_loss(cause)})", "try again")
+    # The text of a ValueError may quote a header, and with it a secret.
+    what = type(cause).__name__ if isinstance(cause, ValueError) else clean(str(cause), 200)
+    return RegistryError(f"{shown}: the answer is not proper HTTP ({what})")
+
+
+def _unconnected(error: Exception, cause: BaseException, origin: Origin) -> UnreachableError:
     if isinstance(error, exceptions.NameResolutionError):
         return UnreachableError(f"{origin.host}: the name does not resolve", "check its spelling")
     if isinstance(error, exceptions.NewConnectionError):
@@ -248,15 +261,7 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
             f"{origin}: cannot connect ({reason or type(cause).__name__})",
             "check the name, the port and the network",
         )
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return UnreachableError(
-            f"{origin}: no connection in time", "check the name and the network"
-        )
-    if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
-        return UnreachableError(f"{shown}: the registry fell silent", "try again, or see --timeout")
-    if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
-        return UnreachableError(f"{shown}: the connection was lost ({_loss(cause)})", "try again")
-    return RegistryError(f"{shown}: the answer is not proper HTTP ({clean(str(cause), 200)})")
+    return UnreachableError(f"{origin}: no connection in time", "check the name and the network")
 
 
 def _root(error: BaseException) -> BaseException:

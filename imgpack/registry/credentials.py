@@ -275,6 +275,8 @@ def _parse_entry(path: str, name: str, entry: object) -> Credential | None:
             ) from None
         # Docker's Windows client padded with NUL.
         password = password.strip("\0")
+    if not re.fullmatch(r"[!-~]*", values["registrytoken"]):
+        raise CredentialError(f"{path}: the registrytoken of {name} is not usable", "log in again")
     credential = Credential(username, password, values["identitytoken"], values["registrytoken"])
     return credential if credential.secrets else None
 

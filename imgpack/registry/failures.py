@@ -60,6 +60,28 @@ def is_connection_loss(error: BaseException) -> bool:
     return isinstance(error, UnreachableError) and failure_of(error) is None
 
 
+def is_unconnected(error: BaseException) -> bool:
+    """Whether there was no connection at all: no such name, refused, or no answer to the call."""
+    return getattr(error, "unconnected", False) is True
+
+
+def mark_unconnected(error: ImgpackError) -> ImgpackError:
+    """Say that there was no connection at all; returns the error."""
+    error.unconnected = True  # type: ignore[attr-defined]
+    return error
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether the retries for ``error`` are used up already (those of a token request)."""
+    return getattr(error, "final", False) is True
+
+
+def mark_final(error: ImgpackError) -> ImgpackError:
+    """Say that nothing is to be tried again for ``error``; returns it."""
+    error.final = True  # type: ignore[attr-defined]
+    return error
+
+
 def parse_failure(
     status: int,
     body: bytes,

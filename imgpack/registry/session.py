@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError
+from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
 from imgpack.registry.auth import Authenticator, wants_more
 from imgpack.registry.auth import Scope as Scope
 from imgpack.registry.credentials import Credential
@@ -24,7 +24,10 @@ from imgpack.registry.failures import (
     Failure,
     failure_of,
     is_connection_loss,
+    is_final,
+    is_unconnected,
     make_error,
+    mark_final,
     parse_failure,
 )
 from imgpack.registry.retry import RetryPolicy, parse_retry_after
@@ -42,7 +45,7 @@ from imgpack.registry.transport import Body, Response, Transport, TransportOptio
 from imgpack.report import SILENT, Reporter
 
 MAX_REDIRECTS: Final = 5
-_MAX_AUTH: Final = 3
+_MAX_TURNS: Final = 4
 _MAX_WARNINGS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _API_HOSTS: Final = {"docker.io": "registry-1.docker.io"}
@@ -107,6 +110,7 @@ class Session:
         self._reporter = reporter
         self._lock = threading.Lock()
         self._own_reach: Reach | None = None
+        self._met = False
         self._warnings: set[str] = set()
         source = credentials or NoCredentials()
         self._auth = Authenticator(
@@ -194,11 +198,12 @@ class Session:
                 return attempt()
             except ImgpackError as error:
                 failure = failure_of(error)
-                lost = is_connection_loss(error)
-                if not retry or not (failure or lost):
+                if not (retry and (failure or is_connection_loss(error))) or is_final(error):
                     raise
-                if number >= policy.limit(method, url, failure):
-                    raise
+                # A first contact that fails is more likely a wrong name than a passing fault.
+                hopeless = not self._met and is_unconnected(error)
+                if hopeless or number >= policy.limit(method, url, failure):
+                    raise mark_final(error) from error.__cause__
                 pause = policy.wait(number, failure, self.options.random)
                 self._reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
             self.options.sleep(pause)
@@ -213,29 +218,34 @@ class Session:
         expected: frozenset[int],
     ) -> Response:
         own = Origin.of(url) == self.origin
-        for turn in range(_MAX_AUTH):
+        for turn in range(_MAX_TURNS):
             authorization = self._auth.authorization(scopes) if own else None
-            response = self._followed(method, url, headers, authorization, body)
+            response, at_home = self._followed(method, url, headers, authorization, body)
             if response.status in expected:
                 return response
             with response:
                 challenges = response.header_values("www-authenticate")
                 failure = self._failure(response)
-            at_home = Origin.of(response.url) == self.origin
             asked = failure.status == 401 or wants_more(failure, challenges)
-            if not (asked and at_home and turn + 1 < _MAX_AUTH):
+            if not (asked and at_home and turn + 1 < _MAX_TURNS):
                 break
             if not challenges and not self._auth.challenged:
                 challenges = self._ping()
-            if not self._auth.answer(challenges, scopes, authorization):
+            if not self._auth.answer(challenges, scopes, authorization, again=turn > 0):
                 break
-        raise self._refused(method, response, failure, scopes)
+        raise self._refused(method, response, failure, scopes, at_home=at_home)
 
     def _refused(
-        self, method: str, response: Response, failure: Failure, scopes: tuple[Scope, ...]
+        self,
+        method: str,
+        response: Response,
+        failure: Failure,
+        scopes: tuple[Scope, ...],
+        *,
+        at_home: bool,
     ) -> ImgpackError:
         hint = ""
-        if Origin.of(response.url) != self.origin:
+        if not at_home:
             hint = f"{self.registry} sent us to this other server, which gets no credentials"
         elif failure.status == 401 and self._auth.credential(scopes) is not None:
             hint = f"check the credentials for {self.registry} (imgpack login {self.registry})"
@@ -245,7 +255,7 @@ class Session:
 
     def _ping(self) -> tuple[str, ...]:
         """The challenge of ``/v2/``, for registries whose other 401 answers have none."""
-        with self._send("GET", f"{self.origin}/v2/", {}, None, None) as response:
+        with self._send("GET", f"{self.origin}/v2/", {}, None, None, at_home=True) as response:
             if response.status == 401:
                 return response.header_values("www-authenticate")
         return ()
@@ -257,12 +267,19 @@ class Session:
         headers: dict[str, str],
         authorization: str | None,
         body: Body | None,
-    ) -> Response:
+    ) -> tuple[Response, bool]:
+        """The answer after redirects, and whether every hop was the registry's own origin.
+
+        Once a redirect has left that origin, nothing brings the credentials back.
+        """
+        at_home = True
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send(method, url, headers, authorization, body)
+            at_home = at_home and Origin.of(url) == self.origin
+            given = authorization if at_home else None
+            response = self._send(method, url, headers, given, body, at_home=at_home)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or method not in ("GET", "HEAD") or not location:
-                return response
+                return response, at_home
             response.close()
             url = check_redirect(location, url, self.origin)
         raise RegistryError(f"{redact(url)}: more than {MAX_REDIRECTS} redirects")
@@ -274,15 +291,18 @@ class Session:
         headers: dict[str, str],
         authorization: str | None,
         body: Body | None,
+        *,
+        at_home: bool,
     ) -> Response:
         sent, reach = dict(headers), None
-        if Origin.of(url) != self.origin:
+        if not at_home:
             sent = {k: v for k, v in headers.items() if k.lower() in _FOREIGN_HEADERS}
             if Origin.of(url).host != self.origin.host:
                 reach = self._reach()
         elif authorization is not None:
             sent["Authorization"] = authorization
         response = self._transport.send(method, url, headers=sent, body=body, reach=reach)
+        self._met = True
         self._reporter.detail(f"{method} {redact(url)} -> {response.status}")
         self._show_warnings(response)
         return response
@@ -299,6 +319,12 @@ class Session:
             self._reporter.detail(f"{method} {redact(shown)} -> {response.status}")
             if response.status == 200:
                 return response
+            if response.status in _REDIRECTS:
+                response.close()
+                raise UnsafeError(
+                    f"{redact(shown)}: the token server redirects, which is not followed",
+                    "credentials would go to where it points",
+                )
             with response:
                 failure = self._failure(response)
             raise make_error(failure, method, shown, hint="this is the registry's token server")

@@ -1,0 +1,106 @@
+"""``imgpack copy``: an image from anywhere to anywhere: registry, archive or layout."""
+
+import sys
+from dataclasses import replace
+
+import click
+
+from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.location import Located, choice_options, is_path, only, open_location
+from imgpack.cli.push import jobs_option, mount_sources, target
+from imgpack.cli.results import pinned, print_pushed, upload_journal
+from imgpack.cli.terminal import Terminal
+from imgpack.image import MultiImage
+from imgpack.spec.reference import Reference
+
+
+@click.command("copy")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option(
+    "--all-platforms",
+    is_flag=True,
+    help="Copy a multi-platform image whole (the default without --platform).",
+)
+@click.option(
+    "--src-creds",
+    metavar="USER[:PASSWORD]",
+    help="Credentials for SRC's registry; --creds is for DST's, if both are registries.",
+)
+@click.option("--mount-from", multiple=True, metavar="REPO", help="As for imgpack push.")
+@jobs_option
+@choice_options
+@registry_options
+@click.pass_obj
+def command(
+    terminal: Terminal,
+    *,
+    source: str,
+    destination: str,
+    all_platforms: bool,
+    src_creds: str | None,
+    mount_from: tuple[str, ...],
+    jobs: int,
+    image: str | None,
+    platform: str | None,
+    registry: RegistryOptions,
+) -> None:
+    """Copy an image from SRC to DST, each a reference, an archive or a layout.
+
+    Within one registry layers are mounted, not sent. A new archive or layout is
+    told by its form: it ends in .tar or /, or starts with ./ or /.
+    """
+    if all_platforms and platform is not None:
+        raise click.UsageError("--all-platforms and --platform contradict each other")
+    to_archive = destination == "-" or is_path(destination)
+    from_options = (
+        registry
+        if to_archive and src_creds is None
+        else replace(registry, creds=src_creds, password_stdin=False)
+    )
+    with open_location(source, terminal, from_options, image=image, platform=platform) as located:
+        if to_archive:
+            _to_archive(terminal, located, destination, jobs)
+        else:
+            _to_registry(terminal, located, target(destination), mount_from, jobs, registry)
+
+
+def _to_archive(terminal: Terminal, located: Located, destination: str, jobs: int) -> None:
+    from imgpack.archive.writer import open_writer
+    from imgpack.registry.fetch import fetch_into
+    from imgpack.registry.pull import refuse_foreign
+
+    stdout = sys.stdout.buffer if destination == "-" else None
+    if located.reference is not None:
+        for image in located.images:
+            refuse_foreign(image)
+    with open_writer(destination, stdout=stdout, reporter=terminal) as writer:
+        for image in located.images:
+            fetch_into(image, writer, image.names, jobs, terminal)
+        writer.finish()
+    if stdout is None:
+        for image in located.images:
+            document = image.index if isinstance(image, MultiImage) else image.manifest
+            for name in image.names:
+                click.echo(pinned(name, document.descriptor.digest))
+
+
+def _to_registry(
+    terminal: Terminal,
+    located: Located,
+    name: Reference,
+    mount_from: tuple[str, ...],
+    jobs: int,
+    registry: RegistryOptions,
+) -> None:
+    from imgpack.registry.delivery import Delivery
+    from imgpack.registry.push import PushOptions, push
+
+    origin = (located.reference,) if located.reference is not None else ()
+    options = PushOptions(
+        jobs=jobs,
+        mount_from=(*origin, *mount_sources(mount_from, [name.registry])),
+        journal=upload_journal(),
+    )
+    with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
+        print_pushed(push(connections, [Delivery(only(located), (name,))], options, terminal))

@@ -1,0 +1,64 @@
+"""``imgpack pull``: an image from a registry into an archive or layout."""
+
+import sys
+
+import click
+
+from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.location import parse_reference
+from imgpack.cli.push import jobs_option
+from imgpack.cli.results import pinned
+from imgpack.cli.terminal import Terminal
+from imgpack.image import MultiImage
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import parse_name
+
+
+@click.command("pull")
+@click.argument("reference", metavar="REF")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="A file, - for standard output, or a path ending in / for an OCI layout;"
+    " NAME.tar by default.",
+)
+@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME", help="Name it so instead.")
+@click.option("--platform", metavar="OS/ARCH", help="Only this one of a multi-platform image.")
+@jobs_option
+@registry_options
+@click.pass_obj
+def command(
+    terminal: Terminal,
+    *,
+    reference: str,
+    output: str | None,
+    tags: tuple[str, ...],
+    platform: str | None,
+    jobs: int,
+    registry: RegistryOptions,
+) -> None:
+    """Pull REF into the archive format of imgpack build, every byte verified.
+
+    A schema1 image is converted; its signature is checked.
+    """
+    wanted = None if platform is None else Platform.parse(platform)
+    name = parse_reference(reference)
+    given = tuple(parse_name(tag) for tag in tags)
+    place = output or f"{name.repository.rpartition('/')[2]}.tar"
+    from imgpack.archive.writer import open_writer
+    from imgpack.registry.fetch import fetch_into
+    from imgpack.registry.pull import open_remote, refuse_foreign
+
+    with connector(registry, terminal, jobs=jobs) as connections:
+        image = open_remote(connections, name, wanted, reporter=terminal)
+        refuse_foreign(image)
+        stdout = sys.stdout.buffer if place == "-" else None
+        with open_writer(place, stdout=stdout, reporter=terminal) as writer:
+            fetch_into(image, writer, given or image.names, jobs, terminal)
+            writer.finish()
+    document = image.index if isinstance(image, MultiImage) else image.manifest
+    if place != "-":
+        digest = document.descriptor.digest
+        for shown in given or image.names or (name.with_digest(digest),):
+            click.echo(pinned(shown, digest))

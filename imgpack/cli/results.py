@@ -1,0 +1,72 @@
+"""What the commands that push say at the end: lines on standard output, and a JSON document."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgpack.image import Image, MultiImage
+from imgpack.spec.canonical import encode
+from imgpack.spec.digest import Digest
+from imgpack.spec.reference import Reference
+from imgpack.store import AtomicFile
+
+if TYPE_CHECKING:
+    from imgpack.registry.delivery import Delivery
+    from imgpack.registry.push import Pushed
+
+
+def pinned(name: Reference, digest: Digest) -> str:
+    """``NAME@sha256:…``, with the tag if the name has one."""
+    return replace(name, digest=digest).shown()
+
+
+def print_pushed(pushed: Iterable["Pushed"]) -> None:
+    """One line a name on standard output."""
+    for one in pushed:
+        click.echo(pinned(one.name, one.digest))
+
+
+def write_metadata(path: str, pushed: Sequence["Pushed"], deliveries: Sequence["Delivery"]) -> None:
+    """Write digests, sizes, media types, diff_ids and names to ``path``, whole or not at all."""
+    document = {
+        "names": [
+            {
+                "name": one.name.shown(),
+                "digest": str(one.digest),
+                "mediaType": one.media_type,
+                "size": one.size,
+            }
+            for one in pushed
+        ],
+        "images": [described(delivery.image) for delivery in deliveries],
+    }
+    with AtomicFile(path) as file:
+        file.write(encode(document, indent=2) + b"\n")
+        file.commit()
+
+
+def described(image: Image | MultiImage) -> dict[str, Any]:
+    """An image for programs: digests, sizes, media types and diff_ids."""
+    if isinstance(image, MultiImage):
+        return {
+            **image.index.descriptor.as_json(),
+            "manifests": [described(child) for child in image.images],
+        }
+    return {
+        **image.manifest.descriptor.as_json(),
+        "platform": image.config.platform.as_json(),
+        "config": image.manifest.config.as_json(),
+        "layers": [
+            {**layer.as_json(), "diff_id": str(diff_id)}
+            for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True)
+        ],
+    }
+
+
+def upload_journal() -> str:
+    """The directory in which half-done uploads are remembered."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(cache, "imgpack", "uploads")

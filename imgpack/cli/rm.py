@@ -1,0 +1,60 @@
+"""``imgpack rm``: delete a tag or a manifest from a registry."""
+
+import click
+
+from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.results import pinned
+from imgpack.cli.terminal import Terminal
+from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
+from imgpack.spec.reference import Reference
+
+
+@click.command("rm")
+@click.argument("references", metavar="REF...", nargs=-1, required=True)
+@registry_options
+@click.pass_obj
+def command(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOptions) -> None:
+    """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
+    names = [_exact(text) for text in references]
+    with connector(registry, terminal) as connections:
+        for name in names:
+            from imgpack.registry.client import RepositoryClient
+
+            client = RepositoryClient(connections.session(name.registry), name.repository)
+            try:
+                client.delete_manifest(name.digest or name.target)
+            except ImgpackError as error:
+                raise _explained(error, name, client) from error
+            click.echo(name.shown())
+
+
+def _exact(text: str) -> Reference:
+    name = Reference.parse(text)
+    if name.tag is None and name.digest is None:
+        raise InvalidReferenceError(
+            f"{text!r} names neither a tag nor a digest", "say what to delete: REPO:TAG"
+        )
+    return name
+
+
+def _explained(error: ImgpackError, name: Reference, client: object) -> ImgpackError:
+    """What to do when a registry does not delete (405): many delete by digest only, or not."""
+    from imgpack.registry.client import RepositoryClient
+    from imgpack.registry.failures import failure_of
+
+    failure = failure_of(error)
+    refused = failure is not None and (failure.status == 405 or "UNSUPPORTED" in failure.codes)
+    by_tag_only = failure is not None and "DIGEST_INVALID" in failure.codes
+    if not (refused or by_tag_only) or not isinstance(client, RepositoryClient):
+        return error
+    if name.digest is not None:
+        return RegistryError(
+            f"{name.shown()}: the registry does not delete images",
+            "its operator can allow it (Distribution: storage.delete.enabled)",
+        )
+    digest = client.head_manifest(name.target)
+    other = "" if digest is None else f": imgpack rm {pinned(name.with_digest(digest), digest)}"
+    return RegistryError(
+        f"{name.shown()}: the registry does not delete tags",
+        f"it may delete by digest, which removes every tag of the image{other}",
+    )

@@ -1,0 +1,86 @@
+"""A schema1 image from a registry, as an image of today.
+
+``imgpack.spec.schema1`` has the rules. Schema1 tells neither sizes nor
+diff_ids, so the layers are fetched first, into nameless scratch files.
+Invariants: the signature was checked before anything is fetched; every layer's
+digest is checked; what is used is the signed payload only.
+"""
+
+from collections.abc import Iterator
+
+from imgpack.errors import DigestError
+from imgpack.image import Image
+from imgpack.layer.codec import Kind, decompress, detect
+from imgpack.registry.client import RepositoryClient, Served
+from imgpack.registry.download import RemoteSource
+from imgpack.registry.scratch import ScratchFile, ScratchSource
+from imgpack.report import Reporter
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_manifest
+from imgpack.spec.schema1 import real_layers, to_config
+from imgpack.spec.signature import verify
+
+_TYPES = {
+    Kind.GZIP: mediatype.DOCKER_LAYER_GZIP,
+    Kind.NONE: mediatype.DOCKER_LAYER,
+    Kind.ZSTD: mediatype.OCI_LAYER_ZSTD,
+}
+
+
+def schema1_image(
+    client: RepositoryClient, served: Served, what: str, scratch: str | None, reporter: Reporter
+) -> Image:
+    """The image of a schema1 document that was served; its layers are fetched now."""
+    schema1 = verify(served.raw, what)
+    order = real_layers(schema1)
+    files: dict[Digest, ScratchFile] = {}
+    layers: dict[Digest, Descriptor] = {}
+    diff_ids: dict[Digest, Digest] = {}
+    for digest in dict.fromkeys(order):
+        files[digest] = _fetch(client, digest, scratch, reporter)
+        layers[digest], diff_ids[digest] = _identify(digest, files[digest])
+    config = to_config(schema1, diff_ids)
+    described = Descriptor(mediatype.DOCKER_CONFIG, config.digest, len(config.raw))
+    manifest = build_manifest(
+        described, [layers[digest] for digest in order], mediatype.DOCKER_MANIFEST
+    )
+    return Image(manifest, config, ScratchSource(files))
+
+
+def _fetch(
+    client: RepositoryClient, digest: Digest, scratch: str | None, reporter: Reporter
+) -> ScratchFile:
+    size = client.blob_size(digest)
+    blob = Descriptor(mediatype.DOCKER_LAYER_GZIP, digest, size)
+    file, hasher = ScratchFile(scratch), digest.hasher()
+    meter = reporter.begin(digest.hex[:12], size)
+    try:
+        for piece in RemoteSource(client, reporter).read_blob(blob):
+            hasher.update(piece)
+            file.append(piece)
+            meter.advance(len(piece))
+    finally:
+        meter.end()
+    if hasher.hexdigest() != digest.hex:
+        file.close()
+        raise DigestError(
+            f"{client.name}: the layer {digest} is {digest.algorithm}:{hasher.hexdigest()}",
+            "the registry is broken or was tampered with",
+        )
+    return file
+
+
+def _identify(digest: Digest, file: ScratchFile) -> tuple[Descriptor, Digest]:
+    """The layer's descriptor and its diff_id, from its bytes."""
+    head = b"".join(file.read(0, min(8, file.size)))
+    media_type = _TYPES[detect(head)]
+    hasher = Digest.of(b"").hasher()
+    for piece in _raw(file, media_type):
+        hasher.update(piece)
+    return Descriptor(media_type, digest, file.size), Digest("sha256", hasher.hexdigest())
+
+
+def _raw(file: ScratchFile, media_type: str) -> Iterator[bytes]:
+    return decompress(file.read(0, file.size), media_type)
