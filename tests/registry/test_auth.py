@@ -1,0 +1,538 @@
+"""Challenges, realms, tokens: who gets which credentials, how often, and for how long."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgpack.errors import (
+    ImgpackError,
+    RegistryError,
+    UnauthorizedError,
+    UnsafeError,
+)
+from imgpack.registry.auth import Scope, merge_scopes
+from imgpack.registry.challenge import Challenge, parse_challenges
+from imgpack.registry.credentials import Credential
+from imgpack.registry.failures import failure_of
+from imgpack.registry.realm import realm_is_trusted
+from imgpack.registry.retry import RetryPolicy
+from imgpack.registry.safety import Origin
+from imgpack.registry.session import Session, SessionOptions
+from imgpack.registry.transport import BytesBody, Transport, TransportOptions
+from tests.registry.loopback import (
+    Clock,
+    Loopback,
+    Notes,
+    Reply,
+    Request,
+    error,
+    serving,
+    token,
+)
+
+PUSH = Scope("team/app", ("pull", "push"))
+MOUNT = Scope("team/base", ("pull",))
+BASIC = "Basic dXNlcjpodXNoaHVzaA=="
+USER = Credential("user", "hushhush")
+
+
+@dataclass
+class One:
+    """A source with one credential, which counts how often it is asked."""
+
+    credential: Credential | None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def find(self, registry: str, repository: str) -> Credential | None:
+        """The credential."""
+        self.asked.append((registry, repository))
+        return self.credential
+
+
+@dataclass
+class Here:
+    """What a test needs of a session on a server."""
+
+    session: Session
+    notes: Notes
+    clock: Clock
+    transport: Transport
+
+
+def connect(
+    server: Loopback, credential: Credential | None = None, *trusted: str, host: str = ""
+) -> Here:
+    """A session on ``server`` that waits in no real time."""
+    notes, clock = Notes(), Clock()
+    transport = Transport(TransportOptions(connect_timeout=3, silence_timeout=3))
+    options = SessionOptions(
+        retry=RetryPolicy(attempts=3),
+        trusted_realms=trusted,
+        clock=clock,
+        now=clock,
+        sleep=clock.sleep,
+        random=lambda: 0.5,
+    )
+    session = Session(transport, host or server.host, One(credential), options, notes)
+    return Here(session, notes, clock, transport)
+
+
+def challenge(realm: str, *more: str) -> Reply:
+    """A 401 with a bearer challenge."""
+    value = ",".join([f'Bearer realm="{realm}"', 'service="reg"', *more])
+    return error(401, "UNAUTHORIZED", "authentication required", ("WWW-Authenticate", value))
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (
+            'Bearer realm="https://a/t",service="r",scope="repository:a/b:pull,push"',
+            [("bearer", "scope", "repository:a/b:pull,push")],
+        ),
+        ('Basic realm="a, b=\\"c\\""', [("basic", "realm", 'a, b="c"')]),
+        (
+            'Negotiate, Basic realm="x", Bearer realm=y , error="e"',
+            [("negotiate", "", ""), ("basic", "realm", "x"), ("bearer", "error", "e")],
+        ),
+        ("Negotiate YIIabc==, Basic realm=z", [("negotiate", "", ""), ("basic", "realm", "z")]),
+        ('BEARER REALM = "q"', [("bearer", "realm", "q")]),
+        ("", []),
+        (",,,", []),
+        ('=="', []),
+    ],
+)
+def test_challenges_are_parsed(header: str, expected: list[tuple[str, str, str]]) -> None:
+    """Several in one header, commas and quotes in quotes, tokens, any case."""
+    found = parse_challenges([header])
+    assert [c.scheme for c in found] == [scheme for scheme, _, _ in expected]
+    for got, (_, name, value) in zip(found, expected, strict=True):
+        assert got.get(name) == value
+
+
+@given(
+    st.lists(st.text(max_size=100) | st.from_regex(r'[A-Za-z]+ [a-z]+="[^"]*", ?.*'), max_size=3)
+)
+def test_no_challenge_breaks_the_parser(headers: list[str]) -> None:
+    """Hostile headers give challenges or none."""
+    assert all(isinstance(c, Challenge) for c in parse_challenges(headers))
+
+
+def test_a_huge_challenge_is_parsed_quickly() -> None:
+    """Parsing takes time that grows with the length, and a bounded length."""
+    started = time.monotonic()
+    for text in ('a="' * 100000, "a " * 100000, ", " * 100000, 'Bearer x="\\' + "\\" * 100000):
+        parse_challenges([text])
+    assert time.monotonic() - started < 5
+
+
+def test_scopes_of_one_repository_become_one() -> None:
+    """One string a repository, in the order of first mention."""
+    scopes = ["repository:a:push", "repository:b:pull", "repository:a:pull,push"]
+    assert merge_scopes(scopes) == ("repository:a:pull,push", "repository:b:pull")
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm", "trusted", "expected"),
+    [
+        ("https://registry-1.docker.io", "https://auth.docker.io", (), True),
+        ("https://registry.gitlab.com", "https://gitlab.com", (), True),
+        ("https://r.example.com", "https://r.example.com:8443", (), True),
+        ("https://registry.example.com", "https://auth.example.com", (), True),
+        ("https://registry.example.com", "https://a.b.example.com", (), True),
+        ("https://registry.example.com", "https://auth.example.net", (), False),
+        ("https://registry.example.com", "https://evil-example.com", (), False),
+        ("https://registry.example.com", "https://example.com", (), False),
+        ("https://example.com", "https://other.com", (), False),
+        ("https://shop.co.uk", "https://evil.co.uk", (), False),
+        ("https://r.shop.co.uk", "https://auth.shop.co.uk", (), True),
+        ("https://mine.azurecr.io", "https://evil.azurecr.io", (), False),
+        ("https://1.dkr.ecr.eu-1.amazonaws.com", "https://x.dkr.ecr.eu-1.amazonaws.com", (), False),
+        ("http://10.0.0.1:5000", "https://20.0.0.1", (), False),
+        ("https://r.example.com", "https://Auth.Example.NET", ("auth.example.net",), True),
+        ("https://r.example.com", "https://a.example.net:8443", ("a.example.net:8443",), True),
+        ("http://r.example.com", "http://auth.example.com", (), False),
+        ("http://r.example.com", "http://auth.example.com", ("auth.example.com",), True),
+        ("https://evil.example.com", "https://auth.docker.io", (), False),
+    ],
+)
+def test_which_realm_gets_the_credentials(
+    registry: str, realm: str, trusted: tuple[str, ...], expected: bool
+) -> None:
+    """Own host, known servers, siblings under a parent of one's own, and whom the user trusts."""
+    assert realm_is_trusted(Origin.of(realm), Origin.of(registry), trusted) is expected
+
+
+def test_basic_is_sent_after_the_challenge_and_then_at_once() -> None:
+    """No credential goes out unasked; once asked for, it comes with every request."""
+
+    def answer(request: Request) -> Reply:
+        if request.authorization == BASIC:
+            return Reply()
+        return error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", 'Basic realm="r"'))
+
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            for _ in range(3):
+                here.session.request("GET", "/v2/x").read()
+    assert [r.authorization for r in server.seen] == [None, BASIC, BASIC, BASIC]
+
+
+@dataclass
+class TokenAnswer:
+    """A registry and its token server in one: tokens ``t1``, ``t2``, ... , the last one counts."""
+
+    issued: list[Request] = field(default_factory=list)
+    refuse_token: Reply | None = None
+    life: int | None = None
+    valid: set[str] = field(default_factory=set)
+    delay: float = 0.0
+    realm: str = ""
+    more: tuple[str, ...] = ()
+
+    def __call__(self, request: Request) -> Reply:
+        if request.path == "/token":
+            self.issued.append(request)
+            time.sleep(self.delay)
+            if self.refuse_token is not None:
+                return self.refuse_token
+            value = f"token-{len(self.issued)}"
+            self.valid.add(f"Bearer {value}")
+            return token(value, **({"expires_in": self.life} if self.life else {}))
+        if request.authorization in self.valid:
+            return Reply(200, (), b"ok")
+        realm = self.realm or f"http://{request.headers['host']}/token"
+        return challenge(realm, *self.more)
+
+
+def test_a_bearer_token_is_fetched_once_and_used_again() -> None:
+    """With the user's credentials, service and scopes, one string a repository, push first."""
+    answer = TokenAnswer()
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            for _ in range(2):
+                here.session.request("GET", "/v2/x", scopes=(PUSH, MOUNT)).read()
+    assert len(answer.issued) == 1
+    asked = answer.issued[0]
+    assert asked.authorization == BASIC
+    assert asked.query["scope"] == ["repository:team/app:pull,push", "repository:team/base:pull"]
+    assert asked.query["service"] == ["reg"]
+    assert [r.authorization for r in server.seen if r.path != "/token"] == [
+        None,
+        "Bearer token-1",
+        "Bearer token-1",
+    ]
+    assert "hushhush" not in here.notes.everything
+    assert "token-1" not in here.notes.everything
+
+
+def test_without_credentials_the_token_is_anonymous() -> None:
+    """A public repository needs a token all the same."""
+    answer = TokenAnswer()
+    with serving(answer) as server:
+        here = connect(server)
+        with here.transport:
+            assert here.session.request("GET", "/v2/x", scopes=(MOUNT,)).read() == b"ok"
+    assert answer.issued[0].authorization is None
+    assert "account" not in answer.issued[0].query
+
+
+def test_other_scopes_need_another_token() -> None:
+    """A pull token is not used for a push."""
+    answer = TokenAnswer()
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            for scopes in ((MOUNT,), (PUSH,), (MOUNT,), (PUSH,)):
+                here.session.request("GET", "/v2/x", scopes=scopes).read()
+    assert [r.query["scope"] for r in answer.issued] == [
+        ["repository:team/base:pull"],
+        ["repository:team/app:pull,push"],
+    ]
+
+
+@pytest.mark.parametrize(("life", "kept"), [(None, 49), (1, 49), (300, 269), (3600, 3239)])
+def test_a_token_is_replaced_before_it_ends(life: int | None, kept: int) -> None:
+    """Sixty seconds at least count as its life; near the end a new one is fetched unasked."""
+    answer = TokenAnswer(life=life)
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            here.clock.time += kept
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            assert len(answer.issued) == 1
+            here.clock.time += 2
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            assert len(answer.issued) == 2
+    assert len([r for r in server.seen if r.path == "/v2/x"]) == 4  # one challenge, no refusal
+
+
+def test_a_token_that_is_refused_is_replaced_once() -> None:
+    """A revoked token costs one more request; a registry that refuses all of them gets an error."""
+    answer = TokenAnswer()
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            answer.valid.clear()
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            assert len(answer.issued) == 2
+            server.answer = lambda r: (
+                answer(r) if r.path == "/token" else challenge(f"{server.url}/token")
+            )
+            with pytest.raises(UnauthorizedError):
+                here.session.request("GET", "/v2/x", scopes=(PUSH,))
+            assert len(answer.issued) == 3
+
+
+def test_a_body_is_sent_again_after_a_challenge() -> None:
+    """A token that ends before a long upload: the whole body goes out a second time."""
+    answer = TokenAnswer()
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            body = BytesBody(b"layer" * 1000)
+            here.session.request("PUT", "/v2/x", scopes=(PUSH,), body=body, retry=False).read()
+    assert [len(r.body) for r in server.seen if r.method == "PUT"] == [5000, 5000]
+
+
+def test_many_threads_fetch_one_token() -> None:
+    """At most one fetch is in flight for one set of scopes."""
+    answer = TokenAnswer(delay=0.1)
+    with serving(answer) as server:
+        here = connect(server, USER)
+
+        def work() -> None:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+
+        with here.transport:
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert len(answer.issued) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_scopes_grow_when_the_registry_says_they_are_too_few(status: int) -> None:
+    """``insufficient_scope`` adds what is asked for to what was asked for."""
+    answer = TokenAnswer()
+
+    def strict(request: Request) -> Reply:
+        reply = answer(request)
+        asked = answer.issued[-1].query.get("scope", []) if answer.issued else []
+        if reply.status == 200 and request.path != "/token" and len(asked) < 2:
+            value = (
+                f'Bearer realm="{server.url}/token",service="reg",'
+                'scope="repository:team/base:pull",error="insufficient_scope"'
+            )
+            return error(status, "DENIED", "more", ("WWW-Authenticate", value))
+        return reply
+
+    with serving(strict) as server:
+        here = connect(server, USER)
+        with here.transport:
+            assert here.session.request("POST", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+            here.session.request("POST", "/v2/x", scopes=(PUSH,)).read()
+    assert len(answer.issued) == 2
+    assert answer.issued[1].query["scope"] == [
+        "repository:team/app:pull,push",
+        "repository:team/base:pull",
+    ]
+
+
+def test_a_token_for_a_mount_that_is_refused_becomes_one_for_the_push() -> None:
+    """Some token servers refuse the whole request for an unknown source."""
+    answer = TokenAnswer()
+
+    def picky(request: Request) -> Reply:
+        if request.path == "/token" and len(request.query["scope"]) > 1:
+            return error(403, "DENIED")
+        return answer(request)
+
+    with serving(picky) as server:
+        here = connect(server, USER)
+        with here.transport:
+            assert here.session.request("POST", "/v2/x", scopes=(PUSH, MOUNT)).read() == b"ok"
+    assert answer.issued[0].query["scope"] == ["repository:team/app:pull,push"]
+
+
+def test_an_identity_token_is_exchanged_by_post() -> None:
+    """RFC 6749's refresh grant; the identity token is in the body only."""
+    answer = TokenAnswer()
+    with serving(answer) as server:
+        here = connect(server, Credential(identity_token="refresh-me"))
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH, MOUNT)).read()
+    request = answer.issued[0]
+    assert request.method == "POST"
+    assert request.form["grant_type"] == ["refresh_token"]
+    assert request.form["refresh_token"] == ["refresh-me"]
+    assert request.form["scope"] == ["repository:team/app:pull,push repository:team/base:pull"]
+    assert request.authorization is None
+    assert "refresh-me" not in here.notes.everything
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 405])
+def test_where_post_is_refused_the_token_is_got(status: int) -> None:
+    """GCR says 404, JFrog 401, ACR 400: then by GET."""
+    answer = TokenAnswer()
+
+    def no_post(request: Request) -> Reply:
+        return error(status, "UNSUPPORTED") if request.method == "POST" else answer(request)
+
+    with serving(no_post) as server:
+        here = connect(server, Credential(identity_token="refresh-me"))
+        with here.transport:
+            assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+    assert answer.issued[0].authorization == "Basic PHRva2VuPjpyZWZyZXNoLW1l"
+
+
+def test_a_registry_token_is_the_bearer_token_itself() -> None:
+    """``registrytoken`` needs no token server."""
+    answer = TokenAnswer(valid={"Bearer mine"})
+    with serving(answer) as server:
+        here = connect(server, Credential(registry_token="mine"))
+        with here.transport:
+            assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+    assert answer.issued == []
+
+
+def test_a_foreign_realm_gets_no_credentials_unless_it_is_trusted() -> None:
+    """It is asked anonymously, with a warning that names the option; trusted, it gets them."""
+    with serving(lambda r: tokens(r)) as server:
+        elsewhere = f"http://localhost:{server.port}/token"
+        tokens = TokenAnswer(realm=elsewhere)
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+        assert tokens.issued[0].authorization is None
+        assert "account" not in tokens.issued[0].query
+        assert "--trust-realm localhost" in here.notes.warnings[0]
+        here = connect(server, USER, "localhost")
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+        assert tokens.issued[1].authorization == BASIC
+        assert here.notes.warnings == []
+
+
+def test_an_identity_token_stays_away_from_a_foreign_realm() -> None:
+    """The stronger secret is held back as well."""
+    with serving(lambda r: tokens(r)) as server:
+        tokens = TokenAnswer(realm=f"http://localhost:{server.port}/token")
+        here = connect(server, Credential(identity_token="refresh-me"))
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+    assert tokens.issued[0].method == "GET"
+    assert all(b"refresh-me" not in request.body for request in server.seen)
+    assert all(request.authorization != BASIC for request in server.seen)
+
+
+@pytest.mark.parametrize(
+    "realm", ["http://169.254.169.254/token", "http://10.0.0.1/t", "null://x", "ftp://a/", "/t"]
+)
+def test_an_unsafe_realm_is_never_asked(realm: str) -> None:
+    """The metadata service and its like are not spoken to; the request fails."""
+    with serving(lambda _: challenge(realm)) as server:
+        here = connect(server, USER)
+        with here.transport, pytest.raises(UnsafeError):
+            here.session.request("GET", "/v2/x", scopes=(PUSH,))
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_token_request_is_never_redirected(status: int) -> None:
+    """Nobody else gets what was meant for the token server."""
+    with serving(lambda _: Reply()) as other:
+        answer = TokenAnswer(refuse_token=Reply(status, (("Location", other.url),)))
+        with serving(answer) as server:
+            here = connect(server, USER)
+            with here.transport, pytest.raises(UnsafeError, match="redirects"):
+                here.session.request("GET", "/v2/x", scopes=(PUSH,))
+        assert other.seen == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, (), b"not json"),
+        Reply(200, (), b"[]"),
+        Reply(200, (), b"{}"),
+        Reply(200, (), b'{"token": 5}'),
+        Reply(200, (), b'{"token": "a b"}'),
+        Reply(200, (), b'{"token": "a\\r\\nX: y"}'),
+        Reply(200, (), b"[" * 100000),
+        Reply(200, (), b'{"token": "' + b"x" * 300000 + b'"}'),
+    ],
+)
+def test_an_unusable_token_answer_is_an_error(reply: Reply) -> None:
+    """No JSON, no token, a token that would break the header, or one without end."""
+    with serving(TokenAnswer(refuse_token=reply)) as server:
+        here = connect(server, USER)
+        with here.transport, pytest.raises(RegistryError):
+            here.session.request("GET", "/v2/x", scopes=(PUSH,))
+
+
+def test_refused_credentials_are_told_with_the_servers_words_but_without_secrets() -> None:
+    """The password and its Basic form are cut out of what the token server says."""
+    words = "user user with hushhush and dXNlcjpodXNoaHVzaA== is wrong\x1b[31m"
+    with serving(TokenAnswer(refuse_token=error(401, "UNAUTHORIZED", words))) as server:
+        here = connect(server, USER)
+        with here.transport, pytest.raises(UnauthorizedError, match="is wrong") as caught:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,))
+    assert failure_of(caught.value) is not None
+    for text in (str(caught.value), repr(caught.value), here.notes.everything):
+        assert "hushhush" not in text
+        assert "dXNlcjpodXNoaHVzaA" not in text
+        assert "\x1b" not in text
+
+
+def test_a_token_server_in_trouble_is_tried_again_but_not_for_ever() -> None:
+    """Its attempts are not multiplied by those of the request."""
+    answer = TokenAnswer(refuse_token=Reply(503))
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport, pytest.raises(ImgpackError):
+            here.session.request("GET", "/v2/x", scopes=(PUSH,))
+    assert len(answer.issued) == 3
+
+
+def test_a_challenge_that_is_missing_is_asked_for() -> None:
+    """GCR's 401 on the real URL may have no challenge; ``/v2/`` has one."""
+    answer = TokenAnswer()
+
+    def silent(request: Request) -> Reply:
+        reply = answer(request)
+        return (
+            error(401, "UNAUTHORIZED") if reply.status == 401 and request.path != "/v2/" else reply
+        )
+
+    with serving(silent) as server:
+        here = connect(server, USER)
+        with here.transport:
+            assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+
+
+def test_credentials_can_be_checked() -> None:
+    """Good ones pass, bad ones are refused, and withheld ones do not count as checked."""
+    with serving(lambda r: tokens(r)) as server:
+        tokens = TokenAnswer()
+        here = connect(server, USER)
+        with here.transport:
+            assert here.session.check_credentials() is True
+        tokens.realm = f"http://localhost:{server.port}/token"
+        here = connect(server, USER)
+        with here.transport, pytest.raises(UnauthorizedError, match="--trust-realm"):
+            here.session.check_credentials()
+        server.answer = lambda _: Reply()
+        here = connect(server, USER)
+        with here.transport:
+            assert here.session.check_credentials() is False
