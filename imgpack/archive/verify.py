@@ -7,7 +7,7 @@ says "Loaded image" of one. A layer is read once, decompressed and dropped.
 from collections.abc import Iterator
 
 from imgpack.archive.reader import OpenedImages
-from imgpack.errors import DigestError
+from imgpack.errors import ArchiveError, DigestError, ImgpackError
 from imgpack.image import Image, MultiImage
 from imgpack.report import SILENT, Meter, Reporter
 from imgpack.spec import mediatype
@@ -48,18 +48,22 @@ def verify_image(image: Image, where: str, reporter: Reporter = SILENT) -> int:
 def _diff_id(image: Image, layer: Descriptor, where: str, reporter: Reporter) -> Digest:
     from imgpack.layer.codec import decompress
 
+    what = f"{where}: layer {layer.digest}"
     hasher = Digest.of(b"").hasher()
     meter = reporter.begin(layer.digest.hex[:12], layer.size)
     try:
-        chunks = verify_stream(
-            image.source.read_blob(layer), layer, f"{where}: layer {layer.digest}"
-        )
-        metered = _metered(chunks, meter)
-        for raw in decompress(metered, layer.media_type):
-            hasher.update(raw)
-        # A codec may stop at the end of its own format; the digest is of all bytes.
-        for _ in metered:
+        chunks = _metered(verify_stream(image.source.read_blob(layer), layer, what), meter)
+        failure: ImgpackError | None = None
+        try:
+            for raw in decompress(chunks, layer.media_type):
+                hasher.update(raw)
+        except ArchiveError as error:
+            failure = ArchiveError(f"{what}: {error.message}", error.hint)
+        # The digest is of all bytes, wherever the codec stopped, and says more than its error.
+        for _ in chunks:
             pass
+        if failure is not None:
+            raise failure
     finally:
         meter.end()
     return Digest("sha256", hasher.hexdigest())

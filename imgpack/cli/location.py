@@ -83,12 +83,15 @@ def open_location(
         return
     if image is not None:
         raise click.UsageError("--image is for archives; a reference names one image")
-    reference = parse_reference(text)
+    import tempfile
+
     from imgpack.registry.pull import open_remote
 
+    reference = parse_reference(text)
+    scratch = tempfile.gettempdir()
     with connector(registry, terminal) as connections:
-        remote = open_remote(connections, reference, wanted)
-        yield Located(text, _chosen((remote,), wanted, text), reference=reference)
+        remote = open_remote(connections, reference, wanted, scratch=scratch, reporter=terminal)
+        yield Located(text, (remote,), reference=reference)
 
 
 def only(located: Located) -> Image | MultiImage:

@@ -57,6 +57,13 @@ class Commands(click.Group):
             ctx.fail(f"no command {args[0]!r}{_suggestion(args[0])}; see imgpack --help")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # click itself would end with 1, as for any failure.
+            raise click.exceptions.Exit(errors.CLOSED_PIPE_EXIT_CODE) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])

@@ -1,0 +1,320 @@
+"""``imgpack inspect``, ``manifest`` and ``blob`` on archives and layouts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from imgpack.cli.display import human_size, printable
+from imgpack.cli.location import is_path
+from imgpack.image import Image
+from imgpack.spec.config import History, Runtime, build_config
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_manifest
+from imgpack.spec.platform import Platform
+from imgpack.spec.schema1 import build_schema1
+from imgpack.spec.signature import SigningKey, verify
+from tests.archive.samples import (
+    LAYERS,
+    NAMES,
+    Memory,
+    make_image,
+    make_multi,
+    tar_of,
+    write_image,
+)
+from tests.cli_runner import Imgpack, InProcess
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Image:
+    """An image that lies in ``a.tar`` and in ``layout/``."""
+    source = Memory()
+    image = make_image(source)
+    write_image(tmp_path / "a.tar", image)
+    write_image(f"{tmp_path}/layout/", image)
+    return image
+
+
+def test_people_see_names_digests_sizes_layers_and_history(
+    image: Image, imgpack_here: InProcess
+) -> None:
+    """The same for an archive and a layout."""
+    out = imgpack_here("inspect", "a.tar").ok().decode()
+    assert out.startswith("foo:1, localhost:5000/bar/foo:v2\n")
+    for shown in (
+        str(image.manifest.descriptor.digest),
+        str(image.config.digest),
+        "linux/amd64",
+        "2020-01-02T03:04:05Z",
+        "in 2 layers",
+        image.manifest.layers[1].digest.hex[:12],
+        image.config.diff_ids[1].hex[:12],
+        "diff.tar.gzip",
+        "layer 1",
+    ):
+        assert shown in out
+    assert imgpack_here("inspect", "layout/").ok().decode() == out
+
+
+def test_programs_get_json(image: Image, imgpack_here: InProcess) -> None:
+    """Everything, with sizes in bytes and digests in full."""
+    document = json.loads(imgpack_here("inspect", "--json", "--verify", "a.tar").ok())
+    assert document["verified"] is True
+    (one,) = document["images"]
+    assert one["names"] == [str(name) for name in NAMES]
+    assert one["manifest"] == image.manifest.descriptor.as_json()
+    assert one["image_id"] == str(image.config.digest)
+    assert one["layers"] == [
+        layer.as_json() | {"diff_id": str(diff_id)}
+        for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True)
+    ]
+    assert one["size"] == sum(layer.size for layer in image.layers)
+    assert [entry["created_by"] for entry in one["history"]] == ["layer 0", "layer 1"]
+
+
+def test_verify_reads_every_layer_and_says_so(
+    image: Image, imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """A changed byte in a layer is found with --verify, and not without."""
+    assert b"verified: 2 layers" in imgpack_here("inspect", "--verify", "a.tar").ok()
+    raw = bytearray((tmp_path / "a.tar").read_bytes())
+    raw[-1500] ^= 1
+    (tmp_path / "a.tar").write_bytes(raw)
+    imgpack_here("inspect", "a.tar").ok()
+    line = imgpack_here("inspect", "--verify", "a.tar").failed(12)
+    assert str(image.manifest.layers[1].digest) in line
+    assert "a.tar" in line
+
+
+def test_configurations_and_empty_layers_are_shown(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Env, labels and ports as people write them; an empty layer has no size."""
+    source = Memory()
+    config = build_config(
+        Platform(),
+        [],
+        [History(created_by="ENTRYPOINT\x1b[31m", empty_layer=True)],
+        created="2020-01-02T03:04:05Z",
+        author="me <me@example.org>",
+        runtime=Runtime(
+            env=("A=1", "B=2"),
+            exposed_ports=("80/tcp",),
+            labels=(("k", "v\x1b]0;evil\x07"),),
+            entrypoint=("/bin/sh", "-c"),
+        ),
+    )
+    source.add(config.raw)
+    kind = make_image(source, docker=False).manifest
+    manifest = build_manifest(
+        Descriptor(kind.config.media_type, config.digest, len(config.raw)), [], kind.media_type
+    )
+    write_image(tmp_path / "a.tar", Image(manifest, config, source, NAMES))
+    out = imgpack_here("inspect", "a.tar").ok().decode()
+    for shown in ("me@example.org", "A=1", "B=2", "80/tcp", '["/bin/sh", "-c"]', "in 0 layers"):
+        assert shown in out
+    assert "\x1b" not in out
+    assert r"\x1b" in out
+
+
+def test_every_document_is_printed_byte_for_byte(image: Image, imgpack_here: InProcess) -> None:
+    """No newline is added."""
+    assert imgpack_here("manifest", "a.tar").ok() == image.manifest.raw
+    assert imgpack_here("manifest", "layout/").ok() == image.manifest.raw
+    assert imgpack_here("manifest", "--config", "a.tar").ok() == image.config.raw
+    payload = build_schema1(image.manifest, image.config, "library/foo", "1").payload
+    assert imgpack_here("manifest", "--schema1", "--unsigned", "a.tar").ok() == payload
+    assert imgpack_here("manifest", "--schema1", "--unsigned", "layout/").ok() == payload
+
+
+def test_schema1_can_be_for_another_of_the_names(image: Image, imgpack_here: InProcess) -> None:
+    """The name and tag are in the payload."""
+    other = build_schema1(image.manifest, image.config, "bar/foo", "v2").payload
+    command = ("manifest", "--schema1", "--unsigned", "a.tar")
+    assert imgpack_here(*command, "--image", "localhost:5000/bar/foo:v2").ok() == other
+    assert imgpack_here(*command, "--name", "localhost:5000/bar/foo:v2").ok() == other
+
+
+def test_schema1_is_signed_by_a_new_key_or_the_given_one(
+    image: Image, imgpack_here: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signature verifies, and its time is SOURCE_DATE_EPOCH."""
+    import base64
+
+    from cryptography.hazmat.primitives import serialization
+
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    payload = build_schema1(image.manifest, image.config, "library/foo", "1").payload
+    signed = imgpack_here("manifest", "--schema1", "a.tar").ok()
+    assert verify(signed).payload == payload
+    (signature,) = json.loads(signed)["signatures"]
+    protected = json.loads(base64.urlsafe_b64decode(signature["protected"] + "=="))
+    assert protected["time"] == "1970-01-02T00:00:00Z"
+    key = SigningKey.generate()
+    pem = key.private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (tmp_path / "key.pem").write_bytes(pem)
+    signed = imgpack_here("manifest", "--schema1", "--signing-key", "key.pem", "a.tar").ok()
+    assert json.loads(signed)["signatures"][0]["header"]["jwk"]["kid"] == key.key_id
+
+
+def test_keys_and_times_that_are_none_are_refused(
+    image: Image, imgpack_here: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each names the file or the variable."""
+    command = ("manifest", "--schema1", "a.tar")
+    assert "no.pem" in imgpack_here(*command, "--signing-key", "no.pem").failed(13)
+    (tmp_path / "bad.pem").write_bytes(b"not a key")
+    assert "bad.pem" in imgpack_here(*command, "--signing-key", "bad.pem").failed(13)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    assert "SOURCE_DATE_EPOCH" in imgpack_here(*command).failed(7)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--schema1", "--config"),
+        ("--unsigned",),
+        ("--name", "x"),
+        ("--schema1", "--unsigned", "--signing-key", "x"),
+    ],
+)
+def test_options_that_contradict_each_other_are_usage_errors(
+    image: Image, imgpack_here: InProcess, options: tuple[str, ...]
+) -> None:
+    """Exit code 2."""
+    imgpack_here("manifest", "a.tar", *options).failed(2)
+
+
+def test_a_nameless_image_has_no_schema1_without_a_name(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """The hint says how to give one."""
+    write_image(tmp_path / "n.tar", make_image(Memory(), names=()))
+    assert "--name" in imgpack_here("manifest", "--schema1", "n.tar").failed(9)
+    imgpack_here("manifest", "--schema1", "n.tar", "--name", "x:1").ok()
+    assert b"(no name)" in imgpack_here("inspect", "n.tar").ok()
+
+
+def test_a_schema1_that_contradicts_its_archive_is_not_signed(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Nobody signs other layers than those of the image."""
+    source = Memory()
+    image = make_image(source)
+    evil = make_image(source, [tar_of({"evil": b"1"}), LAYERS[0]])
+    raw = write_image(tmp_path / "a.tar", image).read_bytes()
+    good = build_schema1(image.manifest, image.config, "library/foo", "1").payload
+    bad = build_schema1(evil.manifest, evil.config, "library/foo", "1").payload
+    assert len(good) == len(bad)
+    (tmp_path / "a.tar").write_bytes(raw.replace(good, bad))
+    assert "ambiguous" in imgpack_here("manifest", "--schema1", "a.tar").failed(11)
+
+
+def test_a_platform_is_chosen_out_of_several(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Without a choice the index is printed; what needs one image asks for it."""
+    image = make_multi(Memory(), "linux/amd64", "linux/arm64/v8")
+    write_image(tmp_path / "m.tar", image)
+    assert imgpack_here("manifest", "m.tar").ok() == image.index.raw
+    chosen = imgpack_here("manifest", "m.tar", "--platform", "linux/arm64").ok()
+    assert chosen == image.images[1].manifest.raw
+    assert "linux/arm64/v8" in imgpack_here("manifest", "m.tar", "--config").failed(2)
+    line = imgpack_here("manifest", "m.tar", "--platform", "linux/s390x").failed(20)
+    assert "linux/amd64, linux/arm64/v8" in line
+    out = imgpack_here("inspect", "m.tar").ok().decode()
+    assert str(image.index.descriptor.digest) in out
+    assert "linux/arm64/v8" in out
+    document = json.loads(imgpack_here("inspect", "--json", "m.tar").ok())
+    assert len(document["images"][0]["images"]) == 2
+
+
+def test_any_blob_is_streamed_and_verified(
+    image: Image, imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """A layer, the configuration, the manifest; from an archive or a layout, to a file too."""
+    layer = image.manifest.layers[0]
+    raw = b"".join(image.source.read_blob(layer))
+    assert imgpack_here("blob", f"a.tar@{layer.digest}").ok() == raw
+    assert imgpack_here("blob", f"layout/@{layer.digest}").ok() == raw
+    assert imgpack_here("blob", f"a.tar@{image.config.digest}").ok() == image.config.raw
+    assert imgpack_here("blob", f"a.tar@{layer.digest}", "-o", "layer").ok() == b""
+    assert (tmp_path / "layer").read_bytes() == raw
+
+
+def test_a_damaged_blob_is_an_error_and_no_file(
+    image: Image, imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Nothing of it is kept."""
+    raw = bytearray((tmp_path / "a.tar").read_bytes())
+    raw[-1500] ^= 1
+    (tmp_path / "a.tar").write_bytes(raw)
+    digest = image.manifest.layers[1].digest
+    assert str(digest) in imgpack_here("blob", f"a.tar@{digest}", "-o", "out").failed(12)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "layout"]
+
+
+def test_a_blob_that_is_not_there_and_a_digest_that_is_none(
+    image: Image, imgpack_here: InProcess
+) -> None:
+    """Each has its own exit code."""
+    missing = Digest.of(b"missing")
+    assert str(missing) in imgpack_here("blob", f"a.tar@{missing}").failed(20)
+    imgpack_here("blob", "a.tar@sha256:123").failed(6)
+    imgpack_here("blob", "a.tar").failed(2)
+
+
+def test_what_is_no_archive_is_one_line(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Missing, no image, or no such name."""
+    assert "gone.tar does not exist" in imgpack_here("inspect", "gone.tar").failed(20)
+    assert "./gone does not exist" in imgpack_here("inspect", "./gone").failed(20)
+    (tmp_path / "text").write_text("x" * 1000)
+    assert "not a tar archive" in imgpack_here("inspect", "text").failed(11)
+    assert "no such file" in imgpack_here("inspect", "Not/A/Name").failed(6)
+
+
+def test_a_closed_pipe_ends_quietly(tmp_path: Path, imgpack: Imgpack) -> None:
+    """``imgpack blob … | head``."""
+    image = make_image(Memory(), [tar_of({"big": b"x" * 5_000_000})], compress=False)
+    write_image(tmp_path / "a.tar", image)
+    with imgpack.start("blob", f"a.tar@{image.manifest.layers[0].digest}") as process:
+        assert process.stdout and process.stderr
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(60) == 141
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("x.tar", True),
+        ("./x", True),
+        ("../x", True),
+        ("/x", True),
+        ("x/", True),
+        ("debian", False),
+        ("debian:12", False),
+        ("localhost:5000/x", False),
+        ("quay.io/x/y@sha256:" + "0" * 64, False),
+    ],
+)
+def test_paths_and_references_are_told_apart_by_form(text: str, path: bool) -> None:
+    """No such file exists here; a file of that name would make any of them a path."""
+    assert is_path(text) is path
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 40, "3.0 TiB")],
+)
+def test_sizes_are_short(size: int, shown: str) -> None:
+    """Binary units."""
+    assert human_size(size) == shown
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    """Nor do characters that turn the direction of the text."""
+    assert printable("a\nb\x1b[1m\x07\u202e") == "a b\\x1b[1m\\x07\\u202e"
