@@ -70,13 +70,21 @@ class OpenedImages:
             return chosen[0].image
         if not self._found:
             raise NotFoundError(f"{self.path} holds no image")
-        there = ", ".join(_shown(one.image) for one in self._found[:10])
+        there = ", ".join(_shown(one) for one in self._found[:10])
         more = ", …" if len(self._found) > 10 else ""
         if text is None:
             problem = f"{self.path} holds {len(self._found)} images"
         else:
             problem = f"{self.path} holds {'several images' if chosen else 'no image'} {text!r}"
         raise NotFoundError(problem, f"choose one with --image: {there}{more}")
+
+    def title(self, image: Image | MultiImage) -> str:
+        """All that an image can be selected by but its digests, for people."""
+        for one in self._found:
+            if one.image is image or one.image.names == image.names != ():
+                names = [name.shown() for name in image.names]
+                return ", ".join(names or one.labels)
+        return ""
 
     def describe(self, digest: Digest) -> Descriptor:
         """The descriptor of any blob by its digest. Raises ``NotFoundError``."""
@@ -97,8 +105,9 @@ class OpenedImages:
         return self._blobs.read_blob(descriptor, offset)
 
 
-def _shown(image: Image | MultiImage) -> str:
-    return image.names[0].shown() if image.names else str(_document(image).digest)
+def _shown(found: Found) -> str:
+    names = [name.shown() for name in found.image.names]
+    return (*names, *found.labels, str(_document(found.image).digest))[0]
 
 
 def _document(image: Image | MultiImage) -> Descriptor:

@@ -58,7 +58,7 @@ def command(
             return
         lines: list[str] = []
         for one in located.images:
-            lines += ["", *_shown(one)] if lines else _shown(one)
+            lines += ["", *_shown(one, located)] if lines else _shown(one, located)
         if not located.images:
             lines.append(f"{location} holds no image")
         if verified is not None:
@@ -107,8 +107,14 @@ def _total(image: Image) -> int:
     return sum(layer.size for layer in image.layers)
 
 
-def _shown(image: Image | MultiImage) -> list[str]:
-    title = ", ".join(name.shown() for name in image.names) or "(no name)"
+def _shown(image: Image | MultiImage, located: Located) -> list[str]:
+    title = ", ".join(name.shown() for name in image.names)
+    if not title and located.archive is not None:
+        # What tools other than Docker write beside an image is often a tag alone.
+        title = f"(no name) {located.archive.title(image)}".rstrip()
+    elif not title and located.reference is not None:
+        title = located.reference.shown()
+    title = printable(title)
     if isinstance(image, Image):
         return [title, *_one(image)]
     kind = _FORMATS.get(image.index.media_type, image.index.media_type)
