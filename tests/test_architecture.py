@@ -24,6 +24,7 @@ RANKS = {
     "store": 2,
     "layer": 3,
     "image": 4,
+    "recipe": 4,
     "archive": 5,
     "registry": 5,
     "cli": 6,

@@ -5,17 +5,16 @@ twice, for ECDSA takes a random number, but its manifest's digest is: it is that
 of the payload.
 """
 
-import os
-import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from imgpack.errors import ConfigError, SignatureError
+from imgpack.cli.clock import now_ns, rfc3339, source_date_epoch
+from imgpack.errors import SignatureError
 
 if TYPE_CHECKING:
     from imgpack.spec.signature import SigningKey
 
 MAX_KEY: Final = 1 << 20
-_LAST_SECOND: Final = 253402300799  # the last second of the year 9999
 
 
 def signing_key(path: str | None) -> "SigningKey":
@@ -35,11 +34,7 @@ def signing_key(path: str | None) -> "SigningKey":
 
 def signing_time() -> str:
     """Now, or ``SOURCE_DATE_EPOCH``, as RFC 3339 in UTC. Raises ``ConfigError``."""
-    text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        seconds = int(time.time())
-    elif text.isascii() and text.isdigit() and int(text) <= _LAST_SECOND:
-        seconds = int(text)
-    else:
-        raise ConfigError(f"SOURCE_DATE_EPOCH is {text!r}", "set it to a number of seconds")
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    seconds = source_date_epoch()
+    if seconds is None:
+        seconds = now_ns() // 1_000_000_000
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))

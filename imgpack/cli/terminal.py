@@ -73,8 +73,12 @@ class Terminal:
         if self.verbose and not self.quiet:
             self._line(f"imgpack: {message}")
 
-    def _line(self, text: str) -> None:
-        text = " ".join(text.split())
+    def say(self, message: str) -> None:
+        """One line on standard error that was asked for, even under ``--quiet``."""
+        self._line(message, indent=len(message) - len(message.lstrip()))
+
+    def _line(self, text: str, *, indent: int = 0) -> None:
+        text = " " * indent + " ".join(text.split())
         with self._lock:
             if self._bars:
                 self._bars[-1].write(text, file=sys.stderr)

@@ -1,0 +1,59 @@
+"""Where the segment cache is, how large it may grow, and how many cores there are."""
+
+import math
+import os
+import re
+from typing import Final
+
+from imgpack.cli.clock import now_ns
+from imgpack.cli.terminal import Terminal
+from imgpack.errors import CacheError, ConfigError
+from imgpack.layer.cache import SegmentCache
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_DAY_NS: Final = 86_400 * 10**9
+
+
+def default_directory() -> str:
+    """imgpack's directory in the XDG cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "imgpack")
+
+
+def open_cache(directory: str | None, terminal: Terminal) -> SegmentCache | None:
+    """The cache in ``directory``; the default one is done without if it cannot be used."""
+    try:
+        return SegmentCache(directory or default_directory(), terminal.warn)
+    except CacheError as error:
+        if directory is not None:
+            raise
+        terminal.warn(f"building without a cache: {error.message}")
+        return None
+
+
+def trim(cache: SegmentCache, limit: int) -> tuple[int, int]:
+    """Bring the cache under ``limit`` bytes; returns entries and bytes dropped."""
+    return cache.prune(limit, stale_before_ns=now_ns() - _DAY_NS)
+
+
+def parse_size(text: str, option: str) -> int:
+    """A number of bytes, as ``10GiB``, ``500M`` or ``0``; units are powers of 1024."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(f"{option} {text!r} is not a size", "write 10GiB, 500M or a number")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+
+
+def usable_cpus() -> int:
+    """The CPUs that this process may use: its affinity, bounded by its cgroup's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            return max(1, min(count or 1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return count or 1

@@ -1,0 +1,53 @@
+"""Times: the clock, ``SOURCE_DATE_EPOCH``, and times that people write."""
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from imgpack.errors import ConfigError
+
+LAST_SECOND: Final = 253402300799
+"""The last second of the year 9999, which is the last that RFC 3339 can say."""
+
+
+def now_ns() -> int:
+    """The time now, in nanoseconds since 1970."""
+    return time.time_ns()
+
+
+def source_date_epoch() -> int | None:
+    """The value of ``SOURCE_DATE_EPOCH`` in seconds, ``None`` if unset or empty.
+
+    Source: the Reproducible Builds specification. Raises ``ConfigError``.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and int(text[:13]) <= LAST_SECOND and len(text) <= 12:
+        return int(text)
+    raise ConfigError(f"SOURCE_DATE_EPOCH is {text!r}", "set it to a number of seconds since 1970")
+
+
+def parse_time(text: str, option: str) -> datetime:
+    """A time that a person wrote: RFC 3339 with a zone, or seconds since 1970."""
+    try:
+        if text.isascii() and text.isdigit() and len(text) <= 12:
+            return datetime.fromtimestamp(int(text), UTC)
+        found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ConfigError(
+            f"{option} {text!r} is not a time",
+            "write RFC 3339, as 2026-01-31T12:00:00Z, or seconds since 1970",
+        )
+    return found.astimezone(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time in UTC as RFC 3339 with ``Z``, with a fraction only where there is one."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = text.rjust(19, "0")  # strftime does not pad years before 1000 everywhere
+    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    return f"{text}{fraction}Z"

@@ -1,0 +1,60 @@
+"""The positional arguments of ``build``: directories, each with its place in the image."""
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from imgpack.errors import LimitError, OutputError, TreeError
+from imgpack.spec.manifest import MAX_LAYERS
+from imgpack.tree.place import parse_dest, place
+from imgpack.tree.walk import Tree, check_root, printable
+
+
+def parse_sources(texts: Sequence[str]) -> tuple[Tree, ...]:
+    """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory."""
+    if len(texts) > MAX_LAYERS:
+        raise LimitError(
+            f"{len(texts)} layers are too many",
+            f"Docker takes {MAX_LAYERS}; put several trees into one",
+        )
+    trees: list[Tree] = []
+    seen: set[tuple[bytes, tuple[bytes, ...]]] = set()
+    for text in texts:
+        source, dest = _split(os.fsencode(text))
+        check_root(source)
+        root = os.path.realpath(source)
+        wanted = parse_dest(dest)
+        if (root, wanted) in seen:
+            raise TreeError(
+                f"{printable(source)} is given twice for the same place", "leave one out"
+            )
+        seen.add((root, wanted))
+        trees.append(place(root, dest, trees))
+    return tuple(trees)
+
+
+def _split(text: bytes) -> tuple[bytes, bytes]:
+    source, colon, dest = text.rpartition(b":")
+    if not colon or os.path.isdir(text):  # a directory may have a colon in its name
+        return text, b"/"
+    if not source:
+        raise click.UsageError(f"{printable(text)!r} names no source; write SRC:/dest")
+    return source, dest
+
+
+def name_of(tree: Tree) -> str:
+    """What an image is called by default: its first source's last component."""
+    return printable(os.path.basename(tree.root)) or "rootfs"
+
+
+def check_outside(trees: Sequence[Tree], path: str, what: str) -> None:
+    """Raise ``OutputError`` if ``path`` lies in a tree, which would change while it is read."""
+    real = os.fsencode(os.path.realpath(path))
+    for tree in trees:
+        root = tree.root.rstrip(b"/") + b"/"
+        if (real + b"/").startswith(root):
+            raise OutputError(
+                f"{what} {path} lies inside the source {printable(tree.root)}",
+                "choose a place outside",
+            )

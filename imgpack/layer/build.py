@@ -1,0 +1,180 @@
+"""From a tree to a layer in an output: walk, compare with the cache, frame, compress.
+
+A layer whose tree did not change since it was built, by the stat of every entry
+and under the same rules and codec, is copied from the cache without opening a
+file. Anything else is read, and only segments that were never seen are compressed.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from imgpack.layer.cache import FORMAT, LayerRecord, SegmentCache
+from imgpack.layer.codec import Codec, Kind
+from imgpack.layer.pipeline import Pipeline, Written
+from imgpack.layer.segments import Segments
+from imgpack.report import SILENT, Reporter
+from imgpack.spec.digest import Digest
+from imgpack.store import BlobWriter
+from imgpack.tree import snapshot
+from imgpack.tree.entry import Entry
+from imgpack.tree.rules import Rules
+from imgpack.tree.snapshot import Change
+from imgpack.tree.walk import Problems, Tree, printable, walk
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How layers are built; ``started_ns`` is the time now, for telling racy entries."""
+
+    rules: Rules
+    codec: Codec
+    jobs: int
+    cache: SegmentCache | None
+    started_ns: int
+    check_contents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A layer whose bytes are written: what it is, and how it came about.
+
+    ``newest`` is the newest time in it, in seconds; ``segments`` of which ``reused``
+    came from the cache; ``unchanged`` when no file was read.
+    """
+
+    diff_id: Digest
+    digest: Digest
+    raw_size: int
+    size: int
+    newest: int
+    segments: int
+    reused: int
+    unchanged: bool
+
+
+OpenBlob = Callable[[int | None], BlobWriter]
+Explain = Callable[[str, Iterator[Change] | None], None]
+"""Told why a layer was rebuilt or not, with the changes if they are known."""
+
+
+class LayerBuilder:
+    """Builds the layers of one image, one after another."""
+
+    def __init__(
+        self, options: Options, reporter: Reporter = SILENT, explain: Explain | None = None
+    ) -> None:
+        self._options = options
+        self._reporter = reporter
+        self._explain = explain or (lambda reason, changes: None)
+        self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
+
+    def build(self, tree: Tree, open_blob: OpenBlob) -> Built:
+        """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
+        cache = self._options.cache
+        if cache is None or self._options.codec.kind is Kind.NONE:
+            self._explain("built without a cache", None)
+            problems = Problems()
+            return self._read(walk(tree, problems), problems, tree, open_blob)[0]
+        key = self._key(tree)
+        with contextlib.ExitStack() as stack:
+            new = stack.enter_context(contextlib.closing(cache.temporary()))
+            known = cache.record(key)
+            if known is not None:
+                stack.enter_context(contextlib.closing(known[1]))
+            return self._cached(tree, key, known, new, cache, open_blob)
+
+    def _cached(
+        self,
+        tree: Tree,
+        key: str,
+        known: tuple[LayerRecord, BinaryIO] | None,
+        new: BinaryIO,
+        cache: SegmentCache,
+        open_blob: OpenBlob,
+    ) -> Built:
+        problems = Problems()
+        entries = snapshot.record(walk(tree, problems), new, self._options.started_ns)
+        if known is None or self._options.check_contents:
+            self._explain("contents are checked" if known else "not built before", None)
+        else:
+            for _ in entries:
+                pass
+            if not problems.unreadable and self._unchanged(known[1], new, tree):
+                reused = self._replay(known[0], tree, open_blob)
+                if reused is not None:
+                    return reused
+            new.seek(0)
+            entries = snapshot.replay(new, tree)
+        built, written, warnings = self._read(entries, problems, tree, open_blob)
+        record = LayerRecord(
+            built.diff_id, built.digest, built.size, built.raw_size,
+            built.newest, warnings, written.pieces,
+        )  # fmt: skip
+        cache.keep(key, record, new)
+        return built
+
+    def _unchanged(self, old: BinaryIO, new: BinaryIO, tree: Tree) -> bool:
+        start = old.tell()
+        new.seek(0)
+        if snapshot.same(old, new):
+            return True
+        old.seek(start)
+        new.seek(0)
+        self._explain("changed", snapshot.differences(old, new, tree))
+        return False
+
+    def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
+        blob = open_blob(record.size)
+        meter = self._reporter.begin(_label(tree), record.size)
+        try:
+            if not self._pipeline.replay(record.pieces, blob, meter):
+                self._explain("unchanged, but segments are missing from the cache", None)
+                return None
+            blob.commit(record.digest, record.size)
+        finally:
+            blob.abort()
+            meter.end()
+        self._explain("reused: nothing changed", None)
+        for warning in record.warnings:
+            self._reporter.warn(warning)
+        count = len(record.pieces)
+        return Built(
+            record.diff_id, record.digest, record.raw_size, record.size,
+            record.newest, count, count, unchanged=True,
+        )  # fmt: skip
+
+    def _read(
+        self, entries: Iterator[Entry], problems: Problems, tree: Tree, open_blob: OpenBlob
+    ) -> tuple[Built, Written, tuple[str, ...]]:
+        segments = Segments(self._options.rules, problems)
+        blob = open_blob(None)
+        meter = self._reporter.begin(_label(tree), None)
+        try:
+            cut = segments.cut(entries)
+            with contextlib.closing(cut):
+                written = self._pipeline.run(cut, blob, meter)
+            blob.commit(written.digest, written.size)
+        finally:
+            blob.abort()
+            meter.end()
+        for warning in segments.warnings:
+            self._reporter.warn(warning)
+        built = Built(
+            written.diff_id, written.digest, written.raw_size, written.size,
+            segments.newest, len(written.pieces), written.reused, unchanged=False,
+        )  # fmt: skip
+        return built, written, tuple(segments.warnings)
+
+    def _key(self, tree: Tree) -> str:
+        parts = (
+            FORMAT, self._options.rules.identity(), self._options.codec.identity(),
+            repr((tree.root, tree.dest, tree.parents)),
+        )  # fmt: skip
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _label(tree: Tree) -> str:
+    return printable(tree.root.rsplit(b"/", 1)[-1] or tree.root)

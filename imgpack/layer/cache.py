@@ -1,0 +1,264 @@
+"""The segment cache: compressed segments and whole layers, by what they were made of.
+
+Segments are stored under the hash of their raw bytes and the codec's identity;
+layers under the hash of their source and rules, as a list of segments with a
+snapshot of the tree. Everything is written to a temporary name and renamed, and
+checked when read, so the cache may be shared by processes, killed at any point
+and damaged at will: a bad entry counts as missing and is replaced.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+from imgpack.errors import CacheError
+from imgpack.spec.digest import Digest
+
+FORMAT: Final = "imgpack-cache-1"
+DEFAULT_LIMIT: Final = 10 << 30
+"""Bytes that the cache may hold before the least recently used entries go."""
+
+_MAGIC: Final = b"imgpseg1"
+_HEAD: Final = struct.Struct("<8s32sQ")
+_MAX_RECORD: Final = 256 << 20
+_counter = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One compressed segment: its key, the SHA-256 of its bytes, and its size in bytes."""
+
+    key: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """A layer that was built before: what it is, and the segments that it consists of."""
+
+    diff_id: Digest
+    digest: Digest
+    size: int
+    raw_size: int
+    newest: int
+    warnings: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a cache holds: numbers of entries and bytes."""
+
+    segments: int
+    layers: int
+    size: int
+
+
+class SegmentCache:
+    """A cache directory; every method may be called from any thread and process."""
+
+    def __init__(self, directory: str, warn: Callable[[str], None] = lambda message: None) -> None:
+        self.directory = directory
+        self._warn = warn
+        self.stored = 0
+        try:
+            for name in ("segments", "layers", "tmp"):
+                os.makedirs(os.path.join(directory, name), mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"cannot use the cache {directory}: {error.strerror}",
+                "name another with --cache-dir, or use --no-cache",
+            ) from error
+
+    def load(self, key: str) -> bytes | None:
+        """The compressed segment under ``key``, or ``None`` if there is none that is whole."""
+        path = self._segment(key)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                data = file.read()
+        except OSError:
+            return None
+        if len(data) >= _HEAD.size:
+            magic, sha256, size = _HEAD.unpack_from(data)
+            body = memoryview(data)[_HEAD.size :]
+            if magic == _MAGIC and size == len(body) and hashlib.sha256(body).digest() == sha256:
+                with contextlib.suppress(OSError):
+                    os.utime(path)  # least recently *used* goes first
+                return data[_HEAD.size :]
+        self._warn(f"the cache entry {path} is damaged; it is made anew")
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return None
+
+    def store(self, key: str, data: bytes) -> str:
+        """Keep ``data`` under ``key``; returns its SHA-256. A full disk only warns."""
+        sha256 = hashlib.sha256(data)
+        head = _HEAD.pack(_MAGIC, sha256.digest(), len(data))
+        try:
+            self._write(self._segment(key), lambda file: _write_all(file, head, data))
+            self.stored += len(data)
+        except OSError as error:
+            self._warn(f"cannot write to the cache {self.directory}: {error.strerror}")
+        return sha256.hexdigest()
+
+    def temporary(self) -> BinaryIO:
+        """A new file inside the cache that vanishes when it is closed."""
+        import tempfile
+
+        return tempfile.TemporaryFile(  # type: ignore[return-value]
+            dir=os.path.join(self.directory, "tmp"), buffering=1 << 20
+        )
+
+    def record(self, key: str) -> tuple[LayerRecord, BinaryIO] | None:
+        """The layer under ``key`` and its open snapshot file, which the caller closes."""
+        path = self._layer(key)
+        try:
+            file = open(path, "rb")  # noqa: SIM115 - handed to the caller
+        except OSError:
+            return None
+        try:
+            head = file.readline(_MAX_RECORD)
+            expected, text = head[:64], head[65:]
+            if hashlib.sha256(text).hexdigest().encode() == expected:
+                found = _parse(json.loads(text))
+                if os.fstat(file.fileno()).st_size == len(head) + found[1]:
+                    with contextlib.suppress(OSError):
+                        os.utime(path)
+                    return found[0], file
+        except (ValueError, KeyError, TypeError):
+            pass
+        file.close()
+        self._warn(f"the cache entry {path} is damaged; it is made anew")
+        return None
+
+    def keep(self, key: str, layer: LayerRecord, snapshot: BinaryIO) -> None:
+        """Store ``layer`` with ``snapshot``, read from its start. A full disk only warns."""
+        snapshot.seek(0, os.SEEK_END)
+        size = snapshot.tell()
+        snapshot.seek(0)
+        text = json.dumps(_as_json(layer, size)).encode() + b"\n"
+        head = hashlib.sha256(text).hexdigest().encode() + b" " + text
+
+        def write(file: BinaryIO) -> None:
+            file.write(head)
+            while chunk := snapshot.read(1 << 20):
+                file.write(chunk)
+
+        try:
+            self._write(self._layer(key), write)
+        except OSError as error:
+            self._warn(f"cannot write to the cache {self.directory}: {error.strerror}")
+
+    def usage(self) -> Usage:
+        """What the cache holds now."""
+        counts = {"segments": 0, "layers": 0, "tmp": 0}
+        size = 0
+        for kind, found in self._files():
+            counts[kind] += 1
+            size += found.size
+        return Usage(counts["segments"], counts["layers"], size)
+
+    def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
+        """Drop the least recently used entries until ``limit`` bytes are left.
+
+        Temporary files older than ``stale_before_ns`` go too: their writers were
+        killed. Returns the numbers of entries and bytes that went.
+        """
+        found = sorted(
+            ((file.used_ns, kind, file) for kind, file in self._files()), key=lambda row: row[0]
+        )
+        size = sum(file.size for _, _, file in found)
+        count = freed = 0
+        for used_ns, kind, file in found:
+            stale = kind == "tmp" and used_ns < stale_before_ns
+            if stale or (kind != "tmp" and size - freed > limit):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(file.path)
+                count, freed = count + 1, freed + file.size
+        return count, freed
+
+    def _files(self) -> "Iterator[tuple[str, _File]]":
+        for kind in ("segments", "layers", "tmp"):
+            pending = [os.path.join(self.directory, kind)]
+            while pending:
+                with os.scandir(pending.pop()) as listing:
+                    for item in listing:
+                        if item.is_dir(follow_symlinks=False):
+                            pending.append(item.path)
+                            continue
+                        with contextlib.suppress(FileNotFoundError):
+                            stat = item.stat(follow_symlinks=False)
+                            yield kind, _File(item.path, stat.st_size, stat.st_mtime_ns)
+
+    def _segment(self, key: str) -> str:
+        return f"{self.directory}/segments/{key[:2]}/{key[2:]}"
+
+    def _layer(self, key: str) -> str:
+        return f"{self.directory}/layers/{key}"
+
+    def _write(self, path: str, write: Callable[[BinaryIO], object]) -> None:
+        temporary = f"{self.directory}/tmp/{os.getpid()}-{next(_counter)}"
+        try:
+            # A crash may leave any bytes here; they are checked when read, so no fsync.
+            with open(temporary, "wb", buffering=0) as file:
+                write(file)
+            try:
+                os.rename(temporary, path)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                os.rename(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+    size: int
+    used_ns: int
+
+
+def _write_all(file: BinaryIO, *parts: bytes) -> None:
+    done, total = os.writev(file.fileno(), parts), sum(map(len, parts))
+    if done < total:  # a signal or a quota cut it short
+        rest = memoryview(b"".join(parts))[done:]
+        while rest:
+            rest = rest[os.write(file.fileno(), rest) :]
+
+
+def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "snapshot": snapshot_size,
+        "diff_id": str(layer.diff_id),
+        "digest": str(layer.digest),
+        "size": layer.size,
+        "raw_size": layer.raw_size,
+        "newest": layer.newest,
+        "warnings": layer.warnings,
+        "pieces": [(piece.key, piece.sha256, piece.size) for piece in layer.pieces],
+    }
+
+
+def _parse(obj: Any) -> tuple[LayerRecord, int]:
+    if obj["format"] != FORMAT:
+        raise ValueError("another format")
+    layer = LayerRecord(
+        Digest.parse(obj["diff_id"]),
+        Digest.parse(obj["digest"]),
+        obj["size"],
+        obj["raw_size"],
+        obj["newest"],
+        tuple(obj["warnings"]),
+        tuple(Piece(*piece) for piece in obj["pieces"]),
+    )
+    return layer, obj["snapshot"]

@@ -1,0 +1,44 @@
+"""One thing in a tree, as it lies on disk and as it is called in the image."""
+
+import stat
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A path of a tree with what ``lstat`` said of it.
+
+    ``path`` is the name in the image: relative, no trailing slash, components
+    joined by ``/``. ``source`` is the path on disk, empty for a directory that
+    imgpack makes up. Times are nanoseconds, ``size`` bytes.
+
+    A ``NamedTuple`` rather than a dataclass: a tree has hundreds of thousands of
+    these, and they are made four times as fast.
+    """
+
+    path: bytes
+    source: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    device: int
+    inode: int
+    links: int
+    rdev: int
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether this is a directory."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a regular file."""
+        return stat.S_ISREG(self.mode)
+
+
+def synthetic_directory(path: bytes, mtime_ns: int) -> Entry:
+    """A parent directory that no source has: ``0755 0:0``."""
+    return Entry(path, b"", stat.S_IFDIR | 0o755, 0, 0, 0, mtime_ns, 0, 0, 0, 1, 0)

@@ -1,0 +1,152 @@
+"""The walk of a directory: every entry once, parents first, in one order everywhere.
+
+Order: the bytewise order of path components, which is what a depth-first walk
+over sorted names gives; no locale has a say in it. Nothing that cannot be read
+stops the walk: problems are collected, so that all of them can be told at once.
+Memory: the names of the directories between the root and the current one.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from imgpack.errors import SourceError, TreeError
+from imgpack.tree.entry import Entry, synthetic_directory
+
+WHITEOUT_PREFIX = b".wh."
+"""Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
+
+
+@dataclass(slots=True)
+class Problems:
+    """What a walk could not read, in the order met: path on disk and reason."""
+
+    unreadable: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def add(self, path: bytes, error: OSError) -> None:
+        """Remember that ``path`` cannot be read."""
+        self.unreadable.append((path, error.strerror or str(error)))
+
+    def check(self) -> None:
+        """Raise ``SourceError`` naming every path that could not be read."""
+        if self.unreadable:
+            listed = ", ".join(f"{printable(path)} ({why})" for path, why in self.unreadable)
+            count = len(self.unreadable)
+            raise SourceError(
+                f"cannot read {count} path{'s' if count > 1 else ''} of the source: {listed}",
+                "make them readable, or remove them from the tree",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A directory on disk and the directory of the image that it fills.
+
+    ``root`` is absolute; ``dest`` has no slash at either end and is empty for the
+    image's root. ``parents`` are the directories above ``dest`` (and ``dest``
+    itself is the last) that the layer has to bring along.
+    """
+
+    root: bytes
+    dest: bytes = b""
+    parents: tuple[bytes, ...] = ()
+
+
+def printable(path: bytes) -> str:
+    """A path as it can be shown on one line of a terminal, whatever bytes it has."""
+    text = os.fsdecode(path)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def check_root(root: bytes) -> None:
+    """Raise ``SourceError`` unless ``root`` is a directory that can be listed."""
+    shown = printable(root)
+    try:
+        with os.scandir(root):
+            pass
+    except FileNotFoundError:
+        raise SourceError(f"{shown} does not exist", "name a directory") from None
+    except NotADirectoryError:
+        raise SourceError(
+            f"{shown} is not a directory", "name the directory that the layer is made of"
+        ) from None
+    except OSError as error:
+        raise SourceError(f"cannot read {shown}: {error.strerror}") from error
+
+
+def walk(tree: Tree, problems: Problems) -> Iterator[Entry]:
+    """Yield the entries of ``tree``; sockets are yielded too, the framing skips them.
+
+    Raises ``TreeError`` for a name that no layer can hold.
+    """
+    if tree.dest:
+        top = os.stat(tree.root)
+        for parent in tree.parents:
+            if parent == tree.dest:
+                yield _entry(parent, tree.root, top)
+            else:
+                yield synthetic_directory(parent, top.st_mtime_ns)
+    prefix = tree.dest + b"/" if tree.dest else b""
+    yield from _walk(tree.root, prefix, problems)
+
+
+def _walk(root: bytes, prefix: bytes, problems: Problems) -> Iterator[Entry]:
+    # An explicit stack: a tree may be deeper than Python's. Each level keeps the
+    # names that are still to come, in reverse, so that popping is cheap.
+    stack: list[tuple[list[bytes], bytes, bytes]] = []
+    names = _names(root, problems)
+    source, path = root + b"/", prefix
+    lstat, is_dir = os.lstat, stat.S_ISDIR
+    while True:
+        while not names:
+            if not stack:
+                return
+            names, source, path = stack.pop()
+        name = names.pop()
+        where = source + name
+        try:
+            found = lstat(where)
+        except OSError as error:
+            problems.add(where, error)
+            continue
+        if name.startswith(WHITEOUT_PREFIX):
+            raise TreeError(
+                f"{printable(where)} cannot be in a layer: "
+                "a name that starts with .wh. means a deletion",
+                "rename or remove it",
+            )
+        entry = _entry(path + name, where, found)
+        yield entry
+        if is_dir(entry.mode):
+            stack.append((names, source, path))
+            names, source, path = _names(where, problems), where + b"/", entry.path + b"/"
+
+
+def _entry(path: bytes, source: bytes, found: os.stat_result) -> Entry:
+    return Entry(
+        path,
+        source,
+        found.st_mode,
+        found.st_uid,
+        found.st_gid,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_dev,
+        found.st_ino,
+        found.st_nlink,
+        found.st_rdev,
+    )
+
+
+def _names(directory: bytes, problems: Problems) -> list[bytes]:
+    try:
+        names = os.listdir(directory)
+    except OSError as error:
+        problems.add(directory, error)
+        return []
+    names.sort(reverse=True)
+    return names

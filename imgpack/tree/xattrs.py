@@ -1,0 +1,144 @@
+"""Extended attributes: which of them belong to the image, and in what form.
+
+Source: the ``SCHILY.xattr`` records that every loader reads; ``docs/layer-format.md``,
+"Extended attributes". Attributes that describe the building host (SELinux and
+EVM labels, NFS ACLs) or overlayfs's own bookkeeping stay behind: a loader would
+write ``trusted.overlay.opaque`` through to its storage and hide files.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from imgpack.errors import TreeError
+
+_HOST: Final = frozenset(
+    {b"security.selinux", b"security.evm", b"system.nfs4_acl", b"system.nfs4acl"}
+)
+_BOOKKEEPING: Final = (b"trusted.overlay.", b"user.overlay.", b"com.apple.")
+_OVERRIDE: Final = b"user.containers.override_stat"
+_ROOTLESS: Final = b"user.rootlesscontainers"
+_CAPABILITY: Final = b"security.capability"
+
+_VFS_CAP_REVISION_2: Final = 0x02000000
+_VFS_CAP_REVISION_3: Final = 0x03000000
+_VFS_CAP_FLAGS: Final = 0x00FFFFFF
+_NO_OVERRIDE: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What an entry's attributes say: those to write, and the owner and mode they record."""
+
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    uid: int | None = None
+    gid: int | None = None
+    mode: int | None = None
+    dropped: tuple[bytes, ...] = ()
+
+
+NONE: Final = Attributes()
+
+
+def read(target: int | bytes, shown: bytes) -> Attributes:
+    """The attributes of an open file or, without following it, of a path.
+
+    Raises ``OSError`` as the system does, and ``TreeError`` for a malformed record.
+    """
+    follow = isinstance(target, int)
+    try:
+        names = os.listxattr(target, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return NONE
+        raise
+    if not names:
+        return NONE
+    values = {}
+    for name in names:
+        values[os.fsencode(name)] = os.getxattr(target, name, follow_symlinks=follow)
+    return interpret(values, shown)
+
+
+_UNSUPPORTED: Final = frozenset({95})  # EOPNOTSUPP: a file system without attributes
+
+
+def interpret(values: dict[bytes, bytes], shown: bytes) -> Attributes:
+    """Sort ``values`` into what is written, what is meant otherwise and what stays behind."""
+    kept: list[tuple[bytes, bytes]] = []
+    dropped: list[bytes] = []
+    uid = gid = mode = None
+    for name in sorted(values):
+        value = values[name]
+        if name in _HOST or name.startswith(_BOOKKEEPING):
+            continue
+        if name == _OVERRIDE:
+            uid, gid, mode = _override(value, shown)
+        elif name == _ROOTLESS:
+            uid, gid = _rootless(value, shown)
+        elif not value or b"=" in name:
+            dropped.append(name)  # PAX can say neither an empty value nor such a key
+        else:
+            kept.append((name, portable_capability(value) if name == _CAPABILITY else value))
+    return Attributes(tuple(kept), uid, gid, mode, tuple(dropped))
+
+
+def portable_capability(value: bytes) -> bytes:
+    """Version 3 file capabilities without their root id, as version 2.
+
+    A version 3 value (24 bytes) is bound to the user namespace that wrote it and
+    is dead on any other host; source: ``linux/capability.h``.
+    """
+    if len(value) != 24:
+        return value
+    (magic,) = struct.unpack_from("<I", value)
+    if magic & ~_VFS_CAP_FLAGS != _VFS_CAP_REVISION_3:
+        return value
+    return struct.pack("<I", _VFS_CAP_REVISION_2 | (magic & _VFS_CAP_FLAGS)) + value[4:20]
+
+
+def _override(value: bytes, shown: bytes) -> tuple[int, int, int]:
+    """containers/storage's ``uid:gid:mode[:type]``, the mode in octal."""
+    try:
+        uid, gid, mode = value.rstrip(b"\0").split(b":")[:3]
+        return int(uid), int(gid), int(mode, 8) & 0o7777
+    except ValueError:
+        raise _malformed(_OVERRIDE, shown) from None
+
+
+def _rootless(value: bytes, shown: bytes) -> tuple[int | None, int | None]:
+    """umoci's protobuf message with ``uid`` as field 1 and ``gid`` as field 2."""
+    fields = {1: 0, 2: 0}
+    at = 0
+    try:
+        while at < len(value):
+            key, at = _varint(value, at)
+            number, at = _varint(value, at)
+            if key & 7 or key >> 3 not in fields:
+                raise ValueError
+            fields[key >> 3] = number
+    except (IndexError, ValueError):
+        raise _malformed(_ROOTLESS, shown) from None
+    uid, gid = (None if number == _NO_OVERRIDE else number for number in fields.values())
+    return uid, gid
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return number, at
+        if shift > 35:
+            raise ValueError
+
+
+def _malformed(name: bytes, shown: bytes) -> TreeError:
+    return TreeError(
+        f"{os.fsdecode(shown)} has a malformed {name.decode()} attribute",
+        f"remove it: setfattr -x {name.decode()} PATH",
+    )
