@@ -84,7 +84,7 @@ class _Crew:
                 task()
             except Cancelled:
                 return
-            except BaseException as error:
+            except Exception as error:
                 with self._lock:
                     if self._failure is None:
                         self._failure = error

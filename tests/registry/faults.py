@@ -123,3 +123,24 @@ def yes(exchange: Exchange) -> bool:
     """Answer 200 to whatever it is, as any web server might."""
     exchange.body()
     return exchange.answer(200, {"Content-Type": "text/html"}, b"<html>hello</html>")
+
+
+def with_status(status: int, **headers: str) -> Action:
+    """Do what is asked, but answer with another status (and other headers)."""
+
+    def act(exchange: Exchange) -> bool:
+        plain = exchange.answer
+
+        def changed(
+            code: int,
+            given: dict[str, str] | None = None,
+            body: bytes = b"",
+            *,
+            length: int | None = None,
+        ) -> bool:
+            return plain(status, given, body, length=length)
+
+        exchange.answer = changed  # type: ignore[method-assign]
+        return altered(**headers)(exchange)
+
+    return act
