@@ -32,7 +32,7 @@ def choose_file(sources: tuple[CredentialFile, ...], registry: str, default: str
     """
     name = registry_key(registry)
     for source in sources:
-        document = source.read() if _is_writable(source) else None
+        document = _document(source)
         if document and _mentions(document, name):
             return source.path
     return default
@@ -73,7 +73,7 @@ def erase_credential(
     name = registry_key(registry)
     changed = []
     for source in sources:
-        document = source.read() if _is_writable(source) else None
+        document = _document(source)
         if not document:
             continue
         helper = _helper_of(source.path, document, name, store)
@@ -89,8 +89,11 @@ def erase_credential(
     return tuple(changed)
 
 
-def _is_writable(source: CredentialFile) -> bool:
-    return source.text is None and not source.legacy
+def _document(source: CredentialFile) -> dict[str, Any] | None:
+    """A file's document if it is one that is written to; one that is not there yet is ``None``."""
+    if source.text is not None or source.legacy:
+        return None
+    return CredentialFile(source.path).read()
 
 
 def _auths(path: str, document: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,460 @@
+"""Requests to one registry: origins, redirects, retries, errors, warnings."""
+
+import email.utils
+import pickle
+import socket
+
+import pytest
+
+from imgpack.errors import (
+    ImgpackError,
+    NotFoundError,
+    RateLimitError,
+    RegistryError,
+    UnauthorizedError,
+    UnreachableError,
+    UnsafeError,
+)
+from imgpack.registry.failures import failure_of, is_connection_loss
+from imgpack.registry.session import Connector, registry_origin
+from imgpack.registry.transport import BytesBody
+from tests.registry.loopback import (
+    Loopback,
+    Reply,
+    Request,
+    error,
+    head,
+    raw_serving,
+    reset,
+    serving,
+)
+from tests.registry.test_auth import BASIC, PUSH, USER, TokenAnswer, connect
+
+
+@pytest.mark.parametrize(
+    ("registry", "plain", "origin"),
+    [
+        ("docker.io", False, "https://registry-1.docker.io"),
+        ("ghcr.io", False, "https://ghcr.io"),
+        ("ghcr.io", True, "http://ghcr.io"),
+        ("localhost:5000", False, "http://localhost:5000"),
+        ("r.localhost", False, "http://r.localhost"),
+        ("127.0.0.1:5000", False, "http://127.0.0.1:5000"),
+        ("[::1]:5000", False, "http://[::1]:5000"),
+        ("10.0.0.1:5000", False, "https://10.0.0.1:5000"),
+        ("192.168.1.1", False, "https://192.168.1.1"),
+        ("registry.example.com:443", False, "https://registry.example.com"),
+        ("registry.example.com:5000", False, "https://registry.example.com:5000"),
+    ],
+)
+def test_the_scheme_is_http_for_loopback_only(registry: str, plain: bool, origin: str) -> None:
+    """Private networks are no reason to drop TLS; ``--plain-http`` is."""
+    assert str(registry_origin(registry, plain_http=plain)) == origin
+
+
+def needs_basic(request: Request) -> Reply:
+    """A registry that wants the user."""
+    if request.authorization == BASIC:
+        return Reply(200, (), b"home")
+    return error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", 'Basic realm="r"'))
+
+
+def test_a_redirect_to_another_port_gets_no_credentials() -> None:
+    """The same host at another port is another origin; only harmless headers go along."""
+    with serving(lambda _: Reply(200, (), b"stored")) as storage:
+
+        def answer(request: Request) -> Reply:
+            if request.authorization != BASIC:
+                return needs_basic(request)
+            return Reply(307, (("Location", f"{storage.url}/blob?X-Signature=s3cret"),))
+
+        with serving(answer) as server:
+            here = connect(server, USER)
+            headers = {"Range": "bytes=0-", "Accept": "a/b", "X-Private": "p"}
+            with (
+                here.transport,
+                here.session.request("GET", "/v2/x", headers=headers) as response,
+            ):
+                assert response.read() == b"stored"
+                assert response.url.startswith(storage.url)
+    sent = storage.seen[0].headers
+    assert "authorization" not in sent
+    assert "x-private" not in sent
+    assert (sent["range"], sent["accept"]) == ("bytes=0-", "a/b")
+    assert "s3cret" not in here.notes.everything
+
+
+def test_a_redirect_within_the_origin_keeps_the_credentials() -> None:
+    """That is still the registry."""
+
+    def answer(request: Request) -> Reply:
+        if request.authorization == BASIC and request.path == "/v2/x":
+            return Reply(302, (("Location", "/v2/y"),))
+        return needs_basic(request)
+
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            assert here.session.request("GET", "/v2/x").read() == b"home"
+    assert server.seen[-1].authorization == BASIC
+
+
+def test_a_401_of_another_origin_is_never_answered() -> None:
+    """Neither its Basic nor its Bearer challenge gets anything."""
+    for value in ('Basic realm="r"', 'Bearer realm="http://127.0.0.1:1/token"'):
+        with serving(lambda _, v=value: error(401, "X", "no", ("WWW-Authenticate", v))) as other:
+
+            def answer(request: Request, other: Loopback = other) -> Reply:
+                if request.authorization != BASIC:
+                    return needs_basic(request)
+                return Reply(302, (("Location", f"{other.url}/b"),))
+
+            with serving(answer) as server:
+                here = connect(server, USER)
+                with here.transport, pytest.raises(UnauthorizedError, match="other server"):
+                    here.session.request("GET", "/v2/x")
+        assert [r.authorization for r in other.seen] == [None]
+
+
+def test_credentials_do_not_come_back_after_a_redirect_away() -> None:
+    """A stranger that redirects back cannot choose where the credentials are used."""
+    with serving(lambda _: Reply(302, (("Location", f"{server.url}/v2/delete-me"),))) as stranger:
+
+        def answer(request: Request) -> Reply:
+            if request.path == "/v2/delete-me":
+                return Reply(200, (), b"reached")
+            if request.authorization != BASIC:
+                return needs_basic(request)
+            return Reply(302, (("Location", f"{stranger.url}/"),))
+
+        with serving(answer) as server:
+            here = connect(server, USER)
+            with here.transport:
+                assert here.session.request("GET", "/v2/x").read() == b"reached"
+    assert server.seen[-1].path == "/v2/delete-me"
+    assert server.seen[-1].authorization is None
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://10.0.0.1/",
+        "http://0x7f.0.0.2/",
+        "http://[::ffff:10.0.0.1]/",
+        "file:///etc/passwd",
+        "http://u:p@127.0.0.1/",
+    ],
+)
+def test_an_unsafe_redirect_is_not_followed(location: str) -> None:
+    """Addresses that only a registry's word leads to are refused."""
+    with serving(lambda _: Reply(302, (("Location", location),))) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(UnsafeError):
+            here.session.request("GET", "/v2/x")
+
+
+def test_redirects_have_an_end() -> None:
+    """Five are followed, a sixth is not."""
+    with serving(lambda _: Reply(302, (("Location", "/v2/x"),))) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError, match="redirects"):
+            here.session.request("GET", "/v2/x")
+    assert len(server.seen) == 6
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_only_reading_is_redirected(method: str) -> None:
+    """A redirected upload or deletion is an error."""
+    with serving(lambda _: Reply(307, (("Location", "/v2/y"),))) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError, match="307"):
+            here.session.request(method, "/v2/x")
+    assert len(server.seen) == 1
+
+
+def test_an_upload_goes_to_another_origin_without_credentials() -> None:
+    """The specification allows offloading; the other server gets the blob and nothing else."""
+    with serving(lambda _: Reply(201)) as other:
+
+        def answer(request: Request) -> Reply:
+            if request.authorization != BASIC:
+                return needs_basic(request)
+            return Reply(202, (("Location", f"{other.url}/up?_state=s3cret"),))
+
+        with serving(answer) as server:
+            here = connect(server, USER)
+            with here.transport:
+                with here.session.request("POST", "/v2/u", expected=frozenset({202})) as opened:
+                    location = here.session.location(opened)
+                here.session.request(
+                    "PUT",
+                    location,
+                    scopes=(PUSH,),
+                    headers={"Content-Type": "application/octet-stream"},
+                    body=BytesBody(b"blob"),
+                    expected=frozenset({201}),
+                ).close()
+    assert other.seen[0].body == b"blob"
+    assert other.seen[0].headers["content-type"] == "application/octet-stream"
+    assert other.seen[0].authorization is None
+    assert "s3cret" not in here.notes.everything
+
+
+@pytest.mark.parametrize("location", [None, "", "http://169.254.169.254/up"])
+def test_a_missing_or_unsafe_location_is_an_error(location: str | None) -> None:
+    """A web server that says yes to everything is no registry."""
+    headers = () if location is None else (("Location", location),)
+    with serving(lambda _: Reply(202, headers)) as server:
+        here = connect(server)
+        with here.transport:
+            response = here.session.request("POST", "/v2/u", expected=frozenset({202}))
+            with response, pytest.raises((RegistryError, UnsafeError)):
+                here.session.location(response)
+
+
+@pytest.mark.parametrize(
+    ("reply", "leaf"),
+    [
+        (error(400, "MANIFEST_INVALID"), RegistryError),
+        (error(401, "UNAUTHORIZED"), UnauthorizedError),
+        (error(403, "DENIED"), UnauthorizedError),
+        (error(404, "MANIFEST_UNKNOWN"), NotFoundError),
+        (error(404, "BLOB_UPLOAD_INVALID"), RegistryError),
+        (error(405, "UNSUPPORTED"), RegistryError),
+        (error(413, "SIZE_INVALID"), RegistryError),
+        (error(429, "TOOMANYREQUESTS"), RateLimitError),
+        (error(500, "UNKNOWN"), RegistryError),
+        (Reply(502, (("Content-Type", "text/html"),), b"<html>x</html>"), RegistryError),
+        (Reply(204), RegistryError),
+    ],
+)
+def test_every_refusal_has_its_leaf_and_the_registrys_words(
+    reply: Reply, leaf: type[ImgpackError]
+) -> None:
+    """Status and codes are attached; the message names the request."""
+    with serving(lambda _: reply) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(leaf) as caught:
+            here.session.request("GET", "/v2/a/manifests/b?token=s3cret", retry=False)
+    failure = failure_of(caught.value)
+    assert failure is not None
+    assert failure.status == reply.status
+    assert type(caught.value) is leaf
+    assert "GET http://127.0.0.1" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert "<html>" not in str(caught.value)
+    if failure.codes:
+        assert failure.codes[0] in str(caught.value)
+        assert "refused" in str(caught.value)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert failure_of(again) == failure
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"errors": [{"code": "X", "message": "m", "detail": {"a": "' + b"y" * 5000 + b'"}}]}',
+        b'{"errors": [null, 5, {"code": 5}, {"detail": []}]}',
+        b'{"errors": 5}',
+        b"[" * 50000,
+        b"\xff\xfe",
+        b"null",
+        b"\x1b[2J" * 1000,
+    ],
+)
+def test_hostile_error_texts_are_bounded_and_clean(body: bytes) -> None:
+    """One line, no control characters, of bounded length."""
+    reply = Reply(400, (("Content-Type", "application/json"),), body)
+    with serving(lambda _: reply) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError) as caught:
+            here.session.request("GET", "/v2/x")
+    text = str(caught.value)
+    assert len(text) < 1000
+    assert text.isprintable()
+
+
+def test_the_detail_of_an_error_is_there_for_decisions() -> None:
+    """``MANIFEST_BLOB_UNKNOWN`` names the digest in its detail."""
+    body = b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","detail":{"digest":"sha256:1"}}]}'
+    with serving(lambda _: Reply(400, (("Range", "0-5"),), body)) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError) as caught:
+            here.session.request("PUT", "/v2/x", body=BytesBody(b"{}"))
+    failure = failure_of(caught.value)
+    assert failure is not None
+    assert failure.details == ('{"digest": "sha256:1"}',)
+    assert failure.header("range") == "0-5"
+
+
+def test_a_failure_that_passes_is_tried_again_with_the_same_body() -> None:
+    """Two refusals, then success; the waits double."""
+    replies = [Reply(503), Reply(500), Reply(201)]
+    with serving(lambda _: replies[len(server.seen) - 1]) as server:
+        here = connect(server)
+        with here.transport:
+            here.session.request(
+                "PUT", "/v2/x", body=BytesBody(b"layer"), expected=frozenset({201})
+            ).close()
+    assert [r.body for r in server.seen] == [b"layer"] * 3
+    assert here.clock.slept == [0.5, 1.0]
+
+
+def test_attempts_have_an_end_and_the_last_answer_is_told() -> None:
+    """Three attempts here, then the leaf."""
+    with serving(lambda _: error(429, "TOOMANYREQUESTS", "slow", ("Retry-After", "7"))) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RateLimitError, match="in 7 s"):
+            here.session.request("GET", "/v2/x")
+    assert len(server.seen) == 3
+    assert [round(s) for s in here.clock.slept] == [7, 7]
+
+
+def test_a_date_in_retry_after_is_waited_for() -> None:
+    """The second form, against the session's own clock."""
+    date = email.utils.formatdate(1030.0, usegmt=True)
+    replies = [Reply(429, (("Retry-After", date),)), Reply(200)]
+    with serving(lambda _: replies[len(server.seen) - 1]) as server:
+        here = connect(server)
+        with here.transport:
+            here.session.request("GET", "/v2/x").read()
+    assert 30 <= here.clock.slept[0] < 31
+
+
+@pytest.mark.parametrize(
+    ("method", "reply", "requests"),
+    [
+        ("PUT", error(500, "UNKNOWN"), 2),
+        ("PUT", error(500, "MANIFEST_INVALID"), 1),
+        ("PUT", error(400, "MANIFEST_INVALID"), 1),
+        ("GET", error(404, "MANIFEST_UNKNOWN"), 1),
+        ("GET", error(403, "DENIED", "quota"), 1),
+        ("GET", error(502, "UNKNOWN"), 3),
+    ],
+)
+def test_permanent_failures_are_not_repeated(method: str, reply: Reply, requests: int) -> None:
+    """A manifest that is refused with 500 is tried once more only."""
+    with serving(lambda _: reply) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(ImgpackError):
+            here.session.request(method, "/v2/a/manifests/b", body=BytesBody(b"{}"))
+    assert len(server.seen) == requests
+
+
+def test_without_retry_one_answer_is_enough() -> None:
+    """Callers that must open a new upload decide themselves."""
+    with serving(lambda _: Reply(503)) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError):
+            here.session.request("PUT", "/v2/x", body=BytesBody(b"x"), retry=False)
+    assert len(server.seen) == 1
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def good(connection: socket.socket) -> None:
+    """Answer one request."""
+    head(connection)
+    connection.sendall(OK)
+
+
+def bad(connection: socket.socket) -> None:
+    """Reset a connection in the middle of a request."""
+    head(connection)
+    reset(connection)
+
+
+def short(connection: socket.socket) -> None:
+    """Promise more than is sent."""
+    head(connection)
+    connection.sendall(OK[:-1])
+
+
+@pytest.mark.parametrize("first", [bad, short])
+def test_a_lost_connection_is_tried_again(first: object) -> None:
+    """A reset, and with a limit also a body that breaks off."""
+    with raw_serving(first, good) as port:  # type: ignore[arg-type]
+        here = connect(Loopback(lambda _: Reply(), port=port))
+        with here.transport:
+            assert here.session.request("GET", "/v2/x", limit=100).read() == b"ok"
+
+
+def test_a_connection_that_is_lost_for_good_is_told_as_such() -> None:
+    """Callers can tell a loss from an answer."""
+    with raw_serving(bad) as port:
+        here = connect(Loopback(lambda _: Reply(), port=port))
+        with here.transport, pytest.raises(UnreachableError) as caught:
+            here.session.request("GET", "/v2/x")
+    assert is_connection_loss(caught.value)
+    assert len(here.clock.slept) == 2
+
+
+def test_a_registry_that_is_not_there_is_told_at_once() -> None:
+    """A first contact that is refused is a wrong name or port, not a passing fault."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    here = connect(Loopback(lambda _: Reply(), port=port))
+    with here.transport, pytest.raises(UnreachableError):
+        here.session.request("GET", "/v2/x")
+    assert here.clock.slept == []
+
+
+def test_an_answer_above_the_limit_is_an_error() -> None:
+    """And it is not fetched again."""
+    with serving(lambda _: Reply(200, (), b"x" * 101)) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError, match="longer than 100"):
+            here.session.request("GET", "/v2/x", limit=100)
+    assert len(server.seen) == 1
+
+
+def test_cookies_are_refused() -> None:
+    """Harbor wants CSRF tokens from those who send its cookies back."""
+    with serving(lambda _: Reply(200, (("Set-Cookie", "sid=1"),))) as server:
+        here = connect(server)
+        with here.transport:
+            here.session.request("GET", "/v2/x").read()
+            here.session.request("GET", "/v2/x").read()
+    assert all("cookie" not in r.headers for r in server.seen)
+
+
+def test_a_registrys_warning_is_shown_once() -> None:
+    """``Warning: 299`` only, cleaned, bounded in number."""
+
+    def answer(request: Request) -> Reply:
+        return Reply(
+            200,
+            (
+                ("Warning", '299 - "going \x1b[31maway"'),
+                ("Warning", '199 - "other"'),
+                ("Warning", f'299 - "{request.path}"'),
+            ),
+        )
+
+    with serving(answer) as server:
+        here = connect(server)
+        with here.transport:
+            for number in range(50):
+                here.session.request("GET", f"/v2/{number}").read()
+    assert here.notes.warnings[0] == f"{server.host}: going [31maway"
+    assert len(here.notes.warnings) == 10
+
+
+def test_no_secret_is_in_the_details() -> None:
+    """Every request is told under ``--verbose``, without tokens and query values."""
+    with serving(TokenAnswer()) as server:
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request("GET", "/v2/x?_state=s3cret", scopes=(PUSH,)).read()
+    assert "GET" in here.notes.everything
+    for secret in ("s3cret", "token-1", "hushhush", BASIC):
+        assert secret not in here.notes.everything
+
+
+def test_a_connector_has_one_session_for_a_registry() -> None:
+    """So tokens are shared, and nothing is shared between registries."""
+    with Connector() as connector:
+        assert connector.session("a.test") is connector.session("a.test")
+        assert connector.session("a.test") is not connector.session("b.test")
