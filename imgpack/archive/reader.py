@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from imgpack.archive.contents import SCHEMA1_NAME
 from imgpack.archive.directory import Directory
@@ -21,7 +21,7 @@ from imgpack.archive.documents import Blobs, Container, Found, read_small
 from imgpack.archive.ocilayout import read_layout
 from imgpack.archive.tar import TarFile
 from imgpack.errors import ArchiveError, ImgpackError, NotFoundError
-from imgpack.image import Image, MultiImage
+from imgpack.image import BlobSource, Image, MultiImage
 from imgpack.report import SILENT, Reporter
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -183,3 +183,9 @@ def _open(path: str) -> Container:
         container = TarFile(fd, path)
         stack.pop_all()
         return container
+
+
+if TYPE_CHECKING:
+
+    def _meets(opened: OpenedImages) -> BlobSource:
+        return opened

@@ -9,11 +9,11 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from imgpack.archive.contents import Contents, Root
 from imgpack.errors import LimitError
-from imgpack.image import BlobSource
+from imgpack.image import BlobSource, ImageSink, PlanningSink
 from imgpack.report import Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.canonical import MAX_DOCUMENT
@@ -157,3 +157,9 @@ class ImageWriter(ABC):
                     " store nothing of it, Docker and podman load it by its ID; name it with -t"
                 )
         return Contents(roots, self._manifests, self._configs)
+
+
+if TYPE_CHECKING:
+
+    def _meets(writer: ImageWriter) -> tuple[ImageSink, PlanningSink]:
+        return writer, writer

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from imgpack import __version__, errors
+from imgpack.cli.display import printable
 from imgpack.cli.terminal import Terminal
 
 # command: (module, one line for --help, section)
@@ -148,5 +149,6 @@ def _os_error(problem: OSError) -> int:
 
 
 def _say(message: str) -> None:
-    line = " ".join(message.split())
+    # A message may quote an archive or a registry: no control sequence of theirs goes out.
+    line = printable(" ".join(message.split()))
     click.echo(f"imgpack: error: {line}", err=True)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import click
 
+from imgpack.cli.display import printable
 from imgpack.report import Meter
 
 _NAME_WIDTH = 24
@@ -78,7 +79,7 @@ class Terminal:
         self._line(message, indent=len(message) - len(message.lstrip()))
 
     def _line(self, text: str, *, indent: int = 0) -> None:
-        text = " " * indent + " ".join(text.split())
+        text = " " * indent + printable(" ".join(text.split()))
         with self._lock:
             if self._bars:
                 self._bars[-1].write(text, file=sys.stderr)

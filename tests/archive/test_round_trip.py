@@ -4,6 +4,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -420,3 +422,41 @@ def test_a_configuration_is_bounded(tmp_path: Path) -> None:
         open_writer(str(tmp_path / "a.tar")) as writer,
     ):
         writer.put_blob(huge, RawBlob(b""))
+
+
+def test_a_full_disk_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """``/dev/full`` answers every write as a full disk does."""
+    image = make_image(Memory())
+    with (
+        pytest.raises(OutputError, match=r"/dev/full.*No space left.*free some space"),
+        open_writer("/dev/full", scratch=str(tmp_path)) as writer,
+    ):
+        copy_image(image, writer, image.names)
+        writer.finish()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_killed_writer_leaves_nothing_on_sigterm(tmp_path: Path) -> None:
+    """The command's handler turns the signal into an exit, and the draft goes with it."""
+    script = (
+        "import sys, time\n"
+        "from imgpack.archive.writer import open_writer\n"
+        "from imgpack.cli import main\n"
+        "def work():\n"
+        "    with open_writer(sys.argv[1]) as writer:\n"
+        "        writer.open_blob().write(b'x' * 100_000)\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, main._terminate)\n"
+        "work()\n"
+    )
+    for target in ("a.tar", "layout/"):
+        command = [sys.executable, "-c", script, f"{tmp_path}/{target}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+            assert len(os.listdir(tmp_path)) == 1
+            process.terminate()
+            assert process.wait(30) == 143
+        assert os.listdir(tmp_path) == []

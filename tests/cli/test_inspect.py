@@ -21,6 +21,7 @@ from tests.archive.samples import (
     Memory,
     make_image,
     make_multi,
+    make_tar,
     tar_of,
     write_image,
 )
@@ -318,3 +319,13 @@ def test_sizes_are_short(size: int, shown: str) -> None:
 def test_control_characters_never_reach_the_terminal() -> None:
     """Nor do characters that turn the direction of the text."""
     assert printable("a\nb\x1b[1m\x07\u202e") == "a b\\x1b[1m\\x07\\u202e"
+
+
+def test_an_error_quotes_no_control_sequence(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """A layer's name in an archive is the archive's choice."""
+    items = json.dumps([{"Config": "c", "Layers": ["\x1b[2Jevil"]}]).encode()
+    config = make_image(Memory(), [LAYERS[0]]).config.raw
+    make_tar(tmp_path / "x.tar", {"manifest.json": items, "c": config, "\x1b[2Jevil": b"evil"})
+    line = imgpack_here("inspect", "x.tar").failed(12)
+    assert "\x1b" not in line
+    assert "evil" in line
