@@ -89,7 +89,7 @@ def test_a_build_without_options_is_named_after_its_tree(engine: Engine, imgpack
     """``imgpack build ./rootfs`` writes ``rootfs.tar``, an image named ``rootfs:latest``."""
     make_small_tree(imgpack.directory / "rootfs", etc__motd="hello\n")
     out = imgpack("build", "./rootfs").ok().decode()
-    assert out.startswith("docker.io/library/rootfs:latest@sha256:")
+    assert out.startswith("rootfs:latest@sha256:")
     assert "Loaded image: rootfs:latest" in engine.load(imgpack.directory / "rootfs.tar")
 
 
@@ -133,7 +133,7 @@ EVERY_OPTION = (
     *("--expose", "80", "--expose", "53/udp"),
     *("--volume", "/var/data"),
     *("--stop-signal", "SIGUSR1"),
-    *("--healthcheck-cmd", '["CMD", "/hello"]', "--healthcheck-interval", "30s"),
+    *("--healthcheck-cmd", '["/hello"]', "--healthcheck-interval", "30s"),
     *("--healthcheck-timeout", "5s", "--healthcheck-retries", "3"),
     *("--healthcheck-start-period", "1m"),
     *("--shell", '["/bin/ash", "-c"]'),
@@ -183,7 +183,7 @@ def test_podman_keeps_the_health_check_of_a_docker_image(podman: Podman, imgpack
     imgpack("build", str(HELLO), "-t", "healthy:1", *EVERY_OPTION, "-o", "c.tar").ok()
     podman("load", "-i", str(imgpack.directory / "c.tar"))
     described = json.loads(podman("inspect", "docker.io/library/healthy:1"))[0]
-    assert described["HealthCheck"]["Test"] == ["CMD", "/hello"]
+    assert described["Healthcheck"]["Test"] == ["CMD", "/hello"]
 
 
 def test_a_stream_is_the_file(imgpack: Imgpack) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.errors import TlsError, UnauthorizedError
+from imgpack.errors import RegistryError, TlsError, UnauthorizedError
 from imgpack.registry.credentials import Credential, CredentialStore, Given
-from imgpack.registry.session import Connector, Scope, Session
+from imgpack.registry.session import Connector, Scope, Session, SessionOptions
 from imgpack.registry.tls import TlsOptions
 from imgpack.registry.transport import BytesBody, TransportOptions
 from tests.cli_runner import InProcess
@@ -92,20 +92,28 @@ def test_an_identity_token_works_with_a_real_registry(
 
 
 def test_a_registry_with_tls(tmp_path: Path, authority: Authority) -> None:
-    """Its authority has to be named; ``localhost`` is asked over TLS when the options say so."""
+    """Its authority has to be named; a loopback host that has certificates is asked over TLS."""
     with docker_registry(tmp_path / "r", tls=authority.issue("tls-registry")) as registry:
-        trusted = TlsOptions(ca_file=str(authority.certificate))
-        for tls, good in ((trusted, True), (TlsOptions(), False), (TlsOptions(verify=False), True)):
-            with connect(None, tls) as connector:
-                # A loopback name is plain by default; a URL of its own is not.
-                response = None
-                url = f"https://{registry.host}/v2/"
-                if not good:
-                    with pytest.raises(TlsError):
-                        connector.transport.send("GET", url, headers={})
+        certs = tmp_path / "certs.d" / registry.host
+        certs.mkdir(parents=True)
+        certs.joinpath("ca.crt").write_bytes(authority.certificate.read_bytes())
+        with connect(None, TlsOptions(certs_directories=(str(certs.parent),))) as connector:
+            upload(connector.session(registry.host), "tls/app")
+        secure = SessionOptions(plain_http=False)
+        for tls, good in (
+            (TlsOptions(ca_file=str(authority.certificate)), True),
+            (TlsOptions(verify=False), True),
+            (TlsOptions(), False),
+        ):
+            with Connector(TransportOptions(tls=tls), secure) as connector:
+                session = connector.session(registry.host)
+                if good:
+                    upload(session, "tls/app")
                     continue
-                response = connector.transport.send("GET", url, headers={})
-                assert (response.status, response.read()) == (200, b"{}")
+                with pytest.raises(TlsError):
+                    upload(session, "tls/app")
+        with connect(None) as connector, pytest.raises(RegistryError, match="https"):
+            upload(connector.session(registry.host), "tls/app")
 
 
 def test_skopeo_reads_what_login_wrote_and_the_other_way_round(

@@ -109,7 +109,9 @@ class Podman:
     def __call__(self, *arguments: str, **options: object) -> bytes:
         """The standard output of ``podman ARGUMENTS``; a failure is an error."""
         place = ["--root", str(self._directory / "root"), "--runroot", str(self._directory / "run")]
-        environment = {**os.environ, "TMPDIR": str(self._directory)}
+        # Without this podman insists on the file that DOCKER_CONFIG promises.
+        credentials = {"REGISTRY_AUTH_FILE": str(self._directory / "auth.json")}
+        environment = {**os.environ, "TMPDIR": str(self._directory), **credentials}
         argv = [self._program, *place, "--runtime", "runc", *arguments]
         return run(argv, **{"env": environment, **options}).stdout
 
@@ -126,4 +128,5 @@ def podman_storage() -> Iterator[Podman]:
     require("runc")
     require_root("podman over a storage of its own")
     with _state("imgpack-podman-") as directory:
+        (directory / "auth.json").write_text("{}")
         yield Podman(program, directory)
