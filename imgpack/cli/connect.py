@@ -30,7 +30,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class RegistryOptions:
     """The values of the options that ``registry_options`` adds, in one."""
 
-    plain_http: bool = False
+    plain_http: bool | None = None
     tls_verify: bool = True
     ca_file: str | None = None
     cert_dir: str | None = None
@@ -42,7 +42,12 @@ class RegistryOptions:
 
 
 _OPTIONS: Final = (
-    click.option("--plain-http", is_flag=True, help="Use http, without TLS."),
+    click.option(
+        "--plain-http/--no-plain-http",
+        default=None,
+        help="Use http, without TLS (default: for loopback hosts only, unless"
+        " certificates are named for them).",
+    ),
     click.option(
         "--tls-verify",
         type=bool,
@@ -124,8 +129,10 @@ def connector(
 
     if not options.tls_verify:
         terminal.warn("certificates are not verified: anybody on the way can read and change data")
+    # Who names certificates means TLS, on a loopback host as well.
+    plain_http, named = options.plain_http, bool(options.ca_file or options.cert_dir)
     session = SessionOptions(
-        plain_http=options.plain_http,
+        plain_http=False if plain_http is None and named else plain_http,
         retry=RetryPolicy(attempts=options.retries + 1),
         trusted_realms=options.trust_realm,
     )

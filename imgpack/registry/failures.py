@@ -7,6 +7,7 @@ attached to the error, for callers who decide by status and code.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -106,10 +107,19 @@ def parse_failure(
             details.append(clean(hide(text, secrets), 300))
             words.append(text)
         texts.append(": ".join(words))
-    if not texts and content_type.partition(";")[0].strip() in ("text/plain", "application/json"):
-        texts.append(body[:2000].decode("utf-8", "replace"))
+    if not texts:
+        texts.append(_plain_text(body[:2000], content_type.partition(";")[0].strip()))
     text = clean(hide("; ".join(texts), secrets), 400)
     return Failure(status, tuple(codes), text, tuple(details), retry_after, headers)
+
+
+def _plain_text(body: bytes, content_type: str) -> str:
+    """What an answer without an errors document says: its text, or the title of its page."""
+    text = body.decode("utf-8", "replace")
+    title = re.search(r"<title>([^<]*)</title>", text, re.IGNORECASE)
+    if title:
+        return title.group(1)
+    return text if content_type in ("", "text/plain", "application/json") else ""
 
 
 def _entries(body: bytes) -> list[dict[str, Any]]:
@@ -152,7 +162,7 @@ def _leaf(failure: Failure, message: str, hint: str) -> ImgpackError:
     if status == 413:
         return RegistryError(message, hint or "a proxy before the registry limits the body size")
     if status == 400 and "HTTPS" in failure.text:
-        return RegistryError(message, hint or "the server wants https: leave out --plain-http")
+        return RegistryError(message, hint or "the server wants https: give --no-plain-http")
     if 300 <= status < 400:
         return RegistryError(message, hint or "redirects are followed for reading only")
     return RegistryError(message, hint)

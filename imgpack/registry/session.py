@@ -72,9 +72,12 @@ class NoCredentials:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How to talk to registries. ``clock`` counts seconds, ``now`` is seconds since 1970."""
+    """How to talk to registries. ``clock`` counts seconds, ``now`` is seconds since 1970.
 
-    plain_http: bool = False
+    ``plain_http``: http or https for every registry; ``None``: as ``registry_origin`` says.
+    """
+
+    plain_http: bool | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     trusted_realms: tuple[str, ...] = ()
     clock: Callable[[], float] = time.monotonic
@@ -83,13 +86,13 @@ class SessionOptions:
     random: Callable[[], float] = random.random
 
 
-def registry_origin(registry: str, *, plain_http: bool = False) -> Origin:
-    """The API's origin of ``host[:port]``: http for loopback hosts and on request, else https."""
+def registry_origin(registry: str, *, plain_http: bool | None = None) -> Origin:
+    """The API's origin of ``host[:port]``: https, and http for loopback hosts or on request."""
     host = _API_HOSTS.get(registry, registry)
-    origin = Origin.of(f"https://{host}")
-    if plain_http or is_loopback(origin.host):
-        return Origin.of(f"http://{host}")
-    return origin
+    secure = Origin.of(f"https://{host}")
+    if plain_http is None:
+        plain_http = is_loopback(secure.host)
+    return Origin.of(f"http://{host}") if plain_http else secure
 
 
 class Session:
@@ -105,7 +108,10 @@ class Session:
     ) -> None:
         self.registry = registry
         self.options = options or SessionOptions()
-        self.origin = registry_origin(registry, plain_http=self.options.plain_http)
+        plain_http = self.options.plain_http
+        if plain_http is None and transport.knows(registry_origin(registry, plain_http=False)):
+            plain_http = False
+        self.origin = registry_origin(registry, plain_http=plain_http)
         self._transport = transport
         self._reporter = reporter
         self._lock = threading.Lock()

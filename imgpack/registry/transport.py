@@ -29,7 +29,7 @@ from imgpack import __version__
 from imgpack.errors import ImgpackError, RegistryError, UnreachableError
 from imgpack.registry.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
 from imgpack.registry.safety import Origin, Reach, is_loopback, redact
-from imgpack.registry.tls import TlsOptions, make_context
+from imgpack.registry.tls import TlsOptions, host_certificates, make_context
 
 BLOCK: Final = 1 << 20
 """Bytes of one read from and write to a socket; the fastest by measurement."""
@@ -280,6 +280,11 @@ class Transport:
             if pieces is not None:
                 pieces.close()
         return Response(raw, url)
+
+    def knows(self, origin: Origin) -> bool:
+        """Whether there are certificates for this very host, so that it is meant to use TLS."""
+        found = host_certificates(self.options.tls.certs_directories, origin)
+        return bool(found.authorities or found.clients)
 
     def proxy_of(self, origin: Origin) -> str | None:
         """The proxy that requests to ``origin`` go through; loopback hosts never have one."""

@@ -34,20 +34,23 @@ from tests.registry.test_auth import BASIC, PUSH, USER, TokenAnswer, connect
 @pytest.mark.parametrize(
     ("registry", "plain", "origin"),
     [
-        ("docker.io", False, "https://registry-1.docker.io"),
-        ("ghcr.io", False, "https://ghcr.io"),
+        ("docker.io", None, "https://registry-1.docker.io"),
+        ("ghcr.io", None, "https://ghcr.io"),
+        ("localhost:5000", False, "https://localhost:5000"),
         ("ghcr.io", True, "http://ghcr.io"),
-        ("localhost:5000", False, "http://localhost:5000"),
-        ("r.localhost", False, "http://r.localhost"),
-        ("127.0.0.1:5000", False, "http://127.0.0.1:5000"),
-        ("[::1]:5000", False, "http://[::1]:5000"),
-        ("10.0.0.1:5000", False, "https://10.0.0.1:5000"),
-        ("192.168.1.1", False, "https://192.168.1.1"),
-        ("registry.example.com:443", False, "https://registry.example.com"),
-        ("registry.example.com:5000", False, "https://registry.example.com:5000"),
+        ("localhost:5000", None, "http://localhost:5000"),
+        ("r.localhost", None, "http://r.localhost"),
+        ("127.0.0.1:5000", None, "http://127.0.0.1:5000"),
+        ("[::1]:5000", None, "http://[::1]:5000"),
+        ("10.0.0.1:5000", None, "https://10.0.0.1:5000"),
+        ("192.168.1.1", None, "https://192.168.1.1"),
+        ("registry.example.com:443", None, "https://registry.example.com"),
+        ("registry.example.com:5000", None, "https://registry.example.com:5000"),
     ],
 )
-def test_the_scheme_is_http_for_loopback_only(registry: str, plain: bool, origin: str) -> None:
+def test_the_scheme_is_http_for_loopback_only(
+    registry: str, plain: bool | None, origin: str
+) -> None:
     """Private networks are no reason to drop TLS; ``--plain-http`` is."""
     assert str(registry_origin(registry, plain_http=plain)) == origin
 
@@ -273,6 +276,17 @@ def test_hostile_error_texts_are_bounded_and_clean(body: bytes) -> None:
     text = str(caught.value)
     assert len(text) < 1000
     assert text.isprintable()
+
+
+def test_the_title_of_an_error_page_is_told() -> None:
+    """A proxy's HTML page is cut down to what it says; a plain request to TLS gets a hint."""
+    page = b"<html><title>400 The plain HTTP request was sent to HTTPS port</title>junk</html>"
+    with serving(lambda _: Reply(400, (("Content-Type", "text/html"),), page)) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError, match="--no-plain-http") as caught:
+            here.session.request("GET", "/v2/x")
+    assert "sent to HTTPS port" in str(caught.value)
+    assert "junk" not in str(caught.value)
 
 
 def test_the_detail_of_an_error_is_there_for_decisions() -> None:
