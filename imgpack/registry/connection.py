@@ -24,6 +24,8 @@ from imgpack.errors import ImgpackError, RegistryError, TlsError, UnreachableErr
 from imgpack.registry.failures import mark_unconnected
 from imgpack.registry.safety import Origin, Reach, clean, reach_of_address, redact
 
+PLAIN_SLICE: Final = 256 << 10
+TLS_SLICE: Final = 64 << 10
 MAX_PROVISIONAL: Final = 16
 """Answers such as ``100 Continue`` that may come before the real one."""
 
@@ -139,21 +141,39 @@ class _Guarded:
             this._sending = False
 
     def send(self, data: Any) -> None:
-        if self._sending and self._answered():
-            self._cut = True
-            # urllib3 takes this as the server's word that it has answered.
-            raise BrokenPipeError
-        try:
+        this: Any = self
+        if not self._sending or getattr(this, "sock", None) is None:
             super().send(data)  # type: ignore[misc]
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
-            # TLS's word for a broken pipe; there may be an answer all the same.
-            self._cut = True
-            raise BrokenPipeError from None
-        except TimeoutError:
-            if not (self._sending and self._readable()):
-                raise
-            self._cut = True
-            raise BrokenPipeError from None
+            return
+        # Small enough that a slice fits where there is room, so that no send blocks for long
+        # while an answer waits: after a reset, TLS can no longer read what came before it.
+        step = TLS_SLICE if isinstance(this.sock, ssl.SSLSocket) else PLAIN_SLICE
+        view = memoryview(data)
+        for start in range(0, len(view), step):
+            self._await_room()
+            try:
+                super().send(view[start : start + step])  # type: ignore[misc]
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+                # TLS's word for a broken pipe; there may be an answer all the same.
+                self._cut = True
+                raise BrokenPipeError from None
+
+    def _await_room(self) -> None:
+        """Wait until something can be sent; raises ``BrokenPipeError`` when an answer came."""
+        this: Any = self
+        poll = select.poll()
+        poll.register(this.sock, select.POLLIN | select.POLLOUT)
+        while True:
+            found = poll.poll(self.silence * 1000)
+            if not found:
+                raise TimeoutError("timed out")
+            events = found[0][1]
+            if events & select.POLLIN and self._answered():
+                self._cut = True
+                # urllib3 takes this as the server's word that it has answered.
+                raise BrokenPipeError
+            if events & ~select.POLLIN:
+                return
 
     def _answered(self) -> bool:
         """Whether an answer waits. TLS has messages of its own, so there some of it is read."""

@@ -3,6 +3,8 @@
 import shutil
 import socket
 import ssl
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -162,8 +164,13 @@ def test_the_directory_with_the_port_comes_first(tmp_path: Path) -> None:
     assert other.authorities == ()
 
 
-def test_an_early_answer_is_read_over_tls_too(root: Authority) -> None:
-    """A TLS proxy refuses a body, hangs up, and its answer is not lost."""
+@pytest.mark.parametrize("linger", [0.3, 5.0], ids=["resets", "waits"])
+def test_an_early_answer_is_read_over_tls_too(root: Authority, linger: float) -> None:
+    """A TLS proxy refuses a body and reads no more of it; its answer is not lost.
+
+    Whether it then hangs up or waits, nobody waits for it.
+    """
+    done = threading.Event()
     pair = root.issue("server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
@@ -172,11 +179,15 @@ def test_an_early_answer_is_read_over_tls_too(root: Authority) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:
             head(secure)
             secure.sendall(b"HTTP/1.1 413 No\r\nContent-Length: 3\r\n\r\nbig")
+            done.wait(linger)
 
     body = Pieces(256 << 20)
     options = TransportOptions(tls=TlsOptions(ca_file=str(root.certificate)), silence_timeout=3)
     with raw_serving(script) as port, Transport(options) as transport:
         url = f"https://127.0.0.1:{port}/x"
+        started = time.monotonic()
         with transport.send("PUT", url, headers={}, body=body) as response:
             assert (response.status, response.read()) == (413, b"big")
+        assert time.monotonic() - started < 2
+        done.set()
     assert body.sent < body.size
