@@ -1,0 +1,606 @@
+"""Reading images back: every byte verified, broken downloads continued, nothing believed."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from imgpack.errors import (
+    DigestError,
+    DocumentError,
+    ImgpackError,
+    InvalidReferenceError,
+    LimitError,
+    NotFoundError,
+    RegistryError,
+    SignatureError,
+    UnreachableError,
+    UnsupportedError,
+)
+from imgpack.image import BlobSource, Image, MultiImage
+from imgpack.registry.delivery import Schema1Wish
+from imgpack.registry.fetch import fetch_into
+from imgpack.registry.pull import fetch_schema1, open_remote, read_remote_blob, refuse_foreign
+from imgpack.spec import mediatype
+from imgpack.spec.config import build_config
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import Reference
+from imgpack.spec.signature import SigningKey, verify
+from imgpack.store import verify_stream
+from tests.registry import faults
+from tests.registry.hostile import HostileRegistry, digest_of
+from tests.registry.images import connect, make_image, make_index, noise, push_to
+
+BLOB_GET = r"/blobs/sha256:"
+MANIFEST_GET = r"/manifests/"
+ANOTHER = "sha256:" + "0" * 64
+
+
+class Received:
+    """A sink in memory that verifies, and that can take several blobs at once."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[Digest, bytes] = {}
+        self.documents: list[Manifest | Index] = []
+        self.names: tuple[Reference, ...] = ()
+        self.lock = threading.Lock()
+        self.running = self.peak = 0
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        return descriptor.digest in self.blobs
+
+    def put_blob(self, descriptor: Descriptor, source: BlobSource) -> None:
+        with self.lock:
+            self.running += 1
+            self.peak = max(self.peak, self.running)
+        try:
+            chunks = verify_stream(source.read_blob(descriptor), descriptor, str(descriptor.digest))
+            self.blobs[descriptor.digest] = b"".join(chunks)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+    def put_manifest(self, document: Manifest | Index, names: tuple[Reference, ...]) -> None:
+        self.documents.append(document)
+        self.names = names
+
+
+@dataclass
+class Pulled:
+    """What came back."""
+
+    image: Image | MultiImage
+    sink: Received
+
+
+def pull(
+    registry: HostileRegistry,
+    name: str = "a/b:1",
+    platform: str | None = None,
+    *,
+    attempts: int = 5,
+    jobs: int = 4,
+) -> Pulled:
+    """Pull everything that ``name`` names."""
+    wanted = None if platform is None else Platform.parse(platform)
+    with connect(attempts=attempts) as connector:
+        reference = Reference.parse(f"{registry.host}/{name}")
+        image = open_remote(connector, reference, wanted)
+        sink = Received()
+        fetch_into(image, sink, image.names, jobs)
+        return Pulled(image, sink)
+
+
+@pytest.fixture
+def image() -> Image:
+    """Three layers, one of 300,000 bytes."""
+    return make_image(b"one" * 100, noise(300_000), b"three" * 100)
+
+
+@pytest.mark.parametrize("oci", [False, True])
+def test_what_was_pushed_comes_back(oci: bool) -> None:
+    """Byte for byte: manifest, configuration and layers, Docker's and OCI's."""
+    image = make_image(b"1", noise(100_000), oci=oci)
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        pulled = pull(registry)
+        assert isinstance(pulled.image, Image)
+        assert pulled.image.manifest.raw == image.manifest.raw
+        assert pulled.image.config.raw == image.config.raw
+        assert pulled.sink.documents[-1].raw == image.manifest.raw
+        assert pulled.sink.names == (Reference.parse(f"{registry.host}/a/b:1"),)
+        for layer in image.layers:
+            expected = image.source.blobs[layer.digest]  # type: ignore[attr-defined]
+            assert pulled.sink.blobs[layer.digest] == expected
+
+
+def test_every_type_is_asked_for_by_its_name(image: Image) -> None:
+    """Registries convert or hide what Accept does not name, and ``*/*`` names nothing."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        pull(registry)
+        accept = registry.sent("GET", MANIFEST_GET)[0].headers["accept"]
+        for kind in (*mediatype.MANIFESTS, *mediatype.INDEXES, *mediatype.SCHEMA1_TYPES):
+            assert kind in accept
+        assert "*" not in accept
+
+
+def test_layers_come_at_the_same_time(image: Image) -> None:
+    """As many as there are jobs."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        barrier = threading.Barrier(3, timeout=5)
+
+        def together(exchange: faults.Exchange) -> bool:
+            barrier.wait()
+            return False
+
+        layers = "|".join(layer.digest.hex for layer in image.layers)
+        registry.misbehave("GET", layers, together, times=3)
+        assert pull(registry, jobs=3).sink.peak == 3
+
+
+# Interrupted downloads
+
+
+@pytest.mark.parametrize("after", [1, 100_000, 299_999])
+def test_a_truncated_download_goes_on_where_it_stopped(image: Image, after: int) -> None:
+    """The rest is asked for by its range, and the whole is verified."""
+    big = image.layers[1]
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.requests.clear()
+        registry.misbehave("GET", str(big.digest), faults.truncate(after))
+        pull(registry)
+        ranges = [r.headers.get("range") for r in registry.sent("GET", str(big.digest))]
+        assert ranges == [None, f"bytes={after}-"]
+
+
+def test_a_registry_without_ranges_sends_everything_again(image: Image) -> None:
+    """200 instead of 206: what is known already is skipped."""
+    big = image.layers[1]
+    with HostileRegistry(ranges=False) as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("GET", str(big.digest), faults.truncate(100_000))
+        pulled = pull(registry)
+        assert len(pulled.sink.blobs[big.digest]) == big.size
+
+
+def test_many_breaks_are_no_reason_to_give_up_while_there_is_progress(image: Image) -> None:
+    """Each attempt brings 70,000 bytes; two attempts without any would be the limit."""
+    big = image.layers[1]
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("GET", str(big.digest), faults.truncate(70_000), times=None)
+        pull(registry, attempts=2)
+        assert len(registry.sent("GET", str(big.digest))) == 5
+
+
+def test_a_download_without_progress_ends() -> None:
+    """A registry that always breaks after nothing is given up."""
+    image = make_image(noise(5000))
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("GET", str(image.layers[0].digest), faults.truncate(0), times=None)
+        with pytest.raises(UnreachableError):
+            pull(registry, attempts=3)
+        assert len(registry.sent("GET", str(image.layers[0].digest))) <= 9
+
+
+@pytest.mark.parametrize("told", ["bytes 0-9/10", "bytes 5-1/x", "", "bytes */300000", "bytes 7-"])
+def test_a_part_is_appended_only_where_it_belongs(image: Image, told: str) -> None:
+    """A 206 with another Content-Range than asked for is refused."""
+    big = image.layers[1]
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("GET", str(big.digest), faults.truncate(100_000))
+        registry.misbehave("GET", str(big.digest), faults.altered(Content_Range=told), times=None)
+        with pytest.raises(ImgpackError):
+            pull(registry)
+
+
+# Wrong content
+
+
+def test_wrong_bytes_of_the_right_length_are_found_out(image: Image) -> None:
+    """The digest of a layer is checked while it streams."""
+    big = image.layers[1]
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.content[str(big.digest)] = b"\0" * big.size
+        with pytest.raises(DigestError, match=str(big.digest)):
+            pull(registry)
+
+
+@pytest.mark.parametrize("change", [-1, 1, -300_000, 300_000])
+def test_a_wrong_length_is_found_out_at_once(image: Image, change: int) -> None:
+    """Content-Length is compared with the manifest's size before the body is read."""
+    big = image.layers[1]
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        wrong = (registry.content[str(big.digest)] * 2)[: big.size + change]
+        registry.content[str(big.digest)] = wrong
+        with pytest.raises(DigestError):
+            pull(registry)
+
+
+@pytest.mark.parametrize("pattern", [BLOB_GET, MANIFEST_GET])
+def test_an_endless_body_ends(image: Image, pattern: str) -> None:
+    """Neither a blob nor a document is read beyond its bound."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("GET", pattern, faults.endless(), times=None)
+        with pytest.raises((DigestError, RegistryError)):
+            pull(registry)
+
+
+def test_a_wrong_configuration_is_found_out(image: Image) -> None:
+    """Its digest is in the manifest."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        config = image.manifest.config
+        registry.content[str(config.digest)] = b"{" + b" " * (config.size - 2) + b"}"
+        with pytest.raises(DigestError):
+            pull(registry)
+
+
+def test_a_pinned_digest_is_checked(image: Image) -> None:
+    """A registry that answers another manifest for a digest is refused."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        pinned = f"a/b@{image.manifest.descriptor.digest}"
+        assert pull(registry, pinned).sink.names == ()
+        other = make_image(b"other").manifest
+        registry.misbehave(
+            "GET",
+            MANIFEST_GET,
+            faults.answer(200, body=other.raw, Content_Type=other.media_type),
+            times=None,
+        )
+        with pytest.raises(DigestError):
+            pull(registry, pinned)
+
+
+def test_a_tag_beside_a_digest_does_not_weaken_it(image: Image) -> None:
+    """``REPO:TAG@DIGEST`` means the digest."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        push_to(registry.host, make_image(b"other"), "a/b:2")
+        pulled = pull(registry, f"a/b:2@{image.manifest.descriptor.digest}")
+        assert pulled.sink.documents[-1].raw == image.manifest.raw
+
+
+def test_the_digest_header_of_a_tag_is_compared(image: Image) -> None:
+    """A stated digest that is not the body's is an error."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave(
+            "GET", MANIFEST_GET, faults.altered(Docker_Content_Digest=ANOTHER), times=None
+        )
+        with pytest.raises(DigestError):
+            pull(registry)
+
+
+def test_a_digest_header_that_is_none_is_refused(image: Image) -> None:
+    """What cannot be a digest is not passed over in silence."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave(
+            "GET", MANIFEST_GET, faults.altered(Docker_Content_Digest="../../etc"), times=None
+        )
+        with pytest.raises(RegistryError):
+            pull(registry)
+
+
+def manifest_json(image: Image, **changes: object) -> bytes:
+    """The image's manifest with other members."""
+    document: dict[str, Any] = json.loads(image.manifest.raw)
+    document |= changes
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifests": []},
+        {"fsLayers": []},
+        {"history": []},
+        {"signatures": []},
+        {"Layers": []},
+        {"mediaType": mediatype.OCI_INDEX},
+        {"mediaType": "text/html"},
+        {"schemaVersion": 1},
+        {"layers": None},
+        {"layers": "x"},
+        {"config": []},
+    ],
+    ids=str,
+)
+def test_ambiguous_manifests_are_refused(image: Image, changes: dict[str, object]) -> None:
+    """A body that could be read as two kinds of document is neither."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        raw = manifest_json(image, **changes)
+        registry.add_manifest("a/b", raw, image.manifest.media_type, "bad")
+        with pytest.raises((DocumentError, SignatureError)):
+            pull(registry, "a/b:bad")
+
+
+def test_a_manifest_is_what_its_content_type_says(image: Image) -> None:
+    """``mediaType`` in the body and Content-Type must be the same."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.add_manifest("a/b", image.manifest.raw, mediatype.OCI_MANIFEST, "bad")
+        with pytest.raises(DocumentError, match="served as"):
+            pull(registry, "a/b:bad")
+
+
+@pytest.mark.parametrize(
+    "digest",
+    ["sha256:../../../etc/passwd", "sha256:ABC", "md5:" + "0" * 32, "sha256:" + "0" * 63, ""],
+)
+def test_a_digest_is_checked_before_it_enters_a_url(image: Image, digest: str) -> None:
+    """A layer's digest cannot lead to another path (CVE-2024-3727)."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.requests.clear()
+        layer = {"mediaType": mediatype.DOCKER_LAYER_GZIP, "size": 1, "digest": digest}
+        raw = manifest_json(image, layers=[layer])
+        registry.add_manifest("a/b", raw, image.manifest.media_type, "bad")
+        with pytest.raises(DocumentError):
+            pull(registry, "a/b:bad")
+        assert len(registry.requests) == 1
+
+
+def test_a_manifest_of_five_mebibytes_is_too_large(image: Image) -> None:
+    """Documents are bounded, and the bound fails rather than cuts."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        raw = image.manifest.raw + b" " * (5 << 20)
+        registry.add_manifest("a/b", raw, image.manifest.media_type, "big")
+        with pytest.raises((RegistryError, LimitError)):
+            pull(registry, "a/b:big")
+
+
+def test_a_configuration_that_claims_to_be_huge_is_not_fetched(image: Image) -> None:
+    """Nothing is allocated by a claimed size."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        config = image.manifest.config.as_json() | {"size": 1 << 40}
+        raw = manifest_json(image, config=config)
+        registry.add_manifest("a/b", raw, image.manifest.media_type, "bad")
+        with pytest.raises(LimitError):
+            pull(registry, "a/b:bad")
+
+
+def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
+    """Nothing is fetched from where a manifest says, least of all with credentials."""
+    with HostileRegistry() as registry:
+        foreign = Descriptor(
+            mediatype.DOCKER_FOREIGN_LAYER_GZIP,
+            Digest.of(b"f"),
+            1,
+            urls=(f"http://{registry.host}/secret",),
+        )
+        config = build_config(Platform(), [Digest.of(b"g")], [], created="2020-01-01T00:00:00Z")
+        registry.add_blob("a/b", config.raw)
+        manifest = build_manifest(
+            Descriptor(mediatype.DOCKER_CONFIG, config.digest, len(config.raw)),
+            [foreign],
+            mediatype.DOCKER_MANIFEST,
+        )
+        registry.add_manifest("a/b", manifest.raw, manifest.media_type, "1")
+        with connect() as connector:
+            image = open_remote(connector, Reference.parse(f"{registry.host}/a/b:1"))
+            with pytest.raises(UnsupportedError, match="foreign layer"):
+                refuse_foreign(image)
+            with pytest.raises(UnsupportedError, match="foreign layer"):
+                list(image.source.read_blob(foreign))  # type: ignore[union-attr]
+        assert not registry.sent("GET", "secret")
+
+
+def test_an_urls_member_of_an_ordinary_layer_is_not_used(image: Image) -> None:
+    """Only the registry is asked, whatever ``urls`` says."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        layers = [x.as_json() for x in image.manifest.layers]
+        layers[0]["urls"] = [f"http://{registry.host}/secret"]
+        raw = manifest_json(image, layers=layers)
+        registry.add_manifest("a/b", raw, image.manifest.media_type, "u")
+        pull(registry, "a/b:u")
+        assert not registry.sent("GET", "secret")
+
+
+def test_what_is_not_there_is_not_found() -> None:
+    """With the name in the message."""
+    with HostileRegistry() as registry, pytest.raises(NotFoundError, match="a/b"):
+        pull(registry)
+
+
+# Indexes
+
+
+def platforms(*names: str) -> MultiImage:
+    """An index with an image for each platform."""
+    return make_index(*(make_image(name.encode(), platform=name) for name in names))
+
+
+def test_an_index_comes_whole_or_one_platform_of_it() -> None:
+    """Without a platform everything, with one that image, under the same name."""
+    index = platforms("linux/amd64", "linux/arm64", "linux/arm/v7")
+    with HostileRegistry() as registry:
+        push_to(registry.host, index, "a/b:1")
+        whole = pull(registry)
+        assert isinstance(whole.image, MultiImage)
+        assert whole.sink.documents[-1].raw == index.index.raw
+        assert len(whole.sink.documents) == 4
+        registry.requests.clear()
+        one = pull(registry, platform="linux/arm64")
+        assert isinstance(one.image, Image)
+        assert one.image.manifest.raw == index.images[1].manifest.raw
+        assert one.sink.names == (Reference.parse(f"{registry.host}/a/b:1"),)
+        assert len(registry.sent("GET", MANIFEST_GET)) == 2
+
+
+def test_a_platform_that_is_not_there_is_told_with_those_that_are() -> None:
+    """The error is a choice."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, platforms("linux/amd64", "linux/arm64"), "a/b:1")
+        with pytest.raises(NotFoundError, match=r"linux/s390x.*linux/amd64, linux/arm64"):
+            pull(registry, platform="linux/s390x")
+
+
+def test_the_platform_of_a_single_image_is_checked_too(image: Image) -> None:
+    """A wish for another platform is not answered with the wrong image."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        assert pull(registry, platform="linux/amd64").image
+        with pytest.raises(NotFoundError, match="linux/amd64"):
+            pull(registry, platform="linux/arm64")
+
+
+def test_an_index_that_states_no_platforms_is_looked_into() -> None:
+    """The configurations tell what the index does not."""
+    images = [make_image(name.encode(), platform=name) for name in ("linux/amd64", "linux/arm64")]
+    entries = [image.manifest.descriptor for image in images]
+    index = MultiImage(build_index(entries), tuple(images))
+    with HostileRegistry() as registry:
+        push_to(registry.host, index, "a/b:1")
+        pulled = pull(registry, platform="linux/arm64")
+        assert isinstance(pulled.image, Image)
+        assert pulled.image.config.raw == images[1].config.raw
+
+
+@pytest.mark.parametrize(
+    "changes", [{"size": 1}, {"mediaType": mediatype.OCI_MANIFEST}, {"size": 1 << 40}], ids=str
+)
+def test_what_an_index_says_of_its_manifests_is_checked(changes: Mapping[str, object]) -> None:
+    """Size and type of a child are those of its bytes."""
+    index = platforms("linux/amd64")
+    entry = index.index.manifests[0].as_json() | changes
+    raw = json.dumps(
+        {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [entry]}
+    ).encode()
+    with HostileRegistry() as registry:
+        push_to(registry.host, index, "a/b:1")
+        registry.add_manifest("a/b", raw, mediatype.OCI_INDEX, "bad")
+        with pytest.raises((DigestError, DocumentError, LimitError)):
+            pull(registry, "a/b:bad")
+
+
+def test_indexes_within_indexes_end() -> None:
+    """One platform can be reached through a few of them, not through any number."""
+    inner = platforms("linux/amd64")
+    with HostileRegistry() as registry:
+        push_to(registry.host, inner, "a/b:1")
+        document: Index = inner.index
+        for depth in range(1, 6):
+            entry = Descriptor(
+                document.media_type,
+                document.descriptor.digest,
+                document.descriptor.size,
+                platform=Platform(),
+            )
+            document = build_index([entry])
+            registry.add_manifest("a/b", document.raw, document.media_type, f"deep{depth}")
+        assert pull(registry, "a/b:deep1", "linux/amd64").image
+        with pytest.raises(UnsupportedError, match="--platform"):
+            pull(registry, "a/b:deep1")
+        with pytest.raises(RegistryError, match="nested"):
+            pull(registry, "a/b:deep5", "linux/amd64")
+
+
+# Schema1
+
+
+@pytest.fixture
+def wish() -> Schema1Wish:
+    """A throw-away key and a fixed time."""
+    return Schema1Wish(SigningKey.generate(), "2020-01-01T00:00:00Z")
+
+
+def test_a_schema1_image_is_converted(wish: Schema1Wish) -> None:
+    """The layers and their diff_ids are those of the image that it was made from."""
+    image = make_image(b"one", noise(5000), empty=True)
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", schema1=wish)
+        pulled = pull(registry, "a/b:1-schema1")
+        assert isinstance(pulled.image, Image)
+        assert pulled.image.config.diff_ids == image.config.diff_ids
+        assert [x.digest for x in pulled.image.layers] == [x.digest for x in image.layers]
+        assert [h.empty_layer for h in pulled.image.config.history] == [False, False, True]
+        assert pulled.image.manifest.media_type == mediatype.DOCKER_MANIFEST
+        for layer in image.layers:
+            assert layer.digest in pulled.sink.blobs
+
+
+def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Wish) -> None:
+    """Before any layer is fetched."""
+    image = make_image(b"one")
+    with HostileRegistry() as registry:
+        _, signed = push_to(registry.host, image, "a/b:1", schema1=wish)
+        kind, raw = registry.repository("a/b").manifests[str(signed.digest)]
+        registry.repository("a/b").manifests[str(signed.digest)] = (
+            kind,
+            raw.replace(b"amd64", b"amd65", 1),
+        )
+        registry.requests.clear()
+        with pytest.raises(SignatureError):
+            pull(registry, "a/b:1-schema1")
+        assert registry.sent("GET", BLOB_GET) == []
+
+
+def test_a_wrong_layer_of_a_schema1_image_is_found_out(wish: Schema1Wish) -> None:
+    """Its blob sum is the digest that is checked."""
+    image = make_image(noise(5000))
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", schema1=wish)
+        layer = image.layers[0]
+        registry.content[str(layer.digest)] = b"\0" * layer.size
+        with pytest.raises(DigestError, match=str(layer.digest)):
+            pull(registry, "a/b:1-schema1")
+
+
+def test_a_schema1_manifest_is_fetched_by_its_payloads_digest(wish: Schema1Wish) -> None:
+    """What is signed has its digest without the signature."""
+    with HostileRegistry() as registry:
+        _, signed = push_to(registry.host, make_image(b"1"), "a/b:1", schema1=wish)
+        with connect() as connector:
+            reference = Reference.parse(f"{registry.host}/a/b@{signed.digest}")
+            raw = fetch_schema1(connector, reference)
+        assert verify(raw).digest == signed.digest
+        accept = registry.sent("GET", MANIFEST_GET)[0].headers["accept"]
+        assert mediatype.SCHEMA1_SIGNED in accept
+        assert mediatype.DOCKER_MANIFEST not in accept
+
+
+def test_a_registry_that_answers_no_schema1_is_told_so(image: Image) -> None:
+    """Asked for schema1, many registries answer what they have."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        with connect() as connector, pytest.raises(UnsupportedError, match="no schema1"):
+            fetch_schema1(connector, Reference.parse(f"{registry.host}/a/b:1"))
+
+
+# Single blobs
+
+
+def test_a_blob_is_streamed_verified(image: Image) -> None:
+    """By its digest; a wrong one ends with an error."""
+    layer = image.layers[1]
+    with HostileRegistry() as registry, connect() as connector:
+        push_to(registry.host, image, "a/b:1")
+        reference = Reference.parse(f"{registry.host}/a/b@{layer.digest}")
+        data = b"".join(read_remote_blob(connector, reference))
+        assert digest_of(data) == str(layer.digest)
+        registry.content[str(layer.digest)] = b"other"
+        with pytest.raises(DigestError):
+            list(read_remote_blob(connector, reference))
+        with pytest.raises(InvalidReferenceError, match="digest"):
+            read_remote_blob(connector, reference.with_tag("1"))

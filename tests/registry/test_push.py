@@ -1,0 +1,471 @@
+"""Pushing images: the order, what is sent and what is not, and what a failure leaves behind."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from imgpack.errors import (
+    DigestError,
+    DocumentError,
+    ImgpackError,
+    NotFoundError,
+    RegistryError,
+    UnauthorizedError,
+    UnsupportedError,
+)
+from imgpack.image import Image, MultiImage
+from imgpack.registry.delivery import Delivery, Schema1Wish
+from imgpack.registry.parallel import Cancelled, Stop, run_all
+from imgpack.registry.push import PushOptions, push
+from imgpack.registry.rehearsal import rehearse
+from imgpack.spec import mediatype
+from imgpack.spec.config import build_config
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import EMPTY_LAYER, Digest
+from imgpack.spec.manifest import build_index, build_manifest
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import Reference
+from imgpack.spec.signature import SigningKey, verify
+from tests.registry import faults
+from tests.registry.hostile import HostileRegistry
+from tests.registry.images import Memory, connect, make_image, make_index, noise, push_to
+
+MANIFEST_PUT = r"/manifests/"
+BLOB_PUT = r"/blobs/uploads/"
+
+
+@pytest.fixture
+def image() -> Image:
+    """Three layers, two of them small."""
+    return make_image(b"one" * 100, noise(200_000), b"three" * 100)
+
+
+@pytest.fixture
+def wish() -> Schema1Wish:
+    """A throw-away key and a fixed time."""
+    return Schema1Wish(SigningKey.generate(), "2020-01-01T00:00:00Z")
+
+
+def test_layers_go_first_then_config_then_manifest(image: Image) -> None:
+    """Nothing is named before it is there."""
+    with HostileRegistry() as registry:
+        (pushed,) = push_to(registry.host, image, "a/b:1")
+        sent = [r.query["digest"][0] for r in registry.sent("PUT", BLOB_PUT)]
+        layers = {str(layer.digest) for layer in image.layers}
+        assert set(sent[:-1]) == layers
+        assert sent[-1] == str(image.config.digest)
+        assert registry.requests[-1].target == "/v2/a/b/manifests/1"
+        assert pushed.digest == image.manifest.descriptor.digest
+        assert registry.repository("a/b").manifests[str(pushed.digest)] == (
+            image.manifest.media_type,
+            image.manifest.raw,
+        )
+        assert registry.incomplete() == []
+
+
+def test_pushing_again_moves_no_layer(image: Image) -> None:
+    """One HEAD a blob and one PUT: that is all."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.requests.clear()
+        push_to(registry.host, image, "a/b:1")
+        assert sorted(r.method for r in registry.requests) == ["HEAD"] * 4 + ["PUT"]
+
+
+def test_with_tokens_pushing_again_takes_at_most_five_further_requests(image: Image) -> None:
+    """A challenge, a token, a manifest, and no more."""
+    from imgpack.registry.credentials import Credential
+    from imgpack.registry.session import Connector, SessionOptions
+    from imgpack.registry.transport import TransportOptions
+
+    class Known:
+        def find(self, registry: str, repository: str) -> Credential:
+            return Credential("user", "secret")
+
+    with HostileRegistry(auth="bearer") as registry:
+        name = Reference.parse(f"{registry.host}/a/b:1")
+        for _ in range(2):
+            registry.requests.clear()
+            with Connector(TransportOptions(), SessionOptions(), Known()) as connector:
+                push(connector, [Delivery(image, (name,))], PushOptions(jobs=1))
+        blobs = len(image.layers) + 1
+        assert len(registry.requests) <= blobs + 5
+
+
+def test_a_blob_is_sent_once_to_a_registry(image: Image) -> None:
+    """Two tags and two more repositories: one upload a blob, mounts for the rest."""
+    with HostileRegistry() as registry:
+        pushed = push_to(registry.host, image, "a/b:1", "a/b:2", "c/d:1", "e/f:1")
+        blobs = len(image.layers) + 1
+        assert len(registry.sent("PUT", BLOB_PUT)) == blobs
+        assert len(registry.sent("POST", "mount=")) == 2 * blobs
+        assert [str(one.name.tag) for one in pushed] == ["1", "2", "1", "1"]
+        assert {one.digest for one in pushed} == {image.manifest.descriptor.digest}
+        assert registry.incomplete() == []
+
+
+def test_a_layer_that_is_named_twice_is_sent_once() -> None:
+    """The same layer in one image, and in two images of one index."""
+    one = make_image(b"same", b"same", b"other")
+    two = make_image(b"same", platform="linux/arm64")
+    with HostileRegistry() as registry:
+        push_to(registry.host, make_index(one, two), "a/b:1")
+        digests = [r.query["digest"][0] for r in registry.sent("PUT", BLOB_PUT)]
+        assert len(digests) == len(set(digests)) == 4
+
+
+def test_the_manifests_of_an_index_go_before_it() -> None:
+    """Children by their digest, then the index by its tag."""
+    index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
+    with HostileRegistry() as registry:
+        (pushed,) = push_to(registry.host, index, "a/b:1")
+        puts = [r.path.rpartition("/")[2] for r in registry.sent("PUT", MANIFEST_PUT)]
+        children = {str(child.manifest.descriptor.digest) for child in index.images}
+        assert set(puts[:2]) == children
+        assert puts[2] == "1"
+        assert pushed.media_type == mediatype.OCI_INDEX
+        assert registry.incomplete() == []
+
+
+def test_an_index_without_its_images_is_refused_before_anything_is_sent() -> None:
+    """An incomplete index names what is missing."""
+    whole = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
+    missing = whole.images[1].manifest.descriptor.digest
+    with pytest.raises(DocumentError, match=str(missing)):
+        Delivery(MultiImage(whole.index, whole.images[:1]), ())
+
+
+def test_foreign_layers_are_not_pushed() -> None:
+    """What is kept elsewhere stays there: the manifest says where."""
+    image = make_image(b"mine")
+    foreign = Descriptor(
+        mediatype.DOCKER_FOREIGN_LAYER_GZIP, Digest.of(b"f"), 1, urls=("https://example.org/f",)
+    )
+    config = build_config(
+        Platform(), [*image.config.diff_ids, Digest.of(b"g")], [], created="2020-01-01T00:00:00Z"
+    )
+    manifest = build_manifest(
+        Descriptor(mediatype.DOCKER_CONFIG, config.digest, len(config.raw)),
+        [*image.manifest.layers, foreign],
+        mediatype.DOCKER_MANIFEST,
+    )
+    with HostileRegistry() as registry:
+        push_to(registry.host, Image(manifest, config, image.source), "a/b:1")
+        assert str(foreign.digest) not in "".join(r.target for r in registry.requests)
+
+
+def test_by_digest_there_is_no_tag(image: Image) -> None:
+    """A name without a tag is pushed under the manifest's digest only."""
+    with HostileRegistry() as registry:
+        (pushed,) = push_to(registry.host, image, "a/b")
+        assert registry.repository("a/b").tags == {}
+        assert str(pushed.digest) in registry.repository("a/b").manifests
+
+
+def test_a_wrong_pinned_digest_is_refused(image: Image) -> None:
+    """Pushing to ``REPO@DIGEST`` means that digest."""
+    with pytest.raises(DocumentError, match="the image's digest is"):
+        Delivery(image, (Reference.parse(f"localhost/a@{Digest.of(b'x')}"),))
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("method", "pattern", "action"),
+    [
+        ("PUT", BLOB_PUT, faults.answer(403, "DENIED")),
+        ("PUT", BLOB_PUT, faults.answer(500)),
+        ("PUT", BLOB_PUT, faults.reset(100)),
+        ("POST", BLOB_PUT, faults.answer(401)),
+        ("HEAD", "/blobs/", faults.answer(500)),
+        ("PUT", MANIFEST_PUT, faults.answer(400, "MANIFEST_INVALID")),
+        ("PUT", MANIFEST_PUT, faults.answer(429)),
+        ("PUT", MANIFEST_PUT, faults.reset(10)),
+        ("PUT", MANIFEST_PUT, faults.yes),
+        ("POST|PUT|PATCH", "", faults.endless()),
+        ("POST", BLOB_PUT, faults.altered(Location="https://127.0.0.1:1/x")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_after_a_failed_push_no_tag_points_at_an_incomplete_image(
+    image: Image, method: str, pattern: str, action: faults.Action
+) -> None:
+    """Whatever fails, and wherever: the registry stays consistent, and the error is ours."""
+    with HostileRegistry() as registry:
+        other = make_image(b"before")
+        push_to(registry.host, other, "a/b:1")
+        registry.misbehave(method, pattern, action, times=None)
+        with pytest.raises(ImgpackError):
+            push_to(registry.host, image, "a/b:1", "a/b:2", attempts=2)
+        assert registry.incomplete() == []
+        assert registry.repository("a/b").tags == {"1": str(other.manifest.descriptor.digest)}
+
+
+@pytest.mark.parametrize("skip", range(12))
+def test_a_push_that_failed_anywhere_can_be_repeated(image: Image, skip: int) -> None:
+    """Broken at its n-th request, then run again: the same image, complete."""
+    with HostileRegistry() as registry:
+        registry.misbehave("HEAD|GET|POST|PUT", "", faults.reset(50), times=None, skip=skip)
+        try:
+            push_to(registry.host, image, "a/b:1", attempts=1)
+        except ImgpackError:
+            assert registry.repository("a/b").tags == {}
+        assert registry.incomplete() == []
+        registry.faults.clear()
+        push_to(registry.host, image, "a/b:1")
+        assert registry.repository("a/b").tags == {"1": str(image.manifest.descriptor.digest)}
+        assert registry.incomplete() == []
+
+
+def test_a_wrong_layer_stops_the_push(image: Image) -> None:
+    """A damaged archive never becomes a damaged image in a registry."""
+    wrong = dict(image.source.blobs)  # type: ignore[attr-defined]
+    wrong[image.layers[1].digest] = b"\0" * image.layers[1].size
+    damaged = Image(image.manifest, image.config, Memory(wrong))
+    with HostileRegistry() as registry:
+        with pytest.raises(DigestError):
+            push_to(registry.host, damaged, "a/b:1")
+        assert str(image.layers[1].digest) not in registry.content
+        assert registry.repository("a/b").manifests == {}
+
+
+def test_a_blob_that_a_registry_only_claims_to_have_is_sent_after_all(image: Image) -> None:
+    """HEAD says 200, the manifest is refused for it: those blobs are sent, once."""
+    lost = image.layers[1]
+    with HostileRegistry() as registry:
+        registry.misbehave(
+            "HEAD",
+            str(lost.digest),
+            faults.answer(200, Docker_Content_Digest=str(lost.digest)),
+            times=None,
+        )
+        push_to(registry.host, image, "a/b:1")
+        assert [r.status for r in registry.sent("PUT", MANIFEST_PUT)] == [400, 201]
+        assert registry.incomplete() == []
+
+
+def test_a_manifest_that_stays_refused_is_an_error(image: Image) -> None:
+    """A registry that never finds a blob is asked twice, not for ever."""
+    with HostileRegistry() as registry:
+        registry.misbehave(
+            "PUT", MANIFEST_PUT, faults.answer(400, "MANIFEST_BLOB_UNKNOWN"), times=None
+        )
+        with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
+            push_to(registry.host, image, "a/b:1")
+        assert len(registry.sent("PUT", MANIFEST_PUT)) == 2
+
+
+def test_a_head_that_says_200_to_everything_is_not_believed(image: Image) -> None:
+    """Without the digest or the size of the blob, 200 proves nothing."""
+    with HostileRegistry() as registry:
+        registry.misbehave("HEAD", "/blobs/", faults.yes, times=None)
+        push_to(registry.host, image, "a/b:1")
+        assert registry.incomplete() == []
+        assert len(registry.sent("PUT", BLOB_PUT)) == 4
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_head_that_is_forbidden_means_that_the_blob_is_not_there(
+    image: Image, status: int
+) -> None:
+    """GHCR answers 403 for what is not linked yet."""
+    with HostileRegistry() as registry:
+        registry.misbehave("HEAD", "/blobs/", faults.answer(status), times=None)
+        push_to(registry.host, image, "a/b:1")
+        assert registry.incomplete() == []
+
+
+def test_where_head_is_not_allowed_get_does(image: Image) -> None:
+    """405 to HEAD: the first byte by GET tells the same."""
+    with HostileRegistry(head=False) as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.requests.clear()
+        push_to(registry.host, image, "a/b:1")
+        assert registry.sent("POST") == []
+        assert all(r.headers["range"] == "bytes=0-0" for r in registry.sent("GET"))
+
+
+def test_another_digest_for_the_manifest_is_an_error(image: Image) -> None:
+    """What the registry says it stored is compared."""
+    with HostileRegistry() as registry:
+        registry.misbehave(
+            "PUT", MANIFEST_PUT, faults.altered(Docker_Content_Digest="sha256:" + "0" * 64)
+        )
+        with pytest.raises(DigestError):
+            push_to(registry.host, image, "a/b:1")
+
+
+def test_a_tag_that_cannot_be_overwritten_is_fine_when_it_says_the_same(image: Image) -> None:
+    """An immutable tag is an error only if its image is another one."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("PUT", MANIFEST_PUT, faults.answer(400, "TAG_INVALID"), times=None)
+        (pushed,) = push_to(registry.host, image, "a/b:1")
+        assert pushed.digest == image.manifest.descriptor.digest
+        with pytest.raises(RegistryError, match="TAG_INVALID"):
+            push_to(registry.host, make_image(b"other"), "a/b:1")
+
+
+def test_no_cookie_is_ever_sent_back(image: Image) -> None:
+    """Harbor's cookies would ask for its CSRF tokens."""
+    with HostileRegistry() as registry:
+        registry.misbehave("HEAD", "", faults.altered(Set_Cookie="sid=1; Path=/"), times=None)
+        push_to(registry.host, image, "a/b:1")
+        assert not any("cookie" in r.headers for r in registry.requests)
+
+
+def test_absurd_headers_do_no_harm(image: Image) -> None:
+    """Numbers that are none, and thousands of characters, in every header that is read."""
+    with HostileRegistry() as registry:
+        registry.misbehave(
+            "POST",
+            "",
+            faults.altered(
+                OCI_Chunk_Min_Length="9" * 3000, Range="9-1", Docker_Upload_UUID="x" * 3000
+            ),
+            times=None,
+        )
+        push_to(registry.host, image, "a/b:1")
+        assert registry.incomplete() == []
+
+
+# Schema1
+
+
+def test_the_schema1_manifest_goes_to_a_tag_of_its_own(wish: Schema1Wish) -> None:
+    """Signed, under TAG-schema1, with the empty layer that it names."""
+    image = make_image(b"1", empty=True)
+    with HostileRegistry() as registry:
+        first, second = push_to(registry.host, image, "a/b:1", schema1=wish)
+        assert (first.name.tag, second.name.tag) == ("1", "1-schema1")
+        assert str(EMPTY_LAYER) in registry.repository("a/b").blobs
+        kind, raw = registry.repository("a/b").manifests[str(second.digest)]
+        assert kind == mediatype.SCHEMA1_SIGNED
+        read = verify(raw)
+        assert (read.name, read.tag) == ("a/b", "1-schema1")
+        assert read.digest == second.digest
+        assert registry.incomplete() == []
+
+
+def test_the_schema1_tag_can_be_chosen(image: Image, wish: Schema1Wish) -> None:
+    """``--schema1-tag``; and no empty layer is sent that nothing names."""
+    chosen = Schema1Wish(wish.key, wish.time, "old")
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", schema1=chosen)
+        assert registry.repository("a/b").tags.keys() == {"1", "old"}
+        assert str(EMPTY_LAYER) not in registry.content
+
+
+def test_a_registry_without_schema1_is_a_clear_and_final_error(
+    image: Image, wish: Schema1Wish
+) -> None:
+    """500 UNKNOWN is what Distribution 2.8 says; it is not tried again and again."""
+    with HostileRegistry(schema1=False) as registry:
+        with pytest.raises(RegistryError, match=r"compatibility\.schema1\.enabled"):
+            push_to(registry.host, image, "a/b:1", schema1=wish)
+        assert len(registry.sent("PUT", "schema1")) <= 2
+        assert registry.repository("a/b").tags.keys() == {"1"}
+
+
+def test_an_index_has_no_schema1_manifest(wish: Schema1Wish) -> None:
+    """Schema1 is of one platform."""
+    index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
+    with HostileRegistry() as registry:
+        with pytest.raises(UnsupportedError, match="--platform"):
+            push_to(registry.host, index, "a/b:1", schema1=wish)
+        assert registry.requests == []
+
+
+# Rehearsal
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(image: Image) -> None:
+    """Kept, mounted, sent, named; only HEAD requests."""
+    with HostileRegistry() as registry:
+        registry.add_blob("a/b", image.source.blobs[image.layers[0].digest])  # type: ignore[attr-defined]
+        registry.add_blob("base", image.source.blobs[image.layers[1].digest])  # type: ignore[attr-defined]
+        names = (Reference.parse(f"{registry.host}/a/b:1"),)
+        options = PushOptions(mount_from=(Reference.parse(f"{registry.host}/base"),))
+        with connect() as connector:
+            steps = rehearse(connector, [Delivery(image, names)], options)
+        assert [step.action for step in steps] == ["keep", "mount", "send", "send", "name"]
+        assert steps[1].source == "base"
+        assert {r.method for r in registry.requests} == {"HEAD"}
+
+
+# Working in parallel
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_blobs_go_at_the_same_time(jobs: int) -> None:
+    """With four jobs, four uploads are open at once; with one, one is."""
+    image = make_image(*(noise(50_000, seed) for seed in range(6)))
+    running, peak, lock = 0, 0, threading.Lock()
+
+    def count(exchange: faults.Exchange) -> bool:
+        nonlocal running, peak
+        with lock:
+            running += 1
+            peak = max(peak, running)
+        time.sleep(0.05)
+        with lock:
+            running -= 1
+        return False
+
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT", BLOB_PUT, count, times=None)
+        push_to(registry.host, image, "a/b:1", jobs=jobs)
+        assert registry.incomplete() == []
+    assert peak == jobs
+
+
+def test_the_first_failure_stops_everything() -> None:
+    """The other uploads end too, and the error is the first one."""
+
+    class Slow:
+        def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+            for _ in range(descriptor.size):
+                time.sleep(0.01)
+                yield b"x"
+
+    image = make_image(*(noise(2000, seed) for seed in range(3)))
+    slow = Image(image.manifest, image.config, Slow())
+    with HostileRegistry() as registry:
+        registry.misbehave("POST", BLOB_PUT, faults.answer(403, "DENIED"), skip=2)
+        began = time.monotonic()
+        with pytest.raises(UnauthorizedError):
+            push_to(registry.host, slow, "a/b:1")
+        assert time.monotonic() - began < 5
+        assert registry.content == {}
+
+
+def test_tasks_after_a_failure_do_not_start() -> None:
+    """What has not begun when something fails never begins."""
+    begun: list[int] = []
+    stop = Stop()
+
+    def task(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            raise NotFoundError("gone")
+        time.sleep(0.02)
+        stop.check()
+
+    with pytest.raises(NotFoundError, match="gone"):
+        run_all([lambda n=n: task(n) for n in range(50)], 2, stop)  # type: ignore[misc]
+    assert len(begun) < 6
+    with pytest.raises(Cancelled):
+        run_all([lambda: None], 1, stop)
+
+
+def test_an_index_over_docker_manifests_arrives_as_it_is() -> None:
+    """Documents are sent byte for byte, whatever their kind."""
+    children = (make_image(b"1"), make_image(b"2", platform="linux/arm64"))
+    index = make_index(*children, oci=False)
+    assert build_index(index.index.manifests, mediatype.DOCKER_INDEX).raw == index.index.raw
+    with HostileRegistry() as registry:
+        (pushed,) = push_to(registry.host, index, "a/b:1")
+        assert registry.repository("a/b").manifests[str(pushed.digest)][1] == index.index.raw
