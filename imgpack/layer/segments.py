@@ -34,6 +34,9 @@ SPARSE_WARNING: Final = 1 << 30
 """Bytes of holes in one file above which the user is warned: a layer stores them as zeros."""
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_LINKABLE: Final = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO})
+"""What a hard link may name. Not devices: rootless runtimes leave them out, and a
+link to one would then fail the whole layer."""
 _KINDS: Final = {
     stat.S_IFLNK: frame.SYMLINK,
     stat.S_IFDIR: frame.DIRECTORY,
@@ -118,9 +121,10 @@ class Segments:
     def _small(self, entry: Entry) -> list[bytes]:
         """The framed entry: header, content and padding."""
         mode = entry.mode
+        if entry.links > 1 and stat.S_IFMT(mode) in _LINKABLE and (first := self._link(entry)):
+            return self._linked_file(entry, first)
         if stat.S_ISREG(mode):
-            first = self._link(entry) if entry.links > 1 else None
-            return self._linked_file(entry, first) if first else self._file(entry)
+            return self._file(entry)
         kind = _KINDS.get(stat.S_IFMT(mode))
         if kind is None:
             self.warnings.append(f"skipped the socket {printable(entry.source)}: tar has none")

@@ -198,6 +198,7 @@ def _modes(at: _Place) -> None:
 def _specials(at: _Place) -> None:
     os.makedirs(at(b"special"))
     os.mkfifo(at(b"special/fifo"), 0o640)
+    os.link(at(b"special/fifo"), at(b"special/fifo-again"))
     os.mknod(at(b"special/null"), 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     os.mknod(at(b"special/large-minor"), 0o600 | stat.S_IFCHR, os.makedev(200, 70000))
     os.mknod(at(b"special/disk"), 0o660 | stat.S_IFBLK, os.makedev(7, 9))

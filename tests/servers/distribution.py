@@ -50,8 +50,8 @@ class Registry:
     def ask(self, path: str, *accept: str, method: str = "GET") -> Answer:
         """Send one request of the tests' own, by urllib, past imgpack's client."""
         request = urllib.request.Request(f"http://{self.host}{path}", method=method)
-        for kind in accept:
-            request.add_header("Accept", kind)
+        if accept:
+            request.add_header("Accept", ", ".join(accept))
         if self.user is not None:
             pair = base64.b64encode(":".join(self.user).encode()).decode()
             request.add_header("Authorization", f"Basic {pair}")

@@ -43,10 +43,11 @@ http {{
 }}
 """
 
-# A GET of a blob is answered with a redirect to another origin, as object stores do it.
+# A GET of a blob is answered with a redirect to another origin, as object stores do it:
+# here another port of the same host, for a registry may not send us to other local ones.
 _REDIRECT = """\
 location ~ ^/v2/.+/blobs/sha256: {{
-      if ($request_method = GET) {{ return 307 http://127.0.0.1:{storage}/stored$request_uri; }}
+      if ($request_method = GET) {{ return 307 http://localhost:{storage}/stored$request_uri; }}
       proxy_pass http://{registry};
       proxy_set_header Host $http_host;
     }}"""
