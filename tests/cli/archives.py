@@ -1,0 +1,16 @@
+"""Archives for the tests of commands that move images."""
+
+from pathlib import Path
+
+from imgpack.archive.writer import open_writer
+from imgpack.image import Image, MultiImage, copy_image
+from imgpack.spec.reference import parse_name
+
+
+def write_archive(path: Path | str, image: Image | MultiImage, *names: str) -> str:
+    """Write ``image`` to an archive or layout; its path."""
+    target = str(path)
+    with open_writer(target) as writer:
+        copy_image(image, writer, tuple(parse_name(name) for name in names))
+        writer.finish()
+    return target

@@ -1,0 +1,263 @@
+"""``imgpack pull``, ``copy``, ``tags``, ``index`` and ``rm`` as a user meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from imgpack.archive.reader import open_images
+from imgpack.errors import (
+    ConfigError,
+    DigestError,
+    InvalidReferenceError,
+    NotFoundError,
+    RegistryError,
+)
+from imgpack.image import Image
+from tests.cli.archives import write_archive
+from tests.cli_runner import InProcess
+from tests.registry import faults
+from tests.registry.hostile import HostileRegistry
+from tests.registry.images import make_image, make_index, noise, push_to
+
+
+@pytest.fixture
+def image() -> Image:
+    """Two layers."""
+    return make_image(b"one" * 100, noise(100_000))
+
+
+def test_pull_writes_the_archive_that_was_pushed(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """Byte for byte; the default output is called after the repository."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/x/app:1")
+        imgpack_here("push", "a.tar").ok()
+        out = imgpack_here("pull", f"{registry.host}/x/app:1").ok().decode()
+        assert out == f"{registry.host}/x/app:1@{image.manifest.descriptor.digest}\n"
+        assert (tmp_path / "app.tar").read_bytes() == (tmp_path / "a.tar").read_bytes()
+
+
+def test_pull_can_stream_and_write_layouts(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """``-o -`` is the archive on standard output, and nothing else."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "app:1")
+        reference = f"{registry.host}/app:1"
+        imgpack_here("pull", reference, "-o", "a.tar").ok()
+        assert imgpack_here("pull", reference, "-o", "-").ok() == (tmp_path / "a.tar").read_bytes()
+        imgpack_here("pull", reference, "-o", "layout/").ok()
+        with open_images(str(tmp_path / "layout")) as opened:
+            (one,) = opened.images
+            assert isinstance(one, Image)
+            assert one.manifest.raw == image.manifest.raw
+
+
+def test_a_pull_that_fails_leaves_nothing(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """Neither the output nor a temporary."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "app:1")
+        layer = image.layers[1]
+        registry.content[str(layer.digest)] = b"\0" * layer.size
+        imgpack_here("pull", f"{registry.host}/app:1").failed(DigestError.exit_code)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_pull_keeps_what_was_there(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """An older archive survives."""
+    (tmp_path / "app.tar").write_bytes(b"older")
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "app:1")
+        registry.misbehave("GET", "blobs", faults.answer(403, "DENIED"), times=None)
+        assert imgpack_here("pull", f"{registry.host}/app:1").code != 0
+    assert (tmp_path / "app.tar").read_bytes() == b"older"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_one_platform_of_several(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """``--platform``; a wrong one is told with the right ones."""
+    index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
+    with HostileRegistry() as registry:
+        push_to(registry.host, index, "app:1")
+        reference = f"{registry.host}/app:1"
+        out = imgpack_here("pull", reference, "--platform", "linux/arm64").ok().decode()
+        assert str(index.images[1].manifest.descriptor.digest) in out
+        line = imgpack_here("pull", reference, "--platform", "linux/s390x").failed(
+            NotFoundError.exit_code
+        )
+        assert "linux/amd64, linux/arm64" in line
+
+
+def test_pull_can_rename(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """``-t NAME`` instead of the registry's name."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "app:1")
+        imgpack_here("pull", f"{registry.host}/app:1", "-o", "a.tar", "-t", "mine:2").ok()
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert [name.shown() for name in opened.images[0].names] == ["mine:2"]
+
+
+# copy
+
+
+def test_copy_goes_any_way(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """Archive, registry, other registry, layout, archive: the manifest stays what it is."""
+    with HostileRegistry() as one, HostileRegistry() as two:
+        write_archive(tmp_path / "a.tar", image, "app:1")
+        imgpack_here("copy", "a.tar", f"{one.host}/app:1").ok()
+        imgpack_here("copy", f"{one.host}/app:1", f"{two.host}/other:2").ok()
+        imgpack_here("copy", f"{two.host}/other:2", "layout/").ok()
+        imgpack_here("copy", "layout/", "./b.tar").ok()
+        assert two.incomplete() == []
+        with open_images(str(tmp_path / "b.tar")) as opened:
+            (last,) = opened.images
+            assert isinstance(last, Image)
+            assert last.manifest.raw == image.manifest.raw
+            assert [name.shown() for name in last.names] == [f"{two.host}/other:2"]
+
+
+def test_copy_within_a_registry_moves_no_layer(imgpack_here: InProcess, image: Image) -> None:
+    """Every blob is mounted; nothing is downloaded but documents."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a:1")
+        registry.requests.clear()
+        out = imgpack_here("copy", f"{registry.host}/a:1", f"{registry.host}/b:2").ok().decode()
+        assert out == f"{registry.host}/b:2@{image.manifest.descriptor.digest}\n"
+        assert len(registry.sent("POST", "mount=")) == 3
+        assert registry.sent("PUT", "uploads") == []
+        assert len(registry.sent("GET", "blobs")) == 1
+        assert registry.incomplete() == []
+
+
+def test_copy_keeps_an_index_whole_or_takes_one_platform(imgpack_here: InProcess) -> None:
+    """The default is everything."""
+    index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
+    with HostileRegistry() as registry:
+        push_to(registry.host, index, "a:1")
+        imgpack_here("copy", f"{registry.host}/a:1", f"{registry.host}/b:1").ok()
+        assert registry.repository("b").tags["1"] == str(index.index.descriptor.digest)
+        imgpack_here(
+            "copy", f"{registry.host}/a:1", f"{registry.host}/c:1", "--platform", "linux/arm64"
+        ).ok()
+        child = index.images[1].manifest.descriptor.digest
+        assert registry.repository("c").tags["1"] == str(child)
+        assert registry.incomplete() == []
+
+
+def test_copy_does_not_give_one_registrys_password_to_the_other(
+    imgpack_here: InProcess, image: Image
+) -> None:
+    """``--creds`` is for the destination, ``--src-creds`` for the source."""
+    with (
+        HostileRegistry(auth="basic", password="source") as one,
+        HostileRegistry(auth="basic", password="target") as two,
+    ):
+        one.habits.auth = ""
+        push_to(one.host, image, "a:1")
+        one.habits.auth = "basic"
+        arguments = ("copy", f"{one.host}/a:1", f"{two.host}/a:1", "--creds", "user:target")
+        assert imgpack_here(*arguments).code != 0
+        assert not any("authorization" in r.headers for r in one.requests)
+        imgpack_here(*arguments, "--src-creds", "user:source").ok()
+        assert len({r.headers.get("authorization") for r in two.requests} - {None}) == 1
+        assert two.incomplete() == []
+
+
+# tags, index, rm
+
+
+def test_tags_are_listed(imgpack_here: InProcess, image: Image) -> None:
+    """One a line, or as JSON."""
+    with HostileRegistry(page=2) as registry:
+        push_to(registry.host, image, *(f"a/b:{n}" for n in range(5)))
+        name = f"{registry.host}/a/b"
+        assert imgpack_here("tags", name).ok() == b"0\n1\n2\n3\n4\n"
+        document = json.loads(imgpack_here("tags", name, "--json").ok())
+        assert document == {"name": name, "tags": ["0", "1", "2", "3", "4"]}
+        imgpack_here("tags", f"{name}:1").failed(InvalidReferenceError.exit_code)
+
+
+def test_an_index_brings_images_from_other_repositories(imgpack_here: InProcess) -> None:
+    """Mounted within the registry, copied from another one; annotated."""
+    with HostileRegistry() as one, HostileRegistry() as two:
+        push_to(one.host, make_image(noise(5000)), "amd:1")
+        push_to(two.host, make_image(b"2", platform="linux/arm64"), "arm:1")
+        one.requests.clear()
+        imgpack_here(
+            "index",
+            "create",
+            f"{one.host}/all:1",
+            "--add",
+            f"{one.host}/amd:1",
+            "--add",
+            f"{two.host}/arm:1",
+            "--annotation",
+            "org.opencontainers.image.title=all",
+        ).ok()
+        assert one.incomplete() == []
+        kind, raw = one.repository("all").manifests[one.repository("all").tags["1"]]
+        assert kind == "application/vnd.oci.image.index.v1+json"
+        assert json.loads(raw)["annotations"] == {"org.opencontainers.image.title": "all"}
+        assert len(one.sent("PUT", "uploads")) == 2
+
+
+def test_an_index_takes_the_platforms_that_are_asked_for(imgpack_here: InProcess) -> None:
+    """From an index that has more; one that nobody has is an error."""
+    index = make_index(
+        make_image(b"1"),
+        make_image(b"2", platform="linux/arm64"),
+        make_image(b"3", platform="linux/386"),
+    )
+    with HostileRegistry() as registry:
+        push_to(registry.host, index, "a:1")
+        new, source = f"{registry.host}/b:1", f"{registry.host}/a:1"
+        arguments = ("index", "create", new, "--add", source)
+        imgpack_here(*arguments, "--platform", "linux/arm64", "--platform", "linux/386").ok()
+        _, raw = registry.repository("b").manifests[registry.repository("b").tags["1"]]
+        architectures = [e["platform"]["architecture"] for e in json.loads(raw)["manifests"]]
+        assert architectures == ["arm64", "386"]
+        imgpack_here(*arguments, "--platform", "linux/s390x").failed(NotFoundError.exit_code)
+
+
+def test_two_images_of_one_platform_make_no_index(imgpack_here: InProcess) -> None:
+    """Which of them would be run is nobody's guess; the same one twice is no problem."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, make_image(b"1"), "a:1")
+        push_to(registry.host, make_image(b"2"), "a:2")
+        one, two = f"{registry.host}/a:1", f"{registry.host}/a:2"
+        new = f"{registry.host}/b:1"
+        line = imgpack_here("index", "create", new, "--add", one, "--add", two)
+        assert "linux/amd64" in line.failed(ConfigError.exit_code)
+        imgpack_here("index", "create", new, "--add", one, "--add", one).ok()
+
+
+def test_a_tag_is_removed(imgpack_here: InProcess, image: Image) -> None:
+    """The name is printed; a second time it is not found."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a:1", "a:2")
+        name = f"{registry.host}/a:1"
+        assert imgpack_here("rm", name).ok().decode() == f"{name}\n"
+        assert registry.repository("a").tags.keys() == {"2"}
+        imgpack_here("rm", name).failed(NotFoundError.exit_code)
+
+
+def test_rm_explains_what_a_registry_does_not_delete(imgpack_here: InProcess, image: Image) -> None:
+    """405 for a tag: by digest it may work; for a digest: the operator must allow it."""
+    with HostileRegistry(deletes=False) as registry:
+        push_to(registry.host, image, "a:1")
+        pinned = f"{registry.host}/a@{image.manifest.descriptor.digest}"
+        line = imgpack_here("rm", f"{registry.host}/a:1").failed(RegistryError.exit_code)
+        assert f"imgpack rm {pinned}" in line
+        line = imgpack_here("rm", pinned).failed(RegistryError.exit_code)
+        assert "storage.delete.enabled" in line
+
+
+def test_rm_wants_an_exact_name(imgpack_here: InProcess) -> None:
+    """Nothing is deleted by a default tag."""
+    imgpack_here("rm", "localhost:1/a").failed(InvalidReferenceError.exit_code)

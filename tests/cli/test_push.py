@@ -1,0 +1,336 @@
+"""``imgpack push`` as a user meets it."""
+
+import json
+import os
+import random
+import signal
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import (
+    ArchiveError,
+    DigestError,
+    InvalidReferenceError,
+    RegistryError,
+    SourceError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from imgpack.image import Image
+from imgpack.spec.digest import EMPTY_LAYER
+from tests.cli.archives import write_archive
+from tests.cli_runner import Imgpack, InProcess
+from tests.registry import faults
+from tests.registry.hostile import HostileRegistry
+from tests.registry.images import MIB, make_image, noise
+
+
+@pytest.fixture
+def image() -> Image:
+    """Two layers and an entry without one."""
+    return make_image(b"one" * 100, noise(3 * MIB), empty=True)
+
+
+def test_an_archive_goes_to_the_names_that_it_holds(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """Standard output is one line a name, with its digest, and nothing else."""
+    with HostileRegistry() as registry:
+        names = [f"{registry.host}/a/b:1", f"{registry.host}/c:latest"]
+        write_archive(tmp_path / "a.tar", image, *names)
+        out = imgpack_here("push", "a.tar").ok()
+        digest = image.manifest.descriptor.digest
+        assert sorted(out.decode().splitlines()) == sorted(f"{name}@{digest}" for name in names)
+        assert registry.incomplete() == []
+
+
+def test_given_references_count_instead(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """``imgpack push ARCHIVE REF…``; without a tag it is latest."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/never:1")
+        out = imgpack_here("push", "a.tar", f"{registry.host}/x", f"{registry.host}/y:2").ok()
+        assert [line.partition("@")[0] for line in out.decode().splitlines()] == [
+            f"{registry.host}/x:latest",
+            f"{registry.host}/y:2",
+        ]
+        assert "never" not in registry.repositories
+
+
+def test_pushing_again_moves_no_layer(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """And a layout directory pushes the same image as an archive."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        write_archive(f"{tmp_path}/layout/", image, f"{registry.host}/a:1")
+        first = imgpack_here("push", "a.tar").ok()
+        registry.requests.clear()
+        assert imgpack_here("push", "layout/").ok() == first
+        assert registry.sent("POST") == []
+
+
+def test_the_metadata_file_says_everything(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """Digests, sizes, media types, diff_ids and names, as JSON."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        imgpack_here("push", "a.tar", "--metadata-file", "m.json").ok()
+        document = json.loads((tmp_path / "m.json").read_bytes())
+        descriptor = image.manifest.descriptor
+        assert document["names"] == [
+            {
+                "name": f"{registry.host}/a:1",
+                "digest": str(descriptor.digest),
+                "mediaType": descriptor.media_type,
+                "size": descriptor.size,
+            }
+        ]
+        (one,) = document["images"]
+        assert [x["diff_id"] for x in one["layers"]] == [str(d) for d in image.config.diff_ids]
+        assert one["config"]["digest"] == str(image.config.digest)
+
+
+def test_schema1_goes_with_it(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """``--schema1`` adds a second line, and the empty layer."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        out = imgpack_here("push", "a.tar", "--schema1").ok().decode()
+        assert [line.partition("@")[0] for line in out.splitlines()] == [
+            f"{registry.host}/a:1",
+            f"{registry.host}/a:1-schema1",
+        ]
+        assert str(EMPTY_LAYER) in registry.content
+
+
+def test_a_dry_run_sends_nothing(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """What would be sent is said, on standard output."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        out = imgpack_here("push", "a.tar", "--dry-run").ok().decode()
+        assert [line.split()[0] for line in out.splitlines()] == ["send"] * 3 + ["name"]
+        assert {r.method for r in registry.requests} == {"HEAD"}
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_mount_from_takes_a_path_or_a_whole_name(
+    imgpack_here: InProcess, tmp_path: Path, image: Image, short: bool
+) -> None:
+    """``--mount-from REPO`` is in the registry that is pushed to."""
+    with HostileRegistry() as registry:
+        for layer in image.layers:
+            registry.add_blob("test2/base", image.source.blobs[layer.digest])  # type: ignore[attr-defined]
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        source = "test2/base" if short else f"{registry.host}/test2/base"
+        imgpack_here("push", "a.tar", "--mount-from", source).ok()
+        assert len(registry.sent("PUT", "uploads")) == 1
+
+
+def test_by_digest_for_a_later_index(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """Two machines push by digest, a third joins: the index holds both platforms."""
+    other = make_image(b"arm", platform="linux/arm64")
+    with HostileRegistry() as registry:
+        name = f"{registry.host}/app"
+        lines = []
+        for number, one in enumerate((image, other)):
+            write_archive(tmp_path / f"{number}.tar", one, f"{name}:x")
+            lines.append(imgpack_here("push", f"{number}.tar", "--by-digest").ok().decode().strip())
+        assert registry.repository("app").tags == {}
+        added = [part for line in lines for part in ("--add", line)]
+        out = imgpack_here("index", "create", f"{name}:1", *added).ok().decode()
+        assert out.startswith(f"{name}:1@sha256:")
+        kind, raw = registry.repository("app").manifests[registry.repository("app").tags["1"]]
+        platforms = [entry["platform"]["architecture"] for entry in json.loads(raw)["manifests"]]
+        assert platforms == ["amd64", "arm64"]
+        assert kind == "application/vnd.docker.distribution.manifest.list.v2+json"
+        assert registry.incomplete() == []
+
+
+# What goes wrong
+
+
+def test_a_missing_archive_is_named(imgpack_here: InProcess) -> None:
+    """Not taken for a reference."""
+    outcome = imgpack_here("push", "gone.tar", "localhost:1/x")
+    assert outcome.code in (SourceError.exit_code, ArchiveError.exit_code, 20)
+    assert "gone.tar" in outcome.failed(outcome.code)
+
+
+def test_an_archive_without_a_name_needs_a_reference(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """The hint says how."""
+    write_archive(tmp_path / "a.tar", image)
+    line = imgpack_here("push", "a.tar").failed(InvalidReferenceError.exit_code)
+    assert "imgpack push ARCHIVE REF" in line
+
+
+def test_a_damaged_archive_is_not_pushed(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """A flipped byte in a layer: no manifest is sent."""
+    with HostileRegistry() as registry:
+        path = tmp_path / "a.tar"
+        write_archive(path, image, f"{registry.host}/a:1")
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(raw)
+        line = imgpack_here("push", "a.tar").failed(DigestError.exit_code)
+        assert str(image.layers[1].digest) in line
+        assert registry.sent("PUT", "manifests") == []
+
+
+def test_an_unreachable_registry_is_named(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """With what to do about it."""
+    with HostileRegistry() as registry:
+        host = registry.host
+    write_archive(tmp_path / "a.tar", image, f"{host}/a:1")
+    line = imgpack_here("push", "a.tar", "--retries", "0").failed(UnreachableError.exit_code)
+    assert host in line
+
+
+def test_wrong_credentials_are_told_without_showing_them(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """The password is nowhere in the output; the right one works."""
+    with HostileRegistry(auth="basic") as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        outcome = imgpack_here("-v", "push", "a.tar", "--creds", "user:hunter22")
+        assert "hunter22" not in outcome.err
+        outcome.failed(UnauthorizedError.exit_code)
+        imgpack_here("push", "a.tar", "--creds", "user:secret").ok()
+        assert registry.incomplete() == []
+
+
+def test_a_web_server_is_told_apart(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """200 to everything is no push."""
+    with HostileRegistry() as registry:
+        registry.misbehave("GET|HEAD|POST|PUT|PATCH", "", faults.yes, times=None)
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        imgpack_here("push", "a.tar").failed(RegistryError.exit_code)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--schema1-tag", "x"),
+        ("--schema1", "--by-digest"),
+        ("--jobs", "0"),
+        ("--chunk-size", "0"),
+        ("--platform", "nonsense", "x", "y"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(
+    imgpack_here: InProcess, tmp_path: Path, image: Image, arguments: tuple[str, ...]
+) -> None:
+    """Before anything is sent."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        assert imgpack_here("push", "a.tar", *arguments).code in (2, 7)
+        assert registry.requests == []
+
+
+def test_ctrl_c_stops_at_once(imgpack: Imgpack, tmp_path: Path) -> None:
+    """In the middle of four uploads to a registry that takes its time."""
+    image = make_image(*(noise(200_000, seed) for seed in range(6)))
+    waiting = threading.Event()
+
+    def hold(exchange: faults.Exchange) -> bool:
+        waiting.set()
+        time.sleep(30)
+        return False
+
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        registry.misbehave("PUT", "uploads", hold, times=None)
+        process = imgpack.start("push", "a.tar")
+        assert waiting.wait(20)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert time.monotonic() - began < 6
+        assert process.returncode == 130, err
+        assert out == b""
+        assert b"Traceback" not in err
+        assert registry.repository("a").tags == {}
+
+
+@pytest.mark.parametrize("habits", [{}, {"strict_state": True}, {"keep_sessions": False}], ids=str)
+def test_a_killed_push_can_be_repeated(
+    imgpack: Imgpack, tmp_path: Path, habits: dict[str, object]
+) -> None:
+    """SIGKILL at a random number of bytes, several times; the last run ends with the image."""
+    image = make_image(noise(2 * MIB, 1), noise(3 * MIB, 2), b"small")
+    dice = random.Random(str(habits))
+    with HostileRegistry(**habits) as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        for _ in range(3):
+            reached = threading.Event()
+            bound = dice.randrange(1, 4 * MIB)
+
+            def kill_at(
+                exchange: faults.Exchange,
+                bound: int = bound,
+                reached: threading.Event = reached,
+            ) -> bool:
+                session = exchange.record.path.rpartition("/")[2]
+                upload = registry.uploads.get(session)
+                if upload is not None:
+                    upload.data += exchange.body(bound)
+                reached.set()
+                time.sleep(0.3)
+                return exchange.reset()
+
+            registry.misbehave("PUT|PATCH", "uploads|manifests", kill_at, times=1)
+            process = imgpack.start("push", "a.tar", "--retries", "0")
+            reached.wait(20)
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=20)
+            registry.faults.clear()
+            assert registry.incomplete() == []
+        digest = image.manifest.descriptor.digest
+        out = imgpack("push", "a.tar").ok().decode()
+        assert out == f"{registry.host}/a:1@{digest}\n"
+        assert registry.repository("a").tags == {"1": str(digest)}
+        assert registry.incomplete() == []
+
+
+def test_an_interrupted_upload_goes_on_in_the_next_process(
+    imgpack: Imgpack, tmp_path: Path, home: Path
+) -> None:
+    """Killed after 1 MiB of 3: the second run sends the other two. ``--no-resume`` does not."""
+    image = make_image(noise(3 * MIB, 1))
+    size = image.layers[0].size
+    for options, expected in (((), size - MIB), (("--no-resume",), size)):
+        with HostileRegistry() as registry:
+            reached = threading.Event()
+
+            def half(exchange: faults.Exchange, reached: threading.Event = reached) -> bool:
+                upload = exchange.registry.uploads[exchange.record.path.rpartition("/")[2]]
+                upload.data += exchange.body(MIB)
+                reached.set()
+                time.sleep(0.3)
+                return exchange.reset()
+
+            write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+            registry.misbehave("PUT", "uploads", half)
+            process = imgpack.start("push", "a.tar", *options)
+            assert reached.wait(20)
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=20)
+            registry.requests.clear()
+            imgpack("push", "a.tar", *options).ok()
+            most = max(r.received for r in registry.requests)
+            assert most == expected
+            assert registry.incomplete() == []
+    for directory, _, files in os.walk(home):
+        for name in files:
+            assert stat.S_IMODE(os.stat(os.path.join(directory, name)).st_mode) == 0o600
