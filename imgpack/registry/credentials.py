@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from imgpack.errors import CredentialError
 from imgpack.registry.helper_program import Helper
@@ -110,6 +110,22 @@ class CredentialFile:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise CredentialError(f"{self.path}: not UTF-8 text", "repair or remove it") from None
+
+
+class CredentialSource(Protocol):
+    """Where credentials come from."""
+
+    def find(self, registry: str, repository: str) -> Credential | None:
+        """The credential for a repository. Raises ``CredentialError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoCredentials:
+    """A source that has none."""
+
+    def find(self, registry: str, repository: str) -> Credential | None:
+        """Nothing."""
+        return None
 
 
 class CredentialStore:

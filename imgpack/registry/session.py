@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
 from imgpack.registry.auth import Authenticator, wants_more
 from imgpack.registry.auth import Scope as Scope
-from imgpack.registry.credentials import Credential
+from imgpack.registry.credentials import Credential, CredentialSource, NoCredentials
 from imgpack.registry.failures import (
     ERROR_LIMIT,
     Failure,
@@ -52,22 +52,6 @@ _API_HOSTS: Final = {"docker.io": "registry-1.docker.io"}
 _KEPT: Final = ("range", "location", "docker-upload-uuid", "oci-chunk-min-length")
 # What may go to another origin than the registry's: nothing that the caller made up for it.
 _FOREIGN_HEADERS: Final = frozenset({"accept", "range", "content-type", "content-range"})
-
-
-class CredentialSource(Protocol):
-    """Where credentials come from."""
-
-    def find(self, registry: str, repository: str) -> Credential | None:
-        """The credential for a repository. Raises ``CredentialError``."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoCredentials:
-    """A source that has none."""
-
-    def find(self, registry: str, repository: str) -> Credential | None:
-        """Nothing."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)

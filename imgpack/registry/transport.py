@@ -14,6 +14,7 @@ resolves, and only the spelling is checked.
 """
 
 import base64
+import contextlib
 import ipaddress
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -176,6 +177,10 @@ class Response:
 
     def close(self) -> None:
         """Give the connection back if the body was read, else drop it. May be called again."""
+        if self._raw.length_remaining == 0:
+            # Nothing is left to read, but urllib3 keeps a connection only once that was tried.
+            with contextlib.suppress(HTTPError, OSError, ValueError):
+                self._raw.read(1, decode_content=False)
         self._raw.close()
         self._raw.release_conn()
 

@@ -190,6 +190,23 @@ def test_connections_are_kept_and_used_again() -> None:
     assert len(connections) == 1
 
 
+def test_an_answer_without_a_body_keeps_its_connection() -> None:
+    """HEAD, 201 and 202 are closed without reading; many of them need one connection."""
+    connections = []
+    none = b"Content-Length: 0\r\n\r\n"
+
+    def script(connection: socket.socket) -> None:
+        connections.append(1)
+        while data := head(connection):
+            length = b"Content-Length: 77\r\n\r\n" if data.startswith(b"HEAD") else none
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + length)
+
+    with raw_serving(script) as port, short() as transport:
+        for method in ("HEAD", "POST", "PUT", "HEAD"):
+            transport.send(method, f"http://127.0.0.1:{port}/", headers={}).close()
+    assert len(connections) == 1
+
+
 def test_a_body_above_the_limit_fails_and_is_not_cut() -> None:
     """``read`` has no half results."""
     with serving(lambda _: Reply(200, (), b"x" * 1000)) as server, short() as transport:
