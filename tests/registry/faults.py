@@ -141,6 +141,10 @@ def with_status(status: int, **headers: str) -> Action:
             return plain(status, given, body, length=length)
 
         exchange.answer = changed  # type: ignore[method-assign]
-        return altered(**headers)(exchange)
+        try:
+            return altered(**headers)(exchange)
+        finally:
+            # The connection, and with it this object, lives on.
+            exchange.answer = plain  # type: ignore[method-assign]
 
     return act
