@@ -119,13 +119,15 @@ class AtomicFile:
         with output_errors(self.path):
             write_all(self._fd, data)
 
-    def commit(self) -> None:
-        """Sync the bytes to the disk, then give the file its name; the last call."""
+    def commit(self, *, sync: bool = True) -> None:
+        """Give the file its name, once its bytes are on the disk (``sync``); the last call."""
         with output_errors(self.path):
-            os.fsync(self._fd)
+            if sync:
+                os.fsync(self._fd)
             os.replace(self._temporary, self._target)
             self._done = True
-            sync_directory(self._directory)
+            if sync:
+                sync_directory(self._directory)
 
 
 def sync_directory(path: str) -> None:

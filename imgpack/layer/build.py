@@ -7,7 +7,9 @@ file. Anything else is read, and only segments that were never seen are compress
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -55,6 +57,19 @@ class Built:
     unchanged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    done: "Future[bool]"
+    commit: Callable[[], None]
+
+    def complete(self) -> bool:
+        """Wait for the copy and commit it; ``False`` if the cache did not have it all."""
+        if not self.done.result():
+            return False
+        self.commit()
+        return True
+
+
 OpenBlob = Callable[[int | None], BlobWriter]
 Explain = Callable[[str, Iterator[Change] | None], None]
 """Told why a layer was rebuilt or not, with the changes if they are known."""
@@ -96,24 +111,26 @@ class LayerBuilder:
         open_blob: OpenBlob,
     ) -> Built:
         problems = Problems()
-        entries = snapshot.record(walk(tree, problems), new, self._options.started_ns)
+        recorder = snapshot.Recorder(new, self._options.started_ns)
         if known is None or self._options.check_contents:
             self._explain("contents are checked" if known else "not built before", None)
+            entries = snapshot.recording(tree, problems, recorder)
         else:
-            for _ in entries:
-                pass
-            if not problems.unreadable and self._unchanged(known[1], new, tree):
-                reused = self._replay(known[0], tree, open_blob)
-                if reused is not None:
-                    return reused
+            record, old = known
+            with self._replaying(record, tree, open_blob) as replay:
+                snapshot.take(tree, problems, recorder)
+                if not problems.unreadable and self._unchanged(old, new, tree):
+                    if replay.complete():
+                        return self._reused(record)
+                    self._explain("unchanged, but segments are missing from the cache", None)
             new.seek(0)
             entries = snapshot.replay(new, tree)
         built, written, warnings = self._read(entries, problems, tree, open_blob)
-        record = LayerRecord(
+        fresh = LayerRecord(
             built.diff_id, built.digest, built.size, built.raw_size,
             built.newest, warnings, written.pieces,
         )  # fmt: skip
-        cache.keep(key, record, new)
+        cache.keep(key, fresh, new)
         return built
 
     def _unchanged(self, old: BinaryIO, new: BinaryIO, tree: Tree) -> bool:
@@ -126,17 +143,29 @@ class LayerBuilder:
         self._explain("changed", snapshot.differences(old, new, tree))
         return False
 
-    def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
+    @contextlib.contextmanager
+    def _replaying(
+        self, record: LayerRecord, tree: Tree, open_blob: OpenBlob
+    ) -> "Iterator[_Replay]":
+        """Copy the layer from the cache in the hope that its tree proves to be unchanged.
+
+        The walk that proves it takes as long, so the two go on side by side. What
+        was copied is thrown away unless ``complete`` was called.
+        """
         blob = open_blob(record.size)
         meter = self._reporter.begin(_label(tree), record.size)
-        try:
-            if not self._pipeline.replay(record.pieces, blob, meter):
-                self._explain("unchanged, but segments are missing from the cache", None)
-                return None
-            blob.commit(record.digest, record.size)
-        finally:
-            blob.abort()
-            meter.end()
+        stop = threading.Event()
+        with ThreadPoolExecutor(1, "imgpack-replay") as pool:
+            try:
+                done = pool.submit(self._pipeline.replay, record.pieces, blob, meter, stop)
+                yield _Replay(done, lambda: blob.commit(record.digest, record.size))
+            finally:
+                stop.set()
+                pool.shutdown()
+                blob.abort()
+                meter.end()
+
+    def _reused(self, record: LayerRecord) -> Built:
         self._explain("reused: nothing changed", None)
         for warning in record.warnings:
             self._reporter.warn(warning)

@@ -82,16 +82,15 @@ class SegmentCache:
         path = self._segment(key)
         try:
             with open(path, "rb", buffering=0) as file:
-                data = file.read()
+                head, data = file.read(_HEAD.size), file.read()
         except OSError:
             return None
-        if len(data) >= _HEAD.size:
-            magic, sha256, size = _HEAD.unpack_from(data)
-            body = memoryview(data)[_HEAD.size :]
-            if magic == _MAGIC and size == len(body) and hashlib.sha256(body).digest() == sha256:
+        if len(head) == _HEAD.size:
+            magic, sha256, size = _HEAD.unpack(head)
+            if magic == _MAGIC and size == len(data) and hashlib.sha256(data).digest() == sha256:
                 with contextlib.suppress(OSError):
                     os.utime(path)  # least recently *used* goes first
-                return data[_HEAD.size :]
+                return data
         self._warn(f"the cache entry {path} is damaged; it is made anew")
         with contextlib.suppress(OSError):
             os.unlink(path)

@@ -78,20 +78,24 @@ class Pipeline:
                 put((raw, pool.submit(self._compress, raw)))
         return sink.result()
 
-    def replay(self, pieces: tuple[Piece, ...], output: Output, meter: Meter) -> bool:
-        """Write a whole layer from the cache; ``False`` if a segment is gone or damaged."""
+    def replay(
+        self, pieces: tuple[Piece, ...], output: Output, meter: Meter, stop: threading.Event
+    ) -> bool:
+        """Write a whole layer from the cache; ``False`` if a segment is gone or damaged.
+
+        Ends early, and false, once ``stop`` is set.
+        """
         assert self._cache is not None
         load = self._cache.load
-        complete = True
+        failed = threading.Event()
 
-        def write(item: tuple[Piece, Future[bytes | None]]) -> None:
-            nonlocal complete
-            data = item[1].result()
-            if data is None or not complete:
-                complete = False
-                return
-            output.write(data)
-            meter.advance(len(data))
+        def write(item: Future[bytes | None]) -> None:
+            data = item.result()
+            if data is None:
+                failed.set()
+            elif not failed.is_set():
+                output.write(data)
+                meter.advance(len(data))
 
         with (
             ThreadPoolExecutor(self._jobs, "imgpack-cache") as pool,
@@ -99,10 +103,10 @@ class Pipeline:
             _ordered(write, self._jobs + AHEAD) as put,
         ):
             for piece in pieces:
-                if not complete:
-                    break
-                put((piece, pool.submit(load, piece.key)))
-        return complete
+                if failed.is_set() or stop.is_set():
+                    return False
+                put(pool.submit(load, piece.key))
+        return not failed.is_set()
 
     def _compress(self, raw: bytes) -> _Compressed:
         if self._cache is None:

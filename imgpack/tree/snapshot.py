@@ -5,17 +5,18 @@ A snapshot answers "did anything change?" without reading a file, by git's rules
 another change could carry the same one is *racy*; it is written so that it never
 compares equal, and its tree is read again next time.
 
-Format, private to one cache: a record for each entry in the order of the walk,
-fixed fields first, then the path.
+Format, private to one cache: a record for the root and for each entry below in
+the order of the walk; fixed fields first, then the path.
 """
 
+import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from imgpack.tree.entry import Entry
-from imgpack.tree.walk import Tree
+from imgpack.tree.walk import Problems, Tree, above, entry_of, scan
 
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
@@ -32,35 +33,65 @@ class Change:
     how: str
 
 
-def record(entries: Iterable[Entry], file: BinaryIO, started_ns: int) -> Iterator[Entry]:
-    """Pass ``entries`` on while writing them to ``file``; ``started_ns`` is when the walk began."""
-    racy_from = started_ns - RACY_NS
-    pack = _FIXED.pack
-    for entry in entries:
-        ctime = entry.ctime_ns if entry.ctime_ns < racy_from else -started_ns
-        file.write(
-            pack(
-                len(entry.path), entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns,
-                ctime, entry.device, entry.inode, entry.links, entry.rdev,
+class Recorder:
+    """Writes a snapshot to ``file``; ``started_ns`` is when the walk began, in nanoseconds."""
+
+    def __init__(self, file: BinaryIO, started_ns: int) -> None:
+        self._write = file.write
+        self._started_ns = started_ns
+
+    def add(self, path: bytes, found: os.stat_result) -> None:
+        """Append what ``lstat`` found at a path of the image."""
+        ctime = found.st_ctime_ns
+        if ctime >= self._started_ns - RACY_NS:
+            ctime = -self._started_ns
+        self._write(
+            _FIXED.pack(
+                len(path), found.st_mode, found.st_uid, found.st_gid, found.st_size,
+                found.st_mtime_ns, ctime, found.st_dev, found.st_ino, found.st_nlink,
+                found.st_rdev,
             )
+            + path
         )  # fmt: skip
-        file.write(entry.path)
-        yield entry
+
+
+def take(tree: Tree, problems: Problems, recorder: Recorder) -> None:
+    """Record ``tree``: its root, then everything below. Raises as ``walk`` does."""
+    add = recorder.add
+    add(tree.dest, os.stat(tree.root))
+    for path, _, found in scan(tree, problems):
+        add(path, found)
+
+
+def recording(tree: Tree, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
+    """The entries of ``tree``, recorded as they pass."""
+    top = os.stat(tree.root)
+    recorder.add(tree.dest, top)
+    yield from above(tree, entry_of(tree.dest, tree.root, top))
+    for path, where, found in scan(tree, problems):
+        recorder.add(path, found)
+        yield entry_of(path, where, found)
 
 
 def replay(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
     """The entries in ``file``, as ``walk(tree)`` yielded them."""
+    records = _records(file, tree)
+    top = next(records, None)
+    if top is not None:
+        yield from above(tree, top._replace(source=tree.root))
+        yield from records
+
+
+def _records(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
     skip = len(tree.dest) + 1 if tree.dest else 0
     base = tree.root + b"/"
     read, unpack, size = file.read, _FIXED.unpack, _FIXED.size
     while fixed := read(size):
         length, mode, uid, gid, bytes_, mtime, ctime, device, inode, links, rdev = unpack(fixed)
         path = read(length)
-        source = base + path[skip:] if inode else b""
-        if path == tree.dest:
-            source = tree.root
         yield Entry(
-            path, source, mode, uid, gid, bytes_, mtime, ctime, device, inode, links, rdev
+            path, base + path[skip:], mode, uid, gid, bytes_, mtime, ctime, device, inode,
+            links, rdev,
         )  # fmt: skip
 
 
@@ -76,7 +107,7 @@ def same(old: BinaryIO, new: BinaryIO) -> bool:
 
 def differences(old: BinaryIO, new: BinaryIO, tree: Tree) -> Iterator[Change]:
     """What changed from ``old`` to ``new``, in the order of the walk."""
-    before, after = replay(old, tree), replay(new, tree)
+    before, after = _records(old, tree), _records(new, tree)
     one, other = next(before, None), next(after, None)
     while one is not None or other is not None:
         if other is None or (one is not None and _place(one) < _place(other)):
@@ -88,7 +119,7 @@ def differences(old: BinaryIO, new: BinaryIO, tree: Tree) -> Iterator[Change]:
             other = next(after, None)
         else:
             if one != other:
-                yield Change(other.path, _how(one, other))
+                yield Change(other.path or b".", _how(one, other))
             one, other = next(before, None), next(after, None)
 
 

@@ -82,23 +82,24 @@ def walk(tree: Tree, problems: Problems) -> Iterator[Entry]:
 
     Raises ``TreeError`` for a name that no layer can hold.
     """
-    if tree.dest:
-        top = os.stat(tree.root)
-        for parent in tree.parents:
-            if parent == tree.dest:
-                yield _entry(parent, tree.root, top)
-            else:
-                yield synthetic_directory(parent, top.st_mtime_ns)
-    prefix = tree.dest + b"/" if tree.dest else b""
-    yield from _walk(tree.root, prefix, problems)
+    yield from above(tree, entry_of(tree.dest, tree.root, os.stat(tree.root)))
+    for path, where, found in scan(tree, problems):
+        yield entry_of(path, where, found)
 
 
-def _walk(root: bytes, prefix: bytes, problems: Problems) -> Iterator[Entry]:
+def above(tree: Tree, top: Entry) -> Iterator[Entry]:
+    """The entries of the directories that ``tree`` brings along; ``top`` is its root's."""
+    for parent in tree.parents:
+        yield top if parent == tree.dest else synthetic_directory(parent, top.mtime_ns)
+
+
+def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
+    """Yield the image path, the path on disk and the ``lstat`` of everything below the root."""
     # An explicit stack: a tree may be deeper than Python's. Each level keeps the
     # names that are still to come, in reverse, so that popping is cheap.
     stack: list[tuple[list[bytes], bytes, bytes]] = []
-    names = _names(root, problems)
-    source, path = root + b"/", prefix
+    names = _names(tree.root, problems)
+    source, path = tree.root + b"/", tree.dest + b"/" if tree.dest else b""
     lstat, is_dir = os.lstat, stat.S_ISDIR
     while True:
         while not names:
@@ -118,14 +119,15 @@ def _walk(root: bytes, prefix: bytes, problems: Problems) -> Iterator[Entry]:
                 "a name that starts with .wh. means a deletion",
                 "rename or remove it",
             )
-        entry = _entry(path + name, where, found)
-        yield entry
-        if is_dir(entry.mode):
+        inside = path + name
+        yield inside, where, found
+        if is_dir(found.st_mode):
             stack.append((names, source, path))
-            names, source, path = _names(where, problems), where + b"/", entry.path + b"/"
+            names, source, path = _names(where, problems), where + b"/", inside + b"/"
 
 
-def _entry(path: bytes, source: bytes, found: os.stat_result) -> Entry:
+def entry_of(path: bytes, source: bytes, found: os.stat_result) -> Entry:
+    """The entry of what ``lstat`` ``found`` at ``source``."""
     return Entry(
         path,
         source,
