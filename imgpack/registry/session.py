@@ -239,9 +239,12 @@ class Session:
             hint = f"{self.registry} sent us to this other server, which gets no credentials"
         elif failure.status == 401 and self._auth.credential(scopes) is not None:
             hint = f"check the credentials for {self.registry} (imgpack login {self.registry})"
-        elif failure.status == 401:
+        elif failure.status == 401 or (failure.status == 403 and self._is_anonymous(scopes)):
             hint = f"log in with imgpack login {self.registry}, or give --creds"
         return make_error(failure, method, response.url, hint=hint)
+
+    def _is_anonymous(self, scopes: tuple[Scope, ...]) -> bool:
+        return self._auth.challenged and self._auth.credential(scopes) is None
 
     def _ping(self) -> tuple[str, ...]:
         """The challenge of ``/v2/``, for registries whose other 401 answers have none."""

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from imgpack.cli.connect import RegistryOptions, credential_files, transport_options
-from imgpack.errors import CredentialError, NotFoundError, UnauthorizedError
+from imgpack.errors import CredentialError, NotFoundError, TlsError, UnauthorizedError
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry.loopback import Reply, Request, error, serving
 from tests.registry.test_auth import BASIC, TokenAnswer
 from tests.registry.test_credentials import install
+from tests.servers.certificates import Authority
 
 SECRET = b"hushhush"
 
@@ -179,6 +180,27 @@ def test_a_foreign_token_server_stops_a_login(imgpack_here: InProcess, home: Pat
         assert not (home / "docker").exists()
         imgpack_here(*arguments, "--trust-realm", "localhost", stdin=SECRET).ok()
     assert [request.authorization for request in tokens.issued] == [None, BASIC]
+
+
+def test_tls_options_reach_the_connection(
+    imgpack_here: InProcess, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An authority is named in three ways; without verification there is a warning."""
+    certificate = str(authority.certificate)
+    directory = tmp_path / "certificates"
+    directory.mkdir()
+    (directory / "ca.crt").write_bytes(authority.certificate.read_bytes())
+    with serving(registry, pair=authority.issue("login")) as server:
+        login = ("login", server.host, "-u", "user", "--password-stdin")
+        imgpack_here(*login, "--ca-file", certificate, stdin=SECRET).ok()
+        imgpack_here(*login, "--cert-dir", directory, stdin=SECRET).ok()
+        done = imgpack_here(*login, "--no-plain-http", stdin=SECRET)
+        assert "--ca-file" in done.failed(TlsError.exit_code)
+        done = imgpack_here(*login, "--no-plain-http", "--tls-verify=false", stdin=SECRET)
+        done.ok()
+        assert "certificates are not verified" in done.err
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+        imgpack_here(*login, "--no-plain-http", stdin=SECRET).ok()
 
 
 def test_the_environment_says_where_credentials_are() -> None:

@@ -424,6 +424,26 @@ def test_an_answer_above_the_limit_is_an_error() -> None:
     assert len(server.seen) == 1
 
 
+def test_the_hint_fits_who_was_refused() -> None:
+    """Nobody is told to log in, somebody to check what was given."""
+
+    def answer(request: Request) -> Reply:
+        challenge = ("WWW-Authenticate", 'Basic realm="r"')
+        if request.path == "/v2/forbidden" and request.headers.get("x-second"):
+            return error(403, "DENIED")
+        return error(401, "UNAUTHORIZED", "no", challenge)
+
+    with serving(answer) as server:
+        for credential, hint in ((None, "log in with imgpack login"), (USER, "check the cred")):
+            here = connect(server, credential)
+            with here.transport:
+                with pytest.raises(UnauthorizedError, match=hint):
+                    here.session.request("GET", "/v2/x")
+                hint = "log in with" if credential is None else "may not do this"
+                with pytest.raises(UnauthorizedError, match=hint):
+                    here.session.request("GET", "/v2/forbidden", headers={"X-Second": "1"})
+
+
 def test_cookies_are_refused() -> None:
     """Harbor wants CSRF tokens from those who send its cookies back."""
     with serving(lambda _: Reply(200, (("Set-Cookie", "sid=1"),))) as server:
