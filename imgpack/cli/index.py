@@ -1,5 +1,7 @@
 """``imgpack index``: join platform images, pushed by different machines, into one index."""
 
+from dataclasses import dataclass, replace
+
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
@@ -11,8 +13,17 @@ from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image import Image, MultiImage
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, build_index
 from imgpack.spec.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An image and what the new index will say of it."""
+
+    descriptor: Descriptor
+    image: Image
 
 
 @click.group("index")
@@ -72,8 +83,8 @@ def create(
 
     with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
         opened = [open_remote(connections, source, reporter=terminal) for source in sources]
-        images = _chosen(_flat(opened), wanted)
-        joined = MultiImage(_index(images, pairs), images)
+        entries = _chosen(_entries(opened), wanted)
+        joined = MultiImage(_index(entries, pairs), tuple(entry.image for entry in entries))
         options = PushOptions(jobs=jobs, mount_from=sources, journal=upload_journal())
         deliveries = [Delivery(joined, (name,))]
         pushed = push(connections, deliveries, options, terminal)
@@ -92,44 +103,54 @@ def _annotations(texts: tuple[str, ...]) -> dict[str, str]:
     return out
 
 
-def _flat(opened: list[Image | MultiImage]) -> list[Image]:
-    """Every image once, in the order given; two of one platform are an error."""
-    by_platform: dict[str, Image] = {}
+def _entries(opened: list[Image | MultiImage]) -> list[_Entry]:
+    """Every image once, in the order given; two different ones of one platform are an error."""
+    found: dict[str, _Entry] = {}
     for one in opened:
-        for image in one.images if isinstance(one, MultiImage) else (one,):
-            platform = str(image.config.platform)
-            known = by_platform.setdefault(platform, image)
-            if known.manifest.descriptor.digest != image.manifest.descriptor.digest:
+        for entry in _of(one):
+            platform = str(entry.descriptor.platform)
+            # Attestations have no platform; what they belong to is in their annotations.
+            unknown = platform.startswith("unknown/")
+            key = str(entry.descriptor.digest) if unknown else platform
+            known = found.setdefault(key, entry)
+            if known.descriptor.digest != entry.descriptor.digest:
                 raise ConfigError(
                     f"two different images are for {platform}", "add only one of them"
                 )
-    return list(by_platform.values())
+    return list(found.values())
 
 
-def _chosen(images: list[Image], wanted: tuple[Platform, ...]) -> tuple[Image, ...]:
-    if not wanted:
-        return tuple(images)
-    out: dict[int, Image] = {}
-    for platform in wanted:
-        found = [image for image in images if platform.matches(image.config.platform)]
-        if not found:
-            there = ", ".join(str(image.config.platform) for image in images)
-            raise NotFoundError(f"no --add has an image for {platform}", f"there are: {there}")
-        out |= {id(image): image for image in found}
-    return tuple(out.values())
-
-
-def _index(images: tuple[Image, ...], annotations: dict[str, str]) -> Index:
-    # Some registries refuse an OCI index over Docker manifests, and the other way round.
-    docker = all(image.manifest.media_type == mediatype.DOCKER_MANIFEST for image in images)
-    kind = mediatype.DOCKER_INDEX if docker and not annotations else mediatype.OCI_INDEX
-    entries = [
-        Descriptor(
-            image.manifest.media_type,
-            image.manifest.descriptor.digest,
-            image.manifest.descriptor.size,
-            platform=image.config.platform,
-        )
-        for image in images
+def _of(image: Image | MultiImage) -> list[_Entry]:
+    """The images with their descriptors; those of an index keep what it says of them."""
+    if isinstance(image, Image):
+        described = image.manifest.descriptor
+        return [_Entry(replace(described, platform=image.config.platform), image)]
+    return [
+        _Entry(replace(entry, platform=entry.platform or child.config.platform), child)
+        for entry, child in zip(image.index.manifests, image.images, strict=True)
     ]
-    return build_index(entries, kind, annotations)
+
+
+def _chosen(entries: list[_Entry], wanted: tuple[Platform, ...]) -> list[_Entry]:
+    if not wanted:
+        return entries
+    out: dict[Digest, _Entry] = {}
+    for platform in wanted:
+        found = [entry for entry in entries if platform.matches(_platform(entry))]
+        if not found:
+            there = ", ".join(str(_platform(entry)) for entry in entries)
+            raise NotFoundError(f"no --add has an image for {platform}", f"there are: {there}")
+        out |= {entry.descriptor.digest: entry for entry in found}
+    return list(out.values())
+
+
+def _platform(entry: _Entry) -> Platform:
+    return entry.descriptor.platform or entry.image.config.platform
+
+
+def _index(entries: list[_Entry], annotations: dict[str, str]) -> Index:
+    # Some registries refuse an OCI index over Docker manifests, and the other way round.
+    types = {entry.image.manifest.media_type for entry in entries}
+    docker = types == {mediatype.DOCKER_MANIFEST}
+    kind = mediatype.DOCKER_INDEX if docker and not annotations else mediatype.OCI_INDEX
+    return build_index([entry.descriptor for entry in entries], kind, annotations)

@@ -6,7 +6,7 @@ import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import choice_options, only, open_location
-from imgpack.cli.results import print_pushed, upload_journal, write_metadata
+from imgpack.cli.results import one_registry, print_pushed, upload_journal, write_metadata
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 from imgpack.image import Image, MultiImage
@@ -103,9 +103,9 @@ def command(
     ) as located:
         images = (only(located),) if references else located.images
         deliveries = _deliveries(images, references, archive, by_digest=by_digest)
-        registries = list(
-            dict.fromkeys(name.registry for delivery in deliveries for name in delivery.names)
-        )
+        names = [name for delivery in deliveries for name in delivery.names]
+        registries = list(dict.fromkeys(name.registry for name in names))
+        only_one = one_registry(registry.creds, names)
         options = PushOptions(
             jobs=jobs,
             mount_from=mount_sources(mount_from, registries),
@@ -114,7 +114,6 @@ def command(
             journal=None if no_resume else upload_journal(),
             chunk=None if chunk_size is None else chunk_size * MIB,
         )
-        only_one = registries[0] if len(registries) == 1 else None
         with connector(registry, terminal, jobs=jobs, registry=only_one) as connections:
             _push(terminal, connections, deliveries, options, metadata_file, dry_run=dry_run)
 

@@ -66,6 +66,16 @@ def described(image: Image | MultiImage) -> dict[str, Any]:
     }
 
 
+def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:
+    """The registry that ``--creds`` is for: there must be one, or one password goes to several."""
+    registries = list(dict.fromkeys(name.registry for name in names))
+    if creds is not None and len(registries) > 1:
+        raise click.UsageError(
+            f"--creds is for one registry, and there are {', '.join(registries)}: use imgpack login"
+        )
+    return registries[0] if len(registries) == 1 else None
+
+
 def upload_journal() -> str:
     """The directory in which half-done uploads are remembered."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")

@@ -3,7 +3,7 @@
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
-from imgpack.cli.results import pinned
+from imgpack.cli.results import one_registry, pinned
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
 from imgpack.spec.reference import Reference
@@ -16,7 +16,8 @@ from imgpack.spec.reference import Reference
 def command(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOptions) -> None:
     """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
     names = [_exact(text) for text in references]
-    with connector(registry, terminal) as connections:
+    given_for = one_registry(registry.creds, names)
+    with connector(registry, terminal, registry=given_for) as connections:
         for name in names:
             from imgpack.registry.client import RepositoryClient
 

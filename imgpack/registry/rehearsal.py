@@ -54,7 +54,7 @@ def _step(
     descriptor = blob.descriptor
     key = (parcel.registry, descriptor.digest)
     home = homes.setdefault(key, parcel.repository)
-    if client.has_blob(descriptor, pushing=False):
+    if client.has_blob(descriptor):
         return Step("keep", client.name, descriptor.digest, descriptor.size)
     sources = [home] if home != parcel.repository else []
     for source in [*sources, *parcel.bases] if options.mounts else ():

@@ -32,7 +32,8 @@ class Strategy:
     def __init__(self, registry: str, chunk: int | None = None) -> None:
         host = registry.partition(":")[0].lower()
         self._last = Way.STREAMED if _is_ecr(host) else Way.CHUNKED
-        self._ceiling = 4 * MIB if host == "ghcr.io" else chunk or DEFAULT_CHUNK
+        wanted = chunk or DEFAULT_CHUNK
+        self._ceiling = min(wanted, 4 * MIB) if host == "ghcr.io" else wanted
         self._floor = 5 * MIB if host.endswith(".amazonaws.com") else SMALLEST_CHUNK
         self._way = Way.MONOLITHIC
         self._lock = threading.Lock()

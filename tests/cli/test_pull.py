@@ -1,6 +1,7 @@
 """``imgpack pull``, ``copy``, ``tags``, ``index`` and ``rm`` as a user meets them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from imgpack.errors import (
     NotFoundError,
     RegistryError,
 )
-from imgpack.image import Image
+from imgpack.image import Image, MultiImage
+from imgpack.spec.manifest import Index, build_index
 from tests.cli.archives import write_archive
 from tests.cli_runner import InProcess
 from tests.registry import faults
@@ -261,3 +263,44 @@ def test_rm_explains_what_a_registry_does_not_delete(imgpack_here: InProcess, im
 def test_rm_wants_an_exact_name(imgpack_here: InProcess) -> None:
     """Nothing is deleted by a default tag."""
     imgpack_here("rm", "localhost:1/a").failed(InvalidReferenceError.exit_code)
+
+
+def test_one_password_does_not_go_to_two_registries(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """``--creds`` with names in several registries is a usage error."""
+    with HostileRegistry() as one, HostileRegistry() as two:
+        write_archive(tmp_path / "a.tar", image, "app:1")
+        names = (f"{one.host}/a:1", f"{two.host}/a:1")
+        for command in (("push", "a.tar"), ("rm",)):
+            outcome = imgpack_here(*command, *names, "--creds", "user:secret")
+            assert "--creds is for one registry" in outcome.failed(2)
+        assert one.requests == two.requests == []
+
+
+def test_attestations_stay_beside_what_they_attest(imgpack_here: InProcess) -> None:
+    """Children of an unknown platform are kept, with the annotations that say whose they are."""
+    image, note = make_image(b"1"), make_image(b"note", platform="unknown/unknown")
+    entries = [
+        replace(image.manifest.descriptor, platform=image.config.platform),
+        replace(
+            note.manifest.descriptor,
+            platform=note.config.platform,
+            annotations=(("vnd.docker.reference.type", "attestation-manifest"),),
+        ),
+    ]
+    with HostileRegistry() as registry:
+        push_to(registry.host, MultiImage(build_index(entries), (image, note)), "a:1")
+        push_to(registry.host, make_image(b"2", platform="linux/arm64"), "b:1")
+        new = f"{registry.host}/c:1"
+        added = ("--add", f"{registry.host}/a:1", "--add", f"{registry.host}/b:1")
+        imgpack_here("index", "create", new, *added).ok()
+        _, raw = registry.repository("c").manifests[registry.repository("c").tags["1"]]
+        written = Index.parse(raw).manifests
+        assert [str(entry.platform) for entry in written] == [
+            "linux/amd64",
+            "unknown/unknown",
+            "linux/arm64",
+        ]
+        assert written[1].annotation("vnd.docker.reference.type") == "attestation-manifest"
+        assert registry.incomplete() == []

@@ -16,10 +16,14 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.image import Image, MultiImage
+from imgpack.registry.credentials import Credential
 from imgpack.registry.delivery import Delivery, Schema1Wish
+from imgpack.registry.mount import BASE_NAME
 from imgpack.registry.parallel import Cancelled, Stop, run_all
 from imgpack.registry.push import PushOptions, push
 from imgpack.registry.rehearsal import rehearse
+from imgpack.registry.session import Connector, SessionOptions
+from imgpack.registry.transport import TransportOptions
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -76,20 +80,10 @@ def test_pushing_again_moves_no_layer(image: Image) -> None:
 
 def test_with_tokens_pushing_again_takes_at_most_five_further_requests(image: Image) -> None:
     """A challenge, a token, a manifest, and no more."""
-    from imgpack.registry.credentials import Credential
-    from imgpack.registry.session import Connector, SessionOptions
-    from imgpack.registry.transport import TransportOptions
-
-    class Known:
-        def find(self, registry: str, repository: str) -> Credential:
-            return Credential("user", "secret")
-
     with HostileRegistry(auth="bearer") as registry:
-        name = Reference.parse(f"{registry.host}/a/b:1")
         for _ in range(2):
             registry.requests.clear()
-            with Connector(TransportOptions(), SessionOptions(), Known()) as connector:
-                push(connector, [Delivery(image, (name,))], PushOptions(jobs=1))
+            push_as_user(registry, image)
         blobs = len(image.layers) + 1
         assert len(registry.requests) <= blobs + 5
 
@@ -469,3 +463,112 @@ def test_an_index_over_docker_manifests_arrives_as_it_is() -> None:
     with HostileRegistry() as registry:
         (pushed,) = push_to(registry.host, index, "a/b:1")
         assert registry.repository("a/b").manifests[str(pushed.digest)][1] == index.index.raw
+
+
+# Credentials on the way
+
+
+class Known:
+    """The hostile registry's own user, for that registry only."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def find(self, registry: str, repository: str) -> Credential | None:
+        return Credential("user", "secret") if registry == self.host else None
+
+
+def push_as_user(registry: HostileRegistry, image: Image) -> None:
+    """Push to a/b:1 with the right user and password, one blob at a time."""
+    options = SessionOptions(sleep=lambda seconds: None)
+    name = Reference.parse(f"{registry.host}/a/b:1")
+    with Connector(TransportOptions(), options, Known(registry.host)) as connector:
+        push(connector, [Delivery(image, (name,))], PushOptions(jobs=1))
+
+
+def test_a_token_that_runs_out_during_an_upload_is_replaced(image: Image) -> None:
+    """A 401 for the PUT of a long layer: a new token, and the same bytes again."""
+    with HostileRegistry(auth="bearer") as registry:
+
+        def forget(exchange: faults.Exchange) -> bool:
+            registry.tokens.clear()
+            return False
+
+        registry.misbehave("PUT", BLOB_PUT, forget)
+        push_as_user(registry, image)
+        assert registry.incomplete() == []
+        assert [r.status for r in registry.sent("PUT", BLOB_PUT)].count(401) == 1
+
+
+def test_an_upload_on_another_origin_gets_no_credentials(image: Image) -> None:
+    """A Location at another port is followed, as the specification allows, but without a word."""
+    with HostileRegistry(auth="basic") as registry, HostileRegistry() as storage:
+
+        def elsewhere(path: str) -> str:
+            session = path.rpartition("/")[2].partition("?")[0]
+            storage.uploads[session] = registry.uploads[session]
+            return f"http://{storage.host}{path}"
+
+        registry.habits.location = elsewhere
+        storage.repositories, storage.content = registry.repositories, registry.content
+        push_as_user(registry, image)
+        assert len(storage.sent("PUT", BLOB_PUT)) == 4
+        assert not any("authorization" in r.headers for r in storage.requests)
+        assert all("authorization" in r.headers for r in registry.sent("PUT"))
+        assert registry.incomplete() == []
+
+
+def test_an_upload_location_that_asks_for_credentials_gets_none(image: Image) -> None:
+    """A 401 of another origin is not answered."""
+    with HostileRegistry(auth="basic") as registry, HostileRegistry(auth="basic") as thief:
+        registry.habits.location = lambda path: f"http://{thief.host}{path}"
+        with pytest.raises(UnauthorizedError):
+            push_as_user(registry, image)
+        assert thief.requests
+        assert not any("authorization" in r.headers for r in thief.requests)
+
+
+def test_a_token_server_that_fails_for_the_mounts_scope_costs_only_the_mount() -> None:
+    """Docker Hub refuses the whole token when ``from`` does not exist."""
+    with HostileRegistry(auth="bearer") as registry:
+        image = make_image(b"1", annotations={BASE_NAME: f"{registry.host}/gone:1"})
+        registry.misbehave("GET", "^/token.*gone", faults.answer(401), times=None)
+        push_as_user(registry, image)
+        assert registry.incomplete() == []
+
+
+def test_no_ping_is_needed(image: Image) -> None:
+    """``GET /v2/`` may well be a 404 page: the real requests have the challenge."""
+    with HostileRegistry(auth="bearer") as registry:
+        registry.misbehave("GET", "^/v2/$", faults.answer(404, body=b"<html>"), times=None)
+        push_as_user(registry, image)
+        assert registry.incomplete() == []
+
+
+def test_a_challenge_that_only_the_ping_has_is_found(image: Image) -> None:
+    """Google's registries answer 401 without WWW-Authenticate on the real URL."""
+    with HostileRegistry(auth="basic") as registry:
+
+        def bare(exchange: faults.Exchange) -> bool:
+            if "authorization" in exchange.record.headers:
+                return False
+            return faults.answer(401)(exchange)
+
+        def ping(exchange: faults.Exchange) -> bool:
+            return faults.answer(401, WWW_Authenticate='Basic realm="x"')(exchange)
+
+        registry.misbehave("HEAD|POST|PUT", "", bare, times=None)
+        registry.misbehave("GET", "^/v2/$", ping, times=None)
+        push_as_user(registry, image)
+        assert registry.incomplete() == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirected_upload_is_not_followed(image: Image, status: int) -> None:
+    """Only reading is redirected; a body goes where the Location of the session says."""
+    with HostileRegistry() as registry, HostileRegistry() as other:
+        location = f"http://{other.host}/v2/a/b/blobs/uploads/"
+        registry.misbehave("POST|PUT", "", faults.answer(status, Location=location), times=None)
+        with pytest.raises(RegistryError):
+            push_to(registry.host, image, "a/b:1")
+        assert other.requests == []
