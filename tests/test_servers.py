@@ -5,6 +5,8 @@ import contextlib
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,10 +16,12 @@ import pytest
 
 from tests.servers.certificates import Authority
 from tests.servers.distribution import Registry, docker_registry
-from tests.servers.engine import Engine, Podman
+from tests.servers.engine import Engine, podman_storage
 from tests.servers.gateway import nginx_gateway
 from tests.servers.process import Server, free_port
 from tests.servers.tokens import TokenServer
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_a_test_cannot_reach_another_machine() -> None:
@@ -56,6 +60,25 @@ def test_a_stopped_server_leaves_no_process(tmp_path: Path) -> None:
     assert running_in(group) == []
 
 
+def test_a_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Killing the test run outright leaves no server behind."""
+    code = (
+        "import sys, time; from pathlib import Path; from tests.servers.process import Server\n"
+        "server = Server(['sleep', '600'], Path(sys.argv[1]), lambda: True)\n"
+        "print(server.process.pid, flush=True); time.sleep(600)"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path / "log")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT) as starter:
+        assert starter.stdout is not None
+        group = int(starter.stdout.readline())
+        assert running_in(group) == [group]
+        starter.kill()
+    deadline = time.monotonic() + 10
+    while running_in(group) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert running_in(group) == []
+
+
 def test_the_engine_answers(engine: Engine) -> None:
     """The engine has no network but ``none`` and ``host``."""
     assert engine("version", "--format", "{{.Server.Version}}").strip()
@@ -63,9 +86,13 @@ def test_the_engine_answers(engine: Engine) -> None:
     assert set(networks) == {"host", "none"}
 
 
-def test_podman_has_a_storage_of_its_own(podman: Podman) -> None:
-    """Nothing is in it at first."""
-    assert json.loads(podman("images", "--format", "json")) == []
+def test_podman_has_a_storage_of_its_own() -> None:
+    """Nothing is in it at first, and nothing of it is left."""
+    with podman_storage() as podman:
+        assert json.loads(podman("images", "--format", "json")) == []
+        root = Path(json.loads(podman("info", "--format", "json"))["store"]["graphRoot"])
+        assert root.is_dir()
+    assert not root.parent.exists()
 
 
 def test_the_registry_answers(registry: Registry) -> None:

@@ -2,7 +2,7 @@
 
 Invariants: ``start`` returns only once the server answers; a server that does
 not is stopped, and the error shows the end of its log; after ``stop`` nothing
-of its process group is left.
+of its process group is left; it is told to end when the test run is killed.
 """
 
 import contextlib
@@ -118,6 +118,11 @@ def run(argv: Sequence[str | bytes], **options: object) -> subprocess.CompletedP
     return done
 
 
+def _ending_with_us() -> list[str]:
+    setpriv = shutil.which("setpriv", path=search_path())
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+
+
 class Server:
     """A running server process; a context manager."""
 
@@ -133,7 +138,7 @@ class Server:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                argv,
+                [*_ending_with_us(), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
