@@ -25,10 +25,12 @@ from imgpack.layer.cache import DEFAULT_LIMIT, SegmentCache
 from imgpack.layer.codec import Codec
 from imgpack.recipe import Recipe, Step
 from imgpack.spec.canonical import encode
+from imgpack.spec.config import Runtime
 from imgpack.spec.digest import Digest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
 from imgpack.store import write_file
+from imgpack.tree.machine import guess_platform
 from imgpack.tree.rules import Rules
 from imgpack.tree.snapshot import Change
 from imgpack.tree.walk import Tree, printable
@@ -64,10 +66,8 @@ _EXPLAINED = 100
 )
 @click.option(
     "--platform",
-    default="linux/amd64",
-    show_default=True,
     metavar="OS/ARCH[/VARIANT]",
-    help="What the image runs on.",
+    help="What the image runs on. [default: what its programs are for, else linux/amd64]",
 )
 @click.option(
     "--owner", default="keep", show_default=True, metavar="keep|UID:GID", help="Who owns it all."
@@ -138,9 +138,11 @@ class _Request:
 
 
 def _parse(values: dict[str, Any]) -> _Request:
+    runtime = parse_runtime({name: values[name] for name in NAMES})
+    trees = parse_sources(values["sources"])
     recipe = Recipe(
-        Platform.parse(values["platform"]),
-        parse_runtime({name: values[name] for name in NAMES}),
+        _platform(values["platform"], trees, runtime),
+        runtime,
         values["author"] or "",
         values["comment"] or "",
         docker=values["image_format"] == "docker",
@@ -155,12 +157,18 @@ def _parse(values: dict[str, Any]) -> _Request:
         created = rfc3339(datetime.fromtimestamp(epoch, UTC))
     rules = _rules(values, epoch)
     cache_limit = parse_size(values["cache_limit"], "--cache-limit")
-    trees = parse_sources(values["sources"])
     names = _names(values["tag"], trees)
     output = values["output"] if values["output"] is not None else f"{name_of(trees[0])}.tar"
     if output != STDOUT:
         check_outside(trees, output, "the output")
     return _Request(trees, names, output, recipe, codec, created, rules, cache_limit)
+
+
+def _platform(text: str | None, trees: tuple[Tree, ...], runtime: Runtime) -> Platform:
+    if text is not None:
+        return Platform.parse(text)
+    programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    return guess_platform(trees, programs) or Platform()
 
 
 def _rules(values: dict[str, Any], epoch: int | None) -> Rules:

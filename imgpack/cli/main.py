@@ -49,6 +49,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"imgpack.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
+        _accept_global_flags(command)
         return command
 
     def resolve_command(
@@ -68,6 +69,40 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _set_flag(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    terminal = ctx.find_object(Terminal)
+    if value and terminal is not None and param.name is not None:
+        setattr(terminal, param.name, True)
+
+
+_GLOBAL_FLAGS = (
+    click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=_set_flag,
+        help="No progress and no warnings.",
+    ),
+    click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_set_flag,
+        help="Say what is done, and every request.",
+    ),
+    click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True),
+)
+
+
+def _accept_global_flags(command: click.Command) -> None:
+    """Let ``imgpack push -q`` mean what ``imgpack -q push`` means."""
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _accept_global_flags(child)
+    elif _GLOBAL_FLAGS[0] not in command.params:
+        command.params.extend(_GLOBAL_FLAGS)
 
 
 def _suggestion(word: str) -> str:
