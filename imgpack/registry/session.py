@@ -268,8 +268,7 @@ class Session:
         at_home = True
         for _ in range(MAX_REDIRECTS + 1):
             at_home = at_home and Origin.of(url) == self.origin
-            given = authorization if at_home else None
-            response = self._send(method, url, headers, given, body, at_home=at_home)
+            response = self._send(method, url, headers, authorization, body, at_home=at_home)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or method not in ("GET", "HEAD") or not location:
                 return response, at_home
@@ -293,7 +292,7 @@ class Session:
             if Origin.of(url).host != self.origin.host:
                 reach = self._reach()
         elif authorization is not None:
-            sent["Authorization"] = authorization
+            sent["Authorization"] = authorization  # here and nowhere else
         response = self._transport.send(method, url, headers=sent, body=body, reach=reach)
         self._met = True
         self._reporter.detail(f"{method} {redact(url)} -> {response.status}")

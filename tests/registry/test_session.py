@@ -27,6 +27,7 @@ from tests.registry.loopback import (
     raw_serving,
     reset,
     serving,
+    token,
 )
 from tests.registry.test_auth import BASIC, PUSH, USER, TokenAnswer, connect
 
@@ -117,6 +118,29 @@ def test_a_401_of_another_origin_is_never_answered() -> None:
                 with here.transport, pytest.raises(UnauthorizedError, match="other server"):
                     here.session.request("GET", "/v2/x")
         assert [r.authorization for r in other.seen] == [None]
+
+
+@pytest.mark.parametrize("kind", ["Basic", "Bearer"])
+def test_a_challenge_of_another_origin_is_not_learned_either(kind: str) -> None:
+    """A registry that asks for nothing sends us to one that does: it gets nothing."""
+
+    def ask(request: Request) -> Reply:
+        if request.path == "/token":
+            return token("t")
+        value = f'{kind} realm="http://{request.headers["host"]}/token"'
+        return error(401, "X", "no", ("WWW-Authenticate", value))
+
+    with (
+        serving(ask) as other,
+        serving(lambda _: Reply(302, (("Location", f"{other.url}/b"),))) as server,
+    ):
+        here = connect(server, USER)
+        with here.transport:
+            for _ in range(2):
+                with pytest.raises(UnauthorizedError, match="other server"):
+                    here.session.request("GET", "/v2/x")
+        assert other.targets() == ["GET /b", "GET /b"]
+        assert all(r.authorization is None for r in [*other.seen, *server.seen])
 
 
 def test_credentials_do_not_come_back_after_a_redirect_away() -> None:
