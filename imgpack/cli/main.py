@@ -71,7 +71,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-def _set_flag(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+def _set_flag(ctx: click.Context, param: click.Parameter, value: object) -> None:
     terminal = ctx.find_object(Terminal)
     if value and terminal is not None and param.name is not None:
         setattr(terminal, param.name, True)
