@@ -1,12 +1,13 @@
 """The examples: what is committed is what its script writes, and it does what it says."""
 
-import os
 import platform
 import runpy
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+
+import pytest
+
+from tests.servers.process import require, require_root, run
 
 ROOT = Path(__file__).resolve().parent.parent
 HELLO = ROOT / "examples" / "hello"
@@ -21,9 +22,9 @@ def test_the_committed_program_is_what_its_script_writes() -> None:
 
 def test_the_program_prints_the_greeting_of_its_own_tree(tmp_path: Path) -> None:
     """Alone in its tree, it needs no loader, no library and no shell."""
-    if platform.machine() == "x86_64" and sys.platform == "linux":
-        tree = shutil.copytree(HELLO / "rootfs", tmp_path / "rootfs")
-        (tree / "etc" / "greeting").write_text("good morning\n")
-        enter = ["chroot"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "chroot"]
-        done = subprocess.run([*enter, tree, "/hello"], capture_output=True, check=True)
-        assert done.stdout == b"good morning\n"
+    require_root("a change of the root directory")
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("needs Linux on x86-64")
+    tree = shutil.copytree(HELLO / "rootfs", tmp_path / "rootfs")
+    (tree / "etc" / "greeting").write_text("good morning\n")
+    assert run([require("chroot"), str(tree), "/hello"]).stdout == b"good morning\n"

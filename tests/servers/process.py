@@ -37,6 +37,7 @@ PACKAGES = {
     "htpasswd": "apache2-utils",
     "setpriv": "util-linux",
     "unshare": "util-linux",
+    "chroot": "coreutils",
 }
 
 
