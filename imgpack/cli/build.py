@@ -99,7 +99,7 @@ def command(terminal: Terminal, /, **values: Any) -> None:
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    request = _parse(values)
+    request = _parse(values, terminal)
     layers = _options(values, terminal, request)
     with open_writer(
         request.output,
@@ -137,9 +137,9 @@ class _Request:
         return self.codec.media_type(docker=self.recipe.docker)
 
 
-def _parse(values: dict[str, Any]) -> _Request:
+def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
     runtime = parse_runtime({name: values[name] for name in NAMES})
-    trees = parse_sources(values["sources"])
+    trees = parse_sources(values["sources"], terminal.warn)
     recipe = Recipe(
         _platform(values["platform"], trees, runtime),
         runtime,

@@ -1,17 +1,19 @@
 """The positional arguments of ``build``: directories, each with its place in the image."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from imgpack.errors import LimitError, OutputError, TreeError
 from imgpack.spec.manifest import MAX_LAYERS
-from imgpack.tree.place import parse_dest, place
+from imgpack.tree.place import parse_dest, place, replaced_links
 from imgpack.tree.walk import Tree, check_root, printable
 
 
-def parse_sources(texts: Sequence[str]) -> tuple[Tree, ...]:
+def parse_sources(
+    texts: Sequence[str], warn: Callable[[str], None] = lambda message: None
+) -> tuple[Tree, ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory."""
     if len(texts) > MAX_LAYERS:
         raise LimitError(
@@ -30,7 +32,13 @@ def parse_sources(texts: Sequence[str]) -> tuple[Tree, ...]:
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
         seen.add((root, wanted))
-        trees.append(place(root, dest, trees))
+        tree = place(root, dest, trees)
+        for path, target in replaced_links(tree, trees) if trees else ():
+            warn(
+                f"the directory {printable(path)} of {printable(source)} replaces the symlink to "
+                f"{printable(target)} of a lower layer; put its files under the link's target"
+            )
+        trees.append(tree)
     return tuple(trees)
 
 

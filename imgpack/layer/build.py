@@ -189,13 +189,14 @@ class LayerBuilder:
         finally:
             blob.abort()
             meter.end()
-        for warning in segments.warnings:
+        warnings = (*segments.warnings, *problems.warnings())
+        for warning in warnings:
             self._reporter.warn(warning)
         built = Built(
             written.diff_id, written.digest, written.raw_size, written.size,
             segments.newest, len(written.pieces), written.reused, unchanged=False,
         )  # fmt: skip
-        return built, written, tuple(segments.warnings)
+        return built, written, warnings
 
     def _key(self, tree: Tree) -> str:
         parts = (

@@ -20,7 +20,7 @@ from imgpack.errors import SourceChangedError, SourceError, TreeError
 from imgpack.layer import frame
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
-from imgpack.tree.rules import Rules
+from imgpack.tree.rules import MAX_TIME, Rules
 from imgpack.tree.walk import Problems, printable
 
 SEGMENT: Final = 1 << 20
@@ -45,6 +45,7 @@ _KINDS: Final = {
     stat.S_IFIFO: frame.FIFO,
 }
 _ROOTLESS_MAX_ID: Final = 65535
+_NS: Final = 1_000_000_000
 
 
 class Segments:
@@ -61,6 +62,8 @@ class Segments:
         self._problems = problems
         self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
         self._large_ids = 0
+        self._odd_times = 0
+        self._early = 0
 
     def cut(self, entries: Iterable[Entry]) -> Generator[list[bytes], None, None]:
         """Yield each segment as the list of byte strings that make it up.
@@ -72,14 +75,15 @@ class Segments:
         filled = 0
         crc32 = zlib.crc32
         for entry in entries:
-            size = entry.size if stat.S_ISREG(entry.mode) else 0
+            # A link to a file brings no content, and must not be cut as if it did.
+            size = entry.size if stat.S_ISREG(entry.mode) and not self._is_link(entry) else 0
             weight = size + frame.BLOCK
             if parts and (
                 filled + weight > MAX_SEGMENT or crc32(entry.path) * SEGMENT < weight << 32
             ):
                 yield parts
                 parts, filled = [], 0
-            if size > LAST_PIECE and not self._is_link(entry):
+            if size > LAST_PIECE:
                 for piece, whole in self._large(entry):
                     parts.append(piece)
                     filled += len(piece)
@@ -101,6 +105,16 @@ class Segments:
             self.warnings.append(
                 f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
                 "which rootless runtimes cannot unpack; set --owner to change them"
+            )
+        if self._odd_times:
+            self.warnings.append(
+                f"{self._odd_times} entries have a time before 1970 or after 2242, which no "
+                "loader keeps; they get the nearest one"
+            )
+        if self._early:
+            self.warnings.append(
+                f"{self._early} entries have times before 1970, which become 1970: "
+                "loaders would reset them"
             )
 
     def _is_link(self, entry: Entry) -> bool:
@@ -269,6 +283,10 @@ class Segments:
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1
         mtime = self._rules.seconds(entry.mtime_ns)
+        if mtime != entry.mtime_ns // _NS and mtime in (0, MAX_TIME):
+            self._odd_times += self._rules.mtime is None and self._rules.clamp is None
+        if entry.mtime_ns < 0 and self._rules.mtime is None:
+            self._early += 1
         if mtime > self.newest:
             self.newest = mtime
         return frame.header(

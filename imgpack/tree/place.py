@@ -8,7 +8,7 @@ that one of them has is not written again.
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from imgpack.errors import TreeError
 from imgpack.tree.walk import WHITEOUT_PREFIX, Tree, printable
@@ -54,12 +54,36 @@ def place(root: bytes, dest: bytes, below: Sequence[Tree]) -> Tree:
         if found is False:
             raise TreeError(
                 f"the destination {printable(dest)} goes through /{printable(path)}, "
-                "which is not a directory in a lower layer"
+                "which is not a directory in a lower layer",
+                "choose another destination",
             )
         if found is None:
             missing.append(path)
         at = (*at, part)
     return Tree(root, b"/".join(at), tuple(missing))
+
+
+def replaced_links(tree: Tree, below: Sequence[Tree]) -> Iterator[tuple[bytes, bytes]]:
+    """Paths at which ``tree`` has a directory and the trees below a symlink; and its target.
+
+    The directory would replace the link, and what other files expect behind it is
+    gone: ``/lib`` on a merged ``/usr``. Only directories that both sides have are listed.
+    """
+    pending = [(tree.root, tree.dest)]
+    while pending:
+        where, path = pending.pop()
+        try:
+            with os.scandir(where) as found:
+                names = sorted(item.name for item in found if item.is_dir(follow_symlinks=False))
+        except OSError:
+            continue  # the walk tells
+        for name in names:
+            inside = path + b"/" + name if path else name
+            there = _find(inside, below)
+            if isinstance(there, bytes):
+                yield inside, there
+            elif there:
+                pending.append((where + b"/" + name, inside))
 
 
 def _find(path: bytes, below: Sequence[Tree]) -> bytes | bool | None:
@@ -74,10 +98,27 @@ def _find(path: bytes, below: Sequence[Tree]) -> bytes | bool | None:
         prefix = tree.dest + b"/" if tree.dest else b""
         if not path.startswith(prefix):
             continue
-        where = tree.root + b"/" + path[len(prefix) :]
-        try:
-            mode = os.lstat(where).st_mode
-            return os.readlink(where) if stat.S_ISLNK(mode) else stat.S_ISDIR(mode)
-        except OSError:
-            continue
+        found = _inside(tree.root, path[len(prefix) :])
+        if found is not None:
+            return found
     return None
+
+
+def _inside(root: bytes, path: bytes) -> bytes | bool | None:
+    """As ``_find``, in one directory: a symlink on the way hides what is behind it.
+
+    A tree above made it a directory, or the caller would have followed it; its
+    target is a path of the image, and not one of the building host.
+    """
+    *parents, _ = path.split(b"/")
+    where = root
+    try:
+        for parent in parents:
+            where += b"/" + parent
+            if not stat.S_ISDIR(os.lstat(where).st_mode):
+                return None
+        where = root + b"/" + path
+        mode = os.lstat(where).st_mode
+        return os.readlink(where) if stat.S_ISLNK(mode) else stat.S_ISDIR(mode)
+    except OSError:
+        return None

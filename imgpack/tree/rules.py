@@ -38,7 +38,7 @@ class Rules:
     def seconds(self, mtime_ns: int) -> int:
         """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
         if self.mtime is not None:
-            return self.mtime
+            return min(max(self.mtime, 0), MAX_TIME)
         seconds = mtime_ns // 1_000_000_000
         if self.clamp is not None and seconds > self.clamp:
             seconds = self.clamp

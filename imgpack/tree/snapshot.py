@@ -21,8 +21,9 @@ from imgpack.tree.walk import Problems, Tree, above, entry_of, scan
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
 
-_FIXED: Final = struct.Struct("<IIIIQqqQQIQ")
+_FIXED: Final = struct.Struct("<IIIIQqIqQQIQ")
 _BUFFER: Final = 1 << 20
+_SECOND: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +35,46 @@ class Change:
 
 
 class Recorder:
-    """Writes a snapshot to ``file``; ``started_ns`` is when the walk began, in nanoseconds."""
+    """Writes a snapshot to ``file``; ``started_ns`` is when the walk began, in nanoseconds.
+
+    A file that cannot be written (a full disk) ends no walk: ``finish`` says so.
+    """
 
     def __init__(self, file: BinaryIO, started_ns: int) -> None:
-        self._write = file.write
+        self._file = file
+        self._pending = bytearray()
         self._started_ns = started_ns
+        self._failure: OSError | None = None
+
+    def finish(self) -> OSError | None:
+        """Write what is left and go back to the start; what went wrong, if anything did."""
+        self._flush()
+        self._file.seek(0)
+        return self._failure
+
+    def _flush(self) -> None:
+        rest = memoryview(bytes(self._pending))
+        self._pending.clear()
+        try:
+            while rest and self._failure is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._failure = error
 
     def add(self, path: bytes, found: os.stat_result) -> None:
         """Append what ``lstat`` found at a path of the image."""
         ctime = found.st_ctime_ns
         if ctime >= self._started_ns - RACY_NS:
             ctime = -self._started_ns
-        self._write(
-            _FIXED.pack(
-                len(path), found.st_mode, found.st_uid, found.st_gid, found.st_size,
-                found.st_mtime_ns, ctime, found.st_dev, found.st_ino, found.st_nlink,
-                found.st_rdev,
-            )
-            + path
+        # Whole seconds apart: nanoseconds of the year 2262 and later pass 64 bits.
+        seconds, nanoseconds = divmod(found.st_mtime_ns, _SECOND)
+        self._pending += _FIXED.pack(
+            len(path), found.st_mode, found.st_uid, found.st_gid, found.st_size, seconds,
+            nanoseconds, ctime, found.st_dev, found.st_ino, found.st_nlink, found.st_rdev,
         )  # fmt: skip
+        self._pending += path
+        if len(self._pending) > _BUFFER:
+            self._flush()
 
 
 def take(tree: Tree, problems: Problems, recorder: Recorder) -> None:
@@ -86,12 +108,14 @@ def _records(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
     skip = len(tree.dest) + 1 if tree.dest else 0
     base = tree.root + b"/"
     read, unpack, size = file.read, _FIXED.unpack, _FIXED.size
-    while fixed := read(size):
-        length, mode, uid, gid, bytes_, mtime, ctime, device, inode, links, rdev = unpack(fixed)
+    while len(fixed := read(size)) == size:
+        (
+            length, mode, uid, gid, bytes_, seconds, nanoseconds, ctime, device, inode, links, rdev
+        ) = unpack(fixed)  # fmt: skip
         path = read(length)
         yield Entry(
-            path, base + path[skip:], mode, uid, gid, bytes_, mtime, ctime, device, inode,
-            links, rdev,
+            path, base + path[skip:], mode, uid, gid, bytes_, seconds * _SECOND + nanoseconds,
+            ctime, device, inode, links, rdev,
         )  # fmt: skip
 
 

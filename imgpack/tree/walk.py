@@ -20,9 +20,14 @@ WHITEOUT_PREFIX = b".wh."
 
 @dataclass(slots=True)
 class Problems:
-    """What a walk could not read, in the order met: path on disk and reason."""
+    """What a walk met that the user must know of, in the order met.
+
+    ``unreadable``: path on disk and reason; ``colliding``: directories on disk with
+    names that are one name on file systems that fold case or Unicode forms.
+    """
 
     unreadable: list[tuple[bytes, str]] = field(default_factory=list)
+    colliding: list[bytes] = field(default_factory=list)
 
     def add(self, path: bytes, error: OSError) -> None:
         """Remember that ``path`` cannot be read."""
@@ -37,6 +42,16 @@ class Problems:
                 f"cannot read {count} path{'s' if count > 1 else ''} of the source: {listed}",
                 "make them readable, or remove them from the tree",
             )
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know although the walk went on."""
+        if not self.colliding:
+            return ()
+        more = f" and {len(self.colliding) - 1} more directories" if self.colliding[1:] else ""
+        return (
+            f"{printable(self.colliding[0])}{more} hold names that differ only in case or in "
+            "Unicode form; they fall together on macOS and Windows",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +165,15 @@ def _names(directory: bytes, problems: Problems) -> list[bytes]:
     except OSError as error:
         problems.add(directory, error)
         return []
+    if len({_folded(name) for name in names}) != len(names):
+        problems.colliding.append(directory)
     names.sort(reverse=True)
     return names
+
+
+def _folded(name: bytes) -> bytes:
+    if name.isascii():
+        return name.lower()
+    import unicodedata
+
+    return unicodedata.normalize("NFC", os.fsdecode(name).casefold()).encode("utf-8", "replace")

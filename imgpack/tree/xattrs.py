@@ -6,7 +6,9 @@ EVM labels, NFS ACLs) or overlayfs's own bookkeeping stay behind: a loader would
 write ``trusted.overlay.opaque`` through to its storage and hide files.
 """
 
+import errno
 import os
+import re
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +20,7 @@ _HOST: Final = frozenset(
 )
 _BOOKKEEPING: Final = (b"trusted.overlay.", b"user.overlay.", b"com.apple.")
 _OVERRIDE: Final = b"user.containers.override_stat"
+_OVERRIDE_VALUE: Final = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::|\Z)")
 _ROOTLESS: Final = b"user.rootlesscontainers"
 _CAPABILITY: Final = b"security.capability"
 
@@ -61,7 +64,7 @@ def read(target: int | bytes, shown: bytes) -> Attributes:
     return interpret(values, shown)
 
 
-_UNSUPPORTED: Final = frozenset({95})  # EOPNOTSUPP: a file system without attributes
+_UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})  # a file system without attributes
 
 
 def interpret(values: dict[bytes, bytes], shown: bytes) -> Attributes:
@@ -100,11 +103,10 @@ def portable_capability(value: bytes) -> bytes:
 
 def _override(value: bytes, shown: bytes) -> tuple[int, int, int]:
     """containers/storage's ``uid:gid:mode[:type]``, the mode in octal."""
-    try:
-        uid, gid, mode = value.rstrip(b"\0").split(b":")[:3]
-        return int(uid), int(gid), int(mode, 8) & 0o7777
-    except ValueError:
-        raise _malformed(_OVERRIDE, shown) from None
+    match = _OVERRIDE_VALUE.match(value.rstrip(b"\0"))
+    if match is None or max(int(match[1]), int(match[2])) >= _NO_OVERRIDE:
+        raise _malformed(_OVERRIDE, shown)
+    return int(match[1]), int(match[2]), int(match[3], 8) & 0o7777
 
 
 def _rootless(value: bytes, shown: bytes) -> tuple[int | None, int | None]:
@@ -115,7 +117,7 @@ def _rootless(value: bytes, shown: bytes) -> tuple[int | None, int | None]:
         while at < len(value):
             key, at = _varint(value, at)
             number, at = _varint(value, at)
-            if key & 7 or key >> 3 not in fields:
+            if key & 7 or key >> 3 not in fields or number > _NO_OVERRIDE:
                 raise ValueError
             fields[key >> 3] = number
     except (IndexError, ValueError):

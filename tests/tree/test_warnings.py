@@ -1,0 +1,50 @@
+"""What a tree may hold, but its user should know of."""
+
+from pathlib import Path
+
+from imgpack.tree.place import place, replaced_links
+from imgpack.tree.walk import Problems, Tree, walk
+
+
+def names(root: Path, *paths: str) -> Tree:
+    """A tree with these empty files."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return Tree(str(root).encode())
+
+
+def met(tree: Tree) -> Problems:
+    """What the walk of a tree met."""
+    problems = Problems()
+    for _ in walk(tree, problems):
+        pass
+    return problems
+
+
+def test_names_that_differ_only_in_case_are_told(tmp_path: Path) -> None:
+    """They are two files here and one on a Mac."""
+    assert met(names(tmp_path, "d/README", "d/readme")).colliding == [bytes(tmp_path / "d")]
+
+
+def test_names_that_differ_only_in_unicode_form_are_told(tmp_path: Path) -> None:
+    """An é is one character or two."""
+    problems = met(names(tmp_path, "caf\u00e9", "cafe\u0301"))
+
+    assert "Unicode form" in problems.warnings()[0]
+
+
+def test_different_names_are_not_told(tmp_path: Path) -> None:
+    """Equal names in different directories are no collision."""
+    assert met(names(tmp_path, "a/x", "b/X")).warnings() == ()
+
+
+def test_a_directory_over_a_symlink_of_a_lower_tree_is_told(tmp_path: Path) -> None:
+    """A second layer's /lib would replace the base's link to usr/lib."""
+    base = names(tmp_path / "base", "usr/lib/libc")
+    (tmp_path / "base/lib").symlink_to("usr/lib")
+    upper = place(
+        str(names(tmp_path / "up", "lib/x", "usr/lib/y").root, "ascii").encode(), b"/", []
+    )
+
+    assert list(replaced_links(upper, [base])) == [(b"lib", b"usr/lib")]
