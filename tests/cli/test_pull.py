@@ -1,6 +1,9 @@
 """``imgpack pull``, ``copy``, ``tags``, ``index`` and ``rm`` as a user meets them."""
 
 import json
+import signal
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from imgpack.errors import (
 from imgpack.image import Image, MultiImage
 from imgpack.spec.manifest import Index, build_index
 from tests.cli.archives import write_archive
-from tests.cli_runner import InProcess
+from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import make_image, make_index, noise, push_to
@@ -304,3 +307,31 @@ def test_attestations_stay_beside_what_they_attest(imgpack_here: InProcess) -> N
         ]
         assert written[1].annotation("vnd.docker.reference.type") == "attestation-manifest"
         assert registry.incomplete() == []
+
+
+def test_ctrl_c_during_a_pull_stops_at_once_and_leaves_nothing(
+    imgpack: Imgpack, tmp_path: Path
+) -> None:
+    """Four downloads that do not end: no output, no temporary, no traceback."""
+    image = make_image(*(noise(200_000, seed) for seed in range(5)))
+    waiting = threading.Event()
+
+    def hold(exchange: faults.Exchange) -> bool:
+        waiting.set()
+        time.sleep(30)
+        return False
+
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "app:1")
+        layers = "|".join(layer.digest.hex for layer in image.layers)
+        registry.misbehave("GET", layers, hold, times=None)
+        process = imgpack.start("pull", f"{registry.host}/app:1")
+        assert waiting.wait(20)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert time.monotonic() - began < 6
+        assert process.returncode == 130, err
+        assert out == b""
+        assert b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []

@@ -189,6 +189,7 @@ def test_the_token_for_a_mount_holds_pull_on_the_source(image: Image) -> None:
         scopes = [r.query.get("scope", []) for r in registry.sent("GET", "^/token")]
         assert scopes[0] == ["repository:a/b:pull,push"]
         assert any("repository:base:pull" in " ".join(scope) for scope in scopes[1:])
+        assert {r.status for r in registry.sent("POST", MOUNT)} <= {201, 202}
         assert [r.query["digest"] for r in registry.sent("PUT", "uploads")] == [
             [str(image.config.digest)]
         ]

@@ -22,12 +22,13 @@ from imgpack.errors import (
 from imgpack.registry.client import RepositoryClient
 from imgpack.registry.journal import UploadJournal
 from imgpack.registry.parallel import Stop
+from imgpack.registry.sessions import Begun
 from imgpack.registry.strategy import MIB, Strategy, Way
 from imgpack.registry.upload import Uploader
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from tests.registry import faults
-from tests.registry.hostile import HostileRegistry
+from tests.registry.hostile import HostileRegistry, Upload
 from tests.registry.images import Memory, connect, noise
 
 PUT = r"/blobs/uploads/.*digest="
@@ -53,14 +54,14 @@ class Sending:
     def blob(self) -> Descriptor:
         return Descriptor("application/octet-stream", Digest.of(self.data), self.size)
 
-    def go(self, *, wrong: bytes | None = None) -> None:
+    def go(self, *, wrong: bytes | None = None, begun: Begun | None = None) -> None:
         """Send it; ``wrong`` bytes instead of its own if given."""
         strategy = self.strategy or Strategy(self.registry.host, self.chunk)
         with connect(attempts=self.attempts) as connector:
             client = RepositoryClient(connector.session(self.registry.host), "a/b")
             uploader = Uploader(strategy, Stop(), self.journal, resume_min=1000)
             source = Memory({self.blob.digest: self.data if wrong is None else wrong}, 7_000)
-            uploader.upload(client, self.blob, source)
+            uploader.upload(client, self.blob, source, begun)
 
     @property
     def arrived(self) -> bool:
@@ -551,8 +552,6 @@ def test_bytes_of_another_blob_in_the_session_are_found_out(journal: UploadJourn
     """What an earlier run left may be wrong; the digest tells, and the blob starts again."""
     with HostileRegistry() as registry:
         sending = Sending(registry, journal=journal)
-        from tests.registry.hostile import Upload
-
         registry.uploads["abc"] = Upload("a/b", bytearray(b"z" * 5000))
         journal.record(f"{registry.host}/a/b", sending.blob, "/v2/a/b/blobs/uploads/abc")
         sending.go()
@@ -571,6 +570,33 @@ def test_a_journal_cannot_send_a_blob_elsewhere(journal: UploadJournal, location
         journal.record(f"{registry.host}/a/b", sending.blob, location)
         sending.go()
         assert sending.arrived
+
+
+def test_a_journal_cannot_send_a_blob_to_another_port(journal: UploadJournal) -> None:
+    """Even where something answers there as a registry would, and proves an offset."""
+    with HostileRegistry() as registry, HostileRegistry() as thief:
+        sending = Sending(registry, journal=journal)
+        thief.uploads["abc"] = Upload("a/b", bytearray(sending.data[:5000]))
+        location = f"http://{thief.host}/v2/a/b/blobs/uploads/abc"
+        journal.record(f"{registry.host}/a/b", sending.blob, location)
+        sending.go()
+        assert sending.arrived
+        assert thief.requests == []
+
+
+def test_the_session_of_a_mount_is_not_leaked_when_an_older_one_goes_on(
+    journal: UploadJournal,
+) -> None:
+    """A refused mount opened a session, but the journal has a better one."""
+    with HostileRegistry() as registry:
+        sending = Sending(registry, journal=journal)
+        registry.uploads["abc"] = Upload("a/b", bytearray(sending.data[:5000]))
+        registry.uploads["new"] = Upload("a/b")
+        journal.record(f"{registry.host}/a/b", sending.blob, "/v2/a/b/blobs/uploads/abc")
+        sending.go(begun=Begun(f"http://{registry.host}/v2/a/b/blobs/uploads/new"))
+        assert sending.arrived
+        assert registry.sent("POST") == []
+        assert registry.uploads == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"name": 1}', b"\xff" * 10, b"[" * 10**5])
