@@ -13,10 +13,10 @@ import click
 from imgpack.archive.sink import ImageWriter
 from imgpack.archive.writer import STDOUT, open_writer
 from imgpack.cli.caching import open_cache, parse_size, trim, usable_cpus
-from imgpack.cli.clock import LAST_SECOND, now_ns, parse_time, rfc3339, source_date_epoch
-from imgpack.cli.results import described, pinned
+from imgpack.cli.clock import now_ns, parse_time, rfc3339, source_date_epoch
+from imgpack.cli.results import pinned, write_document
 from imgpack.cli.runtime import NAMES, parse_runtime, runtime_options
-from imgpack.cli.sources import check_outside, name_of, parse_sources
+from imgpack.cli.sources import check_outside, default_output, name_of, parse_sources
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ConfigError, InvalidReferenceError
 from imgpack.image import Image, RawBlob
@@ -24,20 +24,20 @@ from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache import DEFAULT_LIMIT, SegmentCache
 from imgpack.layer.codec import Codec
 from imgpack.recipe import Recipe, Step
-from imgpack.spec.canonical import encode
 from imgpack.spec.config import Runtime
 from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
-from imgpack.store import write_file
 from imgpack.tree.machine import guess_platform
-from imgpack.tree.rules import Rules
+from imgpack.tree.rules import MAX_TIME, Rules
 from imgpack.tree.snapshot import Change
 from imgpack.tree.walk import Tree, printable
 
 _EXPECTED_SIZE = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
 _EXPLAINED = 100
+_MANY_LAYERS = 100
 
 
 @click.command("build")
@@ -113,8 +113,8 @@ def command(terminal: Terminal, /, **values: Any) -> None:
         trim(layers.cache, request.cache_limit)
     digest = image.manifest.descriptor.digest
     if values["metadata_file"]:
-        document = {"names": [name.shown() for name in request.names], **described(image)}
-        write_file(values["metadata_file"], encode(document, indent=2) + b"\n")
+        named = [(name, image.manifest.descriptor) for name in request.names]
+        write_document(values["metadata_file"], named, [image])
     for name in request.names:
         click.echo(pinned(name, digest), err=request.output == STDOUT)
 
@@ -158,9 +158,11 @@ def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
     rules = _rules(values, epoch)
     cache_limit = parse_size(values["cache_limit"], "--cache-limit")
     names = _names(values["tag"], trees)
-    output = values["output"] if values["output"] is not None else f"{name_of(trees[0])}.tar"
+    output = values["output"] if values["output"] is not None else default_output(trees[0])
     if output != STDOUT:
         check_outside(trees, output, "the output")
+    elif sys.stdout.isatty():
+        raise click.UsageError("an archive is no text for a terminal; pipe it, or give -o FILE")
     return _Request(trees, names, output, recipe, codec, created, rules, cache_limit)
 
 
@@ -175,12 +177,15 @@ def _rules(values: dict[str, Any], epoch: int | None) -> Rules:
     mtime = None
     if values["mtime"] is not None:
         mtime = int(parse_time(values["mtime"], "--mtime").timestamp())
-        if not 0 <= mtime <= LAST_SECOND:
-            raise ConfigError(f"--mtime {values['mtime']!r} is before 1970")
+        if not 0 <= mtime <= MAX_TIME:
+            raise ConfigError(
+                f"--mtime {values['mtime']!r} cannot be written",
+                "a layer's times lie between 1970 and 2242",
+            )
     owner = None
     if values["owner"] != "keep":
         uid, colon, gid = values["owner"].partition(":")
-        if not (colon and all(n.isascii() and n.isdigit() for n in (uid, gid))):
+        if not (colon and all(n.isascii() and n.isdigit() and len(n) < 12 for n in (uid, gid))):
             raise ConfigError(
                 f"--owner {values['owner']!r} is not keep or UID:GID", "write numbers, as 0:0"
             )
@@ -205,9 +210,7 @@ def _names(tags: tuple[str, ...], trees: tuple[Tree, ...]) -> tuple[Reference, .
 def _options(values: dict[str, Any], terminal: Terminal, request: _Request) -> Options:
     cache: SegmentCache | None = None
     if not values["no_cache"]:
-        cache = open_cache(values["cache_dir"], terminal)
-        if cache is not None:
-            check_outside(request.trees, cache.directory, "the cache")
+        cache = open_cache(values["cache_dir"], request.trees, terminal)
     return Options(
         request.rules,
         request.codec,
@@ -222,7 +225,12 @@ def _build(
     request: _Request, layers: Options, writer: ImageWriter, terminal: Terminal, *, explain: bool
 ) -> Image:
     """Write the layers, then the documents that name them."""
-    dests = [os.fsdecode(tree.dest) for tree in request.trees]
+    if len(request.trees) > _MANY_LAYERS:
+        terminal.warn(
+            f"{len(request.trees)} layers leave little room for images on top: "
+            f"Docker takes {MAX_LAYERS}"
+        )
+    dests = [printable(tree.dest) for tree in request.trees]
     unknown = Digest("sha256", "0" * 64)
     guess = [Step(dest, unknown, unknown, _EXPECTED_SIZE) for dest in dests]
     created = request.created or rfc3339(datetime.fromtimestamp(0, UTC))

@@ -3,12 +3,15 @@
 import math
 import os
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from imgpack.cli.clock import now_ns
+from imgpack.cli.sources import containing
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import CacheError, ConfigError
 from imgpack.layer.cache import SegmentCache
+from imgpack.tree.walk import Tree, printable
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DAY_NS: Final = 86_400 * 10**9
@@ -19,13 +22,26 @@ def default_directory() -> str:
     base = os.environ.get("XDG_CACHE_HOME") or ""
     if not os.path.isabs(base):
         base = os.path.join(os.path.expanduser("~"), ".cache")
+    if not os.path.isabs(base):
+        raise CacheError("there is no home directory for a cache", "name one with --cache-dir")
     return os.path.join(base, "imgpack")
 
 
-def open_cache(directory: str | None, terminal: Terminal) -> SegmentCache | None:
-    """The cache in ``directory``; the default one is done without if it cannot be used."""
+def open_cache(
+    directory: str | None, trees: Sequence[Tree], terminal: Terminal
+) -> SegmentCache | None:
+    """The cache in ``directory``, which must not lie in one of ``trees``.
+
+    The default one is done without if it cannot be used.
+    """
     try:
-        return SegmentCache(directory or default_directory(), terminal.warn)
+        place = directory or default_directory()
+        if tree := containing(trees, place):
+            raise CacheError(
+                f"the cache {place} lies inside the source {printable(tree.root)}",
+                "name another with --cache-dir, or use --no-cache",
+            )
+        return SegmentCache(place, terminal.warn)
     except CacheError as error:
         if directory is not None:
             raise
@@ -43,7 +59,10 @@ def parse_size(text: str, option: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ConfigError(f"{option} {text!r} is not a size", "write 10GiB, 500M or a number")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+    size = float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")
+    if size >= 1 << 63:
+        raise ConfigError(f"{option} {text!r} is too large", "write 10GiB, 500M or a number")
+    return int(size)
 
 
 def usable_cpus() -> int:

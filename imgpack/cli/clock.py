@@ -35,14 +35,15 @@ def parse_time(text: str, option: str) -> datetime:
         if text.isascii() and text.isdigit() and len(text) <= 12:
             return datetime.fromtimestamp(int(text), UTC)
         found = datetime.fromisoformat(text)
+        moment = found.astimezone(UTC) if found.tzinfo is not None else None
     except (ValueError, OverflowError, OSError):
-        found = None
-    if found is None or found.tzinfo is None:
+        moment = None
+    if moment is None:
         raise ConfigError(
             f"{option} {text!r} is not a time",
             "write RFC 3339, as 2026-01-31T12:00:00Z, or seconds since 1970",
         )
-    return found.astimezone(UTC)
+    return moment
 
 
 def rfc3339(moment: datetime) -> str:

@@ -9,9 +9,10 @@ import click
 
 from imgpack.image import Image, MultiImage
 from imgpack.spec.canonical import encode
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
-from imgpack.store import AtomicFile
+from imgpack.store import write_file
 
 if TYPE_CHECKING:
     from imgpack.registry.delivery import Delivery
@@ -31,21 +32,29 @@ def print_pushed(pushed: Iterable["Pushed"]) -> None:
 
 def write_metadata(path: str, pushed: Sequence["Pushed"], deliveries: Sequence["Delivery"]) -> None:
     """Write digests, sizes, media types, diff_ids and names to ``path``, whole or not at all."""
+    names = [(one.name, Descriptor(one.media_type, one.digest, one.size)) for one in pushed]
+    write_document(path, names, [delivery.image for delivery in deliveries])
+
+
+def write_document(
+    path: str,
+    names: Iterable[tuple[Reference, Descriptor]],
+    images: Iterable[Image | MultiImage],
+) -> None:
+    """Write what each name stands for, and the images, to ``path``. Raises ``OutputError``."""
     document = {
         "names": [
             {
-                "name": one.name.shown(),
-                "digest": str(one.digest),
-                "mediaType": one.media_type,
-                "size": one.size,
+                "name": name.shown(),
+                "digest": str(manifest.digest),
+                "mediaType": manifest.media_type,
+                "size": manifest.size,
             }
-            for one in pushed
+            for name, manifest in names
         ],
-        "images": [described(delivery.image) for delivery in deliveries],
+        "images": [described(image) for image in images],
     }
-    with AtomicFile(path) as file:
-        file.write(encode(document, indent=2) + b"\n")
-        file.commit()
+    write_file(path, encode(document, indent=2) + b"\n")
 
 
 def described(image: Image | MultiImage) -> dict[str, Any]:

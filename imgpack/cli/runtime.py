@@ -89,7 +89,7 @@ def _words(text: str | None, option: str) -> tuple[str, ...] | None:
     if text.lstrip().startswith("["):
         try:
             words = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{option} {text!r} is not a JSON array: {error}") from error
         if not all(isinstance(word, str) for word in words):
             raise ConfigError(f"{option} {text!r} is not a JSON array of strings")
@@ -187,8 +187,8 @@ def _duration(text: str | None, option: str) -> int:
     if text.isascii() and text.isdigit():
         text += "s"
     parts = _DURATION.findall(text)
-    total = sum(round(float(number) * _UNITS[unit]) for number, unit in parts)
+    total = sum(min(float(number) * _UNITS[unit], 2.0**64) for number, unit in parts)
     whole = "".join(number + unit for number, unit in parts) == text
     if not parts or not whole or not (total == 0 or _LEAST <= total <= _MOST):
         raise ConfigError(f"{option} {text!r} is not a duration", "write 30s, 1m30s or 500ms")
-    return total
+    return round(total)

@@ -43,11 +43,15 @@ def parse_sources(
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
+    if not text:
+        raise click.UsageError("a source has an empty name; write SRC or SRC:/dest")
     source, colon, dest = text.rpartition(b":")
     if not colon or os.path.isdir(text):  # a directory may have a colon in its name
         return text, b"/"
-    if not source:
-        raise click.UsageError(f"{printable(text)!r} names no source; write SRC:/dest")
+    if not source or not dest:
+        raise click.UsageError(
+            f"{printable(text)!r} names no {'destination' if source else 'source'}; write SRC:/dest"
+        )
     return source, dest
 
 
@@ -56,13 +60,25 @@ def name_of(tree: Tree) -> str:
     return printable(os.path.basename(tree.root)) or "rootfs"
 
 
+def default_output(tree: Tree) -> str:
+    """The archive that is written when nobody says where: the first source's name and ``.tar``."""
+    return f"{os.fsdecode(os.path.basename(tree.root)) or 'rootfs'}.tar"
+
+
 def check_outside(trees: Sequence[Tree], path: str, what: str) -> None:
     """Raise ``OutputError`` if ``path`` lies in a tree, which would change while it is read."""
-    real = os.fsencode(os.path.realpath(path))
+    tree = containing(trees, path)
+    if tree is not None:
+        raise OutputError(
+            f"{what} {path} lies inside the source {printable(tree.root)}",
+            "choose a place outside",
+        )
+
+
+def containing(trees: Sequence[Tree], path: str) -> Tree | None:
+    """The tree that ``path``, which need not exist, lies in."""
+    real = os.fsencode(os.path.realpath(path)) + b"/"
     for tree in trees:
-        root = tree.root.rstrip(b"/") + b"/"
-        if (real + b"/").startswith(root):
-            raise OutputError(
-                f"{what} {path} lies inside the source {printable(tree.root)}",
-                "choose a place outside",
-            )
+        if real.startswith(tree.root.rstrip(b"/") + b"/"):
+            return tree
+    return None

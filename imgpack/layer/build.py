@@ -90,16 +90,22 @@ class LayerBuilder:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
         cache = self._options.cache
         if cache is None or self._options.codec.kind is Kind.NONE:
-            self._explain("built without a cache", None)
-            problems = Problems()
-            return self._read(walk(tree, problems), problems, tree, open_blob)[0]
+            return self._plain(tree, open_blob, "built without a cache")
         key = self._key(tree)
         with contextlib.ExitStack() as stack:
-            new = stack.enter_context(contextlib.closing(cache.temporary()))
+            temporary = cache.temporary()
+            if temporary is None:
+                return self._plain(tree, open_blob, "the cache cannot be written")
+            new = stack.enter_context(contextlib.closing(temporary))
             known = cache.record(key)
             if known is not None:
                 stack.enter_context(contextlib.closing(known[1]))
             return self._cached(tree, key, known, new, cache, open_blob)
+
+    def _plain(self, tree: Tree, open_blob: OpenBlob, reason: str) -> Built:
+        self._explain(reason, None)
+        problems = Problems()
+        return self._read(walk(tree, problems), problems, tree, open_blob)[0]
 
     def _cached(
         self,
@@ -119,13 +125,20 @@ class LayerBuilder:
             record, old = known
             with self._replaying(record, tree, open_blob) as replay:
                 snapshot.take(tree, problems, recorder)
-                if not problems.unreadable and self._unchanged(old, new, tree):
+                unwritten = recorder.finish()
+                if not unwritten and not problems.unreadable and self._unchanged(old, new, tree):
                     if replay.complete():
                         return self._reused(record)
                     self._explain("unchanged, but segments are missing from the cache", None)
+            if unwritten:
+                cache.cannot_write(unwritten)
+                return self._plain(tree, open_blob, "the cache cannot be written")
             new.seek(0)
             entries = snapshot.replay(new, tree)
         built, written, warnings = self._read(entries, problems, tree, open_blob)
+        if unwritten := recorder.finish():
+            cache.cannot_write(unwritten)
+            return built
         fresh = LayerRecord(
             built.diff_id, built.digest, built.size, built.raw_size,
             built.newest, warnings, written.pieces,
@@ -135,7 +148,6 @@ class LayerBuilder:
 
     def _unchanged(self, old: BinaryIO, new: BinaryIO, tree: Tree) -> bool:
         start = old.tell()
-        new.seek(0)
         if snapshot.same(old, new):
             return True
         old.seek(start)

@@ -20,11 +20,11 @@ from typing import Any, BinaryIO, Final
 from imgpack.errors import CacheError
 from imgpack.spec.digest import Digest
 
-FORMAT: Final = "imgpack-cache-1"
+FORMAT: Final = "imgpack-cache-2"
 DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 
-_MAGIC: Final = b"imgpseg1"
+_MAGIC: Final = b"imgpseg2"
 _HEAD: Final = struct.Struct("<8s32sQ")
 _MAX_RECORD: Final = 256 << 20
 _counter = itertools.count()
@@ -32,10 +32,9 @@ _counter = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One compressed segment: its key, the SHA-256 of its bytes, and its size in bytes."""
+    """One compressed segment: its key, and its size in bytes."""
 
     key: str
-    sha256: str
     size: int
 
 
@@ -87,7 +86,7 @@ class SegmentCache:
             return None
         if len(head) == _HEAD.size:
             magic, sha256, size = _HEAD.unpack(head)
-            if magic == _MAGIC and size == len(data) and hashlib.sha256(data).digest() == sha256:
+            if magic == _MAGIC and size == len(data) and _check(key, data) == sha256:
                 with contextlib.suppress(OSError):
                     os.utime(path)  # least recently *used* goes first
                 return data
@@ -96,24 +95,30 @@ class SegmentCache:
             os.unlink(path)
         return None
 
-    def store(self, key: str, data: bytes) -> str:
-        """Keep ``data`` under ``key``; returns its SHA-256. A full disk only warns."""
-        sha256 = hashlib.sha256(data)
-        head = _HEAD.pack(_MAGIC, sha256.digest(), len(data))
+    def store(self, key: str, data: bytes) -> None:
+        """Keep ``data`` under ``key``. A full disk only warns."""
+        head = _HEAD.pack(_MAGIC, _check(key, data), len(data))
         try:
             self._write(self._segment(key), lambda file: _write_all(file, head, data))
             self.stored += len(data)
         except OSError as error:
-            self._warn(f"cannot write to the cache {self.directory}: {error.strerror}")
-        return sha256.hexdigest()
+            self.cannot_write(error)
 
-    def temporary(self) -> BinaryIO:
-        """A new file inside the cache that vanishes when it is closed."""
+    def cannot_write(self, error: OSError) -> None:
+        """Warn: the build goes on, and the next one will find less here."""
+        self._warn(f"cannot write to the cache {self.directory}: {error.strerror}")
+
+    def temporary(self) -> BinaryIO | None:
+        """A new unbuffered file that vanishes when closed; ``None``, with a warning, if not."""
         import tempfile
 
-        return tempfile.TemporaryFile(  # type: ignore[return-value]
-            dir=os.path.join(self.directory, "tmp"), buffering=1 << 20
-        )
+        try:
+            return tempfile.TemporaryFile(
+                dir=os.path.join(self.directory, "tmp"), buffering=0
+            )
+        except OSError as error:
+            self.cannot_write(error)
+            return None
 
     def record(self, key: str) -> tuple[LayerRecord, BinaryIO] | None:
         """The layer under ``key`` and its open snapshot file, which the caller closes."""
@@ -146,14 +151,14 @@ class SegmentCache:
         head = hashlib.sha256(text).hexdigest().encode() + b" " + text
 
         def write(file: BinaryIO) -> None:
-            file.write(head)
+            _write_all(file, head)
             while chunk := snapshot.read(1 << 20):
-                file.write(chunk)
+                _write_all(file, chunk)
 
         try:
             self._write(self._layer(key), write)
         except OSError as error:
-            self._warn(f"cannot write to the cache {self.directory}: {error.strerror}")
+            self.cannot_write(error)
 
     def usage(self) -> Usage:
         """What the cache holds now."""
@@ -178,8 +183,13 @@ class SegmentCache:
         for used_ns, kind, file in found:
             stale = kind == "tmp" and used_ns < stale_before_ns
             if stale or (kind != "tmp" and size - freed > limit):
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     os.unlink(file.path)
+                except FileNotFoundError:
+                    pass  # another process was faster
+                except OSError as error:
+                    self.cannot_write(error)
+                    break
                 count, freed = count + 1, freed + file.size
         return count, freed
 
@@ -187,7 +197,8 @@ class SegmentCache:
         for kind in ("segments", "layers", "tmp"):
             pending = [os.path.join(self.directory, kind)]
             while pending:
-                with os.scandir(pending.pop()) as listing:
+                # Other processes may remove anything, or the whole cache, at any time.
+                with contextlib.suppress(OSError), os.scandir(pending.pop()) as listing:
                     for item in listing:
                         if item.is_dir(follow_symlinks=False):
                             pending.append(item.path)
@@ -226,6 +237,13 @@ class _File:
     used_ns: int
 
 
+def _check(key: str, data: bytes) -> bytes:
+    """What an entry is checked by: the key too, lest it lies under another's name."""
+    sha256 = hashlib.sha256(key.encode())
+    sha256.update(data)
+    return sha256.digest()
+
+
 def _write_all(file: BinaryIO, *parts: bytes) -> None:
     done, total = os.writev(file.fileno(), parts), sum(map(len, parts))
     if done < total:  # a signal or a quota cut it short
@@ -244,7 +262,7 @@ def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:
         "raw_size": layer.raw_size,
         "newest": layer.newest,
         "warnings": layer.warnings,
-        "pieces": [(piece.key, piece.sha256, piece.size) for piece in layer.pieces],
+        "pieces": [(piece.key, piece.size) for piece in layer.pieces],
     }
 
 

@@ -78,6 +78,8 @@ class Codec:
         name, colon, level = text.partition(":")
         try:
             kind = Kind(name)
+            if colon and not (level.isascii() and level.isdigit() and len(level) <= 3):
+                raise ValueError
             number = int(level) if colon else _default_level(kind)
         except ValueError:
             raise ConfigError(

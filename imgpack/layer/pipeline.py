@@ -116,10 +116,10 @@ class Pipeline:
         key = hasher.hexdigest()
         data = self._cache.load(key)
         if data is not None:
-            return _Compressed(data, Piece(key, "", len(data)), reused=True)
+            return _Compressed(data, Piece(key, len(data)), reused=True)
         data = self._codec.compress(raw)
-        sha256 = self._cache.store(key, data)
-        return _Compressed(data, Piece(key, sha256, len(data)), reused=False)
+        self._cache.store(key, data)
+        return _Compressed(data, Piece(key, len(data)), reused=False)
 
 
 class _Sink:

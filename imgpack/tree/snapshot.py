@@ -9,6 +9,7 @@ Format, private to one cache: a record for the root and for each entry below in
 the order of the walk; fixed fields first, then the path.
 """
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -107,7 +108,15 @@ def replay(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
 def _records(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
     skip = len(tree.dest) + 1 if tree.dest else 0
     base = tree.root + b"/"
-    read, unpack, size = file.read, _FIXED.unpack, _FIXED.size
+    reader = io.BufferedReader(file, _BUFFER)  # type: ignore[type-var]
+    try:
+        yield from _parsed(reader, base, skip)
+    finally:
+        reader.detach()  # the file is the caller's to close
+
+
+def _parsed(reader: BinaryIO, base: bytes, skip: int) -> Iterator[Entry]:
+    read, unpack, size = reader.read, _FIXED.unpack, _FIXED.size
     while len(fixed := read(size)) == size:
         (
             length, mode, uid, gid, bytes_, seconds, nanoseconds, ctime, device, inode, links, rdev
