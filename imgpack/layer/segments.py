@@ -63,7 +63,6 @@ class Segments:
         self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
         self._large_ids = 0
         self._odd_times = 0
-        self._early = 0
 
     def cut(self, entries: Iterable[Entry]) -> Generator[list[bytes], None, None]:
         """Yield each segment as the list of byte strings that make it up.
@@ -110,11 +109,6 @@ class Segments:
             self.warnings.append(
                 f"{self._odd_times} entries have a time before 1970 or after 2242, which no "
                 "loader keeps; they get the nearest one"
-            )
-        if self._early:
-            self.warnings.append(
-                f"{self._early} entries have times before 1970, which become 1970: "
-                "loaders would reset them"
             )
 
     def _is_link(self, entry: Entry) -> bool:
@@ -285,8 +279,6 @@ class Segments:
         mtime = self._rules.seconds(entry.mtime_ns)
         if mtime != entry.mtime_ns // _NS and mtime in (0, MAX_TIME):
             self._odd_times += self._rules.mtime is None and self._rules.clamp is None
-        if entry.mtime_ns < 0 and self._rules.mtime is None:
-            self._early += 1
         if mtime > self.newest:
             self.newest = mtime
         return frame.header(

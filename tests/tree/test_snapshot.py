@@ -1,0 +1,199 @@
+"""Snapshots: what changed, without reading a file."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgpack.tree.snapshot import (
+    RACY_NS,
+    Change,
+    Recorder,
+    differences,
+    recording,
+    replay,
+    same,
+    take,
+)
+from imgpack.tree.walk import Problems, Tree, walk
+
+LATER = 1 << 62
+"""Nanoseconds: so long after every change that nothing is racy."""
+
+
+def snapshot(tree: Tree, started_ns: int = LATER) -> io.BytesIO:
+    """A snapshot of a tree, taken at some time."""
+    file = io.BytesIO()
+    recorder = Recorder(file, started_ns)
+    take(tree, Problems(), recorder)
+    assert recorder.finish() is None
+    return io.BytesIO(file.getvalue())
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A small tree."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "file").write_bytes(b"content")
+    (tmp_path / "d" / "other").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("d")
+    return Tree(bytes(tmp_path), b"opt/app", (b"opt", b"opt/app"))
+
+
+def test_two_snapshots_of_one_tree_are_equal(tree: Tree) -> None:
+    """To the byte, whenever they were taken."""
+    assert same(snapshot(tree), snapshot(tree, LATER + 5))
+    assert list(differences(snapshot(tree), snapshot(tree), tree)) == []
+
+
+def test_a_snapshot_replays_the_walk(tree: Tree) -> None:
+    """The same entries, so that the tree is walked once."""
+    assert list(replay(snapshot(tree), tree)) == list(walk(tree, Problems()))
+
+
+def test_recording_yields_the_walk(tree: Tree) -> None:
+    """And writes what ``take`` writes."""
+    file = io.BytesIO()
+    recorder = Recorder(file, LATER)
+
+    assert list(recording(tree, Problems(), recorder)) == list(walk(tree, Problems()))
+    recorder.finish()
+    assert file.getvalue() == snapshot(tree).getvalue()
+
+
+def rewrite(root: Path) -> None:
+    (root / "d/file").write_bytes(b"contenx")
+
+
+def grow(root: Path) -> None:
+    (root / "d/file").write_bytes(b"more content")
+
+
+def chmod(root: Path) -> None:
+    (root / "d/file").chmod(0o4711)
+
+
+def touch(root: Path) -> None:
+    os.utime(root / "d/file", ns=(1, 1))
+
+
+def replace(root: Path) -> None:
+    (root / "new").write_bytes(b"content")
+    (root / "new").rename(root / "d/file")
+
+
+def retarget(root: Path) -> None:
+    (root / "link").unlink()
+    (root / "link").symlink_to("e")
+
+
+def link(root: Path) -> None:
+    os.link(root / "d/file", root / "linked")
+
+
+def attribute(root: Path) -> None:
+    try:
+        os.setxattr(root / "d/file", "user.x", b"1")
+    except OSError:
+        (root / "d/file").chmod(0o600)
+
+
+def retype(root: Path) -> None:
+    (root / "d/other").unlink()
+    (root / "d/other").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "how"),
+    [
+        (rewrite, b"opt/app/d/file", "mtime"),
+        (grow, b"opt/app/d/file", "mtime, size"),
+        (chmod, b"opt/app/d/file", "type or mode"),
+        (touch, b"opt/app/d/file", "mtime"),
+        (replace, b"opt/app/d/file", "inode"),
+        (retarget, b"opt/app/link", "changed"),
+        (link, b"opt/app/d/file", "ctime"),
+        (link, b"opt/app/linked", "added"),
+        (attribute, b"opt/app/d/file", "c"),
+        (retype, b"opt/app/d/other", "type or mode"),
+    ],
+)
+def test_a_change_is_seen_and_named(
+    tree: Tree, change: Callable[[Path], None], path: bytes, how: str
+) -> None:
+    """Whatever it is: content, mode, time, attributes, links, type."""
+    os.utime(os.fsdecode(tree.root + b"/d/file"), ns=(5, 5))
+    before = snapshot(tree)
+    change(Path(os.fsdecode(tree.root)))
+    after = snapshot(tree)
+
+    changes = {found.path: found.how for found in differences(before, after, tree)}
+
+    assert not same(io.BytesIO(before.getvalue()), io.BytesIO(after.getvalue()))
+    assert how in changes[path]
+    assert b"opt/app/d/other" not in changes or path == b"opt/app/d/other"
+
+
+def test_added_and_removed_paths_are_named_in_order(tree: Tree) -> None:
+    """In the order of the walk, directories with what they held."""
+    root = Path(os.fsdecode(tree.root))
+    before = snapshot(tree)
+    (root / "d/file").unlink()
+    (root / "d.new").touch()
+    os.utime(root / "d", ns=(7, 7))
+
+    found = list(differences(before, snapshot(tree), tree))
+
+    assert Change(b"opt/app/d/file", "removed") in found
+    assert Change(b"opt/app/d.new", "added") in found
+    assert [change.path for change in found] == sorted(
+        (change.path for change in found), key=lambda path: path.split(b"/")
+    )
+
+
+def test_a_young_entry_never_compares_equal(tree: Tree) -> None:
+    """Another change within the clock's grain could carry the same times."""
+    ctime = max(entry.ctime_ns for entry in walk(tree, Problems()))
+    at = ctime + RACY_NS
+    young, later = snapshot(tree, at), snapshot(tree, at + 1_000_000_000)
+
+    assert not same(young, later)
+    young.seek(0)
+    later.seek(0)
+    assert {found.how for found in differences(young, later, tree)} <= {
+        "changed too recently to tell by its times"
+    }
+
+
+def test_times_of_a_far_future_are_exact(tree: Tree) -> None:
+    """Nanoseconds after the year 2262 need more than 64 bits."""
+    file = os.fsdecode(tree.root + b"/d/file")
+    for far in (32503680000123456789, -1, -1_500_000_001):
+        os.utime(file, ns=(0, far))
+        if os.lstat(file).st_mtime_ns != far:
+            continue  # this file system cannot say it either
+        entries = {entry.path: entry for entry in replay(snapshot(tree), tree)}
+        assert entries[b"opt/app/d/file"].mtime_ns == far
+
+
+def test_a_full_disk_ends_no_walk(tree: Tree) -> None:
+    """The recorder remembers the failure and tells it at the end."""
+    with open("/dev/full", "r+b", buffering=0) as full:
+        recorder = Recorder(full, LATER)
+        entries = list(recording(tree, Problems(), recorder))
+        failure = recorder.finish()
+
+    assert entries == list(walk(tree, Problems()))
+    assert failure is not None
+    assert failure.strerror == "No space left on device"
+
+
+def test_a_cut_snapshot_is_different_and_no_crash(tree: Tree) -> None:
+    """A damaged cache costs a rebuild."""
+    whole = snapshot(tree).getvalue()
+    for length in range(0, len(whole), 7):
+        cut = io.BytesIO(whole[:length])
+        assert not same(cut, snapshot(tree))
+        list(differences(io.BytesIO(whole[:length]), snapshot(tree), tree))
