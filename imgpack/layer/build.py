@@ -201,14 +201,15 @@ class LayerBuilder:
         finally:
             blob.abort()
             meter.end()
-        warnings = (*segments.warnings, *problems.warnings())
-        for warning in warnings:
+        for warning in segments.warnings:
             self._reporter.warn(warning)
+        for remark in problems.remarks():
+            self._reporter.detail(remark)
         built = Built(
             written.diff_id, written.digest, written.raw_size, written.size,
             segments.newest, len(written.pieces), written.reused, unchanged=False,
         )  # fmt: skip
-        return built, written, warnings
+        return built, written, tuple(segments.warnings)
 
     def _key(self, tree: Tree) -> str:
         parts = (

@@ -1,10 +1,11 @@
 """The segment cache: compressed segments and whole layers, by what they were made of.
 
-Segments are stored under the hash of their raw bytes and the codec's identity;
+Segments are stored under a fingerprint of their raw bytes and the codec's identity;
 layers under the hash of their source and rules, as a list of segments with a
 snapshot of the tree. Everything is written to a temporary name and renamed, and
-checked when read, so the cache may be shared by processes, killed at any point
-and damaged at will: a bad entry counts as missing and is replaced.
+whoever reads an entry says whether it is the right one, so the cache may be shared
+by processes, killed at any point and damaged at will: a bad entry counts as missing
+and is replaced.
 """
 
 import contextlib
@@ -12,7 +13,6 @@ import hashlib
 import itertools
 import json
 import os
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
@@ -20,22 +20,30 @@ from typing import Any, BinaryIO, Final
 from imgpack.errors import CacheError
 from imgpack.spec.digest import Digest
 
-FORMAT: Final = "imgpack-cache-2"
+FORMAT: Final = "imgpack-cache-3"
 DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 
-_MAGIC: Final = b"imgpseg2"
-_HEAD: Final = struct.Struct("<8s32sQ")
+_HASH: Final = hashlib.sha256().digest_size
 _MAX_RECORD: Final = 256 << 20
 _counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One compressed segment: its key, and its size in bytes."""
+    """One compressed segment: its key, the SHA-256 of its bytes, and its size in bytes."""
 
     key: str
+    sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A compressed segment out of the cache, whole but perhaps not the one that was meant."""
+
+    data: bytes
+    piece: Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +84,39 @@ class SegmentCache:
                 "name another with --cache-dir, or use --no-cache",
             ) from error
 
-    def load(self, key: str) -> bytes | None:
-        """The compressed segment under ``key``, or ``None`` if there is none that is whole."""
-        path = self._segment(key)
+    def load(self, key: str) -> Segment | None:
+        """What lies under ``key``, or ``None`` if nothing whole does.
+
+        A key is no proof: the caller compares, and calls ``distrust`` if it must.
+        """
         try:
-            with open(path, "rb", buffering=0) as file:
-                head, data = file.read(_HEAD.size), file.read()
+            with open(self._segment(key), "rb", buffering=0) as file:
+                expected, data = file.read(_HASH), file.read()
         except OSError:
             return None
-        if len(head) == _HEAD.size:
-            magic, sha256, size = _HEAD.unpack(head)
-            if magic == _MAGIC and size == len(data) and _check(key, data) == sha256:
-                with contextlib.suppress(OSError):
-                    os.utime(path)  # least recently *used* goes first
-                return data
-        self._warn(f"the cache entry {path} is damaged; it is made anew")
+        sha256 = hashlib.sha256(data)
+        if sha256.digest() != expected:
+            self.distrust(key)
+            return None
         with contextlib.suppress(OSError):
-            os.unlink(path)
-        return None
+            os.utime(self._segment(key))  # least recently *used* goes first
+        return Segment(data, Piece(key, sha256.hexdigest(), len(data)))
 
-    def store(self, key: str, data: bytes) -> None:
+    def distrust(self, key: str) -> None:
+        """Drop the segment under ``key``: it is not what it should be."""
+        self._warn(f"the cache entry {self._segment(key)} is damaged; it is made anew")
+        with contextlib.suppress(OSError):
+            os.unlink(self._segment(key))
+
+    def store(self, key: str, data: bytes) -> Piece:
         """Keep ``data`` under ``key``. A full disk only warns."""
-        head = _HEAD.pack(_MAGIC, _check(key, data), len(data))
+        sha256 = hashlib.sha256(data)
         try:
-            self._write(self._segment(key), lambda file: _write_all(file, head, data))
+            self._write(self._segment(key), lambda file: _write_all(file, sha256.digest() + data))
             self.stored += len(data)
         except OSError as error:
             self.cannot_write(error)
+        return Piece(key, sha256.hexdigest(), len(data))
 
     def cannot_write(self, error: OSError) -> None:
         """Warn: the build goes on, and the next one will find less here."""
@@ -113,9 +127,7 @@ class SegmentCache:
         import tempfile
 
         try:
-            return tempfile.TemporaryFile(
-                dir=os.path.join(self.directory, "tmp"), buffering=0
-            )
+            return tempfile.TemporaryFile(dir=os.path.join(self.directory, "tmp"), buffering=0)
         except OSError as error:
             self.cannot_write(error)
             return None
@@ -237,19 +249,10 @@ class _File:
     used_ns: int
 
 
-def _check(key: str, data: bytes) -> bytes:
-    """What an entry is checked by: the key too, lest it lies under another's name."""
-    sha256 = hashlib.sha256(key.encode())
-    sha256.update(data)
-    return sha256.digest()
-
-
-def _write_all(file: BinaryIO, *parts: bytes) -> None:
-    done, total = os.writev(file.fileno(), parts), sum(map(len, parts))
-    if done < total:  # a signal or a quota cut it short
-        rest = memoryview(b"".join(parts))[done:]
-        while rest:
-            rest = rest[os.write(file.fileno(), rest) :]
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:  # a signal or a quota may cut a write short
+        rest = rest[os.write(file.fileno(), rest) :]
 
 
 def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:
@@ -262,7 +265,7 @@ def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:
         "raw_size": layer.raw_size,
         "newest": layer.newest,
         "warnings": layer.warnings,
-        "pieces": [(piece.key, piece.size) for piece in layer.pieces],
+        "pieces": [(piece.key, piece.sha256, piece.size) for piece in layer.pieces],
     }
 
 

@@ -110,6 +110,40 @@ class Codec:
             return compressed
         return data
 
+    def restores(self, data: bytes, raw: bytes) -> bool:
+        """Whether ``data`` begins with a member or frame of ``raw``; thread-safe."""
+        if self.kind is Kind.GZIP:
+            import deflate
+
+            try:
+                return (
+                    data.startswith(GZIP_HEADER) and deflate.gzip_decompress(data, len(raw)) == raw
+                )
+            except deflate.DeflateError:
+                return False
+        if self.kind is Kind.ZSTD:
+            return _unzstd_frame(data, len(raw)) == raw
+        return data == raw
+
+
+def fingerprint(data: bytes) -> str:
+    """A cheap 64-bit check sum and the length in bytes: not proof against collisions."""
+    import deflate
+
+    return f"{deflate.crc32(data):08x}{deflate.adler32(data):08x}{len(data):x}"
+
+
+def _unzstd_frame(data: bytes, size: int) -> bytes | None:
+    import zstandard
+
+    try:
+        if zstandard.frame_content_size(data) != size:
+            return None
+        raw: bytes = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+    except zstandard.ZstdError:
+        return None
+    return raw
+
 
 def _default_level(kind: Kind) -> int:
     return {Kind.GZIP: DEFAULT_GZIP_LEVEL, Kind.ZSTD: DEFAULT_ZSTD_LEVEL}.get(kind, 0)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from imgpack.layer.cache import Piece, SegmentCache
-from imgpack.layer.codec import Codec, Kind
+from imgpack.layer.codec import Codec, Kind, fingerprint
 from imgpack.report import Meter
 from imgpack.spec.digest import Digest
 
@@ -58,7 +58,7 @@ class Pipeline:
         self._codec = codec
         self._cache = cache if codec.kind is not Kind.NONE else None
         self._jobs = jobs
-        self._salt = f"{codec.identity()}\n".encode()
+        self._codec_key = hashlib.sha256(codec.identity().encode()).hexdigest()[:16]
 
     def run(self, segments: Iterator[list[bytes]], output: Output, meter: Meter) -> Written:
         """Drive ``segments`` to their end. Raises what they and the output raise."""
@@ -86,7 +86,7 @@ class Pipeline:
         Ends early, and false, once ``stop`` is set.
         """
         assert self._cache is not None
-        load = self._cache.load
+        cache = self._cache
         failed = threading.Event()
 
         def write(item: Future[bytes | None]) -> None:
@@ -105,21 +105,28 @@ class Pipeline:
             for piece in pieces:
                 if failed.is_set() or stop.is_set():
                     return False
-                put(pool.submit(load, piece.key))
+                put(pool.submit(_load_piece, cache, piece))
         return not failed.is_set()
 
     def _compress(self, raw: bytes) -> _Compressed:
         if self._cache is None:
             return _Compressed(self._codec.compress(raw), None, reused=False)
-        hasher = hashlib.sha256(self._salt)
-        hasher.update(raw)
-        key = hasher.hexdigest()
-        data = self._cache.load(key)
-        if data is not None:
-            return _Compressed(data, Piece(key, len(data)), reused=True)
+        # A cheap fingerprint finds the entry, and the entry is believed only if it
+        # decompresses to these very bytes: no cheaper than a strong hash where there
+        # is one, but next to nothing where there is none, as in every first build.
+        key = f"{fingerprint(raw)}-{self._codec_key}"
+        found = self._cache.load(key)
+        if found is not None:
+            if self._codec.restores(found.data, raw):
+                return _Compressed(found.data, found.piece, reused=True)
+            self._cache.distrust(key)
         data = self._codec.compress(raw)
-        self._cache.store(key, data)
-        return _Compressed(data, Piece(key, len(data)), reused=False)
+        return _Compressed(data, self._cache.store(key, data), reused=False)
+
+
+def _load_piece(cache: SegmentCache, piece: Piece) -> bytes | None:
+    found = cache.load(piece.key)
+    return found.data if found is not None and found.piece == piece else None
 
 
 class _Sink:

@@ -43,8 +43,8 @@ class Problems:
                 "make them readable, or remove them from the tree",
             )
 
-    def warnings(self) -> tuple[str, ...]:
-        """What the user should know although the walk went on."""
+    def remarks(self) -> tuple[str, ...]:
+        """What is right here and may surprise elsewhere; every Debian tree has some of it."""
         if not self.colliding:
             return ()
         more = f" and {len(self.colliding) - 1} more directories" if self.colliding[1:] else ""

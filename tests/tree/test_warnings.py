@@ -31,12 +31,12 @@ def test_names_that_differ_only_in_unicode_form_are_told(tmp_path: Path) -> None
     """An é is one character or two."""
     problems = met(names(tmp_path, "caf\u00e9", "cafe\u0301"))
 
-    assert "Unicode form" in problems.warnings()[0]
+    assert "Unicode form" in problems.remarks()[0]
 
 
 def test_different_names_are_not_told(tmp_path: Path) -> None:
     """Equal names in different directories are no collision."""
-    assert met(names(tmp_path, "a/x", "b/X")).warnings() == ()
+    assert met(names(tmp_path, "a/x", "b/X")).remarks() == ()
 
 
 def test_a_directory_over_a_symlink_of_a_lower_tree_is_told(tmp_path: Path) -> None:
