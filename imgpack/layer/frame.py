@@ -9,6 +9,7 @@ are empty (they would depend on the builder's ``/etc/passwd``); there are no
 GNU entries and no global PAX headers (``docker build`` breaks on them).
 """
 
+import zlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -36,10 +37,9 @@ MAX_SIZE: Final = 0o77777777777
 """The largest size (8 GiB - 1) and time (the year 2242) of 11 octal digits."""
 
 _MAGIC: Final = b"ustar\x0000"
-_NO_OWNER_NAMES: Final = bytes(64)
-_NO_DEVICE: Final = b"0000000\0" * 2
+_OWNER_NAMES: Final = 64  # bytes of user and group name, empty
 _TAIL: Final = 12  # what a header has left after its fields
-_FIXED_SUM: Final = sum(_MAGIC) + 8 * 0x20  # the checksum field itself counts as eight spaces
+_SPACES: Final = 8 * 0x20  # the checksum field itself counts as eight spaces
 _PADDING: Final = tuple(bytes(-n % BLOCK) for n in range(BLOCK))
 
 
@@ -75,26 +75,39 @@ def ustar(
     prefix: bytes = b"",
 ) -> bytes:
     """One 512-byte header whose values all fit; ``mtime`` in seconds, ``size`` in bytes."""
-    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, mtime)
-    devices = _NO_DEVICE if device == (0, 0) else b"%07o\0%07o\0" % device
-    # Zeros do not count, so only what is not padding is summed: this runs for every file.
-    checksum = (
-        sum(name) + sum(numbers) + sum(link) + sum(devices) + sum(prefix)
-        + typeflag[0] + _FIXED_SUM
+    fields = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+        name.ljust(MAX_NAME, b"\0"), mode, uid, gid, size, mtime
     )  # fmt: skip
-    return b"".join(
+    if link or prefix or device != (0, 0):
+        rest, rest_sum = _rest(typeflag, link, device, prefix)
+    else:
+        rest, rest_sum = _PLAIN_REST[typeflag]
+    # Adler-32 holds the sum of so few bytes, and is computed in C.
+    checksum = (zlib.adler32(fields) & 0xFFFF) - 1 + _SPACES + rest_sum
+    return b"%b%06o\0 %b" % (fields, checksum, rest)
+
+
+def _rest(
+    typeflag: bytes, link: bytes, device: tuple[int, int], prefix: bytes
+) -> tuple[bytes, int]:
+    """What follows the checksum, and the sum of its bytes."""
+    rest = b"".join(
         (
-            name.ljust(MAX_NAME, b"\0"),
-            numbers,
-            b"%06o\0 " % checksum,
             typeflag,
             link.ljust(MAX_NAME, b"\0"),
             _MAGIC,
-            _NO_OWNER_NAMES,
-            devices,
+            bytes(_OWNER_NAMES),
+            b"%07o\0%07o\0" % device,
             prefix.ljust(MAX_PREFIX + _TAIL, b"\0"),
         )
     )
+    return rest, sum(rest)
+
+
+_PLAIN_REST: Final = {
+    kind: _rest(kind, b"", (0, 0), b"")
+    for kind in (FILE, HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO, PAX)
+}
 
 
 def pax(records: Mapping[bytes, bytes]) -> bytes:

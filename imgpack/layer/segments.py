@@ -37,6 +37,8 @@ _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LINKABLE: Final = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO})
 """What a hard link may name. Not devices: rootless runtimes leave them out, and a
 link to one would then fail the whole layer."""
+_TYPE: Final = 0o170000
+"""The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""
 _KINDS: Final = {
     stat.S_IFLNK: frame.SYMLINK,
     stat.S_IFDIR: frame.DIRECTORY,
@@ -46,6 +48,7 @@ _KINDS: Final = {
 }
 _ROOTLESS_MAX_ID: Final = 65535
 _NS: Final = 1_000_000_000
+_FIRST_AND_LAST: Final = (0, MAX_TIME)
 
 
 class Segments:
@@ -75,7 +78,8 @@ class Segments:
         crc32 = zlib.crc32
         for entry in entries:
             # A link to a file brings no content, and must not be cut as if it did.
-            size = entry.size if stat.S_ISREG(entry.mode) and not self._is_link(entry) else 0
+            is_file = entry.mode & _TYPE == stat.S_IFREG
+            size = entry.size if is_file and not self._is_link(entry) else 0
             weight = size + frame.BLOCK
             if parts and (
                 filled + weight > MAX_SEGMENT or crc32(entry.path) * SEGMENT < weight << 32
@@ -129,9 +133,9 @@ class Segments:
     def _small(self, entry: Entry) -> list[bytes]:
         """The framed entry: header, content and padding."""
         mode = entry.mode
-        if entry.links > 1 and stat.S_IFMT(mode) in _LINKABLE and (first := self._link(entry)):
+        if entry.links > 1 and mode & _TYPE in _LINKABLE and (first := self._link(entry)):
             return self._linked_file(entry, first)
-        if stat.S_ISREG(mode):
+        if mode & _TYPE == stat.S_IFREG:
             return self._file(entry)
         kind = _KINDS.get(stat.S_IFMT(mode))
         if kind is None:
@@ -277,7 +281,7 @@ class Segments:
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1
         mtime = self._rules.seconds(entry.mtime_ns)
-        if mtime != entry.mtime_ns // _NS and mtime in (0, MAX_TIME):
+        if mtime in _FIRST_AND_LAST and mtime != entry.mtime_ns // _NS:
             self._odd_times += self._rules.mtime is None and self._rules.clamp is None
         if mtime > self.newest:
             self.newest = mtime
