@@ -1,0 +1,250 @@
+"""The segment cache: whatever happens to its files, a build is never wrong."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import CacheError
+from imgpack.layer.cache import LayerRecord, Piece, Segment, SegmentCache
+from imgpack.spec.digest import Digest
+from tests.privileges import OBEYING_MODES
+
+KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62
+LAYER = LayerRecord(
+    Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 10, 20, 5, ("a warning",),
+    (Piece(KEY, "3" * 64, 7), Piece(OTHER, "4" * 64, 3)),
+)  # fmt: skip
+
+
+class Cache(SegmentCache):
+    """A cache that remembers what it warned of."""
+
+    def __init__(self, directory: Path) -> None:
+        self.warnings: list[str] = []
+        super().__init__(str(directory), self.warnings.append)
+
+    def data(self, key: str) -> bytes | None:
+        """The bytes under a key."""
+        found = self.load(key)
+        return None if found is None else found.data
+
+    def files(self, kind: str = "segments") -> list[Path]:
+        """The files of one kind."""
+        return sorted(file for file in Path(self.directory, kind).rglob("*") if file.is_file())
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """A new cache."""
+    return Cache(tmp_path / "cache")
+
+
+def test_what_was_stored_is_loaded(cache: Cache, tmp_path: Path) -> None:
+    """By this cache and by the next process's."""
+    piece = cache.store(KEY, b"data")
+    cache.store(OTHER, b"")
+
+    again = Cache(tmp_path / "cache")
+    assert again.load(KEY) == Segment(b"data", piece)
+    assert (again.data(OTHER), again.load("ef" * 32)) == (b"", None)
+    assert piece == Piece(KEY, hashlib.sha256(b"data").hexdigest(), 4)
+    assert cache.warnings == again.warnings == []
+    assert cache.stored == 4
+    assert cache.files("tmp") == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:20],
+        lambda data: b"",
+        lambda data: data + b"x",
+        lambda data: b"x" + data[1:],
+        lambda data: data[:-1] + b"x",
+        lambda data: data[:10] + b"xx" + data[12:],
+    ],
+)
+def test_a_damaged_segment_is_missing_and_told(
+    cache: Cache, damage: Callable[[bytes], bytes]
+) -> None:
+    """Truncated, grown or flipped anywhere: it goes away and is stored anew."""
+    cache.store(KEY, b"data of a segment")
+    (file,) = cache.files()
+    file.write_bytes(damage(file.read_bytes()))
+
+    assert cache.load(KEY) is None
+    assert cache.warnings == [f"the cache entry {file} is damaged; it is made anew"]
+    assert not file.exists()
+    cache.store(KEY, b"data of a segment")
+    assert cache.data(KEY) == b"data of a segment"
+
+
+def test_a_segment_that_is_not_the_right_one_is_dropped(cache: Cache) -> None:
+    """Whole, but whoever asked for it found that it is something else."""
+    cache.store(KEY, b"one")
+    cache.distrust(KEY)
+
+    assert "is damaged" in cache.warnings[0]
+    assert cache.load(KEY) is None
+
+
+def test_a_layer_comes_back_with_its_snapshot(cache: Cache) -> None:
+    """The file stands where the snapshot begins."""
+    cache.keep(KEY, LAYER, io.BytesIO(b"snapshot\n\0"))
+
+    found = cache.record(KEY)
+
+    assert found is not None
+    with found[1] as file:
+        assert (found[0], file.read()) == (LAYER, b"snapshot\n\0")
+    assert cache.record(OTHER) is None
+
+
+@pytest.mark.parametrize("at", [0, 64, 65, 100, -1])
+def test_a_damaged_layer_is_missing_and_told(cache: Cache, at: int) -> None:
+    """A flipped byte in the record, or a snapshot that was cut."""
+    cache.keep(KEY, LAYER, io.BytesIO(b"snapshot"))
+    (file,) = cache.files("layers")
+    data = bytearray(file.read_bytes())
+    if at < 0:
+        del data[at:]
+    else:
+        data[at] ^= 1
+    file.write_bytes(data)
+
+    found = cache.record(KEY)
+
+    if found is not None:
+        found[1].close()
+        assert at == 64  # the byte between the checksum and the record
+        return
+    assert "is damaged" in cache.warnings[0]
+
+
+def test_the_least_recently_used_entries_go_first(cache: Cache) -> None:
+    """Being read counts as being used."""
+    keys = [f"{number:02x}" * 32 for number in range(5)]
+    for age, key in enumerate(keys):
+        cache.store(key, b"x" * 1000)
+        os.utime(cache._segment(key), (1000 + age, 1000 + age))
+    assert cache.load(keys[0]) is not None
+
+    count, size = cache.prune(2200, stale_before_ns=0)
+
+    assert (count, size > 2900) == (3, True)
+    assert [key for key in keys if cache.load(key) is not None] == [keys[0], keys[4]]
+    assert cache.usage().segments == 2
+
+
+def test_only_old_temporaries_are_dropped(cache: Cache, tmp_path: Path) -> None:
+    """A young one belongs to a build that is running."""
+    for name, at in (("old", 1000), ("young", 3000)):
+        (tmp_path / "cache/tmp" / name).write_bytes(b"x")
+        os.utime(tmp_path / "cache/tmp" / name, (at, at))
+
+    cache.prune(0, stale_before_ns=2000 * 10**9)
+
+    assert [file.name for file in cache.files("tmp")] == ["young"]
+
+
+def test_a_cache_that_goes_away_is_no_error(cache: Cache, tmp_path: Path) -> None:
+    """Somebody removed it while a build was running."""
+    cache.store(KEY, b"data")
+    subprocess.run(["rm", "-rf", str(tmp_path / "cache")], check=True)
+
+    assert cache.load(KEY) is None
+    assert cache.record(KEY) is None
+    assert cache.temporary() is None
+    cache.store(KEY, b"data")
+    cache.keep(KEY, LAYER, io.BytesIO(b""))
+    assert cache.usage().size == 0
+    assert cache.prune(0, stale_before_ns=0) == (0, 0)
+    assert all(warning.startswith("cannot write to the cache") for warning in cache.warnings)
+    assert len(cache.warnings) == 3
+
+
+def test_a_full_disk_only_warns(cache: Cache, tmp_path: Path) -> None:
+    """Every temporary file of this process is on a full device."""
+    for number in range(10_000):
+        (tmp_path / "cache/tmp" / f"{os.getpid()}-{number}").symlink_to("/dev/full")
+
+    cache.store(KEY, b"data")
+    cache.keep(KEY, LAYER, io.BytesIO(b""))
+
+    assert (
+        cache.warnings
+        == [f"cannot write to the cache {cache.directory}: No space left on device"] * 2
+    )
+    assert cache.load(KEY) is None
+    assert cache.stored == 0
+
+
+READ_ONLY = """
+import sys
+from imgpack.layer.cache import SegmentCache
+cache = SegmentCache(sys.argv[1], print)
+print(cache.load(sys.argv[2]).data, cache.temporary())
+cache.store("ef" * 32, b"more")
+"""
+
+
+def test_a_read_only_cache_is_read(cache: Cache, tmp_path: Path) -> None:
+    """It warns when there is something to keep, and goes on."""
+    cache.store(KEY, b"data")
+    for place in (tmp_path / "cache").rglob("*"):
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    done = subprocess.run(
+        [*OBEYING_MODES, sys.executable, "-c", READ_ONLY, cache.directory, KEY],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for place in (tmp_path / "cache").rglob("*"):
+        place.chmod(0o755)
+
+    warning = f"cannot write to the cache {cache.directory}: Permission denied"
+    assert done.stdout.splitlines() == [warning, "b'data' None", warning]
+
+
+def test_a_place_that_cannot_be_a_cache_is_told(tmp_path: Path) -> None:
+    """A file is in the way; the hint names both options."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(CacheError, match=r"cannot use the cache .*file") as caught:
+        SegmentCache(str(tmp_path / "file"))
+
+    assert "--cache-dir" in caught.value.hint
+    assert "--no-cache" in caught.value.hint
+
+
+WRITER = """
+import sys
+from imgpack.layer.cache import SegmentCache
+def fail(message): raise SystemExit(message)
+cache = SegmentCache(sys.argv[1], fail)
+for number in range(300):
+    key = f"{number:02x}" * 20
+    found = cache.load(key)
+    assert found is None or found.data == key.encode() * 50, found
+    cache.store(key, key.encode() * 50)
+    if number % 20 == 7:
+        cache.prune(200_000, stale_before_ns=0)
+"""
+
+
+def test_processes_share_a_cache(tmp_path: Path) -> None:
+    """They store, load and prune the same entries at once; none sees a partial one."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "cache")], stderr=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    for process in running:
+        assert process.communicate(timeout=60)[1] == b""
+        assert process.returncode == 0

@@ -1,0 +1,418 @@
+"""Segments: a valid tar, cut by content alone, and honest about what it could not read."""
+
+import os
+import socket
+import stat
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgpack.errors import SourceChangedError, SourceError, TreeError
+from imgpack.layer import frame
+from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
+from imgpack.tree.entry import Entry
+from imgpack.tree.rules import Rules
+from imgpack.tree.walk import Problems, Tree, walk
+from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, parts_of, settle
+
+
+def test_the_segments_are_a_tar_of_the_tree(tmp_path: Path) -> None:
+    """Every name, content and mode, in the order of the walk."""
+    fill(tmp_path)
+    (tmp_path / "large").write_bytes(noise(5 * MIB + 7))
+    (tmp_path / "empty").touch()
+
+    with opened(b"".join(cuts(tmp_path))) as tar:
+        names = []
+        for member in tar:
+            source = tmp_path / member.name
+            names.append(member.name.encode())
+            assert member.mode == stat.S_IMODE(source.stat().st_mode)
+            assert member.mtime == int(source.stat().st_mtime)
+            if member.isfile():
+                content = tar.extractfile(member)
+                assert content is not None
+                assert content.read() == source.read_bytes()
+            else:
+                assert source.is_dir()
+
+    assert names == [found.path for found in walk(Tree(bytes(tmp_path)), Problems())]
+
+
+def test_a_tree_is_always_cut_in_the_same_way(tmp_path: Path) -> None:
+    """Twice, and when it lies somewhere else."""
+    one, two = fill(tmp_path / "one"), fill(tmp_path / "elsewhere/two")
+
+    assert cuts(one) == cuts(one)
+    assert cuts(one) == cuts(two)
+    assert len(cuts(one)) > 3
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "gone", "new"])
+def test_a_change_of_one_file_moves_no_other_cut(tmp_path: Path, change: str) -> None:
+    """All segments but the one or two around it keep their bytes."""
+    fill(tmp_path)
+    before = cuts(tmp_path)
+    file = tmp_path / "d4" / "file0067"
+    if change == "longer":
+        file.write_bytes(file.read_bytes() + b"more")
+    elif change == "shorter":
+        file.write_bytes(b"")
+    elif change == "gone":
+        file.unlink()
+    else:
+        (tmp_path / "d4" / "file0068.new").write_bytes(b"new")
+    settle(tmp_path)
+
+    after = cuts(tmp_path)
+
+    assert after != before
+    assert len(set(after) - set(before)) <= 2
+    assert len(set(before) - set(after)) <= 2
+
+
+def test_a_change_at_the_end_of_a_large_file_keeps_its_other_pieces(tmp_path: Path) -> None:
+    """The cuts inside a file are at fixed steps."""
+    data = noise(8 * MIB)
+    (tmp_path / "large").write_bytes(data)
+    settle(tmp_path)
+    before = cuts(tmp_path)
+    (tmp_path / "large").write_bytes(data[:-1] + b"!")
+    settle(tmp_path)
+
+    after = cuts(tmp_path)
+
+    assert before[:-1] == after[:-1]
+    assert len(before) == 8
+
+
+@given(
+    st.lists(
+        st.tuples(st.binary(min_size=1, max_size=6), st.integers(0, 60)), min_size=1, max_size=40
+    )
+)
+def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]) -> None:
+    """Whatever the paths: a segment holds at most MAX_SEGMENT and one entry's PAX records."""
+    entries = [
+        entry(name + b"/" + b"x" * (70_000 * length // 60))
+        for name, length in found
+        for _ in "1234"
+    ]
+    segments = [sum(map(len, parts)) for parts in Segments(Rules(), Problems()).cut(iter(entries))]
+
+    assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + frame.BLOCK * 8
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, 511, 512, 513, SEGMENT, LAST_PIECE - 1, LAST_PIECE, LAST_PIECE + 1, 2 * SEGMENT,
+     2 * SEGMENT + SEGMENT // 2, 2 * SEGMENT + SEGMENT // 2 + 1],
+)  # fmt: skip
+def test_files_of_any_size_are_framed_whole(tmp_path: Path, size: int) -> None:
+    """At every border of the cut rule, with a file before and one behind."""
+    for name, length in (("a", 10), ("b", size), ("c", 10)):
+        (tmp_path / name).write_bytes(noise(length))
+
+    segments = cuts(tmp_path)
+    with opened(b"".join(segments)) as tar:
+        content = tar.extractfile("b")
+        assert content is not None
+        assert content.read() == noise(size)
+        assert tar.getnames() == ["a", "b", "c"]
+    assert max(map(len, segments)) <= MAX_SEGMENT
+    if size > LAST_PIECE:
+        assert len(segments[0]) == 1024, "a large file begins a segment"
+        assert len(segments[1]) == SEGMENT + 512
+
+
+def test_an_empty_tree_is_an_empty_tar(tmp_path: Path) -> None:
+    """One segment of two zero blocks."""
+    assert cuts(tmp_path) == [bytes(1024)]
+
+
+def test_every_kind_of_file_has_its_type(tmp_path: Path) -> None:
+    """Sockets are skipped and told."""
+    os.mkfifo(tmp_path / "fifo", 0o640)
+    (tmp_path / "link").symlink_to(b"/any\xff\nthing")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "socket"))
+    problems = Problems()
+    segments = Segments(Rules(), problems)
+    data = b"".join(
+        b"".join(parts) for parts in segments.cut(walk(Tree(bytes(tmp_path)), problems))
+    )
+
+    with opened(data) as tar:
+        fifo, link = tar.getmembers()
+    assert fifo.isfifo()
+    assert link.issym()
+    assert link.mode == 0o777
+    assert link.linkname.encode("utf-8", "surrogateescape") == b"/any\xff\nthing"
+    assert segments.warnings == [f"skipped the socket {tmp_path}/socket: tar has none"]
+
+
+def test_devices_keep_their_numbers() -> None:
+    """Character and block, as the tree has them."""
+    entries = [
+        entry(b"null", stat.S_IFCHR | 0o666, rdev=os.makedev(1, 3)),
+        entry(b"sda", stat.S_IFBLK | 0o660, rdev=os.makedev(259, 1048575)),
+    ]
+    data = b"".join(b"".join(parts) for parts in Segments(Rules(), Problems()).cut(entries))
+
+    with opened(data) as tar:
+        null, disk = tar.getmembers()
+    assert (null.ischr(), null.devmajor, null.devminor) == (True, 1, 3)
+    assert (disk.isblk(), disk.devmajor, disk.devminor) == (True, 259, 1048575)
+
+
+def test_an_overlay_whiteout_is_refused() -> None:
+    """The character device 0:0 would delete a file of a lower layer."""
+    entries = [entry(b"gone", stat.S_IFCHR, rdev=0)]
+
+    with pytest.raises(TreeError, match="overlayfs whiteout"):
+        list(Segments(Rules(), Problems()).cut(entries))
+
+
+def test_hard_links_point_at_the_first_name(tmp_path: Path) -> None:
+    """Also those of large files, links and fifos; the content is there once."""
+    for name, size in (("small", 100), ("large", 3 * MIB)):
+        (tmp_path / name).write_bytes(noise(size))
+    (tmp_path / "symlink").symlink_to("small")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("small", "large", "symlink", "pipe"):
+        for number in (1, 2):
+            os.link(tmp_path / name, tmp_path / f"z-{name}-{number}", follow_symlinks=False)
+
+    with opened(b"".join(cuts(tmp_path))) as tar:
+        links = {member.name: member.linkname for member in tar if member.islnk()}
+        sizes = {member.name: member.size for member in tar.getmembers()}
+    assert links == {
+        f"z-{name}-{number}": name
+        for name in ("small", "large", "symlink", "pipe")
+        for number in (1, 2)
+    }
+    assert sum(sizes.values()) == 100 + 3 * MIB
+
+
+def test_links_to_a_large_file_share_a_segment(tmp_path: Path) -> None:
+    """They bring no content, so they are no place to cut: git has a hundred of them."""
+    (tmp_path / "a").write_bytes(noise(3 * MIB))
+    for number in range(60):
+        os.link(tmp_path / "a", tmp_path / f"b{number:03}")
+
+    assert len(cuts(tmp_path)) <= 4
+
+
+def test_equal_inodes_of_two_file_systems_are_two_files(tmp_path: Path) -> None:
+    """A bind mount below the tree must not link different files."""
+    os.mkfifo(tmp_path / "pipe")
+    entries = [
+        entry(name, stat.S_IFIFO | 0o644, device=device, inode=7, links=2)._replace(
+            source=bytes(tmp_path / "pipe")
+        )
+        for name, device in ((b"a", 1), (b"b", 2), (b"c", 1))
+    ]
+    data = b"".join(b"".join(parts) for parts in Segments(Rules(), Problems()).cut(entries))
+
+    with opened(data) as tar:
+        assert [member.linkname for member in tar] == ["", "", "a"]
+
+
+def test_links_whose_other_names_are_elsewhere_are_files(tmp_path: Path) -> None:
+    """A name outside of the tree, or in another layer, is not linked to."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out" / "a").write_bytes(b"content")
+    os.link(tmp_path / "out" / "a", tmp_path / "in" / "b")
+
+    with opened(b"".join(cuts(tmp_path / "in"))) as tar:
+        (member,) = tar.getmembers()
+        assert member.isfile()
+        assert member.size == 7
+
+
+def test_links_repeat_owner_mode_and_attributes(tmp_path: Path) -> None:
+    """Loaders apply the link's own header to the inode."""
+    (tmp_path / "a").touch()
+    (tmp_path / "a").chmod(0o4755)
+    try:
+        os.setxattr(tmp_path / "a", "user.k", b"v")
+    except OSError:
+        pytest.skip("the file system takes no attributes")
+    os.link(tmp_path / "a", tmp_path / "b")
+
+    with opened(b"".join(cuts(tmp_path, Rules(owner=(5, 6))))) as tar:
+        first, second = tar.getmembers()
+    assert second.islnk()
+    for member in (first, second):
+        assert (member.uid, member.gid, member.mode) == (5, 6, 0o4755)
+        assert member.pax_headers == {"SCHILY.xattr.user.k": "v"}
+
+
+def test_a_record_of_a_rootless_tool_is_the_owner(tmp_path: Path) -> None:
+    """Unless an owner was asked for."""
+    (tmp_path / "a").touch()
+    try:
+        os.setxattr(tmp_path / "a", "user.containers.override_stat", b"7:8:4711:file")
+    except OSError:
+        pytest.skip("the file system takes no attributes")
+
+    def only(rules: Rules) -> tuple[int, int, int, dict[str, str]]:
+        with opened(b"".join(cuts(tmp_path, rules))) as tar:
+            (member,) = tar.getmembers()
+        return member.uid, member.gid, member.mode, dict(member.pax_headers)
+
+    assert only(Rules(caller=(7, 8))) == (7, 8, 0o4711, {})
+    assert only(Rules(owner=(1, 2))) == (1, 2, 0o4711, {})
+
+
+def vanish(file: Path) -> None:
+    file.unlink()
+
+
+def grow(file: Path) -> None:
+    with file.open("ab") as more:
+        more.write(b"more")
+
+
+def shrink(file: Path) -> None:
+    os.truncate(file, 10)
+
+
+def rewrite(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def swap(file: Path) -> None:
+    file.with_name("new").write_bytes(file.read_bytes())
+    os.utime(file.with_name("new"), ns=(0, file.stat().st_mtime_ns))
+    file.with_name("new").rename(file)
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("change", [vanish, grow, shrink, rewrite, swap, pipe])
+@pytest.mark.parametrize("size", [1000, 4 * MIB])
+def test_a_file_that_changes_between_walk_and_read_is_told(
+    tmp_path: Path, change: Callable[[Path], None], size: int
+) -> None:
+    """Its path, and what to do; a fifo in its place does not block."""
+    file = tmp_path / "file"
+    file.write_bytes(noise(size))
+    entries = list(walk(Tree(bytes(tmp_path)), Problems()))
+    change(file)
+
+    with pytest.raises(SourceChangedError, match="while it was being read") as caught:
+        list(Segments(Rules(), Problems()).cut(entries))
+
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [grow, shrink, rewrite])
+def test_a_large_file_that_changes_while_it_is_read_is_told(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """Between its first piece and its last."""
+    file = tmp_path / "file"
+    file.write_bytes(noise(6 * MIB))
+    pieces = parts_of(tmp_path)
+    next(pieces)
+    next(pieces)
+    change(file)
+
+    with pytest.raises(SourceChangedError, match=r"file (changed|was truncated)"):
+        list(pieces)
+
+
+def test_a_link_that_becomes_a_file_is_told(tmp_path: Path) -> None:
+    """readlink fails; the build does not guess."""
+    (tmp_path / "l").symlink_to("x")
+    entries = list(walk(Tree(bytes(tmp_path)), Problems()))
+    (tmp_path / "l").unlink()
+    (tmp_path / "l").touch()
+
+    with pytest.raises(SourceChangedError, match="l changed"):
+        list(Segments(Rules(), Problems()).cut(entries))
+
+
+def test_all_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    """At the end, together: here links where files were."""
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"x" * (2 * MIB if name == "b" else 5))
+    found = list(walk(Tree(bytes(tmp_path)), Problems()))
+    for name in ("a", "b"):
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to("c")
+
+    with pytest.raises(SourceError, match="cannot read 2 paths") as caught:
+        list(Segments(Rules(), Problems()).cut(found))
+
+    assert f"{tmp_path}/a (" in str(caught.value)
+    assert f"{tmp_path}/b (" in str(caught.value)
+
+
+def test_times_that_no_header_holds_are_told() -> None:
+    """Once, with how many there were."""
+    segments = Segments(Rules(), Problems())
+    entries = [entry(b"a", mtime_ns=-1), entry(b"b", mtime_ns=10**20), entry(b"c", mtime_ns=5)]
+    list(segments.cut(entries))
+
+    assert len(segments.warnings) == 1
+    assert segments.warnings[0].startswith("2 entries have a time")
+
+
+def test_ids_that_rootless_runtimes_lack_are_told() -> None:
+    """65535 is the last that they have."""
+    segments = Segments(Rules(), Problems())
+    list(segments.cut([entry(b"a", uid=65536), entry(b"b", gid=2**31), entry(b"c", uid=65535)]))
+
+    assert segments.warnings[0].startswith("2 entries have a uid or gid above 65535")
+
+
+def test_holes_that_unpack_in_full_are_told(tmp_path: Path) -> None:
+    """A lastlog of hundreds of gigabytes costs every machine that runs the image."""
+    with (tmp_path / "lastlog").open("wb") as file:
+        file.truncate(2 << 30)
+    problems = Problems()
+    segments = Segments(Rules(), problems)
+    pieces = segments.cut(walk(Tree(bytes(tmp_path)), problems))
+    next(pieces)
+    pieces.close()
+
+    assert "lastlog has 2 GiB of holes" in segments.warnings[0]
+
+
+def test_the_newest_time_is_known(tmp_path: Path) -> None:
+    """As it was written: clamped."""
+    for name, at in (("a", 100), ("b", 300), ("c", 200)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (at, at))
+    for clamp, newest in ((None, 300), (250, 250)):
+        segments = Segments(Rules(clamp=clamp), Problems())
+        list(segments.cut(walk(Tree(bytes(tmp_path)), Problems())))
+        assert segments.newest == newest
+
+
+@given(st.lists(st.binary(min_size=1, max_size=30), min_size=2, max_size=60, unique=True))
+def test_a_cut_before_an_entry_depends_on_nothing_else(names: list[bytes]) -> None:
+    """Dropping an entry leaves the cuts before all others, but for the bound's."""
+    entries = [entry(name) for name in names]
+
+    def firsts(some: list[Entry]) -> set[bytes]:
+        parts = list(Segments(Rules(), Problems()).cut(some))
+        return {segment[0] for segment in parts[1:]}
+
+    everything = firsts(entries)
+    for left, right in pairwise(range(len(entries) + 1)):
+        fewer = entries[:left] + entries[right:]
+        lost = frame.header(entries[left].path + b"/", mode=0o755, typeflag=frame.DIRECTORY)
+        if fewer:
+            first = frame.header(fewer[0].path + b"/", mode=0o755, typeflag=frame.DIRECTORY)
+            assert firsts(fewer) - {first} == everything - {lost, first}
