@@ -3,7 +3,9 @@
 Part of the transport: the only other module that sees urllib3. Invariants: with
 a ``reach`` no byte goes to an address that is further inside; an answer that
 arrives while a body is being sent stops the sending; a connection whose request
-was cut short is not used again; the silence time-out holds for sending too.
+was cut short is not used again; the silence time-out holds for sending too, and
+nobody keeps us busy for ever with a byte now and then: an answer's head has a
+deadline, a body a least pace, trailers a number.
 """
 
 import contextlib
@@ -14,6 +16,7 @@ import ipaddress
 import select
 import socket
 import ssl
+import time
 from typing import Any, Final
 
 from urllib3 import exceptions
@@ -28,6 +31,10 @@ PLAIN_SLICE: Final = 256 << 10
 TLS_SLICE: Final = 64 << 10
 MAX_PROVISIONAL: Final = 16
 """Answers such as ``100 Continue`` that may come before the real one."""
+MAX_TRAILERS: Final = 100
+MAX_LINE: Final = 65536
+CRAWL: Final = 256
+"""Bytes a second below which a connection counts as silent."""
 
 
 def check_addresses(host: str, port: int, reach: Reach) -> None:
@@ -51,23 +58,50 @@ def _check(host: str, text: str, reach: Reach) -> None:
         )
 
 
-class _Prefixed(io.RawIOBase):
-    """A socket's raw file with some bytes in front that were read before."""
+class _Incoming(io.RawIOBase):
+    """A socket's raw file that ends what is too slow; ``prefix`` was read before.
 
-    def __init__(self, prefix: bytes, rest: io.RawIOBase) -> None:
+    The head of an answer has a deadline; what follows has to bring some bytes in
+    every ``silence`` seconds that are spent waiting for it.
+    """
+
+    def __init__(self, prefix: bytes, rest: io.RawIOBase, silence: float) -> None:
         self._prefix = prefix
         self._rest = rest
+        self._silence = silence
+        self._deadline: float | None = time.monotonic() + 2 * silence
+        self._waited, self._moved = 0.0, 0
+
+    def head_is_read(self) -> None:
+        """The deadline is met; now the pace counts."""
+        self._deadline = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         if not self._prefix:
-            return self._rest.readinto(buffer)
+            began = time.monotonic()
+            count = self._rest.readinto(buffer)
+            self._check(began, count or 0)
+            return count
         piece = self._prefix[: len(buffer)]
         buffer[: len(piece)] = piece
         self._prefix = self._prefix[len(piece) :]
         return len(piece)
+
+    def _check(self, began: float, count: int) -> None:
+        now = time.monotonic()
+        if self._deadline is not None:
+            if now > self._deadline:
+                raise TimeoutError("timed out")
+            return
+        self._waited += now - began
+        self._moved += count
+        if self._waited > self._silence:
+            if self._moved < CRAWL * self._waited:
+                raise TimeoutError("timed out")
+            self._waited, self._moved = 0.0, 0
 
     def close(self) -> None:
         self._rest.close()
@@ -84,15 +118,31 @@ class _Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, begun: bytes = b"", **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        if begun:
-            this: Any = self
-            this.fp = io.BufferedReader(_Prefixed(begun, this.fp.detach()))
+        this: Any = self
+        self._incoming = _Incoming(begun, this.fp.detach(), sock.gettimeout() or 60.0)
+        this.fp = io.BufferedReader(self._incoming)
+
+    def begin(self) -> None:
+        super().begin()
+        self._incoming.head_is_read()
 
     def _read_status(self) -> Any:
         self._provisional += 1
         if self._provisional > MAX_PROVISIONAL:
             raise http.client.HTTPException("too many provisional answers")
-        return super()._read_status()  # type: ignore[misc]
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        # http.client passes over 100 only; 101 would be the end of HTTP.
+        return version, 100 if 101 < status < 200 else status, reason
+
+    def _read_and_discard_trailer(self) -> None:
+        this: Any = self
+        for _ in range(MAX_TRAILERS):
+            line = this.fp.readline(MAX_LINE + 1)
+            if len(line) > MAX_LINE:
+                raise http.client.LineTooLong("trailer line")
+            if line in (b"\r\n", b"\n", b""):
+                return
+        raise http.client.HTTPException("too many trailers")
 
 
 class _Guarded:
@@ -152,6 +202,7 @@ class _Guarded:
         for start in range(0, len(view), step):
             self._await_room()
             try:
+                # One slice has the silence time-out in all, so this cannot crawl either.
                 super().send(view[start : start + step])  # type: ignore[misc]
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
                 # TLS's word for a broken pipe; there may be an answer all the same.

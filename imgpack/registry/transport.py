@@ -17,6 +17,7 @@ import base64
 import contextlib
 import ipaddress
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -36,6 +37,8 @@ BLOCK: Final = 1 << 20
 """Bytes of one read from and write to a socket; the fastest by measurement."""
 DOCUMENT_LIMIT: Final = 4 << 20
 """Bytes of a manifest, index or configuration that are read at most."""
+DOCUMENT_PATIENCE: Final = 10
+"""Silence time-outs within which a document (not a blob) has to be there."""
 _MAX_POOLS: Final = 64
 
 
@@ -90,11 +93,12 @@ class Response:
     connection rather than draining it.
     """
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str) -> None:
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, silence: float) -> None:
         self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
         self.url = url
         self._raw = raw
+        self._silence = silence
         self._held: bytes | None = None
 
     def __enter__(self) -> Self:
@@ -139,15 +143,21 @@ class Response:
         return data
 
     def read_at_most(self, limit: int) -> bytes:
-        """Up to ``limit`` bytes of the body, for texts that may be cut."""
+        """Up to ``limit`` bytes of the body, for texts that may be cut.
+
+        Raises ``UnreachableError`` when even this little does not come in a few minutes.
+        """
         if self._held is not None:
             return self._held[:limit]
         pieces: list[bytes] = []
-        left = limit
+        left, deadline = limit, time.monotonic() + DOCUMENT_PATIENCE * self._silence
         while left > 0:
-            piece = self._piece(min(BLOCK, left))
+            piece = self._piece(min(BLOCK, left), waits=False)
             if not piece:
                 break
+            if time.monotonic() > deadline:
+                self.close()
+                raise UnreachableError(f"{redact(self.url)}: the answer is too slow", "try again")
             pieces.append(piece)
             left -= len(piece)
         return b"".join(pieces)
@@ -167,10 +177,12 @@ class Response:
         finally:
             self.close()
 
-    def _piece(self, size: int) -> bytes:
+    def _piece(self, size: int, *, waits: bool = True) -> bytes:
+        """The next ``size`` bytes or, unless it ``waits`` for them, what has come."""
+        read = self._raw.read if waits else self._raw.read1
         try:
             # Not stream(): urllib3's own chunk parser reads lines without a bound.
-            return self._raw.read(size, decode_content=False)
+            return read(size, decode_content=False)
         except (HTTPError, OSError, ValueError) as error:
             self.close()
             raise connection_error(error, self.url) from error
@@ -284,7 +296,7 @@ class Transport:
         finally:
             if pieces is not None:
                 pieces.close()
-        return Response(raw, url)
+        return Response(raw, url, self.options.silence_timeout)
 
     def knows(self, origin: Origin) -> bool:
         """Whether there are certificates for this very host, so that it is meant to use TLS."""

@@ -330,6 +330,95 @@ def test_silence_has_an_end() -> None:
             response.read()
 
 
+DRIPS = {
+    "head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 90,
+    "body": b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000,
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1000,
+    "trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 90,
+}
+
+
+@pytest.mark.parametrize("kind", DRIPS)
+def test_a_byte_now_and_then_keeps_nobody_busy(kind: str) -> None:
+    """A head has a deadline and a body a least pace, whatever trickles in to feign life."""
+    gone = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        head(connection)
+        try:
+            for byte in DRIPS[kind]:
+                connection.sendall(bytes([byte]))
+                if gone.wait(0.02):
+                    return
+        finally:
+            gone.set()
+
+    with raw_serving(drip) as port, short(silence_timeout=0.4) as transport:
+        started = time.monotonic()
+        try:
+            with (
+                pytest.raises(UnreachableError),
+                transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response,
+            ):
+                list(response.stream())
+        finally:
+            gone.set()
+        assert time.monotonic() - started < 5
+
+
+def test_a_document_has_to_come_in_one_go() -> None:
+    """A small answer that comes fast enough for a blob, but in tiny chunks without end, is slow."""
+    gone = threading.Event()
+
+    def pad(connection: socket.socket) -> None:
+        head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not gone.wait(0.01):
+            connection.sendall(b"1;" + b"x" * 1000 + b"\r\nx\r\n")
+
+    with raw_serving(pad) as port, short(silence_timeout=0.1) as transport:
+        try:
+            with (
+                transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response,
+                pytest.raises(UnreachableError, match="slow"),
+            ):
+                response.read(MIB)
+        finally:
+            gone.set()
+
+
+def test_trailers_end() -> None:
+    """Trailers without end are given up."""
+
+    def endless(connection: socket.socket) -> None:
+        head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+        while True:
+            connection.sendall(b"X: y\r\n" * 1000)
+
+    with raw_serving(endless) as port, short() as transport:
+        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        with response, pytest.raises(ImgpackError):
+            list(response.stream())
+
+
+def test_provisional_answers_are_passed_over() -> None:
+    """An early hint or two are no answer."""
+
+    def hint(connection: socket.socket) -> None:
+        head(connection)
+        for status in (b"100 Continue", b"102 Processing", b"103 Early Hints"):
+            connection.sendall(b"HTTP/1.1 " + status + b"\r\nLink: </x>\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with (
+        raw_serving(hint) as port,
+        short() as transport,
+        transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response,
+    ):
+        assert (response.status, response.read()) == (200, b"ok")
+
+
 def test_a_server_that_does_not_take_the_body_is_given_up() -> None:
     """The time-out for silence holds for sending, too."""
     done = threading.Event()
