@@ -1,0 +1,1 @@
+"""The benchmarks behind ``scripts/bench``: inputs, runs, figures, and the page that shows them."""

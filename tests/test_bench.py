@@ -1,0 +1,333 @@
+"""The benchmark's own code: its inputs, tables and charts. Nothing here is timed."""
+
+import hashlib
+import math
+import os
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from benchmarks import chart, codecs, inputs, page, registry  # noqa: E402
+from benchmarks.figures import (  # noqa: E402
+    TARGET_HEAD,
+    Section,
+    Series,
+    Table,
+    Target,
+    line,
+    markdown,
+    slope,
+    target_rows,
+)
+from benchmarks.run import Bench, BenchError, Run, Runs, Tool, pipeline  # noqa: E402
+from benchmarks.servers import Request  # noqa: E402
+
+MET = Target("gzip <cold> & warm", "tar | pigz", 0.35, 0.2)
+MISSED = Target("zstd", "tar | zstd -T2 -3", 0.9, 1.8)
+UNKNOWN = Target("push", "skopeo", 0.7, None)
+GROWTH = tuple(
+    Series(panel, name, ((1e3, low), (1e4, low * 9), (1e6, low * 950)))
+    for panel in ("seconds, by files", "peak MiB, by files", "seconds, by bytes")
+    for name, low in (("gzip", 0.01), ("none & more", 0.005))
+)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def section() -> Section:
+    """A section with something of everything."""
+    table = Table("A tree", ("tool", "wall s"), (("tar | pigz", "1.00"), ("imgpack", "0.20")))
+    targets = (MET, MISSED, UNKNOWN)
+    return Section("build", "full", 5, targets, (table,), GROWTH, ("A note.",))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A work directory of the test's own."""
+    return Bench(tmp_path / "work", scale="small", rounds=2, keep=False)
+
+
+def contents(tree: Path) -> dict[str, tuple[int, str]]:
+    """Each file's time and digest."""
+    return {
+        str(path.relative_to(tree)): (
+            int(path.lstat().st_mtime),
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
+        for path in sorted(tree.rglob("*"))
+    }
+
+
+def test_tiny_files_are_the_same_each_time(tmp_path: Path) -> None:
+    """Two trees of one recipe hold the same names, contents and times."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for tree in (first, second):
+        tree.mkdir()
+        inputs.write_tiny(tree, 1203)
+    found = contents(first)
+    assert found == contents(second)
+    assert sum(digest != "" for _, digest in found.values()) == 1203
+    assert {time for time, _ in found.values()} == {inputs.TIME}
+
+
+def test_the_large_file_is_pinned() -> None:
+    """A recipe gives these very bytes, of the size asked for, on every machine."""
+    digest = hashlib.sha256()
+    sizes = [len(piece) for piece in inputs.pieces(200_001, 1, pool_size=1 << 16)]
+    for piece in inputs.pieces(200_001, 1, pool_size=1 << 16):
+        digest.update(piece)
+    assert sum(sizes) == 200_001
+    assert digest.hexdigest() == PINNED
+    assert b"".join(inputs.pieces(9999, 2, pool_size=1 << 16)) != b"".join(
+        inputs.pieces(9999, 1, pool_size=1 << 16)
+    )
+
+
+PINNED = "853774afdeb9dd82c182cb8ea313fff2e42babcec110da39ad92aa653f2981ad"
+
+
+def test_half_of_the_large_file_compresses() -> None:
+    """Noise and words alternate, so that no compressor has it too easy or too hard."""
+    import zlib
+
+    data = inputs.pool(0, 1 << 18)
+    assert len(data) == 1 << 18
+    assert 0.5 < len(zlib.compress(data, 6)) / len(data) < 0.8
+
+
+def test_the_file_that_changes_changes_and_comes_back(tmp_path: Path) -> None:
+    """Each version is another content; version 0 has the maker's content and time."""
+    path = tmp_path / inputs.SETTINGS
+    path.parent.mkdir(parents=True)
+    seen = set()
+    for version in (0, 1, 2):
+        inputs.write_settings(tmp_path, version)
+        seen.add(path.read_bytes())
+    assert len(seen) == 3
+    inputs.write_settings(tmp_path, 0)
+    assert path.read_bytes() == inputs.settings_text(0)
+    assert path.stat().st_mtime == inputs.TIME
+
+
+def test_an_input_is_whole_or_not_there(bench: Bench) -> None:
+    """What is found under an input's name was finished; what was left half-made is made anew."""
+    maker = inputs.Inputs(bench)
+    part = bench.directory("inputs") / "half.part"
+    tree = maker._made("half", 1, lambda place: inputs.write_tiny(place, 3))
+    (tree.with_name(tree.name + ".part")).mkdir()
+    again = maker._made("half", 1, lambda place: pytest.fail("it was made twice"))
+    assert again == tree
+    assert not part.exists()
+    assert inputs.main_facts(tree)[0] == inputs.count(tree) == 6
+
+
+def test_a_table_is_well_formed_markdown() -> None:
+    """Every line has as many cells as the head, and a pipe within one is escaped."""
+    lines = markdown(TARGET_HEAD, target_rows((MET, MISSED, UNKNOWN))).splitlines()
+    assert len(lines) == 5
+    for text in lines:
+        cells = text.replace("\\|", "").strip("|").split("|")
+        assert len(cells) == len(TARGET_HEAD), text
+    assert lines[2].endswith("| met |")
+    assert lines[3].endswith("| **missed** by 100 % |")
+    assert lines[4].endswith("| not measured |")
+
+
+def test_a_row_of_the_wrong_length_is_refused() -> None:
+    """A table never comes out crooked."""
+    with pytest.raises(ValueError, match="3 cells under a head of 2"):
+        markdown(("a", "b"), [("1", "2", "3")])
+
+
+def test_the_bars_are_well_formed_and_end_where_the_figures_are() -> None:
+    """A bar is as long as its share of the target, whose line is the same for all."""
+    root = ElementTree.fromstring(chart.bars((MET, MISSED, UNKNOWN)))
+    width = {
+        kind: [
+            float(each.attrib["width"])
+            for each in root.iter(f"{SVG}rect")
+            if each.attrib.get("class") == kind
+        ]
+        for kind in ("met", "missed")
+    }
+    goals = [each for each in root.iter(f"{SVG}line") if each.attrib["class"] == "goal"]
+    assert len(goals) == 1
+    bars = [each for each in root.iter(f"{SVG}rect") if each.attrib["class"] == "met"]
+    at_goal = float(goals[0].attrib["x1"]) - float(bars[0].attrib["x"])
+    assert width["met"] == [pytest.approx(at_goal * 0.2 / 0.35, abs=0.1)]
+    assert len(width["missed"]) == 1
+    assert width["missed"][0] > at_goal
+    texts = [each.text for each in root.iter(f"{SVG}text")]
+    assert MET.job in texts
+
+
+def test_the_growth_chart_is_well_formed_and_stays_within_its_card() -> None:
+    """A line for each series, a dot for each point, none outside the picture."""
+    root = ElementTree.fromstring(chart.panels(GROWTH, "Growth & more"))
+    lines = list(root.iter(f"{SVG}polyline"))
+    dots = list(root.iter(f"{SVG}circle"))
+    assert len(lines) == len(GROWTH)
+    assert len(dots) == 3 * len(GROWTH)
+    height = float(root.attrib["height"])
+    for dot in dots:
+        assert 0 < float(dot.attrib["cx"]) < chart.WIDTH
+        assert 0 < float(dot.attrib["cy"]) < height
+    first = [float(dot.attrib["cy"]) for dot in dots[:3]]
+    assert first == sorted(first, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("power", "text"), [(-2, "0.01"), (0, "1"), (2, "100"), (4, "10k"), (6, "1M"), (10, "10G")]
+)
+def test_an_axis_is_marked_shortly(power: int, text: str) -> None:
+    """Powers of ten have names."""
+    assert chart.ticked(power) == text
+
+
+def test_a_charts_picture_suits_light_and_dark() -> None:
+    """The card and the text change together where the reader prefers dark."""
+    for text in (chart.bars((MET,)), chart.panels(GROWTH, "Growth")):
+        light, _, dark = text.partition("@media (prefers-color-scheme: dark)")
+        assert ".card" in light
+        assert ".card" in dark
+
+
+def test_a_section_survives_being_saved(tmp_path: Path) -> None:
+    """What is read is what was written."""
+    section().save(tmp_path / "build.json")
+    assert page.load(tmp_path) == [section()]
+
+
+def test_publishing_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None:
+    """The explanation by hand stays; publishing twice changes nothing more; charts lie beside."""
+    place = tmp_path / "benchmarks.md"
+    place.write_text(f"# Head\n\n{page.BEGIN}\noutdated\n{page.END}\n\n## Tail\n")
+    page.publish([section()], "A machine.", place)
+    text = place.read_text("utf-8")
+    assert text.startswith("# Head\n")
+    assert text.endswith("## Tail\n")
+    assert "outdated" not in text
+    assert "**missed** by 100 %" in text
+    for name in (page.TARGETS_CHART, page.GROWTH_CHART):
+        assert f"({name})" in text
+        ElementTree.parse(tmp_path / name)
+    page.publish([section()], "A machine.", place)
+    assert place.read_text("utf-8") == text
+
+
+def test_the_page_of_the_checkout_has_its_markers() -> None:
+    """Publishing finds where the figures go, and the page shows the charts that lie beside it."""
+    text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    assert text.count(page.BEGIN) == text.count(page.END) == 1
+    for name in (page.TARGETS_CHART, page.GROWTH_CHART):
+        assert (f"({name})" in text) == (ROOT / "docs" / name).exists()
+
+
+def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is written where the figures have no place."""
+    place = tmp_path / "benchmarks.md"
+    place.write_text("nothing")
+    with pytest.raises(ValueError, match="no markers"):
+        page.publish([section()], "A machine.", place)
+    assert place.read_text() == "nothing"
+
+
+def test_small_figures_are_never_taken_for_full_ones() -> None:
+    """The page says that a small run shows nothing."""
+    small = Section("build", "small", 1, (MET,))
+    assert "At small scale" in page.figures([small], "A machine.")
+    assert "At small scale" not in page.figures([section()], "A machine.")
+
+
+def test_a_ratio_is_taken_within_a_round() -> None:
+    """A round in which the machine was slow for both does not bend the ratio."""
+    runs = Runs(
+        {
+            "ours": (Run(1, 1, 1), Run(10, 1, 1), Run(2, 1, 1)),
+            "theirs": (Run(2, 1, 1), Run(20, 1, 1), Run(4, 1, 1)),
+        },
+        {},
+    )
+    assert runs.ratio("ours", "theirs") == 0.5
+    assert runs.median("ours") == 2
+    assert runs.ratio("ours", "absent") is None
+
+
+def test_proportional_growth_has_slope_one_and_a_line_fits_it() -> None:
+    """The fits find what the points were made from."""
+    points = [(float(x), 0.5 + 0.002 * x) for x in (10, 100, 1000, 10000)]
+    a, b, error = line(points)
+    assert (a, b) == (pytest.approx(0.5), pytest.approx(0.002))
+    assert error < 1e-9
+    assert slope([(x, 3 * x) for x, _ in points]) == pytest.approx(1)
+    assert slope([(x, 7.0) for x, _ in points]) == pytest.approx(0)
+    assert math.isnan(slope(points[:1]))
+
+
+def test_the_default_level_is_the_fastest_that_is_small_enough() -> None:
+    """A level that is too large on one input is out, however fast."""
+    walls = {1: 1.0, 2: 2.0, 3: 1.9, 4: 4.0}
+    ratios = {1: [1.0, 1.04], 2: [1.0, 1.0], 3: [1.03, 1.02], 4: [0.9, 0.9]}
+    assert codecs.fastest_within(walls, ratios) == 3
+    assert codecs.fastest_within(walls, {1: [2.0]}) is None
+    assert codecs.default_level() in codecs.LEVELS
+
+
+def test_requests_beyond_one_head_a_blob_are_counted() -> None:
+    """Two HEADs of one blob count as one more; everything else counts."""
+    asked = [
+        Request("GET", "/v2/", 200),
+        Request("HEAD", "/v2/a/blobs/sha256:1", 200),
+        Request("HEAD", "/v2/a/blobs/sha256:2", 200),
+        Request("HEAD", "/v2/a/blobs/sha256:2", 200),
+        Request("PUT", "/v2/a/manifests/1", 201),
+    ]
+    assert registry.beyond_heads(asked) == 3
+
+
+def test_tools_run_in_turn_and_a_failing_one_is_left_out(bench: Bench) -> None:
+    """Each round has every tool once, outputs are removed first, a failure stops no other."""
+    output = bench.work / "output"
+    order = bench.work / "order"
+    script = 'test ! -e "$1"; printf 12345 >"$1"; echo "$3" >>"$2"'
+    tools = [Tool(name, pipeline(script, output, order, name), output) for name in ("one", "two")]
+    tools.append(Tool("broken", pipeline("echo why >&2; false | true")))
+    runs = bench.in_turn("test", tools)
+    assert set(runs.runs) == {"one", "two"}
+    assert "why" in runs.failures["broken"]
+    assert [run.output for run in runs.runs["one"]] == [5, 5]
+    assert order.read_text().split() == ["one", "two", "two", "one"]
+    assert not output.exists()
+
+
+def test_peak_memory_is_the_commands_own(bench: Bench) -> None:
+    """Neither this process's memory nor a smaller part of a pipe counts."""
+    big = "data = bytearray(b'x') * (96 << 20)"
+    used = bench.measure((sys.executable, "-S", "-c", big))
+    assert used.peak > 96 << 20
+    ballast = bytearray(os.urandom(1 << 20)) * 128
+    assert bench.measure(("true",)).peak < 48 << 20
+    assert len(ballast) == 128 << 20
+
+
+def test_what_takes_too_long_is_ended(bench: Bench) -> None:
+    """A command and what it started are gone after its time."""
+    with pytest.raises(BenchError, match="ran for more than"):
+        bench.measure(pipeline("sleep 600 | sleep 600"), timeout=0.5)
+
+
+def test_what_is_missing_is_told(bench: Bench) -> None:
+    """A program that is not there is a failure of that command, not of the benchmark."""
+    with pytest.raises(BenchError, match="no-such-program"):
+        bench.measure(("no-such-program",))
+
+
+def test_everything_runs_in_the_work_directory(bench: Bench) -> None:
+    """Home, caches and temporaries are redirected, and the caller's are not handed on."""
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "TMPDIR"):
+        assert bench.env[name].startswith(str(bench.work))
+    assert "SOURCE_DATE_EPOCH" not in bench.env
