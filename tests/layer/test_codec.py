@@ -18,6 +18,7 @@ from imgpack.layer.codec import (
     Kind,
     decompress,
     detect,
+    fingerprint,
     kind_of,
 )
 from imgpack.spec import mediatype
@@ -240,3 +241,37 @@ def test_a_member_is_what_zlib_makes_of_it() -> None:
 
     assert zlib.decompress(member[10:-8], wbits=-15) == raw
     assert member[-8:] == zlib.crc32(raw).to_bytes(4, "little") + (5000).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("codec", ALL)
+def test_a_codec_knows_what_it_made_of_which_bytes(codec: Codec) -> None:
+    """That is how an entry of the cache is believed."""
+    raw = text(5000)
+    data = codec.compress(raw)
+
+    assert codec.restores(data, raw)
+    assert codec.restores(codec.compress(b""), b"")
+    assert not codec.restores(data, raw[:-1] + b"!")
+    assert not codec.restores(data, raw[:-1])
+    assert not codec.restores(data, raw + b"!")
+    assert not codec.restores(data[:-1], raw)
+    assert not codec.restores(b"", raw)
+    assert not codec.restores(b"junk" * 10, raw)
+
+
+@pytest.mark.parametrize("codec", COMPRESSED)
+def test_bytes_of_another_codec_are_never_believed(codec: Codec) -> None:
+    """Nor those of another writer's headers."""
+    raw = text(500)
+
+    for other in (gzip.compress(raw, mtime=0), *(c.compress(raw) for c in COMPRESSED)):
+        if other != codec.compress(raw):
+            assert not codec.restores(other, raw)
+
+
+def test_a_fingerprint_depends_on_bytes_and_length() -> None:
+    """It finds entries and proves nothing."""
+    found = {fingerprint(data) for data in (b"", b"a", b"b", b"\0", b"\0\0", text(999))}
+
+    assert len(found) == 6
+    assert fingerprint(b"a") == fingerprint(b"a")

@@ -154,7 +154,8 @@ def test_pythons_reader_sees_what_was_written(
     }
     assert found == xattrs
     sized = frame.header(path, size=size)
-    head = tarfile.TarFile(fileobj=io.BytesIO(sized), encoding="utf-8").firstmember
+    with opened(sized) as tar:
+        head = tar.next()
     assert head is not None
     assert head.size == size
 

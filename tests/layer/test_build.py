@@ -1,0 +1,304 @@
+"""Building layers: what is reused, what is read again, and why."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import SourceError
+from imgpack.layer.build import Built, LayerBuilder, Options
+from imgpack.layer.cache import SegmentCache
+from imgpack.layer.codec import Codec
+from imgpack.report import Silent
+from imgpack.tree.rules import Rules
+from imgpack.tree.snapshot import Change
+from imgpack.tree.walk import Tree
+from tests.layer.trees import MIB, Blob, fill, noise
+
+LATER_NS = 10**12
+"""Nanoseconds after the tree was made: nothing is racy then."""
+
+
+class Bench:
+    """A tree, a cache, and builds of the one with the other."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.root = fill(tmp_path / "tree", files=160)
+        self.cache = tmp_path / "cache"
+        self.blob = Blob()
+        self.reasons: list[str] = []
+        self.changes: list[Change] = []
+        self.warnings: list[str] = []
+
+    def options(self) -> Options:
+        """As the command line has them by default, long after every change."""
+        cache = SegmentCache(str(self.cache), self.warnings.append)
+        return Options(Rules(), Codec.parse("gzip"), 2, cache, time.time_ns() + LATER_NS)
+
+    def explain(self, reason: str, changes: Iterator[Change] | None) -> None:
+        self.reasons.append(reason)
+        self.changes = list(changes or ())
+
+    def build(self, options: Options | None = None, dest: bytes = b"") -> Built:
+        """Build the layer."""
+        builder = LayerBuilder(options or self.options(), explain=self.explain)
+        self.blob = Blob()
+        built = builder.build(Tree(bytes(self.root), dest), self.blob.opening)
+        assert self.blob.committed == (built.digest, built.size)
+        assert len(self.blob.data.getvalue()) == built.size
+        return built
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A tree of several segments and an empty cache."""
+    return Bench(tmp_path)
+
+
+def test_an_unchanged_tree_is_taken_from_the_cache(bench: Bench) -> None:
+    """The same bytes, the same digests, and it says so."""
+    first = bench.build()
+    data = bench.blob.data.getvalue()
+    second = bench.build()
+
+    assert bench.blob.data.getvalue() == data
+    assert (first.unchanged, second.unchanged) == (False, True)
+    assert replace(second, unchanged=False, reused=0) == first
+    assert bench.reasons == ["not built before", "reused: nothing changed"]
+
+
+OPENS = """
+import os, sys
+opened = []
+def hook(event, arguments):
+    if event in ("open", "os.listxattr", "os.getxattr", "os.readlink"):
+        path = arguments[0]
+        opened.append(os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path))
+sys.addaudithook(hook)
+from imgpack.cli.main import cli
+cli(sys.argv[1:], standalone_mode=False)
+root = os.path.realpath(sys.argv[2])
+print(sum(path.startswith(root + "/") for path in opened), file=sys.stderr)
+"""
+
+
+def test_an_unchanged_tree_is_not_read(bench: Bench, tmp_path: Path) -> None:
+    """No file is opened, counted by an audit hook; ``--check-contents`` opens them all."""
+    time.sleep(2.2)  # until nothing is racy any more
+    arguments = [sys.executable, "-c", OPENS, "build", str(bench.root), "-o", "out.tar"]
+    arguments += ["--cache-dir", str(bench.cache)]
+
+    def opened(*more: str) -> int:
+        done = subprocess.run(
+            [*arguments, *more], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return int(done.stderr.splitlines()[-1])
+
+    first = opened()
+    assert first >= 160
+    assert opened() == 0
+    assert opened("--check-contents") == first
+
+
+def rewrite(root: Path) -> None:
+    (root / "d0/file0000").write_bytes(b"new")
+
+
+def chmod(root: Path) -> None:
+    (root / "d0/file0000").chmod(0o600)
+
+
+def retime(root: Path) -> None:
+    os.utime(root / "d0/file0000", (5, 5))
+
+
+def link(root: Path) -> None:
+    os.link(root / "d0/file0000", root / "zlink")
+
+
+def symlink(root: Path) -> None:
+    (root / "d0/file0000").unlink()
+    (root / "d0/file0000").symlink_to("x")
+
+
+def remove(root: Path) -> None:
+    (root / "d0/file0000").unlink()
+
+
+def top_mode(root: Path) -> None:
+    (root / "d0").chmod(0o711)
+
+
+@pytest.mark.parametrize("change", [rewrite, chmod, retime, link, symlink, remove, top_mode])
+def test_a_change_is_found_and_only_its_segments_are_made(
+    bench: Bench, change: Callable[[Path], None]
+) -> None:
+    """The result is what a build without a cache makes."""
+    bench.build()
+    change(bench.root)
+    second = bench.build()
+    fresh = bench.build(replace(bench.options(), cache=None))
+
+    assert not second.unchanged
+    assert (second.digest, second.diff_id) == (fresh.digest, fresh.diff_id)
+    assert second.reused >= second.segments - 3
+    assert second.reused > 0
+    assert bench.reasons[1] == "changed"
+
+
+def test_the_paths_that_changed_are_told(bench: Bench) -> None:
+    """By their names in the image."""
+    bench.build(dest=b"opt/app")
+    (bench.root / "d0/file0000").chmod(0o600)
+    (bench.root / "new").touch()
+    bench.build(dest=b"opt/app")
+
+    assert [(change.path, change.how) for change in bench.changes] == [
+        (b"opt/app", "changed: mtime"),
+        (b"opt/app/d0/file0000", "changed: type or mode"),
+        (b"opt/app/new", "added"),
+    ]
+
+
+def test_other_options_are_another_layer(bench: Bench) -> None:
+    """Rules, codec and destination are part of what is remembered."""
+    bench.build()
+    others = [
+        replace(bench.options(), rules=Rules(owner=(5, 5))),
+        replace(bench.options(), rules=Rules(mtime=7)),
+        replace(bench.options(), codec=Codec.parse("gzip:9")),
+        replace(bench.options(), codec=Codec.parse("zstd")),
+    ]
+    for options in others:
+        assert not bench.build(options).unchanged
+    assert not bench.build(dest=b"opt").unchanged
+    assert bench.build().unchanged
+
+
+def test_contents_are_read_again_on_request(bench: Bench) -> None:
+    """For file systems that lie about their times."""
+    first = bench.build()
+    second = bench.build(replace(bench.options(), check_contents=True))
+
+    assert not second.unchanged
+    assert second.digest == first.digest
+    assert second.reused == second.segments
+    assert bench.reasons[1] == "contents are checked"
+
+
+def test_a_young_tree_is_read_again(bench: Bench) -> None:
+    """A change in the same tick would have left no trace."""
+    young = replace(bench.options(), started_ns=time.time_ns())
+    bench.build(young)
+    second = bench.build(replace(young, started_ns=time.time_ns()))
+    third = bench.build()
+    fourth = bench.build()
+
+    assert (second.unchanged, third.unchanged, fourth.unchanged) == (False, False, True)
+    assert bench.reasons[1:3] == ["changed", "changed"]
+
+
+class Ear(Silent):
+    """A reporter that keeps warnings."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.told.append(message)
+
+
+def test_warnings_are_told_again_when_a_layer_is_reused(bench: Bench) -> None:
+    """What was written otherwise is so still."""
+    os.utime(bench.root / "d0/file0000", (-5, -5))
+    ear = Ear()
+    for _ in range(2):
+        LayerBuilder(bench.options(), ear).build(Tree(bytes(bench.root)), Blob().opening)
+
+    assert len(ear.told) == 2
+    assert ear.told[0] == ear.told[1]
+    assert "before 1970" in ear.told[0]
+
+
+@pytest.mark.parametrize("kind", ["segments", "layers", "everything"])
+@pytest.mark.parametrize("damage", [b"", b"garbage" * 30, None])
+def test_a_damaged_cache_costs_time_and_nothing_else(
+    bench: Bench, kind: str, damage: bytes | None
+) -> None:
+    """Every file of it cut, overwritten or gone."""
+    first = bench.build()
+    place = bench.cache if kind == "everything" else bench.cache / kind
+    for file in place.rglob("*"):
+        if file.is_file() and damage is None:
+            file.unlink()
+        elif file.is_file():
+            file.write_bytes(damage or b"")
+
+    second = bench.build()
+    third = bench.build()
+
+    assert (second.digest, second.diff_id) == (first.digest, first.diff_id)
+    assert not second.unchanged
+    assert third.unchanged
+    assert bool(bench.warnings) is (damage is not None)
+
+
+def test_a_damaged_snapshot_is_another_tree(bench: Bench) -> None:
+    """Cut or overwritten within: rebuilt, also when differences are asked for."""
+    first = bench.build()
+    (file,) = (bench.cache / "layers").iterdir()
+    data = file.read_bytes()
+    file.write_bytes(data[:-700] + b"\xff" * 700)
+
+    assert bench.build().digest == first.digest
+    assert bench.changes
+
+
+def test_a_failed_build_commits_and_remembers_nothing(bench: Bench) -> None:
+    """Here a path that is too long for the system appears in the tree."""
+    bench.build()
+    here = os.open(bench.root, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("x" * 250, dir_fd=here)
+        here, above = os.open("x" * 250, os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(here)
+    blob = Blob()
+
+    for _ in range(2):
+        with pytest.raises(SourceError, match="File name too long"):
+            LayerBuilder(bench.options()).build(Tree(bytes(bench.root)), blob.opening)
+        assert blob.committed is None
+        assert blob.data.getvalue() == b""
+    subprocess.run(["rm", "-rf", str(bench.root / ("x" * 250))], check=True)
+
+
+MEMORY = """
+import resource, sys
+from imgpack.cli.main import cli
+cli(sys.argv[1:], standalone_mode=False)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+def test_memory_does_not_follow_the_size_of_a_layer(tmp_path: Path, compression: str) -> None:
+    """A layer of 300 MiB stays below 120 MiB of resident memory."""
+    (tmp_path / "tree").mkdir()
+    with (tmp_path / "tree/large").open("wb") as file:
+        for number in range(20):
+            file.seek(number * 15 * MIB)
+            file.write(noise(MIB))
+        file.truncate(300 * MIB)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, "build", "tree", "--jobs", "2", "--format", "oci",
+         "--compression", compression, "-o", "/dev/null"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert int(done.stderr.splitlines()[-1]) < 120

@@ -1,0 +1,230 @@
+"""The pipeline: the same bytes with any number of threads, and an end to every failure."""
+
+import hashlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import OutputError, SourceError
+from imgpack.layer.cache import SegmentCache
+from imgpack.layer.codec import Codec, decompress, fingerprint
+from imgpack.layer.pipeline import Pipeline
+from imgpack.report import SILENT
+from tests.layer.trees import Blob, noise, text
+
+CODECS = [Codec.parse(name) for name in ("gzip", "zstd", "none")]
+METER = SILENT.begin("layer", None)
+
+
+def segments(count: int = 20) -> list[list[bytes]]:
+    """Segments of several parts, some of them empty."""
+    return [[text(3000, seed), b"", noise(seed * 100, seed)] for seed in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    """However a run ends, its threads end with it."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 5
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_comes_out_is_what_went_in(codec: Codec) -> None:
+    """Both digests and both sizes are those of the streams."""
+    blob = Blob()
+    written = Pipeline(codec, None, 2).run(iter(segments()), blob, METER)
+    raw = b"".join(itertools.chain(*segments()))
+    data = blob.data.getvalue()
+
+    assert b"".join(decompress(iter([data]), codec.media_type(docker=False))) == raw
+    assert written.diff_id.hex == hashlib.sha256(raw).hexdigest()
+    assert written.digest.hex == hashlib.sha256(data).hexdigest()
+    assert (written.raw_size, written.size) == (len(raw), len(data))
+    assert (written.reused, written.pieces) == (0, ())
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_bytes_do_not_depend_on_the_threads(codec: Codec, tmp_path: Path) -> None:
+    """One, two or sixteen; with and without a cache, full or empty."""
+    cache = SegmentCache(str(tmp_path))
+    outputs = set()
+    for jobs, store in ((1, None), (2, None), (16, None), (2, cache), (16, cache)):
+        blob = Blob()
+        Pipeline(codec, store, jobs).run(iter(segments()), blob, METER)
+        outputs.add(blob.data.getvalue())
+
+    assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("codec", CODECS[:2])
+def test_segments_that_were_seen_are_not_compressed_again(codec: Codec, tmp_path: Path) -> None:
+    """Those of one level say nothing about another's."""
+    pipeline = Pipeline(codec, SegmentCache(str(tmp_path)), 2)
+    first = pipeline.run(iter(segments()), Blob(), METER)
+    changed = segments()
+    changed[7] = [b"changed"]
+    second = pipeline.run(iter(changed), Blob(), METER)
+    other = Pipeline(Codec(codec.kind, 9), SegmentCache(str(tmp_path)), 2)
+
+    assert (first.reused, second.reused) == (0, 19)
+    assert other.run(iter(segments()), Blob(), METER).reused == 0
+
+
+def test_nothing_uncompressed_is_cached(tmp_path: Path) -> None:
+    """Copying it would cost more than reading it."""
+    cache = SegmentCache(str(tmp_path))
+    Pipeline(CODECS[2], cache, 2).run(iter(segments()), Blob(), METER)
+
+    assert cache.usage().segments == 0
+
+
+@pytest.mark.parametrize("codec", CODECS[:2])
+def test_an_entry_of_other_bytes_is_never_used(codec: Codec, tmp_path: Path) -> None:
+    """Whole and under the right key, but of another segment: a collision, or a mix-up."""
+    warnings: list[str] = []
+    cache = SegmentCache(str(tmp_path), warnings.append)
+    pipeline, clean = Pipeline(codec, cache, 2), Blob()
+    keys = [piece.key for piece in pipeline.run(iter(segments()), clean, METER).pieces]
+    assert fingerprint(b"".join(segments()[4])) in keys[4]
+    one, two = (tmp_path / "segments" / key[:2] / key[2:] for key in (keys[4], keys[5]))
+    two.write_bytes(one.read_bytes())
+
+    again = Blob()
+    written = pipeline.run(iter(segments()), again, METER)
+
+    assert again.data.getvalue() == clean.data.getvalue()
+    assert written.reused == 19
+    assert warnings == [f"the cache entry {two} is damaged; it is made anew"]
+    assert pipeline.run(iter(segments()), Blob(), METER).reused == 20
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", None])
+def test_a_layer_is_replayed_whole_or_not_at_all(tmp_path: Path, damage: bytes | None) -> None:
+    """A segment that is gone, damaged or another one makes it false."""
+    cache = SegmentCache(str(tmp_path))
+    pipeline, first, again = Pipeline(CODECS[0], cache, 2), Blob(), Blob()
+    written = pipeline.run(iter(segments()), first, METER)
+    stop = threading.Event()
+
+    assert pipeline.replay(written.pieces, again, METER, stop)
+    assert again.data.getvalue() == first.data.getvalue()
+
+    piece = written.pieces[10]
+    file = tmp_path / "segments" / piece.key[:2] / piece.key[2:]
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage)
+    assert not pipeline.replay(written.pieces, Blob(), METER, stop)
+    cache.store(piece.key, b"another segment, whole")
+    assert not pipeline.replay(written.pieces, Blob(), METER, stop)
+
+
+def test_a_replay_can_be_stopped(tmp_path: Path) -> None:
+    """The tree did change after all."""
+    pipeline = Pipeline(CODECS[0], SegmentCache(str(tmp_path)), 2)
+    written = pipeline.run(iter(segments()), Blob(), METER)
+    stop = threading.Event()
+    stop.set()
+
+    assert not pipeline.replay(written.pieces, Blob(), METER, stop)
+
+
+def failing(at: int, error: BaseException) -> Iterator[list[bytes]]:
+    """A producer that fails, as a walk does."""
+    for number, parts in enumerate(segments()):
+        if number == at:
+            raise error
+        yield parts
+
+
+class Full(Blob):
+    """An output on a disk that fills up after some writes."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self._left = writes
+
+    def write(self, data: bytes) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise OutputError("cannot write out.tar: No space left on device")
+        super().write(data)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 16])
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("at", [0, 1, 19])
+def test_an_error_of_the_producer_ends_the_run(codec: Codec, jobs: int, at: int) -> None:
+    """Also Ctrl-C, wherever it strikes."""
+    for error in (SourceError("cannot read x"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            Pipeline(codec, None, jobs).run(failing(at, error), Blob(), METER)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 16])
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("writes", [0, 1, 19])
+def test_an_error_of_the_output_ends_the_run(codec: Codec, jobs: int, writes: int) -> None:
+    """It is told as it is, and the producer is not driven to its end."""
+    made = 0
+
+    def endless() -> Iterator[list[bytes]]:
+        nonlocal made
+        for parts in itertools.cycle(segments()):
+            made += 1
+            yield parts
+
+    with pytest.raises(OutputError, match="No space left"):
+        Pipeline(codec, None, jobs).run(endless(), Full(writes), METER)
+    assert made < 100
+
+
+@pytest.mark.parametrize("jobs", [1, 16])
+def test_an_error_of_a_codec_ends_the_run(jobs: int) -> None:
+    """Something that is no segment, as no producer makes it."""
+    with pytest.raises(TypeError):
+        Pipeline(CODECS[0], None, jobs).run(
+            iter([[b"fine"], [b"x", None], [b"fine"]]),  # type: ignore[list-item]
+            Blob(), METER,
+        )  # fmt: skip
+
+
+def test_an_error_of_the_output_ends_a_replay(tmp_path: Path) -> None:
+    """As in a run."""
+    pipeline = Pipeline(CODECS[0], SegmentCache(str(tmp_path)), 2)
+    written = pipeline.run(iter(segments()), Blob(), METER)
+
+    with pytest.raises(OutputError, match="No space left"):
+        pipeline.replay(written.pieces, Full(3), METER, threading.Event())
+
+
+def test_few_segments_are_held_at_once() -> None:
+    """A producer is never far ahead of a slow output, so memory is bounded."""
+    made = taken = ahead = 0
+
+    class Slow(Blob):
+        def write(self, data: bytes) -> None:
+            nonlocal taken, ahead
+            time.sleep(0.002)
+            taken += 1
+            ahead = max(ahead, made - taken)
+
+    def counted() -> Iterator[list[bytes]]:
+        nonlocal made
+        for _ in range(60):
+            made += 1
+            yield [b"data"]
+
+    Pipeline(CODECS[0], None, 2).run(counted(), Slow(), METER)
+
+    assert taken == made == 60
+    assert ahead <= 2 + 2 + 3
