@@ -61,4 +61,4 @@ def _remote(
     from imgpack.registry.pull import read_remote_blob
 
     connections = stack.enter_context(connector(registry, terminal))
-    return read_remote_blob(connections, parse_reference(location))
+    return read_remote_blob(connections, parse_reference(location), terminal)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.connect import RegistryOptions, connector, registry_options, scratch_directory
 from imgpack.cli.location import parse_reference
 from imgpack.cli.push import jobs_option, target
 from imgpack.cli.results import print_pushed, upload_journal, write_metadata
@@ -82,7 +82,11 @@ def create(
     from imgpack.registry.push import PushOptions, push
 
     with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        opened = [open_remote(connections, source, reporter=terminal) for source in sources]
+        scratch = scratch_directory()
+        opened = [
+            open_remote(connections, source, scratch=scratch, reporter=terminal)
+            for source in sources
+        ]
         entries = _chosen(_entries(opened), wanted)
         joined = MultiImage(_index(entries, pairs), tuple(entry.image for entry in entries))
         options = PushOptions(jobs=jobs, mount_from=sources, journal=upload_journal())

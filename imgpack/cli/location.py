@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from imgpack.archive.reader import OpenedImages, open_images
-from imgpack.cli.connect import RegistryOptions, connector
+from imgpack.cli.connect import RegistryOptions, connector, scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, NotFoundError
 from imgpack.image import Image, MultiImage
@@ -83,12 +83,10 @@ def open_location(
         return
     if image is not None:
         raise click.UsageError("--image is for archives; a reference names one image")
-    import tempfile
-
     from imgpack.registry.pull import open_remote
 
     reference = parse_reference(text)
-    scratch = tempfile.gettempdir()
+    scratch = scratch_directory()
     with connector(registry, terminal) as connections:
         remote = open_remote(connections, reference, wanted, scratch=scratch, reporter=terminal)
         yield Located(text, (remote,), reference=reference)

@@ -5,6 +5,7 @@ is neither echoed nor printed.
 """
 
 import os
+import sys
 
 import click
 
@@ -66,6 +67,11 @@ def _with_user(options: RegistryOptions, username: str | None, host: str) -> Reg
         if username is None:
             if options.password_stdin:
                 raise click.UsageError("--password-stdin needs a user name: -u USER")
+            if not sys.stdin.isatty():
+                raise click.UsageError(
+                    f"there is no terminal to ask for the user name for {host}:"
+                    " give -u USER --password-stdin"
+                )
             username = click.prompt(f"User name for {host}", err=True, type=str)
         if ":" in username or not username:
             raise click.UsageError("a user name is not empty and has no colon")

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.connect import RegistryOptions, connector, registry_options, scratch_directory
 from imgpack.cli.location import parse_reference
 from imgpack.cli.push import jobs_option
 from imgpack.cli.results import pinned
@@ -51,7 +51,9 @@ def command(
     from imgpack.registry.pull import open_remote, refuse_foreign
 
     with connector(registry, terminal, jobs=jobs) as connections:
-        image = open_remote(connections, name, wanted, reporter=terminal)
+        image = open_remote(
+            connections, name, wanted, scratch=scratch_directory(), reporter=terminal
+        )
         refuse_foreign(image)
         stdout = sys.stdout.buffer if place == "-" else None
         with open_writer(place, stdout=stdout, reporter=terminal) as writer:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgpack.cli.clock import now_ns
 from imgpack.image import Image, MultiImage
 from imgpack.spec.canonical import encode
 from imgpack.spec.descriptor import Descriptor
@@ -16,6 +17,7 @@ from imgpack.store import write_file
 
 if TYPE_CHECKING:
     from imgpack.registry.delivery import Delivery
+    from imgpack.registry.journal import UploadJournal
     from imgpack.registry.push import Pushed
 
 
@@ -85,7 +87,9 @@ def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:
     return registries[0] if len(registries) == 1 else None
 
 
-def upload_journal() -> str:
-    """The directory in which half-done uploads are remembered."""
+def upload_journal() -> "UploadJournal":
+    """Where half-done uploads are remembered."""
+    from imgpack.registry.journal import UploadJournal
+
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(cache, "imgpack", "uploads")
+    return UploadJournal(os.path.join(cache, "imgpack", "uploads"), now_ns() / 1e9)

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError
 from imgpack.registry.challenge import Challenge, parse_challenges
 from imgpack.registry.credentials import Credential
-from imgpack.registry.failures import Failure, failure_of
+from imgpack.registry.failures import Failure, attach, failure_of
 from imgpack.registry.realm import realm_is_trusted
 from imgpack.registry.safety import Origin, Reach, check_realm, redact
 from imgpack.registry.transport import Body, BytesBody, Response
@@ -50,10 +50,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token and the clock's time at which it is replaced."""
+    """A bearer token, the clock's time at which it is replaced, and what renews it, if told."""
 
     value: str = field(repr=False)
     renew_at: float
+    refresh: str = field(default="", repr=False)
 
 
 class Exchange(Protocol):
@@ -96,6 +97,8 @@ class Authenticator:
         self._credentials: dict[str, Credential | None] = {}
         self._secrets: set[str] = set()
         self._withheld = ""
+        self._refreshed: dict[str, str] = {}
+        self._refreshing = threading.Lock()
         self._lock = threading.RLock()
 
     @property
@@ -265,18 +268,28 @@ class Authenticator:
         credential: Credential,
         reach: Reach,
     ) -> Token:
-        form = {
-            "grant_type": "refresh_token",
-            "refresh_token": credential.identity_token,
-            "service": service,
-            "client_id": _CLIENT_ID,
-            "scope": " ".join(scopes),
-        }
         headers = {
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        return self._asked("POST", realm, headers, BytesBody(urlencode(form).encode()), reach)
+        # A server may replace the identity token with each answer (RFC 6749, section 6), and take
+        # the old one no more: one request at a time. What is stored stays as it is.
+        with self._refreshing:
+            stored = credential.identity_token
+            form = {
+                "grant_type": "refresh_token",
+                "refresh_token": self._refreshed.get(stored, stored),
+                "service": service,
+                "client_id": _CLIENT_ID,
+                "scope": " ".join(scopes),
+            }
+            body = BytesBody(urlencode(form).encode())
+            token = self._asked("POST", realm, headers, body, reach)
+            if token.refresh:
+                self._refreshed[stored] = token.refresh
+                with self._lock:
+                    self._secrets.add(token.refresh)
+            return token
 
     def _asked(
         self, method: str, url: str, headers: dict[str, str], body: Body | None, reach: Reach
@@ -289,8 +302,7 @@ class Authenticator:
                 f"the token server refused: {error.message}",
                 "check the user name and password (imgpack login)",
             )
-            refused.failure = failure_of(error)  # type: ignore[attr-defined]
-            raise refused from None
+            raise attach(refused, failure_of(error)) from None
 
     def _read(self, data: bytes, url: str) -> Token:
         try:
@@ -307,7 +319,10 @@ class Authenticator:
         if isinstance(life, bool) or not isinstance(life, int | float) or life != life:
             life = MIN_LIFE
         life = min(max(float(life), MIN_LIFE), 86400.0)
-        return Token(value, self._clock() + life - max(_MARGIN, life * 0.1))
+        refresh = document.get("refresh_token")
+        if not isinstance(refresh, str) or not _TOKEN.fullmatch(refresh):
+            refresh = ""
+        return Token(value, self._clock() + life - max(_MARGIN, life * 0.1), refresh)
 
 
 def _key(scopes: tuple[Scope, ...]) -> tuple[str, ...]:

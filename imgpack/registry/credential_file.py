@@ -3,13 +3,16 @@
 Docker's ``config.json`` and containers-auth.json(5). Invariants: a file is
 replaced whole or not at all and has mode 0600; whatever else it holds is kept;
 when it names a helper, the secret goes to the helper and not into the file; an
-entry that would hide the new one is replaced.
+entry that would hide the new one is replaced; two of us at the same time lose
+nothing of each other's.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from imgpack.errors import CredentialError
@@ -47,19 +50,20 @@ def store_credential(
     Raises ``CredentialError``.
     """
     name = registry_key(registry)
-    document = CredentialFile(path).read() or {}
-    helper = _helper_of(path, document, name, store)
-    auths = _auths(path, document)
-    for key in [key for key in auths if normalise_key(key) == name]:
-        del auths[key]
-    if helper is not None:
-        helper.store(server_name(name), credential.username, credential.password)
-        auths[server_name(name)] = {}
-    else:
-        secret = encode_auth(credential.username, credential.password)
-        auths[server_name(name)] = {"auth": secret}
-    document["auths"] = auths
-    write_document(path, document)
+    with _locked(path):
+        document = CredentialFile(path).read() or {}
+        helper = _helper_of(path, document, name, store)
+        auths = _auths(path, document)
+        for key in [key for key in auths if normalise_key(key) == name]:
+            del auths[key]
+        if helper is not None:
+            helper.store(server_name(name), credential.username, credential.password)
+            auths[server_name(name)] = {}
+        else:
+            secret = encode_auth(credential.username, credential.password)
+            auths[server_name(name)] = {"auth": secret}
+        document["auths"] = auths
+        write_document(path, document)
     return helper
 
 
@@ -71,11 +75,12 @@ def erase_credential(
     Raises ``CredentialError``.
     """
     name = registry_key(registry)
-    changed = []
-    for source in sources:
-        document = _document(source)
-        if not document:
-            continue
+    return tuple(s.path for s in sources if _document(s) and _erased(s, name, store))
+
+
+def _erased(source: CredentialFile, name: str, store: CredentialStore) -> bool:
+    with _locked(source.path):
+        document = _document(source) or {}
         helper = _helper_of(source.path, document, name, store)
         erased = helper is not None and helper.erase(server_name(name))
         auths = _auths(source.path, document)
@@ -84,9 +89,24 @@ def erase_credential(
             del auths[key]
         if keys:
             write_document(source.path, {**document, "auths": auths})
-        if keys or erased:
-            changed.append(source.path)
-    return tuple(changed)
+    return bool(keys) or erased
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Keep other processes of ours from the file; its directory is locked, so no file is left.
+
+    Where that is not possible we go on: a file system without locks, a directory that
+    cannot be made (which writing will tell).
+    """
+    directory = os.path.dirname(os.path.realpath(path))
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
 
 
 def _document(source: CredentialFile) -> dict[str, Any] | None:

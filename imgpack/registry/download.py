@@ -132,7 +132,9 @@ def foreign_layer(descriptor: Descriptor, name: str) -> UnsupportedError:
     )
 
 
-def read_remote_blob(connector: Connector, reference: Reference) -> Iterator[bytes]:
+def read_remote_blob(
+    connector: Connector, reference: Reference, reporter: Reporter = SILENT
+) -> Iterator[bytes]:
     """One blob by its digest, verified: a wrong one ends with ``DigestError``.
 
     Raises ``InvalidReferenceError`` for a reference without a digest.
@@ -144,4 +146,4 @@ def read_remote_blob(connector: Connector, reference: Reference) -> Iterator[byt
     client = RepositoryClient(connector.session(reference.registry), reference.repository)
     what = f"{client.name}: blob {reference.digest}"
     blob = Descriptor(mediatype.OCTET_STREAM, reference.digest, client.blob_size(reference.digest))
-    return verify_stream(RemoteSource(client).read_blob(blob), blob, what)
+    return verify_stream(RemoteSource(client, reporter).read_blob(blob), blob, what)

@@ -50,6 +50,12 @@ class Failure:
         return dict(self.headers).get(name)
 
 
+def attach(error: ImgpackError, failure: Failure | None) -> ImgpackError:
+    """Attach what the registry answered to ``error``; returns it."""
+    vars(error)["failure"] = failure
+    return error
+
+
 def failure_of(error: BaseException) -> Failure | None:
     """What the registry answered, if ``error`` comes from an answer."""
     failure = getattr(error, "failure", None)
@@ -68,7 +74,7 @@ def is_unconnected(error: BaseException) -> bool:
 
 def mark_unconnected(error: ImgpackError) -> ImgpackError:
     """Say that there was no connection at all; returns the error."""
-    error.unconnected = True  # type: ignore[attr-defined]
+    vars(error)["unconnected"] = True
     return error
 
 
@@ -79,7 +85,7 @@ def is_final(error: BaseException) -> bool:
 
 def mark_final(error: ImgpackError) -> ImgpackError:
     """Say that nothing is to be tried again for ``error``; returns it."""
-    error.final = True  # type: ignore[attr-defined]
+    vars(error)["final"] = True
     return error
 
 
@@ -143,9 +149,7 @@ def make_error(failure: Failure, method: str, url: str, *, hint: str = "") -> Im
     """The leaf for ``failure``, with the failure attached (see ``failure_of``)."""
     told = f": {failure.text}" if failure.text else ""
     message = f"{method} {redact(url)}: the registry answered {failure.status}{told}"
-    error = _leaf(failure, message, hint)
-    error.failure = failure  # type: ignore[attr-defined]
-    return error
+    return attach(_leaf(failure, message, hint), failure)
 
 
 def _leaf(failure: Failure, message: str, hint: str) -> ImgpackError:

@@ -4,26 +4,44 @@ One small file a session, named by the hash of registry, repository and digest.
 Invariants: a Location is as good as a password, so files are 0600 in a 0700
 directory; a session is taken by one process only (taking renames the file
 away); a journal that cannot be read or written is no error, only no resume;
-what is read back is checked like any Location before it is used.
+what is read back is checked like any Location before it is used; what is older
+than any registry keeps an upload is removed when the journal is opened.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import re
 from typing import Final
 
 from imgpack.registry.safety import MAX_URL
 from imgpack.spec.descriptor import Descriptor
 
+KEPT: Final = 7 * 86400.0
+"""Seconds; Distribution purges uploads after a week at the latest, others sooner."""
 _MAX_FILE: Final = MAX_URL + 4096
+_NAME = re.compile(r"[0-9a-f]{64}\.json(\.[0-9]+)?")
 
 
 class UploadJournal:
-    """The journal in ``directory``, which is made when first needed."""
+    """The journal in ``directory``, which is made when first needed.
 
-    def __init__(self, directory: str) -> None:
+    ``now`` is seconds since 1970, by which old sessions are removed (``None``: they stay).
+    """
+
+    def __init__(self, directory: str, now: float | None = None) -> None:
         self._directory = directory
+        if now is not None:
+            self._prune(now - KEPT)
+
+    def _prune(self, oldest: float) -> None:
+        with contextlib.suppress(OSError), os.scandir(self._directory) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    old = entry.stat(follow_symlinks=False).st_mtime < oldest
+                    if old and _NAME.fullmatch(entry.name):
+                        os.unlink(entry.path)
 
     def record(self, name: str, blob: Descriptor, location: str) -> None:
         """Remember that ``blob`` is being sent to ``location`` (``name``: registry/repository)."""

@@ -7,10 +7,11 @@ digest is checked; what is used is the signed payload only.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from imgpack.errors import DigestError
 from imgpack.image import Image
-from imgpack.layer.codec import Kind, decompress, detect
+from imgpack.layer.codec import MAX_LAYER, Kind, decompress, detect
 from imgpack.registry.client import RepositoryClient, Served
 from imgpack.registry.download import RemoteSource
 from imgpack.registry.scratch import ScratchFile, ScratchSource
@@ -22,6 +23,9 @@ from imgpack.spec.manifest import build_manifest
 from imgpack.spec.schema1 import real_layers, to_config
 from imgpack.spec.signature import verify
 
+_RATIO: Final = 1100
+"""No gzip stream expands more than 1032 times; what does is made to keep us busy."""
+_ALWAYS: Final = 1 << 20
 _TYPES = {
     Kind.GZIP: mediatype.DOCKER_LAYER_GZIP,
     Kind.NONE: mediatype.DOCKER_LAYER,
@@ -83,4 +87,5 @@ def _identify(digest: Digest, file: ScratchFile) -> tuple[Descriptor, Digest]:
 
 
 def _raw(file: ScratchFile, media_type: str) -> Iterator[bytes]:
-    return decompress(file.read(0, file.size), media_type)
+    limit = min(MAX_LAYER, _ALWAYS + _RATIO * file.size)
+    return decompress(file.read(0, file.size), media_type, limit=limit)

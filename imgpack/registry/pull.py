@@ -33,6 +33,8 @@ from imgpack.spec.reference import Reference
 
 MAX_NESTING: Final = 3
 """Indexes within indexes that are followed on the way to one platform."""
+MAX_DOCUMENTS: Final = 32 << 20
+"""Bytes of manifests and configurations of one image, over all its platforms."""
 
 __all__ = ["fetch_schema1", "open_remote", "read_remote_blob", "refuse_foreign"]
 
@@ -92,6 +94,17 @@ class _Remote:
         self._source = RemoteSource(self._client, reporter)
         self._scratch = scratch
         self._reporter = reporter
+        self._held = 0
+
+    def _count(self, size: int) -> None:
+        """Refuse an index whose documents together would fill the memory."""
+        self._held += size
+        if self._held > MAX_DOCUMENTS:
+            raise LimitError(
+                f"{self._shown}: its manifests and configurations have more than "
+                f"{MAX_DOCUMENTS} bytes",
+                "choose one image with --platform",
+            )
 
     def open(self, platform: Platform | None) -> Image | MultiImage:
         """The image that the reference names."""
@@ -123,6 +136,7 @@ class _Remote:
                 f"{self._shown}: the configuration has {described.size} bytes",
                 f"at most {MAX_DOCUMENT} are accepted",
             )
+        self._count(described.size)
         raw = b"".join(self._source.read_blob(described))
         hasher = described.digest.hasher()
         hasher.update(raw)
@@ -145,6 +159,7 @@ class _Remote:
     def _document(self, entry: Descriptor) -> Manifest | Index:
         if entry.size > MAX_DOCUMENT:
             raise LimitError(f"{self._shown}: the manifest {entry.digest} is too large")
+        self._count(entry.size)
         served = self._client.get_manifest(entry.digest)
         if len(served.raw) != entry.size:
             raise DigestError(

@@ -14,7 +14,7 @@ from typing import Final
 from imgpack.errors import ImgpackError, RegistryError
 from imgpack.registry.client import RepositoryClient, missing_blobs
 from imgpack.registry.delivery import Blob, Delivery, Document, Parcel, Schema1Wish, parcels
-from imgpack.registry.failures import failure_of
+from imgpack.registry.failures import attach, failure_of
 from imgpack.registry.journal import UploadJournal
 from imgpack.registry.mount import Mounter
 from imgpack.registry.parallel import Stop, run_all
@@ -31,13 +31,13 @@ _IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """How to push. ``chunk`` in bytes; ``journal`` is a directory for sessions to be continued."""
+    """How to push. ``chunk`` in bytes; ``journal`` keeps sessions to be continued."""
 
     jobs: int = 4
     mount_from: tuple[Reference, ...] = ()
     mounts: bool = True
     schema1: Schema1Wish | None = None
-    journal: str | None = None
+    journal: UploadJournal | None = None
     chunk: int | None = None
     resume_min: int = RESUME_MIN
 
@@ -100,7 +100,7 @@ class _Site:
         self._uploader = Uploader(
             Strategy(registry, options.chunk),
             stop,
-            None if options.journal is None else UploadJournal(options.journal),
+            options.journal,
             reporter,
             options.resume_min,
         )
@@ -222,5 +222,4 @@ def _explained(error: ImgpackError, document: Document) -> ImgpackError:
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without --schema1 otherwise",
     )
-    refused.failure = failure  # type: ignore[attr-defined]
-    return refused
+    return attach(refused, failure)

@@ -200,11 +200,6 @@ def check_redirect(location: str, request_url: str, registry: Origin) -> str:
     return _resolved(location, request_url, registry, "the redirect")
 
 
-def check_foreign(url: str, registry: Origin) -> str:
-    """Check a descriptor's own URL (a foreign layer); it never gets credentials."""
-    return _resolved(url, url, registry, "the layer URL")
-
-
 def _resolved(location: str, request_url: str, registry: Origin, what: str) -> str:
     if not location or re.search(r"[\x00-\x20\x7f\\]", location) or not location.isascii():
         raise UnsafeError(f"{what} of {registry.netloc} is malformed: {redact(location[:200])!r}")

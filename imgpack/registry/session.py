@@ -101,6 +101,8 @@ class Session:
         self._lock = threading.Lock()
         self._own_reach: Reach | None = None
         self._met = False
+        self._introduced = False
+        self._introduction = threading.Lock()
         self._warnings: set[str] = set()
         source = credentials or NoCredentials()
         self._auth = Authenticator(
@@ -207,6 +209,26 @@ class Session:
         body: Body | None,
         expected: frozenset[int],
     ) -> Response:
+        if not self._introduced:
+            with self._introduction:
+                # The first request learns the challenge for all that are made at the same time.
+                if not self._introduced:
+                    try:
+                        return self._turns(method, url, scopes, headers, body, expected)
+                    finally:
+                        self._introduced = True
+        return self._turns(method, url, scopes, headers, body, expected)
+
+    def _turns(
+        self,
+        method: str,
+        url: str,
+        scopes: tuple[Scope, ...],
+        headers: dict[str, str],
+        body: Body | None,
+        expected: frozenset[int],
+    ) -> Response:
+        """One request, and again with what its challenge asks for."""
         own = Origin.of(url) == self.origin
         for turn in range(_MAX_TURNS):
             authorization = self._auth.authorization(scopes) if own else None

@@ -52,6 +52,14 @@ def test_a_login_with_a_token_server_is_checked_there(imgpack_here: InProcess) -
     assert tokens.issued[0].authorization == BASIC
 
 
+def test_without_a_terminal_the_user_name_has_to_be_given(imgpack_here: InProcess) -> None:
+    """At the end of the input nobody is told "interrupted", but what is needed."""
+    line = imgpack_here("login", "r.test").failed(2)
+    assert "-u USER --password-stdin" in line
+    line = imgpack_here("login", "r.test", "-u", "me").failed(2)
+    assert "--password-stdin" in line
+
+
 def test_refused_credentials_are_not_stored(imgpack_here: InProcess, home: Path) -> None:
     """The error has its own exit code; there is no file."""
     with serving(registry) as server:

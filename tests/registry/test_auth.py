@@ -1,5 +1,6 @@
 """Challenges, realms, tokens: who gets which credentials, how often, and for how long."""
 
+import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -379,6 +380,29 @@ def test_an_identity_token_is_exchanged_by_post() -> None:
     assert request.form["scope"] == ["repository:team/app:pull,push repository:team/base:pull"]
     assert request.authorization is None
     assert "refresh-me" not in here.notes.everything
+
+
+def test_an_identity_token_that_is_replaced_is_not_used_again() -> None:
+    """RFC 6749, section 6: the old one may be worth nothing any more."""
+    answer, valid = TokenAnswer(), ["refresh-0"]
+
+    def rotating(request: Request) -> Reply:
+        if request.method != "POST":
+            return answer(request)
+        if request.form["refresh_token"] != valid[-1:]:
+            return error(400, "UNAUTHORIZED")
+        valid.append(f"refresh-{len(valid)}")
+        document = json.loads(answer(request).body)
+        return Reply(200, (), json.dumps({**document, "refresh_token": valid[-1]}).encode())
+
+    with serving(rotating) as server:
+        here = connect(server, Credential(identity_token="refresh-0"))
+        with here.transport:
+            for scopes in ((PUSH,), (PUSH, MOUNT), (MOUNT,)):
+                here.session.request("GET", "/v2/x", scopes=scopes).read()
+    assert [request.method for request in answer.issued] == ["POST"] * 3
+    assert valid[-1] == "refresh-3"
+    assert "refresh-" not in here.notes.everything
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 405])

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -369,6 +370,23 @@ def test_a_configured_helper_gets_the_secret_instead_of_the_file(tmp_path: Path)
     assert erased == (str(path),)
     assert json.loads(memory.read_text()) == {}
     assert json.loads(path.read_text()) == {"credsStore": "one", "auths": {}}
+
+
+def test_logins_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    """Every entry of three processes is in the file, and no lock is left beside it."""
+    path = tmp_path / "new" / "config.json"
+    code = (
+        "import sys\n"
+        "from imgpack.registry.credential_file import store_credential as store\n"
+        "from imgpack.registry.credentials import Credential, CredentialStore\n"
+        "for n in range(20):\n"
+        "    host = f'r{sys.argv[2]}-{n}.test'\n"
+        "    store(sys.argv[1], host, Credential('u', 'p'), CredentialStore())\n"
+    )
+    many = [subprocess.Popen([sys.executable, "-c", code, str(path), str(n)]) for n in range(3)]
+    assert [process.wait(60) for process in many] == [0, 0, 0]
+    assert len(json.loads(path.read_text())["auths"]) == 60
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_forgetting_reaches_every_file(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from imgpack.spec.signature import SigningKey, verify
 from imgpack.store import verify_stream
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry, digest_of
-from tests.registry.images import connect, make_image, make_index, noise, push_to
+from tests.registry.images import MIB, Memory, connect, make_image, make_index, noise, push_to
 
 BLOB_GET = r"/blobs/sha256:"
 MANIFEST_GET = r"/manifests/"
@@ -379,6 +379,22 @@ def test_a_configuration_that_claims_to_be_huge_is_not_fetched(image: Image) -> 
             pull(registry, "a/b:bad")
 
 
+def test_an_index_of_many_large_documents_is_refused() -> None:
+    """Each is within its bound; together they would fill the memory."""
+    with HostileRegistry() as registry:
+        entries = []
+        for number in range(10):
+            image = make_image(b"x", platform=f"linux/amd64/v{number}")
+            push_to(registry.host, image, "a/b:1")
+            padded = image.manifest.raw.ljust(4 * MIB)
+            digest = registry.add_manifest("a/b", padded, image.manifest.media_type)
+            entries.append(Descriptor(image.manifest.media_type, Digest.parse(digest), len(padded)))
+        index = build_index(entries, mediatype.DOCKER_INDEX)
+        registry.add_manifest("a/b", index.raw, index.media_type, "many")
+        with connect() as connector, pytest.raises(LimitError, match="platform"):
+            open_remote(connector, Reference.parse(f"{registry.host}/a/b:many"))
+
+
 def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
     """Nothing is fetched from where a manifest says, least of all with credentials."""
     with HostileRegistry() as registry:
@@ -564,6 +580,22 @@ def test_a_wrong_layer_of_a_schema1_image_is_found_out(wish: Schema1Wish) -> Non
         layer = image.layers[0]
         registry.content[str(layer.digest)] = b"\0" * layer.size
         with pytest.raises(DigestError, match=str(layer.digest)):
+            pull(registry, "a/b:1-schema1")
+
+
+def test_a_layer_of_a_schema1_image_that_is_a_bomb_is_refused(wish: Schema1Wish) -> None:
+    """More than gzip can ever expand is not unpacked to the end."""
+    import zstandard
+
+    bomb = zstandard.ZstdCompressor().compress(bytes(64 * MIB))
+    digest = Digest.of(bomb)
+    plain = make_image(b"one")
+    layer = Descriptor(mediatype.DOCKER_LAYER_GZIP, digest, len(bomb))
+    manifest = build_manifest(plain.manifest.config, [layer], mediatype.DOCKER_MANIFEST)
+    image = Image(manifest, plain.config, Memory({digest: bomb}))
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", schema1=wish)
+        with pytest.raises(LimitError, match="decompresses"):
             pull(registry, "a/b:1-schema1")
 
 

@@ -1,5 +1,6 @@
 """Sending one blob to registries that refuse, break, forget and drop."""
 
+import hashlib
 import itertools
 import os
 import re
@@ -621,6 +622,35 @@ def test_a_session_is_taken_once(journal: UploadJournal) -> None:
     journal.record("r/a", blob, "/here")
     assert journal.take("r/a", blob) == "/here"
     assert journal.take("r/a", blob) is None
+
+
+def test_old_sessions_are_pruned(tmp_path: Path) -> None:
+    """After a week no registry has them; what is not ours, or is a link, stays or only goes."""
+    directory = tmp_path / "uploads"
+    blobs = [Descriptor("x/y", Digest.of(text), 1) for text in (b"old", b"new")]
+    for blob in blobs:
+        UploadJournal(str(directory)).record("r/a", blob, "/here")
+    old, new = (directory / path_of(blob) for blob in blobs)
+    stray = directory / f"{new.name}.4711"
+    stray.write_text("left by a process that was killed")
+    victim = tmp_path / "victim"
+    victim.write_text("not ours")
+    link = directory / f"{'0' * 64}.json"
+    link.symlink_to(victim)
+    (directory / "other").write_text("not ours")
+    now = new.stat().st_mtime
+    for path in (old, stray, victim, directory / "other"):
+        os.utime(path, (now - 8 * 86400,) * 2)
+    os.utime(link, (now - 8 * 86400,) * 2, follow_symlinks=False)
+    journal = UploadJournal(str(directory), now)
+    assert sorted(directory.iterdir()) == sorted([new, directory / "other"])
+    assert victim.read_text() == "not ours"
+    assert journal.take("r/a", blobs[1]) == "/here"
+
+
+def path_of(blob: Descriptor) -> str:
+    """The name of a blob's file for the repository r/a."""
+    return hashlib.sha256(f"r/a\n{blob.digest}".encode()).hexdigest() + ".json"
 
 
 def test_a_journal_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
