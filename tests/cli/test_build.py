@@ -1,0 +1,397 @@
+"""``imgpack build``: what it writes where, under which names, and what it says."""
+
+import json
+import os
+import re
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli_runner import Imgpack, InProcess
+from tests.privileges import IS_ROOT, as_user
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small tree with fixed times."""
+    root = tmp_path / "rootfs"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/motd").write_text("hello\n")
+    (root / "bin").symlink_to("usr/bin")
+    for path in (root / "etc/motd", root / "etc", root):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    os.utime(root / "bin", (1_500_000_000, 1_500_000_000), follow_symlinks=False)
+    return root
+
+
+class Archive:
+    """What an archive holds."""
+
+    def __init__(self, data: bytes) -> None:
+        with tarfile.open(fileobj=BytesIO(data)) as tar:
+            self.files = {}
+            for member in tar:
+                if content := tar.extractfile(member):
+                    self.files[member.name] = content.read()
+        self.names: list[str] = self.json("manifest.json")[0]["RepoTags"]
+        (top,) = self.json("index.json")["manifests"][:1]
+        self.manifest: dict[str, Any] = self.blob(top["digest"])
+        self.digest: str = top["digest"]
+        self.config: dict[str, Any] = self.blob(self.manifest["config"]["digest"])
+
+    def json(self, name: str) -> Any:
+        return json.loads(self.files[name])
+
+    def blob(self, digest: str) -> Any:
+        return self.json(digest.replace("sha256:", "blobs/sha256/"))
+
+    def layer(self, number: int = 0) -> tarfile.TarFile:
+        """One layer, opened."""
+        name = self.manifest["layers"][number]["digest"].replace("sha256:", "blobs/sha256/")
+        return tarfile.open(fileobj=BytesIO(self.files[name]))
+
+    def history(self) -> list[str]:
+        """The steps that made it."""
+        return [step["created_by"].removesuffix(" # imgpack") for step in self.config["history"]]
+
+
+def archive(path: Path) -> Archive:
+    """An archive file."""
+    return Archive(path.read_bytes())
+
+
+def test_a_source_alone_is_enough(imgpack_here: InProcess, tree: Path, tmp_path: Path) -> None:
+    """SRC.tar beside the caller, named SRC:latest, and one line says the digest."""
+    out = imgpack_here("build", "rootfs").ok()
+
+    found = archive(tmp_path / "rootfs.tar")
+    assert found.names == ["docker.io/library/rootfs:latest"]
+    assert out.decode() == f"rootfs:latest@{found.digest}\n"
+    assert found.manifest["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    assert found.config["created"] == "2020-09-13T12:26:40Z"
+    with found.layer() as layer:
+        assert layer.getnames() == ["bin", "etc", "etc/motd"]
+
+
+def test_the_default_names_are_those_of_the_directory(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """Through a symlink, a trailing slash, or ``..``."""
+    (tmp_path / "link").symlink_to("rootfs")
+    for source in ("rootfs/", "link", "rootfs/../rootfs", str(tree)):
+        assert imgpack_here("build", source, "-o", "x.tar").ok().startswith(b"rootfs:latest@")
+
+
+def test_every_name_is_in_the_archive_and_printed_once(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """``-t`` again and again; the same name twice is one."""
+    out = imgpack_here(
+        "build", "rootfs", "-t", "app:1", "--tag", "quay.io/a/b", "-t", "app:1", "-o", "o.tar"
+    ).ok()
+
+    assert archive(tmp_path / "o.tar").names == ["docker.io/library/app:1", "quay.io/a/b:latest"]
+    assert [line.split("@")[0] for line in out.decode().splitlines()] == [
+        "app:1", "quay.io/a/b:latest",
+    ]  # fmt: skip
+
+
+def test_a_stream_is_the_archive(imgpack: Imgpack, tree: Path, tmp_path: Path) -> None:
+    """Standard output has nothing else; the names go to standard error."""
+    imgpack("build", "rootfs").ok()
+    done = imgpack("build", "rootfs", "-o", "-")
+
+    assert done.ok() == (tmp_path / "rootfs.tar").read_bytes()
+    assert re.fullmatch(r"rootfs:latest@sha256:[0-9a-f]{64}\n", done.err)
+
+
+def test_a_path_that_ends_in_a_slash_is_a_layout(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """An OCI layout directory with verified blobs."""
+    imgpack_here("build", "rootfs", "--format", "oci", "-o", "lay/").ok()
+
+    assert json.loads((tmp_path / "lay/oci-layout").read_text())["imageLayoutVersion"] == "1.0.0"
+    assert imgpack_here("inspect", "lay/").code == 0
+
+
+def test_sources_are_layers_and_have_places(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """The first at the bottom; parents that are below are not repeated."""
+    app = tmp_path / "app"
+    app.mkdir(mode=0o750)
+    (app / "main").write_text("x")
+    imgpack_here("build", "rootfs", "app:/etc/app/", "app:/opt/a/b", "app:/bin/x").ok()
+
+    found = archive(tmp_path / "rootfs.tar")
+    names = []
+    for number in range(4):
+        with found.layer(number) as layer:
+            names.append(layer.getnames())
+    assert names[1] == ["etc/app", "etc/app/main"]
+    assert names[2] == ["opt", "opt/a", "opt/a/b", "opt/a/b/main"]
+    assert names[3] == ["usr", "usr/bin", "usr/bin/x", "usr/bin/x/main"]
+    assert found.history() == [
+        "COPY . /",
+        "COPY . /etc/app",
+        "COPY . /opt/a/b",
+        "COPY . /usr/bin/x",
+    ]
+
+
+def test_a_colon_in_a_directorys_name_is_no_place(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """What exists is what is meant."""
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "a:b/f").touch()
+    imgpack_here("build", "a:b", "-t", "x", "-o", "1.tar").ok()
+    imgpack_here("build", "a:b:/d", "-t", "x", "-o", "2.tar").ok()
+
+    with archive(tmp_path / "1.tar").layer() as one, archive(tmp_path / "2.tar").layer() as two:
+        assert (one.getnames(), two.getnames()) == (["f"], ["d", "d/f"])
+
+
+def test_an_empty_tree_is_an_image(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """With one empty layer, and a time all the same."""
+    (tmp_path / "empty").mkdir()
+    imgpack_here("build", "empty").ok()
+
+    found = archive(tmp_path / "empty.tar")
+    assert found.config["created"] == "1970-01-01T00:00:00Z"
+    with found.layer() as layer:
+        assert layer.getnames() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "media_type"),
+    [
+        ([], "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+        (["--compression", "none"], "application/vnd.docker.image.rootfs.diff.tar"),
+        (["--format", "oci"], "application/vnd.oci.image.layer.v1.tar+gzip"),
+        (
+            ["--format", "oci", "--compression", "zstd:1"],
+            "application/vnd.oci.image.layer.v1.tar+zstd",
+        ),
+        (["--format", "oci", "--compression", "none"], "application/vnd.oci.image.layer.v1.tar"),
+    ],
+)
+def test_formats_and_compressions_have_their_types(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path, arguments: list[str], media_type: str
+) -> None:
+    """And always the same diff_id."""
+    imgpack_here("build", "rootfs", *arguments).ok()
+
+    found = archive(tmp_path / "rootfs.tar")
+    imgpack_here("build", "rootfs", "-o", "plain.tar").ok()
+    assert found.manifest["layers"][0]["mediaType"] == media_type
+    assert found.config["rootfs"] == archive(tmp_path / "plain.tar").config["rootfs"]
+
+
+CONFIGURATION: list[tuple[list[str], str, object, list[str]]] = [
+    (["--entrypoint", '["/bin/sh", "-c"]'], "Entrypoint", ["/bin/sh", "-c"],
+     ['ENTRYPOINT ["/bin/sh","-c"]']),
+    (["--entrypoint", "/bin/app --flag 'a b'"], "Entrypoint", ["/bin/app", "--flag", "a b"],
+     ['ENTRYPOINT ["/bin/app","--flag","a b"]']),
+    (["--cmd", "run it"], "Cmd", ["run", "it"], ['CMD ["run","it"]']),
+    (["-e", "A=1", "--env", "B=x=y", "-e", "A=2"], "Env", ["A=2", "B=x=y"],
+     ["ENV A=2", "ENV B=x=y"]),
+    (["-w", "/srv"], "WorkingDir", "/srv", ["WORKDIR /srv"]),
+    (["-u", "1000:100"], "User", "1000:100", ["USER 1000:100"]),
+    (["-l", "a=b", "--label", "c="], "Labels", {"a": "b", "c": ""}, ["LABEL a=b", "LABEL c="]),
+    (["--expose", "80", "--expose", "53/udp"], "ExposedPorts", {"53/udp": {}, "80/tcp": {}},
+     ["EXPOSE 53/udp", "EXPOSE 80/tcp"]),
+    (["--volume", "/data"], "Volumes", {"/data": {}}, ['VOLUME ["/data"]']),
+    (["--stop-signal", "quit"], "StopSignal", "SIGQUIT", ["STOPSIGNAL SIGQUIT"]),
+    (["--shell", '["/bin/bash","-c"]'], "Shell", ["/bin/bash", "-c"],
+     ['SHELL ["/bin/bash","-c"]']),
+    (["--onbuild", "RUN make"], "OnBuild", ["RUN make"], ["ONBUILD RUN make"]),
+    (["--healthcheck-cmd", "NONE"], "Healthcheck", {"Test": ["NONE"]}, ["HEALTHCHECK NONE"]),
+    (["--healthcheck-cmd", "curl -f localhost", "--healthcheck-interval", "1m30s",
+      "--healthcheck-timeout", "5", "--healthcheck-retries", "4",
+      "--healthcheck-start-period", "500ms"], "Healthcheck",
+     {"Test": ["CMD-SHELL", "curl -f localhost"], "Interval": 90_000_000_000,
+      "Timeout": 5_000_000_000, "StartPeriod": 500_000_000, "Retries": 4},
+     ["HEALTHCHECK --interval=90s --timeout=5s --start-period=0.5s --retries=4 "
+      "CMD curl -f localhost"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "key", "value", "history"), CONFIGURATION)
+def test_each_setting_is_in_the_configuration_and_the_history(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path,
+    arguments: list[str], key: str, value: object, history: list[str],
+) -> None:  # fmt: skip
+    """As docker would have written it; a setting has a step without a layer."""
+    imgpack_here("build", "rootfs", *arguments).ok()
+
+    found = archive(tmp_path / "rootfs.tar")
+    assert found.config["config"][key] == value
+    assert found.history() == ["COPY . /", *history]
+    assert [step.get("empty_layer", False) for step in found.config["history"]] == [
+        False, *[True for _ in history],
+    ]  # fmt: skip
+
+
+def test_an_image_says_who_made_it_and_when(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """Author, comment, platform and time."""
+    imgpack_here(
+        "build", "rootfs", "--author", "A <a@example.com>", "--comment", "first",
+        "--platform", "linux/arm/v7", "--created", "2026-01-31T12:00:00+02:00",
+    ).ok()  # fmt: skip
+
+    config = archive(tmp_path / "rootfs.tar").config
+    assert config["author"] == config["history"][0]["author"] == "A <a@example.com>"
+    assert config["history"][0]["comment"] == "first"
+    assert (config["os"], config["architecture"], config["variant"]) == ("linux", "arm", "v7")
+    assert config["created"] == config["history"][0]["created"] == "2026-01-31T10:00:00Z"
+
+
+def times(path: Path) -> tuple[str, set[int]]:
+    """When an image was made, and its files."""
+    found = archive(path)
+    with found.layer() as layer:
+        return found.config["created"], {int(member.mtime) for member in layer}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "epoch", "created", "mtimes"),
+    [
+        ([], "", "2020-09-13T12:26:40Z", {1_600_000_000, 1_500_000_000}),
+        ([], "1550000000", "2019-02-12T19:33:20Z", {1_550_000_000, 1_500_000_000}),
+        ([], "1700000000", "2023-11-14T22:13:20Z", {1_600_000_000, 1_500_000_000}),
+        ([], "0", "1970-01-01T00:00:00Z", {0}),
+        (["--mtime", "7"], "", "1970-01-01T00:00:07Z", {7}),
+        (["--mtime", "0"], "5", "1970-01-01T00:00:05Z", {0}),
+        (["--created", "9"], "5", "1970-01-01T00:00:09Z", {5}),
+        (["--created", "2020-01-01T00:00:00.25Z"], "", "2020-01-01T00:00:00.25Z",
+         {1_600_000_000, 1_500_000_000}),
+    ],
+)  # fmt: skip
+def test_times_come_from_options_the_epoch_or_the_tree(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], epoch: str, created: str, mtimes: set[int],
+) -> None:  # fmt: skip
+    """In this order, and never from the clock."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    imgpack_here("build", "rootfs", *arguments).ok()
+
+    assert times(tmp_path / "rootfs.tar") == (created, mtimes)
+
+
+def owners(path: Path) -> set[tuple[int, int]]:
+    """The owners in an image."""
+    with archive(path).layer() as layer:
+        return {(member.uid, member.gid) for member in layer}
+
+
+def test_an_owner_can_be_set(imgpack_here: InProcess, tree: Path, tmp_path: Path) -> None:
+    """For every entry; beyond seven octal digits too."""
+    for owner in ((0, 0), (1000, 50), (3_000_000, 4_294_967_294)):
+        imgpack_here("build", "rootfs", "--owner", f"{owner[0]}:{owner[1]}").ok()
+        assert owners(tmp_path / "rootfs.tar") == {owner}
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs root, to become somebody else")
+def test_the_callers_files_become_roots(imgpack: Imgpack, tree: Path, tmp_path: Path) -> None:
+    """The same bytes as from root's tree; the ids of others are kept."""
+    imgpack("build", "rootfs", "-o", "root.tar").ok()
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, 1234, 1235, follow_symlinks=False)
+    imgpack("build", "rootfs", "-o", "kept.tar").ok()
+    imgpack("build", "rootfs", "-o", "user.tar", prefix=as_user(1234, 1235)).ok()
+    imgpack("build", "rootfs", "-o", "other.tar", prefix=as_user(77, 78)).ok()
+
+    assert owners(tmp_path / "kept.tar") == owners(tmp_path / "other.tar") == {(1234, 1235)}
+    assert (tmp_path / "user.tar").read_bytes() == (tmp_path / "root.tar").read_bytes()
+
+
+def test_the_bytes_depend_on_tree_and_options_alone(
+    imgpack: Imgpack, tree: Path, tmp_path: Path
+) -> None:
+    """Not on zone, locale, hash seed, jobs, cache, directory, umask or the tree's place."""
+    expected = imgpack("build", "rootfs", "-o", "-", "--no-cache").ok()
+    environments: list[dict[str, str]] = [
+        {"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8", "PYTHONHASHSEED": "1"},
+        {"TZ": "America/Los_Angeles", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONUTF8": "0"},
+    ]
+    for number, environment in enumerate(environments):
+        found = imgpack("build", "rootfs", "-o", "-", "-j", f"{1 + number * 15}", env=environment)
+        assert found.ok() == expected
+    (tmp_path / "elsewhere").mkdir()
+    tree.rename(tmp_path / "elsewhere/rootfs")
+    done = imgpack(
+        "build", str(tmp_path / "elsewhere/rootfs"), "-o", "o.tar", cwd=tmp_path / "elsewhere",
+        prefix=("sh", "-c", 'umask 077; exec "$@"', "sh"),
+    )  # fmt: skip
+    done.ok()
+    assert (tmp_path / "elsewhere/o.tar").read_bytes() == expected
+
+
+def test_names_of_any_bytes_are_packed(imgpack: Imgpack, tmp_path: Path) -> None:
+    """Sources, destinations and files whose names are no text."""
+    root = os.fsencode(tmp_path) + b"/tr\xffee"
+    os.mkdir(root)
+    with open(root + b"/f\xfe\n", "w"):
+        pass
+    imgpack("build", root, "-t", "x", "-o", b"o\xfd.tar").ok()
+    imgpack("build", root + b":/d\xfc", "-t", "x").ok()
+
+    with (
+        open(os.fsencode(tmp_path) + b"/o\xfd.tar", "rb") as file,
+        Archive(file.read()).layer() as one,
+    ):
+        assert [os.fsencode(name) for name in one.getnames()] == [b"f\xfe\n"]
+    with open(root + b".tar", "rb") as file:
+        found = Archive(file.read())
+    with found.layer() as two:
+        assert [os.fsencode(name) for name in two.getnames()] == [b"d\xfc", b"d\xfc/f\xfe\n"]
+    assert found.history() == ["COPY . /d\\udcfc"]
+
+
+def test_the_metadata_file_tells_programs_everything(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """In the shape that push writes: names with digests, and images."""
+    imgpack_here("build", "rootfs", "-t", "a:1", "-t", "b:2", "--metadata-file", "m.json").ok()
+
+    document = json.loads((tmp_path / "m.json").read_text())
+    found = archive(tmp_path / "rootfs.tar")
+    assert [name["name"] for name in document["names"]] == ["a:1", "b:2"]
+    assert {name["digest"] for name in document["names"]} == {found.digest}
+    (image,) = document["images"]
+    assert image["digest"] == found.digest
+    assert image["mediaType"] == found.manifest["mediaType"]
+    assert image["config"] == found.manifest["config"]
+    assert [layer["diff_id"] for layer in image["layers"]] == found.config["rootfs"]["diff_ids"]
+    assert [layer["size"] for layer in image["layers"]] == [
+        layer["size"] for layer in found.manifest["layers"]
+    ]
+
+
+def test_explaining_names_layers_and_paths(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """One line a layer, and the paths that changed below it, on standard error."""
+    done = imgpack_here("build", "rootfs", "--explain", "--no-cache")
+    assert done.err == "layer 1: built without a cache\n"
+    assert imgpack_here("build", "rootfs", "--explain").err == "layer 1: not built before\n"
+    (tree / "etc/motd").write_text("more text\n")
+    err = imgpack_here("build", "rootfs", "rootfs:/x", "--explain").err
+    assert err.startswith("layer 1: changed\n")
+    assert "  etc/motd: changed: mtime, size\n" in err
+    assert err.endswith("layer 2: not built before\n")
+
+
+def test_quiet_is_quiet(imgpack_here: InProcess, tree: Path) -> None:
+    """No warnings either, but the name is the result and stays."""
+    os.utime(tree / "etc/motd", (-1, -1))
+
+    assert "before 1970" in imgpack_here("build", "rootfs").err
+    done = imgpack_here("-q", "build", "rootfs")
+    assert done.ok().startswith(b"rootfs:latest@")
+    assert done.err == ""
