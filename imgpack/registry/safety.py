@@ -28,7 +28,22 @@ MAX_URL: Final = 16384
 _PORTS: Final = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 _HARMLESS: Final = frozenset({"digest", "from", "mount", "n", "tag", "service", "scope", "account"})
-_CLOUD_METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
+_CLOUD_METADATA: Final = frozenset(
+    map(
+        ipaddress.ip_address,
+        (
+            "168.63.129.16",  # Azure
+            "100.100.100.200",  # Alibaba
+            "192.0.0.192",  # Oracle
+            "fd00:ec2::254",  # Amazon
+            "fd20:ce::254",  # Google
+        ),
+    )
+)
+# Not everywhere known as private to the ipaddress module: the protocols' own, site-local, NAT64.
+_INSIDE: Final = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "fec0::/10", "64:ff9b:1::/48", "192.88.99.0/24"))
+)
 _METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 
@@ -121,9 +136,10 @@ def reach_of_address(address: Address) -> Reach:
         return Reach.LOOPBACK
     if address.is_link_local or address.is_multicast or address in _CLOUD_METADATA:
         return Reach.FORBIDDEN
-    if address == ipaddress.ip_address("fd00:ec2::254") or address.is_reserved:
+    if address.is_reserved:
         return Reach.FORBIDDEN
-    return Reach.PUBLIC if address.is_global else Reach.PRIVATE
+    inside = not address.is_global or any(address in network for network in _INSIDE)
+    return Reach.PRIVATE if inside else Reach.PUBLIC
 
 
 def reach_of_name(host: str) -> Reach | None:

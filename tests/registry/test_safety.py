@@ -1,5 +1,7 @@
 """What a registry may make imgpack do: origins, realms, locations, redirects, links, redaction."""
 
+import ipaddress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from imgpack.registry.safety import (
     hide,
     is_loopback,
     literal_address,
+    reach_of_address,
     reach_of_name,
     redact,
 )
@@ -48,6 +51,13 @@ PRIVATE = [
     "[::ffff:127.0.0.1]",
     "[::ffff:a9fe:a9fe]",
     "[::127.0.0.1]",
+    "192.0.0.192",
+    "192.0.0.8",
+    "[fec0::1]",
+    "[64:ff9b:1::a9fe:a9fe]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[2001:0:7f00:1::]",
+    "[fd20:ce::254]",
     "[64:ff9b::a9fe:a9fe]",
     "[2002:7f00:1::]",
     "[fe80::1]",
@@ -94,6 +104,15 @@ def test_a_url_that_parsers_could_read_differently_is_refused(url: str) -> None:
     """Control characters, backslashes, escapes and odd hosts never reach a connection."""
     with pytest.raises(UnsafeError):
         Origin.of(url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"],
+)
+def test_a_clouds_metadata_is_further_inside_than_any_registry(address: str) -> None:
+    """Some of it has addresses that are otherwise merely private."""
+    assert reach_of_address(ipaddress.ip_address(address)) is Reach.FORBIDDEN
 
 
 @pytest.mark.parametrize("host", PRIVATE)
