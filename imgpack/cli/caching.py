@@ -21,7 +21,8 @@ def default_directory() -> str:
     """imgpack's directory in the XDG cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or ""
     if not os.path.isabs(base):
-        base = os.path.join(os.path.expanduser("~"), ".cache")
+        home = os.path.expanduser("~") if os.environ.get("HOME") != "" else ""
+        base = os.path.join(home, ".cache")
     if not os.path.isabs(base):
         raise CacheError("there is no home directory for a cache", "name one with --cache-dir")
     return os.path.join(base, "imgpack")
