@@ -73,7 +73,7 @@ def _cold_targets(runs: Runs) -> list[Target]:
 
 def _memory(runs: Runs, job: str) -> list[Target]:
     value = runs.median(peers.OURS, "peak") / (1 << 20) if peers.OURS in runs.runs else None
-    return [Target(f"peak memory, {job}", "nothing but itself", MEMORY_LIMIT, value, "MiB")]
+    return [Target(f"peak memory, {job}", "imgpack alone", MEMORY_LIMIT, value, "MiB")]
 
 
 def side(bench: Bench, title: str, tree: Path) -> tuple[Table, list[Target]]:

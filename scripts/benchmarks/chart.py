@@ -89,10 +89,8 @@ def bars(targets: Sequence[Target]) -> str:
 
 
 def _label(target: Target, share: float) -> str:
-    value = target.value or 0.0
-    shown = f"{value:.2f}" if value < 10 else f"{value:.0f}"
     more = " ▸" if share > _SHOWN else ""
-    return f"{shown} of {target.limit:g} {target.unit}{more}"
+    return f"{target.shown} of {target.limit:g}{more}"
 
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 330, 210
@@ -109,7 +107,7 @@ def panels(series: Sequence[Series], title: str) -> str:
         chosen = [each for each in series if each.panel == name]
         parts += _panel(name, chosen, lines, left, top)
     rows = -(-len(names) // 2)
-    return _svg(104 + rows * (_PANEL_HEIGHT + 84), title, parts)
+    return _svg(104 + rows * (_PANEL_HEIGHT + 84) - 44, title, parts)
 
 
 def _legend(lines: Sequence[str]) -> list[str]:

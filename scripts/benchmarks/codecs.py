@@ -3,12 +3,13 @@
 
 import json
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import peers
 from .figures import Section, Table, mib, number, seconds
 from .inputs import Inputs
-from .run import ROOT, Bench, Run, Tool, pipeline
+from .run import ROOT, Bench, BenchError, Run, Tool, pipeline
 
 LEVELS = range(1, 10)
 LIMIT = 1.03
@@ -31,41 +32,36 @@ def fastest_within(
     return min(within, key=lambda level: walls[level]) if within else None
 
 
-def _measured(
-    bench: Bench, tree: Path, rounds: int
-) -> tuple[int, dict[int, tuple[int, list[Run]]], int]:
-    """The tar's size, each level's layer size and runs, and the size from ``gzip -6``."""
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A level on one tree: the layer's bytes, and the runs."""
+
+    size: int
+    runs: tuple[Run, ...]
+
+
+def _measured(bench: Bench, tree: Path) -> tuple[int, int, dict[int, _Level]]:
+    """The size of the tree's tar, what ``gzip -6`` makes of it, and every level."""
     raw = int(bench.output(pipeline('tar -C "$1" -cf - . | wc -c', tree)))
     gzip = int(bench.output(pipeline('tar -C "$1" -cf - . | gzip -6 | wc -c', tree)))
     output, said = bench.out / "codec.tar", bench.out / "codec.json"
-    tools = [
-        Tool(
-            f"{tree.name}, gzip:{level}",
-            peers.build_command(
-                bench, tree, output, f"gzip:{level}", "--no-cache", "--metadata-file", str(said)
-            ),
-            output,
-        )
-        for level in LEVELS
-    ]
-    levels: dict[int, tuple[int, list[Run]]] = {}
-    sizes: list[int] = []
+    sizes: dict[int, int] = {}
 
-    def noted(tool: Tool) -> Tool:
+    def tool(level: int) -> Tool:
         def keep() -> None:
             image = json.loads(said.read_text("utf-8"))["images"][0]
-            sizes.append(image["layers"][0]["size"])
+            sizes[level] = image["layers"][0]["size"]
 
-        return Tool(tool.name, tool.argv, tool.output, finish=keep)
+        options = (f"gzip:{level}", "--no-cache", "--metadata-file", str(said))
+        command = peers.build_command(bench, tree, output, *options)
+        return Tool(f"{tree.name}, gzip:{level}", command, output, finish=keep)
 
-    for level, tool in zip(LEVELS, tools, strict=True):
-        levels[level] = (0, [])
-        bench.once(noted(tool))
-        levels[level] = (sizes[-1], [])
-    runs = bench.in_turn("codecs", tools, rounds)
-    for level, tool in zip(LEVELS, tools, strict=True):
-        levels[level][1].extend(runs.runs.get(tool.name, ()))
-    return raw, levels, gzip
+    tools = {level: tool(level) for level in LEVELS}
+    runs = bench.in_turn("codecs", list(tools.values()))
+    if runs.failures:
+        raise BenchError("a level could not be measured")
+    levels = {level: _Level(sizes[level], runs.runs[each.name]) for level, each in tools.items()}
+    return raw, gzip, levels
 
 
 def run(bench: Bench) -> Section:
@@ -82,14 +78,14 @@ def run(bench: Bench) -> Section:
     head = ["level"]
     peak = dict.fromkeys(LEVELS, 0)
     for name, tree in trees.items():
-        raw, levels, gzip = _measured(bench, tree, bench.rounds)
+        raw, gzip, levels = _measured(bench, tree)
         head += [f"{name}: size ÷ gzip -6", "wall s", "MB/s"]
-        for level, (size, runs) in levels.items():
-            wall = statistics.median(run.wall for run in runs)
-            ratios[level].append(size / gzip)
+        for level, found in levels.items():
+            wall = statistics.median(run.wall for run in found.runs)
+            ratios[level].append(found.size / gzip)
             walls[level] += wall
-            peak[level] = max(peak[level], *(run.peak for run in runs))
-            rows[level] += [number(size / gzip, 3), seconds(wall), f"{raw / 1e6 / wall:.0f}"]
+            peak[level] = max(peak[level], *(run.peak for run in found.runs))
+            rows[level] += [number(found.size / gzip, 3), seconds(wall), f"{raw / 1e6 / wall:.0f}"]
     head.append("peak MiB")
     table = Table(
         "gzip levels, whole builds without a cache",

@@ -19,7 +19,7 @@ MISSING = "-"
 class Target:
     """A limit for one figure; ``value`` is ``None`` where it could not be measured.
 
-    ``unit`` follows the number: "×" for ratios to a peer, "MiB", "requests".
+    ``unit`` follows the number: "×" for ratios to a peer, "MiB", nothing for a count.
     """
 
     job: str
@@ -34,12 +34,20 @@ class Target:
         return None if self.value is None else self.value <= self.limit
 
     @property
+    def shown(self) -> str:
+        """The figure with its unit."""
+        digits = 2 if self.unit == "×" else 0
+        return f"{number(self.value, digits)} {self.unit}".strip()
+
+    @property
     def verdict(self) -> str:
         """``met``, or by how much it is missed."""
         if self.value is None:
             return "not measured"
         if self.met:
             return "met"
+        if not self.limit:
+            return "**missed**"
         return f"**missed** by {100 * (self.value / self.limit - 1):.0f} %"
 
 
@@ -115,7 +123,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def number(value: float | None, digits: int = 2) -> str:
     """A number with a few digits after the point, or a dash."""
-    return MISSING if value is None else f"{value:.{digits}f}"
+    return MISSING if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def seconds(value: float) -> str:
@@ -134,8 +142,8 @@ def target_rows(targets: Iterable[Target]) -> list[tuple[str, ...]]:
         (
             target.job,
             target.against,
-            f"≤ {target.limit:g} {target.unit}",
-            MISSING if target.value is None else f"{number(target.value)} {target.unit}",
+            f"≤ {target.limit:g} {target.unit}".strip(),
+            MISSING if target.value is None else target.shown,
             target.verdict,
         )
         for target in targets

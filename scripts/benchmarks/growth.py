@@ -73,8 +73,8 @@ def _series(found: _Found, unit: str) -> list[Series]:
     for name, points in found.items():
         times = tuple((float(size), wall) for size, wall, _ in points)
         peaks = tuple((float(size), peak / MIB) for size, _, peak in points)
-        out += [Series(f"seconds, by {unit}", name, times)]
-        out += [Series(f"peak MiB, by {unit}", name, peaks)]
+        out += [Series(f"seconds, by number of {unit}", name, times)]
+        out += [Series(f"peak MiB, by number of {unit}", name, peaks)]
     return out
 
 
@@ -92,7 +92,7 @@ def huge(bench: Bench, inputs: Inputs) -> Target:
     say(f"huge: {run.wall:.0f} s, {mib(run.peak)} MiB")
     inputs.forget(tree)
     peak = run.peak / MIB
-    return Target("peak memory, a layer of 20 GiB", "nothing but itself", MEMORY_LIMIT, peak, "MiB")
+    return Target("peak memory, a layer of 20 GiB", "imgpack alone", MEMORY_LIMIT, peak, "MiB")
 
 
 def run(bench: Bench, *, with_huge: bool) -> Section:
@@ -125,4 +125,4 @@ def run(bench: Bench, *, with_huge: bool) -> Section:
 def _peak(found: _Found, unit: str) -> Target:
     size = max(each for each, _, _ in found[GZIP])
     peak = max(each for points in found.values() for _, _, each in points) / MIB
-    return Target(f"peak memory, {size:,} {unit}", "nothing but itself", MEMORY_LIMIT, peak, "MiB")
+    return Target(f"peak memory, {size:,} {unit}", "imgpack alone", MEMORY_LIMIT, peak, "MiB")

@@ -174,11 +174,11 @@ def _targets(pushed: Runs, pulled: Runs, requests: dict[str, list[Request]]) -> 
         runs.median(name, "peak") / MIB if name in runs.runs else None
         for runs, name in ((pushed, OURS_PUSH), (pulled, OURS_PULL))
     ]
-    itself = "nothing but itself"
+    itself = "imgpack alone"
     return (
         Target("push", PUSH_OCI.rstrip(":"), 0.7, pushed.ratio(OURS_PUSH, PUSH_OCI)),
         Target("push", PUSH_DOCKER.rstrip(":"), 0.7, pushed.ratio(OURS_PUSH, PUSH_DOCKER)),
-        Target("push again", "one HEAD a blob, and", EXTRA_REQUESTS, extra, "requests"),
+        Target("push again", "requests beyond one HEAD a blob", EXTRA_REQUESTS, extra, ""),
         Target("peak memory, push", itself, MEMORY_LIMIT, peaks[0], "MiB"),
         Target("peak memory, pull", itself, MEMORY_LIMIT, peaks[1], "MiB"),
     )

@@ -107,13 +107,15 @@ class Bench:
         venv = ROOT / ".venv" / "bin" / "python"
         self.python = str(venv) if venv.exists() else sys.executable
         home = self.directory("home")
+        # buildah and skopeo insist on the file in the directory that DOCKER_CONFIG names.
+        (self.directory("home/docker") / "config.json").write_text("{}\n")
         self.env = {
             "PATH": f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATH}",
             "HOME": str(home),
             "XDG_CACHE_HOME": str(self.directory("home/cache")),
             "XDG_CONFIG_HOME": str(self.directory("home/config")),
             "XDG_DATA_HOME": str(self.directory("home/data")),
-            "DOCKER_CONFIG": str(self.directory("home/docker")),
+            "DOCKER_CONFIG": str(home / "docker"),
             "TMPDIR": str(self.directory("tmp")),
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT),

@@ -119,7 +119,7 @@ def sameness(bench: Bench, tree: Path) -> tuple[Table, Target, tuple[str, ...]]:
     table, differ = _compare(bench, tree, ways)
     return (
         table,
-        Target("the same digest", "digests that differ", 0, differ, "of them"),
+        Target("the same digest", "digests that differ", 0, differ, ""),
         tuple(notes),
     )
 
