@@ -1,10 +1,16 @@
 """The golden vectors of the layer format, which ``scripts/golden`` wrote."""
 
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+
+from imgpack.layer import frame, segments
+from imgpack.layer.codec import GZIP_HEADER
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VECTORS = ROOT / "tests/data/layer-golden.json"
@@ -41,3 +47,29 @@ def test_a_change_of_the_format_would_be_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "differs: header 'file', layer." in done.stderr
     assert "run scripts/golden" in done.stderr
+
+
+def test_the_specifications_example_is_what_is_written(tmp_path: Path) -> None:
+    """Its rows, its cut and its ``diff_id``."""
+    page = (ROOT / "docs/layer-format.md").read_text()
+    expected = bytearray(0xC00)
+    for at, row in re.findall(r"^([0-9a-f]{4})  ((?:[0-9a-f]{2} ){16})", page, re.MULTILINE):
+        expected[int(at, 16) : int(at, 16) + 16] = bytes.fromhex(row)
+    header = frame.header(b"hello", size=3, mtime=1_600_000_000, xattrs={b"user.k": b"v"})
+
+    assert bytes(expected) == header + b"hi\n" + frame.padding(3) + frame.END
+    assert f"`sha256:{hashlib.sha256(expected).hexdigest()}`" in page
+    assert f"{zlib.crc32(b'hello'):#x}" in page
+
+
+def test_the_specification_names_the_constants() -> None:
+    """The numbers that decide digests."""
+    page = (ROOT / "docs/layer-format.md").read_text()
+
+    assert "`SEGMENT` = 1,048,576" in page
+    assert (segments.SEGMENT, segments.MAX_SEGMENT) == (1_048_576, 4 * 1_048_576)
+    assert segments.LAST_PIECE * 2 == segments.SEGMENT * 3
+    assert GZIP_HEADER.hex(" ") in page
+    assert frame.PAX_NAME.decode() in page
+    assert f"{frame.MAX_ID:,}" in page
+    assert f"{frame.MAX_SIZE:,}" in page
