@@ -188,7 +188,10 @@ def given_credential(options: RegistryOptions, registry: str | None) -> "Given |
 def read_password(prompt: str, *, from_stdin: bool) -> str:
     """One line from standard input, or what is typed, unseen, at a terminal."""
     if from_stdin:
-        line = sys.stdin.read(PASSWORD_LIMIT + 1)
+        try:
+            line = sys.stdin.read(PASSWORD_LIMIT + 1)
+        except UnicodeDecodeError:
+            raise click.UsageError("the password on standard input is not text") from None
         if len(line) > PASSWORD_LIMIT:
             raise click.UsageError("the password on standard input is too long")
         password = line.removesuffix("\n").removesuffix("\r")

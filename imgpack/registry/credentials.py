@@ -31,12 +31,24 @@ TOKEN_USER: Final = "<token>"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A user's secret for a registry; its repr shows no secret."""
+    """A user's secret for a registry; its repr shows no secret.
+
+    Raises ``CredentialError`` for what is not text, and so cannot be sent.
+    """
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        values = (self.username, self.password, self.identity_token, self.registry_token)
+        try:
+            "".join(values).encode()
+        except UnicodeEncodeError:
+            raise CredentialError(
+                "a user name or password is not UTF-8 text", "give it in UTF-8"
+            ) from None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -293,7 +305,11 @@ def _parse_entry(path: str, name: str, entry: object) -> Credential | None:
         password = password.strip("\0")
     if not re.fullmatch(r"[!-~]*", values["registrytoken"]):
         raise CredentialError(f"{path}: the registrytoken of {name} is not usable", "log in again")
-    credential = Credential(username, password, values["identitytoken"], values["registrytoken"])
+    tokens = values["identitytoken"], values["registrytoken"]
+    try:
+        credential = Credential(username, password, *tokens)
+    except CredentialError as error:
+        raise CredentialError(f"{path}: the entry for {name}: {error.message}") from None
     return credential if credential.secrets else None
 
 

@@ -28,7 +28,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from imgpack import __version__
-from imgpack.errors import ImgpackError, RegistryError, UnreachableError
+from imgpack.errors import ImgpackError, RegistryError, UnreachableError, UnsafeError
 from imgpack.registry.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
 from imgpack.registry.safety import Origin, Reach, is_loopback, redact
 from imgpack.registry.tls import TlsOptions, host_certificates, make_context
@@ -362,13 +362,20 @@ def _close(manager: urllib3.PoolManager) -> None:
 
 
 def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urllib3.ProxyManager:
+    """Raises ``UnreachableError`` for what is no address of a proxy, or one of another kind."""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    shown = redact(proxy)
-    parts = urlsplit(proxy)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UnreachableError(
-            f"the proxy {shown} cannot be used", "only http:// and https:// proxies are supported"
-        )
+    refused = UnreachableError(
+        f"the proxy {redact(proxy)} cannot be used",
+        "only http:// and https:// proxies are supported; check HTTP_PROXY and HTTPS_PROXY",
+    )
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        Origin.of(f"http://{parts.netloc.rpartition('@')[2]}")
+    except (ValueError, UnsafeError):
+        raise refused from None
+    if not usable:
+        raise refused
     user, at, host = parts.netloc.rpartition("@")
     headers = {}
     if at:

@@ -60,6 +60,22 @@ def test_without_a_terminal_the_user_name_has_to_be_given(imgpack_here: InProces
     assert "--password-stdin" in line
 
 
+@pytest.mark.parametrize("how", ["creds", "stdin"])
+def test_a_password_that_is_not_text_is_told(imgpack: Imgpack, how: str) -> None:
+    """Odd bytes are no traceback, wherever they come from, and are not shown."""
+    if how == "creds":
+        done = imgpack("tags", "127.0.0.1:1/a", "--creds", b"user:odd\xff")
+        done.failed(CredentialError.exit_code)
+    else:
+        given = b"odd\xff"
+        strict = {"PYTHONIOENCODING": "utf-8:strict"}
+        done = imgpack(
+            "login", "127.0.0.1:1", "-u", "me", "--password-stdin", stdin=given, env=strict
+        )
+        done.failed(2)
+    assert "odd" not in done.err
+
+
 def test_refused_credentials_are_not_stored(imgpack_here: InProcess, home: Path) -> None:
     """The error has its own exit code; there is no file."""
     with serving(registry) as server:

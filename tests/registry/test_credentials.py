@@ -200,6 +200,7 @@ def test_given_credentials_come_first_and_go_to_one_registry(tmp_path: Path) -> 
         '{"auths": {"r.test": {"auth": "!secret!"}}}',
         '{"auths": {"r.test": {"auth": 5}}}',
         '{"auths": {"r.test": {"registrytoken": "secret\\nX: y"}}}',
+        '{"auths": {"r.test": {"username": "u", "password": "secret\\ud800"}}}',
         '{"credHelpers": "secret"}',
         '{"credsStore": ["secret"]}',
         "[" * 100000,

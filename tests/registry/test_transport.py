@@ -554,6 +554,18 @@ def test_a_proxy_of_an_unknown_kind_is_refused() -> None:
     assert "hushhush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://[::1", "http://u:hushhush@h:99999/", "http://\udcff/", "http://", "http://a b/", "::"],
+)
+def test_a_proxy_that_is_no_address_is_told(proxy: str) -> None:
+    """Whatever the environment says, it is an error of ours and without the password."""
+    options = TransportOptions(proxies=(("https", proxy),))
+    with Transport(options) as transport, pytest.raises(UnreachableError, match="proxy") as caught:
+        transport.send("GET", "https://registry.test/v2/", headers={})
+    assert "hushhush" not in str(caught.value)
+
+
 def test_a_transport_is_used_by_many_threads() -> None:
     """Every thread gets its own answer."""
     answers: list[bytes] = []
