@@ -15,7 +15,7 @@ from imgpack.archive.writer import STDOUT, open_writer
 from imgpack.cli.caching import open_cache, parse_size, trim, usable_cpus
 from imgpack.cli.clock import now_ns, parse_time, rfc3339, source_date_epoch
 from imgpack.cli.results import pinned, write_document
-from imgpack.cli.runtime import NAMES, parse_runtime, runtime_options
+from imgpack.cli.runtime import NAMES, TEXTS, check_unicode, parse_runtime, runtime_options
 from imgpack.cli.sources import check_outside, default_output, name_of, parse_sources
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ConfigError, InvalidReferenceError
@@ -138,6 +138,7 @@ class _Request:
 
 
 def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
+    check_unicode({name: values[name] for name in ("author", "comment", *TEXTS)})
     runtime = parse_runtime({name: values[name] for name in NAMES})
     trees = parse_sources(values["sources"], terminal.warn)
     recipe = Recipe(

@@ -7,7 +7,7 @@ that loads but cannot run is refused while its author still looks.
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import click
@@ -58,12 +58,30 @@ NAMES: Final = (
     "healthcheck_retries", "shell", "onbuild",
 )  # fmt: skip
 
+TEXTS: Final = tuple(name for name in NAMES if name != "healthcheck_retries")
+"""Those whose values are text."""
+
 
 def runtime_options(command: _F) -> _F:
     """Add the options to a click command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def check_unicode(values: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` for an option whose text is no Unicode: JSON cannot say it."""
+    for name, value in values.items():
+        for text in (value,) if isinstance(value, str) else value or ():
+            if isinstance(text, str) and not _is_unicode(text):
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} {text!r} is not Unicode text",
+                    "image documents are UTF-8; give it in UTF-8",
+                )
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def parse_runtime(values: dict[str, Any]) -> Runtime:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from imgpack.layer.cache import FORMAT, LayerRecord, SegmentCache
 from imgpack.layer.codec import Codec, Kind
 from imgpack.layer.pipeline import Pipeline, Written
-from imgpack.layer.segments import Segments
+from imgpack.layer.segments import FORMAT_VERSION, Segments
 from imgpack.report import SILENT, Reporter
 from imgpack.spec.digest import Digest
 from imgpack.store import BlobWriter
@@ -213,7 +213,8 @@ class LayerBuilder:
 
     def _key(self, tree: Tree) -> str:
         parts = (
-            FORMAT, self._options.rules.identity(), self._options.codec.identity(),
+            FORMAT, str(FORMAT_VERSION),
+            self._options.rules.identity(), self._options.codec.identity(),
             repr((tree.root, tree.dest, tree.parents)),
         )  # fmt: skip
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -23,6 +23,9 @@ from imgpack.tree.entry import Entry
 from imgpack.tree.rules import MAX_TIME, Rules
 from imgpack.tree.walk import Problems, printable
 
+FORMAT_VERSION: Final = 1
+"""The version of ``docs/layer-format.md``: what was built by another one is not reused."""
+
 SEGMENT: Final = 1 << 20
 """Bytes of a mean segment: smaller ones compress worse, larger ones hardly better."""
 MAX_SEGMENT: Final = 4 << 20

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli_runner import Imgpack, InProcess
-from tests.privileges import IS_ROOT, as_user
+from tests.privileges import IS_ROOT, OBEYING_MODES, as_user
 
 
 @pytest.fixture
@@ -395,3 +395,25 @@ def test_quiet_is_quiet(imgpack_here: InProcess, tree: Path) -> None:
     done = imgpack_here("-q", "build", "rootfs")
     assert done.ok().startswith(b"rootfs:latest@")
     assert done.err == ""
+
+
+def test_a_cache_that_cannot_be_written_is_only_told(
+    imgpack: Imgpack, tree: Path, tmp_path: Path
+) -> None:
+    """The same bytes; what is in it is used."""
+    imgpack("build", "rootfs", "--cache-dir", "c", "-o", "1.tar").ok()
+    places = [tmp_path / "c", *(tmp_path / "c").rglob("*")]
+    for place in places:
+        place.chmod(0o555)
+    done = imgpack(
+        "build", "rootfs", "--cache-dir", "c", "--explain", "-o", "2.tar", prefix=OBEYING_MODES
+    )
+    for place in places:
+        place.chmod(0o755)
+
+    done.ok()
+    assert done.err.splitlines() == [
+        "imgpack: warning: cannot write to the cache c: Permission denied",
+        "layer 1: the cache cannot be written",
+    ]
+    assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()

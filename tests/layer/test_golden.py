@@ -66,6 +66,7 @@ def test_the_specification_names_the_constants() -> None:
     """The numbers that decide digests."""
     page = (ROOT / "docs/layer-format.md").read_text()
 
+    assert f"layer format, version {segments.FORMAT_VERSION}\n" in page
     assert "`SEGMENT` = 1,048,576" in page
     assert (segments.SEGMENT, segments.MAX_SEGMENT) == (1_048_576, 4 * 1_048_576)
     assert segments.LAST_PIECE * 2 == segments.SEGMENT * 3
