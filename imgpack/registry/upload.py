@@ -26,28 +26,13 @@ from imgpack.spec.descriptor import Descriptor
 
 RESUME_MIN: Final = 1 << 20
 """Bytes; a smaller blob is not worth a file in the journal."""
+PROGRESS: Final = 1 << 16
+"""Bytes (or a hundredth of the blob) that earn a blob new attempts."""
 
 _REFUSES_WAY: Final = frozenset({404, 405, 406, 411, 413, 415, 416, 501})
 _SESSION_LOST: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _FINAL_404: Final = frozenset({"NAME_UNKNOWN", "NAME_INVALID"})
 _CORRUPTED: Final = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
-
-
-class _Attempts:
-    """How often a blob has failed, and how: what decides about the next attempt."""
-
-    def __init__(self) -> None:
-        self.failed = 0
-        self.in_this_way = 0
-        self.furthest = 0
-        self.resumable = True
-
-
-class _Keeper:
-    """The session as it was last seen, for whoever handles a failure."""
-
-    def __init__(self, session: Begun) -> None:
-        self.session = session
 
 
 class Uploader:
@@ -83,181 +68,174 @@ class Uploader:
         meter = self.reporter.begin(label, blob.size)
         try:
             outgoing = Outgoing(blob, source, meter, self.stop)
-            self._until_done(client, outgoing, begun)
+            journal = self._journal if blob.size >= self._resume_min else None
+            _Transfer(self, client, outgoing, journal).run(begun)
         finally:
             meter.end()
-
-    def _until_done(
-        self, client: RepositoryClient, outgoing: Outgoing, begun: Begun | None
-    ) -> None:
-        blob, tries = outgoing.descriptor, _Attempts()
-        earlier = self._from_journal(client, blob)
-        if earlier is not None:
-            if begun is not None:
-                self.give_up(client, begun)
-            begun = earlier
-        while True:
-            self.stop.check()
-            way = self.strategy.way
-            current = begun or sessions.begin(client)
-            self._note(client, blob, current)
-            keeper = _Keeper(current)
-            try:
-                self._send(client, outgoing, way, keeper)
-            except ImgpackError as error:
-                begun = self._after(error, client, blob, way, keeper.session, tries)
-                if begun is _DONE:
-                    self._forget(client, blob)
-                    return
-            except Cancelled:
-                self._leave(client, blob, keeper.session, keep=True, reachable=True)
-                raise
-            else:
-                self._forget(client, blob)
-                return
-
-    def _send(
-        self, client: RepositoryClient, outgoing: Outgoing, way: Way, keeper: "_Keeper"
-    ) -> None:
-        blob, begun = outgoing.descriptor, keeper.session
-        if way is Way.MONOLITHIC and begun.offset == 0:
-            sessions.complete(client, begun, blob, outgoing.part(0, blob.size))
-            return
-        step = self.strategy.chunk(begun.minimum) if way is Way.CHUNKED else blob.size
-        while begun.offset < blob.size:
-            end = min(begun.offset + max(step, 1), blob.size)
-            ranged = way is Way.CHUNKED or begun.offset > 0
-            begun = sessions.patch(client, begun, outgoing.part(begun.offset, end), ranged=ranged)
-            keeper.session = begun
-            if way is Way.CHUNKED:
-                self._note(client, blob, begun)
-        sessions.complete(client, begun, blob, BytesBody(b""))
-
-    def _after(
-        self,
-        error: ImgpackError,
-        client: RepositoryClient,
-        blob: Descriptor,
-        way: Way,
-        current: Begun,
-        tries: _Attempts,
-    ) -> Begun | None:
-        """The session to go on with (``None``: a new one, ``_DONE``: none), or raise ``error``."""
-        failure, lost = failure_of(error), is_connection_loss(error)
-        if not (failure or lost):
-            self._leave(client, blob, current, keep=False, reachable=True)
-            raise error
-        if failure is not None and self._other_way(failure, way):
-            self.reporter.detail(f"{error.message}; trying another way")
-            self.give_up(client, current)
-            return None
-        tries.failed += 1
-        tries.in_this_way += 1
-        if not self._worth_trying(failure, client, tries):
-            self._leave(client, blob, current, keep=lost, reachable=not lost)
-            raise error
-        self._pause(error, failure, client, tries)
-        if client.has_blob(blob):
-            return _DONE
-        proved = self._proved(client, blob, current, failure, tries)
-        if proved is None:
-            self.give_up(client, current)
-            if tries.in_this_way >= 2 and self.strategy.refused(way):
-                tries.in_this_way = 0
-        return proved
-
-    def _other_way(self, failure: Failure, way: Way) -> bool:
-        """Whether the registry refuses this way of sending, and another one is left."""
-        codes = set(failure.codes)
-        if failure.status not in _REFUSES_WAY or codes & _FINAL_404:
-            return False
-        if codes & _SESSION_LOST and failure.status == 404:
-            return False
-        return self.strategy.refused(way)
-
-    def _worth_trying(
-        self, failure: Failure | None, client: RepositoryClient, tries: _Attempts
-    ) -> bool:
-        policy = client.session.options.retry
-        if failure is None or set(failure.codes) & (_SESSION_LOST | _CORRUPTED):
-            return tries.failed < policy.attempts
-        return tries.failed < policy.limit("PUT", "/blobs/uploads/", failure)
-
-    def _pause(
-        self,
-        error: ImgpackError,
-        failure: Failure | None,
-        client: RepositoryClient,
-        tries: _Attempts,
-    ) -> None:
-        options = client.session.options
-        pause = options.retry.wait(tries.failed, failure, options.random)
-        self.reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
-        options.sleep(pause)
-        self.stop.check()
-
-    def _proved(
-        self,
-        client: RepositoryClient,
-        blob: Descriptor,
-        current: Begun,
-        failure: Failure | None,
-        tries: _Attempts,
-    ) -> Begun | None:
-        """The old session, if it still holds bytes; a corrupted blob is never continued."""
-        if failure is not None and set(failure.codes) & _CORRUPTED:
-            tries.resumable = False
-        if not tries.resumable:
-            return None
-        proved = sessions.status(client, current, blob)
-        if proved is not None and proved.offset > tries.furthest:
-            # Progress: a long blob over a bad line gets as many attempts as it needs.
-            tries.furthest, tries.failed, tries.in_this_way = proved.offset, 0, 0
-            self.reporter.detail(f"{client.name}: going on at byte {proved.offset}")
-        return proved
-
-    # Sessions that are left behind
 
     def give_up(self, client: RepositoryClient, begun: Begun) -> None:
         """Cancel a session, best effort; a registry that refused once is not asked again."""
         if self.strategy.cancels and not sessions.cancel(client, begun):
             self.strategy.cancels = False
 
-    def _leave(
+
+class _Transfer:
+    """One blob on its way: its session as it was last seen, and how often sending failed."""
+
+    def __init__(
         self,
+        uploader: Uploader,
         client: RepositoryClient,
-        blob: Descriptor,
-        begun: Begun,
-        *,
-        keep: bool,
-        reachable: bool,
+        outgoing: Outgoing,
+        journal: UploadJournal | None,
     ) -> None:
-        """No further attempt: keep the session for a later run, or cancel it."""
-        if keep and self._journaled(blob):
+        self._uploader = uploader
+        self._strategy = uploader.strategy
+        self._reporter = uploader.reporter
+        self._client = client
+        self._outgoing = outgoing
+        self._blob = outgoing.descriptor
+        self._journal = journal
+        self._session: Begun | None = None
+        self._failures = 0
+        self._failures_in_this_way = 0
+        self._furthest = 0
+        self._resumable = True
+
+    def run(self, begun: Begun | None) -> None:
+        """Send until the blob is there, or raise what the last attempt failed with."""
+        self._session = self._from_journal() or begun
+        if begun is not None and self._session is not begun:
+            self._uploader.give_up(self._client, begun)
+        while not self._attempted():
+            pass
+        self._forget()
+
+    def _attempted(self) -> bool:
+        """One attempt; whether the blob is there. If not, another one is worth it."""
+        self._uploader.stop.check()
+        way = self._strategy.way
+        session = self._session or sessions.begin(self._client)
+        self._keep(session)
+        try:
+            self._send(session, way)
+        except ImgpackError as error:
+            return self._recovered(error, way)
+        except Cancelled:
+            self._leave(keep=True, reachable=True)
+            raise
+        return True
+
+    def _send(self, session: Begun, way: Way) -> None:
+        blob, outgoing = self._blob, self._outgoing
+        if way is Way.MONOLITHIC and session.offset == 0:
+            sessions.complete(self._client, session, blob, outgoing.part(0, blob.size))
             return
-        self._forget(client, blob)
+        step = self._strategy.chunk(session.minimum) if way is Way.CHUNKED else blob.size
+        while session.offset < blob.size:
+            end = min(session.offset + max(step, 1), blob.size)
+            part = outgoing.part(session.offset, end)
+            ranged = way is Way.CHUNKED or session.offset > 0
+            session = sessions.patch(self._client, session, part, ranged=ranged)
+            self._keep(session)
+        sessions.complete(self._client, session, blob, BytesBody(b""))
+
+    def _recovered(self, error: ImgpackError, way: Way) -> bool:
+        """Decide what comes after a failure: raise ``error``, or say as ``_attempted`` does."""
+        failure, lost = failure_of(error), is_connection_loss(error)
+        if not (failure or lost):
+            self._leave(keep=False, reachable=True)
+            raise error
+        if failure is not None and self._refuses_way(failure, way):
+            self._reporter.detail(f"{error.message}; trying another way")
+            self._give_up()
+            return False
+        self._failures += 1
+        self._failures_in_this_way += 1
+        if not self._worth_trying(failure):
+            self._leave(keep=lost, reachable=not lost)
+            raise error
+        self._pause(error, failure)
+        if self._client.has_blob(self._blob):
+            return True
+        if failure is not None and set(failure.codes) & _CORRUPTED:
+            self._resumable = False
+        if not self._goes_on():
+            self._give_up()
+            if self._failures_in_this_way >= 2 and self._strategy.refused(way):
+                self._failures_in_this_way = 0
+        return False
+
+    def _refuses_way(self, failure: Failure, way: Way) -> bool:
+        """Whether the registry refuses this way of sending, and another one is left."""
+        codes = set(failure.codes)
+        if failure.status not in _REFUSES_WAY or codes & _FINAL_404:
+            return False
+        if codes & _SESSION_LOST and failure.status == 404:
+            return False
+        return self._strategy.refused(way)
+
+    def _worth_trying(self, failure: Failure | None) -> bool:
+        policy = self._client.session.options.retry
+        if failure is None or set(failure.codes) & (_SESSION_LOST | _CORRUPTED):
+            return self._failures < policy.attempts
+        return self._failures < policy.limit("PUT", "/blobs/uploads/", failure)
+
+    def _pause(self, error: ImgpackError, failure: Failure | None) -> None:
+        options = self._client.session.options
+        pause = options.retry.wait(self._failures, failure, options.random)
+        self._reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
+        options.sleep(pause)
+        self._uploader.stop.check()
+
+    def _goes_on(self) -> bool:
+        """Whether the old session still holds bytes; a corrupted blob is never continued."""
+        if not self._resumable or self._session is None:
+            return False
+        proved = sessions.status(self._client, self._session, self._blob)
+        if proved is None:
+            return False
+        self._session = proved
+        if proved.offset - self._furthest >= min(PROGRESS, self._blob.size // 100 + 1):
+            # Progress: a long blob over a bad line gets as many attempts as it needs.
+            self._furthest = proved.offset
+            self._failures = self._failures_in_this_way = 0
+            self._reporter.detail(f"{self._client.name}: going on at byte {proved.offset}")
+        return True
+
+    # The session, here and in the journal
+
+    def _keep(self, session: Begun) -> None:
+        self._session = session
+        if self._journal is not None:
+            self._journal.record(self._client.name, self._blob, session.location)
+
+    def _give_up(self) -> None:
+        """The next attempt opens a new session."""
+        if self._session is not None:
+            self._uploader.give_up(self._client, self._session)
+            self._session = None
+
+    def _leave(self, *, keep: bool, reachable: bool) -> None:
+        """No further attempt: keep the session for a later run, or cancel it."""
+        if keep and self._journal is not None:
+            return
+        self._forget()
         if reachable:
-            self.give_up(client, begun)
+            self._give_up()
 
-    def _journaled(self, blob: Descriptor) -> bool:
-        return self._journal is not None and blob.size >= self._resume_min
-
-    def _from_journal(self, client: RepositoryClient, blob: Descriptor) -> Begun | None:
-        if self._journal is None or not self._journaled(blob):
+    def _from_journal(self) -> Begun | None:
+        if self._journal is None:
             return None
-        location = self._journal.take(client.name, blob)
-        begun = None if location is None else sessions.reopened(client, location, blob)
+        location = self._journal.take(self._client.name, self._blob)
+        if location is None:
+            return None
+        begun = sessions.reopened(self._client, location, self._blob)
         if begun is not None:
-            self.reporter.detail(f"{client.name}: going on at byte {begun.offset} of an upload")
+            name = self._client.name
+            self._reporter.detail(f"{name}: going on at byte {begun.offset} of an upload")
         return begun
 
-    def _note(self, client: RepositoryClient, blob: Descriptor, begun: Begun) -> None:
-        if self._journal is not None and self._journaled(blob):
-            self._journal.record(client.name, blob, begun.location)
-
-    def _forget(self, client: RepositoryClient, blob: Descriptor) -> None:
-        if self._journal is not None and self._journaled(blob):
-            self._journal.forget(client.name, blob)
-
-
-_DONE: Final = Begun("done")
+    def _forget(self) -> None:
+        if self._journal is not None:
+            self._journal.forget(self._client.name, self._blob)

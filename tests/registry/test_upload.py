@@ -344,6 +344,15 @@ def test_progress_gives_new_attempts() -> None:
         assert len(registry.sent("POST")) == 1
 
 
+def test_a_few_bytes_at_a_time_are_no_progress() -> None:
+    """A registry that breaks off after two bytes, for ever, is given up soon."""
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT|PATCH", SESSION, faults.break_upload(2), times=None)
+        with pytest.raises(UnreachableError):
+            Sending(registry, attempts=4).go()
+        assert len(registry.sent("PUT|PATCH")) <= 8
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_passing_failure_is_tried_again_in_a_new_session(status: int) -> None:
     """Neither a rate limit nor a broken gateway ends a push."""
