@@ -1,10 +1,12 @@
 """The walk: everything once, in one order, and everything that is wrong at once."""
 
+import contextlib
 import os
 import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,8 +94,12 @@ def test_a_directory_may_hold_many_names(tmp_path: Path) -> None:
     )
 
 
-def deep(root: Path, levels: int) -> None:
-    """Make a tree of so many levels, deeper than a path can name."""
+@contextlib.contextmanager
+def deep(root: Path, levels: int) -> Iterator[None]:
+    """A tree of so many levels, deeper than a path can name; gone afterwards.
+
+    pytest could not remove it: ``shutil.rmtree`` recurses.
+    """
     here = os.open(root, os.O_RDONLY)
     for _ in range(levels):
         os.mkdir("d", dir_fd=here)
@@ -101,24 +107,24 @@ def deep(root: Path, levels: int) -> None:
         os.close(here)
         here = below
     os.close(here)
+    try:
+        yield
+    finally:
+        subprocess.run(["rm", "-rf", str(root / "d")], check=True)
 
 
 def test_a_tree_deeper_than_pythons_recursion_is_walked(tmp_path: Path) -> None:
     """Fifteen hundred levels, whose path still fits."""
-    deep(tmp_path, 1500)
-
-    assert len(found(tmp_path)) == 1500
+    with deep(tmp_path, 1500):
+        assert len(found(tmp_path)) == 1500
 
 
 def test_a_path_too_long_for_the_system_is_told(tmp_path: Path) -> None:
     """A clear error with the path, and no endless or silent walk."""
-    deep(tmp_path, 2500)
-
-    with pytest.raises(SourceError, match="File name too long") as caught:
+    with deep(tmp_path, 2500), pytest.raises(SourceError, match="File name too long") as caught:
         found(tmp_path)
 
     assert "/d/d/d/d" in str(caught.value)
-    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
 
 
 @pytest.mark.parametrize("name", [".wh.file", ".wh..wh..opq", ".wh."])
