@@ -12,8 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
 from imgpack.registry.auth import Authenticator, wants_more
@@ -41,7 +40,7 @@ from imgpack.registry.safety import (
     reach_of_host,
     redact,
 )
-from imgpack.registry.transport import Body, Response, Transport, TransportOptions
+from imgpack.registry.transport import Body, Closing, Response, Transport, TransportOptions
 from imgpack.report import SILENT, Reporter
 
 MAX_REDIRECTS: Final = 5
@@ -77,6 +76,18 @@ def registry_origin(registry: str, *, plain_http: bool | None = None) -> Origin:
     if plain_http is None:
         plain_http = is_loopback(secure.host)
     return Origin.of(f"http://{host}") if plain_http else secure
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A request, as it is made again after a challenge, a redirect or a failure."""
+
+    method: str
+    url: str
+    scopes: tuple[Scope, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = None
+    expected: frozenset[int] = frozenset({200})
 
 
 class Session:
@@ -143,9 +154,10 @@ class Session:
         tells what the registry answered, ``is_connection_loss`` that it did not.
         """
         url = self.url(target)
+        ask = _Ask(method, url, scopes, headers or {}, body, expected)
 
         def attempt() -> Response:
-            response = self._authorized(method, url, scopes, dict(headers or {}), body, expected)
+            response = self._authorized(ask)
             if limit is not None:
                 with response:
                     response.preload(limit)
@@ -200,40 +212,24 @@ class Session:
                 self._reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
             self.options.sleep(pause)
 
-    def _authorized(
-        self,
-        method: str,
-        url: str,
-        scopes: tuple[Scope, ...],
-        headers: dict[str, str],
-        body: Body | None,
-        expected: frozenset[int],
-    ) -> Response:
+    def _authorized(self, ask: _Ask) -> Response:
         if not self._introduced:
             with self._introduction:
                 # The first request learns the challenge for all that are made at the same time.
                 if not self._introduced:
                     try:
-                        return self._turns(method, url, scopes, headers, body, expected)
+                        return self._answered(ask)
                     finally:
                         self._introduced = True
-        return self._turns(method, url, scopes, headers, body, expected)
+        return self._answered(ask)
 
-    def _turns(
-        self,
-        method: str,
-        url: str,
-        scopes: tuple[Scope, ...],
-        headers: dict[str, str],
-        body: Body | None,
-        expected: frozenset[int],
-    ) -> Response:
-        """One request, and again with what its challenge asks for."""
-        own = Origin.of(url) == self.origin
+    def _answered(self, ask: _Ask) -> Response:
+        """The expected answer to a request, made again with what its challenge asks for."""
+        own = Origin.of(ask.url) == self.origin
         for turn in range(_MAX_TURNS):
-            authorization = self._auth.authorization(scopes) if own else None
-            response, at_home = self._followed(method, url, headers, authorization, body)
-            if response.status in expected:
+            authorization = self._auth.authorization(ask.scopes) if own else None
+            response, at_home = self._followed(ask, authorization)
+            if response.status in ask.expected:
                 return response
             with response:
                 challenges = response.header_values("www-authenticate")
@@ -243,81 +239,62 @@ class Session:
                 break
             if not challenges and not self._auth.challenged:
                 challenges = self._ping()
-            if not self._auth.answer(challenges, scopes, authorization, again=turn > 0):
+            if not self._auth.answer(challenges, ask.scopes, authorization, again=turn > 0):
                 break
-        raise self._refused(method, response, failure, scopes, at_home=at_home)
+        raise self._refused(ask, response, failure, at_home=at_home)
 
     def _refused(
-        self,
-        method: str,
-        response: Response,
-        failure: Failure,
-        scopes: tuple[Scope, ...],
-        *,
-        at_home: bool,
+        self, ask: _Ask, response: Response, failure: Failure, *, at_home: bool
     ) -> ImgpackError:
         hint = ""
         if not at_home:
             hint = f"{self.registry} sent us to this other server, which gets no credentials"
-        elif failure.status == 401 and self._auth.credential(scopes) is not None:
+        elif failure.status == 401 and self._auth.credential(ask.scopes) is not None:
             hint = f"check the credentials for {self.registry} (imgpack login {self.registry})"
-        elif failure.status == 401 or (failure.status == 403 and self._is_anonymous(scopes)):
+        elif failure.status == 401 or (failure.status == 403 and self._is_anonymous(ask.scopes)):
             hint = f"log in with imgpack login {self.registry}, or give --creds"
-        return make_error(failure, method, response.url, hint=hint)
+        return make_error(failure, ask.method, response.url, hint=hint)
 
     def _is_anonymous(self, scopes: tuple[Scope, ...]) -> bool:
         return self._auth.challenged and self._auth.credential(scopes) is None
 
     def _ping(self) -> tuple[str, ...]:
         """The challenge of ``/v2/``, for registries whose other 401 answers have none."""
-        with self._send("GET", f"{self.origin}/v2/", {}, None, None, at_home=True) as response:
+        ask = _Ask("GET", f"{self.origin}/v2/")
+        with self._send(ask, ask.url, None, at_home=True) as response:
             if response.status == 401:
                 return response.header_values("www-authenticate")
         return ()
 
-    def _followed(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        authorization: str | None,
-        body: Body | None,
-    ) -> tuple[Response, bool]:
+    def _followed(self, ask: _Ask, authorization: str | None) -> tuple[Response, bool]:
         """The answer after redirects, and whether every hop was the registry's own origin.
 
         Once a redirect has left that origin, nothing brings the credentials back.
         """
-        at_home = True
+        at_home, url = True, ask.url
         for _ in range(MAX_REDIRECTS + 1):
             at_home = at_home and Origin.of(url) == self.origin
-            response = self._send(method, url, headers, authorization, body, at_home=at_home)
+            response = self._send(ask, url, authorization, at_home=at_home)
             location = response.headers.get("location")
-            if response.status not in _REDIRECTS or method not in ("GET", "HEAD") or not location:
+            readable = ask.method in ("GET", "HEAD")
+            if response.status not in _REDIRECTS or not readable or not location:
                 return response, at_home
             response.close()
             url = check_redirect(location, url, self.origin)
         raise RegistryError(f"{redact(url)}: more than {MAX_REDIRECTS} redirects")
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        authorization: str | None,
-        body: Body | None,
-        *,
-        at_home: bool,
-    ) -> Response:
-        sent, reach = dict(headers), None
+    def _send(self, ask: _Ask, url: str, authorization: str | None, *, at_home: bool) -> Response:
+        """Send ``ask`` to ``url``, which is its own or where a redirect led."""
+        sent, reach = dict(ask.headers), None
         if not at_home:
-            sent = {k: v for k, v in headers.items() if k.lower() in _FOREIGN_HEADERS}
+            sent = {k: v for k, v in sent.items() if k.lower() in _FOREIGN_HEADERS}
             if Origin.of(url).host != self.origin.host:
                 reach = self._reach()
         elif authorization is not None:
             sent["Authorization"] = authorization  # here and nowhere else
-        response = self._transport.send(method, url, headers=sent, body=body, reach=reach)
+        response = self._transport.send(ask.method, url, headers=sent, body=ask.body, reach=reach)
         self._met = True
-        self._reporter.detail(f"{method} {redact(url)} -> {response.status}")
+        self._reporter.detail(f"{ask.method} {redact(url)} -> {response.status}")
         self._show_warnings(response)
         return response
 
@@ -380,7 +357,7 @@ class Session:
             self._reporter.warn(f"{self.registry}: {text}")
 
 
-class Connector:
+class Connector(Closing):
     """Sessions by registry, over one transport; a context manager that closes it."""
 
     def __init__(
@@ -409,14 +386,3 @@ class Connector:
     def close(self) -> None:
         """Close every connection."""
         self.transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

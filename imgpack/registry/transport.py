@@ -13,9 +13,9 @@ checked again before a byte is sent. Behind a proxy it is the proxy that
 resolves, and only the spelling is checked.
 """
 
+import abc
 import base64
 import contextlib
-import ipaddress
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError
 from imgpack import __version__
 from imgpack.errors import ImgpackError, RegistryError, UnreachableError, UnsafeError
 from imgpack.registry.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
+from imgpack.registry.no_proxy import is_bypassed
 from imgpack.registry.safety import Origin, Reach, is_loopback, redact
 from imgpack.registry.tls import TlsOptions, host_certificates, make_context
 
@@ -86,7 +87,26 @@ class TransportOptions:
     user_agent: str = f"imgpack/{__version__}"
 
 
-class Response:
+class Closing(abc.ABC):
+    """A context manager that closes at its end."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Give back what is held. May be called again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Response(Closing):
     """An answer: ``status``, ``headers``, the final ``url``; a context manager.
 
     The body is read once, by ``read`` or by ``stream``; closing early drops the
@@ -100,17 +120,6 @@ class Response:
         self._raw = raw
         self._silence = silence
         self._held: bytes | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def header_values(self, name: str) -> tuple[str, ...]:
         """Every value of a header that may be given several times, one each."""
@@ -226,7 +235,7 @@ def _pieces(body: Body) -> Generator[bytes]:
         raise _SourceFailed from ValueError(f"a body is not {body.size} bytes long")
 
 
-class Transport:
+class Transport(Closing):
     """Connections to any number of hosts; a context manager that closes them."""
 
     def __init__(self, options: TransportOptions) -> None:
@@ -234,17 +243,6 @@ class Transport:
         self._managers: dict[tuple[Origin, Reach | None], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
         self._proxies = {scheme: url for scheme, url in options.proxies if url}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -308,7 +306,7 @@ class Transport:
         proxy = self._proxies.get(origin.scheme) or self._proxies.get("all")
         if proxy is None or is_loopback(origin.host):
             return None
-        return None if _bypassed(origin, self.options.no_proxy) else proxy
+        return None if is_bypassed(origin, self.options.no_proxy) else proxy
 
     def _pool(
         self, origin: Origin, url: str, reach: Reach | None
@@ -384,23 +382,3 @@ def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urll
     if parts.scheme == "https":
         options["proxy_ssl_context"] = make_context(tls, Origin.of(f"https://{host}"))
     return urllib3.ProxyManager(f"{parts.scheme}://{host}", proxy_headers=headers, **options)
-
-
-def _bypassed(origin: Origin, no_proxy: str) -> bool:
-    """Whether ``NO_PROXY`` names the host: by name, ``.suffix``, ``host:port``, CIDR or ``*``."""
-    for entry in (part.strip().lower() for part in no_proxy.split(",")):
-        if entry == "*":
-            return True
-        if not entry:
-            continue
-        if entry in (origin.host, f"{origin.host}:{origin.port}", f"[{origin.host}]"):
-            return True
-        try:
-            if ipaddress.ip_address(origin.host) in ipaddress.ip_network(entry, strict=False):
-                return True
-        except ValueError:
-            suffix = entry.removeprefix("*").removeprefix(".")
-            name, _, port = suffix.partition(":")
-            if port in ("", str(origin.port)) and origin.host.endswith(f".{name}"):
-                return True
-    return False
