@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -235,6 +236,24 @@ def test_tls_is_verified(
     assert manifest_digest(imgpack, "back.tar") == manifest_digest(imgpack, hello)
 
 
+def test_a_registry_that_does_not_know_of_its_tls_is_pushed_to_all_the_same(
+    registry: Registry, authority: Authority, imgpack: Imgpack, hello: str, tmp_path: Path
+) -> None:
+    """Its Locations say http; the bytes go over https."""
+    prefix = named_loopback(NAME, tmp_path)
+    with nginx_gateway(
+        tmp_path / "nginx", registry, tls=authority.issue("unaware"), forwards_scheme=False
+    ) as gateway:
+        reference = f"{NAME}:{gateway.port}/unaware/hello:1"
+        trusted = ("--ca-file", str(authority.certificate))
+        pushed = imgpack("-v", "push", hello, reference, *trusted, prefix=prefix)
+        pushed.ok()
+        imgpack("pull", reference, "-o", "back.tar", *trusted, prefix=prefix).ok()
+    assert f"PUT https://{NAME}" in pushed.err
+    assert "http://" not in pushed.err
+    assert manifest_digest(imgpack, "back.tar") == manifest_digest(imgpack, hello)
+
+
 def test_a_body_limit_is_got_round_by_chunks(
     registry: Registry, imgpack: Imgpack, tmp_path: Path
 ) -> None:
@@ -284,9 +303,13 @@ def test_a_killed_push_can_be_repeated(imgpack: Imgpack, tmp_path: Path) -> None
     digest = manifest_digest(imgpack, "big.tar")
     with docker_registry(tmp_path / "registry") as registry:
         reference = f"{registry.host}/killed/big:1"
-        for delay in (0.15, 0.25, 0.3, 0.35, 0.4, 0.5):
-            pushing = imgpack.start("push", "big.tar", reference)
-            time.sleep(delay)
+        began = time.monotonic()
+        imgpack("push", "big.tar", f"{registry.host}/whole/big:1").ok()
+        whole, dice = time.monotonic() - began, random.Random(1)
+        for number in range(8):
+            # The later half of a run is where the bytes go.
+            pushing = imgpack.start("push", "big.tar", f"{registry.host}/killed/big:1")
+            time.sleep(whole * dice.uniform(0.1 if number % 2 else 0.5, 1.0))
             pushing.send_signal(signal.SIGKILL)
             pushing.communicate()
             found = registry.manifest("killed/big", "1")

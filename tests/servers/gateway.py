@@ -33,7 +33,7 @@ http {{
     location / {{
       proxy_pass http://{registry};
       proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-Proto $scheme;
+      {forwarded}
       proxy_request_buffering off;
       proxy_http_version 1.1;
       proxy_read_timeout 300;
@@ -97,8 +97,12 @@ def nginx_gateway(
     tls: KeyPair | None = None,
     body_limit: str = "0",
     redirecting: bool = False,
+    forwards_scheme: bool = True,
 ) -> Iterator[Gateway]:
-    """nginx before ``registry``; ``body_limit`` is nginx's ``client_max_body_size``."""
+    """nginx before ``registry``; ``body_limit`` is nginx's ``client_max_body_size``.
+
+    Without ``forwards_scheme`` a registry behind TLS takes itself for a plain one.
+    """
     program = require("nginx")
     directory.mkdir(parents=True, exist_ok=True)
     port, storage = free_port(), free_port()
@@ -115,6 +119,7 @@ def nginx_gateway(
         port=port,
         tls=" ssl" if tls is not None else "",
         certificate=certificate,
+        forwarded="proxy_set_header X-Forwarded-Proto $scheme;" if forwards_scheme else "",
         redirect=_REDIRECT.format(**places) if redirecting else "",
         registry=registry.host,
         storage=_STORAGE.format(**places, authorization=authorization) if redirecting else "",
