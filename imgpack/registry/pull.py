@@ -35,6 +35,8 @@ MAX_NESTING: Final = 3
 """Indexes within indexes that are followed on the way to one platform."""
 MAX_DOCUMENTS: Final = 32 << 20
 """Bytes of manifests and configurations of one image, over all its platforms."""
+# Docker once said application/octet-stream for a configuration.
+_CONFIGS: Final = frozenset({mediatype.DOCKER_CONFIG, mediatype.OCI_CONFIG, mediatype.OCTET_STREAM})
 
 __all__ = ["fetch_schema1", "open_remote", "read_remote_blob", "refuse_foreign"]
 
@@ -130,6 +132,23 @@ class _Remote:
         return parse_document(served.raw, served.media_type, self._shown)
 
     def _image(self, manifest: Manifest, names: tuple[Reference, ...] = ()) -> Image:
+        raw = self._config(manifest)
+        config = ImageConfig.parse(raw, f"{self._shown}: image configuration")
+        return Image(manifest, config, self._source, names)
+
+    def _member(self, manifest: Manifest, names: tuple[Reference, ...] = ()) -> Image:
+        """What an index names: an image, or an artifact beside the images.
+
+        An artifact (a signature, a list of parts) is carried along as it is: it is for no
+        platform, and its blobs stand for themselves.
+        """
+        if manifest.config.media_type in _CONFIGS:
+            return self._image(manifest, names)
+        blobs = tuple(blob.digest for blob in manifest.layers)
+        opaque = ImageConfig(self._config(manifest), Platform("unknown", "unknown"), blobs, ())
+        return Image(manifest, opaque, self._source, names)
+
+    def _config(self, manifest: Manifest) -> bytes:
         described = manifest.config
         if described.size > MAX_DOCUMENT:
             raise LimitError(
@@ -145,16 +164,15 @@ class _Remote:
                 f"{self._shown}: the configuration is not {described.digest}",
                 "the registry is broken or was tampered with",
             )
-        config = ImageConfig.parse(raw, f"{self._shown}: image configuration")
-        return Image(manifest, config, self._source, names)
+        return raw
 
-    def _child(self, entry: Descriptor, names: tuple[Reference, ...] = ()) -> Image:
+    def _child(self, entry: Descriptor) -> Image:
         document = self._document(entry)
         if isinstance(document, Index):
             raise UnsupportedError(
                 f"{self._shown}: there is an index in the index", "choose one with --platform"
             )
-        return self._image(document, names)
+        return self._member(document)
 
     def _document(self, entry: Descriptor) -> Manifest | Index:
         if entry.size > MAX_DOCUMENT:
@@ -192,7 +210,7 @@ class _Remote:
         for entry in silent:
             document = self._document(entry)
             if isinstance(document, Manifest):
-                image = self._image(document, names)
+                image = self._member(document, names)
                 there.append(str(image.config.platform))
                 if platform.matches(image.config.platform):
                     return image

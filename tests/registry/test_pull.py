@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -508,6 +508,47 @@ def test_what_an_index_says_of_its_manifests_is_checked(changes: Mapping[str, ob
         registry.add_manifest("a/b", raw, mediatype.OCI_INDEX, "bad")
         with pytest.raises((DigestError, DocumentError, LimitError)):
             pull(registry, "a/b:bad")
+
+
+def add_signed_index(registry: HostileRegistry, image: Image) -> Index:
+    """Put an index of ``image`` and of an artifact that is no image at a:signed."""
+    push_to(registry.host, image, "a:1")
+    config = Digest.parse(registry.add_blob("a", b"{}"))
+    part = Digest.parse(registry.add_blob("a", b"signature"))
+    artifact = build_manifest(
+        Descriptor("application/vnd.oci.empty.v1+json", config, 2),
+        [Descriptor("application/x.signature", part, 9)],
+        mediatype.OCI_MANIFEST,
+    )
+    registry.add_manifest("a", artifact.raw, artifact.media_type)
+    described = replace(image.manifest.descriptor, platform=image.config.platform)
+    index = build_index([described, artifact.descriptor])
+    registry.add_manifest("a", index.raw, index.media_type, "signed")
+    return index
+
+
+def test_what_is_no_image_in_an_index_is_carried_along() -> None:
+    """A signature beside the images arrives with them, byte for byte, blob for blob."""
+    image = make_image(b"one", oci=True)
+    with HostileRegistry() as registry, connect() as connector:
+        index = add_signed_index(registry, image)
+        whole = open_remote(connector, Reference.parse(f"{registry.host}/a:signed"))
+        (pushed,) = push_to(registry.host, whole, "b:1", mounts=False)
+        assert pushed.digest == index.descriptor.digest
+        assert registry.incomplete() == []
+        assert registry.repository("b").blobs == registry.repository("a").blobs
+
+
+def test_what_is_no_image_in_an_index_is_for_no_platform() -> None:
+    """Nor is it offered as one."""
+    image = make_image(b"one", oci=True)
+    with HostileRegistry() as registry:
+        add_signed_index(registry, image)
+        assert pull(registry, "a:signed", "linux/amd64").image
+        with pytest.raises(NotFoundError) as caught:
+            pull(registry, "a:signed", "linux/s390x")
+        assert "unknown" not in str(caught.value)
+        assert "linux/amd64" in str(caught.value)
 
 
 def test_indexes_within_indexes_end() -> None:
