@@ -85,6 +85,15 @@ class Image:
         return tuple({layer.digest: layer for layer in self.manifest.layers}.values())
 
 
+def artifact(manifest: Manifest, config: bytes, source: BlobSource) -> Image:
+    """What stands in an index beside its images (a signature, a list of parts) and is none.
+
+    It is carried along as it is: it is for no platform, and its blobs stand for themselves.
+    """
+    blobs = tuple(blob.digest for blob in manifest.layers)
+    return Image(manifest, ImageConfig(config, Platform("unknown", "unknown"), blobs, ()), source)
+
+
 @dataclass(frozen=True, slots=True)
 class MultiImage:
     """An index and the images that it names, in its order."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from imgpack.archive.contents import blob_path
 from imgpack.errors import ArchiveError, ImgpackError, LimitError, NotFoundError
-from imgpack.image import Image, MultiImage
+from imgpack.image import Image, MultiImage, artifact
 from imgpack.spec.canonical import MAX_DOCUMENT
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
@@ -77,6 +77,10 @@ class Blobs:
         """The configuration of ``manifest``, verified."""
         raw = self.document(manifest.config, "configuration")
         return ImageConfig.parse(raw, f"{self.path}: configuration {manifest.config.digest}")
+
+    def artifact(self, manifest: Manifest) -> Image:
+        """What is no image, in an index."""
+        return artifact(manifest, self.document(manifest.config, "configuration"), self)
 
     def image(self, manifest: Manifest, names: tuple[Reference, ...]) -> Image:
         """The image of ``manifest``, whose layers must be there with their sizes."""

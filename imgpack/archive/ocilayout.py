@@ -21,8 +21,6 @@ from imgpack.spec.reference import Reference
 
 _TAG_ONLY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MAX_DEPTH: Final = 4
-# What else has a manifest (charts, signatures, attachments) is no image, and is passed over.
-_CONFIGS: Final = frozenset({mediatype.DOCKER_CONFIG, mediatype.OCI_CONFIG, mediatype.OCTET_STREAM})
 _TYPES: Final = mediatype.MANIFESTS | mediatype.INDEXES | {""}
 
 
@@ -48,7 +46,7 @@ def read_layout(blobs: Blobs) -> list[Found]:
 
 def _found(blobs: Blobs, entries: list[Descriptor]) -> Found | None:
     document = _document(blobs, entries[0])
-    if isinstance(document, Manifest) and document.config.media_type not in _CONFIGS:
+    if isinstance(document, Manifest) and not _is_image(document):
         return None
     texts: list[str] = []
     labels: list[str] = []
@@ -71,15 +69,21 @@ def _image(
 ) -> Image | MultiImage:
     if isinstance(document, Manifest):
         return blobs.image(document, names)
-    images = tuple(blobs.image(manifest, ()) for manifest in _leaves(blobs, document, 0))
-    if not images:
+    leaves = _leaves(blobs, document, 0)
+    only = [manifest for manifest in leaves if _is_image(manifest)]
+    if not only:
         raise ArchiveError(
             f"{blobs.path} has none of the manifests of the index {document.descriptor.digest}"
         )
-    if len(images) == 1 and len(document.manifests) > 1:
-        only = images[0]
-        return Image(only.manifest, only.config, only.source, names)
-    return MultiImage(document, images, names)
+    if len(only) == 1 and len(leaves) < len(document.manifests):
+        return blobs.image(only[0], names)
+    members = tuple(blobs.image(m, ()) if _is_image(m) else blobs.artifact(m) for m in leaves)
+    return MultiImage(document, members, names)
+
+
+def _is_image(manifest: Manifest) -> bool:
+    """Whether it is one; charts, signatures and attachments have manifests, too."""
+    return manifest.config.media_type in mediatype.IMAGE_CONFIGS
 
 
 def _leaves(blobs: Blobs, index: Index, depth: int) -> list[Manifest]:
@@ -90,7 +94,7 @@ def _leaves(blobs: Blobs, index: Index, depth: int) -> list[Manifest]:
         if entry.media_type in _TYPES and blobs.holds(entry):
             document = _document(blobs, entry)
             if isinstance(document, Manifest):
-                out += [document] if document.config.media_type in _CONFIGS else []
+                out.append(document)
             else:
                 out += _leaves(blobs, document, depth + 1)
         if len(out) > 1024:

@@ -17,7 +17,7 @@ from imgpack.errors import (
     RegistryError,
     UnsupportedError,
 )
-from imgpack.image import Image, MultiImage
+from imgpack.image import Image, MultiImage, artifact
 from imgpack.registry.client import ACCEPT_SCHEMA1, RepositoryClient, Served
 from imgpack.registry.download import RemoteSource, foreign_layer, read_remote_blob
 from imgpack.registry.legacy import schema1_image
@@ -35,8 +35,6 @@ MAX_NESTING: Final = 3
 """Indexes within indexes that are followed on the way to one platform."""
 MAX_DOCUMENTS: Final = 32 << 20
 """Bytes of manifests and configurations of one image, over all its platforms."""
-# Docker once said application/octet-stream for a configuration.
-_CONFIGS: Final = frozenset({mediatype.DOCKER_CONFIG, mediatype.OCI_CONFIG, mediatype.OCTET_STREAM})
 
 __all__ = ["fetch_schema1", "open_remote", "read_remote_blob", "refuse_foreign"]
 
@@ -137,16 +135,10 @@ class _Remote:
         return Image(manifest, config, self._source, names)
 
     def _member(self, manifest: Manifest, names: tuple[Reference, ...] = ()) -> Image:
-        """What an index names: an image, or an artifact beside the images.
-
-        An artifact (a signature, a list of parts) is carried along as it is: it is for no
-        platform, and its blobs stand for themselves.
-        """
-        if manifest.config.media_type in _CONFIGS:
+        """What an index names: an image, or an artifact beside the images."""
+        if manifest.config.media_type in mediatype.IMAGE_CONFIGS:
             return self._image(manifest, names)
-        blobs = tuple(blob.digest for blob in manifest.layers)
-        opaque = ImageConfig(self._config(manifest), Platform("unknown", "unknown"), blobs, ())
-        return Image(manifest, opaque, self._source, names)
+        return artifact(manifest, self._config(manifest), self._source)
 
     def _config(self, manifest: Manifest) -> bytes:
         described = manifest.config

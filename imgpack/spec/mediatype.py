@@ -24,6 +24,8 @@ OCTET_STREAM: Final = "application/octet-stream"
 
 MANIFESTS: Final = frozenset({DOCKER_MANIFEST, OCI_MANIFEST})
 INDEXES: Final = frozenset({DOCKER_INDEX, OCI_INDEX})
+IMAGE_CONFIGS: Final = frozenset({DOCKER_CONFIG, OCI_CONFIG, OCTET_STREAM})
+"""What an image's configuration is called; Docker once said octet-stream."""
 SCHEMA1_TYPES: Final = frozenset({SCHEMA1, SCHEMA1_SIGNED})
 
 

@@ -24,6 +24,7 @@ from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import make_image, make_index, noise, push_to
+from tests.registry.test_pull import add_signed_index
 
 
 @pytest.fixture
@@ -306,6 +307,19 @@ def test_attestations_stay_beside_what_they_attest(imgpack_here: InProcess) -> N
             "linux/arm64",
         ]
         assert written[1].annotation("vnd.docker.reference.type") == "attestation-manifest"
+        assert registry.incomplete() == []
+
+
+def test_a_signed_index_goes_through_an_archive(imgpack_here: InProcess) -> None:
+    """What is no image in it is still there when it is pushed from the archive."""
+    image = make_image(b"one", oci=True)
+    with HostileRegistry() as registry:
+        index = add_signed_index(registry, image)
+        for out in ("out.tar", "out/"):
+            imgpack_here("pull", f"{registry.host}/a:signed", "-o", out).ok()
+            name = f"{registry.host}/b:{'tar' if out == 'out.tar' else 'dir'}"
+            pushed = imgpack_here("push", out, name).ok().decode()
+            assert pushed.strip() == f"{name}@{index.descriptor.digest}"
         assert registry.incomplete() == []
 
 
