@@ -198,7 +198,13 @@ class Authenticator:
                 scopes = merge_scopes((*key, *self._grown.get(key, ())))
             if token is not None and self._clock() < token.renew_at:
                 return token
-            token = self._fetch_some(challenge, scopes, credential)
+            try:
+                token = self._fetch_some(challenge, scopes, credential)
+            except ImgpackError:
+                with self._lock:
+                    # What was wanted beyond the key must not spoil the requests that did without.
+                    self._grown.pop(key, None)
+                raise
             with self._lock:
                 self._tokens[key] = token
                 self._secrets.add(token.value)

@@ -113,7 +113,7 @@ class Session:
         self._own_reach: Reach | None = None
         self._met = False
         self._introduced = False
-        self._introduction = threading.Lock()
+        self._introduction = threading.RLock()
         self._warnings: set[str] = set()
         source = credentials or NoCredentials()
         self._auth = Authenticator(

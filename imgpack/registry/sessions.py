@@ -168,11 +168,14 @@ def complete(client: RepositoryClient, begun: Begun, blob: Descriptor, body: Bod
 
 def cancel(client: RepositoryClient, begun: Begun) -> bool:
     """Give a session up; whether the registry lets us (many do not)."""
+    # Distribution wants the action delete, for which a token server may refuse any token: with
+    # scopes of its own, this does not touch the token that the push goes on with.
+    scope = Scope(client.repository, ("delete", "pull", "push"))
     try:
         client.session.request(
             "DELETE",
             begun.location,
-            scopes=(client.push,),
+            scopes=(scope,),
             expected=frozenset({200, 202, 204, 404}),
             retry=False,
         ).close()

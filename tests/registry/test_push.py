@@ -505,6 +505,24 @@ def test_a_token_that_runs_out_during_an_upload_is_replaced(image: Image) -> Non
         assert [r.status for r in registry.sent("PUT", BLOB_PUT)].count(401) == 1
 
 
+def test_giving_up_a_session_does_not_widen_the_token_for_the_push(image: Image) -> None:
+    """Deleting an upload wants ``delete``; a token server may refuse a push that asks for it."""
+    with HostileRegistry(auth="bearer", keep_sessions=True) as registry:
+
+        def grudge(exchange: faults.Exchange) -> bool:
+            scopes = exchange.record.query.get("scope", [])
+            return any("delete" in s for s in scopes) and exchange.refuse(403, "DENIED")
+
+        registry.misbehave("GET", "^/token", grudge, times=None)
+        registry.misbehave("PUT", "uploads", faults.answer(503), times=2)
+        push_as_user(registry, image)
+        assert registry.repository("a/b").tags
+        assert registry.incomplete() == []
+        scopes = [s for r in registry.sent("GET", "^/token") for s in r.query["scope"]]
+        assert scopes.count("repository:a/b:pull,push") == 1
+        assert "repository:a/b:delete,pull,push" in scopes
+
+
 def test_an_upload_on_another_origin_gets_no_credentials(image: Image) -> None:
     """A Location at another port is followed, as the specification allows, but without a word."""
     with HostileRegistry(auth="basic") as registry, HostileRegistry() as storage:
