@@ -7,13 +7,11 @@ file. Anything else is read, and only segments that were never seen are compress
 
 import contextlib
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from imgpack.layer.cache import FORMAT, LayerRecord, SegmentCache
+from imgpack.layer.cache import FORMAT, LayerRecord, Piece, SegmentCache
 from imgpack.layer.codec import Codec, Kind
 from imgpack.layer.pipeline import Pipeline, Written
 from imgpack.layer.segments import FORMAT_VERSION, Segments
@@ -55,19 +53,6 @@ class Built:
     segments: int
     reused: int
     unchanged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Replay:
-    done: "Future[bool]"
-    commit: Callable[[], None]
-
-    def complete(self) -> bool:
-        """Wait for the copy and commit it; ``False`` if the cache did not have it all."""
-        if not self.done.result():
-            return False
-        self.commit()
-        return True
 
 
 OpenBlob = Callable[[int | None], BlobWriter]
@@ -123,19 +108,20 @@ class LayerBuilder:
             entries = snapshot.recording(tree, problems, recorder)
         else:
             record, old = known
-            with self._replaying(record, tree, open_blob) as replay:
-                snapshot.take(tree, problems, recorder)
-                unwritten = recorder.finish()
-                if not unwritten and not problems.unreadable and self._unchanged(old, new, tree):
-                    if replay.complete():
-                        return self._reused(record)
-                    self._explain("unchanged, but segments are missing from the cache", None)
+            snapshot.take(tree, problems, recorder)
+            unwritten = recorder.finish()
+            if not unwritten and not problems.unreadable and self._unchanged(old, new, tree):
+                reused = self._replay(record, tree, open_blob)
+                if reused is not None:
+                    return reused
+                self._explain("unchanged, but segments are missing from the cache", None)
             if unwritten:
                 cache.cannot_write(unwritten)
                 return self._plain(tree, open_blob, "the cache cannot be written")
             new.seek(0)
             entries = snapshot.replay(new, tree)
-        built, written, warnings = self._read(entries, problems, tree, open_blob)
+        before = known[0].pieces if known and not self._options.check_contents else ()
+        built, written, warnings = self._read(entries, problems, tree, open_blob, before)
         if unwritten := recorder.finish():
             cache.cannot_write(unwritten)
             return built
@@ -155,29 +141,17 @@ class LayerBuilder:
         self._explain("changed", snapshot.differences(old, new, tree))
         return False
 
-    @contextlib.contextmanager
-    def _replaying(
-        self, record: LayerRecord, tree: Tree, open_blob: OpenBlob
-    ) -> "Iterator[_Replay]":
-        """Copy the layer from the cache in the hope that its tree proves to be unchanged.
-
-        The walk that proves it takes as long, so the two go on side by side. What
-        was copied is thrown away unless ``complete`` was called.
-        """
+    def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
+        """Copy the layer from the cache; ``None`` if that does not have all of it."""
         blob = open_blob(record.size)
         meter = self._reporter.begin(_label(tree), record.size)
-        stop = threading.Event()
-        with ThreadPoolExecutor(1, "imgpack-replay") as pool:
-            try:
-                done = pool.submit(self._pipeline.replay, record.pieces, blob, meter, stop)
-                yield _Replay(done, lambda: blob.commit(record.digest, record.size))
-            finally:
-                stop.set()
-                pool.shutdown()
-                blob.abort()
-                meter.end()
-
-    def _reused(self, record: LayerRecord) -> Built:
+        try:
+            if not self._pipeline.replay(record.pieces, blob, meter):
+                return None
+            blob.commit(record.digest, record.size)
+        finally:
+            blob.abort()
+            meter.end()
         self._explain("reused: nothing changed", None)
         for warning in record.warnings:
             self._reporter.warn(warning)
@@ -188,7 +162,12 @@ class LayerBuilder:
         )  # fmt: skip
 
     def _read(
-        self, entries: Iterator[Entry], problems: Problems, tree: Tree, open_blob: OpenBlob
+        self,
+        entries: Iterator[Entry],
+        problems: Problems,
+        tree: Tree,
+        open_blob: OpenBlob,
+        before: tuple[Piece, ...] = (),
     ) -> tuple[Built, Written, tuple[str, ...]]:
         segments = Segments(self._options.rules, problems)
         blob = open_blob(None)
@@ -196,7 +175,7 @@ class LayerBuilder:
         try:
             cut = segments.cut(entries)
             with contextlib.closing(cut):
-                written = self._pipeline.run(cut, blob, meter)
+                written = self._pipeline.run(cut, blob, meter, before)
             blob.commit(written.digest, written.size)
         finally:
             blob.abort()

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final
 from imgpack.errors import CacheError
 from imgpack.spec.digest import Digest
 
-FORMAT: Final = "imgpack-cache-3"
+FORMAT: Final = "imgpack-cache-4"
 DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 
@@ -31,19 +31,23 @@ _counter = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One compressed segment: its key, the SHA-256 of its bytes, and its size in bytes."""
+    """One compressed segment of a layer: its key, and the SHA-256 of its bytes.
+
+    ``records`` is the hash of the snapshot's records that it was made of, empty if
+    one of them may not be trusted.
+    """
 
     key: str
     sha256: str
-    size: int
+    records: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class Cached:
     """A compressed segment out of the cache, whole but perhaps not the one that was meant."""
 
     data: bytes
-    piece: Piece
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class SegmentCache:
                 "name another with --cache-dir, or use --no-cache",
             ) from error
 
-    def load(self, key: str) -> Segment | None:
+    def load(self, key: str) -> Cached | None:
         """What lies under ``key``, or ``None`` if nothing whole does.
 
         A key is no proof: the caller compares, and calls ``distrust`` if it must.
@@ -100,7 +104,7 @@ class SegmentCache:
             return None
         with contextlib.suppress(OSError):
             os.utime(self._segment(key))  # least recently *used* goes first
-        return Segment(data, Piece(key, sha256.hexdigest(), len(data)))
+        return Cached(data, sha256.hexdigest())
 
     def distrust(self, key: str) -> None:
         """Drop the segment under ``key``: it is not what it should be."""
@@ -108,15 +112,15 @@ class SegmentCache:
         with contextlib.suppress(OSError):
             os.unlink(self._segment(key))
 
-    def store(self, key: str, data: bytes) -> Piece:
-        """Keep ``data`` under ``key``. A full disk only warns."""
+    def store(self, key: str, data: bytes) -> str:
+        """Keep ``data`` under ``key``; returns its SHA-256. A full disk only warns."""
         sha256 = hashlib.sha256(data)
         try:
             self._write(self._segment(key), lambda file: _write_all(file, sha256.digest() + data))
             self.stored += len(data)
         except OSError as error:
             self.cannot_write(error)
-        return Piece(key, sha256.hexdigest(), len(data))
+        return sha256.hexdigest()
 
     def cannot_write(self, error: OSError) -> None:
         """Warn: the build goes on, and the next one will find less here."""
@@ -265,7 +269,7 @@ def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:
         "raw_size": layer.raw_size,
         "newest": layer.newest,
         "warnings": layer.warnings,
-        "pieces": [(piece.key, piece.sha256, piece.size) for piece in layer.pieces],
+        "pieces": [(piece.key, piece.sha256, piece.records) for piece in layer.pieces],
     }
 
 

@@ -11,13 +11,14 @@ import contextlib
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from imgpack.layer.cache import Piece, SegmentCache
 from imgpack.layer.codec import Codec, Kind, fingerprint
+from imgpack.layer.segments import Segment
 from imgpack.report import Meter
 from imgpack.spec.digest import Digest
 
@@ -60,31 +61,37 @@ class Pipeline:
         self._jobs = jobs
         self._codec_key = hashlib.sha256(codec.identity().encode()).hexdigest()[:16]
 
-    def run(self, segments: Iterator[list[bytes]], output: Output, meter: Meter) -> Written:
-        """Drive ``segments`` to their end. Raises what they and the output raise."""
+    def run(
+        self,
+        segments: Iterable[Segment],
+        output: Output,
+        meter: Meter,
+        before: Sequence[Piece] = (),
+    ) -> Written:
+        """Drive ``segments`` to their end. Raises what they and the output raise.
+
+        ``before`` are the pieces of the layer when it was last built: those whose
+        records are the same still are not compared with their bytes again.
+        """
+        known = {piece.records: piece for piece in before if piece.records}
         sink = _Sink(output, meter, raw_is_output=self._codec.kind is Kind.NONE)
         if self._codec.kind is Kind.NONE:
             with _ordered(sink.plain, 2 * AHEAD) as put:
-                for parts in segments:
-                    put(parts)
+                for segment in segments:
+                    put(segment.parts)
             return sink.result()
         with (
             ThreadPoolExecutor(self._jobs, "imgpack-codec") as pool,
             _cancelling(pool),
             _ordered(sink.compressed, self._jobs + AHEAD) as put,
         ):
-            for parts in segments:
-                raw = b"".join(parts)
-                put((raw, pool.submit(self._compress, raw)))
+            for segment in segments:
+                raw = b"".join(segment.parts)
+                put((raw, pool.submit(self._compress, raw, segment.records, known)))
         return sink.result()
 
-    def replay(
-        self, pieces: tuple[Piece, ...], output: Output, meter: Meter, stop: threading.Event
-    ) -> bool:
-        """Write a whole layer from the cache; ``False`` if a segment is gone or damaged.
-
-        Ends early, and false, once ``stop`` is set.
-        """
+    def replay(self, pieces: Iterable[Piece], output: Output, meter: Meter) -> bool:
+        """Write a whole layer from the cache; ``False`` if a segment is gone or damaged."""
         assert self._cache is not None
         cache = self._cache
         failed = threading.Event()
@@ -103,30 +110,39 @@ class Pipeline:
             _ordered(write, self._jobs + AHEAD) as put,
         ):
             for piece in pieces:
-                if failed.is_set() or stop.is_set():
+                if failed.is_set():
                     return False
                 put(pool.submit(_load_piece, cache, piece))
         return not failed.is_set()
 
-    def _compress(self, raw: bytes) -> _Compressed:
+    def _compress(
+        self, raw: bytes, records: list[bytes], known: Mapping[str, Piece]
+    ) -> _Compressed:
         if self._cache is None:
             return _Compressed(self._codec.compress(raw), None, reused=False)
-        # A cheap fingerprint finds the entry, and the entry is believed only if it
-        # decompresses to these very bytes: no cheaper than a strong hash where there
-        # is one, but next to nothing where there is none, as in every first build.
+        # A cheap fingerprint finds the entry. It is believed if the same entries, by
+        # their stat, made it last time, or else if it decompresses to these very bytes:
+        # no dearer than a strong hash, and a first build does neither.
         key = f"{fingerprint(raw)}-{self._codec_key}"
+        origin = _origin(records)
         found = self._cache.load(key)
         if found is not None:
-            if self._codec.restores(found.data, raw):
-                return _Compressed(found.data, found.piece, reused=True)
+            piece = Piece(key, found.sha256, origin)
+            if known.get(origin) == piece or self._codec.restores(found.data, raw):
+                return _Compressed(found.data, piece, reused=True)
             self._cache.distrust(key)
         data = self._codec.compress(raw)
-        return _Compressed(data, self._cache.store(key, data), reused=False)
+        return _Compressed(data, Piece(key, self._cache.store(key, data), origin), reused=False)
+
+
+def _origin(records: list[bytes]) -> str:
+    """The hash of a segment's records; empty if an entry has none."""
+    return hashlib.sha256(b"".join(records)).hexdigest() if all(records) else ""
 
 
 def _load_piece(cache: SegmentCache, piece: Piece) -> bytes | None:
     found = cache.load(piece.key)
-    return found.data if found is not None and found.piece == piece else None
+    return found.data if found is not None and found.sha256 == piece.sha256 else None
 
 
 class _Sink:

@@ -14,7 +14,7 @@ import os
 import stat
 import zlib
 from collections.abc import Generator, Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError
 from imgpack.layer import frame
@@ -54,8 +54,19 @@ _NS: Final = 1_000_000_000
 _FIRST_AND_LAST: Final = (0, MAX_TIME)
 
 
+class Segment(NamedTuple):
+    """A part of the tar stream: the byte strings that make it up, and where they come from.
+
+    ``records`` are the snapshot's records of its entries (empty ones without a
+    snapshot): as long as they are the same, so are the bytes.
+    """
+
+    parts: list[bytes]
+    records: list[bytes]
+
+
 class Segments:
-    """One pass over entries; iterate it once for the parts of each segment, in order.
+    """One pass over entries, which cuts them into segments.
 
     ``newest`` is the newest time written so far, in seconds; it is complete when
     the iteration ends. ``warnings`` are the lines that the user should see.
@@ -70,13 +81,14 @@ class Segments:
         self._large_ids = 0
         self._odd_times = 0
 
-    def cut(self, entries: Iterable[Entry]) -> Generator[list[bytes], None, None]:
-        """Yield each segment as the list of byte strings that make it up.
+    def cut(self, entries: Iterable[Entry]) -> Generator[Segment, None, None]:
+        """Yield each segment, in order.
 
         Raises ``SourceError`` at the end if anything could not be read,
         ``SourceChangedError`` and ``TreeError`` at once.
         """
         parts: list[bytes] = []
+        records: list[bytes] = []
         filled = 0
         crc32 = zlib.crc32
         for entry in entries:
@@ -87,15 +99,16 @@ class Segments:
             if parts and (
                 filled + weight > MAX_SEGMENT or crc32(entry.path) * SEGMENT < weight << 32
             ):
-                yield parts
-                parts, filled = [], 0
+                yield Segment(parts, records)
+                parts, records, filled = [], [], 0
+            records.append(entry.record)
             if size > LAST_PIECE:
-                for piece, whole in self._large(entry):
+                for number, (piece, whole) in enumerate(self._large(entry)):
                     parts.append(piece)
                     filled += len(piece)
                     if not whole and filled >= SEGMENT:
-                        yield parts
-                        parts, filled = [], 0
+                        yield Segment(parts, records)
+                        parts, records, filled = [], [entry.record, b"%d" % number], 0
                 continue
             framed = self._small(entry)
             parts += framed
@@ -103,7 +116,7 @@ class Segments:
                 filled += len(part)
         self._problems.check()
         parts.append(frame.END)
-        yield parts
+        yield Segment(parts, records)
         self._finish()
 
     def _finish(self) -> None:

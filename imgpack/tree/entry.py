@@ -9,7 +9,8 @@ class Entry(NamedTuple):
 
     ``path`` is the name in the image: relative, no trailing slash, components
     joined by ``/``. ``source`` is the path on disk, empty for a directory that
-    imgpack makes up. Times are nanoseconds, ``size`` bytes.
+    imgpack makes up. Times are nanoseconds, ``size`` bytes. ``record`` is the
+    entry's record in a snapshot, if there is one.
 
     A ``NamedTuple`` rather than a dataclass: a tree has hundreds of thousands of
     these, and they are made four times as fast.
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
     inode: int
     links: int
     rdev: int
+    record: bytes = b""
 
     @property
     def is_directory(self) -> bool:

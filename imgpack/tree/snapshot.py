@@ -22,8 +22,10 @@ from imgpack.tree.walk import Problems, Tree, above, entry_of, scan
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
 
-_FIXED: Final = struct.Struct("<IIIIQqIqQQIQ")
+_FIXED: Final = struct.Struct("<IIQQIIIQqIqQ")
 _BUFFER: Final = 1 << 20
+_BUFFERED: Final = 8192
+"""Records that are written at once, about a megabyte."""
 _SECOND: Final = 1_000_000_000
 
 
@@ -43,8 +45,9 @@ class Recorder:
 
     def __init__(self, file: BinaryIO, started_ns: int) -> None:
         self._file = file
-        self._pending = bytearray()
-        self._started_ns = started_ns
+        self._pending: list[bytes] = []
+        self._never = -started_ns
+        self._racy_from = started_ns - RACY_NS
         self._failure: OSError | None = None
 
     def finish(self) -> OSError | None:
@@ -54,7 +57,7 @@ class Recorder:
         return self._failure
 
     def _flush(self) -> None:
-        rest = memoryview(bytes(self._pending))
+        rest = memoryview(b"".join(self._pending))
         self._pending.clear()
         try:
             while rest and self._failure is None:
@@ -62,20 +65,29 @@ class Recorder:
         except OSError as error:
             self._failure = error
 
-    def add(self, path: bytes, found: os.stat_result) -> None:
-        """Append what ``lstat`` found at a path of the image."""
+    def add(self, path: bytes, found: os.stat_result) -> bytes:
+        """Append what ``lstat`` found at a path of the image; returns the record."""
         ctime = found.st_ctime_ns
-        if ctime >= self._started_ns - RACY_NS:
-            ctime = -self._started_ns
         # Whole seconds apart: nanoseconds of the year 2262 and later pass 64 bits.
         seconds, nanoseconds = divmod(found.st_mtime_ns, _SECOND)
-        self._pending += _FIXED.pack(
-            len(path), found.st_mode, found.st_uid, found.st_gid, found.st_size, seconds,
-            nanoseconds, ctime, found.st_dev, found.st_ino, found.st_nlink, found.st_rdev,
-        )  # fmt: skip
-        self._pending += path
-        if len(self._pending) > _BUFFER:
+        # The first seven of a stat result are mode, inode, device, links, uid, gid, size;
+        # a slice costs a quarter of seven attributes, and this runs for every file.
+        record = (
+            _FIXED.pack(
+                len(path),
+                *found[:7],
+                seconds,
+                nanoseconds,
+                ctime if ctime < self._racy_from else self._never,
+                found.st_rdev,
+            )
+            + path
+        )
+        pending = self._pending
+        pending.append(record)
+        if len(pending) == _BUFFERED:
             self._flush()
+        return record
 
 
 def take(tree: Tree, problems: Problems, recorder: Recorder) -> None:
@@ -89,11 +101,9 @@ def take(tree: Tree, problems: Problems, recorder: Recorder) -> None:
 def recording(tree: Tree, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
     """The entries of ``tree``, recorded as they pass."""
     top = os.stat(tree.root)
-    recorder.add(tree.dest, top)
-    yield from above(tree, entry_of(tree.dest, tree.root, top))
+    yield from above(tree, entry_of(tree.dest, tree.root, top, recorder.add(tree.dest, top)))
     for path, where, found in scan(tree, problems):
-        recorder.add(path, found)
-        yield entry_of(path, where, found)
+        yield entry_of(path, where, found, recorder.add(path, found))
 
 
 def replay(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
@@ -119,12 +129,12 @@ def _parsed(reader: BinaryIO, base: bytes, skip: int) -> Iterator[Entry]:
     read, unpack, size = reader.read, _FIXED.unpack, _FIXED.size
     while len(fixed := read(size)) == size:
         (
-            length, mode, uid, gid, bytes_, seconds, nanoseconds, ctime, device, inode, links, rdev
+            length, mode, inode, device, links, uid, gid, bytes_, seconds, nanoseconds, ctime, rdev
         ) = unpack(fixed)  # fmt: skip
         path = read(length)
         yield Entry(
             path, base + path[skip:], mode, uid, gid, bytes_, seconds * _SECOND + nanoseconds,
-            ctime, device, inode, links, rdev,
+            ctime, device, inode, links, rdev, fixed + path,
         )  # fmt: skip
 
 
@@ -162,7 +172,7 @@ def _place(entry: Entry) -> list[bytes]:
 
 def _how(one: Entry, other: Entry) -> str:
     if other.ctime_ns < 0 or one.ctime_ns < 0:
-        young = one._replace(ctime_ns=0) == other._replace(ctime_ns=0)
+        young = one._replace(ctime_ns=0, record=b"") == other._replace(ctime_ns=0, record=b"")
         if young:
             return "changed too recently to tell by its times"
     named = (

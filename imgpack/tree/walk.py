@@ -141,7 +141,7 @@ def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat
             names, source, path = _names(where, problems), where + b"/", inside + b"/"
 
 
-def entry_of(path: bytes, source: bytes, found: os.stat_result) -> Entry:
+def entry_of(path: bytes, source: bytes, found: os.stat_result, record: bytes = b"") -> Entry:
     """The entry of what ``lstat`` ``found`` at ``source``."""
     return Entry(
         path,
@@ -156,6 +156,7 @@ def entry_of(path: bytes, source: bytes, found: os.stat_result) -> Entry:
         found.st_ino,
         found.st_nlink,
         found.st_rdev,
+        record,
     )
 
 
@@ -165,15 +166,14 @@ def _names(directory: bytes, problems: Problems) -> list[bytes]:
     except OSError as error:
         problems.add(directory, error)
         return []
-    if len({_folded(name) for name in names}) != len(names):
+    fold = bytes.lower if b"".join(names).isascii() else _folded
+    if len(set(map(fold, names))) != len(names):
         problems.colliding.append(directory)
     names.sort(reverse=True)
     return names
 
 
 def _folded(name: bytes) -> bytes:
-    if name.isascii():
-        return name.lower()
     import unicodedata
 
     return unicodedata.normalize("NFC", os.fsdecode(name).casefold()).encode("utf-8", "replace")

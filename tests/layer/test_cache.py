@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import CacheError
-from imgpack.layer.cache import LayerRecord, Piece, Segment, SegmentCache
+from imgpack.layer.cache import Cached, LayerRecord, Piece, SegmentCache
 from imgpack.spec.digest import Digest
 from tests.privileges import OBEYING_MODES
 
 KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62
 LAYER = LayerRecord(
     Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 10, 20, 5, ("a warning",),
-    (Piece(KEY, "3" * 64, 7), Piece(OTHER, "4" * 64, 3)),
+    (Piece(KEY, "3" * 64, "5" * 64), Piece(OTHER, "4" * 64)),
 )  # fmt: skip
 
 
@@ -47,13 +47,13 @@ def cache(tmp_path: Path) -> Cache:
 
 def test_what_was_stored_is_loaded(cache: Cache, tmp_path: Path) -> None:
     """By this cache and by the next process's."""
-    piece = cache.store(KEY, b"data")
+    sha256 = cache.store(KEY, b"data")
     cache.store(OTHER, b"")
 
     again = Cache(tmp_path / "cache")
-    assert again.load(KEY) == Segment(b"data", piece)
+    assert again.load(KEY) == Cached(b"data", sha256)
     assert (again.data(OTHER), again.load("ef" * 32)) == (b"", None)
-    assert piece == Piece(KEY, hashlib.sha256(b"data").hexdigest(), 4)
+    assert sha256 == hashlib.sha256(b"data").hexdigest()
     assert cache.warnings == again.warnings == []
     assert cache.stored == 4
     assert cache.files("tmp") == []

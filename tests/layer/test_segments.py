@@ -17,7 +17,7 @@ from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
 from imgpack.tree.entry import Entry
 from imgpack.tree.rules import Rules
 from imgpack.tree.walk import Problems, Tree, walk
-from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, parts_of, settle
+from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, segments_of, settle
 
 
 def test_the_segments_are_a_tar_of_the_tree(tmp_path: Path) -> None:
@@ -102,7 +102,9 @@ def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]
         for name, length in found
         for _ in "1234"
     ]
-    segments = [sum(map(len, parts)) for parts in Segments(Rules(), Problems()).cut(iter(entries))]
+    segments = [
+        sum(map(len, found.parts)) for found in Segments(Rules(), Problems()).cut(iter(entries))
+    ]
 
     assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + frame.BLOCK * 8
 
@@ -143,7 +145,7 @@ def test_every_kind_of_file_has_its_type(tmp_path: Path) -> None:
     problems = Problems()
     segments = Segments(Rules(), problems)
     data = b"".join(
-        b"".join(parts) for parts in segments.cut(walk(Tree(bytes(tmp_path)), problems))
+        b"".join(found.parts) for found in segments.cut(walk(Tree(bytes(tmp_path)), problems))
     )
 
     with opened(data) as tar:
@@ -161,7 +163,7 @@ def test_devices_keep_their_numbers() -> None:
         entry(b"null", stat.S_IFCHR | 0o666, rdev=os.makedev(1, 3)),
         entry(b"sda", stat.S_IFBLK | 0o660, rdev=os.makedev(259, 1048575)),
     ]
-    data = b"".join(b"".join(parts) for parts in Segments(Rules(), Problems()).cut(entries))
+    data = b"".join(b"".join(found.parts) for found in Segments(Rules(), Problems()).cut(entries))
 
     with opened(data) as tar:
         null, disk = tar.getmembers()
@@ -216,7 +218,7 @@ def test_equal_inodes_of_two_file_systems_are_two_files(tmp_path: Path) -> None:
         )
         for name, device in ((b"a", 1), (b"b", 2), (b"c", 1))
     ]
-    data = b"".join(b"".join(parts) for parts in Segments(Rules(), Problems()).cut(entries))
+    data = b"".join(b"".join(found.parts) for found in Segments(Rules(), Problems()).cut(entries))
 
     with opened(data) as tar:
         assert [member.linkname for member in tar] == ["", "", "a"]
@@ -322,7 +324,7 @@ def test_a_large_file_that_changes_while_it_is_read_is_told(
     """Between its first piece and its last."""
     file = tmp_path / "file"
     file.write_bytes(noise(6 * MIB))
-    pieces = parts_of(tmp_path)
+    pieces = segments_of(tmp_path)
     next(pieces)
     next(pieces)
     change(file)
@@ -407,7 +409,7 @@ def test_a_cut_before_an_entry_depends_on_nothing_else(names: list[bytes]) -> No
 
     def firsts(some: list[Entry]) -> set[bytes]:
         parts = list(Segments(Rules(), Problems()).cut(some))
-        return {segment[0] for segment in parts[1:]}
+        return {found.parts[0] for found in parts[1:]}
 
     everything = firsts(entries)
     for left, right in pairwise(range(len(entries) + 1)):

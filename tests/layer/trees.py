@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Self
 
-from imgpack.layer.segments import Segments
+from imgpack.layer.segments import Segment, Segments
 from imgpack.spec.digest import Digest
 from imgpack.tree.entry import Entry
 from imgpack.tree.rules import Rules
@@ -49,10 +49,10 @@ def settle(root: Path, at: int = 1_000_000_000) -> None:
 
 def cuts(root: Path, rules: Rules | None = None) -> list[bytes]:
     """The segments of a tree."""
-    return [b"".join(parts) for parts in parts_of(root, rules)]
+    return [b"".join(segment.parts) for segment in segments_of(root, rules)]
 
 
-def parts_of(root: Path, rules: Rules | None = None) -> Iterator[list[bytes]]:
+def segments_of(root: Path, rules: Rules | None = None) -> Iterator[Segment]:
     """The segments of a tree, in parts."""
     problems = Problems()
     segments = Segments(rules or Rules(), problems)
