@@ -165,7 +165,7 @@ class _Site:
             self._put(client, parcel, document, document.tag)
         except ImgpackError as error:
             if not self._is_there(client, document, error):
-                raise _explained(error, document) from error
+                raise
         return Pushed(document.name, document.digest, document.media_type, len(document.raw))
 
     def _put(
@@ -183,7 +183,7 @@ class _Site:
             known = {digest: blob.descriptor for digest, blob in blobs.items()}
             missing = missing_blobs(error, known)
             if not missing:
-                raise
+                raise _explained(error, document) from error.__cause__
             # A registry may say that a blob is there when it is not: send it regardless, once.
             self._reporter.detail(f"{error.message}; sending {len(missing)} blobs again")
             again = [blobs[digest] for digest in sorted(missing)]
@@ -210,9 +210,14 @@ class _Site:
 
 
 def _explained(error: ImgpackError, document: Document) -> ImgpackError:
-    """The error, with what to do when a registry does not take schema1 any more."""
+    """The error, with what to do when a registry does not take schema1, or Docker's types."""
     failure = failure_of(error)
-    if document.media_type not in mediatype.SCHEMA1_TYPES or failure is None:
+    if failure is None:
+        return error
+    if document.media_type not in mediatype.SCHEMA1_TYPES:
+        if failure.status == 415 and ".docker." in document.media_type:
+            other = RegistryError(error.message, "build the image with --format oci")
+            return attach(other, failure)
         return error
     disabled = failure.status == 500 and not set(failure.codes) - {"UNKNOWN"}
     if not disabled and "MANIFEST_INVALID" not in failure.codes and failure.status != 415:

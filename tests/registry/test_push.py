@@ -369,6 +369,16 @@ def test_a_registry_without_schema1_is_a_clear_and_final_error(
         assert registry.repository("a/b").tags.keys() == {"1"}
 
 
+@pytest.mark.parametrize("many", [False, True], ids=["image", "index"])
+def test_a_registry_that_takes_oci_only_is_told_with_what_to_do(image: Image, many: bool) -> None:
+    """zot answers 415 to Docker's media types unless it is configured otherwise."""
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT", "manifests", faults.answer(415, "MANIFEST_INVALID"), times=None)
+        with pytest.raises(RegistryError, match="--format oci"):
+            push_to(registry.host, make_index(image) if many else image, "a/b:1")
+        assert registry.repository("a/b").tags == {}
+
+
 def test_an_index_has_no_schema1_manifest(wish: Schema1Wish) -> None:
     """Schema1 is of one platform."""
     index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
