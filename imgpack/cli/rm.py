@@ -1,5 +1,7 @@
 """``imgpack rm``: delete a tag or a manifest from a registry."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
@@ -7,6 +9,9 @@ from imgpack.cli.results import one_registry, pinned
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
 from imgpack.spec.reference import Reference
+
+if TYPE_CHECKING:
+    from imgpack.registry.client import RepositoryClient
 
 
 @click.command("rm")
@@ -17,10 +22,10 @@ def command(terminal: Terminal, *, references: tuple[str, ...], registry: Regist
     """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
     names = [_exact(text) for text in references]
     given_for = one_registry(registry.creds, names)
+    from imgpack.registry.client import RepositoryClient
+
     with connector(registry, terminal, registry=given_for) as connections:
         for name in names:
-            from imgpack.registry.client import RepositoryClient
-
             client = RepositoryClient(connections.session(name.registry), name.repository)
             try:
                 client.delete_manifest(name.digest or name.target)
@@ -38,15 +43,14 @@ def _exact(text: str) -> Reference:
     return name
 
 
-def _explained(error: ImgpackError, name: Reference, client: object) -> ImgpackError:
+def _explained(error: ImgpackError, name: Reference, client: "RepositoryClient") -> ImgpackError:
     """What to do when a registry does not delete (405): many delete by digest only, or not."""
-    from imgpack.registry.client import RepositoryClient
     from imgpack.registry.failures import failure_of
 
     failure = failure_of(error)
     refused = failure is not None and (failure.status == 405 or "UNSUPPORTED" in failure.codes)
     by_tag_only = failure is not None and "DIGEST_INVALID" in failure.codes
-    if not (refused or by_tag_only) or not isinstance(client, RepositoryClient):
+    if not (refused or by_tag_only):
         return error
     if name.digest is not None:
         return RegistryError(

@@ -323,8 +323,9 @@ def test_a_signed_index_goes_through_an_archive(imgpack_here: InProcess) -> None
         assert registry.incomplete() == []
 
 
-def test_ctrl_c_during_a_pull_stops_at_once_and_leaves_nothing(
-    imgpack: Imgpack, tmp_path: Path
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_a_pull_stops_at_once_and_leaves_nothing(
+    imgpack: Imgpack, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     """Four downloads that do not end: no output, no temporary, no traceback."""
     image = make_image(*(noise(200_000, seed) for seed in range(5)))
@@ -342,10 +343,10 @@ def test_ctrl_c_during_a_pull_stops_at_once_and_leaves_nothing(
         process = imgpack.start("pull", f"{registry.host}/app:1")
         assert waiting.wait(20)
         began = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=20)
         assert time.monotonic() - began < 6
-        assert process.returncode == 130, err
+        assert process.returncode == code, err
         assert out == b""
         assert b"Traceback" not in err
     assert list(tmp_path.iterdir()) == []

@@ -238,7 +238,10 @@ def test_options_that_make_no_sense_are_usage_errors(
         assert registry.requests == []
 
 
-def test_ctrl_c_stops_at_once(imgpack: Imgpack, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_at_once(
+    imgpack: Imgpack, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     """In the middle of four uploads to a registry that takes its time."""
     image = make_image(*(noise(200_000, seed) for seed in range(6)))
     waiting = threading.Event()
@@ -254,10 +257,10 @@ def test_ctrl_c_stops_at_once(imgpack: Imgpack, tmp_path: Path) -> None:
         process = imgpack.start("push", "a.tar")
         assert waiting.wait(20)
         began = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=20)
         assert time.monotonic() - began < 6
-        assert process.returncode == 130, err
+        assert process.returncode == code, err
         assert out == b""
         assert b"Traceback" not in err
         assert registry.repository("a").tags == {}
