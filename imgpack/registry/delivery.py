@@ -80,7 +80,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Everything that goes to one repository; ``documents`` in an order that is never dangling."""
+    """Everything that goes to one repository; ``documents`` in an order that is never dangling.
+
+    ``bases`` are repositories that the user named to mount from, ``recorded``
+    those that the image itself names.
+    """
 
     registry: str
     repository: str
@@ -89,6 +93,7 @@ class Parcel:
     children: tuple[Document, ...]
     documents: tuple[Document, ...]
     bases: tuple[str, ...] = ()
+    recorded: tuple[str, ...] = ()
 
     @property
     def blobs(self) -> dict[Digest, Blob]:
@@ -119,7 +124,7 @@ def _parcel(
     configs: dict[Digest, Blob] = {}
     children: dict[Digest, Document] = {}
     documents: list[Document] = []
-    bases: list[Reference] = list(mount_from)
+    recorded: list[Reference] = []
     for delivery in deliveries:
         names = [name for name in delivery.names if (name.registry, name.repository) == place]
         if not names:
@@ -129,18 +134,22 @@ def _parcel(
             if isinstance(delivery.image, MultiImage):
                 children[child.manifest.descriptor.digest] = _document(child.manifest, names[0])
         documents += [_document(delivery.document, name, name.tag) for name in names]
-        bases += recorded_bases(delivery.image)
+        recorded += recorded_bases(delivery.image)
         if schema1 is not None:
             _add_schema1(delivery, names, schema1, layers, documents)
-    sources = [base.repository for base in bases if base.registry == place[0]]
     return Parcel(
         *place,
         tuple(layers.values()),
         tuple(configs.values()),
         tuple(children.values()),
         tuple(documents),
-        tuple(dict.fromkeys(sources)),
+        _in_registry(place[0], mount_from),
+        _in_registry(place[0], recorded),
     )
+
+
+def _in_registry(registry: str, names: Iterable[Reference]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.repository for name in names if name.registry == registry))
 
 
 def _document(document: Manifest | Index, name: Reference, tag: str | None = None) -> Document:

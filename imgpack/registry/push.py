@@ -3,7 +3,9 @@
 OCI distribution-spec v1.1, "Push". Invariants: a document is sent when
 everything that it names is there, and a tag is the last thing that is written,
 so no tag ever points at an incomplete image; a blob is sent to a registry once,
-and mounted into its other repositories; what is there already is not sent.
+and mounted into its other repositories; what is there already is not sent; an
+image cannot have a blob mounted that it only names: unless the user said where
+from, its bytes are read and checked first.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +27,7 @@ from imgpack.report import SILENT, Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
+from imgpack.store import verify_stream
 
 _IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
 
@@ -105,6 +108,7 @@ class _Site:
             options.resume_min,
         )
         self._mounter = Mounter(self._uploader, reporter)
+        self._held: set[Digest] = set()
 
     def push(self, todo: Sequence[Parcel]) -> tuple[Pushed, ...]:
         """Push all of a registry's parcels."""
@@ -139,24 +143,45 @@ class _Site:
                 leaders.setdefault(digest, parcel.repository)
         # The largest first: what starts last should not be what takes longest.
         first.sort(key=lambda pair: -pair[1].descriptor.size)
-        self._run([partial(self._bring, parcel, blob, parcel.bases) for parcel, blob in first])
+        self._run([partial(self._bring, parcel, blob, ()) for parcel, blob in first])
         self._run(
             [
-                partial(self._bring, parcel, blob, (leaders[blob.descriptor.digest], *parcel.bases))
+                partial(self._bring, parcel, blob, (leaders[blob.descriptor.digest],))
                 for parcel, blob in others
             ]
         )
 
-    def _bring(self, parcel: Parcel, blob: Blob, sources: tuple[str, ...]) -> None:
+    def _bring(self, parcel: Parcel, blob: Blob, leaders: tuple[str, ...]) -> None:
         client, descriptor = self._client(parcel), blob.descriptor
         if client.has_blob(descriptor):
             self._reporter.detail(f"{client.name}: {descriptor.digest} is already there")
             return
         mounted, begun = False, None
         if self._options.mounts:
+            guessed = (*leaders, *parcel.recorded)
+            trusted = guessed if guessed and self._is_held(blob) else ()
+            sources = (*trusted[: len(leaders)], *parcel.bases, *trusted[len(leaders) :])
             mounted, begun = self._mounter.mount(client, descriptor, sources)
         if not mounted:
             self._uploader.upload(client, descriptor, blob.source, begun)
+            self._held.add(descriptor.digest)
+
+    def _is_held(self, blob: Blob) -> bool:
+        """Whether the image holds the blob's bytes, and does not merely know its digest.
+
+        Else whoever made the image could have a layer of a repository that only the
+        user can read mounted into one that everybody can.
+        """
+        descriptor = blob.descriptor
+        if descriptor.digest in self._held:
+            return True
+        try:
+            for _ in verify_stream(blob.source.read_blob(descriptor), descriptor, "a layer"):
+                self._stop.check()
+        except (ImgpackError, OSError):
+            return False
+        self._held.add(descriptor.digest)
+        return True
 
     def _name(self, parcel: Parcel, document: Document) -> Pushed:
         client = self._client(parcel)

@@ -57,7 +57,7 @@ def _step(
     if client.has_blob(descriptor):
         return Step("keep", client.name, descriptor.digest, descriptor.size)
     sources = [home] if home != parcel.repository else []
-    for source in [*sources, *parcel.bases] if options.mounts else ():
+    for source in [*sources, *parcel.bases, *parcel.recorded] if options.mounts else ():
         other = RepositoryClient(connector.session(parcel.registry), source)
         if source == home or other.has_blob(descriptor, pushing=False):
             return Step("mount", client.name, descriptor.digest, descriptor.size, source)

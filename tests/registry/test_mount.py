@@ -1,8 +1,10 @@
 """Mounting blobs from other repositories: when it works, and when it does not."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from imgpack.errors import UnauthorizedError
+from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
 from imgpack.image import Image
 from imgpack.registry.credentials import Credential
 from imgpack.registry.delivery import Delivery
@@ -10,10 +12,11 @@ from imgpack.registry.mount import BASE_NAME, recorded_bases
 from imgpack.registry.push import PushOptions, push
 from imgpack.registry.session import Connector, SessionOptions
 from imgpack.registry.transport import TransportOptions
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
-from tests.registry.images import make_image, make_index, noise, push_to
+from tests.registry.images import Memory, make_image, make_index, noise, push_to
 
 MOUNT = "mount="
 
@@ -130,6 +133,34 @@ def test_the_recorded_base_is_a_candidate(image: Image) -> None:
         assert [r.query["digest"] for r in registry.sent("PUT", "uploads")] == [
             [str(based.config.digest)]
         ]
+
+
+@pytest.mark.parametrize("bytes_given", [None, b"x" * 200], ids=["absent", "wrong"])
+def test_an_image_cannot_have_mounted_what_it_does_not_hold(bytes_given: bytes | None) -> None:
+    """Who knows a digest only does not get a private layer published by another's push."""
+    secret = make_image(b"a secret that only the user may read")
+    layer = secret.layers[0]
+    with HostileRegistry() as registry:
+        hold(registry, "private", secret)
+        annotations = {BASE_NAME: f"{registry.host}/private:1"}
+        image = make_image(b"a secret that only the user may read", annotations=annotations)
+        given = {} if bytes_given is None else {layer.digest: bytes_given[: layer.size]}
+        evil = Image(image.manifest, image.config, Missing(given))
+        for names in (("public:1",), ("private:2", "public:1")):
+            with pytest.raises(ImgpackError):
+                push_to(registry.host, evil, *names)
+            assert str(layer.digest) not in registry.repository("public").blobs
+            assert registry.sent("POST", MOUNT) == []
+
+
+class Missing(Memory):
+    """A source that says so when it does not hold a blob."""
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes, if they are there."""
+        if descriptor.digest not in self.blobs:
+            raise NotFoundError(f"no blob {descriptor.digest}")
+        return super().read_blob(descriptor, offset)
 
 
 def test_a_base_in_another_registry_is_no_candidate() -> None:
