@@ -12,7 +12,6 @@ from tests.interop.trees import Facts, describe, make_edge_tree
 from tests.servers.process import require, require_root, run
 
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 FORMATS = ("docker", "oci")
 
 
@@ -33,7 +32,7 @@ def debian_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not tree.exists():
             unready = shared / "debian-tree.unready"
             argv = [program, "--mode=root", "--variant=minbase", "--format=directory"]
-            run([*argv, SUITE, str(unready), MIRROR], timeout=600)
+            run([*argv, SUITE, str(unready)], timeout=600)
             unready.rename(tree)
     return tree
 
