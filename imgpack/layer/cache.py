@@ -3,9 +3,10 @@
 Segments are stored under a fingerprint of their raw bytes and the codec's identity;
 layers under the hash of their source and rules, as a list of segments with a
 snapshot of the tree. Everything is written to a temporary name and renamed, and
-whoever reads an entry says whether it is the right one, so the cache may be shared
-by processes, killed at any point and damaged at will: a bad entry counts as missing
-and is replaced.
+checked when read, so the cache may be shared by processes, killed at any point and
+damaged at will: a bad entry counts as missing and is replaced. The checks are cheap
+ones, against damage: whoever may write this directory may write the images as well,
+and what comes out of a build has its strong digests all the same.
 """
 
 import contextlib
@@ -18,27 +19,28 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from imgpack.errors import CacheError
+from imgpack.layer.codec import fingerprint
 from imgpack.spec.digest import Digest
 
-FORMAT: Final = "imgpack-cache-4"
+FORMAT: Final = "imgpack-cache-5"
 DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 
-_HASH: Final = hashlib.sha256().digest_size
+_HEAD: Final = 32
 _MAX_RECORD: Final = 256 << 20
 _counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One compressed segment of a layer: its key, and the SHA-256 of its bytes.
+    """One compressed segment of a layer: its key, and the check sum of its bytes.
 
     ``records`` is the hash of the snapshot's records that it was made of, empty if
     one of them may not be trusted.
     """
 
     key: str
-    sha256: str
+    check: str
     records: str = ""
 
 
@@ -47,7 +49,7 @@ class Cached:
     """A compressed segment out of the cache, whole but perhaps not the one that was meant."""
 
     data: bytes
-    sha256: str
+    check: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +97,16 @@ class SegmentCache:
         """
         try:
             with open(self._segment(key), "rb", buffering=0) as file:
-                expected, data = file.read(_HASH), file.read()
+                expected, data = file.read(_HEAD), file.read()
         except OSError:
             return None
-        sha256 = hashlib.sha256(data)
-        if sha256.digest() != expected:
+        check = fingerprint(data)
+        if _head(check) != expected:
             self.distrust(key)
             return None
         with contextlib.suppress(OSError):
             os.utime(self._segment(key))  # least recently *used* goes first
-        return Cached(data, sha256.hexdigest())
+        return Cached(data, check)
 
     def distrust(self, key: str) -> None:
         """Drop the segment under ``key``: it is not what it should be."""
@@ -113,14 +115,14 @@ class SegmentCache:
             os.unlink(self._segment(key))
 
     def store(self, key: str, data: bytes) -> str:
-        """Keep ``data`` under ``key``; returns its SHA-256. A full disk only warns."""
-        sha256 = hashlib.sha256(data)
+        """Keep ``data`` under ``key``; returns its check sum. A full disk only warns."""
+        check = fingerprint(data)
         try:
-            self._write(self._segment(key), lambda file: _write_all(file, sha256.digest() + data))
+            self._write(self._segment(key), lambda file: _write_all(file, _head(check), data))
             self.stored += len(data)
         except OSError as error:
             self.cannot_write(error)
-        return sha256.hexdigest()
+        return check
 
     def cannot_write(self, error: OSError) -> None:
         """Warn: the build goes on, and the next one will find less here."""
@@ -253,9 +255,16 @@ class _File:
     used_ns: int
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # a signal or a quota may cut a write short
+def _head(check: str) -> bytes:
+    return check.encode().ljust(_HEAD)
+
+
+def _write_all(file: BinaryIO, *parts: bytes) -> None:
+    done = os.writev(file.fileno(), parts)
+    if done == sum(map(len, parts)):
+        return
+    rest = memoryview(b"".join(parts))[done:]
+    while rest:  # a signal or a quota cut the write short
         rest = rest[os.write(file.fileno(), rest) :]
 
 
@@ -269,7 +278,7 @@ def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:
         "raw_size": layer.raw_size,
         "newest": layer.newest,
         "warnings": layer.warnings,
-        "pieces": [(piece.key, piece.sha256, piece.records) for piece in layer.pieces],
+        "pieces": [(piece.key, piece.check, piece.records) for piece in layer.pieces],
     }
 
 

@@ -127,7 +127,7 @@ class Pipeline:
         origin = _origin(records)
         found = self._cache.load(key)
         if found is not None:
-            piece = Piece(key, found.sha256, origin)
+            piece = Piece(key, found.check, origin)
             if known.get(origin) == piece or self._codec.restores(found.data, raw):
                 return _Compressed(found.data, piece, reused=True)
             self._cache.distrust(key)
@@ -142,7 +142,7 @@ def _origin(records: list[bytes]) -> str:
 
 def _load_piece(cache: SegmentCache, piece: Piece) -> bytes | None:
     found = cache.load(piece.key)
-    return found.data if found is not None and found.sha256 == piece.sha256 else None
+    return found.data if found is not None and found.check == piece.check else None
 
 
 class _Sink:

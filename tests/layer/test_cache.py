@@ -1,6 +1,5 @@
 """The segment cache: whatever happens to its files, a build is never wrong."""
 
-import hashlib
 import io
 import os
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 
 from imgpack.errors import CacheError
 from imgpack.layer.cache import Cached, LayerRecord, Piece, SegmentCache
+from imgpack.layer.codec import fingerprint
 from imgpack.spec.digest import Digest
 from tests.privileges import OBEYING_MODES
 
@@ -47,13 +47,13 @@ def cache(tmp_path: Path) -> Cache:
 
 def test_what_was_stored_is_loaded(cache: Cache, tmp_path: Path) -> None:
     """By this cache and by the next process's."""
-    sha256 = cache.store(KEY, b"data")
+    check = cache.store(KEY, b"data")
     cache.store(OTHER, b"")
 
     again = Cache(tmp_path / "cache")
-    assert again.load(KEY) == Cached(b"data", sha256)
+    assert again.load(KEY) == Cached(b"data", check)
     assert (again.data(OTHER), again.load("ef" * 32)) == (b"", None)
-    assert sha256 == hashlib.sha256(b"data").hexdigest()
+    assert check == fingerprint(b"data")
     assert cache.warnings == again.warnings == []
     assert cache.stored == 4
     assert cache.files("tmp") == []
@@ -189,6 +189,7 @@ def test_a_full_disk_only_warns(cache: Cache, tmp_path: Path) -> None:
 READ_ONLY = """
 import sys
 from imgpack.layer.cache import SegmentCache
+from imgpack.layer.codec import fingerprint
 cache = SegmentCache(sys.argv[1], print)
 print(cache.load(sys.argv[2]).data, cache.temporary())
 cache.store("ef" * 32, b"more")
@@ -225,6 +226,7 @@ def test_a_place_that_cannot_be_a_cache_is_told(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from imgpack.layer.cache import SegmentCache
+from imgpack.layer.codec import fingerprint
 def fail(message): raise SystemExit(message)
 cache = SegmentCache(sys.argv[1], fail)
 for number in range(300):
