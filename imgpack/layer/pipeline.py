@@ -22,8 +22,8 @@ from imgpack.layer.segments import Segment
 from imgpack.report import Meter
 from imgpack.spec.digest import Digest
 
-AHEAD: Final = 2
-"""Segments that may wait beside those being compressed."""
+AHEAD: Final = 6
+"""Segments that may wait beside those being compressed: with fewer, cores wait for a large one."""
 
 
 class Output(Protocol):
