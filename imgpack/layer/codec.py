@@ -19,7 +19,7 @@ from typing import Any, Final
 from imgpack.errors import ArchiveError, ConfigError, LimitError, UnsupportedError
 from imgpack.spec import mediatype
 
-DEFAULT_GZIP_LEVEL: Final = 2
+DEFAULT_GZIP_LEVEL: Final = 3
 """The fastest level whose output is at most 1.03 times that of ``gzip -6``."""
 DEFAULT_ZSTD_LEVEL: Final = 3
 

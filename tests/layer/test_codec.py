@@ -230,7 +230,7 @@ def test_compression_shows_in_the_first_bytes() -> None:
 def test_an_identity_names_kind_level_and_release() -> None:
     """What decides the bytes, and nothing else, is in the cache's key."""
     assert len({codec.identity() for codec in ALL}) == len(ALL)
-    assert GZIP.identity().startswith("gzip:2:deflate-")
+    assert GZIP.identity().startswith("gzip:3:deflate-")
     assert ZSTD.identity().startswith("zstd:3:zstd-")
 
 
