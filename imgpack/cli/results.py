@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpack.cli.clock import now_ns
+from imgpack.errors import CacheError
 from imgpack.image import Image, MultiImage
 from imgpack.spec.canonical import encode
 from imgpack.spec.descriptor import Descriptor
@@ -87,9 +88,13 @@ def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:
     return registries[0] if len(registries) == 1 else None
 
 
-def upload_journal() -> "UploadJournal":
-    """Where half-done uploads are remembered."""
+def upload_journal() -> "UploadJournal | None":
+    """Where half-done uploads are remembered; nowhere, for a user without a home."""
+    from imgpack.cli.caching import default_directory
     from imgpack.registry.journal import UploadJournal
 
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return UploadJournal(os.path.join(cache, "imgpack", "uploads"), now_ns() / 1e9)
+    try:
+        directory = os.path.join(default_directory(), "uploads")
+    except CacheError:
+        return None
+    return UploadJournal(directory, now_ns() / 1e9)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from imgpack.errors import SourceChangedError, SourceError, TreeError
+from imgpack.errors import SourceChangedError, TreeError
 from imgpack.layer import frame
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
@@ -224,7 +224,8 @@ class Segments:
                 yield piece, not left
             self._check_same(entry, os.fstat(descriptor), entry.size)
         except OSError as error:
-            raise SourceError(f"cannot read {printable(entry.source)}: {error.strerror}") from error
+            self._problems.add(entry.source, error)
+            return  # what is framed from here on is thrown away: the cut ends with the problems
         finally:
             os.close(descriptor)
         yield frame.padding(entry.size), True

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.cli.results import upload_journal
 from imgpack.errors import (
     ArchiveError,
     DigestError,
@@ -337,3 +338,11 @@ def test_an_interrupted_upload_goes_on_in_the_next_process(
     for directory, _, files in os.walk(home):
         for name in files:
             assert stat.S_IMODE(os.stat(os.path.join(directory, name)).st_mode) == 0o600
+
+
+def test_a_user_without_a_home_pushes_without_a_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written to a directory called ``~``, nor to the root."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+
+    assert upload_journal() is None
