@@ -7,10 +7,10 @@ name. So a reader never meets a document that names what is not there yet.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from imgpack.errors import DigestError, DocumentError, NotFoundError
+from imgpack.errors import DigestError, DocumentError
 from imgpack.report import SILENT, Meter, Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
@@ -101,17 +101,6 @@ class MultiImage:
     index: Index
     images: tuple[Image, ...]
     names: tuple[Reference, ...] = ()
-
-    def for_platform(self, platform: Platform) -> Image:
-        """The first image that serves ``platform``, with this index's names.
-
-        Raises ``NotFoundError`` naming the platforms there are.
-        """
-        for image in self.images:
-            if platform.matches(image.config.platform):
-                return replace(image, names=self.names)
-        there = ", ".join(str(image.config.platform) for image in self.images)
-        raise NotFoundError(f"there is no image for {platform}", f"choose one of: {there}")
 
 
 def copy_image(

@@ -3,7 +3,6 @@
 Source: OCI image-spec ``descriptor.md``.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,8 +79,3 @@ class Descriptor:
 def describe(media_type: str, raw: bytes) -> Descriptor:
     """The descriptor of the document ``raw``."""
     return Descriptor(media_type, Digest.of(raw), len(raw))
-
-
-def annotation_items(annotations: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Annotations in the one order that they are written in: sorted by key."""
-    return tuple(sorted(annotations.items()))

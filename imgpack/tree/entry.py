@@ -30,16 +30,6 @@ class Entry(NamedTuple):
     rdev: int
     record: bytes = b""
 
-    @property
-    def is_directory(self) -> bool:
-        """Whether this is a directory."""
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_file(self) -> bool:
-        """Whether this is a regular file."""
-        return stat.S_ISREG(self.mode)
-
 
 def synthetic_directory(path: bytes, mtime_ns: int) -> Entry:
     """A parent directory that no source has: ``0755 0:0``."""
