@@ -178,7 +178,7 @@ def verify_stream(chunks: Iterable[bytes], descriptor: Descriptor, what: str) ->
 class BlobWriter(Protocol):
     """One blob that is being written; nothing is visible before ``commit``."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append ``data``. Raises ``OutputError``."""
 
     def commit(self, digest: Digest, size: int) -> None:
@@ -245,7 +245,7 @@ class _StoredBlob:
             self.abort()
             raise
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         with output_errors(self._directory.root):
             write_all(self._fd, data)
 

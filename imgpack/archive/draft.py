@@ -222,7 +222,7 @@ class DraftBlob:
         """What the blob takes, or has taken so far."""
         return Extent(self.start, self._written if self.size is None else self.size)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append ``data``. Raises ``OutputError``."""
         with output_errors(self._draft.path):
             pwrite_all(self._draft.fd, data, self.start + self._written)

@@ -103,43 +103,39 @@ class LayerBuilder:
     ) -> Built:
         problems = Problems()
         recorder = snapshot.Recorder(new, self._options.started_ns)
+        before: tuple[Piece, ...] = ()
+        changed = False
         if known is None or self._options.check_contents:
             self._explain("contents are checked" if known else "not built before", None)
             entries = snapshot.recording(tree, problems, recorder)
         else:
             record, old = known
-            snapshot.take(tree, problems, recorder)
-            unwritten = recorder.finish()
-            if not unwritten and not problems.unreadable and self._unchanged(old, new, tree):
+            start, before = old.tell(), record.pieces
+            look = snapshot.Look(tree, problems, old, new, recorder)
+            changed = not look.unchanged()
+            if not changed and not problems.unreadable:
                 reused = self._replay(record, tree, open_blob)
                 if reused is not None:
                     return reused
                 self._explain("unchanged, but segments are missing from the cache", None)
-            if unwritten:
+            if unwritten := recorder.flush():
                 cache.cannot_write(unwritten)
                 return self._plain(tree, open_blob, "the cache cannot be written")
-            new.seek(0)
-            entries = snapshot.replay(new, tree)
-        before = known[0].pieces if known and not self._options.check_contents else ()
+            entries = look.entries()
         built, written, warnings = self._read(entries, problems, tree, open_blob, before)
-        if unwritten := recorder.finish():
+        if unwritten := recorder.flush():
             cache.cannot_write(unwritten)
             return built
+        if changed:
+            old.seek(start)
+            new.seek(0)
+            self._explain("changed", snapshot.differences(old, new, tree))
         fresh = LayerRecord(
             built.diff_id, built.digest, built.size, built.raw_size,
             built.newest, warnings, written.pieces,
         )  # fmt: skip
         cache.keep(key, fresh, new)
         return built
-
-    def _unchanged(self, old: BinaryIO, new: BinaryIO, tree: Tree) -> bool:
-        start = old.tell()
-        if snapshot.same(old, new):
-            return True
-        old.seek(start)
-        new.seek(0)
-        self._explain("changed", snapshot.differences(old, new, tree))
-        return False
 
     def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
         """Copy the layer from the cache; ``None`` if that does not have all of it."""

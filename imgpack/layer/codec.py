@@ -101,36 +101,56 @@ class Codec:
         """A text that differs whenever the compressed bytes of a segment may differ."""
         return f"{self.kind.value}:{self.level}:{_version(self.kind)}"
 
-    def compress(self, data: bytes) -> bytes:
-        """One gzip member or zstd frame of ``data``; thread-safe, without the interpreter lock."""
+    def compress(self, data: bytes | memoryview, crc: int | None = None) -> bytes:
+        """One gzip member or zstd frame of ``data``; thread-safe, without the interpreter lock.
+
+        ``crc`` is the ``crc32`` of ``data``, if the caller has it already.
+        """
         if self.kind is Kind.GZIP:
-            return _gzip_member(data, self.level)
+            return _gzip_member(data, self.level, crc32(data) if crc is None else crc)
         if self.kind is Kind.ZSTD:
             compressed: bytes = _zstd_compressor(self.level).compress(data)
             return compressed
-        return data
+        return bytes(data)
 
-    def restores(self, data: bytes, raw: bytes) -> bool:
+    def restores(self, data: bytes, raw: bytes | memoryview) -> bool:
         """Whether ``data`` begins with a member or frame of ``raw``; thread-safe."""
         if self.kind is Kind.GZIP:
             import deflate
 
             try:
-                return (
-                    data.startswith(GZIP_HEADER) and deflate.gzip_decompress(data, len(raw)) == raw
-                )
+                restored = deflate.gzip_decompress(data, len(raw))
             except deflate.DeflateError:
                 return False
+            return data.startswith(GZIP_HEADER) and _equal(restored, raw)
         if self.kind is Kind.ZSTD:
-            return _unzstd_frame(data, len(raw)) == raw
+            frame = _unzstd_frame(data, len(raw))
+            return frame is not None and _equal(frame, raw)
         return data == raw
 
 
-def fingerprint(data: bytes) -> str:
-    """A cheap 64-bit check sum and the length in bytes: not proof against collisions."""
+def _equal(one: bytes | bytearray, other: bytes | memoryview) -> bool:
+    # As fast as memory; == of a view and bytes goes byte by byte.
+    return len(one) == len(other) and one.startswith(other)
+
+
+def crc32(data: bytes | memoryview) -> int:
+    """The check sum that a gzip member ends with (RFC 1952, section 2.3.1)."""
     import deflate
 
-    return f"{deflate.crc32(data):08x}{deflate.adler32(data):08x}{len(data):x}"
+    found: int = deflate.crc32(data)
+    return found
+
+
+def fingerprint(data: bytes | memoryview, crc: int | None = None) -> str:
+    """A cheap 64-bit check sum and the length in bytes: not proof against collisions.
+
+    ``crc`` is the ``crc32`` of ``data``, if the caller has it already.
+    """
+    import deflate
+
+    first = crc32(data) if crc is None else crc
+    return f"{first:08x}{deflate.adler32(data):08x}{len(data):x}"
 
 
 def _unzstd_frame(data: bytes, size: int) -> bytes | None:
@@ -161,10 +181,10 @@ def _version(kind: Kind) -> str:
     return ""
 
 
-def _gzip_member(data: bytes, level: int) -> bytes:
+def _gzip_member(data: bytes | memoryview, level: int, crc: int) -> bytes:
     import deflate
 
-    trailer = struct.pack("<II", deflate.crc32(data), len(data) & 0xFFFFFFFF)
+    trailer = struct.pack("<II", crc, len(data) & 0xFFFFFFFF)
     return b"".join((GZIP_HEADER, deflate.deflate_compress(data, level), trailer))
 
 

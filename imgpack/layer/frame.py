@@ -75,16 +75,31 @@ def ustar(
     prefix: bytes = b"",
 ) -> bytes:
     """One 512-byte header whose values all fit; ``mtime`` in seconds, ``size`` in bytes."""
-    fields = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
-        name.ljust(MAX_NAME, b"\0"), mode, uid, gid, size, mtime
-    )  # fmt: skip
     if link or prefix or device != (0, 0):
-        rest, rest_sum = _rest(typeflag, link, device, prefix)
+        rest = _rest(typeflag, link, device, prefix)
     else:
-        rest, rest_sum = _PLAIN_REST[typeflag]
+        rest = _PLAIN_REST[typeflag]
+    return _block(name, owner(mode, uid, gid), size, mtime, rest)
+
+
+def owner(mode: int, uid: int, gid: int) -> bytes:
+    """The fields of a header that say mode and owner; a tree has few different ones."""
+    return b"%07o\0%07o\0%07o\0" % (mode, uid, gid)
+
+
+def plain(name: bytes, fields: bytes, size: int, mtime: int) -> bytes:
+    """As ``header`` of a file with ``owner``'s ``fields``, all of whose values fit.
+
+    ``name`` has at most ``MAX_NAME`` bytes and ``size`` is at most ``MAX_SIZE``.
+    """
+    return _block(name, fields, size, mtime, _FILE_REST)
+
+
+def _block(name: bytes, fields: bytes, size: int, mtime: int, rest: tuple[bytes, int]) -> bytes:
+    head = b"%b%b%011o\0%011o\0" % (name.ljust(MAX_NAME, b"\0"), fields, size, mtime)
     # Adler-32 holds the sum of so few bytes, and is computed in C.
-    checksum = (zlib.adler32(fields) & 0xFFFF) - 1 + _SPACES + rest_sum
-    return b"%b%06o\0 %b" % (fields, checksum, rest)
+    checksum = (zlib.adler32(head) & 0xFFFF) - 1 + _SPACES + rest[1]
+    return b"%b%06o\0 %b" % (head, checksum, rest[0])
 
 
 def _rest(
@@ -108,6 +123,7 @@ _PLAIN_REST: Final = {
     kind: _rest(kind, b"", (0, 0), b"")
     for kind in (FILE, HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO, PAX)
 }
+_FILE_REST: Final = _PLAIN_REST[FILE]
 
 
 def pax(records: Mapping[bytes, bytes]) -> bytes:

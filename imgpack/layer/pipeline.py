@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from imgpack.layer.cache import Piece, SegmentCache
-from imgpack.layer.codec import Codec, Kind, fingerprint
+from imgpack.layer.codec import Codec, Kind, crc32, fingerprint
 from imgpack.layer.segments import Segment
 from imgpack.report import Meter
 from imgpack.spec.digest import Digest
@@ -29,8 +29,8 @@ AHEAD: Final = 6
 class Output(Protocol):
     """Where a layer's bytes go."""
 
-    def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+    def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes, whose memory is used again afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Pipeline:
         if self._codec.kind is Kind.NONE:
             with _ordered(sink.plain, 2 * AHEAD) as put:
                 for segment in segments:
-                    put(segment.parts)
+                    put(segment)
             return sink.result()
         with (
             ThreadPoolExecutor(self._jobs, "imgpack-codec") as pool,
@@ -86,8 +86,7 @@ class Pipeline:
             _ordered(sink.compressed, self._jobs + AHEAD) as put,
         ):
             for segment in segments:
-                raw = b"".join(segment.parts)
-                put((raw, pool.submit(self._compress, raw, segment.records, known)))
+                put((segment, pool.submit(self._compress, segment, known)))
         return sink.result()
 
     def replay(self, pieces: Iterable[Piece], output: Output, meter: Meter) -> bool:
@@ -115,23 +114,23 @@ class Pipeline:
                 put(pool.submit(_load_piece, cache, piece))
         return not failed.is_set()
 
-    def _compress(
-        self, raw: bytes, records: list[bytes], known: Mapping[str, Piece]
-    ) -> _Compressed:
+    def _compress(self, segment: Segment, known: Mapping[str, Piece]) -> _Compressed:
+        raw = segment.data
         if self._cache is None:
             return _Compressed(self._codec.compress(raw), None, reused=False)
         # A cheap fingerprint finds the entry. It is believed if the same entries, by
         # their stat, made it last time, or else if it decompresses to these very bytes:
         # no dearer than a strong hash, and a first build does neither.
-        key = f"{fingerprint(raw)}-{self._codec_key}"
-        origin = _origin(records)
+        crc = crc32(raw)
+        key = f"{fingerprint(raw, crc)}-{self._codec_key}"
+        origin = _origin(segment.records)
         found = self._cache.load(key)
         if found is not None:
             piece = Piece(key, found.check, origin)
             if known.get(origin) == piece or self._codec.restores(found.data, raw):
                 return _Compressed(found.data, piece, reused=True)
             self._cache.distrust(key)
-        data = self._codec.compress(raw)
+        data = self._codec.compress(raw, crc)
         return _Compressed(data, Piece(key, self._cache.store(key, data), origin), reused=False)
 
 
@@ -158,26 +157,29 @@ class _Sink:
         self._pieces: list[Piece] = []
         self._reused = 0
 
-    def plain(self, parts: list[bytes]) -> None:
-        data = b"".join(parts)
+    def plain(self, segment: Segment) -> None:
+        data = segment.data
         self._raw.update(data)
         self._output.write(data)
         self._raw_size += len(data)
         self._size = self._raw_size
         self._meter.advance(len(data))
+        segment.release()
 
-    def compressed(self, item: tuple[bytes, "Future[_Compressed]"]) -> None:
-        raw, future = item
-        self._raw.update(raw)
-        self._raw_size += len(raw)
+    def compressed(self, item: tuple[Segment, "Future[_Compressed]"]) -> None:
+        segment, future = item
+        size = len(segment.data)
+        self._raw.update(segment.data)
+        self._raw_size += size
         done = future.result()
+        segment.release()
         self._out.update(done.data)
         self._output.write(done.data)
         self._size += len(done.data)
         if done.piece is not None:
             self._pieces.append(done.piece)
         self._reused += done.reused
-        self._meter.advance(len(raw))
+        self._meter.advance(size)
 
     def result(self) -> Written:
         return Written(

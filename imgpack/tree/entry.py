@@ -19,18 +19,18 @@ class Entry(NamedTuple):
     path: bytes
     source: bytes
     mode: int
+    inode: int
+    device: int
+    links: int
     uid: int
     gid: int
     size: int
     mtime_ns: int
     ctime_ns: int
-    device: int
-    inode: int
-    links: int
     rdev: int
     record: bytes = b""
 
 
 def synthetic_directory(path: bytes, mtime_ns: int) -> Entry:
     """A parent directory that no source has: ``0755 0:0``."""
-    return Entry(path, b"", stat.S_IFDIR | 0o755, 0, 0, 0, mtime_ns, 0, 0, 0, 1, 0)
+    return Entry(path, b"", stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, mtime_ns, 0, 0)

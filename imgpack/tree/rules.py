@@ -37,12 +37,12 @@ class Rules:
 
     def seconds(self, mtime_ns: int) -> int:
         """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
-        if self.mtime is not None:
-            return min(max(self.mtime, 0), MAX_TIME)
         seconds = mtime_ns // 1_000_000_000
-        if self.clamp is not None and seconds > self.clamp:
+        if self.mtime is not None:
+            seconds = self.mtime
+        elif self.clamp is not None and seconds > self.clamp:
             seconds = self.clamp
-        return min(max(seconds, 0), MAX_TIME)
+        return seconds if 0 <= seconds <= MAX_TIME else min(max(seconds, 0), MAX_TIME)
 
     def identity(self) -> str:
         """A text that differs whenever these rules would write other bytes."""

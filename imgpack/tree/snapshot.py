@@ -12,7 +12,7 @@ the order of the walk; fixed fields first, then the path.
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -40,7 +40,7 @@ class Change:
 class Recorder:
     """Writes a snapshot to ``file``; ``started_ns`` is when the walk began, in nanoseconds.
 
-    A file that cannot be written (a full disk) ends no walk: ``finish`` says so.
+    A file that cannot be written (a full disk) ends no walk: ``flush`` says so.
     """
 
     def __init__(self, file: BinaryIO, started_ns: int) -> None:
@@ -50,13 +50,8 @@ class Recorder:
         self._racy_from = started_ns - RACY_NS
         self._failure: OSError | None = None
 
-    def finish(self) -> OSError | None:
-        """Write what is left and go back to the start; what went wrong, if anything did."""
-        self._flush()
-        self._file.seek(0)
-        return self._failure
-
-    def _flush(self) -> None:
+    def flush(self) -> OSError | None:
+        """Write what is left; what went wrong, now or before, if anything did."""
         rest = memoryview(b"".join(self._pending))
         self._pending.clear()
         try:
@@ -64,6 +59,7 @@ class Recorder:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             self._failure = error
+        return self._failure
 
     def add(self, path: bytes, found: os.stat_result) -> bytes:
         """Append what ``lstat`` found at a path of the image; returns the record."""
@@ -86,28 +82,63 @@ class Recorder:
         pending = self._pending
         pending.append(record)
         if len(pending) == _BUFFERED:
-            self._flush()
+            self.flush()
         return record
-
-
-def take(tree: Tree, problems: Problems, recorder: Recorder) -> None:
-    """Record ``tree``: its root, then everything below. Raises as ``walk`` does."""
-    add = recorder.add
-    add(tree.dest, os.stat(tree.root))
-    for path, _, found in scan(tree, problems):
-        add(path, found)
 
 
 def recording(tree: Tree, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
     """The entries of ``tree``, recorded as they pass."""
     top = os.stat(tree.root)
     yield from above(tree, entry_of(tree.dest, tree.root, top, recorder.add(tree.dest, top)))
-    for path, where, found in scan(tree, problems):
-        yield entry_of(path, where, found, recorder.add(path, found))
+    yield from _recorded(scan(tree, problems), recorder)
+
+
+def _recorded(
+    found: Iterable[tuple[bytes, bytes, os.stat_result]], recorder: Recorder
+) -> Iterator[Entry]:
+    for path, where, status in found:
+        yield entry_of(path, where, status, recorder.add(path, status))
+
+
+class Look:
+    """A look at a tree of which there is an old snapshot; what is seen is recorded in ``new``.
+
+    ``recorder`` writes to ``new``. The look ends at the first entry that is not as it
+    was: from there on the tree has to be read anyway, and what is left of the walk goes
+    along with the reading.
+    """
+
+    def __init__(
+        self, tree: Tree, problems: Problems, old: BinaryIO, new: BinaryIO, recorder: Recorder
+    ) -> None:
+        self._tree = tree
+        self._old = old
+        self._new = new
+        self._recorder = recorder
+        self._rest = scan(tree, problems)
+
+    def unchanged(self) -> bool:
+        """Whether the tree is as ``old`` says, read from where it stands; to be asked once."""
+        before, add = self._old.read, self._recorder.add
+        record = add(self._tree.dest, os.stat(self._tree.root))
+        if before(len(record)) != record:
+            return False
+        for path, _, status in self._rest:
+            record = add(path, status)
+            if before(len(record)) != record:
+                return False
+        return not before(1)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries of the tree, once it was asked whether they changed."""
+        self._recorder.flush()
+        yield from replay(self._new, self._tree)
+        yield from _recorded(self._rest, self._recorder)
 
 
 def replay(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
     """The entries in ``file``, as ``walk(tree)`` yielded them."""
+    file.seek(0)
     records = _records(file, tree)
     top = next(records, None)
     if top is not None:
@@ -128,28 +159,14 @@ def _records(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
 def _parsed(reader: BinaryIO, base: bytes, skip: int) -> Iterator[Entry]:
     read, unpack, size = reader.read, _FIXED.unpack, _FIXED.size
     while len(fixed := read(size)) == size:
-        (
-            length, mode, inode, device, links, uid, gid, bytes_, seconds, nanoseconds, ctime, rdev
-        ) = unpack(fixed)  # fmt: skip
+        length, *found, seconds, nanoseconds, ctime, rdev = unpack(fixed)
         path = read(length)
-        yield Entry(
-            path, base + path[skip:], mode, uid, gid, bytes_, seconds * _SECOND + nanoseconds,
-            ctime, device, inode, links, rdev, fixed + path,
-        )  # fmt: skip
-
-
-def same(old: BinaryIO, new: BinaryIO) -> bool:
-    """Whether two snapshots, read from where they stand, are equal to the byte."""
-    while True:
-        one, other = old.read(_BUFFER), new.read(_BUFFER)
-        if one != other:
-            return False
-        if not one:
-            return True
+        mtime = seconds * _SECOND + nanoseconds
+        yield Entry(path, base + path[skip:], *found, mtime, ctime, rdev, fixed + path)  # type: ignore[call-arg]
 
 
 def differences(old: BinaryIO, new: BinaryIO, tree: Tree) -> Iterator[Change]:
-    """What changed from ``old`` to ``new``, in the order of the walk."""
+    """What changed from ``old`` to ``new``, read from where they stand, in the walk's order."""
     before, after = _records(old, tree), _records(new, tree)
     one, other = next(before, None), next(after, None)
     while one is not None or other is not None:

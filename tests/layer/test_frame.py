@@ -64,6 +64,23 @@ def test_a_pax_header_is_these_bytes() -> None:
     assert block[1024 + 108 : 1024 + 124] == b"0000000\0" * 2
 
 
+@given(
+    st.binary(max_size=frame.MAX_NAME),
+    st.integers(0, 0o7777),
+    st.integers(0, frame.MAX_ID),
+    st.integers(0, frame.MAX_ID),
+    st.integers(0, frame.MAX_SIZE),
+    st.integers(0, frame.MAX_SIZE),
+)
+def test_the_short_way_to_a_files_header_gives_the_same_bytes(
+    name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int
+) -> None:
+    """Whatever fits a ustar header."""
+    whole = frame.header(name, size=size, mode=mode, mtime=mtime, uid=uid, gid=gid)
+
+    assert frame.plain(name, frame.owner(mode, uid, gid), size, mtime) == whole
+
+
 def test_the_end_is_two_zero_blocks() -> None:
     """And no padding to a record, as Go writes it."""
     assert bytes(1024) == frame.END

@@ -1,5 +1,6 @@
 """The pipeline: the same bytes with any number of threads, and an end to every failure."""
 
+import functools
 import hashlib
 import itertools
 import threading
@@ -22,9 +23,12 @@ METER = SILENT.begin("layer", None)
 
 
 def segments(count: int = 20) -> list[Segment]:
-    """Segments of several parts, some of them empty, made of one entry each."""
+    """Segments of different sizes, made of one entry each, in memory that can be written to."""
     return [
-        Segment([text(3000, seed), b"", noise(seed * 100, seed)], [b"record %d" % seed])
+        Segment(
+            memoryview(bytearray(text(3000, seed) + noise(seed * 100, seed))),
+            [b"record %d" % seed],
+        )
         for seed in range(count)
     ]
 
@@ -45,7 +49,7 @@ def test_what_comes_out_is_what_went_in(codec: Codec) -> None:
     """Both digests and both sizes are those of the streams."""
     blob = Blob()
     written = Pipeline(codec, None, 2).run(iter(segments()), blob, METER)
-    raw = b"".join(b"".join(segment.parts) for segment in segments())
+    raw = b"".join(segment.data for segment in segments())
     data = blob.data.getvalue()
 
     assert b"".join(decompress(iter([data]), codec.media_type(docker=False))) == raw
@@ -74,12 +78,36 @@ def test_segments_that_were_seen_are_not_compressed_again(codec: Codec, tmp_path
     pipeline = Pipeline(codec, SegmentCache(str(tmp_path)), 2)
     first = pipeline.run(iter(segments()), Blob(), METER)
     changed = segments()
-    changed[7] = Segment([b"changed"], [b"new record"])
+    changed[7] = Segment(b"changed", [b"new record"])
     second = pipeline.run(iter(changed), Blob(), METER)
     other = Pipeline(Codec(codec.kind, 9), SegmentCache(str(tmp_path)), 2)
 
     assert (first.reused, second.reused) == (0, 19)
     assert other.run(iter(segments()), Blob(), METER).reused == 0
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("full", [True, False])
+def test_a_segment_is_released_once_and_not_looked_at_again(
+    codec: Codec, full: bool, tmp_path: Path
+) -> None:
+    """Its memory holds something else from then on."""
+    cache = SegmentCache(str(tmp_path)) if full else None
+    clean, blob = Blob(), Blob()
+    before = Pipeline(codec, cache, 2).run(iter(segments()), clean, METER).pieces
+    released = []
+
+    def release(segment: Segment) -> None:
+        segment.data[:] = b"\xff" * len(segment.data)  # type: ignore[index]
+        released.append(segment.records)
+
+    guarded = [
+        segment._replace(release=functools.partial(release, segment)) for segment in segments()
+    ]
+    Pipeline(codec, cache, 2).run(iter(guarded), blob, METER, before)
+
+    assert blob.data.getvalue() == clean.data.getvalue()
+    assert released == [segment.records for segment in guarded]
 
 
 def test_nothing_uncompressed_is_cached(tmp_path: Path) -> None:
@@ -97,7 +125,7 @@ def test_an_entry_of_other_bytes_is_never_used(codec: Codec, tmp_path: Path) -> 
     cache = SegmentCache(str(tmp_path), warnings.append)
     pipeline, clean = Pipeline(codec, cache, 2), Blob()
     keys = [piece.key for piece in pipeline.run(iter(segments()), clean, METER).pieces]
-    assert fingerprint(b"".join(segments()[4].parts)) in keys[4]
+    assert fingerprint(segments()[4].data) in keys[4]
     one, two = (tmp_path / "segments" / key[:2] / key[2:] for key in (keys[4], keys[5]))
     two.write_bytes(one.read_bytes())
 
@@ -139,7 +167,7 @@ def test_the_same_records_are_believed_only_with_the_same_bytes(
     pipeline = Pipeline(codec, SegmentCache(str(tmp_path)), 2)
     before = pipeline.run(iter(segments()), Blob(), METER).pieces
     changed = segments()
-    changed[7] = Segment([b"changed behind its stat"], changed[7].records)
+    changed[7] = Segment(b"changed behind its stat", changed[7].records)
     again, clean = Blob(), Blob()
 
     written = pipeline.run(iter(changed), again, METER, before)
@@ -218,7 +246,7 @@ def test_an_error_of_a_codec_ends_the_run(jobs: int) -> None:
     """Something that is no segment, as no producer makes it."""
     with pytest.raises(TypeError):
         Pipeline(CODECS[0], None, jobs).run(
-            iter([Segment([b"fine"], []), Segment([b"x", None], [])]),  # type: ignore[list-item]
+            iter([Segment(b"fine", []), Segment(None, [])]),  # type: ignore[arg-type]
             Blob(), METER,
         )  # fmt: skip
 
@@ -247,7 +275,7 @@ def test_few_segments_are_held_at_once() -> None:
         nonlocal made
         for _ in range(60):
             made += 1
-            yield Segment([b"data"], [])
+            yield Segment(b"data", [])
 
     Pipeline(CODECS[0], None, 2).run(counted(), Slow(), METER)
 

@@ -102,9 +102,7 @@ def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]
         for name, length in found
         for _ in "1234"
     ]
-    segments = [
-        sum(map(len, found.parts)) for found in Segments(Rules(), Problems()).cut(iter(entries))
-    ]
+    segments = [len(found.data) for found in Segments(Rules(), Problems()).cut(iter(entries))]
 
     assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + frame.BLOCK * 8
 
@@ -145,7 +143,7 @@ def test_every_kind_of_file_has_its_type(tmp_path: Path) -> None:
     problems = Problems()
     segments = Segments(Rules(), problems)
     data = b"".join(
-        b"".join(found.parts) for found in segments.cut(walk(Tree(bytes(tmp_path)), problems))
+        bytes(found.data) for found in segments.cut(walk(Tree(bytes(tmp_path)), problems))
     )
 
     with opened(data) as tar:
@@ -163,7 +161,7 @@ def test_devices_keep_their_numbers() -> None:
         entry(b"null", stat.S_IFCHR | 0o666, rdev=os.makedev(1, 3)),
         entry(b"sda", stat.S_IFBLK | 0o660, rdev=os.makedev(259, 1048575)),
     ]
-    data = b"".join(b"".join(found.parts) for found in Segments(Rules(), Problems()).cut(entries))
+    data = b"".join(bytes(found.data) for found in Segments(Rules(), Problems()).cut(entries))
 
     with opened(data) as tar:
         null, disk = tar.getmembers()
@@ -218,7 +216,7 @@ def test_equal_inodes_of_two_file_systems_are_two_files(tmp_path: Path) -> None:
         )
         for name, device in ((b"a", 1), (b"b", 2), (b"c", 1))
     ]
-    data = b"".join(b"".join(found.parts) for found in Segments(Rules(), Problems()).cut(entries))
+    data = b"".join(bytes(found.data) for found in Segments(Rules(), Problems()).cut(entries))
 
     with opened(data) as tar:
         assert [member.linkname for member in tar] == ["", "", "a"]
@@ -333,6 +331,20 @@ def test_a_large_file_that_changes_while_it_is_read_is_told(
         list(pieces)
 
 
+@pytest.mark.parametrize("name", ["d", "l", "second"])
+def test_what_vanishes_before_it_is_framed_is_told(tmp_path: Path, name: str) -> None:
+    """A directory, a symbolic link, a hard link."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "first").touch()
+    (tmp_path / "l").symlink_to("first")
+    os.link(tmp_path / "first", tmp_path / "second")
+    entries = list(walk(Tree(bytes(tmp_path)), Problems()))
+    (tmp_path / "d").rmdir() if name == "d" else (tmp_path / name).unlink()
+
+    with pytest.raises(SourceChangedError, match=f"{name} (vanished|changed) while"):
+        list(Segments(Rules(), Problems()).cut(entries))
+
+
 def test_a_link_that_becomes_a_file_is_told(tmp_path: Path) -> None:
     """readlink fails; the build does not guess."""
     (tmp_path / "l").symlink_to("x")
@@ -391,6 +403,18 @@ def test_holes_that_unpack_in_full_are_told(tmp_path: Path) -> None:
     assert "lastlog has 2 GiB of holes" in segments.warnings[0]
 
 
+def test_segments_that_are_released_share_memory(tmp_path: Path) -> None:
+    """However long the tree, it is read into the same few buffers."""
+    fill(tmp_path)
+    seen = set()
+    for segment in segments_of(tmp_path):
+        assert isinstance(segment.data, memoryview)
+        seen.add(id(segment.data.obj))
+        segment.release()
+
+    assert len(seen) <= 2
+
+
 def test_the_newest_time_is_known(tmp_path: Path) -> None:
     """As it was written: clamped."""
     for name, at in (("a", 100), ("b", 300), ("c", 200)):
@@ -409,7 +433,7 @@ def test_a_cut_before_an_entry_depends_on_nothing_else(names: list[bytes]) -> No
 
     def firsts(some: list[Entry]) -> set[bytes]:
         parts = list(Segments(Rules(), Problems()).cut(some))
-        return {found.parts[0] for found in parts[1:]}
+        return {bytes(found.data[: frame.BLOCK]) for found in parts[1:]}
 
     everything = firsts(entries)
     for left, right in pairwise(range(len(entries) + 1)):

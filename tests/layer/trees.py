@@ -49,11 +49,11 @@ def settle(root: Path, at: int = 1_000_000_000) -> None:
 
 def cuts(root: Path, rules: Rules | None = None) -> list[bytes]:
     """The segments of a tree."""
-    return [b"".join(segment.parts) for segment in segments_of(root, rules)]
+    return [bytes(segment.data) for segment in segments_of(root, rules)]
 
 
 def segments_of(root: Path, rules: Rules | None = None) -> Iterator[Segment]:
-    """The segments of a tree, in parts."""
+    """The segments of a tree, as they are yielded."""
     problems = Problems()
     segments = Segments(rules or Rules(), problems)
     return segments.cut(walk(Tree(bytes(root)), problems))

@@ -11,12 +11,11 @@ from imgpack.tree.entry import Entry
 from imgpack.tree.snapshot import (
     RACY_NS,
     Change,
+    Look,
     Recorder,
     differences,
     recording,
     replay,
-    same,
-    take,
 )
 from imgpack.tree.walk import Problems, Tree, walk
 
@@ -28,9 +27,16 @@ def snapshot(tree: Tree, started_ns: int = LATER) -> io.BytesIO:
     """A snapshot of a tree, taken at some time."""
     file = io.BytesIO()
     recorder = Recorder(file, started_ns)
-    take(tree, Problems(), recorder)
-    assert recorder.finish() is None
+    for _ in recording(tree, Problems(), recorder):
+        pass
+    assert recorder.flush() is None
     return io.BytesIO(file.getvalue())
+
+
+def look(tree: Tree, old: io.BytesIO, at: int = LATER) -> Look:
+    """A look at a tree that has an old snapshot."""
+    new = io.BytesIO()
+    return Look(tree, Problems(), old, new, Recorder(new, at))
 
 
 @pytest.fixture
@@ -45,7 +51,8 @@ def tree(tmp_path: Path) -> Tree:
 
 def test_two_snapshots_of_one_tree_are_equal(tree: Tree) -> None:
     """To the byte, whenever they were taken."""
-    assert same(snapshot(tree), snapshot(tree, LATER + 5))
+    assert snapshot(tree).getvalue() == snapshot(tree, LATER + 5).getvalue()
+    assert look(tree, snapshot(tree)).unchanged()
     assert list(differences(snapshot(tree), snapshot(tree), tree)) == []
 
 
@@ -60,16 +67,15 @@ def test_a_snapshot_replays_the_walk(tree: Tree) -> None:
 
 
 def test_recording_yields_the_walk(tree: Tree) -> None:
-    """And writes what ``take`` writes."""
+    """And writes what is replayed."""
     file = io.BytesIO()
     recorder = Recorder(file, LATER)
 
     entries = list(recording(tree, Problems(), recorder))
-    recorder.finish()
+    recorder.flush()
 
     assert bare(entries) == list(walk(tree, Problems()))
     assert file.getvalue() == snapshot(tree).getvalue()
-    file.seek(0)
     assert [entry.record for entry in replay(file, tree)] == [entry.record for entry in entries]
     assert all(entry.record for entry in entries if entry.source)
 
@@ -142,9 +148,54 @@ def test_a_change_is_seen_and_named(
 
     changes = {found.path: found.how for found in differences(before, after, tree)}
 
-    assert not same(io.BytesIO(before.getvalue()), io.BytesIO(after.getvalue()))
+    assert not look(tree, io.BytesIO(before.getvalue())).unchanged()
     assert how in changes[path]
     assert b"opt/app/d/other" not in changes or path == b"opt/app/d/other"
+
+
+@pytest.mark.parametrize("name", ["a", "d/a", "d/zz", "zz"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_look_gives_every_entry_wherever_the_change_is(tree: Tree, name: str, gone: bool) -> None:
+    """At the front, in the middle, at the end: those seen before it and those after it."""
+    file = Path(os.fsdecode(tree.root)) / name
+    file.touch()
+    old = snapshot(tree)
+    if gone:
+        file.unlink()
+    else:
+        file.write_bytes(b"new")
+    new = io.BytesIO()
+    recorder = Recorder(new, LATER)
+    seen = Look(tree, Problems(), old, new, recorder)
+
+    assert not seen.unchanged()
+    entries = list(seen.entries())
+    recorder.flush()
+
+    assert bare(entries) == list(walk(tree, Problems()))
+    assert new.getvalue() == snapshot(tree).getvalue()
+    assert all(entry.record for entry in entries if entry.source)
+
+
+def test_a_look_at_an_unchanged_tree_gives_every_entry_too(tree: Tree) -> None:
+    """The cache may have lost what the layer consists of."""
+    seen = look(tree, snapshot(tree))
+
+    assert seen.unchanged()
+    assert bare(seen.entries()) == list(walk(tree, Problems()))
+
+
+def test_a_look_ends_where_the_first_change_is(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the walk goes along with the reading."""
+    old = snapshot(tree)
+    (Path(os.fsdecode(tree.root)) / "d" / "file").write_bytes(b"changed")
+    looked: list[bytes] = []
+    lstat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: looked.append(path) or lstat(path))
+
+    assert not look(tree, old).unchanged()
+
+    assert looked == [tree.root + b"/d", tree.root + b"/d/file"]
 
 
 def test_added_and_removed_paths_are_named_in_order(tree: Tree) -> None:
@@ -170,9 +221,7 @@ def test_a_young_entry_never_compares_equal(tree: Tree) -> None:
     at = ctime + RACY_NS
     young, later = snapshot(tree, at), snapshot(tree, at + 1_000_000_000)
 
-    assert not same(young, later)
-    young.seek(0)
-    later.seek(0)
+    assert not look(tree, io.BytesIO(young.getvalue()), at=at + 1_000_000_000).unchanged()
     assert {found.how for found in differences(young, later, tree)} <= {
         "changed too recently to tell by its times"
     }
@@ -194,7 +243,7 @@ def test_a_full_disk_ends_no_walk(tree: Tree) -> None:
     with open("/dev/full", "r+b", buffering=0) as full:
         recorder = Recorder(full, LATER)
         entries = list(recording(tree, Problems(), recorder))
-        failure = recorder.finish()
+        failure = recorder.flush()
 
     assert bare(entries) == list(walk(tree, Problems()))
     assert failure is not None
@@ -205,6 +254,5 @@ def test_a_cut_snapshot_is_different_and_no_crash(tree: Tree) -> None:
     """A damaged cache costs a rebuild."""
     whole = snapshot(tree).getvalue()
     for length in range(0, len(whole), 7):
-        cut = io.BytesIO(whole[:length])
-        assert not same(cut, snapshot(tree))
+        assert not look(tree, io.BytesIO(whole[:length])).unchanged()
         list(differences(io.BytesIO(whole[:length]), snapshot(tree), tree))
