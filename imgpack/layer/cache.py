@@ -27,6 +27,7 @@ DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 
 _HEAD: Final = 32
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _MAX_RECORD: Final = 256 << 20
 _counter = itertools.count()
 
@@ -48,7 +49,7 @@ class Piece:
 class Cached:
     """A compressed segment out of the cache, whole but perhaps not the one that was meant."""
 
-    data: bytes
+    data: memoryview
     check: str
 
 
@@ -95,17 +96,25 @@ class SegmentCache:
 
         A key is no proof: the caller compares, and calls ``distrust`` if it must.
         """
+        # System calls, and few of them: at each, this thread and the one that reads the
+        # tree may wait for one another (the interpreter's lock).
         try:
-            with open(self._segment(key), "rb", buffering=0) as file:
-                expected, data = file.read(_HEAD), file.read()
+            descriptor = os.open(self._segment(key), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
+        try:
+            whole = os.read(descriptor, os.fstat(descriptor).st_size)
+            with contextlib.suppress(OSError):
+                os.utime(descriptor)  # least recently *used* goes first
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        data = memoryview(whole)[_HEAD:]
         check = fingerprint(data)
-        if _head(check) != expected:
+        if _head(check) != whole[:_HEAD]:
             self.distrust(key)
             return None
-        with contextlib.suppress(OSError):
-            os.utime(self._segment(key))  # least recently *used* goes first
         return Cached(data, check)
 
     def distrust(self, key: str) -> None:
@@ -118,7 +127,7 @@ class SegmentCache:
         """Keep ``data`` under ``key``; returns its check sum. A full disk only warns."""
         check = fingerprint(data)
         try:
-            self._write(self._segment(key), lambda file: _write_all(file, _head(check), data))
+            self._write(self._segment(key), lambda to: _write_all(to, _head(check), data))
             self.stored += len(data)
         except OSError as error:
             self.cannot_write(error)
@@ -168,10 +177,10 @@ class SegmentCache:
         text = json.dumps(_as_json(layer, size)).encode() + b"\n"
         head = hashlib.sha256(text).hexdigest().encode() + b" " + text
 
-        def write(file: BinaryIO) -> None:
-            _write_all(file, head)
+        def write(descriptor: int) -> None:
+            _write_all(descriptor, head)
             while chunk := snapshot.read(1 << 20):
-                _write_all(file, chunk)
+                _write_all(descriptor, chunk)
 
         try:
             self._write(self._layer(key), write)
@@ -231,12 +240,15 @@ class SegmentCache:
     def _layer(self, key: str) -> str:
         return f"{self.directory}/layers/{key}"
 
-    def _write(self, path: str, write: Callable[[BinaryIO], object]) -> None:
+    def _write(self, path: str, write: Callable[[int], object]) -> None:
         temporary = f"{self.directory}/tmp/{os.getpid()}-{next(_counter)}"
         try:
             # A crash may leave any bytes here; they are checked when read, so no fsync.
-            with open(temporary, "wb", buffering=0) as file:
-                write(file)
+            descriptor = os.open(temporary, _NEW, 0o666)
+            try:
+                write(descriptor)
+            finally:
+                os.close(descriptor)
             try:
                 os.rename(temporary, path)
             except FileNotFoundError:
@@ -259,13 +271,13 @@ def _head(check: str) -> bytes:
     return check.encode().ljust(_HEAD)
 
 
-def _write_all(file: BinaryIO, *parts: bytes) -> None:
-    done = os.writev(file.fileno(), parts)
+def _write_all(descriptor: int, *parts: bytes) -> None:
+    done = os.writev(descriptor, parts)
     if done == sum(map(len, parts)):
         return
     rest = memoryview(b"".join(parts))[done:]
     while rest:  # a signal or a quota cut the write short
-        rest = rest[os.write(file.fileno(), rest) :]
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:

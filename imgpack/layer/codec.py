@@ -113,7 +113,7 @@ class Codec:
             return compressed
         return bytes(data)
 
-    def restores(self, data: bytes, raw: bytes | memoryview) -> bool:
+    def restores(self, data: bytes | memoryview, raw: bytes | memoryview) -> bool:
         """Whether ``data`` begins with a member or frame of ``raw``; thread-safe."""
         if self.kind is Kind.GZIP:
             import deflate
@@ -122,7 +122,7 @@ class Codec:
                 restored = deflate.gzip_decompress(data, len(raw))
             except deflate.DeflateError:
                 return False
-            return data.startswith(GZIP_HEADER) and _equal(restored, raw)
+            return data[: len(GZIP_HEADER)] == GZIP_HEADER and _equal(restored, raw)
         if self.kind is Kind.ZSTD:
             frame = _unzstd_frame(data, len(raw))
             return frame is not None and _equal(frame, raw)
@@ -153,7 +153,7 @@ def fingerprint(data: bytes | memoryview, crc: int | None = None) -> str:
     return f"{first:08x}{deflate.adler32(data):08x}{len(data):x}"
 
 
-def _unzstd_frame(data: bytes, size: int) -> bytes | None:
+def _unzstd_frame(data: bytes | memoryview, size: int) -> bytes | None:
     import zstandard
 
     try:

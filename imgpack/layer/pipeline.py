@@ -47,7 +47,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Compressed:
-    data: bytes
+    data: bytes | memoryview
     piece: Piece | None
     reused: bool
 
@@ -95,7 +95,7 @@ class Pipeline:
         cache = self._cache
         failed = threading.Event()
 
-        def write(item: Future[bytes | None]) -> None:
+        def write(item: Future[memoryview | None]) -> None:
             data = item.result()
             if data is None:
                 failed.set()
@@ -139,7 +139,7 @@ def _origin(records: list[bytes]) -> str:
     return hashlib.sha256(b"".join(records)).hexdigest() if all(records) else ""
 
 
-def _load_piece(cache: SegmentCache, piece: Piece) -> bytes | None:
+def _load_piece(cache: SegmentCache, piece: Piece) -> memoryview | None:
     found = cache.load(piece.key)
     return found.data if found is not None and found.check == piece.check else None
 
