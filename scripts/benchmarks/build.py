@@ -9,7 +9,7 @@ from pathlib import Path
 from . import peers
 from .figures import MISSING, Section, Table, Target, mib, number, seconds
 from .inputs import Inputs, main_facts, settle, write_settings
-from .run import Bench, BenchError, Runs, Tool, pipeline, remove, say
+from .run import Bench, BenchError, Runs, Tool, pipeline, say
 from .sameness import sameness
 
 HEAD = ("tool", "wall s", "CPU s", "peak MiB", "output MB", "× pigz")
@@ -106,14 +106,14 @@ def unchanged(bench: Bench, tree: Path) -> tuple[Table, list[Target]]:
         Tool("the imports of a build", (bench.python, "-c", _IMPORTS)),
         Tool("imgpack, an empty tree", nothing, bench.out / "empty.tar"),
     ]
-    remove(cache)
+    bench.set_aside(cache)
     settle()
     bench.once(again)
     said = bench.output(pipeline('"$@" --explain 2>&1', *again.argv))
     if "nothing changed" not in said:
         raise BenchError(f"the tree was not found unchanged: {said[-1000:]}")
     runs = bench.in_turn("unchanged", tools)
-    remove(cache)
+    bench.set_aside(cache)
     table = Table(
         "The installation, nothing changed",
         (*HEAD[:5], "× find"),
@@ -148,13 +148,13 @@ def one_changed(bench: Bench, tree: Path) -> tuple[Table, list[Target]]:
         prepare=lambda: write_settings(tree, next(versions)),
     )
     plain = peers.imgpack(bench, peers.OURS_NONE_UNCACHED, tree, "none", cached=False)
-    remove(cache)
+    bench.set_aside(cache)
     try:
         bench.once(Tool("fill", command, output))
         runs = bench.in_turn("one changed", [plain, changed])
     finally:
         write_settings(tree, 0)
-        remove(cache)
+        bench.set_aside(cache)
     table = Table(
         "The installation, one file changed",
         (*HEAD[:5], "× none"),

@@ -8,7 +8,7 @@ from . import peers
 from .build import MEMORY_LIMIT
 from .figures import Section, Series, Table, Target, line, mib, number, seconds, slope
 from .inputs import MIB, Inputs
-from .run import Bench, Run, Tool, pipeline, remove, say
+from .run import Bench, Run, Tool, pipeline, say
 
 HUGE = 20 * 1024 * MIB
 GZIP, AGAIN, NONE = "gzip", "gzip, nothing changed", "none"
@@ -29,11 +29,11 @@ def _once_each(bench: Bench, tree: Path) -> dict[str, Run]:
     option = ("--cache-dir", str(cache), "--cache-limit", "1TiB")
     gzip = Tool(GZIP, peers.build_command(bench, tree, output, "gzip", *option), output)
     none = Tool(NONE, peers.build_command(bench, tree, output, "none", "--no-cache"), output)
-    remove(cache)
+    bench.set_aside(cache)
     try:
         return {GZIP: bench.once(gzip), AGAIN: bench.once(gzip), NONE: bench.once(none)}
     finally:
-        remove(cache)
+        bench.set_aside(cache)
 
 
 def _measured(

@@ -46,8 +46,8 @@ def imgpack(bench: Bench, name: str, tree: Path, compression: str, *, cached: bo
         name,
         build_command(bench, tree, output, compression, *options),
         output,
-        prepare=lambda: remove(cache),
-        finish=lambda: remove(cache),
+        prepare=lambda: bench.set_aside(cache),
+        finish=lambda: bench.set_aside(cache),
     )
 
 

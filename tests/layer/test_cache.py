@@ -191,7 +191,7 @@ import sys
 from imgpack.layer.cache import SegmentCache
 from imgpack.layer.codec import fingerprint
 cache = SegmentCache(sys.argv[1], print)
-print(cache.load(sys.argv[2]).data, cache.temporary())
+print(bytes(cache.load(sys.argv[2]).data), cache.temporary())
 cache.store("ef" * 32, b"more")
 """
 
