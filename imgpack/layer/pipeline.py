@@ -1,29 +1,27 @@
-"""The layer pipeline: segments in order, compressed on all cores, hashed and written in order.
+"""The layer pipeline: segments compressed on all cores, hashed and written in order.
 
-One thread (the caller's) makes segments, ``jobs`` threads compress them or take
-them from the cache, and one thread hashes both streams and writes. Queues hold a
-few segments, so memory does not depend on the layer's size; the order of
-everything that is written is the order of the segments, so the bytes do not
-depend on timing or on ``jobs``.
+One thread (the caller's) makes segments; ``jobs`` threads compress them or take
+them from the cache, and the one that has finished the segment that is due hashes
+both streams and writes. The line between them is short, so memory does not depend
+on the layer's size; whatever is written is written in the order of the segments, so
+the bytes do not depend on timing or on ``jobs``.
 """
 
-import contextlib
 import hashlib
-import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
 from imgpack.layer.cache import Piece, SegmentCache
 from imgpack.layer.codec import Codec, Kind, crc32, fingerprint
+from imgpack.layer.line import Line
 from imgpack.layer.segments import Segment
 from imgpack.report import Meter
 from imgpack.spec.digest import Digest
 
-AHEAD: Final = 6
-"""Segments that may wait beside those being compressed: with fewer, cores wait for a large one."""
+_Done = TypeVar("_Done")
 
 
 class Output(Protocol):
@@ -76,45 +74,37 @@ class Pipeline:
         known = {piece.records: piece for piece in before if piece.records}
         sink = _Sink(output, meter, raw_is_output=self._codec.kind is Kind.NONE)
         if self._codec.kind is Kind.NONE:
-            with _ordered(sink.plain, 2 * AHEAD) as put:
-                for segment in segments:
-                    put(segment)
-            return sink.result()
-        with (
-            ThreadPoolExecutor(self._jobs, "imgpack-codec") as pool,
-            _cancelling(pool),
-            _ordered(sink.compressed, self._jobs + AHEAD) as put,
-        ):
-            for segment in segments:
-                put((segment, pool.submit(self._compress, segment, known)))
+            _drive(Line(1, _as_it_is, sink.plain), segments)
+        else:
+            _drive(Line(self._jobs, partial(self._compress, known), sink.compressed), segments)
         return sink.result()
 
     def replay(self, pieces: Iterable[Piece], output: Output, meter: Meter) -> bool:
         """Write a whole layer from the cache; ``False`` if a segment is gone or damaged."""
         assert self._cache is not None
         cache = self._cache
-        failed = threading.Event()
+        missing = threading.Event()
 
-        def write(item: Future[memoryview | None]) -> None:
-            data = item.result()
-            if data is None:
-                failed.set()
-            elif not failed.is_set():
+        def load(piece: Piece) -> memoryview | None:
+            found = None if missing.is_set() else cache.load(piece.key)
+            if found is None or found.check != piece.check:
+                missing.set()
+                return None
+            return found.data
+
+        def write(_: Piece, data: memoryview | None) -> None:
+            if data is not None and not missing.is_set():
                 output.write(data)
                 meter.advance(len(data))
 
-        with (
-            ThreadPoolExecutor(self._jobs, "imgpack-cache") as pool,
-            _cancelling(pool),
-            _ordered(write, self._jobs + AHEAD) as put,
-        ):
+        with Line(self._jobs, load, write) as line:
             for piece in pieces:
-                if failed.is_set():
-                    return False
-                put(pool.submit(_load_piece, cache, piece))
-        return not failed.is_set()
+                if missing.is_set():
+                    break
+                line.put(piece)
+        return not missing.is_set()
 
-    def _compress(self, segment: Segment, known: Mapping[str, Piece]) -> _Compressed:
+    def _compress(self, known: Mapping[str, Piece], segment: Segment) -> _Compressed:
         raw = segment.data
         if self._cache is None:
             return _Compressed(self._codec.compress(raw), None, reused=False)
@@ -139,9 +129,14 @@ def _origin(records: list[bytes]) -> str:
     return hashlib.sha256(b"".join(records)).hexdigest() if all(records) else ""
 
 
-def _load_piece(cache: SegmentCache, piece: Piece) -> memoryview | None:
-    found = cache.load(piece.key)
-    return found.data if found is not None and found.check == piece.check else None
+def _drive(line: Line[Segment, _Done], segments: Iterable[Segment]) -> None:
+    with line:
+        for segment in segments:
+            line.put(segment)
+
+
+def _as_it_is(segment: Segment) -> None:
+    """Nothing is to be done for a segment that is not compressed."""
 
 
 class _Sink:
@@ -157,7 +152,7 @@ class _Sink:
         self._pieces: list[Piece] = []
         self._reused = 0
 
-    def plain(self, segment: Segment) -> None:
+    def plain(self, segment: Segment, _: None) -> None:
         data = segment.data
         self._raw.update(data)
         self._output.write(data)
@@ -166,12 +161,10 @@ class _Sink:
         self._meter.advance(len(data))
         segment.release()
 
-    def compressed(self, item: tuple[Segment, "Future[_Compressed]"]) -> None:
-        segment, future = item
+    def compressed(self, segment: Segment, done: _Compressed) -> None:
         size = len(segment.data)
         self._raw.update(segment.data)
         self._raw_size += size
-        done = future.result()
         segment.release()
         self._out.update(done.data)
         self._output.write(done.data)
@@ -190,53 +183,3 @@ class _Sink:
             tuple(self._pieces),
             self._reused,
         )
-
-
-@contextlib.contextmanager
-def _cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
-    """Whatever ends the block, do not wait for work that nobody will use."""
-    try:
-        yield
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-_T = TypeVar("_T")
-
-
-@contextlib.contextmanager
-def _ordered(take: Callable[[_T], None], ahead: int) -> Iterator[Callable[[_T], None]]:
-    """A thread that calls ``take`` for each item put, in order, at most ``ahead`` behind.
-
-    An error in ``take`` is raised by the next put or at the end of the block.
-    """
-    waiting: queue.Queue[_T | None] = queue.Queue(ahead)
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        while (item := waiting.get()) is not None:
-            if failure:
-                continue  # keep taking, so that put never blocks for good
-            try:
-                take(item)
-            except BaseException as error:  # handed to the caller's thread
-                failure.append(error)
-
-    def put(item: _T) -> None:
-        if failure:
-            raise failure[0]
-        waiting.put(item)
-
-    thread = threading.Thread(target=work, name="imgpack-ordered", daemon=True)
-    thread.start()
-    try:
-        yield put
-    except BaseException as error:
-        failure.append(error)
-        raise
-    finally:
-        waiting.put(None)
-        thread.join()
-    if failure:
-        raise failure[0]

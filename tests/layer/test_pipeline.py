@@ -13,7 +13,8 @@ import pytest
 from imgpack.errors import OutputError, SourceError
 from imgpack.layer.cache import SegmentCache
 from imgpack.layer.codec import Codec, decompress, fingerprint
-from imgpack.layer.pipeline import AHEAD, Pipeline
+from imgpack.layer.line import AHEAD
+from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import Segment
 from imgpack.report import SILENT
 from tests.layer.trees import Blob, noise, text
