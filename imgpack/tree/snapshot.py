@@ -63,22 +63,15 @@ class Recorder:
 
     def add(self, path: bytes, found: os.stat_result) -> bytes:
         """Append what ``lstat`` found at a path of the image; returns the record."""
-        ctime = found.st_ctime_ns
+        mode, inode, device, links, uid, gid, size, _, seconds, _ = found
+        ctime = found.st_ctime_ns if found.st_ctime_ns < self._racy_from else self._never
         # Whole seconds apart: nanoseconds of the year 2262 and later pass 64 bits.
-        seconds, nanoseconds = divmod(found.st_mtime_ns, _SECOND)
-        # The first seven of a stat result are mode, inode, device, links, uid, gid, size;
-        # a slice costs a quarter of seven attributes, and this runs for every file.
-        record = (
-            _FIXED.pack(
-                len(path),
-                *found[:7],
-                seconds,
-                nanoseconds,
-                ctime if ctime < self._racy_from else self._never,
-                found.st_rdev,
-            )
-            + path
-        )
+        nanoseconds = found.st_mtime_ns % _SECOND
+        fixed = _FIXED.pack(
+            len(path), mode, inode, device, links, uid, gid, size,
+            seconds, nanoseconds, ctime, found.st_rdev,
+        )  # fmt: skip
+        record = fixed + path
         pending = self._pending
         pending.append(record)
         if len(pending) == _BUFFERED:

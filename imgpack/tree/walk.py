@@ -145,12 +145,13 @@ def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat
 
 def entry_of(path: bytes, source: bytes, found: os.stat_result, record: bytes = b"") -> Entry:
     """The entry of what ``lstat`` ``found`` at ``source``."""
-    # The first seven of a stat result are mode, inode, device, links, uid, gid and size:
-    # a slice costs a quarter of seven attributes, and this runs for every file.
+    # Taken apart at once, as a plain tuple: attribute by attribute it takes three times
+    # as long, and this runs for every file.
+    mode, inode, device, links, uid, gid, size, _, _, _ = found
     return _new(
         Entry,
         (
-            path, source, *found[:7],
+            path, source, mode, inode, device, links, uid, gid, size,
             found.st_mtime_ns, found.st_ctime_ns, found.st_rdev, record,
         ),
     )  # fmt: skip
