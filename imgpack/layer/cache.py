@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -104,8 +104,6 @@ class SegmentCache:
             return None
         try:
             whole = os.read(descriptor, os.fstat(descriptor).st_size)
-            with contextlib.suppress(OSError):
-                os.utime(descriptor)  # least recently *used* goes first
         except OSError:
             return None
         finally:
@@ -116,6 +114,12 @@ class SegmentCache:
             self.distrust(key)
             return None
         return Cached(data, check)
+
+    def touch(self, keys: Iterable[str]) -> None:
+        """These segments were used now; the least recently used go first."""
+        for key in keys:
+            with contextlib.suppress(OSError):
+                os.utime(self._segment(key))
 
     def distrust(self, key: str) -> None:
         """Drop the segment under ``key``: it is not what it should be."""

@@ -77,9 +77,12 @@ class Pipeline:
             _drive(Line(1, _as_it_is, sink.plain), segments)
         else:
             _drive(Line(self._jobs, partial(self._compress, known), sink.compressed), segments)
-        return sink.result()
+        written = sink.result()
+        if self._cache is not None:
+            self._cache.touch(piece.key for piece in written.pieces)
+        return written
 
-    def replay(self, pieces: Iterable[Piece], output: Output, meter: Meter) -> bool:
+    def replay(self, pieces: Sequence[Piece], output: Output, meter: Meter) -> bool:
         """Write a whole layer from the cache; ``False`` if a segment is gone or damaged."""
         assert self._cache is not None
         cache = self._cache
@@ -102,7 +105,10 @@ class Pipeline:
                 if missing.is_set():
                     break
                 line.put(piece)
-        return not missing.is_set()
+        if missing.is_set():
+            return False
+        cache.touch(piece.key for piece in pieces)
+        return True
 
     def _compress(self, known: Mapping[str, Piece], segment: Segment) -> _Compressed:
         raw = segment.data

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -85,6 +86,23 @@ def test_segments_that_were_seen_are_not_compressed_again(codec: Codec, tmp_path
 
     assert (first.reused, second.reused) == (0, 19)
     assert other.run(iter(segments()), Blob(), METER).reused == 0
+
+
+@pytest.mark.parametrize("way", ["run", "replay"])
+def test_what_a_layer_consists_of_was_used_now(tmp_path: Path, way: str) -> None:
+    """Whether it was looked up or the whole layer copied: the cache keeps it longest."""
+    pipeline = Pipeline(CODECS[0], SegmentCache(str(tmp_path)), 2)
+    pieces = pipeline.run(iter(segments()), Blob(), METER).pieces
+    files = [tmp_path / "segments" / piece.key[:2] / piece.key[2:] for piece in pieces]
+    for file in files:
+        os.utime(file, (1000, 1000))
+
+    if way == "run":
+        pipeline.run(iter(segments()), Blob(), METER, pieces)
+    else:
+        assert pipeline.replay(pieces, Blob(), METER)
+
+    assert all(file.stat().st_mtime > 1000 for file in files)
 
 
 @pytest.mark.parametrize("codec", CODECS)
