@@ -115,6 +115,21 @@ def still(directory: Path) -> None:
     os.utime(directory, (TIME, TIME))
 
 
+def last_file(tree: Path) -> Path:
+    """The regular file that a walk in the order of names meets last."""
+    for path in sorted(tree.iterdir(), key=lambda each: os.fsencode(each.name), reverse=True):
+        if path.is_symlink():
+            continue
+        if path.is_dir():
+            try:
+                return last_file(path)
+            except FileNotFoundError:
+                continue
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"{tree} holds no file")
+
+
 def count(tree: Path) -> int:
     """The entries of a tree."""
     return 1 + sum(len(names) + len(files) for _, names, files in os.walk(tree))
