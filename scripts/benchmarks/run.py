@@ -95,10 +95,6 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-_TOUCHED = 2 << 30
-"""Bytes of memory that are touched before each run: more than any output at full scale."""
-
-
 class Bench:
     """A work directory, the environment that everything runs in, and the scale of it all."""
 
@@ -146,11 +142,19 @@ class Bench:
 
         ext4 searches past inodes that were freed in the last minutes (``fs/ext4/ialloc.c``,
         ``recently_deleted``). A directory of a thousand files that is removed before a
-        run makes that run pay for every file that it creates itself.
+        run makes that run pay for every file that it creates itself. Out of the page
+        cache it goes at once: the next run shall have as much memory at hand.
         """
-        if directory.exists():
-            aside = self.directory("out/aside")
-            directory.rename(aside / f"{directory.name}-{len(os.listdir(aside))}")
+        if not directory.exists():
+            return
+        aside = self.directory("out/aside")
+        target = aside / f"{directory.name}-{len(os.listdir(aside))}"
+        directory.rename(target)
+        os.sync()
+        for place, _, files in os.walk(target):
+            for name in files:
+                with open(os.path.join(place, name), "rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def measure(
         self, argv: Sequence[str], *, timeout: float = 3600, env: Mapping[str, str] | None = None
@@ -159,9 +163,6 @@ class Bench:
         log, report = self.work / "stderr.log", self.work / "report"
         report.unlink(missing_ok=True)
         os.sync()
-        # A virtual machine gives memory that was free for a while back to its host, and
-        # getting a page again takes longer than filling it: each run begins with as much.
-        bytearray(_TOUCHED)
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_LAUNCH), str(report), *argv],
