@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from benchmarks import chart, codecs, inputs, page, registry  # noqa: E402
+from benchmarks import chart, codecs, growth, inputs, page, registry  # noqa: E402
 from benchmarks.figures import (  # noqa: E402
     TARGET_HEAD,
     Section,
@@ -24,6 +24,7 @@ from benchmarks.figures import (  # noqa: E402
     slope,
     target_rows,
 )
+from benchmarks.inputs import MIB  # noqa: E402
 from benchmarks.run import Bench, BenchError, Run, Runs, Tool, pipeline  # noqa: E402
 from benchmarks.servers import Request  # noqa: E402
 
@@ -111,6 +112,17 @@ def test_the_file_that_changes_changes_and_comes_back(tmp_path: Path) -> None:
     inputs.write_settings(tmp_path, 0)
     assert path.read_bytes() == inputs.settings_text(0)
     assert path.stat().st_mtime == inputs.TIME
+
+
+def test_the_last_file_is_the_one_that_a_build_meets_last(tmp_path: Path) -> None:
+    """Below the last directory that holds a file at all, in the order of bytes; no link."""
+    for name in ("b/old", "z/d/a", "z/d/z/file", "z/d/y"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "z" / "empty").mkdir()
+    (tmp_path / "z" / "zz").symlink_to("../b")
+
+    assert inputs.last_file(tmp_path) == tmp_path / "z" / "d" / "z" / "file"
 
 
 def test_an_input_is_whole_or_not_there(bench: Bench) -> None:
@@ -268,6 +280,16 @@ def test_proportional_growth_has_slope_one_and_a_line_fits_it() -> None:
     assert math.isnan(slope(points[:1]))
 
 
+def test_a_line_ends_where_the_disk_begins_to_limit() -> None:
+    """A size beyond is shown and not fitted."""
+    points = [(10**n, 0.1 + 10**n / 1e9, 10**n / 1e9, MIB) for n in (6, 7, 8, 9)]
+    found = {"gzip": [*points, (10**10, 99.0, 50.0, MIB)]}
+    table = growth._table("bytes", found, 0.1, ("GB", 1e9))
+
+    assert "99.00 s, 1 MiB" in table.rows[0]
+    assert table.rows[0][-3:] == ("0.10 s + 1 s a GB", "0 %", "0 %")
+
+
 def test_the_default_level_is_the_fastest_that_is_small_enough() -> None:
     """A level that is too large on one input is out, however fast."""
     walls = {1: 1.0, 2: 2.0, 3: 1.9, 4: 4.0}
@@ -312,6 +334,20 @@ def test_peak_memory_is_the_commands_own(bench: Bench) -> None:
     ballast = bytearray(os.urandom(1 << 20)) * 128
     assert bench.measure(("true",)).peak < 48 << 20
     assert len(ballast) == 128 << 20
+
+
+def test_what_is_set_aside_is_out_of_the_way_and_whole(bench: Bench) -> None:
+    """Time and again; what is not there is left alone."""
+    cache = bench.out / "cache"
+    for content in ("one", "two"):
+        cache.mkdir()
+        (cache / "file").write_text(content)
+        bench.set_aside(cache)
+        assert not cache.exists()
+        bench.set_aside(cache)
+
+    kept = sorted(path.read_text() for path in (bench.out / "aside").rglob("file"))
+    assert kept == ["one", "two"]
 
 
 def test_what_takes_too_long_is_ended(bench: Bench) -> None:

@@ -27,6 +27,8 @@ DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 
 _HEAD: Final = 32
+_MAX_ENTRY: Final = 64 << 20
+"""Bytes: more than a segment ever compresses to; what is larger is damaged."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _MAX_RECORD: Final = 256 << 20
 _counter = itertools.count()
@@ -103,7 +105,7 @@ class SegmentCache:
         except OSError:
             return None
         try:
-            whole = os.read(descriptor, os.fstat(descriptor).st_size)
+            whole = os.read(descriptor, min(os.fstat(descriptor).st_size, _MAX_ENTRY))
         except OSError:
             return None
         finally:

@@ -63,7 +63,7 @@ class Framer:
         self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
         self._large_ids = 0
         self._odd_times = 0
-        self._owner = functools.lru_cache(_OWNERS)(self._owner_fields)
+        self._owner = functools.lru_cache(_OWNERS)(functools.partial(_owner_fields, rules))
 
     def finish(self) -> None:
         """All entries were framed: warn of what is told in numbers."""
@@ -250,13 +250,6 @@ class Framer:
         found = xattrs.read(descriptor, entry.source)
         return self._header(entry, found, frame.FILE, entry.path)
 
-    def _owner_fields(self, mode: int, uid: int, gid: int) -> bytes | None:
-        """The fields of a mode and an owner on disk; ``None`` if there is more to say of them."""
-        uid, gid = self._rules.ids(uid, gid)
-        if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
-            return None
-        return frame.owner(mode & 0o7777, uid, gid)
-
     def _time(self, mtime_ns: int) -> int:
         """The time to write, in seconds."""
         mtime = self._rules.seconds(mtime_ns)
@@ -300,6 +293,14 @@ class Framer:
             device=device,
             xattrs=dict(found.xattrs) if found.xattrs else None,
         )
+
+
+def _owner_fields(rules: Rules, mode: int, uid: int, gid: int) -> bytes | None:
+    """The fields of a mode and an owner on disk; ``None`` if there is more to say of them."""
+    uid, gid = rules.ids(uid, gid)
+    if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
+        return None
+    return frame.owner(mode & 0o7777, uid, gid)
 
 
 def _changed(entry: Entry, how: str) -> SourceChangedError:

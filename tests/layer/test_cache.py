@@ -143,6 +143,15 @@ def test_the_least_recently_used_entries_go_first(cache: Cache) -> None:
     assert cache.usage().segments == 2
 
 
+def test_an_entry_that_cannot_be_one_is_not_read_whole(cache: Cache) -> None:
+    """However large a file lies there."""
+    cache.store(KEY, b"data")
+    os.truncate(cache._segment(KEY), 1 << 40)
+
+    assert cache.load(KEY) is None
+    assert "is damaged" in cache.warnings[0]
+
+
 def test_only_old_temporaries_are_dropped(cache: Cache, tmp_path: Path) -> None:
     """A young one belongs to a build that is running."""
     for name, at in (("old", 1000), ("young", 3000)):

@@ -1,8 +1,10 @@
 """Segments: a valid tar, cut by content alone, and honest about what it could not read."""
 
+import gc
 import os
 import socket
 import stat
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -413,6 +415,21 @@ def test_segments_that_are_released_share_memory(tmp_path: Path) -> None:
         segment.release()
 
     assert len(seen) <= 2
+
+
+def test_the_memory_of_a_layer_is_free_when_the_layer_is_done(tmp_path: Path) -> None:
+    """At once, and not when the collector of cycles gets to it: an image has many layers."""
+    fill(tmp_path, files=3)
+    segments = Segments(Rules(), Problems())
+    for segment in segments.cut(walk(Tree(bytes(tmp_path)), Problems())):
+        segment.release()
+    framer = weakref.ref(segments._framer)
+    gc.disable()
+    try:
+        del segments, segment
+        assert framer() is None
+    finally:
+        gc.enable()
 
 
 def test_the_newest_time_is_known(tmp_path: Path) -> None:
