@@ -111,7 +111,7 @@ class LayerBuilder:
         else:
             record, old = known
             start, before = old.tell(), record.pieces
-            look = snapshot.Look(tree, problems, old, new, recorder)
+            look = snapshot.Look(tree, problems, old, recorder)
             changed = not look.unchanged()
             if not changed and not problems.unreadable:
                 reused = self._replay(record, tree, open_blob)

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final
 from imgpack.errors import CacheError
 from imgpack.layer.codec import fingerprint
 from imgpack.spec.digest import Digest
+from imgpack.store import write_all
 
 FORMAT: Final = "imgpack-cache-5"
 DEFAULT_LIMIT: Final = 10 << 30
@@ -184,9 +185,9 @@ class SegmentCache:
         head = hashlib.sha256(text).hexdigest().encode() + b" " + text
 
         def write(descriptor: int) -> None:
-            _write_all(descriptor, head)
+            write_all(descriptor, head)
             while chunk := snapshot.read(1 << 20):
-                _write_all(descriptor, chunk)
+                write_all(descriptor, chunk)
 
         try:
             self._write(self._layer(key), write)
@@ -279,11 +280,8 @@ def _head(check: str) -> bytes:
 
 def _write_all(descriptor: int, *parts: bytes) -> None:
     done = os.writev(descriptor, parts)
-    if done == sum(map(len, parts)):
-        return
-    rest = memoryview(b"".join(parts))[done:]
-    while rest:  # a signal or a quota cut the write short
-        rest = rest[os.write(descriptor, rest) :]
+    if done != sum(map(len, parts)):  # a signal or a quota cut the write short
+        write_all(descriptor, memoryview(b"".join(parts))[done:])
 
 
 def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:

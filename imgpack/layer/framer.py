@@ -84,7 +84,7 @@ class Framer:
 
     def file(self, entry: Entry) -> None:
         """Frame a regular file that is no link, read at once."""
-        path, source, mode, inode, device, links, uid, gid, size, mtime_ns, _, _, _ = entry
+        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _ = entry
         if links > 1:
             self._link(entry)
         descriptor = self._open(entry)
@@ -92,9 +92,10 @@ class Framer:
             return
         buffer = self.buffer
         try:
+            found = xattrs.read(descriptor, source)
             owner = self._owner(mode, uid, gid)
-            if owner is None or len(path) > frame.MAX_NAME or xattrs.any_of(descriptor):
-                header = self._file_header(entry, descriptor)
+            if owner is None or found is not xattrs.NONE or len(path) > frame.MAX_NAME:
+                header = self._header(entry, found, frame.FILE, path)
             else:
                 header = frame.plain(path, owner, size, self._time(mtime_ns))
             # A byte more than there should be: of a file that grew, it is read.
@@ -111,13 +112,9 @@ class Framer:
             return
         finally:
             os.close(descriptor)
-        if (
-            at != end
-            or now[:3] != (mode, inode, device)
-            or now.st_size != size
-            or now.st_mtime_ns != mtime_ns
-        ):
+        if at != end:
             raise _changed(entry, "changed")
+        _check_same(entry, now)
         padding = frame.padding(size)
         buffer.filled = end + len(padding)
         view[end : buffer.filled] = padding
@@ -135,14 +132,15 @@ class Framer:
             return
         try:
             before = os.fstat(descriptor)
-            self._check_same(entry, before, entry.size)
+            _check_same(entry, before)
             self._warn_sparse(entry, before)
-            self.buffer.append(self._file_header(entry, descriptor))
+            found = xattrs.read(descriptor, entry.source)
+            self.buffer.append(self._header(entry, found, frame.FILE, entry.path))
             for number, step in enumerate(steps):
                 if number:
                     yield number
                 self._read(entry, descriptor, step)
-            self._check_same(entry, os.fstat(descriptor), entry.size)
+            _check_same(entry, os.fstat(descriptor))
         except OSError as error:
             self._problems.add(entry.source, error)
             return  # what is framed from here on is thrown away: the cut ends with the problems
@@ -211,17 +209,6 @@ class Framer:
                 raise _changed(entry, "was truncated")
             buffer.filled += more
 
-    def _check_same(self, entry: Entry, now: os.stat_result, count: int) -> None:
-        if (
-            count != entry.size
-            or now.st_size != entry.size
-            or now.st_mtime_ns != entry.mtime_ns
-            or now.st_ino != entry.inode
-            or now.st_dev != entry.device
-            or now.st_mode != entry.mode
-        ):
-            raise _changed(entry, "changed")
-
     def _target(self, entry: Entry) -> bytes:
         try:
             return os.readlink(entry.source)
@@ -245,10 +232,6 @@ class Framer:
                 f"{printable(entry.source)} has {holes >> 30} GiB of holes, which a layer stores "
                 "as zeros and a runtime unpacks in full (for lastlog, see useradd -l)"
             )
-
-    def _file_header(self, entry: Entry, descriptor: int) -> bytes:
-        found = xattrs.read(descriptor, entry.source)
-        return self._header(entry, found, frame.FILE, entry.path)
 
     def _time(self, mtime_ns: int) -> int:
         """The time to write, in seconds."""
@@ -301,6 +284,13 @@ def _owner_fields(rules: Rules, mode: int, uid: int, gid: int) -> bytes | None:
     if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
         return None
     return frame.owner(mode & 0o7777, uid, gid)
+
+
+def _check_same(entry: Entry, now: os.stat_result) -> None:
+    """Raise ``SourceChangedError`` if an open file is not what the walk saw."""
+    # Mode, inode and device: an entry has them in the order of a stat result.
+    if now[:3] != entry[2:5] or now.st_size != entry.size or now.st_mtime_ns != entry.mtime_ns:
+        raise _changed(entry, "changed")
 
 
 def _changed(entry: Entry, how: str) -> SourceChangedError:

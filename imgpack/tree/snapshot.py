@@ -10,6 +10,7 @@ the order of the walk; fixed fields first, then the path.
 """
 
 import io
+import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -44,7 +45,7 @@ class Recorder:
     """
 
     def __init__(self, file: BinaryIO, started_ns: int) -> None:
-        self._file = file
+        self.file = file
         self._pending: list[bytes] = []
         self._never = -started_ns
         self._racy_from = started_ns - RACY_NS
@@ -56,7 +57,7 @@ class Recorder:
         self._pending.clear()
         try:
             while rest and self._failure is None:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[self.file.write(rest) :]
         except OSError as error:
             self._failure = error
         return self._failure
@@ -94,29 +95,24 @@ def _recorded(
 
 
 class Look:
-    """A look at a tree of which there is an old snapshot; what is seen is recorded in ``new``.
+    """A look at a tree of which there is an old snapshot; what is seen is recorded anew.
 
-    ``recorder`` writes to ``new``. The look ends at the first entry that is not as it
+    The look ends at the first entry that is not as it
     was: from there on the tree has to be read anyway, and what is left of the walk goes
     along with the reading.
     """
 
-    def __init__(
-        self, tree: Tree, problems: Problems, old: BinaryIO, new: BinaryIO, recorder: Recorder
-    ) -> None:
+    def __init__(self, tree: Tree, problems: Problems, old: BinaryIO, recorder: Recorder) -> None:
         self._tree = tree
         self._old = old
-        self._new = new
         self._recorder = recorder
         self._rest = scan(tree, problems)
 
     def unchanged(self) -> bool:
         """Whether the tree is as ``old`` says, read from where it stands; to be asked once."""
         before, add = self._old.read, self._recorder.add
-        record = add(self._tree.dest, os.stat(self._tree.root))
-        if before(len(record)) != record:
-            return False
-        for path, _, status in self._rest:
+        top = (self._tree.dest, self._tree.root, os.stat(self._tree.root))
+        for path, _, status in itertools.chain([top], self._rest):
             record = add(path, status)
             if before(len(record)) != record:
                 return False
@@ -125,7 +121,7 @@ class Look:
     def entries(self) -> Iterator[Entry]:
         """All entries of the tree, once it was asked whether they changed."""
         self._recorder.flush()
-        yield from replay(self._new, self._tree)
+        yield from replay(self._recorder.file, self._tree)
         yield from _recorded(self._rest, self._recorder)
 
 

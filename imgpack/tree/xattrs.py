@@ -64,16 +64,6 @@ def read(target: int | bytes, shown: bytes) -> Attributes:
     return interpret(values, shown)
 
 
-def any_of(descriptor: int) -> bool:
-    """Whether an open file has attributes at all; few have. Raises ``OSError``."""
-    try:
-        return bool(os.listxattr(descriptor))
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return False
-        raise
-
-
 _UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})  # a file system without attributes
 
 

@@ -36,7 +36,7 @@ def snapshot(tree: Tree, started_ns: int = LATER) -> io.BytesIO:
 def look(tree: Tree, old: io.BytesIO, at: int = LATER) -> Look:
     """A look at a tree that has an old snapshot."""
     new = io.BytesIO()
-    return Look(tree, Problems(), old, new, Recorder(new, at))
+    return Look(tree, Problems(), old, Recorder(new, at))
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_look_gives_every_entry_wherever_the_change_is(tree: Tree, name: str, 
         file.write_bytes(b"new")
     new = io.BytesIO()
     recorder = Recorder(new, LATER)
-    seen = Look(tree, Problems(), old, new, recorder)
+    seen = Look(tree, Problems(), old, recorder)
 
     assert not seen.unchanged()
     entries = list(seen.entries())
