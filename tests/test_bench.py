@@ -26,6 +26,7 @@ from benchmarks.figures import (  # noqa: E402
 )
 from benchmarks.inputs import MIB  # noqa: E402
 from benchmarks.run import Bench, BenchError, Run, Runs, Tool, pipeline  # noqa: E402
+from benchmarks.sameness import environment  # noqa: E402
 from benchmarks.servers import Request  # noqa: E402
 
 MET = Target("gzip <cold> & warm", "tar | pigz", 0.35, 0.2)
@@ -360,6 +361,13 @@ def test_what_is_missing_is_told(bench: Bench) -> None:
     """A program that is not there is a failure of that command, not of the benchmark."""
     with pytest.raises(BenchError, match="no-such-program"):
         bench.measure(("no-such-program",))
+
+
+def test_a_program_that_is_no_python_is_refused(bench: Bench) -> None:
+    """Before an environment is made of it."""
+    with pytest.raises(BenchError, match=r"/bin/true is not a Python of 3\.11"):
+        environment(bench, "/bin/true")
+    assert not (bench.work / "pythons").exists()
 
 
 def test_everything_runs_in_the_work_directory(bench: Bench) -> None:

@@ -37,8 +37,12 @@ def _minor(bench: Bench, python: str) -> int | None:
         return None
 
 
-def environment(bench: Bench, version: str, python: str) -> str:
-    """The interpreter of a virtual environment with what imgpack depends on."""
+def environment(bench: Bench, python: str) -> str:
+    """The interpreter of a virtual environment of ``python`` with what imgpack depends on."""
+    minor = _minor(bench, python)
+    if minor is None or minor < OLDEST:
+        raise BenchError(f"{python} is not a Python of 3.{OLDEST} or later with ensurepip")
+    version = f"3.{minor}"
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     dependencies = tomllib.loads(project)["project"]["dependencies"]
     stamp = hashlib.sha256(repr((python, dependencies)).encode()).hexdigest()[:8]
@@ -104,7 +108,7 @@ def sameness(bench: Bench, tree: Path) -> tuple[Table, Target, tuple[str, ...]]:
     for version, python in found.items():
         if version != here:
             try:
-                ways.append((f"Python {version}", {"python": environment(bench, version, python)}))
+                ways.append((f"Python {version}", {"python": environment(bench, python)}))
             except BenchError as error:
                 say(str(error))
                 notes.append(f"imgpack's dependencies could not be installed for Python {version}.")
