@@ -7,7 +7,7 @@ import click
 
 from imgpack.errors import LimitError, OutputError, TreeError
 from imgpack.spec.manifest import MAX_LAYERS
-from imgpack.tree.place import parse_dest, place, replaced_links
+from imgpack.tree.place import Replaced, parse_dest, place, replaced
 from imgpack.tree.walk import Tree, check_root, printable
 
 
@@ -33,13 +33,23 @@ def parse_sources(
             )
         seen.add((root, wanted))
         tree = place(root, dest, trees)
-        for path, target in replaced_links(tree, trees) if trees else ():
-            warn(
-                f"the directory {printable(path)} of {printable(source)} replaces the symlink to "
-                f"{printable(target)} of a lower layer; put its files under the link's target"
-            )
+        for one in replaced(tree, trees) if trees else ():
+            warn(_told(one, source))
         trees.append(tree)
     return tuple(trees)
+
+
+def _told(one: Replaced, source: bytes) -> str:
+    path = printable(one.path)
+    if one.target is None:
+        return (
+            f"{path} of {printable(source)} replaces a directory of a lower layer, and with it "
+            "all that is in there; make it a directory as well, or leave it out"
+        )
+    return (
+        f"the directory {path} of {printable(source)} replaces the symlink to "
+        f"{printable(one.target)} of a lower layer; put its files under the link's target"
+    )
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:

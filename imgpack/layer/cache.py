@@ -23,7 +23,7 @@ from imgpack.layer.codec import fingerprint
 from imgpack.spec.digest import Digest
 from imgpack.store import write_all
 
-FORMAT: Final = "imgpack-cache-5"
+FORMAT: Final = "imgpack-cache-6"
 DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 

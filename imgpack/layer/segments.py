@@ -19,7 +19,7 @@ from imgpack.tree.entry import Entry
 from imgpack.tree.rules import Rules
 from imgpack.tree.walk import Problems
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""
 
 SEGMENT: Final = 1 << 20

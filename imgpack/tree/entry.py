@@ -1,5 +1,6 @@
 """One thing in a tree, as it lies on disk and as it is called in the image."""
 
+import os
 import stat
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ class Entry(NamedTuple):
     record: bytes = b""
 
 
-def synthetic_directory(path: bytes, mtime_ns: int) -> Entry:
-    """A parent directory that no source has: ``0755 0:0``."""
-    return Entry(path, b"", stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, mtime_ns, 0, 0)
+def made_up_directory(mtime_ns: int) -> os.stat_result:
+    """What ``lstat`` would say of a directory that no source has: ``0755 0:0``."""
+    seconds = mtime_ns // 1_000_000_000
+    times = {"st_mtime_ns": mtime_ns, "st_ctime_ns": 0, "st_rdev": 0}
+    return os.stat_result((stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, 0, seconds, 0), times)

@@ -1,17 +1,21 @@
 """Where a tree lands in an image: its destination, seen through the layers below.
 
-A directory entry replaces whatever a lower layer has under its name: the owner
-and mode of ``/tmp``, or the symlink ``/lib``, and then nothing runs. So a
-destination is resolved through the symlinks of the trees below, and a parent
-that one of them has is not written again.
+Docker and podman unpack a layer into a directory of its own: a directory that the
+layer does not have, on the way to one that it has, becomes ``0755 0:0`` there and
+hides the mode, owner and attributes of the same directory below. So each layer
+repeats the directories on its way as the trees below have them. And a directory
+entry replaces a symlink below, ``/lib`` for one, and then nothing runs: so a
+destination is resolved through the symlinks of the trees below.
 """
 
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from imgpack.errors import TreeError
-from imgpack.tree.walk import WHITEOUT_PREFIX, Tree, printable
+from imgpack.tree.walk import WHITEOUT_PREFIX, Parent, Tree, printable
 
 _MAX_LINKS = 40  # what Linux follows in one path
 
@@ -34,21 +38,28 @@ def parse_dest(text: bytes) -> tuple[bytes, ...]:
 def place(root: bytes, dest: bytes, below: Sequence[Tree]) -> Tree:
     """The tree of ``root`` at ``dest`` above the trees ``below``, bottom first."""
     pending = list(reversed(parse_dest(dest)))
-    at: tuple[bytes, ...] = ()
-    missing: list[bytes] = []
+    way: list[Parent] = []
+    missing = False  # the last of the way, which no tree below has
     followed = 0
     while pending:
         part = pending.pop()
         if part == b"..":
-            at = at[:-1]
+            if missing:
+                raise TreeError(
+                    f"the destination {printable(dest)} leads through a symlink into "
+                    f"/{printable(way[-1].path)}/.., and no lower layer has that directory",
+                    "choose another destination",
+                )
+            del way[-1:]
             continue
-        path = b"/".join((*at, part))
-        found = None if missing else _find(path, below)
+        path = b"/".join((way[-1].path, part)) if way else part
+        found = _find(path, below)
         if isinstance(found, bytes):
             followed += 1
             if followed > _MAX_LINKS:
                 raise TreeError(f"{printable(dest)} leads through too many symlinks")
-            at = () if found.startswith(b"/") else at
+            if found.startswith(b"/"):
+                way.clear()
             pending += [name for name in reversed(found.split(b"/")) if name not in (b"", b".")]
             continue
         if found is False:
@@ -57,68 +68,84 @@ def place(root: bytes, dest: bytes, below: Sequence[Tree]) -> Tree:
                 "which is not a directory in a lower layer",
                 "choose another destination",
             )
-        if found is None:
-            missing.append(path)
-        at = (*at, part)
-    return Tree(root, b"/".join(at), tuple(missing))
+        missing = found is None
+        way.append(found or Parent(path, root, made_up=True))
+    if missing:
+        way[-1] = Parent(way[-1].path, root)
+    return Tree(root, way[-1].path if way else b"", tuple(way))
 
 
-def replaced_links(tree: Tree, below: Sequence[Tree]) -> Iterator[tuple[bytes, bytes]]:
-    """Paths at which ``tree`` has a directory and the trees below a symlink; and its target.
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A path at which a tree's entry replaces another kind of thing below.
 
-    The directory would replace the link, and what other files expect behind it is
-    gone: ``/lib`` on a merged ``/usr``. Only directories that both sides have are listed.
+    ``target`` is that of a symlink below, which a directory replaces; ``None`` for a
+    directory below, which something else replaces, with all that is in it.
+    """
+
+    path: bytes
+    target: bytes | None
+
+
+def replaced(tree: Tree, below: Sequence[Tree]) -> Iterator[Replaced]:
+    """What ``tree`` replaces in the trees below, and whoever builds may not have meant.
+
+    A directory over ``/lib``, the link of a merged ``/usr``, or a link over ``/lib``, a
+    directory: what other files expect there is gone. Only directories that both sides
+    have are listed.
     """
     pending = [(tree.root, tree.dest)]
     while pending:
         where, path = pending.pop()
         try:
             with os.scandir(where) as found:
-                names = sorted(item.name for item in found if item.is_dir(follow_symlinks=False))
+                names = sorted((item.name, item.is_dir(follow_symlinks=False)) for item in found)
         except OSError:
             continue  # the walk tells
-        for name in names:
+        for name, is_directory in names:
             inside = path + b"/" + name if path else name
             there = _find(inside, below)
-            if isinstance(there, bytes):
-                yield inside, there
-            elif there:
-                pending.append((where + b"/" + name, inside))
+            if isinstance(there, Parent):
+                if is_directory:
+                    pending.append((where + b"/" + name, inside))
+                else:
+                    yield Replaced(inside, None)
+            elif isinstance(there, bytes) and is_directory:
+                yield Replaced(inside, there)
 
 
-def _find(path: bytes, below: Sequence[Tree]) -> bytes | bool | None:
-    """What ``path`` is in the topmost tree that has it.
+def _find(path: bytes, below: Sequence[Tree]) -> bytes | Parent | Literal[False] | None:
+    """What ``path`` is in the image that the trees make.
 
-    A symlink's target, ``True`` for a directory, ``False`` for anything else, and
-    ``None`` if no tree has it.
+    A symlink's target, a ``Parent`` for a directory, ``False`` for anything else, and
+    ``None`` if it is nothing. No symlink is followed: a tree above made it a directory,
+    or the caller would have followed it, as a path of the image and not of the host.
     """
     for tree in reversed(below):
-        if path == tree.dest or tree.dest.startswith(path + b"/"):
-            return True
+        for parent in tree.parents:
+            if parent.path == path:
+                return parent
         prefix = tree.dest + b"/" if tree.dest else b""
         if not path.startswith(prefix):
             continue
-        found = _inside(tree.root, path[len(prefix) :])
-        if found is not None:
-            return found
+        where, mode = tree.root, stat.S_IFDIR
+        for name in path[len(prefix) :].split(b"/"):
+            if not stat.S_ISDIR(mode):
+                return None  # what it is hides all that lower trees have behind it
+            where += b"/" + name
+            mode = _mode(where)
+            if not mode:
+                break
+        if stat.S_ISDIR(mode):
+            return Parent(path, where)
+        if mode:
+            return os.readlink(where) if stat.S_ISLNK(mode) else False
     return None
 
 
-def _inside(root: bytes, path: bytes) -> bytes | bool | None:
-    """As ``_find``, in one directory: a symlink on the way hides what is behind it.
-
-    A tree above made it a directory, or the caller would have followed it; its
-    target is a path of the image, and not one of the building host.
-    """
-    *parents, _ = path.split(b"/")
-    where = root
+def _mode(path: bytes) -> int:
+    """Type and permissions of what is on disk; 0 if nothing is."""
     try:
-        for parent in parents:
-            where += b"/" + parent
-            if not stat.S_ISDIR(os.lstat(where).st_mode):
-                return None
-        where = root + b"/" + path
-        mode = os.lstat(where).st_mode
-        return os.readlink(where) if stat.S_ISLNK(mode) else stat.S_ISDIR(mode)
+        return os.lstat(path).st_mode
     except OSError:
-        return None
+        return 0

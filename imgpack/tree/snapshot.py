@@ -5,12 +5,11 @@ A snapshot answers "did anything change?" without reading a file, by git's rules
 another change could carry the same one is *racy*; it is written so that it never
 compares equal, and its tree is read again next time.
 
-Format, private to one cache: a record for the root and for each entry below in
-the order of the walk; fixed fields first, then the path.
+Format, private to one cache: a record for each entry in the order of the walk;
+fixed fields first, then the path.
 """
 
 import io
-import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from imgpack.tree.entry import Entry
-from imgpack.tree.walk import Problems, Tree, above, entry_of, scan
+from imgpack.tree.walk import Problems, Tree, entry_of, scan
 
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
@@ -82,9 +81,7 @@ class Recorder:
 
 def recording(tree: Tree, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
     """The entries of ``tree``, recorded as they pass."""
-    top = os.stat(tree.root)
-    yield from above(tree, entry_of(tree.dest, tree.root, top, recorder.add(tree.dest, top)))
-    yield from _recorded(scan(tree, problems), recorder)
+    return _recorded(scan(tree, problems), recorder)
 
 
 def _recorded(
@@ -97,9 +94,8 @@ def _recorded(
 class Look:
     """A look at a tree of which there is an old snapshot; what is seen is recorded anew.
 
-    The look ends at the first entry that is not as it
-    was: from there on the tree has to be read anyway, and what is left of the walk goes
-    along with the reading.
+    The look ends at the first entry that is not as it was: from there on the tree has to
+    be read anyway, and what is left of the walk goes along with the reading.
     """
 
     def __init__(self, tree: Tree, problems: Problems, old: BinaryIO, recorder: Recorder) -> None:
@@ -111,8 +107,7 @@ class Look:
     def unchanged(self) -> bool:
         """Whether the tree is as ``old`` says, read from where it stands; to be asked once."""
         before, add = self._old.read, self._recorder.add
-        top = (self._tree.dest, self._tree.root, os.stat(self._tree.root))
-        for path, _, status in itertools.chain([top], self._rest):
+        for path, _, status in self._rest:
             record = add(path, status)
             if before(len(record)) != record:
                 return False
@@ -129,10 +124,9 @@ def replay(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
     """The entries in ``file``, as ``walk(tree)`` yielded them."""
     file.seek(0)
     records = _records(file, tree)
-    top = next(records, None)
-    if top is not None:
-        yield from above(tree, top._replace(source=tree.root))
-        yield from records
+    for parent, entry in zip(tree.parents, records, strict=False):
+        yield entry._replace(source=parent.source)
+    yield from records
 
 
 def _records(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
@@ -168,7 +162,7 @@ def differences(old: BinaryIO, new: BinaryIO, tree: Tree) -> Iterator[Change]:
             other = next(after, None)
         else:
             if one != other:
-                yield Change(other.path or b".", _how(one, other))
+                yield Change(other.path, _how(one, other))
             one, other = next(before, None), next(after, None)
 
 

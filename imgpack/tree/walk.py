@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from imgpack.errors import SourceError, TreeError
-from imgpack.tree.entry import Entry, synthetic_directory
+from imgpack.errors import SourceChangedError, SourceError, TreeError
+from imgpack.tree.entry import Entry, made_up_directory
 
 _new = tuple.__new__
 
@@ -57,17 +57,49 @@ class Problems:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """A directory of the image on the way to a tree, which the tree's layer has as well.
+
+    It is like ``like``, a directory on disk. One that no tree has is made up,
+    ``0755 0:0``, and has only the time of ``like``: the root of the tree that it was
+    first needed for.
+    """
+
+    path: bytes
+    like: bytes
+    made_up: bool = False
+
+    @property
+    def source(self) -> bytes:
+        """As ``Entry.source``: empty for a made-up one."""
+        return b"" if self.made_up else self.like
+
+    def look(self) -> os.stat_result:
+        """What ``lstat`` says of it. Raises ``SourceChangedError``: it was there before."""
+        try:
+            found = os.lstat(self.like)
+        except OSError:
+            found = None
+        if found is None or not stat.S_ISDIR(found.st_mode):
+            raise SourceChangedError(
+                f"{printable(self.like)} vanished while the image was being built",
+                "build from a tree that nothing writes to",
+            )
+        return made_up_directory(found.st_mtime_ns) if self.made_up else found
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """A directory on disk and the directory of the image that it fills.
 
     ``root`` is absolute; ``dest`` has no slash at either end and is empty for the
-    image's root. ``parents`` are the directories above ``dest`` (and ``dest``
-    itself is the last) that the layer has to bring along.
+    image's root. ``parents`` are the directories from the image's root, which has no
+    entry, down to ``dest`` itself.
     """
 
     root: bytes
     dest: bytes = b""
-    parents: tuple[bytes, ...] = ()
+    parents: tuple[Parent, ...] = ()
 
 
 def printable(path: bytes) -> str:
@@ -99,19 +131,14 @@ def walk(tree: Tree, problems: Problems) -> Iterator[Entry]:
 
     Raises ``TreeError`` for a name that no layer can hold.
     """
-    yield from above(tree, entry_of(tree.dest, tree.root, os.stat(tree.root)))
     for path, where, found in scan(tree, problems):
         yield entry_of(path, where, found)
 
 
-def above(tree: Tree, top: Entry) -> Iterator[Entry]:
-    """The entries of the directories that ``tree`` brings along; ``top`` is its root's."""
-    for parent in tree.parents:
-        yield top if parent == tree.dest else synthetic_directory(parent, top.mtime_ns)
-
-
 def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
-    """Yield the image path, the path on disk and the ``lstat`` of everything below the root."""
+    """Yield the image path, the path on disk and the ``lstat`` of every entry of the layer."""
+    for parent in tree.parents:
+        yield parent.path, parent.source, parent.look()
     # An explicit stack: a tree may be deeper than Python's. Each level keeps the
     # names that are still to come, in reverse, so that popping is cheap.
     stack: list[tuple[list[bytes], bytes, bytes]] = []

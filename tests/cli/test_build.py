@@ -121,7 +121,7 @@ def test_a_path_that_ends_in_a_slash_is_a_layout(
 def test_sources_are_layers_and_have_places(
     imgpack_here: InProcess, tree: Path, tmp_path: Path
 ) -> None:
-    """The first at the bottom; parents that are below are not repeated."""
+    """The first at the bottom; each has the directories on its way."""
     app = tmp_path / "app"
     app.mkdir(mode=0o750)
     (app / "main").write_text("x")
@@ -132,7 +132,7 @@ def test_sources_are_layers_and_have_places(
     for number in range(4):
         with found.layer(number) as layer:
             names.append(layer.getnames())
-    assert names[1] == ["etc/app", "etc/app/main"]
+    assert names[1] == ["etc", "etc/app", "etc/app/main"]
     assert names[2] == ["opt", "opt/a", "opt/a/b", "opt/a/b/main"]
     assert names[3] == ["usr", "usr/bin", "usr/bin/x", "usr/bin/x/main"]
     assert found.history() == [

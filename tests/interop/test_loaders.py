@@ -1,9 +1,12 @@
 """Every loader takes what imgpack writes, and sees in it what was asked for."""
 
 import hashlib
+import io
 import json
+import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from tests.cli_runner import Imgpack
 from tests.interop.trees import make_small_tree
 from tests.servers.engine import Engine, Podman
-from tests.servers.process import require, run
+from tests.servers.process import require, require_root, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HELLO = ROOT / "examples" / "hello" / "rootfs"
@@ -109,6 +112,35 @@ def test_later_layers_lie_on_top_and_under_their_destination(
     finally:
         engine("rm", container)
     assert b"srv/deep/data/inner" in exported
+
+
+def test_directories_on_the_way_to_a_destination_stay_what_they_are(
+    engine: Engine, podman: Podman, imgpack: Imgpack
+) -> None:
+    """Both unpack a layer by itself: without its own entry /tmp would be 0755 of root."""
+    require_root("foreign owners")
+    base = imgpack.directory / "base"
+    make_small_tree(base, tmp__x="x", srv__www__x="x", root__x="x")
+    (base / "tmp").chmod(0o1777)
+    (base / "root").chmod(0o700)
+    os.chown(base / "srv/www", 33, 33)
+    (base / "srv/www").chmod(0o2770)
+    make_small_tree(imgpack.directory / "app", file="data\n")
+    places = ("app:/tmp/app", "app:/srv/www", "app:/root/.config/app")
+    imgpack("build", str(HELLO), "base", *places, "-t", "ways:1", *RUN, "-o", "ways.tar").ok()
+
+    for loader in (engine, podman):
+        loader("load", "-i", str(imgpack.directory / "ways.tar"))
+        container = loader("create", "ways:1").decode().strip()
+        try:
+            with tarfile.open(fileobj=io.BytesIO(loader("export", container))) as exported:
+                found = {one.name.rstrip("/"): one for one in exported}
+        finally:
+            loader("rm", container)
+        ways = {name: found[name] for name in ("tmp", "root", "srv/www")}
+        seen = {name: (one.mode & 0o7777, one.uid) for name, one in ways.items()}
+        assert seen == {"tmp": (0o1777, 0), "root": (0o700, 0), "srv/www": (0o2770, 33)}
+        assert {"tmp/app/file", "srv/www/file", "root/.config/app/file"} <= found.keys()
 
 
 def test_the_largest_number_of_layers_loads(engine: Engine, imgpack: Imgpack) -> None:

@@ -15,6 +15,7 @@ from imgpack.layer.build import Built, LayerBuilder, Options
 from imgpack.layer.cache import SegmentCache
 from imgpack.layer.codec import Codec
 from imgpack.report import Silent
+from imgpack.tree.place import place
 from imgpack.tree.rules import Rules
 from imgpack.tree.snapshot import Change
 from imgpack.tree.walk import Tree
@@ -48,7 +49,7 @@ class Bench:
         """Build the layer."""
         builder = LayerBuilder(options or self.options(), explain=self.explain)
         self.blob = Blob()
-        built = builder.build(Tree(bytes(self.root), dest), self.blob.opening)
+        built = builder.build(place(bytes(self.root), b"/" + dest, []), self.blob.opening)
         assert self.blob.committed == (built.digest, built.size)
         assert len(self.blob.data.getvalue()) == built.size
         return built
@@ -159,6 +160,7 @@ def test_the_paths_that_changed_are_told(bench: Bench) -> None:
     bench.build(dest=b"opt/app")
 
     assert [(change.path, change.how) for change in bench.changes] == [
+        (b"opt", "changed: mtime"),  # made up, with the time of the tree
         (b"opt/app", "changed: mtime"),
         (b"opt/app/d0/file0000", "changed: type or mode"),
         (b"opt/app/new", "added"),

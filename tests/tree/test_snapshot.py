@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from imgpack.tree.entry import Entry
+from imgpack.tree.place import place
 from imgpack.tree.snapshot import (
     RACY_NS,
     Change,
@@ -46,7 +47,7 @@ def tree(tmp_path: Path) -> Tree:
     (tmp_path / "d" / "file").write_bytes(b"content")
     (tmp_path / "d" / "other").write_bytes(b"content")
     (tmp_path / "link").symlink_to("d")
-    return Tree(bytes(tmp_path), b"opt/app", (b"opt", b"opt/app"))
+    return place(bytes(tmp_path), b"/opt/app", [])
 
 
 def test_two_snapshots_of_one_tree_are_equal(tree: Tree) -> None:
@@ -195,7 +196,8 @@ def test_a_look_ends_where_the_first_change_is(tree: Tree, monkeypatch: pytest.M
 
     assert not look(tree, old).unchanged()
 
-    assert looked == [tree.root + b"/d", tree.root + b"/d/file"]
+    # The root twice: it stands for the parents that are made up, and for the destination.
+    assert looked == [tree.root, tree.root, tree.root + b"/d", tree.root + b"/d/file"]
 
 
 def test_added_and_removed_paths_are_named_in_order(tree: Tree) -> None:
@@ -256,3 +258,19 @@ def test_a_cut_snapshot_is_different_and_no_crash(tree: Tree) -> None:
     for length in range(0, len(whole), 7):
         assert not look(tree, io.BytesIO(whole[:length])).unchanged()
         list(differences(io.BytesIO(whole[:length]), snapshot(tree), tree))
+
+
+def test_a_change_of_a_parent_below_is_seen(tmp_path: Path) -> None:
+    """The layer repeats its mode, though the tree itself is as it was."""
+    base, app = tmp_path / "base", tmp_path / "app"
+    (base / "tmp").mkdir(parents=True)
+    app.mkdir()
+    tree = place(bytes(app), b"/tmp/app", [Tree(bytes(base))])
+    old = snapshot(tree)
+    assert look(tree, io.BytesIO(old.getvalue())).unchanged()
+
+    (base / "tmp").chmod(0o1777)
+
+    assert not look(tree, io.BytesIO(old.getvalue())).unchanged()
+    changes = list(differences(io.BytesIO(old.getvalue()), snapshot(tree), tree))
+    assert [change.path for change in changes] == [b"tmp"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from imgpack.tree.place import place, replaced_links
+from imgpack.tree.place import Replaced, place, replaced
 from imgpack.tree.walk import Problems, Tree, walk
 
 
@@ -47,4 +47,22 @@ def test_a_directory_over_a_symlink_of_a_lower_tree_is_told(tmp_path: Path) -> N
         str(names(tmp_path / "up", "lib/x", "usr/lib/y").root, "ascii").encode(), b"/", []
     )
 
-    assert list(replaced_links(upper, [base])) == [(b"lib", b"usr/lib")]
+    assert list(replaced(upper, [base])) == [Replaced(b"lib", b"usr/lib")]
+
+
+def test_anything_else_over_a_directory_of_a_lower_tree_is_told(tmp_path: Path) -> None:
+    """All that is in there is gone: a link or a file, where both have the directory above."""
+    base = names(tmp_path / "base", "lib/libc", "etc/conf/x", "etc/passwd", "var/x")
+    upper = names(tmp_path / "up", "usr/lib/libc", "etc/conf", "etc/passwd", "opt/new")
+    (tmp_path / "up/lib").symlink_to("usr/lib")
+
+    assert list(replaced(upper, [base])) == [Replaced(b"lib", None), Replaced(b"etc/conf", None)]
+
+
+def test_what_a_middle_tree_replaced_is_not_told_again(tmp_path: Path) -> None:
+    """The base's link is gone already."""
+    base, middle = names(tmp_path / "base", "usr/lib/libc"), names(tmp_path / "middle", "lib")
+    (tmp_path / "base/lib").symlink_to("usr/lib")
+    upper = names(tmp_path / "up", "lib/x")
+
+    assert list(replaced(upper, [base, middle])) == []
