@@ -6,15 +6,20 @@ stops the walk: problems are collected, so that all of them can be told at once.
 Memory: the names of the directories between the root and the current one.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError
 from imgpack.tree.entry import Entry, made_up_directory
 
 _new = tuple.__new__
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_LEVELS: Final = 64
+"""Directories above the current one that stay open: more might be more than a process may have."""
 
 WHITEOUT_PREFIX = b".wh."
 """Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
@@ -139,35 +144,97 @@ def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat
     """Yield the image path, the path on disk and the ``lstat`` of every entry of the layer."""
     for parent in tree.parents:
         yield parent.path, parent.source, parent.look()
-    # An explicit stack: a tree may be deeper than Python's. Each level keeps the
-    # names that are still to come, in reverse, so that popping is cheap.
-    stack: list[tuple[list[bytes], bytes, bytes]] = []
-    names = _names(tree.root, problems)
-    source, path = tree.root + b"/", tree.dest + b"/" if tree.dest else b""
+    # An explicit stack: a tree may be deeper than Python's.
+    stack: list[_Level] = []
+    level = _Level(tree.root, tree.dest, os.lstat(tree.root), problems)
     lstat, is_dir = os.lstat, stat.S_ISDIR
-    while True:
-        while not names:
-            if not stack:
-                return
-            names, source, path = stack.pop()
-        name = names.pop()
-        where = source + name
+    try:
+        while True:
+            while not level.names:
+                level.close()
+                if not stack:
+                    return
+                level = stack.pop()
+                level.open(None, problems)
+            name = level.names.pop()
+            where = level.source + name
+            try:
+                found = lstat(name, dir_fd=level.descriptor)
+            except OSError as error:
+                problems.add(where, error)
+                continue
+            if name.startswith(WHITEOUT_PREFIX):
+                raise TreeError(
+                    f"{printable(where)} cannot be in a layer: "
+                    "a name that starts with .wh. means a deletion",
+                    "rename or remove it",
+                )
+            inside = level.path + name
+            yield inside, where, found
+            if is_dir(found.st_mode):
+                below = _Level(where, inside, found, problems, level.descriptor)
+                if len(stack) >= _OPEN_LEVELS:
+                    level.close()
+                stack.append(level)
+                level = below
+    finally:
+        for each in (*stack, level):
+            each.close()
+
+
+class _Level:
+    """A directory that is being walked, through a descriptor of it.
+
+    Names are looked up below the descriptor, which is the directory that the walk saw:
+    if somebody puts a symlink in its place, nothing that lies behind that is packed.
+    """
+
+    __slots__ = ("_found", "_where", "descriptor", "names", "path", "source")
+
+    def __init__(
+        self,
+        where: bytes,
+        path: bytes,
+        found: os.stat_result,
+        problems: Problems,
+        above: int | None = None,
+    ) -> None:
+        self.source, self.path = where + b"/", path + b"/" if path else b""
+        self._where, self._found = where, found
+        self.descriptor = -1
+        self.names: list[bytes] = []  # those still to come, in reverse: popping is cheap
+        if self.open(above, problems):
+            self.names = _names(self.descriptor, where, problems)
+
+    def open(self, above: int | None, problems: Problems) -> bool:
+        """Open the directory, if it is not; ``above`` is a descriptor of the one that holds it.
+
+        Raises ``SourceChangedError`` if it is another one by now; whether it is open.
+        """
+        if self.descriptor >= 0:
+            return True
+        name = self._where if above is None else self._where.rpartition(b"/")[2]
         try:
-            found = lstat(where)
+            self.descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+            same = os.path.samestat(os.fstat(self.descriptor), self._found)
         except OSError as error:
-            problems.add(where, error)
-            continue
-        if name.startswith(WHITEOUT_PREFIX):
-            raise TreeError(
-                f"{printable(where)} cannot be in a layer: "
-                "a name that starts with .wh. means a deletion",
-                "rename or remove it",
+            same = error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT)
+            if same:
+                problems.add(self._where, error)
+                self.names.clear()
+        if not same:
+            self.close()
+            raise SourceChangedError(
+                f"{printable(self._where)} changed while it was being read",
+                "build from a tree that nothing writes to",
             )
-        inside = path + name
-        yield inside, where, found
-        if is_dir(found.st_mode):
-            stack.append((names, source, path))
-            names, source, path = _names(where, problems), where + b"/", inside + b"/"
+        return self.descriptor >= 0
+
+    def close(self) -> None:
+        """Close the descriptor, if it is open."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def entry_of(path: bytes, source: bytes, found: os.stat_result, record: bytes = b"") -> Entry:
@@ -184,9 +251,9 @@ def entry_of(path: bytes, source: bytes, found: os.stat_result, record: bytes = 
     )  # fmt: skip
 
 
-def _names(directory: bytes, problems: Problems) -> list[bytes]:
+def _names(descriptor: int, directory: bytes, problems: Problems) -> list[bytes]:
     try:
-        names = os.listdir(directory)
+        names = list(map(os.fsencode, os.listdir(descriptor)))
     except OSError as error:
         problems.add(directory, error)
         return []

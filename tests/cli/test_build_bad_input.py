@@ -206,10 +206,10 @@ def test_a_file_that_changes_while_it_is_read_is_told(
     """Between the walk's look and the reading, as another program would."""
     file, real = tree / "etc/motd", os.open
 
-    def opening(path: bytes, *rest: int) -> int:
+    def opening(path: bytes, *rest: int, **at: int | None) -> int:
         if path == bytes(file):
             change(file)
-        return real(path, *rest)
+        return real(path, *rest, **at)
 
     monkeypatch.setattr(os, "open", opening)
     line = built(imgpack_here, "rootfs", *cache).failed(4)

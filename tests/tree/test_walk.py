@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from imgpack.errors import SourceChangedError, SourceError, TreeError
 from imgpack.tree.entry import Entry
 from imgpack.tree.place import place
-from imgpack.tree.walk import Problems, Tree, check_root, printable, walk
+from imgpack.tree.walk import Problems, Tree, check_root, printable, scan, walk
 from tests.privileges import OBEYING_MODES
 
 NAMES = st.binary(min_size=1, max_size=12).filter(
@@ -255,3 +255,42 @@ def test_a_parent_that_vanishes_is_told(tmp_path: Path) -> None:
         change()
         with pytest.raises(SourceChangedError, match="base/opt vanished"):
             list(walk(tree, Problems()))
+
+
+def test_a_directory_that_became_a_symlink_is_not_followed(tmp_path: Path) -> None:
+    """Root may build a tree that another user writes to: what is outside stays outside."""
+    outside, tree = tmp_path / "outside", tmp_path / "tree"
+    for place_ in (outside, tree / "d"):
+        place_.mkdir(parents=True)
+        (place_ / "secret").touch()
+
+    with pytest.raises(SourceChangedError, match="tree/d changed"):
+        for path, _, _ in scan(Tree(bytes(tree)), Problems()):
+            assert path == b"d"
+            (tree / "d").rename(tmp_path / "away")
+            (tree / "d").symlink_to(outside)
+
+
+@pytest.mark.parametrize("depth", [1, 70])
+def test_a_symlink_put_in_place_of_an_open_directory_changes_nothing(
+    tmp_path: Path, depth: int
+) -> None:
+    """Names are looked up in the directory that was seen; deep below, it is opened again."""
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    below = tree / "d" / "/".join(["x"] * depth)
+    below.mkdir(parents=True)
+    outside.mkdir()
+    for place_ in (tree / "d", outside):
+        (place_ / "z").touch()
+    inode = (tree / "d/z").stat().st_ino
+
+    seen = {}
+    with pytest.raises(SourceChangedError) if depth > 64 else contextlib.nullcontext():
+        for path, _, status in scan(Tree(bytes(tree)), Problems()):
+            seen[path] = status.st_ino
+            if path == os.fsencode(below.relative_to(tree)):
+                (tree / "d").rename(tmp_path / "away")
+                (tree / "d").symlink_to(outside)
+
+    assert seen.get(b"d/z", inode) == inode
+    assert (b"d/z" in seen) == (depth < 64)
