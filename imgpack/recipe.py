@@ -82,8 +82,8 @@ def instructions(runtime: Runtime) -> Iterator[str]:
         yield f"ENV {variable}"
     for key, value in sorted(runtime.labels):
         yield f"LABEL {key}={value}"
-    for port in sorted(runtime.exposed_ports):
-        yield f"EXPOSE {port}"
+    for ports in sorted(map(str, runtime.exposed_ports)):
+        yield f"EXPOSE {ports}"
     for path in sorted(runtime.volumes):
         yield f"VOLUME {_list([path])}"
     if runtime.shell:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from imgpack.spec import mediatype
-from imgpack.spec.config import Healthcheck, History, ImageConfig, Runtime, build_config
+from imgpack.spec.config import Healthcheck, History, ImageConfig, Ports, Runtime, build_config
 from imgpack.spec.descriptor import MAX_SIZE, Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest
@@ -132,12 +132,13 @@ def runtimes() -> st.SearchStrategy[Runtime]:
     """What a container is started with."""
     words = st.lists(texts(), max_size=3).map(tuple)
     numbers = st.integers(0, 10**12)
+    ranges = st.builds(Ports, st.integers(1, 5), st.integers(5, 9), st.sampled_from(["tcp", "udp"]))
     checks = st.builds(Healthcheck, words, numbers, numbers, numbers, numbers)
     labels = st.dictionaries(texts(), texts(), max_size=3).map(lambda items: tuple(items.items()))
     return st.builds(
         Runtime,
         user=texts(),
-        exposed_ports=words,
+        exposed_ports=st.lists(ranges, max_size=3).map(tuple),
         env=words,
         entrypoint=st.none() | words,
         cmd=st.none() | words,

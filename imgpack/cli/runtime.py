@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from imgpack.errors import ConfigError
-from imgpack.spec.config import Healthcheck, Runtime
+from imgpack.errors import ConfigError, LimitError
+from imgpack.spec.config import Healthcheck, Ports, Runtime
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -30,6 +30,16 @@ _UNITS: Final = {
 }  # fmt: skip
 _LEAST: Final = 10**6  # Docker's API refuses shorter times than a millisecond
 _MOST: Final = 2**63 - 1
+_INT32: Final = 2**31 - 1
+"""The largest uid and gid that engines run, and a number that any Go program can decode."""
+_USER: Final = re.compile(r"[^\s:+\x00-\x1f\x7f-][^\s:\x00-\x1f\x7f]*")
+_MAX_PORTS: Final = 65535
+_TIMES: Final = ("interval", "timeout", "start_period")
+_TRIGGER: Final = re.compile(
+    r"(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|RUN|SHELL|STOPSIGNAL|USER|VOLUME"
+    r"|WORKDIR)[ \t\v\f\r]+([^\n]|\\\n)+",
+    re.IGNORECASE | re.ASCII,
+)
 
 _OPTIONS: Final = (
     click.option("--entrypoint", metavar="JSON|WORDS", help="The program that is run."),
@@ -38,14 +48,17 @@ _OPTIONS: Final = (
     click.option("-w", "--workdir", metavar="PATH", help="The working directory."),
     click.option("-u", "--user", metavar="USER[:GROUP]", help="The user, by name or id."),
     click.option("-l", "--label", multiple=True, metavar="KEY=VALUE", help="Add a label."),
-    click.option("--expose", multiple=True, metavar="PORT[/PROTO]", help="Document a port."),
+    click.option("--expose", multiple=True, metavar="PORT[-LAST][/PROTO]",
+                 help="Document a port, or a range."),
     click.option("--volume", multiple=True, metavar="PATH", help="Declare a volume."),
     click.option("--stop-signal", metavar="SIGNAL", help="The signal that stops the container."),
-    click.option("--healthcheck-cmd", metavar="JSON|COMMAND|NONE", help="The health check."),
+    click.option("--healthcheck-cmd", metavar="JSON|COMMAND|NONE",
+                 help="The health check: words in JSON, a command for the shell, or NONE. JSON "
+                      "may begin with CMD, CMD-SHELL or NONE, as in Docker's API."),
     click.option("--healthcheck-interval", metavar="TIME", help="Time between checks, as 30s."),
     click.option("--healthcheck-timeout", metavar="TIME", help="Time one check may take."),
     click.option("--healthcheck-start-period", metavar="TIME", help="Time to get started."),
-    click.option("--healthcheck-retries", type=click.IntRange(0), metavar="N",
+    click.option("--healthcheck-retries", type=click.IntRange(0, _INT32), metavar="N",
                  help="Failures until it is unwell."),
     click.option("--shell", metavar="JSON|WORDS", help="The shell of shell-form commands."),
     click.option("--onbuild", multiple=True, metavar="INSTRUCTION",
@@ -87,14 +100,14 @@ def _is_unicode(text: str) -> bool:
 def parse_runtime(values: dict[str, Any]) -> Runtime:
     """The ``Runtime`` that the options' ``values`` say; raises ``ConfigError``."""
     return Runtime(
-        user=_plain(values["user"], "--user"),
+        user=_user(values["user"]),
         exposed_ports=_ports(values["expose"]),
         env=_last_wins(values["env"], "--env"),
         entrypoint=_words(values["entrypoint"], "--entrypoint"),
         cmd=_words(values["cmd"], "--cmd"),
         healthcheck=_healthcheck(values),
-        volumes=tuple(dict.fromkeys(_absolute(path, "--volume") for path in values["volume"])),
-        working_dir=_absolute(values["workdir"], "--workdir") if values["workdir"] else "",
+        volumes=tuple(dict.fromkeys(_volume(path) for path in values["volume"])),
+        working_dir="" if values["workdir"] is None else _absolute(values["workdir"], "--workdir"),
         onbuild=tuple(_trigger(text) for text in values["onbuild"]),
         labels=tuple(
             (text.partition("=")[0], text.partition("=")[2])
@@ -114,7 +127,7 @@ def _words(text: str | None, option: str) -> tuple[str, ...] | None:
             words = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{option} {text!r} is not a JSON array: {error}") from error
-        if not all(isinstance(word, str) for word in words):
+        if not all(isinstance(word, str) and _is_unicode(word) for word in words):
             raise ConfigError(f"{option} {text!r} is not a JSON array of strings")
         return tuple(words)
     try:
@@ -137,10 +150,21 @@ def _last_wins(texts: Sequence[str], option: str) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def _plain(text: str | None, option: str) -> str:
-    if text is not None and (not text.strip() or any(ord(c) < 32 for c in text)):
-        raise ConfigError(f"{option} {text!r} is empty or has control characters")
-    return text or ""
+def _user(text: str | None) -> str:
+    if text is None:
+        return ""
+    parts = text.split(":")
+    if len(parts) > 2 or not all(_USER.fullmatch(part) and _fits(part) for part in parts):
+        raise ConfigError(
+            f"--user {text!r} is not a user",
+            f"write USER or USER:GROUP, each a name or a number up to {_INT32}",
+        )
+    return text
+
+
+def _fits(part: str) -> bool:
+    """Whether a name is one, or else an id that an engine can run."""
+    return not (part.isascii() and part.isdigit()) or (len(part) <= 10 and int(part) <= _INT32)
 
 
 def _absolute(path: str, option: str) -> str:
@@ -149,16 +173,34 @@ def _absolute(path: str, option: str) -> str:
     return path
 
 
-def _ports(texts: Sequence[str]) -> tuple[str, ...]:
-    ports: dict[str, None] = {}
-    for text in texts:
-        match = _PORT.fullmatch(text.lower())
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if match is None or not 0 < first <= last <= 65535:
-            raise ConfigError(f"--expose {text!r} is not a port", "write 80, 53/udp or 8000-8010")
-        for port in range(first, last + 1):
-            ports[f"{port}/{match[3] or 'tcp'}"] = None
-    return tuple(ports)
+def _volume(path: str) -> str:
+    """The path in its one spelling; engines would take two of them for two volumes."""
+    parts = [part for part in _absolute(path, "--volume").split("/") if part not in ("", ".")]
+    # Over /sys and below /dev a container starts, and images for systemd have a volume there.
+    if parts in ([], ["dev"]) or parts[0] == "proc":
+        raise ConfigError(
+            f"--volume {path!r} would hide what a container needs to start",
+            "name a directory of its own, as /data",
+        )
+    return "/" + "/".join(parts)
+
+
+def _ports(texts: Sequence[str]) -> tuple[Ports, ...]:
+    ranges = tuple(dict.fromkeys(map(_range, texts)))
+    total = sum(ports.last - ports.first + 1 for ports in ranges)
+    if total > _MAX_PORTS:
+        raise LimitError(
+            f"--expose names {total} ports", f"name {_MAX_PORTS} at most: they only document"
+        )
+    return ranges
+
+
+def _range(text: str) -> Ports:
+    match = _PORT.fullmatch(text.lower())
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if match is None or not 0 < first <= last <= 65535:
+        raise ConfigError(f"--expose {text!r} is not a port", "write 80, 53/udp or 8000-8010")
+    return Ports(first, last, match[3] or "tcp")
 
 
 def _signal(text: str | None) -> str:
@@ -173,34 +215,53 @@ def _signal(text: str | None) -> str:
 
 
 def _trigger(text: str) -> str:
-    word = text.split(" ")[0].upper()
-    if not text.strip() or word in ("ONBUILD", "FROM", "MAINTAINER"):
-        raise ConfigError(f"--onbuild {text!r} cannot be a trigger", "as in a Dockerfile: RUN make")
+    text = text.strip()
+    if not _TRIGGER.fullmatch(text):
+        raise ConfigError(
+            f"--onbuild {text!r} cannot be a trigger",
+            "write one Dockerfile instruction, as RUN make, but not ONBUILD, FROM or MAINTAINER",
+        )
     return text
 
 
 def _healthcheck(values: dict[str, Any]) -> Healthcheck | None:
     text: str | None = values["healthcheck_cmd"]
+    test = None if text is None else _test(text)
     times = {
         name: _duration(values[f"healthcheck_{name}"], f"--healthcheck-{name.replace('_', '-')}")
-        for name in ("interval", "timeout", "start_period")
+        for name in _TIMES
     }
-    retries: int = values["healthcheck_retries"] or 0
-    if text is None:
-        if any(times.values()) or retries:
-            raise ConfigError(
-                "a health check's times need a check", "add --healthcheck-cmd COMMAND"
-            )
+    if test in (None, ("NONE",)) and any(
+        values[f"healthcheck_{name}"] is not None for name in (*_TIMES, "retries")
+    ):
+        raise ConfigError("a health check's times need a check", "add --healthcheck-cmd COMMAND")
+    if test is None:
         return None
-    if not text.strip():
-        raise ConfigError("--healthcheck-cmd is empty", "NONE switches the check off")
-    if text == "NONE":
-        return Healthcheck(("NONE",))
+    return Healthcheck(test, retries=values["healthcheck_retries"] or 0, **times)
+
+
+def _test(text: str) -> tuple[str, ...]:
+    """The check as Docker's API spells it, which an array may do by itself."""
     if text.lstrip().startswith("["):
-        test = ("CMD", *(_words(text, "--healthcheck-cmd") or ()))
+        words = _words(text, "--healthcheck-cmd") or ()
+    elif text.strip() == "NONE":
+        words = ("NONE",)
     else:
-        test = ("CMD-SHELL", text)
-    return Healthcheck(test, retries=retries, **times)
+        words = ("CMD-SHELL", text)
+    match words:
+        case ("NONE",):
+            return words
+        case ("CMD", program, *_) if program:
+            return words
+        case ("CMD-SHELL", command) if command.strip():
+            return words
+        case (program, *_) if program not in ("", "NONE", "CMD", "CMD-SHELL"):
+            return ("CMD", *words)
+    # Docker's daemon, all of it, ends in a panic when a container with ["CMD"] is started.
+    raise ConfigError(
+        f"--healthcheck-cmd {text!r} names no command",
+        'write ["/bin/check","-q"], a command for the shell, or NONE for no check',
+    )
 
 
 def _duration(text: str | None, option: str) -> int:

@@ -7,7 +7,7 @@ Invariants: a parsed configuration has as many ``diff_ids`` as its history has
 entries with a layer, unless it has no history at all; ``raw`` is what is hashed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,11 +83,29 @@ class Healthcheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports from ``first`` to ``last`` of one protocol, as one ``EXPOSE`` says them."""
+
+    first: int
+    last: int
+    protocol: str = "tcp"
+
+    def __str__(self) -> str:
+        numbers = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{numbers}/{self.protocol}"
+
+    def each(self) -> Iterator[str]:
+        """The ports one by one, as the configuration names them."""
+        for number in range(self.first, self.last + 1):
+            yield f"{number}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """The ``config`` object: what a container of the image is started with."""
 
     user: str = ""
-    exposed_ports: tuple[str, ...] = ()
+    exposed_ports: tuple[Ports, ...] = ()
     env: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
@@ -101,9 +119,10 @@ class Runtime:
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object in Docker's key order; what is not set is left out."""
+        ports = {port for ports in self.exposed_ports for port in ports.each()}
         pairs: tuple[tuple[str, Any], ...] = (
             ("User", self.user),
-            ("ExposedPorts", {port: {} for port in sorted(self.exposed_ports)}),
+            ("ExposedPorts", {port: {} for port in sorted(ports)}),
             ("Env", list(self.env)),
             ("Entrypoint", None if self.entrypoint is None else list(self.entrypoint)),
             ("Cmd", None if self.cmd is None else list(self.cmd)),

@@ -38,7 +38,7 @@ def guess_platform(trees: Sequence[Tree], programs: Iterable[str] = ()) -> Platf
 
     ``programs`` are paths in the image that are looked at first: the entrypoint.
     """
-    for path in (*(os.fsencode(program) for program in programs), *_usual()):
+    for path in (*(program.encode() for program in programs), *_usual()):
         for tree in reversed(trees):
             found = _machine(tree, path.lstrip(b"/"))
             if found is not None:

@@ -203,6 +203,8 @@ CONFIGURATION: list[tuple[list[str], str, object, list[str]]] = [
     (["-l", "a=b", "--label", "c="], "Labels", {"a": "b", "c": ""}, ["LABEL a=b", "LABEL c="]),
     (["--expose", "80", "--expose", "53/udp"], "ExposedPorts", {"53/udp": {}, "80/tcp": {}},
      ["EXPOSE 53/udp", "EXPOSE 80/tcp"]),
+    (["--expose", "8001-8002", "--expose", "80"], "ExposedPorts",
+     {"80/tcp": {}, "8001/tcp": {}, "8002/tcp": {}}, ["EXPOSE 80/tcp", "EXPOSE 8001-8002/tcp"]),
     (["--volume", "/data"], "Volumes", {"/data": {}}, ['VOLUME ["/data"]']),
     (["--stop-signal", "quit"], "StopSignal", "SIGQUIT", ["STOPSIGNAL SIGQUIT"]),
     (["--shell", '["/bin/bash","-c"]'], "Shell", ["/bin/bash", "-c"],

@@ -8,7 +8,7 @@ import pytest
 from imgpack.cli.display import human_size, printable
 from imgpack.cli.location import is_path
 from imgpack.image import Image
-from imgpack.spec.config import History, Runtime, build_config
+from imgpack.spec.config import History, Ports, Runtime, build_config
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
@@ -100,7 +100,7 @@ def test_configurations_and_empty_layers_are_shown(tmp_path: Path, imgpack_here:
         author="me <me@example.org>",
         runtime=Runtime(
             env=("A=1", "B=2"),
-            exposed_ports=("80/tcp",),
+            exposed_ports=(Ports(80, 80),),
             labels=(("k", "v\x1b]0;evil\x07"),),
             entrypoint=("/bin/sh", "-c"),
         ),

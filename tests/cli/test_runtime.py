@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.cli.runtime import NAMES, parse_runtime
-from imgpack.errors import ConfigError, ImgpackError
+from imgpack.errors import ConfigError, ImgpackError, LimitError
 from imgpack.spec.config import Runtime
 
 
@@ -61,9 +61,17 @@ def test_ports_and_ranges() -> None:
     """Protocols default to tcp; the same port is there once."""
     found = runtime(expose=("80", "8000-8002/udp", "80/TCP", "5/sctp"))
 
-    assert sorted(found.exposed_ports) == [
+    assert sorted(found.as_json()["ExposedPorts"]) == [
         "5/sctp", "80/tcp", "8000/udp", "8001/udp", "8002/udp",
     ]  # fmt: skip
+    assert [str(ports) for ports in found.exposed_ports] == ["80/tcp", "8000-8002/udp", "5/sctp"]
+
+
+def test_more_ports_than_there_are_numbers_are_refused() -> None:
+    """By the option's name, and not by the size of a document that nobody wrote."""
+    assert len(runtime(expose=("1-65535",)).as_json()["ExposedPorts"]) == 65535
+    with pytest.raises(LimitError, match="--expose names 65536 ports"):
+        runtime(expose=("1-65535", "53/udp"))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +98,111 @@ def test_a_health_check_is_a_command_words_or_none() -> None:
     assert [check.test for check in found if check] == [
         ("CMD-SHELL", "curl -f http://localhost"), ("CMD", "curl", "-f"), ("NONE",),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "test"),
+    [
+        ('["NONE"]', ("NONE",)),
+        (" NONE ", ("NONE",)),
+        ('["CMD", "true", ""]', ("CMD", "true", "")),
+        ('["CMD-SHELL", "a || b"]', ("CMD-SHELL", "a || b")),
+        ('["CMD", "CMD"]', ("CMD", "CMD")),
+        ('["true", "NONE"]', ("CMD", "true", "NONE")),
+    ],
+)
+def test_a_health_check_may_be_spelled_as_in_the_api(text: str, test: tuple[str, ...]) -> None:
+    """As ``docker inspect`` shows it; a program of such a name comes after CMD."""
+    check = runtime(healthcheck_cmd=text).healthcheck
+    assert check is not None
+    assert check.test == test
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", '[""]', '["", "a"]', '["CMD"]', '["CMD", ""]', '["CMD-SHELL"]', '["CMD-SHELL", " "]',
+     '["CMD-SHELL", "a", "b"]', '["NONE", "a"]', "", " "],
+)  # fmt: skip
+def test_a_health_check_without_a_command_is_refused(text: str) -> None:
+    """Running a container with ``["CMD"]`` ends Docker's daemon in a panic."""
+    with pytest.raises(ConfigError, match="names no command") as caught:
+        runtime(healthcheck_cmd=text)
+
+    assert "NONE" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", [None, "NONE", '["NONE"]'])
+@pytest.mark.parametrize(
+    "option",
+    [{"healthcheck_interval": "30s"}, {"healthcheck_timeout": "0"},
+     {"healthcheck_start_period": "1s"}, {"healthcheck_retries": 0}],
+)  # fmt: skip
+def test_the_times_of_no_health_check_are_refused(text: str | None, option: dict[str, Any]) -> None:
+    """Also those that say the default."""
+    with pytest.raises(ConfigError, match="times need a check"):
+        runtime(healthcheck_cmd=text, **option)
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "1000:1000", "app", "app:staff", "2147483647:0", "www-data", "_apt", "7up", "ü"]
+)
+def test_users_and_groups_are_names_or_ids(text: str) -> None:
+    """As they are given."""
+    assert runtime(user=text).user == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "a:b:c", "a b", "-5", "+5", "a:-5", "4294967295", "2147483648", "0:2147483648",
+     "9" * 5000, "a:", ":a", "a\n", "a\x1b"],
+)  # fmt: skip
+def test_users_that_no_engine_can_run_are_refused(text: str) -> None:
+    """Ids have 31 bits."""
+    with pytest.raises(ConfigError, match=r"--user .* is not a user"):
+        runtime(user=text)
+
+
+def test_volumes_have_one_spelling() -> None:
+    """Else the same directory would be two of them."""
+    assert runtime(volume=("/data", "/data/", "//data/./", "/dev/shm/")).volumes == (
+        "/data", "/dev/shm",
+    )  # fmt: skip
+    assert runtime(volume=("/sys/fs/cgroup",)).volumes == ("/sys/fs/cgroup",)
+
+
+@pytest.mark.parametrize("path", ["/", "//", "/.", "/dev", "/dev/", "/proc", "/proc/sys"])
+def test_volumes_over_what_a_container_needs_are_refused(path: str) -> None:
+    """Each of them loads, and then no container starts."""
+    with pytest.raises(ConfigError, match=f"--volume '{path}' would hide"):
+        runtime(volume=(path,))
+
+
+@pytest.mark.parametrize(
+    ("text", "trigger"),
+    [("RUN make", "RUN make"), (" run\tmake\n", "run\tmake"), ("RUN a \\\n b", "RUN a \\\n b")],
+)
+def test_a_trigger_is_an_instruction(text: str, trigger: str) -> None:
+    """In any case, perhaps continued; the space around it says nothing."""
+    assert runtime(onbuild=(text,)).onbuild == (trigger,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "foo", "foo x", "RUN", "FROM x", "FROM\tx", " FROM x", "from x", "MAINTAINER me",
+     "ONBUILD\tRUN true", "onbuild RUN x", "# RUN x", "RUN\u00a0x", "RUN a\nRUN b",
+     "RUN a\nFROM b", "\u017fHELL x"],
+)  # fmt: skip
+def test_what_no_build_on_top_can_run_is_no_trigger(text: str) -> None:
+    """Unknown instructions, those that Docker forbids, and more than one."""
+    with pytest.raises(ConfigError, match="cannot be a trigger"):
+        runtime(onbuild=(text,))
+
+
+@pytest.mark.parametrize("name", ["entrypoint", "cmd", "shell", "healthcheck_cmd"])
+def test_words_are_unicode(name: str) -> None:
+    """Half of a surrogate pair, which JSON can write, is none."""
+    with pytest.raises(ConfigError, match="not a JSON array of strings"):
+        runtime(**{name: '["\\ud800"]'})
 
 
 @given(name=st.sampled_from(NAMES), text=st.text(max_size=30))
