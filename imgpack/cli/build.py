@@ -1,21 +1,22 @@
 """``imgpack build``: directory trees into an image archive or layout."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from imgpack.archive.sink import ImageWriter
 from imgpack.archive.writer import STDOUT, open_writer
 from imgpack.cli.caching import open_cache, parse_size, trim, usable_cpus
-from imgpack.cli.clock import now_ns, parse_time, rfc3339, source_date_epoch
+from imgpack.cli.clock import now_ns, parse_time, rfc3339, source_date_epoch, whole_seconds
 from imgpack.cli.results import pinned, write_document
-from imgpack.cli.runtime import NAMES, TEXTS, check_unicode, parse_runtime, runtime_options
+from imgpack.cli.runtime import NAMES, TEXTS, in_unicode, parse_runtime, runtime_options
 from imgpack.cli.sources import check_outside, default_output, name_of, parse_sources
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ConfigError, InvalidReferenceError
@@ -38,6 +39,9 @@ _EXPECTED_SIZE = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
 _EXPLAINED = 100
 _MANY_LAYERS = 100
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What is escaped in the history: Unicode's control characters, which it promises never to
+change. What is printable differs with Python's release; the image ID must not."""
 
 
 @click.command("build")
@@ -138,7 +142,7 @@ class _Request:
 
 
 def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
-    check_unicode({name: values[name] for name in ("author", "comment", *TEXTS)})
+    values = values | in_unicode({name: values[name] for name in ("author", "comment", *TEXTS)})
     runtime = parse_runtime({name: values[name] for name in NAMES})
     trees = parse_sources(values["sources"], terminal.warn)
     recipe = Recipe(
@@ -148,6 +152,8 @@ def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
         values["comment"] or "",
         docker=values["image_format"] == "docker",
     )
+    if runtime.healthcheck is not None and not recipe.docker:
+        terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     codec = Codec.parse(values["compression"])
     codec.media_type(docker=recipe.docker)
     epoch = source_date_epoch()
@@ -177,7 +183,7 @@ def _platform(text: str | None, trees: tuple[Tree, ...], runtime: Runtime) -> Pl
 def _rules(values: dict[str, Any], epoch: int | None) -> Rules:
     mtime = None
     if values["mtime"] is not None:
-        mtime = int(parse_time(values["mtime"], "--mtime").timestamp())
+        mtime = whole_seconds(parse_time(values["mtime"], "--mtime"))
         if not 0 <= mtime <= MAX_TIME:
             raise ConfigError(
                 f"--mtime {values['mtime']!r} cannot be written",
@@ -231,7 +237,7 @@ def _build(
             f"{len(request.trees)} layers leave little room for images on top: "
             f"Docker takes {MAX_LAYERS}"
         )
-    dests = [printable(tree.dest) for tree in request.trees]
+    dests = [_in_history(tree.dest) for tree in request.trees]
     unknown = Digest("sha256", "0" * 64)
     guess = [Step(dest, unknown, unknown, _EXPECTED_SIZE) for dest in dests]
     created = request.created or rfc3339(datetime.fromtimestamp(0, UTC))
@@ -250,6 +256,13 @@ def _build(
     writer.put_document(config.raw)
     writer.put_manifest(manifest, request.names)
     return Image(manifest, config, RawBlob(b""), request.names)
+
+
+def _in_history(dest: bytes) -> str:
+    """A destination as text, the same for the same bytes everywhere."""
+    return _CONTROLS.sub(
+        lambda found: repr(found[0])[1:-1], dest.decode("utf-8", "backslashreplace")
+    )
 
 
 class _Explainer:

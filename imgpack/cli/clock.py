@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from imgpack.errors import ConfigError
@@ -44,6 +44,11 @@ def parse_time(text: str, option: str) -> datetime:
             "write RFC 3339, as 2026-01-31T12:00:00Z, or seconds since 1970",
         )
     return moment
+
+
+def whole_seconds(moment: datetime) -> int:
+    """Seconds since 1970, rounded down also before it, as a file's time is."""
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1)
 
 
 def rfc3339(moment: datetime) -> str:

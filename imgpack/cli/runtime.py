@@ -5,6 +5,7 @@ that loads but cannot run is refused while its author still looks.
 """
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -82,15 +83,24 @@ def runtime_options(command: _F) -> _F:
     return command
 
 
-def check_unicode(values: Mapping[str, Any]) -> None:
-    """Raise ``ConfigError`` for an option whose text is no Unicode: JSON cannot say it."""
-    for name, value in values.items():
-        for text in (value,) if isinstance(value, str) else value or ():
-            if isinstance(text, str) and not _is_unicode(text):
-                raise ConfigError(
-                    f"--{name.replace('_', '-')} {text!r} is not Unicode text",
-                    "image documents are UTF-8; give it in UTF-8",
-                )
+def in_unicode(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options' ``values`` with every text read as UTF-8, whatever the locale took it for.
+
+    Raises ``ConfigError`` for a text that is none: JSON cannot say it.
+    """
+    return {name: _utf8(name, value) for name, value in values.items()}
+
+
+def _utf8(name: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_utf8(name, text) for text in value)
+    try:
+        return None if value is None else os.fsencode(value).decode()
+    except UnicodeError:
+        raise ConfigError(
+            f"--{name.replace('_', '-')} {value!r} is not Unicode text",
+            "image documents are UTF-8; give it in UTF-8",
+        ) from None
 
 
 def _is_unicode(text: str) -> bool:

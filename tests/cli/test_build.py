@@ -352,7 +352,50 @@ def test_names_of_any_bytes_are_packed(imgpack: Imgpack, tmp_path: Path) -> None
         found = Archive(file.read())
     with found.layer() as two:
         assert [os.fsencode(name) for name in two.getnames()] == [b"d\xfc", b"d\xfc/f\xfe\n"]
-    assert found.history() == ["COPY . /d\\udcfc"]
+    assert found.history() == ["COPY . /d\\xfc"]
+
+
+LOCALES = [
+    {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "POSIX", "PYTHONUTF8": "1"},
+]
+
+
+def test_texts_are_utf_8_in_every_locale(imgpack: Imgpack, tree: Path, tmp_path: Path) -> None:
+    """Destinations and settings alike: one command line is one image ID."""
+    options = (
+        "-l", "k=\u00fc", "-e", "A=\u00fc", "--author", "\u00fc", "--comment", "\u00fc",
+        "--cmd", "/\u00fc", "--onbuild", "RUN \u00fc", "--volume", "/\u00fc", "-u", "\u00fc",
+    )  # fmt: skip
+    arguments = [text.encode() for text in ("rootfs:/\u00fc", "-o", "-", *options)]
+    first, *others = [imgpack("build", *arguments, env=env).ok() for env in LOCALES]
+
+    assert others == [first, first]
+    found = Archive(first)
+    assert found.config["config"]["Labels"] == {"k": "\u00fc"}
+    assert found.history()[:2] == ["COPY . /\u00fc", "ENV A=\u00fc"]
+
+
+@pytest.mark.parametrize("env", LOCALES)
+def test_texts_in_another_encoding_are_refused_in_every_locale(
+    imgpack: Imgpack, tree: Path, env: dict[str, str]
+) -> None:
+    """Image documents are UTF-8."""
+    line = imgpack("build", "rootfs", "-o", "/dev/null", "-l", b"k=\xfc", env=env).failed(7)
+    assert "--label 'k=\\udcfc' is not Unicode text" in line
+
+
+def test_the_history_has_only_control_characters_escaped(
+    imgpack: Imgpack, tree: Path, tmp_path: Path
+) -> None:
+    """What else is printable depends on Python's release, and the image ID must not."""
+    dest = "/a\n\x1b\x7f\x85/\u200b\u00a0\U0001fae9\U000e0fff\\"
+    imgpack("build", f"rootfs:{dest}".encode() + b"\xff", "-t", "x").ok()
+
+    (step,) = archive(tmp_path / "rootfs.tar").history()
+    shown = "/a\\n\\x1b\\x7f\\x85/\u200b\u00a0\U0001fae9\U000e0fff\\\\xff"
+    assert step == f"COPY . {shown}"
 
 
 def test_the_metadata_file_tells_programs_everything(
@@ -387,6 +430,16 @@ def test_explaining_names_layers_and_paths(
     assert err.startswith("layer 1: changed\n")
     assert "  etc/motd: changed: mtime, size\n" in err
     assert err.endswith("layer 2: not built before\n")
+
+
+def test_podman_drops_the_health_check_of_an_oci_image(imgpack_here: InProcess, tree: Path) -> None:
+    """Told once; Docker keeps it, and both keep the shell and the triggers."""
+    options = ("--shell", "sh -c", "--onbuild", "RUN x", "--format")
+    assert imgpack_here("build", "rootfs", *options, "oci").err == ""
+    assert imgpack_here("build", "rootfs", *options, "docker", "--healthcheck-cmd", "x").err == ""
+    err = imgpack_here("build", "rootfs", *options, "oci", "--healthcheck-cmd", "x").err
+    assert err.count("warning") == 1
+    assert "podman ignores the health check of an OCI image; use --format docker" in err
 
 
 def test_quiet_is_quiet(imgpack_here: InProcess, tree: Path) -> None:

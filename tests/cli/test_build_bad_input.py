@@ -84,6 +84,7 @@ def test_impossible_sources_are_told(
         (["--owner", "-1:0"], 7, "is not keep or UID:GID"),
         (["--mtime", "yesterday"], 7, "--mtime 'yesterday' is not a time; write RFC 3339"),
         (["--mtime", "1969-01-01T00:00:00Z"], 7, "lie between 1970 and 2242"),
+        (["--mtime", "1969-12-31T23:59:59.5Z"], 7, "lie between 1970 and 2242"),
         (["--mtime", "9999999999"], 7, "lie between 1970 and 2242"),
         (["--created", "2026-01-31T12:00:00"], 7, "not a time"),
         (["--created", "0001-01-01T00:00:00+14:00"], 7, "not a time"),
