@@ -92,7 +92,7 @@ class Framer:
             return
         buffer = self.buffer
         try:
-            found = xattrs.read(descriptor, source)
+            found = xattrs.read(descriptor, source, mode)
             owner = self._owner(mode, uid, gid)
             if owner is None or found is not xattrs.NONE or len(path) > frame.MAX_NAME:
                 header = self._header(entry, found, frame.FILE, path)
@@ -134,7 +134,7 @@ class Framer:
             before = os.fstat(descriptor)
             _check_same(entry, before)
             self._warn_sparse(entry, before)
-            found = xattrs.read(descriptor, entry.source)
+            found = xattrs.read(descriptor, entry.source, entry.mode)
             self.buffer.append(self._header(entry, found, frame.FILE, entry.path))
             for number, step in enumerate(steps):
                 if number:
@@ -169,7 +169,8 @@ class Framer:
         elif kind in (frame.CHARACTER_DEVICE, frame.BLOCK_DEVICE):
             device = self._device(entry, kind)
         try:
-            found = xattrs.read(entry.source, entry.source) if entry.source else xattrs.NONE
+            source = entry.source
+            found = xattrs.read(source, source, mode) if source else xattrs.NONE
         except FileNotFoundError:
             raise _changed(entry, "vanished") from None
         except OSError as error:
@@ -257,10 +258,10 @@ class Framer:
             uid = uid if found.uid is None or self._rules.owner else found.uid
             gid = gid if found.gid is None or self._rules.owner else found.gid
             mode = mode if found.mode is None else found.mode
-            for dropped in found.dropped:
+            for dropped, why in found.dropped:
                 self.warnings.append(
                     f"dropped the attribute {printable(dropped)} of {printable(entry.source)}: "
-                    "PAX cannot say an empty value, or = in a name"
+                    f"{why}"
                 )
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1

@@ -3,24 +3,40 @@
 Source: the ``SCHILY.xattr`` records that every loader reads; ``docs/layer-format.md``,
 "Extended attributes". Attributes that describe the building host (SELinux and
 EVM labels, NFS ACLs) or overlayfs's own bookkeeping stay behind: a loader would
-write ``trusted.overlay.opaque`` through to its storage and hide files.
+write ``trusted.overlay.opaque`` through to its storage and hide files. Where that
+bookkeeping says that the tree is only half of one, there is no image to be made.
 """
 
 import errno
 import os
 import re
+import stat
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import TreeError
+from imgpack.tree.walk import printable
 
 _HOST: Final = frozenset(
     {b"security.selinux", b"security.evm", b"system.nfs4_acl", b"system.nfs4acl"}
 )
-_BOOKKEEPING: Final = (b"trusted.overlay.", b"user.overlay.", b"com.apple.")
-_OVERRIDE: Final = b"user.containers.override_stat"
-_OVERRIDE_VALUE: Final = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::|\Z)")
+_OVERLAYS: Final = (
+    b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"security.fuseoverlayfs."
+)  # fmt: skip
+_BOOKKEEPING: Final = (*_OVERLAYS, b"com.apple.")
+_UNMERGED: Final = (b".opaque", b".redirect", b".metacopy", b".whiteout", b".whiteouts")
+"""Of overlayfs: content that lies elsewhere, and deletions that only a merged tree shows."""
+_OVERRIDES: Final = frozenset(
+    {
+        b"user.containers.override_stat",
+        b"user.fuseoverlayfs.override_stat",
+        b"security.fuseoverlayfs.override_stat",
+    }
+)
+_OVERRIDE_VALUE: Final = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::([^:]*).*)?")
+_RECORDED_KINDS: Final = {stat.S_IFREG: b"file", stat.S_IFDIR: b"dir"}
 _ROOTLESS: Final = b"user.rootlesscontainers"
 _CAPABILITY: Final = b"security.capability"
 
@@ -29,25 +45,31 @@ _VFS_CAP_REVISION_3: Final = 0x03000000
 _VFS_CAP_FLAGS: Final = 0x00FFFFFF
 _NO_OVERRIDE: Final = 0xFFFFFFFF
 
+_UNSAYABLE: Final = "PAX cannot say an empty value, or = in a name"
+_FOREIGN: Final = "it belongs to a root that this user namespace does not know"
+
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What an entry's attributes say: those to write, and the owner and mode they record."""
+    """What an entry's attributes say: those to write, and the owner and mode they record.
+
+    ``dropped`` are the names of those that the user will miss, each with the reason.
+    """
 
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
     uid: int | None = None
     gid: int | None = None
     mode: int | None = None
-    dropped: tuple[bytes, ...] = ()
+    dropped: tuple[tuple[bytes, str], ...] = ()
 
 
 NONE: Final = Attributes()
 
 
-def read(target: int | bytes, shown: bytes) -> Attributes:
-    """The attributes of an open file or, without following it, of a path.
+def read(target: int | bytes, shown: bytes, mode: int) -> Attributes:
+    """The attributes of an open file or, without following it, of a path; ``mode`` is its own.
 
-    Raises ``OSError`` as the system does, and ``TreeError`` for a malformed record.
+    Raises ``OSError`` as the system does, and ``TreeError`` as ``interpret`` does.
     """
     follow = isinstance(target, int)
     try:
@@ -58,33 +80,54 @@ def read(target: int | bytes, shown: bytes) -> Attributes:
         raise
     if not names:
         return NONE
-    values = {}
-    for name in names:
-        values[os.fsencode(name)] = os.getxattr(target, name, follow_symlinks=follow)
-    return interpret(values, shown)
+    values: dict[bytes, bytes | None] = {}
+    for name in map(os.fsencode, names):
+        try:
+            values[name] = os.getxattr(target, name, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno != errno.EOVERFLOW or name != _CAPABILITY:
+                raise
+            values[name] = None
+    return interpret(values, shown, mode)
 
 
 _UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})  # a file system without attributes
 
 
-def interpret(values: dict[bytes, bytes], shown: bytes) -> Attributes:
-    """Sort ``values`` into what is written, what is meant otherwise and what stays behind."""
+def interpret(values: Mapping[bytes, bytes | None], shown: bytes, on_disk: int) -> Attributes:
+    """Sort ``values`` into what is written, what is meant otherwise and what stays behind.
+
+    ``None`` is the capability of another user namespace, ``on_disk`` the mode that the
+    entry has. Raises ``TreeError`` for a malformed record, and for an entry that is not
+    what it looks like.
+    """
     kept: list[tuple[bytes, bytes]] = []
-    dropped: list[bytes] = []
+    dropped: list[tuple[bytes, str]] = []
     uid = gid = mode = None
     for name in sorted(values):
         value = values[name]
-        if name in _HOST or name.startswith(_BOOKKEEPING):
-            continue
-        if name == _OVERRIDE:
-            uid, gid, mode = _override(value, shown)
+        if value is None:
+            dropped.append((name, _FOREIGN))
+        elif name in _OVERRIDES:
+            uid, gid, mode = _override(name, value, shown, on_disk)
+        elif name in _HOST or name.startswith(_BOOKKEEPING):
+            _check_merged(name, shown)
         elif name == _ROOTLESS:
             uid, gid = _rootless(value, shown)
         elif not value or b"=" in name:
-            dropped.append(name)  # PAX can say neither an empty value nor such a key
+            dropped.append((name, _UNSAYABLE))
         else:
             kept.append((name, portable_capability(value) if name == _CAPABILITY else value))
     return Attributes(tuple(kept), uid, gid, mode, tuple(dropped))
+
+
+def _check_merged(name: bytes, shown: bytes) -> None:
+    if name.startswith(_OVERLAYS) and name.endswith(_UNMERGED):
+        raise TreeError(
+            f"{printable(shown)} has the attribute {printable(name)}, which only an upper "
+            "directory of overlayfs has: some of what it stands for lies elsewhere",
+            f"build from the merged tree, or remove it: setfattr -x {printable(name)} PATH",
+        )
 
 
 def portable_capability(value: bytes) -> bytes:
@@ -101,11 +144,17 @@ def portable_capability(value: bytes) -> bytes:
     return struct.pack("<I", _VFS_CAP_REVISION_2 | (magic & _VFS_CAP_FLAGS)) + value[4:20]
 
 
-def _override(value: bytes, shown: bytes) -> tuple[int, int, int]:
+def _override(name: bytes, value: bytes, shown: bytes, on_disk: int) -> tuple[int, int, int]:
     """containers/storage's ``uid:gid:mode[:type]``, the mode in octal."""
-    match = _OVERRIDE_VALUE.match(value.rstrip(b"\0"))
+    match = _OVERRIDE_VALUE.fullmatch(value.rstrip(b"\0"))
     if match is None or max(int(match[1]), int(match[2])) >= _NO_OVERRIDE:
-        raise _malformed(_OVERRIDE, shown)
+        raise _malformed(name, shown)
+    if match[4] is not None and match[4] != _RECORDED_KINDS.get(stat.S_IFMT(on_disk)):
+        raise TreeError(
+            f"{printable(shown)} is recorded as {printable(match[4])} by its attribute "
+            f"{name.decode()}, and is something else on disk",
+            "build from the tree as podman mounts it, or remove it",
+        )
     return int(match[1]), int(match[2]), int(match[3], 8) & 0o7777
 
 
@@ -141,6 +190,6 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 def _malformed(name: bytes, shown: bytes) -> TreeError:
     return TreeError(
-        f"{os.fsdecode(shown)} has a malformed {name.decode()} attribute",
+        f"{printable(shown)} has a malformed {name.decode()} attribute",
         f"remove it: setfattr -x {name.decode()} PATH",
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import struct
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -440,6 +441,33 @@ def test_podman_drops_the_health_check_of_an_oci_image(imgpack_here: InProcess, 
     err = imgpack_here("build", "rootfs", *options, "oci", "--healthcheck-cmd", "x").err
     assert err.count("warning") == 1
     assert "podman ignores the health check of an OCI image; use --format docker" in err
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs root, to write a capability")
+def test_a_capability_of_another_user_namespace_is_dropped_and_told(
+    imgpack: Imgpack, tree: Path, tmp_path: Path
+) -> None:
+    """The kernel does not even show it there."""
+    foreign = struct.pack("<IIIIII", 0x03000001, 0x3000, 0, 0, 0, 100_000)
+    try:
+        os.setxattr(tree / "etc/motd", "security.capability", foreign)
+    except OSError:
+        pytest.skip("the file system takes no attributes")
+    for _ in range(2):
+        done = imgpack("build", "rootfs", prefix=("unshare", "--user", "--map-root-user"))
+        done.ok()
+        assert f"dropped the attribute security.capability of {tree}/etc/motd" in done.err
+
+
+def test_an_overlays_upper_directory_is_told(imgpack_here: InProcess, tree: Path) -> None:
+    """It lacks what the lower ones hold."""
+    try:
+        os.setxattr(tree / "etc", "user.overlay.opaque", b"y")
+    except OSError:
+        pytest.skip("the file system takes no attributes")
+
+    line = imgpack_here("build", "rootfs", "-o", "/dev/null").failed(5)
+    assert f"{tree}/etc has the attribute user.overlay.opaque" in line
 
 
 def test_quiet_is_quiet(imgpack_here: InProcess, tree: Path) -> None:
