@@ -13,6 +13,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
+from imgpack.errors import LimitError
+from imgpack.tree.walk import printable
+
 BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 """The end of an archive: two zero blocks and no padding to a record of 10240 bytes."""
@@ -35,6 +38,9 @@ MAX_ID: Final = 0o7777777
 """The largest uid, gid or device number of 7 octal digits."""
 MAX_SIZE: Final = 0o77777777777
 """The largest size (8 GiB - 1) and time (the year 2242) of 11 octal digits."""
+
+MAX_PAX: Final = 1 << 20
+"""Bytes of one entry's PAX records: the most that Go's reader takes, and with it the engines."""
 
 _MAGIC: Final = b"ustar\x0000"
 _OWNER_NAMES: Final = 64  # bytes of user and group name, empty
@@ -158,14 +164,15 @@ def header(
 
     ``xattrs`` maps names such as ``b"user.key"`` to values that are not empty. A
     value that a ustar field cannot hold is zero (or cut) there, and exact in PAX.
+    Raises ``LimitError`` for more attributes than loaders read.
     """
     records: dict[bytes, bytes] = {}
-    prefix = b""
+    path, prefix = name, b""
     if len(name) > MAX_NAME:
         split = split_name(name)
         if split is None:
-            records[b"path"] = name
-            name = name[:MAX_NAME]
+            records[b"path"] = path
+            name = path[:MAX_NAME]
         else:
             prefix, name = split
     if len(link) > MAX_NAME:
@@ -195,4 +202,15 @@ def header(
         device=device,
         prefix=prefix,
     )
-    return pax(records) + block if records else block
+    return _extended(path, records) + block if records else block
+
+
+def _extended(path: bytes, records: Mapping[bytes, bytes]) -> bytes:
+    raw = pax(records)
+    if len(raw) > BLOCK + MAX_PAX:
+        size = sum(len(_record(key, value)) for key, value in records.items())
+        raise LimitError(
+            f"the attributes of {printable(path)} take {size} bytes in a layer",
+            f"engines read {MAX_PAX} for one entry; remove some of them",
+        )
+    return raw

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.errors import LimitError
 from imgpack.layer import frame
 
 PART = st.binary(min_size=1, max_size=90).map(lambda raw: raw.translate(None, b"/\0") or b"x")
@@ -197,6 +198,17 @@ def test_a_record_says_its_own_length(length: int) -> None:
     said, _, rest = body.partition(b" ")
     assert int(said) == len(body)
     assert rest == b"k=" + b"v" * length + b"\n"
+
+
+def test_more_records_than_a_loader_reads_are_refused() -> None:
+    """Go's reader, and so every engine, takes a mebibyte of them for one entry."""
+    fits = frame.MAX_PAX - len(b"1048576 SCHILY.xattr.user.k=\n")
+    raw = frame.header(b"srv/f", xattrs={b"user.k": bytes(fits)})
+    assert len(raw) == frame.MAX_PAX + 2 * frame.BLOCK
+    with pytest.raises(LimitError, match="the attributes of srv/f take 1048577 bytes") as caught:
+        frame.header(b"srv/f", xattrs={b"user.k": bytes(fits + 1)})
+
+    assert "remove some" in caught.value.hint
 
 
 def test_nothing_of_gnu_and_nothing_global() -> None:
