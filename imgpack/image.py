@@ -1,9 +1,10 @@
 """Images, and the two protocols that carry them from any source to any sink.
 
-An archive, a layout and a registry are each a ``BlobSource`` to read from and
-an ``ImageSink`` to write to; they do not know one another. ``copy_image`` is
-the one order in which anything is written: layers, configuration, manifest,
-name. So a reader never meets a document that names what is not there yet.
+An archive, a layout and a registry are each a ``BlobSource`` to read from; the
+first two are an ``ImageSink`` to write to as well (a registry is pushed to). They
+do not know one another. ``copy_image`` has the order in which anything is written:
+layers, configuration, manifest, name. So a reader never meets a document that
+names what is not there yet.
 """
 
 from collections.abc import Iterable, Iterator

@@ -2,9 +2,9 @@
 
 The front of an archive names every blob by a digest that is known only when the
 blob is complete. So blobs are written behind a gap of the size that the front
-will probably have. ``assemble`` then fills in the front and the headers if
-every blob lies where the archive wants it, and copies the blobs into a second
-file if one does not. A copy costs time and changes no byte (a property test).
+will probably have. ``settle`` then fills in the front and the headers if every
+blob lies where the archive wants it; if one does not, ``copy`` writes a second
+file. A copy costs time and changes no byte (a property test).
 
 POSIX ustar; a blob of 8 GiB or more has a pax ``size`` record. Headers carry
 mode 0644 (directories 0755), no owner, and the time 0: nothing of the machine.

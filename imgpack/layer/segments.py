@@ -85,9 +85,8 @@ class Segments:
             records.append(record)
             if size > LAST_PIECE:
                 for number in framer.large(entry, _steps(size)):
-                    if framer.buffer.filled >= SEGMENT:
-                        yield self._take(records)
-                        records = [record, b"%d" % number]
+                    yield self._take(records)
+                    records = [record, b"%d" % number]
             elif is_file:
                 framer.file(entry)
             else:

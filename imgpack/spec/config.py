@@ -3,8 +3,8 @@
 Source: OCI image-spec ``config.md``, and Docker's additions to it (Healthcheck,
 OnBuild, Shell). The digest of a configuration's raw bytes is the image ID.
 
-Invariants: a parsed configuration has as many ``diff_ids`` as its history has
-entries with a layer, unless it has no history at all; ``raw`` is what is hashed.
+Invariants: a parsed configuration has a ``diff_id`` for each entry of its history
+that has a layer; ``raw`` is what is hashed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
