@@ -1,4 +1,4 @@
-"""Connections that look where they go and listen while they send (RFC 9112, 9.5).
+"""Connections that look where they go and listen while they send (RFC 9112, 7.1 and 9.5).
 
 Part of the transport: the only other module that sees urllib3. Invariants: with
 a ``reach`` no byte goes to an address that is further inside; an answer that
@@ -13,6 +13,7 @@ import functools
 import http.client
 import io
 import ipaddress
+import re
 import select
 import socket
 import ssl
@@ -35,6 +36,7 @@ MAX_TRAILERS: Final = 100
 MAX_LINE: Final = 65536
 CRAWL: Final = 256
 """Bytes a second below which a connection counts as silent."""
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\r\n]*)?\r?\n")
 
 
 def check_addresses(host: str, port: int, reach: Reach) -> None:
@@ -111,6 +113,7 @@ class _Incoming(io.RawIOBase):
 class _Answer(http.client.HTTPResponse):
     """An answer whose provisional ones (100 to 199) are bounded: there may be a few.
 
+    The sizes of its chunks are hexadecimal digits and nothing else.
     ``begun`` are bytes of it that were read while the body was being sent.
     """
 
@@ -133,6 +136,20 @@ class _Answer(http.client.HTTPResponse):
         version, status, reason = super()._read_status()  # type: ignore[misc]
         # http.client passes over 100 only; 101 would be the end of HTTP.
         return version, 100 if 101 < status < 200 else status, reason
+
+    def _read_next_chunk_size(self) -> int:
+        this: Any = self
+        line = this.fp.readline(MAX_LINE + 1)
+        if len(line) > MAX_LINE:
+            raise http.client.LineTooLong("chunk size")
+        found = _CHUNK_SIZE.fullmatch(line)
+        if found:
+            return int(found[1], 16)
+        this._close_conn()
+        if not line.endswith(b"\n"):
+            raise http.client.IncompleteRead(b"")
+        # http.client takes what int() takes: after a negative size it reads without end.
+        raise http.client.HTTPException("the size of a chunk is malformed")
 
     def _read_and_discard_trailer(self) -> None:
         this: Any = self

@@ -268,13 +268,37 @@ def test_an_endless_chunk_size_line_ends() -> None:
             response.read(MIB)
 
 
+@pytest.mark.parametrize(
+    "size", [b"-1", b"-5", b"+1", b"0x10", b"1_0", b" 5", b"5 ", b"\x0b5", b"", b"f" * 17, b"g"]
+)
+@pytest.mark.parametrize("all_at_once", [False, True])
+def test_a_chunk_size_is_hexadecimal_digits_only(size: bytes, *, all_at_once: bool) -> None:
+    """A negative one would be a read without end, and so memory without end."""
+    sent = 0
+
+    def script(connection: socket.socket) -> None:
+        nonlocal sent
+        head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(size + b"\r\n")
+        while sent < 256 * MIB:
+            connection.sendall(bytes(MIB))
+            sent += MIB
+
+    with raw_serving(script) as port, short() as transport:
+        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        with response, pytest.raises(UnreachableError, match="the size of a chunk"):
+            response.read(MIB) if all_at_once else list(response.stream())
+    assert sent < 64 * MIB
+
+
 def test_a_chunked_answer_is_read() -> None:
     """Not every registry knows the length of what it sends."""
 
     def script(connection: socket.socket) -> None:
         head(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        connection.sendall(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        connection.sendall(b"3\r\nabc\r\n02;a=b\r\nde\r\n0\r\n\r\n")
 
     with (
         raw_serving(script) as port,
