@@ -28,6 +28,7 @@ TOKEN_LIMIT: Final = 256 << 10
 """Bytes of a token server's answer that are read at most."""
 MIN_LIFE: Final = 60.0
 """Seconds that a token counts as living at least, as the specification allows."""
+MAX_LIFE: Final = 86400.0
 _MARGIN: Final = 10.0
 _CLIENT_ID: Final = "imgpack"
 _TOKEN = re.compile(r"[!-~]{1,65536}")
@@ -324,7 +325,8 @@ class Authenticator:
         life = document.get("expires_in")
         if isinstance(life, bool) or not isinstance(life, int | float) or life != life:
             life = MIN_LIFE
-        life = min(max(float(life), MIN_LIFE), 86400.0)
+        # Between the bounds first: JSON has integers that no float holds.
+        life = float(min(max(life, MIN_LIFE), MAX_LIFE))
         refresh = document.get("refresh_token")
         if not isinstance(refresh, str) or not _TOKEN.fullmatch(refresh):
             refresh = ""

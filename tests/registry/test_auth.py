@@ -258,9 +258,20 @@ def test_other_scopes_need_another_token() -> None:
     ]
 
 
-@pytest.mark.parametrize(("life", "kept"), [(None, 49), (1, 49), (300, 269), (3600, 3239)])
-def test_a_token_is_replaced_before_it_ends(life: int | None, kept: int) -> None:
-    """Sixty seconds at least count as its life; near the end a new one is fetched unasked."""
+@pytest.mark.parametrize(
+    ("life", "kept"),
+    [
+        (None, 49),
+        (1, 49),
+        pytest.param(-(10**400), 49, id="below any float"),
+        (300, 269),
+        (3600, 3239),
+        pytest.param(10**400, 77759, id="above any float"),
+        (float("inf"), 77759),
+    ],
+)
+def test_a_token_is_replaced_before_it_ends(life: float | None, kept: int) -> None:
+    """A minute at least, a day at most count as its life; near the end comes a new one."""
     answer = TokenAnswer(life=life)
     with serving(answer) as server:
         here = connect(server, USER)
