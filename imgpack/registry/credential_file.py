@@ -56,14 +56,12 @@ def store_credential(
         auths = _auths(path, document)
         for key in [key for key in auths if normalise_key(key) == name]:
             del auths[key]
+        secret = encode_auth(credential.username, credential.password)
+        auths[server_name(name)] = {"auth": secret} if helper is None else {}
+        data = _encoded({**document, "auths": auths})
         if helper is not None:
             helper.store(server_name(name), credential.username, credential.password)
-            auths[server_name(name)] = {}
-        else:
-            secret = encode_auth(credential.username, credential.password)
-            auths[server_name(name)] = {"auth": secret}
-        document["auths"] = auths
-        write_document(path, document)
+        replace_file(path, data)
     return helper
 
 
@@ -88,7 +86,7 @@ def _erased(source: CredentialFile, name: str, store: CredentialStore) -> bool:
         for key in keys:
             del auths[key]
         if keys:
-            write_document(source.path, {**document, "auths": auths})
+            replace_file(source.path, _encoded({**document, "auths": auths}))
     return bool(keys) or erased
 
 
@@ -140,14 +138,18 @@ def _helper_of(
     return store.helper(path, default) if default else None
 
 
-def write_document(path: str, document: dict[str, Any]) -> None:
+def _encoded(document: dict[str, Any]) -> bytes:
+    """The file's bytes; all ASCII, because UTF-8 cannot say every string that JSON can."""
+    return json.dumps(document, indent="\t").encode("ascii") + b"\n"
+
+
+def replace_file(path: str, data: bytes) -> None:
     """Replace the file (the target, if it is a link) at once, readable by its owner only.
 
     Raises ``CredentialError``.
     """
     target = os.path.realpath(path)
     directory = os.path.dirname(target)
-    data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
     temporary = ""
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)

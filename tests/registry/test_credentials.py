@@ -15,8 +15,8 @@ from imgpack.errors import CredentialError
 from imgpack.registry.credential_file import (
     choose_file,
     erase_credential,
+    replace_file,
     store_credential,
-    write_document,
 )
 from imgpack.registry.credentials import (
     Credential,
@@ -373,6 +373,23 @@ def test_a_configured_helper_gets_the_secret_instead_of_the_file(tmp_path: Path)
     assert json.loads(path.read_text()) == {"credsStore": "one", "auths": {}}
 
 
+@pytest.mark.parametrize("helped", [False, True])
+def test_a_file_with_half_a_character_is_stored_into_as_any_other(
+    tmp_path: Path, *, helped: bool
+) -> None:
+    """JSON can spell a lone surrogate, which UTF-8 cannot."""
+    install(tmp_path, "one")
+    path = tmp_path / "config.json"
+    helper = ', "credsStore": "one"' if helped else ""
+    path.write_text('{"x\\ud800": "\\udfff", "auths": {"\\ud800": {}}' + helper + "}")
+    store = CredentialStore((CredentialFile(str(path)),), search_path=str(tmp_path / "bin"))
+    store_credential(str(path), "a.test", Credential("u", "p"), store)
+    after = json.loads(path.read_text())
+    assert (after["x\ud800"], after["auths"]["\ud800"]) == ("\udfff", {})
+    assert "a.test" in after["auths"]
+    assert store.find("a.test") == Credential("u", "p")
+
+
 def test_logins_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     """Every entry of three processes is in the file, and no lock is left beside it."""
     path = tmp_path / "new" / "config.json"
@@ -415,10 +432,10 @@ def test_a_write_that_fails_leaves_no_temporary(tmp_path: Path) -> None:
     """A file where a directory should be, and a directory where the file should be."""
     (tmp_path / "file").write_text("")
     with pytest.raises(CredentialError, match="cannot be written"):
-        write_document(str(tmp_path / "file" / "config.json"), {})
+        replace_file(str(tmp_path / "file" / "config.json"), b"")
     (tmp_path / "config.json").mkdir()
     with pytest.raises(CredentialError, match="cannot be written"):
-        write_document(str(tmp_path / "config.json"), {})
+        replace_file(str(tmp_path / "config.json"), b"")
     assert sorted(os.listdir(tmp_path)) == ["config.json", "file"]
 
 
