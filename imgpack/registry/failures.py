@@ -7,6 +7,7 @@ attached to the error, for callers who decide by status and code.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from imgpack.registry.safety import clean, hide, redact
 ERROR_LIMIT: Final = 64 << 10
 """Bytes of an error answer that are looked at."""
 _MAX_ERRORS: Final = 20
+_UNITS: Final = ((172800, 86400, "days"), (7200, 3600, "hours"), (120, 60, "minutes"), (1, 1, "s"))
+"""The wait in seconds from which a unit is used, the unit in seconds, and its name."""
+_LONGEST_WAIT: Final = 30 * 86400
 _UPLOAD_CODES: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 
 
@@ -161,8 +165,7 @@ def _leaf(failure: Failure, message: str, hint: str) -> ImgpackError:
     if status == 404 and not _UPLOAD_CODES.intersection(failure.codes):
         return NotFoundError(message, hint or "check the name")
     if status == 429 or "TOOMANYREQUESTS" in failure.codes:
-        wait = f" in {failure.retry_after:.0f} s" if failure.retry_after else " later"
-        return RateLimitError(message, hint or f"try again{wait}")
+        return RateLimitError(message, hint or f"try again {_when(failure.retry_after)}")
     if status == 413:
         return RegistryError(message, hint or "a proxy before the registry limits the body size")
     if status == 400 and "HTTPS" in failure.text:
@@ -170,3 +173,12 @@ def _leaf(failure: Failure, message: str, hint: str) -> ImgpackError:
     if 300 <= status < 400:
         return RegistryError(message, hint or "redirects are followed for reading only")
     return RegistryError(message, hint)
+
+
+def _when(seconds: float | None) -> str:
+    """When to try again, in a unit for people; rounded up, and nothing exact beyond a month."""
+    if seconds is not None and seconds <= _LONGEST_WAIT:
+        for least, unit, name in _UNITS:
+            if seconds >= least:
+                return f"in {math.ceil(seconds / unit)} {name}"
+    return "later"

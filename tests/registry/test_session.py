@@ -349,6 +349,31 @@ def test_attempts_have_an_end_and_the_last_answer_is_told() -> None:
     assert [round(s) for s in here.clock.slept] == [7, 7]
 
 
+@pytest.mark.parametrize(
+    ("told", "hint"),
+    [
+        ("0", "try again later"),
+        ("7", "try again in 7 s"),
+        ("119", "try again in 119 s"),
+        ("120", "try again in 2 minutes"),
+        ("5401", "try again in 91 minutes"),
+        ("7200", "try again in 2 hours"),
+        ("86400", "try again in 24 hours"),
+        ("172801", "try again in 3 days"),
+        ("99999999999", "try again later"),
+        ("soon", "try again later"),
+    ],
+)
+def test_when_to_try_again_is_told_in_units_for_people(told: str, hint: str) -> None:
+    """Rounded up; a wait of years is nobody's plan."""
+    reply = error(429, "TOOMANYREQUESTS", "slow down", ("Retry-After", told))
+    with serving(lambda _: reply) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RateLimitError) as caught:
+            here.session.request("GET", "/v2/x")
+    assert caught.value.hint == hint
+
+
 def test_a_date_in_retry_after_is_waited_for() -> None:
     """The second form, against the session's own clock."""
     date = email.utils.formatdate(1030.0, usegmt=True)
