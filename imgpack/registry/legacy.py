@@ -1,7 +1,7 @@
 """A schema1 image from a registry, as an image of today.
 
 ``imgpack.spec.schema1`` has the rules. Schema1 tells neither sizes nor
-diff_ids, so the layers are fetched first, into nameless scratch files.
+diff_ids, so the layers are fetched first, into one nameless scratch file.
 Invariants: the signature was checked before anything is fetched; every layer's
 digest is checked; what is used is the signed payload only.
 """
@@ -14,7 +14,7 @@ from imgpack.image import Image
 from imgpack.layer.codec import MAX_LAYER, Kind, decompress, detect
 from imgpack.registry.client import RepositoryClient, Served
 from imgpack.registry.download import RemoteSource
-from imgpack.registry.scratch import ScratchFile, ScratchSource
+from imgpack.registry.scratch import ScratchBlob, ScratchFile, ScratchSource
 from imgpack.report import Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
@@ -39,26 +39,27 @@ def schema1_image(
     """The image of a schema1 document that was served; its layers are fetched now."""
     schema1 = verify(served.raw, what)
     order = real_layers(schema1)
-    files: dict[Digest, ScratchFile] = {}
+    file = ScratchFile(scratch)
+    blobs: dict[Digest, ScratchBlob] = {}
     layers: dict[Digest, Descriptor] = {}
     diff_ids: dict[Digest, Digest] = {}
     for digest in dict.fromkeys(order):
-        files[digest] = _fetch(client, digest, scratch, reporter)
-        layers[digest], diff_ids[digest] = _identify(digest, files[digest])
+        blobs[digest] = _fetch(client, digest, file, reporter)
+        layers[digest], diff_ids[digest] = _identify(digest, blobs[digest])
     config = to_config(schema1, diff_ids)
     described = Descriptor(mediatype.DOCKER_CONFIG, config.digest, len(config.raw))
     manifest = build_manifest(
         described, [layers[digest] for digest in order], mediatype.DOCKER_MANIFEST
     )
-    return Image(manifest, config, ScratchSource(files))
+    return Image(manifest, config, ScratchSource(blobs))
 
 
 def _fetch(
-    client: RepositoryClient, digest: Digest, scratch: str | None, reporter: Reporter
-) -> ScratchFile:
+    client: RepositoryClient, digest: Digest, file: ScratchFile, reporter: Reporter
+) -> ScratchBlob:
     size = client.blob_size(digest)
     blob = Descriptor(mediatype.DOCKER_LAYER_GZIP, digest, size)
-    file, hasher = ScratchFile(scratch), digest.hasher()
+    start, hasher = file.size, digest.hasher()
     meter = reporter.begin(digest.hex[:12], size)
     try:
         for piece in RemoteSource(client, reporter).read_blob(blob):
@@ -73,19 +74,19 @@ def _fetch(
             f"{client.name}: the layer {digest} is {digest.algorithm}:{hasher.hexdigest()}",
             "the registry is broken or was tampered with",
         )
-    return file
+    return ScratchBlob(file, start, file.size - start)
 
 
-def _identify(digest: Digest, file: ScratchFile) -> tuple[Descriptor, Digest]:
+def _identify(digest: Digest, blob: ScratchBlob) -> tuple[Descriptor, Digest]:
     """The layer's descriptor and its diff_id, from its bytes."""
-    head = b"".join(file.read(0, min(8, file.size)))
+    head = next(blob.read(), b"")[:8]
     media_type = _TYPES[detect(head)]
     hasher = Digest.of(b"").hasher()
-    for piece in _raw(file, media_type):
+    for piece in _raw(blob, media_type):
         hasher.update(piece)
-    return Descriptor(media_type, digest, file.size), Digest("sha256", hasher.hexdigest())
+    return Descriptor(media_type, digest, blob.size), Digest("sha256", hasher.hexdigest())
 
 
-def _raw(file: ScratchFile, media_type: str) -> Iterator[bytes]:
-    limit = min(MAX_LAYER, _ALWAYS + _RATIO * file.size)
-    return decompress(file.read(0, file.size), media_type, limit=limit)
+def _raw(blob: ScratchBlob, media_type: str) -> Iterator[bytes]:
+    limit = min(MAX_LAYER, _ALWAYS + _RATIO * blob.size)
+    return decompress(blob.read(), media_type, limit=limit)

@@ -1,13 +1,15 @@
-"""Blobs on their way in, in files without a name.
+"""Blobs on their way in, in a file without a name.
 
 Invariants: a scratch file has no name from the moment it exists, so nothing is
-left behind however the process ends; memory holds one piece of a blob.
+left behind however the process ends; any number of blobs share one file, and so
+one descriptor; memory holds one piece of a blob.
 """
 
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from imgpack.spec.descriptor import Descriptor
@@ -48,13 +50,25 @@ class ScratchFile:
         self._finalizer()
 
 
-class ScratchSource:
-    """A source of blobs that are in scratch files."""
+@dataclass(frozen=True, slots=True)
+class ScratchBlob:
+    """A blob in a scratch file, from the byte ``start``."""
 
-    def __init__(self, files: dict[Digest, ScratchFile]) -> None:
-        self._files = files
+    file: ScratchFile
+    start: int
+    size: int
+
+    def read(self, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from ``offset``."""
+        return self.file.read(self.start + offset, self.start + self.size)
+
+
+class ScratchSource:
+    """A source of blobs that are in a scratch file."""
+
+    def __init__(self, blobs: Mapping[Digest, ScratchBlob]) -> None:
+        self._blobs = blobs
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``."""
-        file = self._files[descriptor.digest]
-        return file.read(offset, file.size)
+        return self._blobs[descriptor.digest].read(offset)

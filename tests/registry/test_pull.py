@@ -1,6 +1,8 @@
 """Reading images back: every byte verified, broken downloads continued, nothing believed."""
 
+import contextlib
 import json
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -595,6 +597,32 @@ def test_a_schema1_image_is_converted(wish: Schema1Wish) -> None:
         assert pulled.image.manifest.media_type == mediatype.DOCKER_MANIFEST
         for layer in image.layers:
             assert layer.digest in pulled.sink.blobs
+
+
+def test_the_layers_of_a_schema1_image_share_one_file(wish: Schema1Wish) -> None:
+    """However many there are, they do not use up the files that a process may open."""
+    image = make_image(*(b"layer %d" % number for number in range(12)))
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", schema1=wish)
+        with connect() as connector:
+            name = Reference.parse(f"{registry.host}/a/b:1-schema1")
+            before = _nameless_files()
+            opened = open_remote(connector, name)
+            assert _nameless_files() == before + 1
+            sink = Received()
+            fetch_into(opened, sink, opened.names, 4)
+        assert [sink.blobs[x.digest] for x in image.layers] == [
+            registry.content[str(x.digest)] for x in image.layers
+        ]
+
+
+def _nameless_files() -> int:
+    """How many open files have no name any more."""
+    links = []
+    for entry in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(f"/proc/self/fd/{entry}"))
+    return sum(".imgpack-" in link and link.endswith(" (deleted)") for link in links)
 
 
 def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Wish) -> None:
