@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError
 from imgpack.registry.challenge import Challenge, parse_challenges
 from imgpack.registry.credentials import Credential
+from imgpack.registry.discretion import Secrets
 from imgpack.registry.failures import Failure, attach, failure_of
 from imgpack.registry.realm import realm_is_trusted
 from imgpack.registry.safety import Origin, Reach, check_realm, redact
@@ -70,7 +71,8 @@ class Exchange(Protocol):
 class Authenticator:
     """The ``Authorization`` headers for one registry. Safe to call from any thread.
 
-    ``find`` looks up the credential for a repository; ``clock`` counts seconds.
+    ``find`` looks up the credential for a repository; ``clock`` counts seconds;
+    ``secrets`` gets to know every one that is used.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Authenticator:
         warn: Callable[[str], None],
         trusted_realms: tuple[str, ...] = (),
         reach: Callable[[], Reach],
+        secrets: Secrets,
     ) -> None:
         self._registry = registry
         self._find = find
@@ -96,7 +99,7 @@ class Authenticator:
         self._grown: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._flights: dict[tuple[str, ...], threading.Lock] = {}
         self._credentials: dict[str, Credential | None] = {}
-        self._secrets: set[str] = set()
+        self._secrets = secrets
         self._withheld = ""
         self._refreshed: dict[str, str] = {}
         self._refreshing = threading.Lock()
@@ -106,12 +109,6 @@ class Authenticator:
     def withheld(self) -> str:
         """The untrusted token server that did not get the credentials, or the empty string."""
         return self._withheld
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Everything that must not be shown."""
-        with self._lock:
-            return tuple(self._secrets)
 
     @property
     def challenged(self) -> bool:
@@ -142,7 +139,7 @@ class Authenticator:
                 found = self._find(repository)
                 self._credentials[repository] = found
                 if found is not None:
-                    self._secrets.update(found.secrets)
+                    self._secrets.add(*found.secrets)
             return self._credentials[repository]
 
     def answer(
@@ -208,7 +205,6 @@ class Authenticator:
                 raise
             with self._lock:
                 self._tokens[key] = token
-                self._secrets.add(token.value)
             return token
 
     def _fetch_some(
@@ -294,8 +290,6 @@ class Authenticator:
             token = self._asked("POST", realm, headers, body, reach)
             if token.refresh:
                 self._refreshed[stored] = token.refresh
-                with self._lock:
-                    self._secrets.add(token.refresh)
             return token
 
     def _asked(
@@ -330,6 +324,7 @@ class Authenticator:
         refresh = document.get("refresh_token")
         if not isinstance(refresh, str) or not _TOKEN.fullmatch(refresh):
             refresh = ""
+        self._secrets.add(value, refresh)
         return Token(value, self._clock() + life - max(_MARGIN, life * 0.1), refresh)
 
 

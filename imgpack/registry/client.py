@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from imgpack.errors import DigestError, DocumentError, InvalidReferenceError, RegistryError
 from imgpack.registry.failures import failure_of
-from imgpack.registry.safety import clean, redact
+from imgpack.registry.safety import redact
 from imgpack.registry.session import Scope, Session
 from imgpack.registry.transport import DOCUMENT_LIMIT, BytesBody, Response
 from imgpack.spec import mediatype
@@ -192,7 +192,8 @@ class RepositoryClient:
         """Refuse a ``Docker-Content-Digest`` of the same algorithm that says something else."""
         given = _digest_or_none(told)
         if told is not None and given is None:
-            raise RegistryError(f"{what}: the registry answered the digest {clean(told, 80)!r}")
+            said = self.session.secrets.quote(told, 80)
+            raise RegistryError(f"{what}: the registry answered the digest {said!r}")
         if given is not None and given.algorithm == digest.algorithm and given != digest:
             raise DigestError(
                 f"{what}: the registry answered the digest {given} for {digest}",

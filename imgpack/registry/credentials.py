@@ -54,9 +54,15 @@ class Credential:
     def secrets(self) -> tuple[str, ...]:
         """Everything in it that must not be shown."""
         found = [self.password, self.identity_token, self.registry_token]
-        if self.password:
-            found.append(encode_auth(self.username, self.password))
+        for user, secret in ((self.username, self.password), (TOKEN_USER, self.identity_token)):
+            found += _base64_forms(encode_auth(user, secret)) if secret else ()
         return tuple(secret for secret in found if secret)
+
+
+def _base64_forms(text: str) -> tuple[str, ...]:
+    """``text`` in the usual and in the URL-safe alphabet, with and without its padding."""
+    safe = text.translate(str.maketrans("+/", "-_"))
+    return text, text.rstrip("="), safe, safe.rstrip("=")
 
 
 def encode_auth(username: str, password: str) -> str:

@@ -21,7 +21,6 @@ from imgpack.errors import (
 )
 from imgpack.registry.client import RepositoryClient
 from imgpack.registry.failures import is_connection_loss
-from imgpack.registry.safety import clean
 from imgpack.registry.session import Connector
 from imgpack.registry.transport import Response
 from imgpack.report import SILENT, Reporter
@@ -41,7 +40,7 @@ class RemoteSource:
 
     def __init__(self, client: RepositoryClient, reporter: Reporter = SILENT) -> None:
         self.client = client
-        self._reporter = reporter
+        self._reporter = client.session.discreet(reporter)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``, not verified.
@@ -98,9 +97,10 @@ class RemoteSource:
             told = response.headers.get("Content-Range") or ""
             found = _CONTENT_RANGE.fullmatch(told)
             if not found or int(found[1]) != position:
+                said = self.client.session.secrets.quote(told, 80)
                 raise RegistryError(
                     f"{self.client.name}: bytes from {position} of {descriptor.digest} were asked "
-                    f"for, and the answer is {clean(told, 80)!r}"
+                    f"for, and the answer is {said!r}"
                 )
             total = found[3]
         else:

@@ -9,7 +9,6 @@ attached to the error, for callers who decide by status and code.
 import json
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +20,8 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.registry.safety import clean, hide, redact
+from imgpack.registry.discretion import Secrets
+from imgpack.registry.safety import clean, redact
 
 ERROR_LIMIT: Final = 64 << 10
 """Bytes of an error answer that are looked at."""
@@ -100,13 +100,12 @@ def parse_failure(
     *,
     retry_after: float | None = None,
     headers: tuple[tuple[str, str], ...] = (),
-    secrets: Iterable[str] = (),
+    secrets: Secrets,
 ) -> Failure:
     """Read an error answer; whatever cannot be read is left out."""
     codes: list[str] = []
     texts: list[str] = []
     details: list[str] = []
-    secrets = tuple(secrets)
     for entry in _entries(body):
         code, message, detail = entry.get("code"), entry.get("message"), entry.get("detail")
         if isinstance(code, str) and code:
@@ -114,12 +113,12 @@ def parse_failure(
         words = [part for part in (code, message) if isinstance(part, str) and part]
         if detail not in (None, "", {}, []):
             text = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
-            details.append(clean(hide(text, secrets), 300))
+            details.append(secrets.quote(text, 300))
             words.append(text)
         texts.append(": ".join(words))
     if not texts:
-        texts.append(_plain_text(body[:2000], content_type.partition(";")[0].strip()))
-    text = clean(hide("; ".join(texts), secrets), 400)
+        texts.append(_plain_text(body, content_type.partition(";")[0].strip()))
+    text = secrets.quote("; ".join(texts), 400)
     return Failure(status, tuple(codes), text, tuple(details), retry_after, headers)
 
 

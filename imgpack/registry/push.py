@@ -98,7 +98,7 @@ class _Site:
         self.registry = registry
         self._session = connector.session(registry)
         self._options = options
-        self._reporter = reporter
+        self._reporter = reporter = self._session.discreet(reporter)
         self._stop = stop
         self._uploader = Uploader(
             Strategy(registry, options.chunk),

@@ -4,8 +4,9 @@ A registry is not trusted: its realms, upload locations, redirects, foreign-laye
 URLs and pagination links are input. Invariants: credentials go to one origin
 (scheme, host and port) only; no loopback, private, link-local or metadata
 address is reached because a registry said so, in whatever spelling, unless it
-is the registry's own host; nothing is downgraded from https to http; no secret
-and no control character gets into a message.
+is the registry's own host; nothing is downgraded from https to http; no control
+character gets into a message (nor a secret: see ``discretion``, which also cuts
+what is too long to be shown).
 
 A name is judged by its spelling here and by the address it resolves to when the
 connection is made (``Reach``, see ``transport``).
@@ -15,7 +16,6 @@ import enum
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
@@ -86,18 +86,18 @@ class Origin:
 def _split(url: str) -> SplitResult:
     """Split a URL that every parser reads in the same way, or refuse it."""
     if len(url) > MAX_URL or not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
-        raise UnsafeError(f"a malformed URL was refused: {redact(url[:200])}")
+        raise UnsafeError(f"a malformed URL was refused: {redact(url)}")
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
         if ":" in host:
             ipaddress.IPv6Address(host)
     except ValueError:
-        raise UnsafeError(f"a malformed URL was refused: {redact(url[:200])}") from None
+        raise UnsafeError(f"a malformed URL was refused: {redact(url)}") from None
     if parts.scheme not in _PORTS:
-        raise UnsafeError(f"only http and https URLs are followed, not {redact(url[:200])}")
+        raise UnsafeError(f"only http and https URLs are followed, not {redact(url)}")
     if port == 0 or "%" in parts.netloc or not (":" in host or _NAME.fullmatch(host.rstrip("."))):
-        raise UnsafeError(f"a URL without a usable host was refused: {redact(url[:200])}")
+        raise UnsafeError(f"a URL without a usable host was refused: {redact(url)}")
     return parts._replace(netloc=_netloc(parts))
 
 
@@ -218,7 +218,7 @@ def check_redirect(location: str, request_url: str, registry: Origin) -> str:
 
 def _resolved(location: str, request_url: str, registry: Origin, what: str) -> str:
     if not location or re.search(r"[\x00-\x20\x7f\\]", location) or not location.isascii():
-        raise UnsafeError(f"{what} of {registry.netloc} is malformed: {redact(location[:200])!r}")
+        raise UnsafeError(f"{what} of {registry.netloc} is malformed: {redact(location)!r}")
     try:
         url = urljoin(request_url, location)
     except ValueError:
@@ -240,11 +240,11 @@ def check_link(link: str, request_url: str) -> str:
     Raises ``UnsafeError`` for anything that does not lead under ``/v2/``.
     """
     if not link.isascii() or re.search(r"[\x00-\x20\x7f\\]", link) or len(link) > MAX_URL:
-        raise UnsafeError(f"a malformed page link was refused: {redact(link[:200])!r}")
+        raise UnsafeError(f"a malformed page link was refused: {redact(link)!r}")
     try:
         parts = urlsplit(urljoin(request_url, link))
     except ValueError:
-        raise UnsafeError(f"a malformed page link was refused: {redact(link[:200])!r}") from None
+        raise UnsafeError(f"a malformed page link was refused: {redact(link)!r}") from None
     if not parts.path.startswith("/v2/") or "/../" in parts.path:
         raise UnsafeError(f"a page link leads out of the registry's API: {redact(link)!r}")
     return parts.path + (f"?{parts.query}" if parts.query else "")
@@ -274,10 +274,3 @@ def clean(text: str, limit: int = 500) -> str:
     """``text`` on one line, without control or direction characters, at most ``limit`` long."""
     line = " ".join(_CONTROL.sub(" ", text[: limit * 4]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def hide(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with every secret of at least four characters replaced."""
-    for secret in sorted((s for s in secrets if len(s) >= 4), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text

@@ -7,17 +7,20 @@ origin is never answered; what is not expected is an error with the registry's
 own words, bounded and without secrets.
 """
 
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Final
 
 from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
 from imgpack.registry.auth import Authenticator, wants_more
 from imgpack.registry.auth import Scope as Scope
 from imgpack.registry.credentials import Credential, CredentialSource, NoCredentials
+from imgpack.registry.discretion import DiscreetReporter, Secrets
 from imgpack.registry.failures import (
     ERROR_LIMIT,
     Failure,
@@ -33,12 +36,11 @@ from imgpack.registry.retry import RetryPolicy, parse_retry_after
 from imgpack.registry.safety import (
     Origin,
     Reach,
+    check_link,
     check_location,
     check_redirect,
-    clean,
     is_loopback,
     reach_of_host,
-    redact,
 )
 from imgpack.registry.transport import Body, Closing, Response, Transport, TransportOptions
 from imgpack.report import SILENT, Reporter
@@ -100,15 +102,17 @@ class Session:
         credentials: CredentialSource | None = None,
         options: SessionOptions | None = None,
         reporter: Reporter = SILENT,
+        secrets: Secrets | None = None,
     ) -> None:
         self.registry = registry
         self.options = options or SessionOptions()
+        self.secrets = secrets or Secrets()
         plain_http = self.options.plain_http
         if plain_http is None and transport.knows(registry_origin(registry, plain_http=False)):
             plain_http = False
         self.origin = registry_origin(registry, plain_http=plain_http)
         self._transport = transport
-        self._reporter = reporter
+        self._reporter = self.discreet(reporter)
         self._lock = threading.Lock()
         self._own_reach: Reach | None = None
         self._met = False
@@ -121,10 +125,15 @@ class Session:
             lambda repository: source.find(registry, repository),
             self._exchange,
             clock=self.options.clock,
-            warn=reporter.warn,
+            warn=self._reporter.warn,
             trusted_realms=self.options.trusted_realms,
             reach=self._reach,
+            secrets=self.secrets,
         )
+
+    def discreet(self, reporter: Reporter) -> Reporter:
+        """``reporter``, for messages that this session's server may have a part in."""
+        return DiscreetReporter(reporter, self.secrets)
 
     def url(self, target: str) -> str:
         """The absolute URL of a path of the API, or an absolute URL as it is."""
@@ -163,17 +172,24 @@ class Session:
                     response.preload(limit)
             return response
 
-        return self._retried(method, url, attempt, retry=retry)
+        with self._covered():
+            return self._retried(method, url, attempt, retry=retry)
 
     def location(self, response: Response) -> str:
         """The checked, absolute ``Location`` of an upload's answer (``safety.check_location``)."""
         location = response.headers.get("location")
         if not location:
             raise RegistryError(
-                f"{redact(response.url)}: the registry's answer has no Location",
+                f"{self.secrets.redact(response.url)}: the registry's answer has no Location",
                 "is this a registry?",
             )
-        return check_location(location, response.url, self.origin)
+        with self._covered():
+            return check_location(location, response.url, self.origin)
+
+    def link(self, link: str, url: str) -> str:
+        """The checked target of a page link in the answer from ``url`` (``safety.check_link``)."""
+        with self._covered():
+            return check_link(link, url)
 
     def check_credentials(self) -> bool:
         """Ask ``/v2/`` with the credentials; whether the registry wanted some at all.
@@ -191,6 +207,15 @@ class Session:
     def credential(self) -> Credential | None:
         """The credential for the registry as a whole. Raises ``CredentialError``."""
         return self._auth.credential(())
+
+    @contextlib.contextmanager
+    def _covered(self) -> Iterator[None]:
+        """Errors leave without secrets."""
+        try:
+            yield
+        except ImgpackError as error:
+            self.secrets.cover(error)
+            raise
 
     def _retried(
         self, method: str, url: str, attempt: Callable[[], Response], *, retry: bool
@@ -253,7 +278,8 @@ class Session:
             hint = f"check the credentials for {self.registry} (imgpack login {self.registry})"
         elif failure.status == 401 or (failure.status == 403 and self._is_anonymous(ask.scopes)):
             hint = f"log in with imgpack login {self.registry}, or give --creds"
-        return make_error(failure, ask.method, response.url, hint=hint)
+        shown = self.secrets.hide(response.url)
+        return make_error(failure, ask.method, shown, hint=hint)
 
     def _is_anonymous(self, scopes: tuple[Scope, ...]) -> bool:
         return self._auth.challenged and self._auth.credential(scopes) is None
@@ -281,7 +307,7 @@ class Session:
                 return response, at_home
             response.close()
             url = check_redirect(location, url, self.origin)
-        raise RegistryError(f"{redact(url)}: more than {MAX_REDIRECTS} redirects")
+        raise RegistryError(f"{self.secrets.redact(url)}: more than {MAX_REDIRECTS} redirects")
 
     def _send(self, ask: _Ask, url: str, authorization: str | None, *, at_home: bool) -> Response:
         """Send ``ask`` to ``url``, which is its own or where a redirect led."""
@@ -294,7 +320,7 @@ class Session:
             sent["Authorization"] = authorization  # here and nowhere else
         response = self._transport.send(ask.method, url, headers=sent, body=ask.body, reach=reach)
         self._met = True
-        self._reporter.detail(f"{ask.method} {redact(url)} -> {response.status}")
+        self._reporter.detail(f"{ask.method} {self.secrets.redact(url)} -> {response.status}")
         self._show_warnings(response)
         return response
 
@@ -306,14 +332,14 @@ class Session:
 
         def attempt() -> Response:
             response = self._transport.send(method, url, headers=headers, body=body, reach=inside)
-            shown = url.partition("?")[0]
-            self._reporter.detail(f"{method} {redact(shown)} -> {response.status}")
+            shown = self.secrets.redact(url.partition("?")[0])
+            self._reporter.detail(f"{method} {shown} -> {response.status}")
             if response.status == 200:
                 return response
             if response.status in _REDIRECTS:
                 response.close()
                 raise UnsafeError(
-                    f"{redact(shown)}: the token server redirects, which is not followed",
+                    f"{shown}: the token server redirects, which is not followed",
                     "credentials would go to where it points",
                 )
             with response:
@@ -334,7 +360,7 @@ class Session:
             response.headers.get("content-type", ""),
             retry_after=parse_retry_after(response.headers.get("retry-after"), self.options.now()),
             headers=tuple((name, value) for name, value in kept if value is not None),
-            secrets=self._auth.secrets,
+            secrets=self.secrets,
         )
 
     def _reach(self) -> Reach:
@@ -349,7 +375,7 @@ class Session:
         for value in response.header_values("warning"):
             if not value.startswith("299 "):
                 continue
-            text = clean(value.partition('"')[2].rpartition('"')[0], 300)
+            text = self.secrets.quote(value.partition('"')[2].rpartition('"')[0], 300)
             with self._lock:
                 if not text or text in self._warnings or len(self._warnings) >= _MAX_WARNINGS:
                     continue
@@ -358,7 +384,10 @@ class Session:
 
 
 class Connector(Closing):
-    """Sessions by registry, over one transport; a context manager that closes it."""
+    """Sessions by registry, over one transport; a context manager that closes it.
+
+    No error that leaves it has a secret in it.
+    """
 
     def __init__(
         self,
@@ -368,6 +397,7 @@ class Connector(Closing):
         reporter: Reporter = SILENT,
     ) -> None:
         self.transport = Transport(transport_options or TransportOptions())
+        self.secrets = Secrets()
         self._options = options or SessionOptions()
         self._credentials = credentials
         self._reporter = reporter
@@ -379,9 +409,25 @@ class Connector(Closing):
         with self._lock:
             if registry not in self._sessions:
                 self._sessions[registry] = Session(
-                    self.transport, registry, self._credentials, self._options, self._reporter
+                    self.transport,
+                    registry,
+                    self._credentials,
+                    self._options,
+                    self._reporter,
+                    self.secrets,
                 )
             return self._sessions[registry]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Documents, too, are a registry's words, and are quoted far from here.
+        if isinstance(error, ImgpackError):
+            self.secrets.cover(error)
+        super().__exit__(kind, error, traceback)
 
     def close(self) -> None:
         """Close every connection."""

@@ -154,8 +154,9 @@ def complete(client: RepositoryClient, begun: Begun, blob: Descriptor, body: Bod
         location = response.headers.get("Location")
         code = response.status
     if told and told != str(blob.digest) and told.startswith(blob.digest.algorithm + ":"):
+        said = client.session.secrets.quote(told, 80)
         raise DigestError(
-            f"{client.name}: the registry stored the digest {told[:80]!r} for {blob.digest}",
+            f"{client.name}: the registry stored the digest {said!r} for {blob.digest}",
             "the blob was changed on the way, or the registry is broken",
         )
     believed = told == str(blob.digest) or (code == 201 and location)

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from imgpack.errors import RegistryError
 from imgpack.registry.client import RepositoryClient
-from imgpack.registry.safety import check_link
 from imgpack.spec.canonical import decode
 
 PAGE: Final = 1000
@@ -47,7 +46,7 @@ def list_tags(client: RepositoryClient) -> Iterator[str]:
                 seen.add(tag)
                 yield tag
         following = _next(links)
-        target = "" if following is None else check_link(following, url)
+        target = "" if following is None else client.session.link(following, url)
 
 
 def _tags(page: dict[str, Any], name: str) -> Iterator[str]:
