@@ -172,7 +172,7 @@ class Session:
                     response.preload(limit)
             return response
 
-        with self._covered():
+        with self._covered(scopes):
             return self._retried(method, url, attempt, retry=retry)
 
     def location(self, response: Response) -> str:
@@ -209,11 +209,13 @@ class Session:
         return self._auth.credential(())
 
     @contextlib.contextmanager
-    def _covered(self) -> Iterator[None]:
-        """Errors leave without secrets."""
+    def _covered(self, scopes: tuple[Scope, ...] = ()) -> Iterator[None]:
+        """Errors leave without secrets, and with the repository if nobody answered at all."""
         try:
             yield
         except ImgpackError as error:
+            if scopes and is_unconnected(error):
+                error.message = f"{self.registry}/{scopes[0].repository}: {error.message}"
             self.secrets.cover(error)
             raise
 

@@ -29,7 +29,7 @@ from tests.registry.loopback import (
     serving,
     token,
 )
-from tests.registry.test_auth import BASIC, PUSH, USER, TokenAnswer, connect
+from tests.registry.test_auth import BASIC, PUSH, USER, TokenAnswer, challenge, connect
 
 
 @pytest.mark.parametrize(
@@ -462,6 +462,17 @@ def test_a_registry_that_is_not_there_is_told_at_once() -> None:
     with here.transport, pytest.raises(UnreachableError):
         here.session.request("GET", "/v2/x")
     assert here.clock.slept == []
+
+
+@pytest.mark.parametrize("to_token_server", [False, True])
+def test_where_nobody_answers_the_repository_is_named_too(*, to_token_server: bool) -> None:
+    """Its registry's API, or its token server, may have a name that nobody typed."""
+    with serving(lambda _: challenge("http://127.0.0.1:1/token")) as server:
+        here = connect(server, None, "127.0.0.1", host="" if to_token_server else "127.0.0.1:1")
+        with here.transport, pytest.raises(UnreachableError) as caught:
+            here.session.request("GET", "/v2/team/app/tags/list", scopes=(PUSH,))
+    named = f"{here.session.registry}/team/app: http://127.0.0.1:1: cannot connect"
+    assert caught.value.message.startswith(named)
 
 
 def test_an_answer_above_the_limit_is_an_error() -> None:
