@@ -5,14 +5,13 @@ directory on the same file system. A new layout then gets its name by one
 rename; into one that exists, blobs are moved first and ``index.json`` is
 replaced last, under a lock (``flock`` on ``oci-layout``, the one file that
 never changes), so readers and other writers only ever see a complete layout.
+What killed writers left in it, or beside it before it had its name, is removed.
 """
 
 import fcntl
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -31,17 +30,22 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index
 from imgpack.store import (
+    AtomicFile,
     BlobDirectory,
     BlobWriter,
+    Temporary,
+    is_temporary,
     open_regular,
     output_errors,
     read_range,
+    sweep,
     sync_directory,
     write_file,
 )
 
 LAYOUT_FILE: Final = "oci-layout"
 INDEX_FILE: Final = "index.json"
+_STAGING: Final = "imgpack"
 
 
 class LayoutWriter(ImageWriter):
@@ -52,9 +56,12 @@ class LayoutWriter(ImageWriter):
         self._target = os.path.realpath(path)
         self._exists = os.path.isdir(self._target)
         self._stored = BlobDirectory(self._target)
-        parent = self._target if self._exists else os.path.dirname(self._target)
-        self._staging = os.path.join(parent, f".imgpack-{secrets.token_hex(8)}.tmp")
-        self._staged = BlobDirectory(self._staging)
+        self._parent, self._name = os.path.split(self._target)
+        self._temporary = (
+            Temporary(self._target, _STAGING)
+            if self._exists
+            else Temporary(self._parent, self._name)
+        )
 
     def __enter__(self) -> Self:
         with output_errors(self.path):
@@ -62,13 +69,13 @@ class LayoutWriter(ImageWriter):
                 raise OutputError(
                     f"cannot write {self.path}: it is no directory", "leave out the / at the end"
                 )
+            sweep(self._parent, self._name)
             if self._exists:
                 _check_layout(self._target, self.path)
-            try:
-                os.mkdir(self._staging)
-            except BaseException:
-                self._discard()
-                raise
+                sweep(self._target, _STAGING, INDEX_FILE, LAYOUT_FILE)
+            self._temporary.open_directory()
+        self._staging = self._temporary.path
+        self._staged = BlobDirectory(self._staging)
         return self
 
     def __exit__(
@@ -77,10 +84,7 @@ class LayoutWriter(ImageWriter):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._discard()
-
-    def _discard(self) -> None:
-        shutil.rmtree(self._staging, ignore_errors=True)
+        self._temporary.discard()
 
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer; a layout may have several open."""
@@ -170,7 +174,7 @@ def _check_layout(target: str, path: str) -> None:
         names = set(os.listdir(target))
     if {LAYOUT_FILE, INDEX_FILE} <= names:
         _read_index(os.path.join(target, INDEX_FILE))
-    elif any(not name.startswith(".imgpack-") for name in names - {LAYOUT_FILE, "blobs"}):
+    elif any(not is_temporary(name) for name in names - {LAYOUT_FILE, "blobs"}):
         raise OutputError(
             f"cannot write {path}: the directory is not empty and no OCI layout",
             "name a new directory, or a file for an archive",
@@ -181,14 +185,10 @@ def _check_layout(target: str, path: str) -> None:
 def _locked(target: str) -> Iterator[None]:
     path = os.path.join(target, LAYOUT_FILE)
     if not os.path.lexists(path):
-        temporary = os.path.join(target, f".imgpack-{secrets.token_hex(8)}.tmp")
-        try:
-            write_file(temporary, OCI_LAYOUT)
-            # A link, unlike a rename, never replaces a file that another process has locked.
-            with suppress(FileExistsError):
-                os.link(temporary, path)
-        finally:
-            os.unlink(temporary)
+        with AtomicFile(path) as file:
+            file.write(OCI_LAYOUT)
+            # Never replaces a file that another process has locked.
+            file.commit_new()
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

@@ -460,3 +460,59 @@ def test_a_killed_writer_leaves_nothing_on_sigterm(tmp_path: Path) -> None:
             process.terminate()
             assert process.wait(30) == 143
         assert os.listdir(tmp_path) == []
+
+
+def kill_a_writer(target: Path | str) -> None:
+    """Let a process write a blob, and kill it."""
+    script = (
+        "import sys, time\n"
+        "from imgpack.archive.writer import open_writer\n"
+        "with open_writer(sys.argv[1]) as writer:\n"
+        "    writer.open_blob().write(b'x' * 100_000)\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+
+
+@pytest.mark.parametrize("target", ["a.tar", "layout/", "layout"])
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path, target: str) -> None:
+    """Beside an archive, beside a new layout, and in a layout that exists."""
+    image = make_image(Memory())
+    if target == "layout":
+        write_image(f"{tmp_path}/layout/", image)
+    kill_a_writer(f"{tmp_path}/{target}")
+    assert any(path.name.endswith(".tmp") for path in tmp_path.rglob("*"))
+
+    write_image(f"{tmp_path}/{target}", image)
+
+    assert os.listdir(tmp_path) == [target.rstrip("/")]
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("target", ["a.tar", "layout/", "layout"])
+def test_two_live_writers_leave_one_another_alone(tmp_path: Path, target: str) -> None:
+    """The second begins and ends while the first is at work."""
+    one, two = make_image(Memory()), make_image(Memory(), [tar_of({"other": b"2"})], names=())
+    path = f"{tmp_path}/{target}"
+    if target == "layout":
+        write_image(f"{path}/", one)
+    with open_writer(path) as writer:
+        copy_image(one, writer, one.names)
+        write_image(path, two)
+        writer.finish()
+    with open_images(path) as opened:
+        assert len(opened.images) == (1 if target == "a.tar" else 2)
+        verify_images(opened)
+
+
+def test_a_directory_of_leftovers_becomes_a_layout(tmp_path: Path) -> None:
+    """A writer that was killed in an empty directory does not spoil it."""
+    (tmp_path / "empty").mkdir()
+    kill_a_writer(tmp_path / "empty")
+    write_image(f"{tmp_path}/empty/", make_image(Memory()))
+    assert sorted(os.listdir(tmp_path / "empty")) == ["blobs", "index.json", "oci-layout"]

@@ -1,10 +1,13 @@
 """Files appear whole or not at all, and streams are what their descriptor says."""
 
+import errno
+import fcntl
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,83 @@ def test_a_file_that_cannot_grow_is_an_output_error_and_is_removed(tmp_path: Pat
     assert str(tmp_path / "out") in done.stdout
     assert "File too large" in done.stdout
     assert os.listdir(tmp_path) == []
+
+
+def kill_a_writer(path: Path) -> None:
+    """Let a process write half a file, and kill it."""
+    script = (
+        "import sys, time\n"
+        "from imgpack.store import AtomicFile\n"
+        "with AtomicFile(sys.argv[1]) as file:\n"
+        "    file.write(b'half')\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Of the same target only: of another nothing is known."""
+    kill_a_writer(tmp_path / "out")
+    kill_a_writer(tmp_path / "other")
+    assert len(os.listdir(tmp_path)) == 2
+    with AtomicFile(str(tmp_path / "out")) as file:
+        file.commit()
+    left = sorted(os.listdir(tmp_path))
+    assert left[0].startswith(".other.")
+    assert left[1:] == ["out"]
+
+
+def test_the_file_of_a_live_writer_is_not_removed(tmp_path: Path) -> None:
+    """Whoever commits last wins, as ever."""
+    with AtomicFile(str(tmp_path / "out")) as first:
+        first.write(b"first")
+        with AtomicFile(str(tmp_path / "out")) as second:
+            second.write(b"second")
+            second.commit()
+        assert (tmp_path / "out").read_bytes() == b"second"
+        first.commit()
+    assert (tmp_path / "out").read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_without_locks_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on file systems that have none: nobody can tell who is alive."""
+
+    def unsupported(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    kill_a_writer(tmp_path / "out")
+    with AtomicFile(str(tmp_path / "out")) as file:
+        file.commit()
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_writers_that_sweep_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Each commits its own file, though all look for what is left behind."""
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            for _ in range(100):
+                with AtomicFile(str(tmp_path / "out")) as file:
+                    file.write(b"x")
+                    file.commit(sync=False)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_a_blob_is_stored_under_its_digest_and_read_back(tmp_path: Path) -> None:
