@@ -59,6 +59,16 @@ def output_errors(path: str) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}", hint) from error
 
 
+def real_path(path: str) -> str:
+    """An output's ``path`` without links. Raises ``OutputError`` if it starts nowhere."""
+    try:
+        return os.path.realpath(path)
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"cannot write {path}: the current directory is gone", "change to one that exists"
+        ) from error
+
+
 def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write all of ``data``; one ``write`` may take less (a signal, 2 GiB)."""
     view = memoryview(data)
@@ -174,13 +184,13 @@ def _remove(path: str) -> None:
 class AtomicFile:
     """A file that gets its name in ``commit``; left without it, nothing remains.
 
-    Every method raises ``OutputError`` naming the path. A symbolic link at
-    ``path`` is followed, so that it stays a link.
+    Every method raises ``OutputError`` naming the path, or ``shown``, which it
+    belongs to. A symbolic link at ``path`` is followed, so that it stays a link.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._target = os.path.realpath(path)
+    def __init__(self, path: str, shown: str | None = None) -> None:
+        self.path = path if shown is None else shown
+        self._target = real_path(path)
         self._directory, self._name = os.path.split(self._target)
         self._temporary = Temporary(self._directory, self._name)
 
@@ -237,9 +247,9 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Write a small file atomically. Raises ``OutputError``."""
-    with AtomicFile(path) as file:
+def write_file(path: str, data: bytes, shown: str | None = None) -> None:
+    """Write a small file atomically. Raises ``OutputError`` naming the path, or ``shown``."""
+    with AtomicFile(path, shown) as file:
         file.write(data)
         file.commit()
 
@@ -286,10 +296,14 @@ class BlobWriter(Protocol):
 
 
 class BlobDirectory:
-    """Blobs under ``ROOT/blobs/ALGORITHM/HEX``; safe for several processes."""
+    """Blobs under ``ROOT/blobs/ALGORITHM/HEX``; safe for several processes.
 
-    def __init__(self, root: str) -> None:
+    Errors name the root, or ``shown``, which it belongs to.
+    """
+
+    def __init__(self, root: str, shown: str | None = None) -> None:
         self.root = root
+        self.shown = root if shown is None else shown
 
     def path(self, digest: Digest) -> str:
         """Where a blob is, or would be."""
@@ -305,7 +319,7 @@ class BlobDirectory:
 
     def open_blob(self) -> BlobWriter:
         """Start a blob whose digest is not known yet."""
-        with output_errors(self.root):
+        with output_errors(self.shown):
             os.makedirs(os.path.join(self.root, "blobs", "sha256"), exist_ok=True)
         return _StoredBlob(self)
 
@@ -336,19 +350,19 @@ class _StoredBlob:
         self._temporary = os.path.join(blobs, f".{secrets.token_hex(8)}.tmp")
         self._fd = -1
         try:
-            with output_errors(directory.root):
+            with output_errors(directory.shown):
                 self._fd = os.open(self._temporary, _NEW, 0o666)
         except BaseException:
             self.abort()
             raise
 
     def write(self, data: bytes | memoryview) -> None:
-        with output_errors(self._directory.root):
+        with output_errors(self._directory.shown):
             write_all(self._fd, data)
 
     def commit(self, digest: Digest, size: int) -> None:
         target = self._directory.path(digest)
-        with output_errors(target):
+        with output_errors(self._directory.shown):
             if os.fstat(self._fd).st_size != size:
                 raise AssertionError(f"{digest}: {size} bytes were announced, others written")
             os.makedirs(os.path.dirname(target), exist_ok=True)

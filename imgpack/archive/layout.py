@@ -38,6 +38,7 @@ from imgpack.store import (
     open_regular,
     output_errors,
     read_range,
+    real_path,
     sweep,
     sync_directory,
     write_file,
@@ -53,7 +54,7 @@ class LayoutWriter(ImageWriter):
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         super().__init__(path, reporter)
-        self._target = os.path.realpath(path)
+        self._target = real_path(path)
         self._exists = os.path.isdir(self._target)
         self._stored = BlobDirectory(self._target)
         self._parent, self._name = os.path.split(self._target)
@@ -75,7 +76,7 @@ class LayoutWriter(ImageWriter):
                 sweep(self._target, _STAGING, INDEX_FILE, LAYOUT_FILE)
             self._temporary.open_directory()
         self._staging = self._temporary.path
-        self._staged = BlobDirectory(self._staging)
+        self._staged = BlobDirectory(self._staging, self.path)
         return self
 
     def __exit__(
@@ -111,12 +112,13 @@ class LayoutWriter(ImageWriter):
         with output_errors(self.path):
             if not self._exists and self._rename(contents):
                 return
-            with _locked(self._target):
+            with _locked(self._target, self.path):
                 self._merge(contents)
 
     def _rename(self, contents: Contents) -> bool:
-        write_file(os.path.join(self._staging, LAYOUT_FILE), OCI_LAYOUT)
-        write_file(os.path.join(self._staging, INDEX_FILE), index_json(contents.roots))
+        index = index_json(contents.roots)
+        write_file(os.path.join(self._staging, LAYOUT_FILE), OCI_LAYOUT, self.path)
+        write_file(os.path.join(self._staging, INDEX_FILE), index, self.path)
         try:
             os.rename(self._staging, self._target)
         except OSError:
@@ -138,7 +140,8 @@ class LayoutWriter(ImageWriter):
             sync_directory(directory)
         path = os.path.join(self._target, INDEX_FILE)
         index = _read_index(path) if os.path.lexists(path) else decode(index_json(()), path)
-        write_file(path, encode(merge_index(index, index_entries(contents.roots), path)))
+        index = merge_index(index, index_entries(contents.roots), path)
+        write_file(path, encode(index), self.path)
 
 
 def merge_index(index: dict[str, Any], entries: list[dict[str, Any]], what: str) -> dict[str, Any]:
@@ -182,10 +185,10 @@ def _check_layout(target: str, path: str) -> None:
 
 
 @contextmanager
-def _locked(target: str) -> Iterator[None]:
+def _locked(target: str, shown: str) -> Iterator[None]:
     path = os.path.join(target, LAYOUT_FILE)
     if not os.path.lexists(path):
-        with AtomicFile(path) as file:
+        with AtomicFile(path, shown) as file:
             file.write(OCI_LAYOUT)
             # Never replaces a file that another process has locked.
             file.commit_new()

@@ -7,6 +7,7 @@ import click
 
 from imgpack.errors import LimitError, OutputError, TreeError
 from imgpack.spec.manifest import MAX_LAYERS
+from imgpack.store import real_path
 from imgpack.tree.place import Replaced, parse_dest, place, replaced
 from imgpack.tree.walk import Tree, check_root, printable
 
@@ -86,8 +87,8 @@ def check_outside(trees: Sequence[Tree], path: str, what: str) -> None:
 
 
 def containing(trees: Sequence[Tree], path: str) -> Tree | None:
-    """The tree that ``path``, which need not exist, lies in."""
-    real = os.fsencode(os.path.realpath(path)) + b"/"
+    """The tree that ``path``, an output that need not exist, lies in."""
+    real = os.fsencode(real_path(path)) + b"/"
     for tree in trees:
         if real.startswith(tree.root.rstrip(b"/") + b"/"):
             return tree

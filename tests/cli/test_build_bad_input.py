@@ -251,6 +251,35 @@ def test_an_output_directory_without_permission_is_told(imgpack: Imgpack, tree: 
     assert "cannot write out/o.tar: Permission denied; check the directory's permissions" in line
 
 
+@pytest.mark.parametrize("output", ["out/o.tar", "out/lay/", "lay"])
+def test_an_output_that_outgrows_the_disk_is_named_as_it_was_given(
+    imgpack: Imgpack, tree: Path, tmp_path: Path, output: str
+) -> None:
+    """A limit on file sizes stands for a full disk; the name of a temporary helps nobody."""
+    imgpack("build", "rootfs", "-o", "lay/", "--no-cache").ok()
+    (tree / "large").write_bytes(os.urandom(3_000_000))
+    line = imgpack(
+        "build", "rootfs", "-o", output, "--no-cache",
+        prefix=("sh", "-c", 'ulimit -f 1000; exec "$@"', "sh"),
+    ).failed(14)  # fmt: skip
+
+    assert f"cannot write {output}: File too large" in line
+
+
+@pytest.mark.parametrize("output", ["o.tar", "lay/"])
+@pytest.mark.parametrize("cache", ["--no-cache", "--cache-dir=cache"])
+def test_a_working_directory_that_is_gone_is_told(
+    imgpack: Imgpack, tree: Path, output: str, cache: str
+) -> None:
+    """A relative path has no place then."""
+    line = imgpack(
+        "build", tree, "-o", output, cache,
+        prefix=("sh", "-c", 'mkdir gone; cd gone; rmdir ../gone; exec "$@"', "sh"),
+    ).failed(14)  # fmt: skip
+
+    assert f"cannot write {output}: the current directory is gone" in line
+
+
 def test_an_archive_that_was_there_stays_when_a_build_fails(
     imgpack_here: InProcess, tree: Path, tmp_path: Path
 ) -> None:
