@@ -18,7 +18,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -47,16 +47,26 @@ _HINTS: Final = {
 
 
 @contextmanager
-def output_errors(path: str) -> Iterator[None]:
-    """Turn an ``OSError`` into the ``OutputError`` that names ``path``; a closed pipe passes."""
+def output_errors(path: str, hint: str = "") -> Iterator[None]:
+    """Turn an ``OSError`` into the ``OutputError`` that names ``path``; a closed pipe passes.
+
+    ``hint`` is better than what can be said of any output.
+    """
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        hint = _HINTS.get(error.errno or 0, "")
+        hint = hint or _HINTS.get(error.errno or 0, "")
         raise OutputError(f"cannot write {path}: {reason}", hint) from error
+
+
+def scratch_errors(directory: str) -> AbstractContextManager[None]:
+    """``output_errors`` for a file without a name in ``directory``, which nobody asked for."""
+    return output_errors(
+        f"a temporary file in {directory}", "let TMPDIR name a directory that has room for it"
+    )
 
 
 def real_path(path: str) -> str:

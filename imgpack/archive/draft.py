@@ -13,7 +13,8 @@ mode 0644 (directories 0755), no owner, and the time 0: nothing of the machine.
 import errno
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +32,7 @@ from imgpack.layer import frame
 from imgpack.layer.frame import END, padding
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.store import output_errors, pwrite_all, read_range
+from imgpack.store import pwrite_all, read_range
 
 _NO_COPY: Final = {
     errno.EXDEV,
@@ -92,11 +93,14 @@ def _members(files: dict[str, bytes]) -> bytes:
 
 
 class Draft:
-    """Blobs in an open file, each at its guessed place. Safe for several threads."""
+    """Blobs in an open file, each at its guessed place. Safe for several threads.
 
-    def __init__(self, fd: int, path: str) -> None:
+    ``errors`` turns an ``OSError`` into one that names the file.
+    """
+
+    def __init__(self, fd: int, errors: Callable[[], AbstractContextManager[None]]) -> None:
         self.fd = fd
-        self.path = path
+        self.errors = errors
         self._front = 0
         self._planned: dict[tuple[Digest, int], int] = {}
         self._slots: set[DraftBlob] = set()
@@ -180,7 +184,7 @@ class Draft:
         """Complete the archive in place if every blob lies right; else do nothing."""
         if any(isinstance(piece, Extent) and piece.start != at for at, piece in _placed(pieces)):
             return False
-        with output_errors(self.path):
+        with self.errors():
             end = 0
             for at, piece in _placed(pieces):
                 if not isinstance(piece, Extent):
@@ -191,7 +195,7 @@ class Draft:
 
     def copy(self, pieces: Sequence[Piece], target: int) -> None:
         """Assemble the archive in the empty file ``target``, a descriptor."""
-        with output_errors(self.path):
+        with self.errors():
             for at, piece in _placed(pieces):
                 if isinstance(piece, Extent):
                     _copy_range(self.fd, piece, target, at)
@@ -224,7 +228,7 @@ class DraftBlob:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append ``data``. Raises ``OutputError``."""
-        with output_errors(self._draft.path):
+        with self._draft.errors():
             pwrite_all(self._draft.fd, data, self.start + self._written)
         self._written += len(data)
 

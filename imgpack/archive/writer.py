@@ -9,7 +9,9 @@ blocks. It is never compressed as a whole and holds no links.
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -21,7 +23,7 @@ from imgpack.errors import OutputError
 from imgpack.report import SILENT, Reporter
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.store import AtomicFile, BlobWriter, output_errors
+from imgpack.store import AtomicFile, BlobWriter, output_errors, scratch_errors
 
 STDOUT = "-"
 
@@ -30,14 +32,14 @@ def open_writer(
     target: str,
     *,
     stdout: BinaryIO | None = None,
-    scratch: str | None = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
 ) -> ImageWriter:
     """Where an image is written to, by the form of ``target``; use it in a ``with``.
 
     ``-`` streams to ``stdout``; a path that ends in ``/``, or is a directory, is
     an OCI layout; any other is an archive file. A pipe or device is streamed to.
-    ``scratch`` is the directory for a stream's draft. Raises ``OutputError``.
+    ``scratch`` finds the directory for a stream's draft. Raises ``OutputError``.
     """
     if not target:
         raise OutputError("the output has an empty name", "name a file, or - for standard output")
@@ -107,7 +109,7 @@ class ArchiveWriter(_TarWriter):
 
     def __enter__(self) -> Self:
         self._file = self._stack.enter_context(AtomicFile(self.path))
-        self._open = Draft(self._file.fileno(), self.path)
+        self._open = Draft(self._file.fileno(), partial(output_errors, self.path))
         return self
 
     def finish(self) -> None:
@@ -125,20 +127,26 @@ class ArchiveWriter(_TarWriter):
 class StreamWriter(_TarWriter):
     """An archive that goes out in one piece, without seeks, once it is complete.
 
-    The draft is a file without a name in ``scratch``, gone however this ends.
+    The draft is a file without a name where ``scratch`` says, gone however this ends.
     """
 
     def __init__(
-        self, path: str, stdout: BinaryIO | None, scratch: str | None, reporter: Reporter
+        self,
+        path: str,
+        stdout: BinaryIO | None,
+        scratch: Callable[[], str],
+        reporter: Reporter,
     ) -> None:
         super().__init__(path, reporter)
         self._stdout = stdout
-        self._scratch = scratch or "/tmp"
+        self._scratch = scratch
 
     def __enter__(self) -> Self:
-        with output_errors(self._scratch):
-            draft = self._stack.enter_context(tempfile.TemporaryFile(dir=self._scratch))
-        self._open = Draft(draft.fileno(), f"a temporary file in {self._scratch}")
+        directory = self._scratch()
+        errors = partial(scratch_errors, directory)
+        with errors():
+            draft = self._stack.enter_context(tempfile.TemporaryFile(dir=directory))
+        self._open = Draft(draft.fileno(), errors)
         return self
 
     def finish(self) -> None:

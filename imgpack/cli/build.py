@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from imgpack.cli.caching import open_cache, parse_size, trim, usable_cpus
 from imgpack.cli.clock import now_ns, parse_time, rfc3339, source_date_epoch, whole_seconds
 from imgpack.cli.results import pinned, write_document
 from imgpack.cli.runtime import NAMES, TEXTS, in_unicode, parse_runtime, runtime_options
+from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.sources import check_outside, default_output, name_of, parse_sources
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ConfigError, InvalidReferenceError
@@ -108,7 +108,7 @@ def command(terminal: Terminal, /, **values: Any) -> None:
     with open_writer(
         request.output,
         stdout=sys.stdout.buffer,
-        scratch=tempfile.gettempdir(),
+        scratch=scratch_directory,
         reporter=terminal,
     ) as writer:
         image = _build(request, layers, writer, terminal, explain=values["explain"])

@@ -242,13 +242,6 @@ def docker_config(environment: Mapping[str, str]) -> str:
     return os.path.join(directory, "config.json")
 
 
-def scratch_directory() -> str:
-    """Where layers of schema1 images go for a while: ``TMPDIR`` or ``/tmp``, mostly."""
-    import tempfile
-
-    return tempfile.gettempdir()
-
-
 def login_file(environment: Mapping[str, str]) -> str:
     """Where a login goes that no file knows yet."""
     return environment.get("REGISTRY_AUTH_FILE") or docker_config(environment)

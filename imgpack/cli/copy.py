@@ -9,6 +9,7 @@ from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import Located, choice_options, is_path, only, open_location
 from imgpack.cli.push import jobs_option, mount_sources, target
 from imgpack.cli.results import pinned, print_pushed, upload_journal
+from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.image import MultiImage
 from imgpack.spec.reference import Reference
@@ -74,7 +75,9 @@ def _to_archive(terminal: Terminal, located: Located, destination: str, jobs: in
     if located.reference is not None:
         for image in located.images:
             refuse_foreign(image)
-    with open_writer(destination, stdout=stdout, reporter=terminal) as writer:
+    with open_writer(
+        destination, stdout=stdout, scratch=scratch_directory, reporter=terminal
+    ) as writer:
         for image in located.images:
             fetch_into(image, writer, image.names, jobs, terminal)
         writer.finish()

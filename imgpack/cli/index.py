@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 import click
 
-from imgpack.cli.connect import RegistryOptions, connector, registry_options, scratch_directory
+from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import parse_reference
 from imgpack.cli.push import jobs_option, target
 from imgpack.cli.results import print_pushed, upload_journal, write_metadata
+from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image import Image, MultiImage
@@ -82,9 +83,8 @@ def create(
     from imgpack.registry.push import PushOptions, push
 
     with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        scratch = scratch_directory()
         opened = [
-            open_remote(connections, source, scratch=scratch, reporter=terminal)
+            open_remote(connections, source, scratch=scratch_directory, reporter=terminal)
             for source in sources
         ]
         entries = _chosen(_entries(opened), wanted)

@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 import click
 
 from imgpack.archive.reader import OpenedImages, open_images
-from imgpack.cli.connect import RegistryOptions, connector, scratch_directory
+from imgpack.cli.connect import RegistryOptions, connector
+from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, NotFoundError
 from imgpack.image import Image, MultiImage
@@ -86,9 +87,10 @@ def open_location(
     from imgpack.registry.pull import open_remote
 
     reference = parse_reference(text)
-    scratch = scratch_directory()
     with connector(registry, terminal) as connections:
-        remote = open_remote(connections, reference, wanted, scratch=scratch, reporter=terminal)
+        remote = open_remote(
+            connections, reference, wanted, scratch=scratch_directory, reporter=terminal
+        )
         yield Located(text, (remote,), reference=reference)
 
 

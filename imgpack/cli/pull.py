@@ -4,10 +4,11 @@ import sys
 
 import click
 
-from imgpack.cli.connect import RegistryOptions, connector, registry_options, scratch_directory
+from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import parse_reference
 from imgpack.cli.push import jobs_option
 from imgpack.cli.results import pinned
+from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.image import MultiImage
 from imgpack.spec.platform import Platform
@@ -51,12 +52,12 @@ def command(
     from imgpack.registry.pull import open_remote, refuse_foreign
 
     with connector(registry, terminal, jobs=jobs) as connections:
-        image = open_remote(
-            connections, name, wanted, scratch=scratch_directory(), reporter=terminal
-        )
+        image = open_remote(connections, name, wanted, scratch=scratch_directory, reporter=terminal)
         refuse_foreign(image)
         stdout = sys.stdout.buffer if place == "-" else None
-        with open_writer(place, stdout=stdout, reporter=terminal) as writer:
+        with open_writer(
+            place, stdout=stdout, scratch=scratch_directory, reporter=terminal
+        ) as writer:
             fetch_into(image, writer, given or image.names, jobs, terminal)
             writer.finish()
     document = image.index if isinstance(image, MultiImage) else image.manifest

@@ -6,7 +6,7 @@ Invariants: the signature was checked before anything is fetched; every layer's
 digest is checked; what is used is the signed payload only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from imgpack.errors import DigestError
@@ -34,12 +34,16 @@ _TYPES = {
 
 
 def schema1_image(
-    client: RepositoryClient, served: Served, what: str, scratch: str | None, reporter: Reporter
+    client: RepositoryClient,
+    served: Served,
+    what: str,
+    scratch: Callable[[], str],
+    reporter: Reporter,
 ) -> Image:
     """The image of a schema1 document that was served; its layers are fetched now."""
     schema1 = verify(served.raw, what)
     order = real_layers(schema1)
-    file = ScratchFile(scratch)
+    file = ScratchFile(scratch())
     blobs: dict[Digest, ScratchBlob] = {}
     layers: dict[Digest, Descriptor] = {}
     diff_ids: dict[Digest, Digest] = {}

@@ -6,7 +6,8 @@ read when they are asked for, except those of schema1 (see ``legacy``); a
 document names one kind of thing only.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from imgpack.errors import (
@@ -44,14 +45,14 @@ def open_remote(
     reference: Reference,
     platform: Platform | None = None,
     *,
-    scratch: str | None = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
 ) -> Image | MultiImage:
     """The image at ``reference`` (its digest, if it is pinned; else its tag).
 
     With ``platform`` an index gives that platform's image; without, it stays
-    whole. Its blobs can be read as long as the connector is open. ``scratch`` is
-    the directory for a schema1 image's layers. Raises ``NotFoundError`` (naming
+    whole. Its blobs can be read as long as the connector is open. ``scratch``
+    finds the directory for a schema1 image's layers. Raises ``NotFoundError`` (naming
     the platforms there are), ``DocumentError``, ``DigestError`` and others.
     """
     remote = _Remote(connector, reference, scratch, reporter)
@@ -85,7 +86,7 @@ class _Remote:
         self,
         connector: Connector,
         reference: Reference,
-        scratch: str | None,
+        scratch: Callable[[], str],
         reporter: Reporter,
     ) -> None:
         self._reference = reference

@@ -14,27 +14,31 @@ from typing import Final
 
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.store import pwrite_all, scratch_errors
 
 _PIECE: Final = 1 << 20
 
 
 class ScratchFile:
-    """A nameless file that grows; closed when nobody holds it any more."""
+    """A nameless file that grows; closed when nobody holds it any more.
 
-    def __init__(self, directory: str | None = None) -> None:
-        descriptor, path = tempfile.mkstemp(prefix=".imgpack-", dir=directory)
-        os.unlink(path)
+    Raises ``OutputError`` naming the directory.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        with scratch_errors(directory):
+            descriptor, path = tempfile.mkstemp(prefix=".imgpack-", dir=directory)
+            os.unlink(path)
         self._descriptor = descriptor
         self._finalizer = weakref.finalize(self, os.close, descriptor)
         self.size = 0
 
     def append(self, data: bytes) -> None:
-        """Add ``data`` at the end. Raises ``OSError``."""
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, self.size)
-            self.size += written
-            view = view[written:]
+        """Add ``data`` at the end."""
+        with scratch_errors(self._directory):
+            pwrite_all(self._descriptor, data, self.size)
+        self.size += len(data)
 
     def read(self, offset: int, end: int) -> Iterator[bytes]:
         """The bytes from ``offset`` to ``end``."""

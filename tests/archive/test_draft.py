@@ -2,6 +2,7 @@
 
 import tarfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
 from imgpack.spec.reference import parse_name
+from imgpack.store import output_errors
 
 from .samples import Memory, make_image, write_image
 
@@ -157,7 +159,7 @@ def test_blobs_beyond_eight_gibibytes_are_laid_out_without_overlap(tmp_path: Pat
     huge = Descriptor("application/vnd.oci.image.layer.v1.tar", Digest.of(b"huge"), 9 << 30)
     small = Descriptor("application/vnd.oci.image.layer.v1.tar", Digest.of(b"small"), 5)
     with (tmp_path / "draft").open("w+b") as file:
-        draft = Draft(file.fileno(), "draft")
+        draft = Draft(file.fileno(), partial(output_errors, "draft"))
         first, second = draft.reserve(huge), draft.reserve(small)
         assert first.start == 1536
         assert second.start == Extent(1536, 9 << 30).end + 512

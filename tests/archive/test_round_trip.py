@@ -232,7 +232,7 @@ def test_a_stream_has_the_bytes_of_the_file_and_is_never_sought(tmp_path: Path) 
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     pipe = Pipe()
-    with open_writer("-", stdout=pipe, scratch=str(scratch)) as writer:  # type: ignore[arg-type]
+    with open_writer("-", stdout=pipe, scratch=lambda: str(scratch)) as writer:  # type: ignore[arg-type]
         copy_image(image, writer, image.names)
         assert not pipe.data
         writer.finish()
@@ -246,7 +246,7 @@ def test_a_named_pipe_or_device_is_written_into_and_not_replaced(tmp_path: Path)
     reader = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
     try:
         image = make_image(Memory(), [b"x"])
-        with open_writer(str(tmp_path / "pipe"), scratch=str(tmp_path)) as writer:
+        with open_writer(str(tmp_path / "pipe"), scratch=lambda: str(tmp_path)) as writer:
             copy_image(image, writer, image.names)
             writer.finish()
         assert os.read(reader, 10) == b"oci-layout"
@@ -429,7 +429,7 @@ def test_a_full_disk_is_named_with_what_to_do(tmp_path: Path) -> None:
     image = make_image(Memory())
     with (
         pytest.raises(OutputError, match=r"/dev/full.*No space left.*free some space"),
-        open_writer("/dev/full", scratch=str(tmp_path)) as writer,
+        open_writer("/dev/full", scratch=lambda: str(tmp_path)) as writer,
     ):
         copy_image(image, writer, image.names)
         writer.finish()

@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -240,6 +241,40 @@ def test_an_output_that_cannot_be_written_is_told(
 ) -> None:
     """With its path and what is wrong with it."""
     assert words in imgpack_here("build", "rootfs", "-o", output).failed(14)
+
+
+@pytest.fixture
+def no_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that is read-only, but for the outputs."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+
+
+@pytest.mark.usefixtures("no_scratch")
+def test_only_a_stream_needs_a_directory_for_temporary_files(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """An archive or layout is made where it will be."""
+    for output in ("file", "lay/"):
+        imgpack_here("build", "rootfs", "-o", output).ok()
+    line = imgpack_here("build", "rootfs", "-o", "-").failed(14)
+    assert "there is no directory for temporary files; let TMPDIR name one" in line
+
+
+def test_a_full_directory_for_temporary_files_is_told(
+    imgpack: Imgpack, tree: Path, tmp_path: Path
+) -> None:
+    """With the variable that names another. A limit on file sizes stands for a full one."""
+    (tree / "large").write_bytes(os.urandom(3_000_000))
+    line = imgpack(
+        "build", "rootfs", "-o", "-", "--no-cache", env={"TMPDIR": str(tmp_path / "out")},
+        prefix=("sh", "-c", 'ulimit -f 1000; exec "$@"', "sh"),
+    ).failed(14)  # fmt: skip
+
+    assert f"cannot write a temporary file in {tmp_path}/out: File too large; let TMPDIR" in line
 
 
 def test_an_output_directory_without_permission_is_told(imgpack: Imgpack, tree: Path) -> None:

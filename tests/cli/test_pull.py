@@ -2,6 +2,7 @@
 
 import json
 import signal
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -59,6 +60,25 @@ def test_pull_can_stream_and_write_layouts(
             (one,) = opened.images
             assert isinstance(one, Image)
             assert one.manifest.raw == image.manifest.raw
+
+
+def test_only_a_stream_needs_a_directory_for_temporary_files(
+    imgpack_here: InProcess, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a read-only file system, a pull to a volume works."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "app:1")
+        reference = f"{registry.host}/app:1"
+        imgpack_here("pull", reference, "-o", "a.tar").ok()
+        imgpack_here("copy", reference, "./b.tar").ok()
+        imgpack_here("inspect", reference).ok()
+        for command in (("pull", reference, "-o", "-"), ("copy", reference, "-")):
+            assert "let TMPDIR name one" in imgpack_here(*command).failed(14)
 
 
 def test_a_pull_that_fails_leaves_nothing(

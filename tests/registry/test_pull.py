@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from imgpack.errors import (
     InvalidReferenceError,
     LimitError,
     NotFoundError,
+    OutputError,
     RegistryError,
     SignatureError,
     UnreachableError,
@@ -623,6 +625,19 @@ def _nameless_files() -> int:
         with contextlib.suppress(OSError):
             links.append(os.readlink(f"/proc/self/fd/{entry}"))
     return sum(".imgpack-" in link and link.endswith(" (deleted)") for link in links)
+
+
+def test_a_schema1_image_needs_room_for_its_layers(wish: Schema1Wish, tmp_path: Path) -> None:
+    """The error says which variable chooses another place."""
+    image = make_image(b"one")
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", schema1=wish)
+        reference = Reference.parse(f"{registry.host}/a/b:1-schema1")
+        with (
+            connect() as connector,
+            pytest.raises(OutputError, match=r"temporary file in .*/missing: No such.*TMPDIR"),
+        ):
+            open_remote(connector, reference, scratch=lambda: str(tmp_path / "missing"))
 
 
 def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Wish) -> None:
