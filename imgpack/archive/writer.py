@@ -7,7 +7,6 @@ blocks. It is never compressed as a whole and holds no links.
 """
 
 import os
-import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from imgpack.archive.contents import Contents
 from imgpack.archive.draft import Draft
 from imgpack.archive.layout import LayoutWriter
 from imgpack.archive.sink import ImageWriter
+from imgpack.archive.stream import StreamFile, is_stream
 from imgpack.errors import OutputError
 from imgpack.report import SILENT, Reporter
 from imgpack.spec.descriptor import Descriptor
@@ -38,7 +38,8 @@ def open_writer(
     """Where an image is written to, by the form of ``target``; use it in a ``with``.
 
     ``-`` streams to ``stdout``; a path that ends in ``/``, or is a directory, is
-    an OCI layout; any other is an archive file. A pipe or device is streamed to.
+    an OCI layout; any other is an archive file. A pipe, a device or a descriptor of
+    this process (``/dev/stdout``) is streamed to.
     ``scratch`` finds the directory for a stream's draft. Raises ``OutputError``.
     """
     if not target:
@@ -49,18 +50,9 @@ def open_writer(
         return StreamWriter("standard output", stdout, scratch, reporter)
     if target.endswith("/") or os.path.isdir(target):
         return LayoutWriter(target, reporter)
-    if _is_special(target):
+    if is_stream(target):
         return StreamWriter(target, None, scratch, reporter)
     return ArchiveWriter(target, reporter)
-
-
-def _is_special(target: str) -> bool:
-    """Whether ``target`` is there and must be written into, as /dev/null or a named pipe."""
-    try:
-        mode = os.stat(target).st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode)
 
 
 class _TarWriter(ImageWriter):
@@ -142,20 +134,23 @@ class StreamWriter(_TarWriter):
         self._scratch = scratch
 
     def __enter__(self) -> Self:
-        directory = self._scratch()
-        errors = partial(scratch_errors, directory)
-        with errors():
-            draft = self._stack.enter_context(tempfile.TemporaryFile(dir=directory))
-        self._open = Draft(draft.fileno(), errors)
+        with ExitStack() as stack:
+            if self._stdout is None:
+                self._stream = stack.enter_context(StreamFile(self.path))
+            directory = self._scratch()
+            errors = partial(scratch_errors, directory)
+            with errors():
+                draft = stack.enter_context(tempfile.TemporaryFile(dir=directory))
+            self._open = Draft(draft.fileno(), errors)
+            self._stack = stack.pop_all()
         return self
 
     def finish(self) -> None:
         """Write the archive out; ``BrokenPipeError`` if its reader went away."""
         chunks = self._draft.stream(self._draft.pieces(self._contents()))
-        with output_errors(self.path), ExitStack() as stack:
-            out = self._stdout
-            if out is None:
-                out = stack.enter_context(open(self.path, "wb"))
+        out = self._stream if self._stdout is None else self._stdout
+        with output_errors(self.path):
             for chunk in chunks:
                 out.write(chunk)
-            out.flush()
+            if self._stdout is not None:
+                self._stdout.flush()

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 import click
 
 from imgpack.archive.reader import open_images
+from imgpack.archive.stream import open_output
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import is_path, parse_reference
 from imgpack.cli.terminal import Terminal
 from imgpack.spec.digest import Digest
-from imgpack.store import AtomicFile, verify_stream
+from imgpack.store import verify_stream
 
 
 @click.command("blob")
@@ -43,10 +44,9 @@ def command(
                 stream.write(chunk)
             stream.flush()
             return
-        file = stack.enter_context(AtomicFile(output))
-        for chunk in chunks:
-            file.write(chunk)
-        file.commit()
+        with open_output(output) as write:
+            for chunk in chunks:
+                write(chunk)
 
 
 def _archived(stack: ExitStack, place: str, digest: Digest, terminal: Terminal) -> Iterator[bytes]:

@@ -11,10 +11,11 @@ from typing import Any, Final
 import click
 
 from imgpack.archive.sink import ImageWriter
-from imgpack.archive.writer import STDOUT, open_writer
+from imgpack.archive.writer import open_writer
 from imgpack.cli.caching import open_cache, parse_size, trim, usable_cpus
 from imgpack.cli.clock import now_ns, parse_time, rfc3339, source_date_epoch, whole_seconds
-from imgpack.cli.results import pinned, write_document
+from imgpack.cli.metadata import check_metadata_file, takes_standard_output, write_document
+from imgpack.cli.results import pinned, to_standard_output
 from imgpack.cli.runtime import NAMES, TEXTS, in_unicode, parse_runtime, runtime_options
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.sources import check_outside, default_output, name_of, parse_sources
@@ -107,7 +108,7 @@ def command(terminal: Terminal, /, **values: Any) -> None:
     layers = _options(values, terminal, request)
     with open_writer(
         request.output,
-        stdout=sys.stdout.buffer,
+        stdout=sys.stdout.buffer if request.to_stdout else None,
         scratch=scratch_directory,
         reporter=terminal,
     ) as writer:
@@ -116,11 +117,13 @@ def command(terminal: Terminal, /, **values: Any) -> None:
     if layers.cache is not None and layers.cache.stored:
         trim(layers.cache, request.cache_limit)
     digest = image.manifest.descriptor.digest
-    if values["metadata_file"]:
+    metadata_file = values["metadata_file"]
+    if metadata_file is not None:
         named = [(name, image.manifest.descriptor) for name in request.names]
-        write_document(values["metadata_file"], named, [image])
+        write_document(metadata_file, named, [image])
+    taken = request.to_stdout or takes_standard_output(metadata_file)
     for name in request.names:
-        click.echo(pinned(name, digest), err=request.output == STDOUT)
+        click.echo(pinned(name, digest), err=taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ class _Request:
     trees: tuple[Tree, ...]
     names: tuple[Reference, ...]
     output: str
+    to_stdout: bool
     recipe: Recipe
     codec: Codec
     created: str | None
@@ -166,11 +170,11 @@ def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
     cache_limit = parse_size(values["cache_limit"], "--cache-limit")
     names = _names(values["tag"], trees)
     output = values["output"] if values["output"] is not None else default_output(trees[0])
-    if output != STDOUT:
+    to_stdout = to_standard_output(output)
+    if not to_stdout:
         check_outside(trees, output, "the output")
-    elif sys.stdout.isatty():
-        raise click.UsageError("an archive is no text for a terminal; pipe it, or give -o FILE")
-    return _Request(trees, names, output, recipe, codec, created, rules, cache_limit)
+    check_metadata_file(values["metadata_file"], (output,), trees)
+    return _Request(trees, names, output, to_stdout, recipe, codec, created, rules, cache_limit)
 
 
 def _platform(text: str | None, trees: tuple[Tree, ...], runtime: Runtime) -> Platform:

@@ -8,7 +8,7 @@ import click
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import Located, choice_options, is_path, only, open_location
 from imgpack.cli.push import jobs_option, mount_sources, target
-from imgpack.cli.results import pinned, print_pushed, upload_journal
+from imgpack.cli.results import pinned, print_pushed, to_standard_output, upload_journal
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.image import MultiImage
@@ -71,7 +71,8 @@ def _to_archive(terminal: Terminal, located: Located, destination: str, jobs: in
     from imgpack.registry.fetch import fetch_into
     from imgpack.registry.pull import refuse_foreign
 
-    stdout = sys.stdout.buffer if destination == "-" else None
+    to_stdout = to_standard_output(destination)
+    stdout = sys.stdout.buffer if to_stdout else None
     if located.reference is not None:
         for image in located.images:
             refuse_foreign(image)
@@ -81,7 +82,7 @@ def _to_archive(terminal: Terminal, located: Located, destination: str, jobs: in
         for image in located.images:
             fetch_into(image, writer, image.names, jobs, terminal)
         writer.finish()
-    if stdout is None:
+    if not to_stdout:
         for image in located.images:
             document = image.index if isinstance(image, MultiImage) else image.manifest
             for name in image.names:

@@ -6,8 +6,9 @@ import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import parse_reference
+from imgpack.cli.metadata import check_metadata_file, write_metadata
 from imgpack.cli.push import jobs_option, target
-from imgpack.cli.results import print_pushed, upload_journal, write_metadata
+from imgpack.cli.results import print_pushed, upload_journal
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ConfigError, NotFoundError
@@ -74,6 +75,7 @@ def create(
     Images that are elsewhere are brought to REF's repository: mounted within a
     registry, copied from others.
     """
+    check_metadata_file(metadata_file)
     name = target(reference)
     sources = tuple(parse_reference(text) for text in added)
     wanted = tuple(Platform.parse(text) for text in platforms)
@@ -94,7 +96,7 @@ def create(
         pushed = push(connections, deliveries, options, terminal)
     if metadata_file is not None:
         write_metadata(metadata_file, pushed, deliveries)
-    print_pushed(pushed)
+    print_pushed(pushed, metadata_file)
 
 
 def _annotations(texts: tuple[str, ...]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import click
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import parse_reference
 from imgpack.cli.push import jobs_option
-from imgpack.cli.results import pinned
+from imgpack.cli.results import pinned, to_standard_output
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.image import MultiImage
@@ -46,7 +46,8 @@ def command(
     wanted = None if platform is None else Platform.parse(platform)
     name = parse_reference(reference)
     given = tuple(parse_name(tag) for tag in tags)
-    place = output or f"{name.repository.rpartition('/')[2]}.tar"
+    place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
+    to_stdout = to_standard_output(place)
     from imgpack.archive.writer import open_writer
     from imgpack.registry.fetch import fetch_into
     from imgpack.registry.pull import open_remote, refuse_foreign
@@ -54,14 +55,14 @@ def command(
     with connector(registry, terminal, jobs=jobs) as connections:
         image = open_remote(connections, name, wanted, scratch=scratch_directory, reporter=terminal)
         refuse_foreign(image)
-        stdout = sys.stdout.buffer if place == "-" else None
+        stdout = sys.stdout.buffer if to_stdout else None
         with open_writer(
             place, stdout=stdout, scratch=scratch_directory, reporter=terminal
         ) as writer:
             fetch_into(image, writer, given or image.names, jobs, terminal)
             writer.finish()
     document = image.index if isinstance(image, MultiImage) else image.manifest
-    if place != "-":
+    if not to_stdout:
         digest = document.descriptor.digest
         for shown in given or image.names or (name.with_digest(digest),):
             click.echo(pinned(shown, digest))

@@ -6,7 +6,8 @@ import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import choice_options, only, open_location
-from imgpack.cli.results import one_registry, print_pushed, upload_journal, write_metadata
+from imgpack.cli.metadata import check_metadata_file, write_metadata
+from imgpack.cli.results import one_registry, print_pushed, upload_journal
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 from imgpack.image import Image, MultiImage
@@ -96,6 +97,7 @@ def command(
         raise click.UsageError("--schema1-tag and --signing-key go with --schema1")
     if schema1 and by_digest:
         raise click.UsageError("--schema1 needs a tag, and --by-digest gives none")
+    check_metadata_file(metadata_file, (archive, signing_key), dry_run=dry_run)
     from imgpack.registry.push import PushOptions
 
     with open_location(
@@ -139,7 +141,7 @@ def _push(
     pushed = push(connections, deliveries, options, terminal)
     if metadata_file is not None:
         write_metadata(metadata_file, pushed, deliveries)
-    print_pushed(pushed)
+    print_pushed(pushed, metadata_file)
 
 
 def _path(archive: str) -> str:

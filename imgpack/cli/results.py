@@ -1,23 +1,22 @@
-"""What the commands that push say at the end: lines on standard output, and a JSON document."""
+"""What the commands say at the end, and where: one line a name, unless an archive goes there."""
 
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from imgpack.archive.stream import named_descriptor
+from imgpack.archive.writer import STDOUT
 from imgpack.cli.clock import now_ns
+from imgpack.cli.metadata import takes_standard_output
 from imgpack.errors import CacheError
-from imgpack.image import Image, MultiImage
-from imgpack.spec.canonical import encode
-from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
-from imgpack.store import write_file
 
 if TYPE_CHECKING:
-    from imgpack.registry.delivery import Delivery
     from imgpack.registry.journal import UploadJournal
     from imgpack.registry.push import Pushed
 
@@ -27,55 +26,19 @@ def pinned(name: Reference, digest: Digest) -> str:
     return replace(name, digest=digest).shown()
 
 
-def print_pushed(pushed: Iterable["Pushed"]) -> None:
-    """One line a name on standard output."""
+def print_pushed(pushed: Iterable["Pushed"], metadata_file: str | None = None) -> None:
+    """One line a name on standard output, or standard error if the metadata goes there."""
     for one in pushed:
-        click.echo(pinned(one.name, one.digest))
+        click.echo(pinned(one.name, one.digest), err=takes_standard_output(metadata_file))
 
 
-def write_metadata(path: str, pushed: Sequence["Pushed"], deliveries: Sequence["Delivery"]) -> None:
-    """Write digests, sizes, media types, diff_ids and names to ``path``, whole or not at all."""
-    names = [(one.name, Descriptor(one.media_type, one.digest, one.size)) for one in pushed]
-    write_document(path, names, [delivery.image for delivery in deliveries])
-
-
-def write_document(
-    path: str,
-    names: Iterable[tuple[Reference, Descriptor]],
-    images: Iterable[Image | MultiImage],
-) -> None:
-    """Write what each name stands for, and the images, to ``path``. Raises ``OutputError``."""
-    document = {
-        "names": [
-            {
-                "name": name.shown(),
-                "digest": str(manifest.digest),
-                "mediaType": manifest.media_type,
-                "size": manifest.size,
-            }
-            for name, manifest in names
-        ],
-        "images": [described(image) for image in images],
-    }
-    write_file(path, encode(document, indent=2) + b"\n")
-
-
-def described(image: Image | MultiImage) -> dict[str, Any]:
-    """An image for programs: digests, sizes, media types and diff_ids."""
-    if isinstance(image, MultiImage):
-        return {
-            **image.index.descriptor.as_json(),
-            "manifests": [described(child) for child in image.images],
-        }
-    return {
-        **image.manifest.descriptor.as_json(),
-        "platform": image.config.platform.as_json(),
-        "config": image.manifest.config.as_json(),
-        "layers": [
-            {**layer.as_json(), "diff_id": str(diff_id)}
-            for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True)
-        ],
-    }
+def to_standard_output(output: str) -> bool:
+    """Whether an archive goes to standard output, by any name; a terminal is refused."""
+    if output != STDOUT and named_descriptor(output) != 1:
+        return False
+    if sys.stdout.isatty():
+        raise click.UsageError("an archive is no text for a terminal; pipe it, or give -o FILE")
+    return True
 
 
 def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:

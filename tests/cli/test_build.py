@@ -109,6 +109,60 @@ def test_a_stream_is_the_archive(imgpack: Imgpack, tree: Path, tmp_path: Path) -
     assert re.fullmatch(r"rootfs:latest@sha256:[0-9a-f]{64}\n", done.err)
 
 
+def into(log: str) -> tuple[str, ...]:
+    """A shell that opens descriptors, such as ``>log``, in front of a command."""
+    return "sh", "-c", f'exec "$@" {log}', "sh"
+
+
+@pytest.mark.parametrize("output", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_standard_output_has_other_names(
+    imgpack: Imgpack, tree: Path, tmp_path: Path, output: str
+) -> None:
+    """It is a stream by any of them: a pipe gets the archive and nothing else."""
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    imgpack("build", "rootfs").ok()
+    done = imgpack("build", "rootfs", "-o", output)
+
+    assert done.ok() == (tmp_path / "rootfs.tar").read_bytes()
+    assert re.fullmatch(r"rootfs:latest@sha256:[0-9a-f]{64}\n", done.err)
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("output", ["/dev/stdout", "/dev/stderr", "/dev/fd/3", "/proc/self/fd/3"])
+@pytest.mark.parametrize("append", [True, False])
+def test_a_file_behind_a_descriptor_is_written_into(
+    imgpack: Imgpack, tree: Path, tmp_path: Path, output: str, append: bool
+) -> None:
+    """A log that others write to as well stays the same file, and keeps what it has."""
+    imgpack("build", "rootfs").ok()
+    expected = (tmp_path / "rootfs.tar").read_bytes()
+    log = tmp_path / "log"
+    log.write_bytes(b"before\n")
+    inode = log.stat().st_ino
+    number = {"/dev/stdout": 1, "/dev/stderr": 2}.get(output, 3)
+    imgpack(
+        "build", "rootfs", "-o", output, prefix=into(f"{number}>{'>' if append else ''}log")
+    ).ok()
+
+    assert log.stat().st_ino == inode
+    assert log.read_bytes() == (b"before\n" if append else b"") + expected
+    assert sorted(os.listdir(tmp_path)) == ["log", "rootfs", "rootfs.tar"]
+
+
+def test_the_metadata_may_go_to_a_descriptor(imgpack: Imgpack, tree: Path, tmp_path: Path) -> None:
+    """A document on standard output has it to itself."""
+    build = ("build", "rootfs", "-o", "o.tar", "--metadata-file")
+    imgpack(*build, "m.json").ok()
+    expected = (tmp_path / "m.json").read_bytes()
+    done = imgpack(*build, "/dev/stdout")
+    assert done.ok() == expected
+    assert done.err.startswith("rootfs:latest@")
+
+    (tmp_path / "log").write_bytes(b"before\n")
+    assert imgpack(*build, "/dev/fd/3", prefix=into("3>>log")).ok().startswith(b"rootfs:latest@")
+    assert (tmp_path / "log").read_bytes() == b"before\n" + expected
+
+
 def test_a_path_that_ends_in_a_slash_is_a_layout(
     imgpack_here: InProcess, tree: Path, tmp_path: Path
 ) -> None:

@@ -232,6 +232,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(
         ("rootfs/o.tar", "rootfs/o.tar lies inside the source"),
         ("rootfs/", "lies inside the source"),
         ("/proc/o.tar", "cannot write /proc/o.tar"),
+        ("/dev/fd/999999", "cannot write /dev/fd/999999: Bad file descriptor"),
         ("/dev/full", "cannot write /dev/full: No space left on device; the disk is full"),
         ("", ""),
     ],
@@ -329,14 +330,35 @@ def test_an_archive_that_was_there_stays_when_a_build_fails(
     assert len(list((tmp_path / "keep").iterdir())) == 1
 
 
-def test_a_metadata_file_that_cannot_be_written_is_told(
-    imgpack_here: InProcess, tree: Path
+@pytest.mark.parametrize(
+    ("metadata", "output", "code", "words"),
+    [
+        ("missing/m.json", "out/o.tar", 14, "cannot write missing/m.json: No such file"),
+        ("out", "out/o.tar", 14, "the metadata file out is a directory; name a file in it"),
+        ("m/", "out/o.tar", 14, "the metadata file m/ is a directory"),
+        ("out/o.tar", "out/o.tar", 14, "the metadata file out/o.tar is out/o.tar, or lies in it"),
+        ("out/../out/o.tar", "out/o.tar", 14, "or lies in it; choose another place"),
+        ("link/o.tar", "out/o.tar", 14, "or lies in it"),
+        ("out/lay/m.json", "out/lay/", 14, "is out/lay/, or lies in it"),
+        ("/dev/stdout", "-", 14, "is -, or lies in it"),
+        ("rootfs/etc/m.json", "out/o.tar", 14, "metadata file rootfs/etc/m.json lies inside the"),
+        ("rootfs/etc/motd", "out/o.tar", 14, "lies inside the source"),
+        ("/dev/fd/999999", "out/o.tar", 14, "cannot write /dev/fd/999999: Bad file descriptor"),
+        ("", "out/o.tar", 2, "--metadata-file '' is no file"),
+        ("-", "out/o.tar", 2, "--metadata-file '-' is no file"),
+    ],
+)
+def test_a_metadata_file_that_cannot_be_one_is_told_before_the_build(
+    imgpack: Imgpack, tree: Path, tmp_path: Path, metadata: str, output: str, code: int, words: str
 ) -> None:
-    """As an output."""
-    line = imgpack_here(
-        "build", "rootfs", "-o", "/dev/null", "--metadata-file", "missing/m.json"
-    ).failed(14)
-    assert "missing/m.json" in line
+    """Nothing is written, and nothing that was there is touched."""
+    (tmp_path / "link").symlink_to("out")
+    done = imgpack("build", "rootfs", "-o", output, "--metadata-file", metadata)
+
+    assert words in done.failed(code)
+    assert done.out == b""
+    assert (tree / "etc/motd").read_text() == "hello\n"
+    assert [path.name for path in tree.rglob("*.json")] == []
 
 
 @pytest.mark.parametrize(
@@ -399,12 +421,13 @@ def test_a_closed_pipe_ends_quietly(imgpack: Imgpack, tree: Path) -> None:
     assert err == b""
 
 
-def test_an_archive_is_not_written_to_a_terminal(imgpack: Imgpack, tree: Path) -> None:
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_an_archive_is_not_written_to_a_terminal(imgpack: Imgpack, tree: Path, output: str) -> None:
     """As docker save refuses it."""
     master, slave = pty.openpty()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "imgpack", "build", "rootfs", "-o", "-"],
+            [sys.executable, "-m", "imgpack", "build", "rootfs", "-o", output],
             stdout=slave, stderr=subprocess.PIPE, cwd=tree.parent, check=False, timeout=30,
         )  # fmt: skip
     finally:

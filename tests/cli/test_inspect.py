@@ -245,6 +245,18 @@ def test_any_blob_is_streamed_and_verified(
     assert (tmp_path / "layer").read_bytes() == raw
 
 
+def test_a_blob_goes_through_a_descriptor(imgpack: Imgpack, image: Image, tmp_path: Path) -> None:
+    """The file behind it is not replaced."""
+    layer = image.layers[0]
+    (tmp_path / "log").write_bytes(b"before")
+    imgpack(
+        "blob", f"a.tar@{layer.digest}", "-o", "/dev/stdout",
+        prefix=("sh", "-c", 'exec "$@" >>log', "sh"),
+    ).ok()  # fmt: skip
+
+    assert (tmp_path / "log").read_bytes() == b"before" + b"".join(image.source.read_blob(layer))
+
+
 def test_a_damaged_blob_is_an_error_and_no_file(
     image: Image, imgpack_here: InProcess, tmp_path: Path
 ) -> None:

@@ -81,6 +81,14 @@ def test_only_a_stream_needs_a_directory_for_temporary_files(
             assert "let TMPDIR name one" in imgpack_here(*command).failed(14)
 
 
+def test_an_empty_output_is_no_default(imgpack_here: InProcess, image: Image) -> None:
+    """A variable that is not set must not choose a name."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "app:1")
+        line = imgpack_here("pull", f"{registry.host}/app:1", "-o", "").failed(14)
+        assert "the output has an empty name" in line
+
+
 def test_a_pull_that_fails_leaves_nothing(
     imgpack_here: InProcess, tmp_path: Path, image: Image
 ) -> None:

@@ -239,6 +239,38 @@ def test_options_that_make_no_sense_are_usage_errors(
         assert registry.requests == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("a.tar", "--metadata-file", "a.tar"), 14, "is a.tar, or lies in it"),
+        (("a.tar", "--metadata-file", "link"), 14, "is a.tar, or lies in it"),
+        (("lay/", "--metadata-file", "lay/index.json"), 14, "is lay/, or lies in it"),
+        (("a.tar", "--metadata-file", "lay"), 14, "is a directory"),
+        (("a.tar", "--metadata-file", "missing/m"), 14, "cannot write missing/m"),
+        (("a.tar", "--metadata-file", "m", "--dry-run"), 2, "--dry-run"),
+        (("a.tar", "--metadata-file", ""), 2, "is no file"),
+        (("a.tar", "--metadata-file", "-"), 2, "is no file"),
+        (("a.tar", "--schema1", "--signing-key", "k", "--metadata-file", "k"), 14, "is k, or"),
+    ],
+)
+def test_a_metadata_file_that_cannot_be_one_is_told_before_the_push(
+    imgpack_here: InProcess, tmp_path: Path, image: Image,
+    arguments: tuple[str, ...], code: int, words: str,
+) -> None:  # fmt: skip
+    """Nothing is sent, and the archive is what it was."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        write_archive(f"{tmp_path}/lay/", image, f"{registry.host}/a:1")
+        (tmp_path / "link").symlink_to("a.tar")
+        before = (tmp_path / "a.tar").read_bytes(), (tmp_path / "lay/index.json").read_bytes()
+
+        assert words in imgpack_here("push", *arguments).failed(code)
+
+        assert registry.requests == []
+    assert before == ((tmp_path / "a.tar").read_bytes(), (tmp_path / "lay/index.json").read_bytes())
+    assert sorted(os.listdir(tmp_path)) == ["a.tar", "lay", "link"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_at_once(
     imgpack: Imgpack, tmp_path: Path, number: signal.Signals, code: int
