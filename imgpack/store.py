@@ -175,7 +175,6 @@ def remove_abandoned(path: str) -> bool:
         # Whoever has the lock now has it alone: the writer is gone, or has yet to
         # take it, and then sees that the name is gone.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.lstat(path)  # or it has its final name by now
         _remove(path)
     except OSError:
         return False
@@ -185,12 +184,11 @@ def remove_abandoned(path: str) -> bool:
 
 
 def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError:
+    if os.path.isdir(path):
         shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            os.unlink(path)
 
 
 class AtomicFile:

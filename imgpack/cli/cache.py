@@ -32,7 +32,6 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
             "directory": cache.directory,
             "segments": usage.segments,
             "layers": usage.layers,
-            "temporary": usage.temporary,
             "size": usage.size,
         }
         click.echo(json.dumps(document))
@@ -40,7 +39,6 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     click.echo(f"directory  {cache.directory}")
     click.echo(f"segments   {usage.segments}")
     click.echo(f"layers     {usage.layers}")
-    click.echo(f"temporary  {usage.temporary}")
     click.echo(f"size       {human_size(usage.size)}")
 
 
@@ -51,10 +49,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
 )
 @click.pass_obj
 def prune(terminal: Terminal, *, cache_dir: str | None, keep: str) -> None:
-    """Drop the least recently used entries; by default all of them.
-
-    Temporary files of builds that were killed go too.
-    """
+    """Drop the least recently used entries; by default all of them."""
     cache = SegmentCache(cache_dir or default_directory(), terminal.warn)
     count, size = trim(cache, parse_size(keep, "--keep"))
     click.echo(f"dropped {count} entries, {human_size(size)}")

@@ -11,6 +11,7 @@ and what comes out of a build has its strong digests all the same.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, Final
 from imgpack.errors import CacheError
 from imgpack.layer.codec import fingerprint
 from imgpack.spec.digest import Digest
-from imgpack.store import Temporary, remove_abandoned, write_all
+from imgpack.store import write_all
 
 FORMAT: Final = "imgpack-cache-6"
 DEFAULT_LIMIT: Final = 10 << 30
@@ -29,7 +30,9 @@ DEFAULT_LIMIT: Final = 10 << 30
 _HEAD: Final = 32
 _MAX_ENTRY: Final = 64 << 20
 """Bytes: more than a segment ever compresses to; what is larger is damaged."""
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _MAX_RECORD: Final = 256 << 20
+_counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,6 @@ class Usage:
 
     segments: int
     layers: int
-    temporary: int
     size: int
 
 
@@ -199,20 +201,16 @@ class SegmentCache:
         for kind, found in self._files():
             counts[kind] += 1
             size += found.size
-        return Usage(counts["segments"], counts["layers"], counts["tmp"], size)
+        return Usage(counts["segments"], counts["layers"], size)
 
     def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
         """Drop the least recently used entries until ``limit`` bytes are left.
 
-        What killed writers left goes too: what nobody has locked and, as not every
-        file system has locks, what is older than ``stale_before_ns``. Returns the
-        numbers of entries and bytes that went.
+        Temporary files older than ``stale_before_ns`` go too: their writers were
+        killed. Returns the numbers of entries and bytes that went.
         """
-        files = list(self._files())
-        swept = [file for kind, file in files if kind == "tmp" and remove_abandoned(file.path)]
         found = sorted(
-            ((file.used_ns, kind, file) for kind, file in files if file not in swept),
-            key=lambda row: row[0],
+            ((file.used_ns, kind, file) for kind, file in self._files()), key=lambda row: row[0]
         )
         size = sum(file.size for _, _, file in found)
         count = freed = 0
@@ -227,7 +225,7 @@ class SegmentCache:
                     self.cannot_write(error)
                     break
                 count, freed = count + 1, freed + file.size
-        return count + len(swept), freed + sum(file.size for file in swept)
+        return count, freed
 
     def _files(self) -> "Iterator[tuple[str, _File]]":
         for kind in ("segments", "layers", "tmp"):
@@ -250,18 +248,23 @@ class SegmentCache:
         return f"{self.directory}/layers/{key}"
 
     def _write(self, path: str, write: Callable[[int], object]) -> None:
-        temporary = Temporary(f"{self.directory}/tmp", "entry")
+        temporary = f"{self.directory}/tmp/{os.getpid()}-{next(_counter)}"
         try:
             # A crash may leave any bytes here; they are checked when read, so no fsync.
-            temporary.open_file()
-            write(temporary.fd)
+            descriptor = os.open(temporary, _NEW, 0o666)
             try:
-                os.rename(temporary.path, path)
+                write(descriptor)
+            finally:
+                os.close(descriptor)
+            try:
+                os.rename(temporary, path)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-                os.rename(temporary.path, path)
-        finally:
-            temporary.discard()
+                os.rename(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
 
 
 @dataclass(frozen=True, slots=True)

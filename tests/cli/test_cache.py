@@ -62,13 +62,12 @@ def test_a_cache_can_be_elsewhere_or_nowhere(
 
 
 def test_people_see_what_the_cache_holds(imgpack_here: InProcess, tree: Path) -> None:
-    """Five lines."""
+    """Four lines."""
     imgpack_here("build", "rootfs").ok()
 
     lines = imgpack_here("cache", "info").ok().decode().splitlines()
-    names = ["directory", "segments", "layers", "temporary", "size"]
-    assert [line.split()[0] for line in lines] == names
-    assert lines[4].endswith("MB") or lines[4].endswith("MiB")
+    assert [line.split()[0] for line in lines] == ["directory", "segments", "layers", "size"]
+    assert lines[3].endswith("MB") or lines[3].endswith("MiB")
 
 
 def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tree: Path) -> None:
@@ -80,19 +79,6 @@ def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tre
 
     assert info(imgpack_here)["size"] == 0
     assert imgpack_here("build", "rootfs", "--explain").err == "layer 1: not built before\n"
-
-
-def test_what_a_killed_build_left_is_counted_and_pruned(
-    imgpack_here: InProcess, tree: Path, home: Path
-) -> None:
-    """At once, since nobody has it locked."""
-    imgpack_here("build", "rootfs").ok()
-    (home / "cache/imgpack/tmp/left").write_bytes(b"half")
-    assert info(imgpack_here)["temporary"] == 1
-
-    assert b"dropped 1 entries" in imgpack_here("cache", "prune", "--keep", "1GiB").ok()
-
-    assert info(imgpack_here)["temporary"] == 0
 
 
 def test_a_build_keeps_the_cache_below_its_limit(imgpack_here: InProcess, tree: Path) -> None:
