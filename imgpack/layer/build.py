@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from imgpack.layer.cache import FORMAT, LayerRecord, Piece, SegmentCache
+from imgpack.layer.cache import SegmentCache
 from imgpack.layer.codec import Codec, Kind
 from imgpack.layer.pipeline import Pipeline, Written
+from imgpack.layer.record import FORMAT, LayerRecord, Piece
 from imgpack.layer.segments import FORMAT_VERSION, Segments
 from imgpack.report import SILENT, Reporter
 from imgpack.spec.digest import Digest

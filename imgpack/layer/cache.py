@@ -10,20 +10,17 @@ and what comes out of a build has its strong digests all the same.
 """
 
 import contextlib
-import hashlib
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from imgpack.errors import CacheError
-from imgpack.layer.codec import fingerprint
-from imgpack.spec.digest import Digest
+from imgpack.layer.codec import crc32, fingerprint
+from imgpack.layer.record import Filed, LayerRecord, line_of, parse
 from imgpack.store import write_all
 
-FORMAT: Final = "imgpack-cache-6"
 DEFAULT_LIMIT: Final = 10 << 30
 """Bytes that the cache may hold before the least recently used entries go."""
 
@@ -32,20 +29,9 @@ _MAX_ENTRY: Final = 64 << 20
 """Bytes: more than a segment ever compresses to; what is larger is damaged."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _MAX_RECORD: Final = 256 << 20
+_BUFFER: Final = 1 << 18
+_CHUNK: Final = 1 << 20
 _counter = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One compressed segment of a layer: its key, and the check sum of its bytes.
-
-    ``records`` is the hash of the snapshot's records that it was made of, empty if
-    one of them may not be trusted.
-    """
-
-    key: str
-    check: str
-    records: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +40,6 @@ class Cached:
 
     data: memoryview
     check: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayerRecord:
-    """A layer that was built before: what it is, and the segments that it consists of."""
-
-    diff_id: Digest
-    digest: Digest
-    size: int
-    raw_size: int
-    newest: int
-    warnings: tuple[str, ...]
-    pieces: tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,35 +131,26 @@ class SegmentCache:
         """The layer under ``key`` and its open snapshot file, which the caller closes."""
         path = self._layer(key)
         try:
-            file = open(path, "rb")  # noqa: SIM115 - handed to the caller
+            file = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - handed to the caller
         except OSError:
             return None
-        try:
-            head = file.readline(_MAX_RECORD)
-            expected, text = head[:64], head[65:]
-            if hashlib.sha256(text).hexdigest().encode() == expected:
-                found = _parse(json.loads(text))
-                if os.fstat(file.fileno()).st_size == len(head) + found[1]:
-                    with contextlib.suppress(OSError):
-                        os.utime(path)
-                    return found[0], file
-        except (ValueError, KeyError, TypeError):
-            pass
+        with contextlib.suppress(OSError):
+            filed = parse(file.readline(_MAX_RECORD))
+            if filed is not None and _sum(file) == (filed.snapshot_size, filed.snapshot_crc):
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+                return filed.layer, file
         file.close()
         self._warn(f"the cache entry {path} is damaged; it is made anew")
         return None
 
     def keep(self, key: str, layer: LayerRecord, snapshot: BinaryIO) -> None:
         """Store ``layer`` with ``snapshot``, read from its start. A full disk only warns."""
-        snapshot.seek(0, os.SEEK_END)
-        size = snapshot.tell()
-        snapshot.seek(0)
-        text = json.dumps(_as_json(layer, size)).encode() + b"\n"
-        head = hashlib.sha256(text).hexdigest().encode() + b" " + text
 
         def write(descriptor: int) -> None:
-            write_all(descriptor, head)
-            while chunk := snapshot.read(1 << 20):
+            snapshot.seek(0)
+            write_all(descriptor, line_of(Filed(layer, *_sum(snapshot))))
+            while chunk := snapshot.read(_CHUNK):
                 write_all(descriptor, chunk)
 
         try:
@@ -284,30 +248,11 @@ def _write_all(descriptor: int, *parts: bytes) -> None:
         write_all(descriptor, memoryview(b"".join(parts))[done:])
 
 
-def _as_json(layer: LayerRecord, snapshot_size: int) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "snapshot": snapshot_size,
-        "diff_id": str(layer.diff_id),
-        "digest": str(layer.digest),
-        "size": layer.size,
-        "raw_size": layer.raw_size,
-        "newest": layer.newest,
-        "warnings": layer.warnings,
-        "pieces": [(piece.key, piece.check, piece.records) for piece in layer.pieces],
-    }
-
-
-def _parse(obj: Any) -> tuple[LayerRecord, int]:
-    if obj["format"] != FORMAT:
-        raise ValueError("another format")
-    layer = LayerRecord(
-        Digest.parse(obj["diff_id"]),
-        Digest.parse(obj["digest"]),
-        obj["size"],
-        obj["raw_size"],
-        obj["newest"],
-        tuple(obj["warnings"]),
-        tuple(Piece(*piece) for piece in obj["pieces"]),
-    )
-    return layer, obj["snapshot"]
+def _sum(snapshot: BinaryIO) -> tuple[int, int]:
+    """The size and the CRC-32 of what follows in ``snapshot``; it stands there again."""
+    start = snapshot.tell()
+    size = crc = 0
+    while chunk := snapshot.read(_CHUNK):
+        size, crc = size + len(chunk), crc32(chunk, crc)
+    snapshot.seek(start)
+    return size, crc

@@ -134,11 +134,14 @@ def _equal(one: bytes | bytearray, other: bytes | memoryview) -> bool:
     return len(one) == len(other) and one.startswith(other)
 
 
-def crc32(data: bytes | memoryview) -> int:
-    """The check sum that a gzip member ends with (RFC 1952, section 2.3.1)."""
+def crc32(data: bytes | memoryview, before: int = 0) -> int:
+    """The check sum that a gzip member ends with (RFC 1952, section 2.3.1).
+
+    ``before`` is that of the bytes in front of ``data``.
+    """
     import deflate
 
-    found: int = deflate.crc32(data)
+    found: int = deflate.crc32(data, before)
     return found
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from imgpack.layer.cache import Piece, SegmentCache
+from imgpack.layer.cache import SegmentCache
 from imgpack.layer.codec import Codec, Kind, crc32, fingerprint
 from imgpack.layer.line import Line
+from imgpack.layer.record import Piece
 from imgpack.layer.segments import Segment
 from imgpack.report import Meter
 from imgpack.spec.digest import Digest

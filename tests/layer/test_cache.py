@@ -1,24 +1,35 @@
 """The segment cache: whatever happens to its files, a build is never wrong."""
 
+import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imgpack.errors import CacheError
-from imgpack.layer.cache import Cached, LayerRecord, Piece, SegmentCache
+from imgpack.layer.cache import Cached, SegmentCache
 from imgpack.layer.codec import fingerprint
+from imgpack.layer.record import LayerRecord, Piece
 from imgpack.spec.digest import Digest
 from tests.privileges import OBEYING_MODES
 
-KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62
+
+def key_of(name: str, size: int = 20) -> str:
+    """A key as the pipeline makes them: two check sums, the length, the codec."""
+    return f"{name:0<16}{size:x}-{'7' * 16}"
+
+
+KEY, OTHER, ABSENT = key_of("ab"), key_of("cd", 0), key_of("ef")
+LAYER_KEY = "a" * 64
 LAYER = LayerRecord(
     Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 10, 20, 5, ("a warning",),
-    (Piece(KEY, "3" * 64, "5" * 64), Piece(OTHER, "4" * 64)),
+    (Piece(KEY, "3" * 16 + "a", "5" * 64), Piece(OTHER, "4" * 16 + "0")),
 )  # fmt: skip
 
 
@@ -52,7 +63,7 @@ def test_what_was_stored_is_loaded(cache: Cache, tmp_path: Path) -> None:
 
     again = Cache(tmp_path / "cache")
     assert again.load(KEY) == Cached(b"data", check)
-    assert (again.data(OTHER), again.load("ef" * 32)) == (b"", None)
+    assert (again.data(OTHER), again.load(ABSENT)) == (b"", None)
     assert check == fingerprint(b"data")
     assert cache.warnings == again.warnings == []
     assert cache.stored == 4
@@ -97,20 +108,20 @@ def test_a_segment_that_is_not_the_right_one_is_dropped(cache: Cache) -> None:
 
 def test_a_layer_comes_back_with_its_snapshot(cache: Cache) -> None:
     """The file stands where the snapshot begins."""
-    cache.keep(KEY, LAYER, io.BytesIO(b"snapshot\n\0"))
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b"snapshot\n\0"))
 
-    found = cache.record(KEY)
+    found = cache.record(LAYER_KEY)
 
     assert found is not None
     with found[1] as file:
         assert (found[0], file.read()) == (LAYER, b"snapshot\n\0")
-    assert cache.record(OTHER) is None
+    assert cache.record("b" * 64) is None
 
 
 @pytest.mark.parametrize("at", [0, 64, 65, 100, -1])
 def test_a_damaged_layer_is_missing_and_told(cache: Cache, at: int) -> None:
     """A flipped byte in the record, or a snapshot that was cut."""
-    cache.keep(KEY, LAYER, io.BytesIO(b"snapshot"))
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b"snapshot"))
     (file,) = cache.files("layers")
     data = bytearray(file.read_bytes())
     if at < 0:
@@ -119,22 +130,100 @@ def test_a_damaged_layer_is_missing_and_told(cache: Cache, at: int) -> None:
         data[at] ^= 1
     file.write_bytes(data)
 
-    found = cache.record(KEY)
+    assert cache.record(LAYER_KEY) is None
+    assert cache.warnings == [f"the cache entry {file} is damaged; it is made anew"]
 
-    if found is not None:
-        found[1].close()
-        assert at == 64  # the byte between the checksum and the record
-        return
+
+def refile(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the record in a layer's file, and its check sum with it."""
+    head, snapshot = file.read_bytes().split(b"\n", 1)
+    record = json.loads(head[65:])
+    text = change(record) or json.dumps(record)
+    assert isinstance(text, str)
+    line = text.encode() + b"\n"
+    file.write_bytes(hashlib.sha256(line).hexdigest().encode() + b" " + line + snapshot)
+
+
+def setting(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
+    """A change that puts another value at one place of a record."""
+
+    def change(record: Any) -> None:
+        for step in path[:-1]:
+            record = record[step]
+        record[path[-1]] = to
+
+    return change
+
+
+WRONG = [
+    *(setting("diff_id", to=value) for value in (None, 1, "bad", "sha512:" + "1" * 128, [])),
+    *(setting("digest", to=value) for value in (None, "sha256:" + "G" * 64, "sha256:1")),
+    *(setting("size", to=value) for value in ("10", 11, 9, -1, 10.0, True, None, 10**30)),
+    *(setting("raw_size", to=value) for value in ("20", 21, None, -1)),
+    *(setting("newest", to=value) for value in ("5", -1, 2**33, 10**400, None, 5.5)),
+    *(setting("warnings", to=value) for value in ("text", [5], None, {})),
+    *(setting("snapshot", to=value) for value in ("8", 7, -1, None)),
+    *(setting("snapshot_crc", to=value) for value in ("8", 7, -1, None)),
+    *(setting("pieces", to=value) for value in (None, [], {}, "x", [5], [[]], ["abc"])),
+    *(
+        setting("pieces", 0, 0, to=key)
+        for key in ("../../precious.txt", 5, None, KEY + "\n", KEY + "\0", "a/../" + KEY, KEY * 2)
+    ),
+    *(setting("pieces", 0, 1, to=check) for check in ("", 5, "x" * 17, "3" * 16 + "b")),
+    *(setting("pieces", 0, 2, to=records) for records in (None, "x", "5" * 63)),
+    lambda record: record.clear(),
+    lambda record: "[" * 200_000,
+    lambda record: "[]",
+    lambda record: "5" * 10_000,
+    lambda record: "null",
+    lambda record: '{"format": NaN}',
+]
+
+
+@pytest.mark.parametrize("change", WRONG)
+def test_a_record_of_wrong_values_is_missing_and_told(
+    cache: Cache, change: Callable[[dict[str, Any]], object]
+) -> None:
+    """Whatever its check sum says: nothing that ``keep`` does not write is believed."""
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b"snapshot"))
+    (file,) = cache.files("layers")
+    refile(file, change)
+
+    assert cache.record(LAYER_KEY) is None
+    assert cache.warnings == [f"the cache entry {file} is damaged; it is made anew"]
+
+
+def test_a_record_belongs_to_its_snapshot(cache: Cache) -> None:
+    """Another tree's snapshot of the same size behind it makes it missing."""
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b"snapshot"))
+    (file,) = cache.files("layers")
+    file.write_bytes(file.read_bytes()[: -len(b"snapshot")] + b"SNAPSHOT")
+
+    assert cache.record(LAYER_KEY) is None
     assert "is damaged" in cache.warnings[0]
+
+
+def test_a_long_snapshot_is_checked_to_its_end(cache: Cache) -> None:
+    """It is read in parts, and stands at its beginning afterwards."""
+    snapshot = os.urandom(3 << 20)
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(snapshot))
+    (file,) = cache.files("layers")
+
+    found = cache.record(LAYER_KEY)
+    assert found is not None
+    with found[1]:
+        assert found[1].read() == snapshot
+    file.write_bytes(file.read_bytes()[:-1] + bytes([snapshot[-1] ^ 1]))
+    assert cache.record(LAYER_KEY) is None
 
 
 def test_the_least_recently_used_entries_go_first(cache: Cache) -> None:
     """Being touched counts as being used; what is gone cannot be touched, and need not be."""
-    keys = [f"{number:02x}" * 32 for number in range(5)]
+    keys = [key_of(f"{number:02x}") for number in range(5)]
     for age, key in enumerate(keys):
         cache.store(key, b"x" * 1000)
         os.utime(cache._segment(key), (1000 + age, 1000 + age))
-    cache.touch([keys[0], "ff" * 32])
+    cache.touch([keys[0], key_of("ff")])
 
     count, size = cache.prune(2200, stale_before_ns=0)
 
@@ -169,10 +258,10 @@ def test_a_cache_that_goes_away_is_no_error(cache: Cache, tmp_path: Path) -> Non
     subprocess.run(["rm", "-rf", str(tmp_path / "cache")], check=True)
 
     assert cache.load(KEY) is None
-    assert cache.record(KEY) is None
+    assert cache.record(LAYER_KEY) is None
     assert cache.temporary() is None
     cache.store(KEY, b"data")
-    cache.keep(KEY, LAYER, io.BytesIO(b""))
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b""))
     assert cache.usage().size == 0
     assert cache.prune(0, stale_before_ns=0) == (0, 0)
     assert all(warning.startswith("cannot write to the cache") for warning in cache.warnings)
@@ -185,7 +274,7 @@ def test_a_full_disk_only_warns(cache: Cache, tmp_path: Path) -> None:
         (tmp_path / "cache/tmp" / f"{os.getpid()}-{number}").symlink_to("/dev/full")
 
     cache.store(KEY, b"data")
-    cache.keep(KEY, LAYER, io.BytesIO(b""))
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b""))
 
     assert (
         cache.warnings
@@ -201,7 +290,7 @@ from imgpack.layer.cache import SegmentCache
 from imgpack.layer.codec import fingerprint
 cache = SegmentCache(sys.argv[1], print)
 print(bytes(cache.load(sys.argv[2]).data), cache.temporary())
-cache.store("ef" * 32, b"more")
+cache.store(sys.argv[2], b"more")
 """
 
 
@@ -239,10 +328,10 @@ from imgpack.layer.codec import fingerprint
 def fail(message): raise SystemExit(message)
 cache = SegmentCache(sys.argv[1], fail)
 for number in range(300):
-    key = f"{number:02x}" * 20
+    key = f"{number % 256:02x}{number:014x}1-{7:016}"
     found = cache.load(key)
-    assert found is None or found.data == key.encode() * 50, found
-    cache.store(key, key.encode() * 50)
+    assert found is None or found.data == key.encode() * 60, found
+    cache.store(key, key.encode() * 60)
     if number % 20 == 7:
         cache.prune(200_000, stale_before_ns=0)
 """
