@@ -10,8 +10,10 @@ and what comes out of a build has its strong digests all the same.
 """
 
 import contextlib
-import itertools
+import errno
 import os
+import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -27,11 +29,13 @@ DEFAULT_LIMIT: Final = 10 << 30
 _HEAD: Final = 32
 _MAX_ENTRY: Final = 64 << 20
 """Bytes: more than a segment ever compresses to; what is larger is damaged."""
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NOT_A_FILE: Final = {errno.ELOOP, errno.ENXIO}
+"""What opening a symbolic link and a socket says; everything else can be opened."""
 _MAX_RECORD: Final = 256 << 20
 _BUFFER: Final = 1 << 18
 _CHUNK: Final = 1 << 20
-_counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,14 @@ class SegmentCache:
         # System calls, and few of them: at each, this thread and the one that reads the
         # tree may wait for one another (the interpreter's lock).
         try:
-            descriptor = os.open(self._segment(key), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor, size = _open(self._segment(key))
         except OSError:
             return None
+        except ValueError:
+            self.distrust(key)
+            return None
         try:
-            whole = os.read(descriptor, min(os.fstat(descriptor).st_size, _MAX_ENTRY))
+            whole = os.read(descriptor, min(size, _MAX_ENTRY))
         except OSError:
             return None
         finally:
@@ -119,10 +126,11 @@ class SegmentCache:
 
     def temporary(self) -> BinaryIO | None:
         """A new unbuffered file that vanishes when closed; ``None``, with a warning, if not."""
-        import tempfile
-
+        path = self._temporary()
         try:
-            return tempfile.TemporaryFile(dir=os.path.join(self.directory, "tmp"), buffering=0)
+            descriptor = os.open(path, _NEW, 0o600)
+            os.unlink(path)
+            return open(descriptor, "r+b", buffering=0)
         except OSError as error:
             self.cannot_write(error)
             return None
@@ -130,17 +138,17 @@ class SegmentCache:
     def record(self, key: str) -> tuple[LayerRecord, BinaryIO] | None:
         """The layer under ``key`` and its open snapshot file, which the caller closes."""
         path = self._layer(key)
-        try:
-            file = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - handed to the caller
-        except OSError:
-            return None
-        with contextlib.suppress(OSError):
-            filed = parse(file.readline(_MAX_RECORD))
-            if filed is not None and _sum(file) == (filed.snapshot_size, filed.snapshot_crc):
+        with contextlib.suppress(ValueError):
+            try:
+                descriptor, _ = _open(path)
+            except OSError:
+                return None
+            file = open(descriptor, "rb", buffering=_BUFFER)  # noqa: SIM115 - handed on
+            if (layer := _read(file)) is not None:
                 with contextlib.suppress(OSError):
                     os.utime(path)
-                return filed.layer, file
-        file.close()
+                return layer, file
+            file.close()
         self._warn(f"the cache entry {path} is damaged; it is made anew")
         return None
 
@@ -202,8 +210,8 @@ class SegmentCache:
                             pending.append(item.path)
                             continue
                         with contextlib.suppress(FileNotFoundError):
-                            stat = item.stat(follow_symlinks=False)
-                            yield kind, _File(item.path, stat.st_size, stat.st_mtime_ns)
+                            status = item.stat(follow_symlinks=False)
+                            yield kind, _File(item.path, status.st_size, status.st_mtime_ns)
 
     def _segment(self, key: str) -> str:
         return f"{self.directory}/segments/{key[:2]}/{key[2:]}"
@@ -211,8 +219,12 @@ class SegmentCache:
     def _layer(self, key: str) -> str:
         return f"{self.directory}/layers/{key}"
 
+    def _temporary(self) -> str:
+        # Not the process's number, which repeats in containers that share a cache.
+        return f"{self.directory}/tmp/{secrets.token_hex(16)}"
+
     def _write(self, path: str, write: Callable[[int], object]) -> None:
-        temporary = f"{self.directory}/tmp/{os.getpid()}-{next(_counter)}"
+        temporary = self._temporary()
         try:
             # A crash may leave any bytes here; they are checked when read, so no fsync.
             descriptor = os.open(temporary, _NEW, 0o666)
@@ -246,6 +258,30 @@ def _write_all(descriptor: int, *parts: bytes) -> None:
     done = os.writev(descriptor, parts)
     if done != sum(map(len, parts)):  # a signal or a quota cut the write short
         write_all(descriptor, memoryview(b"".join(parts))[done:])
+
+
+def _open(path: str) -> tuple[int, int]:
+    """A descriptor and the size of the file ``path``; ``ValueError`` if it is something else."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        if error.errno in _NOT_A_FILE:
+            raise ValueError(f"{path} is not a file") from error
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path} is not a file")
+    return descriptor, found.st_size
+
+
+def _read(file: BinaryIO) -> LayerRecord | None:
+    """The record at the start of ``file``, which stands at its snapshot then; if it is whole."""
+    with contextlib.suppress(OSError):
+        filed = parse(file.readline(_MAX_RECORD))
+        if filed is not None and _sum(file) == (filed.snapshot_size, filed.snapshot_crc):
+            return filed.layer
+    return None
 
 
 def _sum(snapshot: BinaryIO) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -268,20 +269,76 @@ def test_a_cache_that_goes_away_is_no_error(cache: Cache, tmp_path: Path) -> Non
     assert len(cache.warnings) == 3
 
 
-def test_a_full_disk_only_warns(cache: Cache, tmp_path: Path) -> None:
-    """Every temporary file of this process is on a full device."""
-    for number in range(10_000):
-        (tmp_path / "cache/tmp" / f"{os.getpid()}-{number}").symlink_to("/dev/full")
+def test_a_full_disk_only_warns(cache: Cache) -> None:
+    """Here a limit under which no file may grow."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        cache.store(KEY, b"data")
+        cache.keep(LAYER_KEY, LAYER, io.BytesIO(b""))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    cache.store(KEY, b"data")
-    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b""))
-
-    assert (
-        cache.warnings
-        == [f"cannot write to the cache {cache.directory}: No space left on device"] * 2
-    )
+    assert cache.warnings == [f"cannot write to the cache {cache.directory}: File too large"] * 2
     assert cache.load(KEY) is None
     assert cache.stored == 0
+    assert cache.files("tmp") == []
+
+
+def test_nobody_can_guess_where_a_file_is_written(cache: Cache, tmp_path: Path) -> None:
+    """Process numbers repeat, in containers that share a cache; and a link may lie in wait."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    for number in range(1000):
+        (tmp_path / "cache/tmp" / f"{os.getpid()}-{number}").symlink_to(victim)
+
+    cache.store(KEY, b"data")
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b"snapshot"))
+
+    assert victim.read_bytes() == b"precious"
+    assert (cache.data(KEY), cache.warnings) == (b"data", [])
+
+
+def put_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def put_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def put_link(path: Path) -> None:
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("put", [put_fifo, put_directory, put_link])
+def test_only_a_file_is_an_entry(cache: Cache, put: Callable[[Path], None]) -> None:
+    """A pipe does not make a build wait, and a link to a whole entry is not followed."""
+    cache.store(KEY, b"data")
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b"snapshot"))
+    files = cache.files("segments") + cache.files("layers")
+    for file in files:
+        file.rename(file.with_name("elsewhere"))
+        put(file)
+
+    assert (cache.load(KEY), cache.record(LAYER_KEY)) == (None, None)
+    assert cache.warnings == [
+        f"the cache entry {file} is damaged; it is made anew" for file in files
+    ]
+
+
+@pytest.mark.parametrize("put", [put_fifo, put_link])
+def test_what_is_no_entry_is_replaced(cache: Cache, put: Callable[[Path], None]) -> None:
+    """By the next one that is stored."""
+    cache.store(KEY, b"data")
+    (file,) = cache.files()
+    file.rename(file.with_name("elsewhere"))
+    put(file)
+
+    cache.store(KEY, b"data")
+
+    assert cache.data(KEY) == b"data"
+    assert not file.is_symlink()
 
 
 READ_ONLY = """
