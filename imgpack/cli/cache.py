@@ -1,6 +1,7 @@
 """``imgpack cache``: what the segment cache holds, and making it smaller."""
 
 import json
+from typing import Final
 
 import click
 
@@ -12,6 +13,9 @@ from imgpack.layer.cache import SegmentCache
 _directory = click.option(
     "--cache-dir", type=click.Path(), metavar="DIR", help="The cache, if not the default one."
 )
+
+_LEFT_NS: Final = 600 * 10**9
+"""Nanoseconds: no build takes minutes for one file, and who prunes wants the space now."""
 
 
 @click.group("cache")
@@ -25,13 +29,14 @@ def command() -> None:
 @click.pass_obj
 def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     """Show where the cache is and what it holds."""
-    cache = SegmentCache(cache_dir or default_directory(), terminal.warn)
+    cache = SegmentCache(cache_dir or default_directory(), terminal.warn, create=False)
     usage = cache.usage()
     if as_json:
         document = {
             "directory": cache.directory,
             "segments": usage.segments,
             "layers": usage.layers,
+            "unfinished": usage.unfinished,
             "size": usage.size,
         }
         click.echo(json.dumps(document))
@@ -39,6 +44,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     click.echo(f"directory  {cache.directory}")
     click.echo(f"segments   {usage.segments}")
     click.echo(f"layers     {usage.layers}")
+    click.echo(f"unfinished {usage.unfinished}")
     click.echo(f"size       {human_size(usage.size)}")
 
 
@@ -49,7 +55,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
 )
 @click.pass_obj
 def prune(terminal: Terminal, *, cache_dir: str | None, keep: str) -> None:
-    """Drop the least recently used entries; by default all of them."""
-    cache = SegmentCache(cache_dir or default_directory(), terminal.warn)
-    count, size = trim(cache, parse_size(keep, "--keep"))
+    """Drop the least recently used entries, by default all of them, and what killed builds left."""
+    cache = SegmentCache(cache_dir or default_directory(), terminal.warn, create=False)
+    count, size = trim(cache, parse_size(keep, "--keep"), _LEFT_NS)
     click.echo(f"dropped {count} entries, {human_size(size)}")

@@ -15,6 +15,7 @@ from imgpack.tree.walk import Tree, printable
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DAY_NS: Final = 86_400 * 10**9
+"""Nanoseconds after which a build takes an unfinished file for one that a killed build left."""
 
 
 def default_directory() -> str:
@@ -50,9 +51,12 @@ def open_cache(
         return None
 
 
-def trim(cache: SegmentCache, limit: int) -> tuple[int, int]:
-    """Bring the cache under ``limit`` bytes; returns entries and bytes dropped."""
-    return cache.prune(limit, stale_before_ns=now_ns() - _DAY_NS)
+def trim(cache: SegmentCache, limit: int, left_ns: int = _DAY_NS) -> tuple[int, int]:
+    """Bring the cache under ``limit`` bytes; returns entries and bytes dropped.
+
+    Unfinished files that are older than ``left_ns`` go as well.
+    """
+    return cache.prune(limit, stale_before_ns=now_ns() - left_ns)
 
 
 def parse_size(text: str, option: str) -> int:

@@ -14,12 +14,13 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from imgpack.errors import CacheError
 from imgpack.layer.codec import crc32, fingerprint
+from imgpack.layer.directory import LAYERS, SEGMENTS, TMP, claim, files
 from imgpack.layer.record import Filed, LayerRecord, line_of, parse
 from imgpack.store import write_all
 
@@ -48,28 +49,32 @@ class Cached:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a cache holds: numbers of entries and bytes."""
+    """What a cache holds: numbers of entries and of bytes in all.
+
+    ``unfinished`` files belong to builds that are running, or were killed.
+    """
 
     segments: int
     layers: int
+    unfinished: int
     size: int
 
 
 class SegmentCache:
     """A cache directory; every method may be called from any thread and process."""
 
-    def __init__(self, directory: str, warn: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(
+        self,
+        directory: str,
+        warn: Callable[[str], None] = lambda message: None,
+        *,
+        create: bool = True,
+    ) -> None:
+        """Open the cache, and make it unless ``create`` is false. Raises ``CacheError``."""
+        claim(directory, create=create)
         self.directory = directory
         self._warn = warn
         self.stored = 0
-        try:
-            for name in ("segments", "layers", "tmp"):
-                os.makedirs(os.path.join(directory, name), mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise CacheError(
-                f"cannot use the cache {directory}: {error.strerror}",
-                "name another with --cache-dir, or use --no-cache",
-            ) from error
 
     def load(self, key: str) -> Cached | None:
         """What lies under ``key``, or ``None`` if nothing whole does.
@@ -168,12 +173,12 @@ class SegmentCache:
 
     def usage(self) -> Usage:
         """What the cache holds now."""
-        counts = {"segments": 0, "layers": 0, "tmp": 0}
+        kinds: Counter[str] = Counter()
         size = 0
-        for kind, found in self._files():
-            counts[kind] += 1
+        for found in files(self.directory):
+            kinds[found.kind] += 1
             size += found.size
-        return Usage(counts["segments"], counts["layers"], size)
+        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TMP], size)
 
     def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
         """Drop the least recently used entries until ``limit`` bytes are left.
@@ -181,14 +186,12 @@ class SegmentCache:
         Temporary files older than ``stale_before_ns`` go too: their writers were
         killed. Returns the numbers of entries and bytes that went.
         """
-        found = sorted(
-            ((file.used_ns, kind, file) for kind, file in self._files()), key=lambda row: row[0]
-        )
-        size = sum(file.size for _, _, file in found)
+        found = sorted(files(self.directory), key=lambda file: file.used_ns)
+        size = sum(file.size for file in found)
         count = freed = 0
-        for used_ns, kind, file in found:
-            stale = kind == "tmp" and used_ns < stale_before_ns
-            if stale or (kind != "tmp" and size - freed > limit):
+        for file in found:
+            stale = file.kind == TMP and file.used_ns < stale_before_ns
+            if stale or (file.kind != TMP and size - freed > limit):
                 try:
                     os.unlink(file.path)
                 except FileNotFoundError:
@@ -198,20 +201,6 @@ class SegmentCache:
                     break
                 count, freed = count + 1, freed + file.size
         return count, freed
-
-    def _files(self) -> "Iterator[tuple[str, _File]]":
-        for kind in ("segments", "layers", "tmp"):
-            pending = [os.path.join(self.directory, kind)]
-            while pending:
-                # Other processes may remove anything, or the whole cache, at any time.
-                with contextlib.suppress(OSError), os.scandir(pending.pop()) as listing:
-                    for item in listing:
-                        if item.is_dir(follow_symlinks=False):
-                            pending.append(item.path)
-                            continue
-                        with contextlib.suppress(FileNotFoundError):
-                            status = item.stat(follow_symlinks=False)
-                            yield kind, _File(item.path, status.st_size, status.st_mtime_ns)
 
     def _segment(self, key: str) -> str:
         return f"{self.directory}/segments/{key[:2]}/{key[2:]}"
@@ -241,13 +230,6 @@ class SegmentCache:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: str
-    size: int
-    used_ns: int
 
 
 def _head(check: str) -> bytes:

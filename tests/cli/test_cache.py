@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from imgpack.cli.caching import parse_size, usable_cpus
 from imgpack.errors import ConfigError
 from tests.cli_runner import InProcess
+from tests.privileges import OBEYING_MODES
 
 
 @pytest.fixture
@@ -62,12 +66,14 @@ def test_a_cache_can_be_elsewhere_or_nowhere(
 
 
 def test_people_see_what_the_cache_holds(imgpack_here: InProcess, tree: Path) -> None:
-    """Four lines."""
+    """Five lines."""
     imgpack_here("build", "rootfs").ok()
 
     lines = imgpack_here("cache", "info").ok().decode().splitlines()
-    assert [line.split()[0] for line in lines] == ["directory", "segments", "layers", "size"]
-    assert lines[3].endswith("MB") or lines[3].endswith("MiB")
+    assert [line.split()[0] for line in lines] == [
+        "directory", "segments", "layers", "unfinished", "size",
+    ]  # fmt: skip
+    assert lines[4].endswith("MB") or lines[4].endswith("MiB")
 
 
 def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tree: Path) -> None:
@@ -79,6 +85,64 @@ def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tre
 
     assert info(imgpack_here)["size"] == 0
     assert imgpack_here("build", "rootfs", "--explain").err == "layer 1: not built before\n"
+
+
+def test_pruning_drops_what_killed_builds_left(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """After minutes; a build of its own accord waits for a day."""
+    imgpack_here("cache", "prune", "--cache-dir", "mine").ok()
+    for name in ("segments", "layers", "tmp"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+    young, old = (tmp_path / "mine/tmp" / (digit * 32) for digit in "01")
+    for file in (young, old):
+        file.write_bytes(b"x")
+    os.utime(old, (time.time() - 1000,) * 2)
+    assert info(imgpack_here, "--cache-dir", "mine")["unfinished"] == 2
+
+    assert b"dropped 1 entries" in imgpack_here("cache", "prune", "--cache-dir", "mine").ok()
+
+    assert list((tmp_path / "mine/tmp").iterdir()) == [young]
+
+
+def test_looking_at_a_cache_makes_none(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """One that is not there is empty."""
+    for command in ("info", "prune"):
+        imgpack_here("cache", command, "--cache-dir", "none").ok()
+    assert info(imgpack_here, "--cache-dir", "none") == {
+        "directory": "none", "segments": 0, "layers": 0, "unfinished": 0, "size": 0,
+    }  # fmt: skip
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_read_only_cache_can_be_looked_at(tmp_path: Path) -> None:
+    """Also one of before, which has no tag."""
+    for name in ("segments", "layers", "tmp"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+    (tmp_path / "mine").chmod(0o555)
+    command = [*OBEYING_MODES, sys.executable, "-m", "imgpack", "cache", "info"]
+    done = subprocess.run(
+        [*command, "--cache-dir", str(tmp_path / "mine")], capture_output=True, text=True
+    )
+    (tmp_path / "mine").chmod(0o755)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "segments   0" in done.stdout
+
+
+def test_a_directory_of_something_else_is_left_alone(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """By every command, with the usual code."""
+    (tmp_path / "project/tmp/work").mkdir(parents=True)
+    precious = tmp_path / "project/tmp/work/precious.txt"
+    precious.write_text("precious")
+    os.utime(precious, (1000, 1000))
+
+    for command in (["build", "rootfs"], ["cache", "prune"], ["cache", "info"]):
+        line = imgpack_here(*command, "--cache-dir", "project").failed(15)
+        assert "project is no cache of imgpack: it holds other files" in line
+
+    assert precious.exists()
+    assert [path.name for path in (tmp_path / "project").iterdir()] == ["tmp"]
 
 
 def test_a_build_keeps_the_cache_below_its_limit(imgpack_here: InProcess, tree: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from imgpack.errors import CacheError
-from imgpack.layer.cache import Cached, SegmentCache
+from imgpack.layer.cache import Cached, SegmentCache, Usage
 from imgpack.layer.codec import fingerprint
 from imgpack.layer.record import LayerRecord, Piece
 from imgpack.spec.digest import Digest
@@ -244,13 +245,104 @@ def test_an_entry_that_cannot_be_one_is_not_read_whole(cache: Cache) -> None:
 
 def test_only_old_temporaries_are_dropped(cache: Cache, tmp_path: Path) -> None:
     """A young one belongs to a build that is running."""
-    for name, at in (("old", 1000), ("young", 3000)):
+    old, young, earlier = "0" * 32, "1" * 32, "4711-5"
+    for name, at in ((old, 1000), (young, 3000), (earlier, 1000)):
         (tmp_path / "cache/tmp" / name).write_bytes(b"x")
         os.utime(tmp_path / "cache/tmp" / name, (at, at))
+    assert cache.usage().unfinished == 3
 
     cache.prune(0, stale_before_ns=2000 * 10**9)
 
-    assert [file.name for file in cache.files("tmp")] == ["young"]
+    assert [file.name for file in cache.files("tmp")] == [young]
+    assert cache.usage().unfinished == 1
+
+
+def test_files_of_other_names_are_not_the_cache_s(cache: Cache, tmp_path: Path) -> None:
+    """Pruning neither counts nor removes them, and follows no link to a directory."""
+    cache.store(KEY, b"data")
+    victim = tmp_path / "victim"
+    for place in (victim, tmp_path / "cache/tmp/deep", tmp_path / "cache/segments/ab"):
+        place.mkdir(exist_ok=True)
+        (place / KEY[2:]).write_bytes(b"x")
+    (tmp_path / "cache/segments/ff").symlink_to(victim)
+    others = [victim / KEY[2:], tmp_path / "cache/tmp/deep" / KEY[2:]]
+    for name in ("tmp/notes.txt", "layers/notes.txt", "segments/notes.txt", "segments/ab/notes"):
+        others.append(tmp_path / "cache" / name)
+        others[-1].write_bytes(b"precious")
+    for path in others:
+        os.utime(path, (1000, 1000))
+
+    assert cache.usage().segments == 1
+    assert cache.prune(0, stale_before_ns=time.time_ns())[0] == 1
+
+    assert all(path.exists() for path in others)
+    assert cache.load(KEY) is None
+
+
+def test_a_new_cache_is_tagged(tmp_path: Path) -> None:
+    """As https://bford.info/cachedir/ says, so that backups leave it out."""
+    (tmp_path / "empty").mkdir()
+    for name in ("new/below", "empty"):
+        SegmentCache(str(tmp_path / name))
+        tag = (tmp_path / name / "CACHEDIR.TAG").read_bytes()
+        assert tag.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n")
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    """Nothing is made in it, whatever parts of it are called as a cache's are."""
+    for names in (["src"], ["tmp"], ["segments", "layers", "tmp", "src"], ["CACHEDIR.TAG", "src"]):
+        place = tmp_path / "-".join(names)
+        for name in names:
+            (place / name).mkdir(parents=True)
+        for create in (True, False):
+            with pytest.raises(CacheError, match="is no cache of imgpack: it holds") as caught:
+                SegmentCache(str(place), create=create)
+            assert "name an empty or new directory with --cache-dir" in caught.value.hint
+        assert sorted(path.name for path in place.iterdir()) == sorted(names)
+
+
+def test_another_program_s_tag_makes_no_cache(tmp_path: Path) -> None:
+    """A compiler tags its output as well, and has files of its own there."""
+    tag = b"Signature: 8a477f597d28d172789f06886806bc55\n# by another program\n"
+    (tmp_path / "CACHEDIR.TAG").write_bytes(tag)
+    (tmp_path / "target").mkdir()
+
+    with pytest.raises(CacheError, match="no cache of imgpack"):
+        SegmentCache(str(tmp_path))
+
+
+def test_a_cache_of_before_is_known_and_tagged(tmp_path: Path) -> None:
+    """By its directories; uploads and a file system's own directory may lie there as well."""
+    for name in ("segments", "layers", "tmp", "uploads", "lost+found"):
+        (tmp_path / name).mkdir()
+    SegmentCache(str(tmp_path))
+    assert (tmp_path / "CACHEDIR.TAG").exists()
+
+    (tmp_path / "notes").touch()
+    SegmentCache(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["segments", "layers", "tmp"])
+@pytest.mark.parametrize("create", [True, False])
+def test_a_link_in_place_of_a_directory_is_refused(
+    cache: Cache, tmp_path: Path, name: str, create: bool
+) -> None:
+    """What it leads to may be anybody's."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "cache" / name).rmdir()
+    (tmp_path / "cache" / name).symlink_to(tmp_path / "victim")
+
+    with pytest.raises(CacheError, match=f"cache/{name} is no directory") as caught:
+        SegmentCache(cache.directory, create=create)
+    assert "--cache-dir" in caught.value.hint
+
+
+def test_a_cache_can_be_looked_at_without_being_made(tmp_path: Path) -> None:
+    """It is empty then, and is not there afterwards."""
+    cache = SegmentCache(str(tmp_path / "none"), create=False)
+
+    assert (cache.usage(), cache.prune(0, stale_before_ns=0)) == (Usage(0, 0, 0, 0), (0, 0))
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_cache_that_goes_away_is_no_error(cache: Cache, tmp_path: Path) -> None:
