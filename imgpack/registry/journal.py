@@ -13,6 +13,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
+import stat
 from typing import Final
 
 from imgpack.registry.safety import MAX_URL
@@ -21,7 +23,9 @@ from imgpack.spec.descriptor import Descriptor
 KEPT: Final = 7 * 86400.0
 """Seconds; Distribution purges uploads after a week at the latest, others sooner."""
 _MAX_FILE: Final = MAX_URL + 4096
-_NAME = re.compile(r"[0-9a-f]{64}\.json(\.[0-9]+)?")
+_NAME = re.compile(r"[0-9a-f]{64}\.json(\.[0-9a-f]+)?")
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UploadJournal:
@@ -47,11 +51,10 @@ class UploadJournal:
         """Remember that ``blob`` is being sent to ``location`` (``name``: registry/repository)."""
         path = self._path(name, blob)
         content = json.dumps({"name": name, "digest": str(blob.digest), "location": location})
-        temporary = f"{path}.{os.getpid()}"
+        temporary = _beside(path)
         with contextlib.suppress(OSError):
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(temporary, flags, 0o600)
+            descriptor = os.open(temporary, _NEW, 0o600)
             try:
                 with open(descriptor, "w", encoding="utf-8") as file:
                     file.write(content)
@@ -62,12 +65,10 @@ class UploadJournal:
     def take(self, name: str, blob: Descriptor) -> str | None:
         """The Location where ``blob`` was being sent, forgotten with this call; or ``None``."""
         path = self._path(name, blob)
-        taken = f"{path}.{os.getpid()}"
+        taken = _beside(path)
         try:
             os.rename(path, taken)
-            descriptor = os.open(taken, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:
-                entry = json.loads(file.read(_MAX_FILE))
+            entry = json.loads(_content(taken))
         except (OSError, ValueError, RecursionError):
             return None
         finally:
@@ -87,3 +88,18 @@ class UploadJournal:
     def _path(self, name: str, blob: Descriptor) -> str:
         key = hashlib.sha256(f"{name}\n{blob.digest}".encode()).hexdigest()
         return os.path.join(self._directory, f"{key}.json")
+
+
+def _beside(path: str) -> str:
+    # Not the process's number, which repeats in containers that share a directory.
+    return f"{path}.{secrets.token_hex(16)}"
+
+
+def _content(path: str) -> bytes:
+    """What a file holds; nothing, without waiting, if it is a pipe or something else."""
+    descriptor = os.open(path, _READ)
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, _MAX_FILE) if regular else b""
+    finally:
+        os.close(descriptor)

@@ -5,7 +5,8 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -631,6 +632,45 @@ def test_a_session_is_taken_once(journal: UploadJournal) -> None:
     journal.record("r/a", blob, "/here")
     assert journal.take("r/a", blob) == "/here"
     assert journal.take("r/a", blob) is None
+
+
+def test_nobody_can_guess_where_a_session_is_written(
+    journal: UploadJournal, tmp_path: Path
+) -> None:
+    """Process numbers repeat, in containers that share the directory: each writes its own file."""
+    blob = Descriptor("x/y", Digest.of(b"1"), 1)
+    (tmp_path / "uploads").mkdir()
+    other = tmp_path / "uploads" / f"{path_of(blob)}.{os.getpid()}"
+    other.write_text("another process is writing this")
+
+    journal.record("r/a", blob, "/here")
+    assert journal.take("r/a", blob) == "/here"
+
+    assert other.read_text() == "another process is writing this"
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_only_a_file_is_a_session(
+    journal: UploadJournal, tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    """A pipe does not make a push wait."""
+    blob = Descriptor("x/y", Digest.of(b"1"), 1)
+    (tmp_path / "uploads").mkdir()
+    put(tmp_path / "uploads" / path_of(blob))
+
+    assert journal.take("r/a", blob) is None
+
+
+def test_what_killed_processes_left_is_pruned(tmp_path: Path) -> None:
+    """Under the names of this release and of the one before."""
+    directory = tmp_path / "uploads"
+    directory.mkdir()
+    for end in ("4711", "0123456789abcdef" * 2):
+        (directory / f"{'0' * 64}.json.{end}").touch()
+
+    UploadJournal(str(directory), time.time() + 8 * 86400)
+
+    assert list(directory.iterdir()) == []
 
 
 def test_old_sessions_are_pruned(tmp_path: Path) -> None:
