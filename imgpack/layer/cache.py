@@ -261,7 +261,10 @@ def _read(file: BinaryIO) -> LayerRecord | None:
     """The record at the start of ``file``, which stands at its snapshot then; if it is whole."""
     with contextlib.suppress(OSError):
         filed = parse(file.readline(_MAX_RECORD))
-        if filed is not None and _sum(file) == (filed.snapshot_size, filed.snapshot_crc):
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        if filed is None or left != filed.snapshot_size:
+            return None
+        if _sum(file) == (filed.snapshot_size, filed.snapshot_crc):
             return filed.layer
     return None
 

@@ -205,6 +205,16 @@ def test_a_record_belongs_to_its_snapshot(cache: Cache) -> None:
     assert "is damaged" in cache.warnings[0]
 
 
+def test_a_snapshot_that_cannot_be_one_is_not_read_whole(cache: Cache) -> None:
+    """However large a file follows a record that is right."""
+    cache.keep(LAYER_KEY, LAYER, io.BytesIO(b"snapshot"))
+    (file,) = cache.files("layers")
+    os.truncate(file, 1 << 40)
+
+    assert cache.record(LAYER_KEY) is None
+    assert "is damaged" in cache.warnings[0]
+
+
 def test_a_long_snapshot_is_checked_to_its_end(cache: Cache) -> None:
     """It is read in parts, and stands at its beginning afterwards."""
     snapshot = os.urandom(3 << 20)
