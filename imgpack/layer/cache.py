@@ -5,8 +5,7 @@ layers under the hash of their source and rules, as a list of segments with a
 snapshot of the tree. Everything is written to a temporary name and renamed, and
 checked when read, so the cache may be shared by processes, killed at any point and
 damaged at will: a bad entry counts as missing and is replaced. The checks are cheap
-ones, against damage: whoever may write this directory may write the images as well,
-and what comes out of a build has its strong digests all the same.
+ones, against damage: whoever may write this directory may write the images as well.
 """
 
 import contextlib
@@ -149,7 +148,7 @@ class SegmentCache:
             except OSError:
                 return None
             file = open(descriptor, "rb", buffering=_BUFFER)  # noqa: SIM115 - handed on
-            if (layer := _read(file)) is not None:
+            if (layer := _read(file, key)) is not None:
                 with contextlib.suppress(OSError):
                     os.utime(path)
                 return layer, file
@@ -162,7 +161,7 @@ class SegmentCache:
 
         def write(descriptor: int) -> None:
             snapshot.seek(0)
-            write_all(descriptor, line_of(Filed(layer, *_sum(snapshot))))
+            write_all(descriptor, line_of(Filed(key, layer, *_sum(snapshot))))
             while chunk := snapshot.read(_CHUNK):
                 write_all(descriptor, chunk)
 
@@ -257,12 +256,12 @@ def _open(path: str) -> tuple[int, int]:
     return descriptor, found.st_size
 
 
-def _read(file: BinaryIO) -> LayerRecord | None:
+def _read(file: BinaryIO, key: str) -> LayerRecord | None:
     """The record at the start of ``file``, which stands at its snapshot then; if it is whole."""
     with contextlib.suppress(OSError):
         filed = parse(file.readline(_MAX_RECORD))
         left = os.fstat(file.fileno()).st_size - file.tell()
-        if filed is None or left != filed.snapshot_size:
+        if filed is None or filed.key != key or left != filed.snapshot_size:
             return None
         if _sum(file) == (filed.snapshot_size, filed.snapshot_crc):
             return filed.layer

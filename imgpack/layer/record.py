@@ -4,8 +4,7 @@ The line is the sha256 of a JSON object, a space, and the object; the snapshot o
 tree follows it, whose size and CRC-32 the object has. Invariants: what ``parse``
 returns is whole and well-formed: keys are names that the cache gives, sizes are those
 of the pieces, times can be written. That it is *true* of the tree and the segments,
-the check sum says only against damage: the digest is compared when the layer is
-copied, and the ``diff_id`` is believed.
+the check sum says only against damage: whoever may write the cache may write images.
 """
 
 import hashlib
@@ -59,8 +58,9 @@ class LayerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """What the first line of a file says: the layer, and what follows the line."""
+    """What the first line of a file says: the layer, its key, and what follows the line."""
 
+    key: str
     layer: LayerRecord
     snapshot_size: int
     snapshot_crc: int
@@ -71,6 +71,7 @@ def line_of(filed: Filed) -> bytes:
     layer = filed.layer
     obj = {
         "format": FORMAT,
+        "key": filed.key,
         "snapshot": filed.snapshot_size,
         "snapshot_crc": filed.snapshot_crc,
         "diff_id": str(layer.diff_id),
@@ -112,7 +113,10 @@ def _filed(obj: Any) -> Filed:
     if (layer.raw_size, layer.size) != (_length(keys), _length(checks)):
         raise ValueError("a size is not that of the pieces")
     return Filed(
-        layer, _number(obj["snapshot"], 1 << 63), _number(obj["snapshot_crc"], (1 << 32) - 1)
+        _string(obj["key"]),
+        layer,
+        _number(obj["snapshot"], 1 << 63),
+        _number(obj["snapshot_crc"], (1 << 32) - 1),
     )
 
 

@@ -308,3 +308,19 @@ def test_memory_does_not_follow_the_size_of_a_layer(tmp_path: Path, compression:
     )  # fmt: skip
 
     assert int(done.stderr.splitlines()[-1]) < 120
+
+
+def test_a_record_under_another_layers_key_is_not_believed(bench: Bench) -> None:
+    """Whoever mixed them up: another owner, say, would be in the image."""
+    mine = replace(bench.options(), rules=Rules(owner=(0, 0)))
+    other = replace(bench.options(), rules=Rules(owner=(7, 7)))
+    layers = bench.cache / "layers"
+    right = bench.build(mine).digest
+    (record,) = layers.iterdir()
+    bench.build(other)
+    (wrong,) = set(layers.iterdir()) - {record}
+    record.write_bytes(wrong.read_bytes())
+
+    built = bench.build(mine)
+
+    assert (built.digest, built.unchanged) == (right, False)
