@@ -2,9 +2,9 @@
 
 Docker's image archive: an array of ``{Config, RepoTags, Layers}``, whose paths
 name files of the archive. There is no manifest in it, so one is made: Docker v2,
-or OCI if a layer is zstd, which Docker's types cannot say. Each distinct layer
-is read once for its digest, size and compression; an uncompressed one must
-have the diff_id that the configuration names.
+or OCI if a layer is zstd, which Docker's types cannot say. Each layer is read
+once for its digest, size and compression, however many names link to it; an
+uncompressed one must have the diff_id that the configuration names.
 """
 
 import re
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from imgpack.archive.documents import Blobs, Found, make_image, parse_names, read_small
-from imgpack.errors import ArchiveError, DigestError, UnsupportedError
+from imgpack.archive.tar import Member, TarFile
+from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError
 from imgpack.image import Image, MultiImage
 from imgpack.report import Reporter
 from imgpack.spec import mediatype
@@ -23,6 +24,8 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Manifest, build_manifest
 
 MAX_ITEMS: Final = 1024
+MAX_TAGS: Final = 10_000
+"""Names in one archive, all images together."""
 
 _KEYS: Final = frozenset({"Config", "RepoTags", "Layers", "LayerSources", "Parent"})
 _BLOB: Final = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
@@ -59,7 +62,10 @@ def parse_manifest_json(raw: bytes, what: str) -> tuple[Item, ...]:
     items = member(obj, "items", list, what)
     if len(obj) != 1 or not 1 <= len(items) <= MAX_ITEMS:
         raise ArchiveError(f"{what} names {len(items)} images", f"1 to {MAX_ITEMS} are accepted")
-    return tuple(_item(item, what) for item in items)
+    out = tuple(_item(item, what) for item in items)
+    if sum(len(item.tags) for item in out) > MAX_TAGS:
+        raise LimitError(f"{what} has more than {MAX_TAGS} RepoTags")
+    return out
 
 
 def _item(obj: Any, what: str) -> Item:
@@ -73,25 +79,62 @@ def _item(obj: Any, what: str) -> Item:
     return Item(member(obj, "Config", str, what), tuple(tags), tuple(layers))
 
 
-def read_docker(blobs: Blobs, items: tuple[Item, ...], reporter: Reporter) -> list[Found]:
+def read_docker(
+    blobs: Blobs, tar: TarFile, items: tuple[Item, ...], reporter: Reporter
+) -> list[Found]:
     """The images of ``manifest.json``, with a manifest made for each."""
-    layers: dict[str, _Layer] = {}
-    images: dict[Digest, Found] = {}
+    configs: dict[str, ImageConfig] = {}
+    layers = _Layers(blobs, tar)
+    made: dict[Digest, tuple[Manifest, ImageConfig, list[str]]] = {}
     for item in items:
-        config = _config(blobs, item.config, reporter)
-        for name in item.layers:
-            if name not in layers:
-                layers[name] = _read_layer(blobs, name)
-                blobs.names.setdefault(layers[name].digest, name)
-        manifest = _manifest(config, [layers[name] for name in item.layers])
-        _check_plain(blobs.path, item, config, layers)
-        digest = manifest.descriptor.digest
-        texts = list(item.tags)
-        if digest in images:
-            texts[:0] = [str(name) for name in images[digest].image.names]
-        names, others = parse_names(texts)
-        images[digest] = Found(make_image(blobs.path, manifest, config, blobs, names), others)
-    return list(images.values())
+        if item.config not in configs:
+            configs[item.config] = _config(blobs, item.config, reporter)
+        config = configs[item.config]
+        blobs.count(len(config.raw))
+        own = [layers.read(name) for name in item.layers]
+        manifest = _manifest(config, own)
+        blobs.count(len(manifest.raw))
+        _check_plain(blobs.path, item, config, own)
+        _, _, tags = made.setdefault(manifest.descriptor.digest, (manifest, config, []))
+        tags += item.tags
+    found: list[Found] = []
+    for manifest, config, tags in made.values():
+        names, others = parse_names(tags)
+        found.append(Found(make_image(blobs.path, manifest, config, blobs, names), others))
+    return found
+
+
+class _Layers:
+    """The layers of an archive by name; a file that several names link to is read once."""
+
+    def __init__(self, blobs: Blobs, tar: TarFile) -> None:
+        self._blobs = blobs
+        self._tar = tar
+        self._named: dict[str, _Layer] = {}
+        self._stored: dict[Member, _Layer] = {}
+
+    def read(self, name: str) -> _Layer:
+        """The layer ``name``. Raises ``ArchiveError``, ``DigestError``, ``UnsupportedError``."""
+        if name not in self._named:
+            self._named[name] = layer = self._checked(name)
+            self._blobs.names.setdefault(layer.digest, name)
+        return self._named[name]
+
+    def _checked(self, name: str) -> _Layer:
+        file = self._tar.find(name)
+        if file is None:
+            raise ArchiveError(f"{self._blobs.path} has no layer {name[:200]!r}")
+        if file not in self._stored:
+            self._stored[file] = _read_layer(self._blobs, name)
+        layer = self._stored[file]
+        match = _BLOB.fullmatch(name)
+        # Docker names an uncompressed layer by its diff_id; both are the digest of its bytes.
+        if match and match[2] != layer.digest.hex:
+            raise DigestError(
+                f"{self._blobs.path}: the layer {name} is damaged: "
+                f"its bytes have the digest {layer.digest}"
+            )
+        return layer
 
 
 def _config(blobs: Blobs, name: str, reporter: Reporter) -> ImageConfig:
@@ -113,8 +156,6 @@ def _config(blobs: Blobs, name: str, reporter: Reporter) -> ImageConfig:
 
 
 def _read_layer(blobs: Blobs, name: str) -> _Layer:
-    if blobs.container.size(name) is None:
-        raise ArchiveError(f"{blobs.path} has no layer {name[:200]!r}")
     hasher = Digest.of(b"").hasher()
     size = 0
     compression = ""
@@ -130,14 +171,7 @@ def _read_layer(blobs: Blobs, name: str) -> _Layer:
             f"{blobs.path}: the layer {name[:200]} is compressed with {compression}",
             "no media type says so; save the image again with gzip or no compression",
         )
-    digest = Digest("sha256", hasher.hexdigest())
-    match = _BLOB.fullmatch(name)
-    # Docker names an uncompressed layer by its diff_id; both are the digest of its bytes.
-    if match and match[2] != digest.hex:
-        raise DigestError(
-            f"{blobs.path}: the layer {name} is damaged: its bytes have the digest {digest}"
-        )
-    return _Layer(digest, size, compression)
+    return _Layer(Digest("sha256", hasher.hexdigest()), size, compression)
 
 
 def _manifest(config: ImageConfig, layers: list[_Layer]) -> Manifest:
@@ -155,9 +189,8 @@ def _manifest(config: ImageConfig, layers: list[_Layer]) -> Manifest:
     )
 
 
-def _check_plain(path: str, item: Item, config: ImageConfig, layers: dict[str, _Layer]) -> None:
-    for name, diff_id in zip(item.layers, config.diff_ids, strict=False):
-        layer = layers[name]
+def _check_plain(path: str, item: Item, config: ImageConfig, layers: list[_Layer]) -> None:
+    for name, layer, diff_id in zip(item.layers, layers, config.diff_ids, strict=False):
         if not layer.compression and layer.digest != diff_id:
             raise DigestError(
                 f"{path}: the layer {name[:200]} has the diff_id {layer.digest}, "

@@ -1,12 +1,14 @@
 """What both readers share: a container of files, bounded documents, blobs by digest.
 
 Invariants: a document is read whole only if it is small, and is checked against
-its digest before it is parsed; errors name the archive and the document.
+its digest before it is parsed; it is read and parsed once, and counts towards
+``MAX_DOCUMENTS`` as often as it is named, so a small archive cannot stand for
+much work, memory or output; errors name the archive and the document.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from imgpack.archive.contents import blob_path
 from imgpack.errors import ArchiveError, ImgpackError, LimitError, NotFoundError
@@ -15,9 +17,14 @@ from imgpack.spec.canonical import MAX_DOCUMENT
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Manifest
+from imgpack.spec.manifest import Index, Manifest, parse_document
 from imgpack.spec.reference import Reference
 from imgpack.store import verify_stream
+
+MAX_DOCUMENTS: Final = 32 << 20
+"""Bytes of an archive's manifests and configurations, each as often as it is named."""
+_LEAST: Final = 1 << 10
+"""What the smallest document counts for: so their number is bounded too."""
 
 
 class Container(Protocol):
@@ -48,6 +55,10 @@ class Blobs:
     container: Container
     path: str
     names: dict[Digest, str] = field(default_factory=dict)
+    _raws: dict[Descriptor, bytes] = field(default_factory=dict)
+    _manifests: dict[tuple[Digest, str], Manifest | Index] = field(default_factory=dict)
+    _configs: dict[Digest, ImageConfig] = field(default_factory=dict)
+    _named: int = 0
 
     def name(self, digest: Digest) -> str:
         """The name of the file that holds a blob."""
@@ -64,6 +75,16 @@ class Blobs:
         """Whether there is a blob of that digest."""
         return self.container.size(self.name(descriptor.digest)) is not None
 
+    def count(self, size: int) -> None:
+        """Take note that a document of ``size`` bytes is named. Raises ``LimitError``."""
+        self._named += max(size, _LEAST)
+        if self._named > MAX_DOCUMENTS:
+            raise LimitError(
+                f"{self.path} names manifests and configurations of more than "
+                f"{MAX_DOCUMENTS} bytes together",
+                "make several archives, each of fewer images",
+            )
+
     def document(self, descriptor: Descriptor, what: str) -> bytes:
         """A small blob, verified. Raises ``DigestError``, ``LimitError``, ``NotFoundError``."""
         what = f"{self.path}: {what} {descriptor.digest}"
@@ -71,12 +92,30 @@ class Blobs:
             raise LimitError(
                 f"{what} has {descriptor.size} bytes", f"at most {MAX_DOCUMENT} are accepted"
             )
-        return b"".join(verify_stream(self.read_blob(descriptor), descriptor, what))
+        self.count(descriptor.size)
+        bare = Descriptor("", descriptor.digest, descriptor.size)
+        if bare not in self._raws:
+            chunks = verify_stream(self.read_blob(descriptor), descriptor, what)
+            self._raws[bare] = b"".join(chunks)
+        return self._raws[bare]
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """A manifest or index, verified."""
+        raw = self.document(descriptor, "manifest")
+        key = descriptor.digest, descriptor.media_type
+        if key not in self._manifests:
+            what = f"{self.path}: manifest {descriptor.digest}"
+            self._manifests[key] = parse_document(raw, descriptor.media_type, what)
+        return self._manifests[key]
 
     def config(self, manifest: Manifest) -> ImageConfig:
         """The configuration of ``manifest``, verified."""
+        digest = manifest.config.digest
         raw = self.document(manifest.config, "configuration")
-        return ImageConfig.parse(raw, f"{self.path}: configuration {manifest.config.digest}")
+        if digest not in self._configs:
+            what = f"{self.path}: configuration {digest}"
+            self._configs[digest] = ImageConfig.parse(raw, what)
+        return self._configs[digest]
 
     def artifact(self, manifest: Manifest) -> Image:
         """What is no image, in an index."""

@@ -16,7 +16,7 @@ from imgpack.spec import mediatype
 from imgpack.spec.canonical import decode
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Index, Manifest, parse_document
+from imgpack.spec.manifest import MAX_INDEX_ENTRIES, Index, Manifest
 from imgpack.spec.reference import Reference
 
 _TAG_ONLY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -45,7 +45,7 @@ def read_layout(blobs: Blobs) -> list[Found]:
 
 
 def _found(blobs: Blobs, entries: list[Descriptor]) -> Found | None:
-    document = _document(blobs, entries[0])
+    document = blobs.manifest(entries[0])
     if isinstance(document, Manifest) and not _is_image(document):
         return None
     texts: list[str] = []
@@ -92,16 +92,11 @@ def _leaves(blobs: Blobs, index: Index, depth: int) -> list[Manifest]:
     out: list[Manifest] = []
     for entry in index.manifests:
         if entry.media_type in _TYPES and blobs.holds(entry):
-            document = _document(blobs, entry)
+            document = blobs.manifest(entry)
             if isinstance(document, Manifest):
                 out.append(document)
             else:
                 out += _leaves(blobs, document, depth + 1)
-        if len(out) > 1024:
-            raise LimitError(f"{blobs.path}: an index names more than 1024 images")
+        if len(out) > MAX_INDEX_ENTRIES:
+            raise LimitError(f"{blobs.path}: an index names more than {MAX_INDEX_ENTRIES} images")
     return out
-
-
-def _document(blobs: Blobs, descriptor: Descriptor) -> Manifest | Index:
-    raw = blobs.document(descriptor, "manifest")
-    return parse_document(raw, descriptor.media_type, f"{blobs.path}: manifest {descriptor.digest}")

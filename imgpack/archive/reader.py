@@ -139,18 +139,17 @@ def open_images(path: str, reporter: Reporter = SILENT) -> OpenedImages:
         stack.callback(container.close)
         blobs = Blobs(container, path)
         oci = container.size("oci-layout") is not None
-        items = None
-        if isinstance(container, TarFile):
-            raw = read_small(container, "manifest.json", path)
-            items = None if raw is None else parse_manifest_json(raw, f"{path}: manifest.json")
-        elif not oci:
+        tar = container if isinstance(container, TarFile) else None
+        if tar is None and not oci:
             raise ArchiveError(f"{path} is a directory and no OCI layout")
+        raw = None if tar is None else read_small(tar, "manifest.json", path)
+        items = None if raw is None else parse_manifest_json(raw, f"{path}: manifest.json")
         if oci:
             found = read_layout(blobs)
             if items is not None:
                 check_agreement(items, found, path)
-        elif items is not None:
-            found = read_docker(blobs, items, reporter)
+        elif tar is not None and items is not None:
+            found = read_docker(blobs, tar, items, reporter)
         else:
             raise ArchiveError(
                 f"{path} is a tar archive and no image: it has no manifest.json and no oci-layout",

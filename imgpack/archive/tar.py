@@ -90,12 +90,12 @@ class TarFile:
 
     def size(self, name: str) -> int | None:
         """The size in bytes of the regular file ``name``, or ``None``; links are followed."""
-        member = self._resolve(name)
+        member = self.find(name)
         return member.size if member else None
 
     def chunks(self, name: str, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a regular file from ``offset``. Raises ``ArchiveError``."""
-        member = self._resolve(name)
+        member = self.find(name)
         if member is None:
             raise ArchiveError(f"{self._path} has no member {name!r}")
         yield from read_range(self._fd, member.start + offset, member.size - offset)
@@ -104,7 +104,8 @@ class TarFile:
         """Close the file."""
         os.close(self._fd)
 
-    def _resolve(self, name: str) -> Member | None:
+    def find(self, name: str) -> Member | None:
+        """The regular file ``name``, or ``None``; links are followed. Raises ``ArchiveError``."""
         start = name
         for _ in range(MAX_LINKS):
             member = self._members.get(name)
