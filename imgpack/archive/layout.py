@@ -6,6 +6,9 @@ rename; into one that exists, blobs are moved first and ``index.json`` is
 replaced last, under a lock (``flock`` on ``oci-layout``, the one file that
 never changes), so readers and other writers only ever see a complete layout.
 What killed writers left in it, or beside it before it had its name, is removed.
+
+An existing layout is untrusted: a blob in it counts as there only if its bytes
+have its digest, and nothing is written through a symbolic link.
 """
 
 import fcntl
@@ -22,8 +25,9 @@ from imgpack.archive.contents import (
     index_entries,
     index_json,
 )
+from imgpack.archive.ocilayout import check_version
 from imgpack.archive.sink import ImageWriter
-from imgpack.errors import ArchiveError, OutputError
+from imgpack.errors import ArchiveError, ImgpackError, OutputError
 from imgpack.report import Reporter
 from imgpack.spec.canonical import MAX_DOCUMENT, decode, encode, member
 from imgpack.spec.descriptor import Descriptor
@@ -41,6 +45,7 @@ from imgpack.store import (
     real_path,
     sweep,
     sync_directory,
+    verify_stream,
     write_file,
 )
 
@@ -57,6 +62,7 @@ class LayoutWriter(ImageWriter):
         self._target = real_path(path)
         self._exists = os.path.isdir(self._target)
         self._stored = BlobDirectory(self._target)
+        self._checked: dict[Digest, int | None] = {}
         self._parent, self._name = os.path.split(self._target)
         self._temporary = (
             Temporary(self._target, _STAGING)
@@ -99,7 +105,15 @@ class LayoutWriter(ImageWriter):
 
     def _size(self, digest: Digest) -> int | None:
         staged = self._staged.size(digest)
-        return staged if staged is not None else self._stored.size(digest)
+        return staged if staged is not None else self._sound_size(digest)
+
+    def _sound_size(self, digest: Digest) -> int | None:
+        """The size of a blob that the layout holds, if its bytes are what its name says."""
+        if digest not in self._checked:
+            size = self._stored.size(digest)
+            sound = size is not None and _is_sound(self._stored, Descriptor("", digest, size))
+            self._checked[digest] = size if sound else None
+        return self._checked[digest]
 
     def finish(self) -> None:
         """Write the documents, then make everything visible."""
@@ -144,6 +158,16 @@ class LayoutWriter(ImageWriter):
         write_file(path, encode(index), self.path)
 
 
+def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
+    try:
+        for _ in verify_stream(blobs.read(descriptor.digest), descriptor, "a stored blob"):
+            pass
+    except (ImgpackError, OSError):
+        # Whatever is wrong with it, a sound one takes its place.
+        return False
+    return True
+
+
 def merge_index(index: dict[str, Any], entries: list[dict[str, Any]], what: str) -> dict[str, Any]:
     """``index`` with ``entries`` added: a name that was there moves, all else stays."""
     names = {_name(entry) for entry in entries} - {None}
@@ -162,13 +186,17 @@ def _name(entry: Any) -> str | None:
 
 
 def _read_index(path: str) -> dict[str, Any]:
-    fd = open_regular(path)
-    try:
-        raw = b"".join(read_range(fd, 0, MAX_DOCUMENT + 1))
-    finally:
-        os.close(fd)
+    raw = _read_document(path)
     Index.parse(raw, what=path)
     return decode(raw, path)
+
+
+def _read_document(path: str) -> bytes:
+    fd = open_regular(path)
+    try:
+        return b"".join(read_range(fd, 0, MAX_DOCUMENT + 1))
+    finally:
+        os.close(fd)
 
 
 def _check_layout(target: str, path: str) -> None:
@@ -182,6 +210,15 @@ def _check_layout(target: str, path: str) -> None:
             f"cannot write {path}: the directory is not empty and no OCI layout",
             "name a new directory, or a file for an archive",
         )
+    if LAYOUT_FILE in names:
+        check_version(_read_document(os.path.join(target, LAYOUT_FILE)), path)
+    for part in ("blobs", "blobs/sha256", "blobs/sha512"):
+        # Through a symbolic link, whoever made the layout would choose where blobs are written.
+        inner = os.path.join(target, part)
+        if os.path.lexists(inner) and (os.path.islink(inner) or not os.path.isdir(inner)):
+            raise OutputError(
+                f"cannot write {path}: {part} in it is not a directory", "name a new directory"
+            )
 
 
 @contextmanager

@@ -27,12 +27,7 @@ _TYPES: Final = mediatype.MANIFESTS | mediatype.INDEXES | {""}
 def read_layout(blobs: Blobs) -> list[Found]:
     """The images of ``index.json``. Raises ``ArchiveError``, ``DocumentError``, ``DigestError``."""
     path = blobs.path
-    layout = decode(read_small(blobs.container, "oci-layout", path) or b"", f"{path}: oci-layout")
-    if layout.get("imageLayoutVersion") != "1.0.0":
-        raise ArchiveError(
-            f"{path}: the image layout version {layout.get('imageLayoutVersion')!r} is unknown",
-            "1.0.0 is the one there is",
-        )
+    check_version(read_small(blobs.container, "oci-layout", path) or b"", path)
     raw = read_small(blobs.container, "index.json", path)
     if raw is None:
         raise ArchiveError(f"{path} has oci-layout and no index.json", "it is not an OCI layout")
@@ -42,6 +37,16 @@ def read_layout(blobs: Blobs) -> list[Found]:
             groups.setdefault(entry.digest, []).append(entry)
     found = (_found(blobs, entries) for entries in groups.values())
     return [one for one in found if one is not None]
+
+
+def check_version(raw: bytes, path: str) -> None:
+    """Refuse an ``oci-layout`` of another version. Raises ``ArchiveError``, ``DocumentError``."""
+    version = decode(raw, f"{path}: oci-layout").get("imageLayoutVersion")
+    if version != "1.0.0":
+        raise ArchiveError(
+            f"{path}: the image layout version {str(version)[:40]!r} is unknown",
+            "1.0.0 is the one there is",
+        )
 
 
 def _found(blobs: Blobs, entries: list[Descriptor]) -> Found | None:
