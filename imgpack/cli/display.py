@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+_CELL: Final = 160
+"""Characters of a table's cell: every row is padded to the longest, which must not be endless."""
 
 
 def human_size(size: int) -> str:
@@ -31,8 +33,17 @@ def _escape(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def clipped(text: str, length: int) -> str:
+    """``text``, its end cut off if it has more than ``length`` characters."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
-    """``rows`` as lines in columns; those numbered in ``right`` are aligned to the right."""
+    """``rows`` as lines in columns; those numbered in ``right`` are aligned to the right.
+
+    Long cells are cut off.
+    """
+    rows = [[clipped(cell, _CELL) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

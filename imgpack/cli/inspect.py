@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from imgpack.cli.connect import RegistryOptions, registry_options
-from imgpack.cli.display import human_size, printable, table
+from imgpack.cli.display import clipped, human_size, printable, table
 from imgpack.cli.location import Located, choice_options, open_location
 from imgpack.cli.terminal import Terminal
 from imgpack.image import Image, MultiImage
@@ -23,6 +23,8 @@ _FORMATS: Final = {
 _LABEL: Final = 13
 _COMMAND: Final = 96
 _ID: Final = 12
+_INDENTED: Final = 1 << 20
+"""Characters of JSON: more is for programs alone, on one line."""
 
 
 @click.command("inspect")
@@ -54,7 +56,7 @@ def command(
             if verified is not None:
                 document["verified"] = True
             document["images"] = [image_document(one) for one in located.images]
-            click.echo(json.dumps(document, indent=2))
+            click.echo(_json(document))
             return
         lines: list[str] = []
         for one in located.images:
@@ -64,6 +66,12 @@ def command(
         if verified is not None:
             lines += ["", f"verified: {verified} {_plural(verified, 'layer')}, all as promised"]
         click.echo("\n".join(lines))
+
+
+def _json(document: dict[str, Any]) -> str:
+    text = json.dumps(document)
+    # Indenting what is deeply nested makes it hundreds of times as long.
+    return json.dumps(document, indent=2) if len(text) <= _INDENTED else text
 
 
 def _verify(located: Located, terminal: Terminal) -> int:
@@ -149,7 +157,7 @@ def _layers(image: Image) -> list[str]:
         rows.append(
             (
                 str(number + 1),
-                layer.digest.hex[:_ID],
+                str(layer.digest),
                 human_size(layer.size),
                 printable(_short_type(layer.media_type)),
                 diff_id,
@@ -197,14 +205,12 @@ def _history(image: Image) -> list[str]:
     for entry in history:
         layer: Descriptor | None = None if entry.empty_layer else next(layers, None)
         command = printable(entry.created_by + (f"  # {entry.comment}" if entry.comment else ""))
-        if len(command) > _COMMAND:
-            command = command[: _COMMAND - 1] + "…"
         rows.append(
             (
                 printable(entry.created[:19].replace("T", " ")),
                 layer.digest.hex[:_ID] if layer else "-",
                 human_size(layer.size) if layer else "-",
-                command,
+                clipped(command, _COMMAND),
             )
         )
     return _section("History", table(rows, right=(2,)))

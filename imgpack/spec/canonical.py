@@ -20,8 +20,9 @@ from imgpack.errors import ConfigError, DocumentError, LimitError
 MAX_DOCUMENT: Final = 4 * 1024 * 1024
 """Bytes of a manifest, index or configuration: registries and containers/image stop there."""
 
-MAX_DEPTH: Final = 200
-"""Levels of a document: Python's own limit depends on its version and on who calls."""
+MAX_DEPTH: Final = 64
+"""Levels of a document, of which real ones have ten: Python's own limit depends on its version
+and on who calls, and each level is indentation for every line within it."""
 
 # Go's encoding/json escapes these for the sake of HTML; str.translate is one pass.
 _HTML: Final = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}

@@ -13,6 +13,8 @@ from imgpack.spec.platform import Platform
 
 MAX_SIZE: Final = 1 << 53
 """Bytes; a number above this is no size: JSON numbers stop being exact there."""
+MAX_MEDIA_TYPE: Final = 255
+"""Characters: RFC 6838 (section 4.2) allows 127, a slash and 127."""
 
 _KEYS: Final = frozenset({"mediaType", "size", "digest", "urls", "annotations", "platform", "data"})
 
@@ -47,8 +49,14 @@ class Descriptor:
             digest = Digest.parse(member(obj, "digest", str, what))
         except InvalidReferenceError as error:
             raise DocumentError(f"{what}: {error.message}", error.hint) from error
+        media_type = member(obj, "mediaType", str, what, default="")
+        if len(media_type) > MAX_MEDIA_TYPE:
+            raise DocumentError(
+                f"{what}: the mediaType of {digest} has {len(media_type)} characters",
+                f"at most {MAX_MEDIA_TYPE} are accepted",
+            )
         return cls(
-            member(obj, "mediaType", str, what, default=""),
+            media_type,
             digest,
             member(obj, "size", int, what),
             tuple(annotations.items()),

@@ -53,7 +53,7 @@ class Manifest:
         """Parse ``raw``, served under ``media_type`` (empty: unknown). Raises ``DocumentError``."""
         obj, media_type = _decode(raw, media_type, what)
         if media_type not in mediatype.MANIFESTS:
-            raise DocumentError(f"{what} is of type {media_type!r}, not an image manifest")
+            raise DocumentError(f"{what} is of type {media_type[:80]!r}, not an image manifest")
         layers = member(obj, "layers", list, what)
         if len(layers) > MAX_INDEX_ENTRIES:
             raise LimitError(f"{what} names {len(layers)} layers")
@@ -85,7 +85,7 @@ class Index:
         """Parse ``raw``, served under ``media_type`` (empty: unknown). Raises ``DocumentError``."""
         obj, media_type = _decode(raw, media_type, what)
         if media_type not in mediatype.INDEXES:
-            raise DocumentError(f"{what} is of type {media_type!r}, not an image index")
+            raise DocumentError(f"{what} is of type {media_type[:80]!r}, not an image index")
         manifests = member(obj, "manifests", list, what)
         if len(manifests) > MAX_INDEX_ENTRIES:
             raise LimitError(f"{what} names {len(manifests)} manifests")
@@ -170,7 +170,7 @@ def _decode(raw: bytes, media_type: str, what: str) -> tuple[dict[str, Any], str
     own = member(obj, "mediaType", str, what, default="")
     media_type = media_type.partition(";")[0].strip()
     if media_type and own and media_type != own:
-        raise DocumentError(f"{what} says it is {own!r} but was served as {media_type!r}")
+        raise DocumentError(f"{what} says it is {own[:80]!r} but was served as {media_type[:80]!r}")
     fallback = mediatype.OCI_INDEX if is_index else mediatype.OCI_MANIFEST
     kind = own or media_type or fallback
     if kind in (mediatype.INDEXES if is_manifest else mediatype.MANIFESTS):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.display import human_size, printable
+from imgpack.cli.display import human_size, printable, table
 from imgpack.cli.location import is_path
 from imgpack.image import Image
 from imgpack.spec.config import History, Ports, Runtime, build_config
@@ -19,6 +19,7 @@ from tests.archive.samples import (
     LAYERS,
     NAMES,
     Memory,
+    make_config,
     make_image,
     make_multi,
     make_tar,
@@ -50,7 +51,7 @@ def test_people_see_names_digests_sizes_layers_and_history(
         "linux/amd64",
         "2020-01-02T03:04:05Z",
         "in 2 layers",
-        image.manifest.layers[1].digest.hex[:12],
+        str(image.manifest.layers[1].digest),
         image.config.diff_ids[1].hex[:12],
         "diff.tar.gzip",
         "layer 1",
@@ -73,6 +74,37 @@ def test_programs_get_json(image: Image, imgpack_here: InProcess) -> None:
     ]
     assert one["size"] == sum(layer.size for layer in image.layers)
     assert [entry["created_by"] for entry in one["history"]] == ["layer 0", "layer 1"]
+
+
+def test_the_digests_that_people_see_are_those_that_blob_takes(
+    image: Image, imgpack_here: InProcess
+) -> None:
+    """In full, on lines that are not much wider than one."""
+    lines = imgpack_here("inspect", "a.tar").ok().decode().splitlines()
+    (shown,) = (word for word in " ".join(lines).split() if word == str(image.layers[1].digest))
+    raw = b"".join(image.source.read_blob(image.layers[1]))
+    assert imgpack_here("blob", f"a.tar@{shown}").ok() == raw
+    assert max(map(len, lines)) <= 125
+
+
+def test_one_long_cell_does_not_widen_a_thousand_rows() -> None:
+    """Each row is padded to the longest, so the longest is cut off."""
+    lines = table([("a" * 100_000, "b"), *[("a", "b")] * 1000])
+    assert sum(map(len, lines)) < 200_000
+    assert lines[0].endswith("…  b")
+
+
+def test_json_of_deep_documents_is_not_much_longer_than_they_are(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Indentation would make a line of every number, as wide as it lies deep."""
+    deep = b'{"x":' + b"[" * 50 + b"0," * 700_000 + b"0" + b"]" * 50 + b"}"
+    raw = make_config([]).raw.replace(b'"config":{}', b'"config":' + deep)
+    items = json.dumps([{"Config": "c", "RepoTags": None, "Layers": []}]).encode()
+    make_tar(tmp_path / "x.tar", {"manifest.json": items, "c": raw})
+    out = imgpack_here("inspect", "--json", "x.tar").ok()
+    assert len(out) < 3 * len(raw)
+    assert json.loads(out)["images"][0]["config"] == json.loads(deep)
 
 
 def test_verify_reads_every_layer_and_says_so(

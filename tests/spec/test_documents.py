@@ -178,6 +178,7 @@ def test_a_document_of_no_kind_is_refused() -> None:
         ({"Digest": str(ONE)}, "take for 'digest'"),
         ({"urls": ["a", 1]}, "url"),
         ({"annotations": []}, "'annotations'"),
+        ({"mediaType": "a" * 256}, "256 characters"),
     ],
 )
 def test_a_malformed_descriptor_is_refused_with_the_reason(
