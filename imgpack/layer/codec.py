@@ -30,6 +30,8 @@ the level."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK: Final = 1 << 20
+_GZIP_INPUT: Final = 1 << 15
+"""Bytes fed to zlib at a time: it copies what is behind a member, which may have 20 bytes."""
 _ZSTD_INPUT: Final = 2048
 """Bytes fed to zstd at a time: four of them may say 128 KiB, so this bounds memory to 64 MiB."""
 MAX_LAYER: Final = 1 << 42
@@ -248,7 +250,7 @@ def _decompress(chunks: Iterable[bytes], kind: Kind) -> Iterator[bytes]:
 
 def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
     member = None
-    for chunk in chunks:
+    for chunk in _slices(chunks, _GZIP_INPUT):
         while chunk:
             if member is None:
                 member = zlib.decompressobj(wbits=31)
@@ -262,10 +264,10 @@ def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends in the middle of a member")
 
 
-def _slices(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _slices(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     for chunk in chunks:
-        for at in range(0, len(chunk), _ZSTD_INPUT):
-            yield chunk[at : at + _ZSTD_INPUT]
+        for at in range(0, len(chunk), size):
+            yield chunk[at : at + size]
 
 
 def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -274,7 +276,7 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     frame = None
     decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     try:
-        for chunk in _slices(chunks):
+        for chunk in _slices(chunks, _ZSTD_INPUT):
             while chunk:
                 if frame is None:
                     frame = decompressor.decompressobj()

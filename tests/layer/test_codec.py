@@ -3,6 +3,7 @@
 import gzip
 import io
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 
@@ -166,6 +167,19 @@ def test_a_bomb_comes_in_bounded_pieces(codec: Codec) -> None:
 
     assert sum(sizes) == 64 * MIB
     assert max(sizes) <= 64 * MIB if codec is ZSTD else max(sizes) <= MIB
+
+
+def test_what_is_behind_a_gzip_member_is_not_copied_for_each() -> None:
+    """zlib hands back all that it has not used: so it is given little at a time."""
+    data = gzip.compress(b"", mtime=0) * 25_000
+    tracemalloc.start()
+    try:
+        raw = sum(map(len, decompress(iter([data]), mediatype.OCI_LAYER_GZIP)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert raw == 0
+    assert peak < len(data) // 2
 
 
 def test_a_zstd_frame_with_a_giant_window_is_refused() -> None:
