@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from imgpack.errors import DocumentError, InvalidReferenceError, UnsupportedError
+from imgpack.errors import DocumentError, InvalidReferenceError, LimitError, UnsupportedError
 from imgpack.spec import mediatype
 from imgpack.spec.canonical import check_keys, decode, encode, go_escapes, member, members
 from imgpack.spec.config import History, ImageConfig
 from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import EMPTY_LAYER, Digest
-from imgpack.spec.manifest import Manifest
+from imgpack.spec.manifest import MAX_INDEX_ENTRIES, Manifest
 
 _INDENT: Final = 3
 """Spaces; part of the payload, so a change changes every schema1 digest."""
@@ -225,7 +225,7 @@ def _sha256(data: bytes) -> str:
 
 
 def parse_payload(payload: bytes, what: str = "schema1 manifest") -> Schema1:
-    """Parse an unsigned payload, strictly; raises ``DocumentError``.
+    """Parse an unsigned payload, strictly; raises ``DocumentError``, ``LimitError``.
 
     Rows that follow each other with one id are one row, as Docker reads them.
     """
@@ -242,6 +242,10 @@ def parse_payload(payload: bytes, what: str = "schema1 manifest") -> Schema1:
         raise DocumentError(
             f"{what} has {len(layers)} fsLayers and {len(history)} history entries;"
             " it needs as many of one as of the other, and at least one"
+        )
+    if len(layers) > MAX_INDEX_ENTRIES:
+        raise LimitError(
+            f"{what} has {len(layers)} rows", f"at most {MAX_INDEX_ENTRIES} are accepted"
         )
     rows = _chain([_row(*pair, what) for pair in zip(layers, history, strict=True)], what)
     return Schema1(

@@ -16,6 +16,7 @@ tells that nobody changed the payload since; whose key it is, nobody knows.
 import base64
 import binascii
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -170,8 +171,14 @@ def _certificate_key(text: Any, what: str) -> "PublicKey":
 
     if not isinstance(text, str):
         raise SignatureError(f"a certificate of {what} is not a string")
-    certificate = x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
-    return _usable(certificate.public_key(), what)
+    with warnings.catch_warnings():
+        # Of odd serial numbers, say, which are not used here: only the key counts.
+        warnings.simplefilter("ignore")
+        try:
+            key = x509.load_der_x509_certificate(base64.b64decode(text, validate=True)).public_key()
+        except x509.InvalidVersion as error:
+            raise ValueError(str(error)) from error
+    return _usable(key, what)
 
 
 def _jwk_key(jwk: Any, what: str) -> "PublicKey":

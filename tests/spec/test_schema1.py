@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 
-from imgpack.errors import DocumentError, UnsupportedError
+from imgpack.errors import DocumentError, LimitError, UnsupportedError
 from imgpack.spec import mediatype
 from imgpack.spec.canonical import encode
 from imgpack.spec.config import ImageConfig
@@ -259,6 +259,15 @@ def test_an_id_in_two_places_is_refused() -> None:
     for key in ("fsLayers", "history"):
         obj[key].insert(0, obj[key][1])
     assert "in two places" in _refusal(obj)
+
+
+def test_a_payload_of_absurdly_many_rows_is_refused() -> None:
+    """Every row may be a layer, and so a request."""
+    obj = _payload()
+    for key in ("fsLayers", "history"):
+        obj[key] *= 400
+    with pytest.raises(LimitError, match="1200 rows"):
+        parse_payload(encode(obj))
 
 
 @pytest.mark.parametrize("bad", ["", "abc", "A" * 64, "0" * 63 + "\n", "../" * 20, "0" * 65])

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,9 @@ def _certificate(key: SigningKey) -> str:
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
+_CERTIFICATE = _certificate(ES256)
+
+
 @pytest.mark.parametrize("key", [ES256, RS256], ids=["ES256", "RS256"])
 def test_a_certificate_may_stand_for_the_key(key: SigningKey) -> None:
     """The first certificate of ``x5c`` has the key; another certificate's does not verify."""
@@ -214,6 +218,39 @@ def test_a_certificate_may_stand_for_the_key(key: SigningKey) -> None:
     other = SigningKey.generate() if key is ES256 else ES256
     signature["header"] = {"alg": alg, "x5c": [_certificate(other)]}
     assert _refusal(_with(signature))
+
+
+_HEAD = b"\xa0\x03\x02\x01\x02\x02\x01\x01"  # a certificate's version (3) and its serial number (1)
+
+
+def _with_certificate(der: bytes) -> bytes:
+    signature = _signed()["signatures"][0]
+    certificate = base64.b64encode(der).decode()
+    return _with(signature | {"header": {"alg": "ES256", "x5c": [certificate]}})
+
+
+def test_a_certificate_of_an_unknown_version_is_refused() -> None:
+    """Which its library tells by an exception of its own."""
+    der = base64.b64decode(_CERTIFICATE)
+    assert _HEAD in der
+    bent = der.replace(_HEAD, b"\xa0\x03\x02\x01\x09\x02\x01\x01")
+    assert "cannot be used" in _refusal(_with_certificate(bent))
+
+
+@pytest.mark.parametrize("serial", [0x00, 0x85], ids=["zero", "negative"])
+def test_a_certificate_with_a_bad_serial_number_prints_no_warning(serial: int) -> None:
+    """The number is not used, and a warning would show lines of a library's source."""
+    der = base64.b64decode(_CERTIFICATE).replace(_HEAD, _HEAD[:-1] + bytes([serial]))
+    assert verify(_with_certificate(der)) == SMALL
+
+
+@given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
+def test_a_damaged_certificate_is_used_or_refused(place: int, byte: int) -> None:
+    """Whatever is damaged, it is an imgpack error."""
+    der = bytearray(base64.b64decode(_CERTIFICATE))
+    der[place % len(der)] = byte
+    with suppress(SignatureError):
+        assert verify(_with_certificate(bytes(der))) == SMALL
 
 
 def _bent(**changes: Any) -> bytes:
