@@ -13,14 +13,16 @@ import pytest
 from imgpack.archive.reader import OpenedImages, open_images
 from imgpack.archive.verify import verify_images
 from imgpack.errors import ArchiveError, DigestError, DocumentError, UnsupportedError
-from imgpack.image import Image, MultiImage
+from imgpack.image import Image, MultiImage, artifact
 from imgpack.report import Silent
 from imgpack.spec import mediatype
 from imgpack.spec.canonical import encode
+from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import build_index
+from imgpack.spec.manifest import build_index, build_manifest
+from imgpack.spec.platform import Platform
 
-from .samples import LAYERS, Memory, make_config, make_image, make_multi, make_tar
+from .samples import LAYERS, Memory, make_config, make_image, make_multi, make_tar, write_image
 
 CONFIG = make_config(LAYERS).raw
 ID = hashlib.sha256(CONFIG).hexdigest()
@@ -308,3 +310,46 @@ def test_nested_indexes_are_followed_and_bounded(tmp_path: Path) -> None:
             with pytest.raises(Exception, match="nested"):
                 open_images(str(path))
         index = build_index([index.descriptor])
+
+
+def _attested(source: Memory) -> MultiImage:
+    """An image and its attestation under one index, as BuildKit makes them."""
+    image = make_image(source, docker=False, names=())
+    statement = b'{"_type":"https://in-toto.io/Statement/v0.1"}'
+    config = make_config([statement], Platform("unknown", "unknown"))
+    source.add(config.raw)
+    blob = Descriptor("application/vnd.in-toto+json", source.add(statement), len(statement))
+    manifest = build_manifest(
+        describe(mediatype.OCI_CONFIG, config.raw), [blob], mediatype.OCI_MANIFEST
+    )
+    images = (image, Image(manifest, config, source))
+    index = build_index([one.manifest.descriptor for one in images])
+    return MultiImage(index, images)
+
+
+def test_an_attestation_is_verified_by_its_digest_alone(tmp_path: Path) -> None:
+    """What is no layer does not unpack; a byte of it that changed is found all the same."""
+    source = Memory()
+    write_image(tmp_path / "a.tar", _attested(source))
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert verify_images(opened) == 3
+    raw = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(raw.replace(b"Statement/v0.1", b"Statement/v0.2"))
+    with (
+        open_images(str(tmp_path / "a.tar")) as opened,
+        pytest.raises(DigestError, match=r"a\.tar: layer .* is damaged"),
+    ):
+        verify_images(opened)
+
+
+def test_the_blobs_of_an_artifact_stand_for_themselves_when_verified(tmp_path: Path) -> None:
+    """A chart's blob may be of a layer's type, and has no diff_id to unpack to."""
+    source = Memory()
+    image = make_image(source, docker=False, names=())
+    empty = Descriptor("application/vnd.oci.empty.v1+json", source.add(b"{}"), 2)
+    chart = build_manifest(empty, image.manifest.layers, mediatype.OCI_MANIFEST)
+    images = (image, artifact(chart, b"{}", source))
+    index = build_index([one.manifest.descriptor for one in images])
+    write_image(tmp_path / "a.tar", MultiImage(index, images))
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert verify_images(opened) == 4
