@@ -141,7 +141,10 @@ def open_images(path: str, reporter: Reporter = SILENT) -> OpenedImages:
         oci = container.size("oci-layout") is not None
         tar = container if isinstance(container, TarFile) else None
         if tar is None and not oci:
-            raise ArchiveError(f"{path} is a directory and no OCI layout")
+            # What skopeo calls dir: and podman docker-dir.
+            dumped = all(container.size(name) is not None for name in ("manifest.json", "version"))
+            hint = f"convert it: skopeo copy dir:{path} oci:NEW" if dumped else ""
+            raise ArchiveError(f"{path} is a directory and no OCI layout", hint)
         raw = None if tar is None else read_small(tar, "manifest.json", path)
         items = None if raw is None else parse_manifest_json(raw, f"{path}: manifest.json")
         if oci:

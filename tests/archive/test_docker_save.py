@@ -353,3 +353,17 @@ def test_the_blobs_of_an_artifact_stand_for_themselves_when_verified(tmp_path: P
     write_image(tmp_path / "a.tar", MultiImage(index, images))
     with open_images(str(tmp_path / "a.tar")) as opened:
         assert verify_images(opened) == 4
+
+
+def test_a_directory_of_skopeos_is_told_with_how_to_convert_it(tmp_path: Path) -> None:
+    """``dir:`` of skopeo, ``docker-dir`` of podman; any other directory gets no such hint."""
+    where = tmp_path / "dir"
+    where.mkdir()
+    (where / "manifest.json").write_bytes(b"{}")
+    with pytest.raises(ArchiveError) as caught:
+        open_images(str(where))
+    assert caught.value.hint == ""
+    (where / "version").write_bytes(b"Directory Transport Version: 1.1\n")
+    with pytest.raises(ArchiveError, match="no OCI layout") as caught:
+        open_images(str(where))
+    assert f"skopeo copy dir:{where} oci:NEW" in caught.value.hint
