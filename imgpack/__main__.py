@@ -1,6 +1,6 @@
 """``python -m imgpack`` is the ``imgpack`` command."""
 
-from imgpack.cli.main import run
+from imgpack.cli.entry import run
 
 if __name__ == "__main__":
     run()

@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -87,7 +86,6 @@ class InProcess:
     def __call__(self, *arguments: str | Path, stdin: bytes = b"") -> Outcome:
         """Run to the end."""
         out, err = io.BytesIO(), io.BytesIO()
-        terminate = signal.getsignal(signal.SIGTERM)
         code = 0
         with self._monkeypatch.context() as patch:
             patch.chdir(self.directory)
@@ -99,7 +97,6 @@ class InProcess:
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else int(end.code is not None)
             finally:
-                signal.signal(signal.SIGTERM, terminate)
                 for stream in (sys.stdout, sys.stderr):
                     stream.flush()
                 result = out.getvalue(), err.getvalue()

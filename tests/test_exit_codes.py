@@ -1,6 +1,7 @@
 """The exit codes: unique, documented, and kept by errors that cross a process boundary."""
 
 import pickle
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -37,12 +38,21 @@ def test_every_error_has_an_exit_code_and_a_meaning_of_its_own() -> None:
         0,
         errors.ImgpackError.exit_code,
         errors.USAGE_EXIT_CODE,
+        errors.HUNG_UP_EXIT_CODE,
         errors.INTERRUPTED_EXIT_CODE,
         errors.TERMINATED_EXIT_CODE,
         errors.CLOSED_PIPE_EXIT_CODE,
     }
     assert reserved.isdisjoint(codes)
     assert all(0 < code < 128 for code in codes)
+
+
+def test_the_code_of_a_signal_is_128_and_its_number() -> None:
+    """As a shell reports a program that a signal ended."""
+    assert errors.HUNG_UP_EXIT_CODE == 128 + signal.SIGHUP
+    assert errors.INTERRUPTED_EXIT_CODE == 128 + signal.SIGINT
+    assert errors.CLOSED_PIPE_EXIT_CODE == 128 + signal.SIGPIPE
+    assert errors.TERMINATED_EXIT_CODE == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)

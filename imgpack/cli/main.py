@@ -8,15 +8,15 @@ line on standard error and the exit code of ``docs/exit-codes.md``.
 import errno
 import importlib
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
-from types import FrameType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from imgpack import __version__, errors
+from imgpack.cli import streams
 from imgpack.cli.display import printable
 from imgpack.cli.terminal import Terminal
 
@@ -59,16 +59,26 @@ class Commands(click.Group):
             ctx.fail(f"no command {args[0]!r}{_suggestion(args[0])}; see imgpack --help")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _closed_pipe_ends():  # --help and --version print in here
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _closed_pipe_ends():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            # click itself would end with 1, as for any failure.
-            raise click.exceptions.Exit(errors.CLOSED_PIPE_EXIT_CODE) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@contextmanager
+def _closed_pipe_ends() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # click itself would end with 1, as for any failure.
+        raise click.exceptions.Exit(errors.CLOSED_PIPE_EXIT_CODE) from None
 
 
 def _set_flag(ctx: click.Context, param: click.Parameter, value: object) -> None:
@@ -116,34 +126,28 @@ def _suggestion(word: str) -> str:
 @click.version_option(__version__, prog_name="imgpack", message="%(prog)s %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done, and every request.")
-@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of a failure.")
 @click.pass_context
-def cli(ctx: click.Context, *, quiet: bool, verbose: bool, debug: bool) -> None:
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
     """Turn directory trees into container images and push them.
 
     No daemon, no root, and no network for a build.
     """
     ctx.obj = ctx.with_resource(Terminal(quiet=quiet, verbose=verbose))
-    ctx.meta["imgpack.debug"] = debug
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(errors.TERMINATED_EXIT_CODE)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process."""
-    signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     status = _guarded(
         lambda: cli.main(arguments, prog_name="imgpack", standalone_mode=False), debug=debug
     )
-    # A closed pipe must not be met a second time when the interpreter flushes at exit.
+    # What cannot be written must not be met a second time when the interpreter flushes at exit.
     try:
         sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = status or errors.CLOSED_PIPE_EXIT_CODE
+    except OSError as problem:
+        status = status or _told(problem)
+        streams.drop_output()
     sys.exit(status)
 
 
@@ -153,25 +157,35 @@ def _guarded(main: Callable[[], Any], *, debug: bool) -> int:
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as problem:
+    except (
+        click.ClickException,
+        click.Abort,
+        errors.ImgpackError,
+        KeyboardInterrupt,
+        OSError,
+    ) as problem:
+        if debug:
+            import traceback
+
+            traceback.print_exception(problem)
+        return _told(problem)
+
+
+def _told(problem: BaseException) -> int:
+    """Say what failed, in one line; returns the exit code."""
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        problem.show()
+        return problem.exit_code
+    if isinstance(problem, click.ClickException):
         _say(problem.format_message())
         return problem.exit_code
-    except errors.ImgpackError as problem:
-        if debug:
-            raise
+    if isinstance(problem, errors.ImgpackError):
         _say(str(problem))
         return problem.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        if debug:
-            raise
-        _say("interrupted")
-        return errors.INTERRUPTED_EXIT_CODE
-    except BrokenPipeError:
-        return errors.CLOSED_PIPE_EXIT_CODE
-    except OSError as problem:
-        if debug:
-            raise
+    if isinstance(problem, OSError):
         return _os_error(problem)
+    _say("interrupted")
+    return errors.INTERRUPTED_EXIT_CODE
 
 
 def _os_error(problem: OSError) -> int:

@@ -1,0 +1,170 @@
+"""``imgpack`` as a process: its streams, its signals, and what it says when it is told nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import NotFoundError, OutputError, SourceError
+from tests.cli_runner import Imgpack, InProcess
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree of one file."""
+    root = tmp_path / "t"
+    root.mkdir()
+    (root / "file").write_bytes(b"content")
+    return root
+
+
+def shell(redirection: str) -> tuple[str, ...]:
+    """What goes before a command to run it with a redirection."""
+    return ("sh", "-c", f'exec "$@" {redirection}', "sh")
+
+
+# Streams
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "t", "-o", "new.tar"),
+        ("inspect", "old.tar"),
+        ("manifest", "old.tar"),
+        ("cache", "info"),
+        ("--help",),
+        ("push", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_closed_streams_are_the_null_device(
+    imgpack: Imgpack, tree: Path, closed: str, arguments: tuple[str, ...]
+) -> None:
+    """No traceback, and no file is opened in their place."""
+    imgpack("build", "t", "-o", "old.tar").ok()
+    done = imgpack(*arguments, prefix=shell(closed))
+
+    done.ok()
+    assert done.err == ""
+    if "new.tar" in arguments:
+        assert (tree.parent / "new.tar").read_bytes() == (tree.parent / "old.tar").read_bytes()
+
+
+@pytest.mark.parametrize("closed", ["2>/dev/full", "2>&-"])
+def test_an_error_that_cannot_be_told_keeps_its_exit_code(imgpack: Imgpack, closed: str) -> None:
+    """Only the message is lost."""
+    assert imgpack("build", "nope", prefix=shell(closed)).code == SourceError.exit_code
+    assert imgpack("--nonsense", prefix=shell(closed)).code == 2
+    assert imgpack("inspect", "no.tar", prefix=shell(closed)).code == NotFoundError.exit_code
+
+
+def test_a_warning_that_cannot_be_told_is_no_failure(imgpack: Imgpack, tree: Path) -> None:
+    """Nor are names that go to standard error."""
+    arguments = ("build", "t", "-o", "/dev/null", "--cache-dir", "/dev/null")
+    assert imgpack(*arguments, prefix=shell("2>/dev/full")).code == 15
+    assert imgpack("build", "t", "-v", "-o", "-", prefix=shell("2>/dev/full")).code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("inspect", "a.tar"), ("manifest", "a.tar"), ("build", "t", "-o", "-")],
+    ids=" ".join,
+)
+def test_a_full_standard_output_is_named(
+    imgpack: Imgpack, tree: Path, arguments: tuple[str, ...]
+) -> None:
+    """With what to do."""
+    imgpack("build", "t", "-o", "a.tar").ok()
+    line = imgpack(*arguments, prefix=shell(">/dev/full")).failed(OutputError.exit_code)
+    assert "standard output: No space left on device; " in line
+    assert "free some space" in line
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("cache", "info")])
+def test_a_closed_pipe_ends_every_command_quietly(
+    imgpack: Imgpack, arguments: tuple[str, ...]
+) -> None:
+    """``imgpack --help | true``: options that print and end, too."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "imgpack", *arguments]
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, cwd=imgpack.directory, check=False
+    )
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+# Signals
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [("SIGINT", "interrupted"), ("SIGTERM", "terminated"), ("SIGHUP", "hung up")],
+)
+def test_a_signal_is_one_line_from_the_start(
+    imgpack: Imgpack, tmp_path: Path, number: str, words: str
+) -> None:
+    """While modules are still being imported."""
+    place = tmp_path / "modules"
+    place.mkdir()
+    (place / "click.py").write_text(
+        f"import os, signal\nos.kill(os.getpid(), signal.{number})\nimport time\ntime.sleep(5)\n"
+    )
+    done = imgpack("--version", env={"PYTHONPATH": str(place)})
+
+    assert done.code == 128 + signal.Signals[number]
+    assert done.err == f"imgpack: error: {words}\n"
+
+
+def test_an_ignored_hangup_stays_ignored(imgpack: Imgpack) -> None:
+    """``nohup imgpack …``: it goes on when its terminal closes."""
+    command = ["login", "localhost:1", "-u", "me", "--password-stdin"]
+    with subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "imgpack", *command],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(b"", timeout=20)
+
+    assert process.returncode == 2
+    assert b"the password is empty" in err
+
+
+# What is said
+
+
+@pytest.mark.parametrize("arguments", [(), ("cache",), ("index",)], ids=" ".join)
+def test_a_command_that_needs_another_shows_its_help(
+    imgpack_here: InProcess, arguments: tuple[str, ...]
+) -> None:
+    """The whole of it, on standard error, as a usage error."""
+    done = imgpack_here(*arguments)
+
+    assert (done.code, done.out) == (2, b"")
+    assert done.err.encode() == imgpack_here(*arguments, "--help").ok()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("build", "nope"), SourceError.exit_code), (("build",), 2), (("inspect", "no.tar"), 20)],
+)
+def test_debug_shows_the_traceback_and_changes_nothing_else(
+    imgpack_here: InProcess, arguments: tuple[str, ...], code: int
+) -> None:
+    """The line and the exit code are those that there are without it."""
+    plain = imgpack_here(*arguments)
+    done = imgpack_here("--debug", *arguments)
+
+    assert done.code == plain.code == code
+    assert done.err.startswith("Traceback")
+    assert done.err.splitlines()[-1] == plain.failed(code)
