@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from imgpack.cli.caching import default_directory, parse_size, trim
+from imgpack.cli.caching import chosen_directory, parse_size, trim
 from imgpack.cli.display import human_size
 from imgpack.cli.terminal import Terminal
 from imgpack.layer.cache import SegmentCache
@@ -29,7 +29,7 @@ def command() -> None:
 @click.pass_obj
 def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     """Show where the cache is and what it holds."""
-    cache = SegmentCache(cache_dir or default_directory(), terminal.warn, create=False)
+    cache = SegmentCache(chosen_directory(cache_dir), terminal.warn, create=False)
     usage = cache.usage()
     if as_json:
         document = {
@@ -56,6 +56,6 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
 @click.pass_obj
 def prune(terminal: Terminal, *, cache_dir: str | None, keep: str) -> None:
     """Drop the least recently used entries, by default all of them, and what killed builds left."""
-    cache = SegmentCache(cache_dir or default_directory(), terminal.warn, create=False)
+    cache = SegmentCache(chosen_directory(cache_dir), terminal.warn, create=False)
     count, size = trim(cache, parse_size(keep, "--keep"), _LEFT_NS)
     click.echo(f"dropped {count} entries, {human_size(size)}")

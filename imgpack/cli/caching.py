@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import click
+
 from imgpack.cli.clock import now_ns
 from imgpack.cli.sources import containing
 from imgpack.cli.terminal import Terminal
@@ -29,6 +31,13 @@ def default_directory() -> str:
     return os.path.join(base, "imgpack")
 
 
+def chosen_directory(directory: str | None) -> str:
+    """What ``--cache-dir`` says, or the default."""
+    if directory == "":
+        raise click.UsageError("--cache-dir is empty; name a directory")
+    return default_directory() if directory is None else directory
+
+
 def open_cache(
     directory: str | None, trees: Sequence[Tree], terminal: Terminal
 ) -> SegmentCache | None:
@@ -37,7 +46,7 @@ def open_cache(
     The default one is done without if it cannot be used.
     """
     try:
-        place = directory or default_directory()
+        place = chosen_directory(directory)
         if tree := containing(trees, place):
             raise CacheError(
                 f"the cache {place} lies inside the source {printable(tree.root)}",

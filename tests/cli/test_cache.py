@@ -65,6 +65,16 @@ def test_a_cache_can_be_elsewhere_or_nowhere(
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("cache", "info"), ("cache", "prune"), ("build", "rootfs", "-o", "1.tar")]
+)
+def test_an_empty_cache_directory_is_a_usage_error(
+    imgpack_here: InProcess, tree: Path, arguments: tuple[str, ...]
+) -> None:
+    """It is a variable that is not set, and not the default."""
+    assert "--cache-dir is empty" in imgpack_here(*arguments, "--cache-dir=").failed(2)
+
+
 def test_people_see_what_the_cache_holds(imgpack_here: InProcess, tree: Path) -> None:
     """Five lines."""
     imgpack_here("build", "rootfs").ok()
