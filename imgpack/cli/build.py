@@ -14,6 +14,7 @@ from imgpack.archive.sink import ImageWriter
 from imgpack.archive.writer import open_writer
 from imgpack.cli.caching import open_cache, parse_size, trim, usable_cpus
 from imgpack.cli.clock import now_ns, parse_time, rfc3339, source_date_epoch, whole_seconds
+from imgpack.cli.display import human_size
 from imgpack.cli.metadata import check_metadata_file, takes_standard_output, write_document
 from imgpack.cli.results import pinned, to_standard_output
 from imgpack.cli.runtime import NAMES, TEXTS, in_unicode, parse_runtime, runtime_options
@@ -249,7 +250,15 @@ def _build(
     writer.plan(manifest, request.names, configs=[config.raw])
 
     builder = LayerBuilder(layers, terminal, _Explainer(terminal) if explain else None)
-    built = [builder.build(tree, writer.open_blob) for tree in request.trees]
+    built = []
+    for dest, tree in zip(dests, request.trees, strict=True):
+        layer = builder.build(tree, writer.open_blob)
+        built.append(layer)
+        terminal.detail(
+            f"layer {len(built)} of {len(dests)}, /{dest}: {layer.digest},"
+            f" {human_size(layer.size)} from {human_size(layer.raw_size)};"
+            f" {layer.reused} of {layer.segments} segments reused"
+        )
     steps = [
         Step(dest, layer.diff_id, layer.digest, layer.size)
         for dest, layer in zip(dests, built, strict=True)
@@ -259,6 +268,9 @@ def _build(
     manifest, config = request.recipe.documents(steps, request.layer_type, created)
     writer.put_document(config.raw)
     writer.put_manifest(manifest, request.names)
+    terminal.detail(
+        f"image {config.digest}, manifest {manifest.descriptor.digest}: to {writer.path}"
+    )
     return Image(manifest, config, RawBlob(b""), request.names)
 
 

@@ -100,6 +100,19 @@ def test_every_name_is_in_the_archive_and_printed_once(
     ]  # fmt: skip
 
 
+def test_verbose_says_what_is_done(imgpack_here: InProcess, tree: Path, tmp_path: Path) -> None:
+    """A line a layer, with its digest, sizes and what was reused; and what was written where."""
+    imgpack_here("build", "rootfs", "-o", "o.tar").ok()
+    lines = imgpack_here("-v", "build", "rootfs", "-o", "o.tar").err.splitlines()
+
+    found = archive(tmp_path / "o.tar")
+    layer = found.manifest["layers"][0]
+    assert lines[0].startswith(f"imgpack: layer 1 of 1, /: {layer['digest']}, {layer['size']} B ")
+    assert lines[0].endswith("1 of 1 segments reused")
+    image = found.manifest["config"]["digest"]
+    assert lines[1] == f"imgpack: image {image}, manifest {found.digest}: to o.tar"
+
+
 def test_a_stream_is_the_archive(imgpack: Imgpack, tree: Path, tmp_path: Path) -> None:
     """Standard output has nothing else; the names go to standard error."""
     imgpack("build", "rootfs").ok()
