@@ -96,7 +96,8 @@ class OpenedImages:
         size = self._blobs.container.size(self._blobs.name(digest))
         if size is None:
             raise NotFoundError(
-                f"{self.path} has no blob {digest}", "imgpack inspect shows the digests there are"
+                f"{self.path} has no blob {digest}",
+                "imgpack inspect --json shows the digests there are",
             )
         return Descriptor(OCTET_STREAM, digest, size)
 

@@ -154,7 +154,8 @@ class ImageWriter(ABC):
             if not root.tags:
                 self._reporter.warn(
                     f"{self.path}: an image has no name; containerd-based loaders (ctr, kind, k3s)"
-                    " store nothing of it, Docker and podman load it by its ID; name it with -t"
+                    " store nothing of it, Docker and podman load it by its ID; the -t of"
+                    " imgpack build and imgpack pull names it"
                 )
         return Contents(roots, self._manifests, self._configs)
 

@@ -8,8 +8,10 @@ import click
 
 from imgpack.archive.reader import open_images
 from imgpack.archive.stream import open_output
+from imgpack.archive.writer import STDOUT
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import is_path, parse_reference
+from imgpack.cli.results import to_standard_output
 from imgpack.cli.terminal import Terminal
 from imgpack.spec.digest import Digest
 from imgpack.store import verify_stream
@@ -32,19 +34,21 @@ def command(
     if not at or not place:
         raise click.UsageError("say which blob: REF@sha256:… or ARCHIVE@sha256:…")
     digest = Digest.parse(text)
+    target = STDOUT if output is None else output
+    to_stdout = to_standard_output(target, "a blob")
     with ExitStack() as stack:
         chunks = (
             _archived(stack, place, digest, terminal)
             if is_path(place)
             else _remote(stack, location, terminal, registry)
         )
-        if output is None or output == "-":
+        if to_stdout:
             stream = sys.stdout.buffer
             for chunk in chunks:
                 stream.write(chunk)
             stream.flush()
             return
-        with open_output(output) as write:
+        with open_output(target) as write:
             for chunk in chunks:
                 write(chunk)
 

@@ -41,6 +41,15 @@ class RegistryOptions:
     timeout: float = 60.0
 
 
+class _Boolean(click.types.BoolParamType):
+    """A truth value that has to be written: click takes an empty one for false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not value.strip():
+            self.fail("it is empty; write true or false", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 _OPTIONS: Final = (
     click.option(
         "--plain-http/--no-plain-http",
@@ -50,7 +59,7 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--tls-verify",
-        type=bool,
+        type=_Boolean(),
         default=True,
         metavar="BOOL",
         help="false: accept any certificate (unsafe).",
@@ -118,9 +127,11 @@ def connector(
     *,
     jobs: int = 4,
     registry: str | None = None,
+    creds_option: str = "--creds",
 ) -> "Connector":
     """Sessions with these options. ``registry`` is whom ``--creds`` is for, if there are several.
 
+    ``creds_option`` is what ``creds`` is called here, empty if nobody can be given any.
     Asks for a missing password on a terminal. Raises ``click.UsageError`` and
     ``CredentialError``; a context manager.
     """
@@ -135,8 +146,10 @@ def connector(
         plain_http=False if plain_http is None and named else plain_http,
         retry=RetryPolicy(attempts=options.retries + 1),
         trusted_realms=options.trust_realm,
+        creds_option=creds_option,
+        creds_registry=registry,
     )
-    store = credential_store(os.environ, given_credential(options, registry))
+    store = credential_store(os.environ, given_credential(options, registry, creds_option))
     return Connector(transport_options(options, os.environ, jobs), session, store, terminal)
 
 
@@ -167,8 +180,10 @@ def transport_options(
     )
 
 
-def given_credential(options: RegistryOptions, registry: str | None) -> "Given | None":
-    """The credential of ``--creds``, with the password asked for or read if it is missing."""
+def given_credential(
+    options: RegistryOptions, registry: str | None, option: str = "--creds"
+) -> "Given | None":
+    """The credential of ``--creds`` (or ``option``); a missing password is asked for or read."""
     from imgpack.registry.credentials import Credential, Given
 
     if options.creds is None:
@@ -177,16 +192,20 @@ def given_credential(options: RegistryOptions, registry: str | None) -> "Given |
         return None
     user, colon, password = options.creds.partition(":")
     if not user:
-        raise click.UsageError("--creds needs a user name, as in USER or USER:PASSWORD")
+        raise click.UsageError(f"{option} needs a user name, as in USER or USER:PASSWORD")
     if colon and options.password_stdin:
         raise click.UsageError("give the password either in --creds or with --password-stdin")
     if not colon:
-        password = read_password(f"Password for {user}", from_stdin=options.password_stdin)
+        other = "--password-stdin" if option == "--creds" else f"{option} USER:PASSWORD"
+        password = read_password(f"Password for {user}", other, from_stdin=options.password_stdin)
     return Given(Credential(user, password), registry)
 
 
-def read_password(prompt: str, *, from_stdin: bool) -> str:
-    """One line from standard input, or what is typed, unseen, at a terminal."""
+def read_password(prompt: str, other: str, *, from_stdin: bool) -> str:
+    """One line from standard input, or what is typed, unseen, at a terminal.
+
+    ``other`` is what helps where there is no terminal.
+    """
     if from_stdin:
         try:
             line = sys.stdin.read(PASSWORD_LIMIT + 1)
@@ -196,9 +215,11 @@ def read_password(prompt: str, *, from_stdin: bool) -> str:
             raise click.UsageError("the password on standard input is too long")
         password = line.removesuffix("\n").removesuffix("\r")
     elif sys.stdin.isatty():
-        password = click.prompt(prompt, hide_input=True, err=True, type=str, default="")
+        password = click.prompt(
+            prompt, hide_input=True, err=True, type=str, default="", show_default=False
+        )
     else:
-        raise click.UsageError("there is no terminal to ask for the password: --password-stdin")
+        raise click.UsageError(f"there is no terminal to ask for the password; use {other}")
     if not password:
         raise click.UsageError("the password is empty")
     return password

@@ -8,7 +8,7 @@ import click
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
 from imgpack.cli.location import Located, choice_options, is_path, only, open_location
 from imgpack.cli.push import jobs_option, mount_sources, target
-from imgpack.cli.results import pinned, print_pushed, to_standard_output, upload_journal
+from imgpack.cli.results import pinned, printing_pushed, to_standard_output, upload_journal
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
 from imgpack.image import MultiImage
@@ -53,17 +53,32 @@ def command(
     """
     if all_platforms and platform is not None:
         raise click.UsageError("--all-platforms and --platform contradict each other")
+    if src_creds is not None and is_path(source):
+        raise click.UsageError(f"--src-creds is for a registry, and {source} is none")
     to_archive = destination == "-" or is_path(destination)
-    from_options = (
-        registry
-        if to_archive and src_creds is None
-        else replace(registry, creds=src_creds, password_stdin=False)
-    )
-    with open_location(source, terminal, from_options, image=image, platform=platform) as located:
+    if to_archive and src_creds is not None and registry.creds is not None:
+        raise click.UsageError("there is one registry: give either --src-creds or --creds")
+    with open_location(
+        source,
+        terminal,
+        _for_source(registry, src_creds, to_archive=to_archive),
+        image=image,
+        platform=platform,
+        creds_option="--creds" if to_archive and src_creds is None else "--src-creds",
+    ) as located:
         if to_archive:
             _to_archive(terminal, located, destination, jobs)
         else:
             _to_registry(terminal, located, target(destination), mount_from, jobs, registry)
+
+
+def _for_source(
+    registry: RegistryOptions, src_creds: str | None, *, to_archive: bool
+) -> RegistryOptions:
+    """The options for SRC: with two registries, what is said of credentials is said of DST's."""
+    if not to_archive:
+        return replace(registry, creds=src_creds, password_stdin=False)
+    return registry if src_creds is None else replace(registry, creds=src_creds)
 
 
 def _to_archive(terminal: Terminal, located: Located, destination: str, jobs: int) -> None:
@@ -106,5 +121,8 @@ def _to_registry(
         mount_from=(*origin, *mount_sources(mount_from, [name.registry])),
         journal=upload_journal(),
     )
-    with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        print_pushed(push(connections, [Delivery(only(located), (name,))], options, terminal))
+    with (
+        connector(registry, terminal, jobs=jobs, registry=name.registry) as connections,
+        printing_pushed() as landed,
+    ):
+        push(connections, [Delivery(only(located), (name,))], options, terminal, landed)

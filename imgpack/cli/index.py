@@ -5,19 +5,20 @@ from dataclasses import dataclass, replace
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
-from imgpack.cli.location import parse_reference
+from imgpack.cli.location import is_path, parse_reference
 from imgpack.cli.metadata import check_metadata_file, write_metadata
 from imgpack.cli.push import jobs_option, target
-from imgpack.cli.results import print_pushed, upload_journal
+from imgpack.cli.results import printing_pushed, upload_journal
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
-from imgpack.errors import ConfigError, NotFoundError
+from imgpack.errors import ConfigError, InvalidReferenceError, NotFoundError
 from imgpack.image import Image, MultiImage
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, build_index
 from imgpack.spec.platform import Platform
+from imgpack.spec.reference import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def create(
     """
     check_metadata_file(metadata_file)
     name = target(reference)
-    sources = tuple(parse_reference(text) for text in added)
+    sources = tuple(_source(text) for text in added)
     wanted = tuple(Platform.parse(text) for text in platforms)
     pairs = _annotations(annotations)
     from imgpack.registry.delivery import Delivery
@@ -93,10 +94,19 @@ def create(
         joined = MultiImage(_index(entries, pairs), tuple(entry.image for entry in entries))
         options = PushOptions(jobs=jobs, mount_from=sources, journal=upload_journal())
         deliveries = [Delivery(joined, (name,))]
-        pushed = push(connections, deliveries, options, terminal)
-    if metadata_file is not None:
-        write_metadata(metadata_file, pushed, deliveries)
-    print_pushed(pushed, metadata_file)
+        with printing_pushed(metadata_file) as landed:
+            pushed = push(connections, deliveries, options, terminal, landed)
+            if metadata_file is not None:
+                write_metadata(metadata_file, pushed, deliveries)
+
+
+def _source(text: str) -> Reference:
+    if is_path(text):
+        raise InvalidReferenceError(
+            f"--add {text} is a path, and an index joins images of a registry",
+            f"push it first: imgpack push {text} REF --by-digest",
+        )
+    return parse_reference(text)
 
 
 def _annotations(texts: tuple[str, ...]) -> dict[str, str]:

@@ -6,6 +6,7 @@ else is a reference. Invariant: an archive needs none of the network's modules.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from imgpack.archive.reader import OpenedImages, open_images
 from imgpack.cli.connect import RegistryOptions, connector
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
-from imgpack.errors import InvalidReferenceError, NotFoundError
+from imgpack.errors import ArchiveError, InvalidReferenceError, NotFoundError
 from imgpack.image import Image, MultiImage
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
@@ -26,6 +27,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _PATH_STARTS: Final = ("/", "./", "../")
 _PATH_ENDS: Final = ("/", ".tar")
+_BARE_REGISTRY: Final = re.compile(r"(?:localhost|[^/@:]*\.[^/@:]*|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
 
 def is_path(text: str) -> bool:
@@ -33,10 +35,20 @@ def is_path(text: str) -> bool:
     return text.startswith(_PATH_STARTS) or text.endswith(_PATH_ENDS) or os.path.lexists(text)
 
 
+def remote_name(text: str) -> Reference:
+    """``text`` as a name in a registry; HOST:PORT is a registry, not NAME:TAG on Docker Hub."""
+    if _BARE_REGISTRY.fullmatch(text):
+        raise InvalidReferenceError(
+            f"{text} names a registry and no repository",
+            f"write {text}/REPOSITORY (or docker.io/library/{text}, if that is meant)",
+        )
+    return Reference.parse(text)
+
+
 def parse_reference(text: str) -> Reference:
     """``text`` as a reference with a tag or digest; the hint says how to write a path."""
     try:
-        return Reference.parse(text).tagged()
+        return remote_name(text).tagged()
     except InvalidReferenceError as error:
         hint = error.hint or "a path is written with ./ in front"
         raise InvalidReferenceError(f"{error.message}, and there is no such file", hint) from error
@@ -70,13 +82,19 @@ def open_location(
     *,
     image: str | None = None,
     platform: str | None = None,
+    creds_option: str = "--creds",
 ) -> Iterator[Located]:
     """Open an archive, a layout or a reference; blobs can be read inside the ``with``.
 
     ``image`` chooses one of an archive's images (``None``: all of them), and
-    ``platform`` one of a multi-platform image's.
+    ``platform`` one of a multi-platform image's. ``creds_option`` is as for ``connector``.
     """
     wanted = Platform.parse(platform) if platform is not None else None
+    if text == "-":
+        raise ArchiveError(
+            "an archive cannot come from standard input",
+            "it is read at any place, so it cannot be a pipe: save it to a file",
+        )
     if is_path(text):
         with open_images(text, terminal) as archive:
             images = archive.images if image is None else (archive.select(image),)
@@ -87,7 +105,7 @@ def open_location(
     from imgpack.registry.pull import open_remote
 
     reference = parse_reference(text)
-    with connector(registry, terminal) as connections:
+    with connector(registry, terminal, creds_option=creds_option) as connections:
         remote = open_remote(
             connections, reference, wanted, scratch=scratch_directory, reporter=terminal
         )

@@ -69,7 +69,7 @@ def _with_user(options: RegistryOptions, username: str | None, host: str) -> Reg
                 raise click.UsageError("--password-stdin needs a user name: -u USER")
             if not sys.stdin.isatty():
                 raise click.UsageError(
-                    f"there is no terminal to ask for the user name for {host}:"
+                    f"there is no terminal to ask for the user name for {host};"
                     " give -u USER --password-stdin"
                 )
             username = click.prompt(f"User name for {host}", err=True, type=str)

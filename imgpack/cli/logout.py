@@ -17,7 +17,6 @@ from imgpack.cli.terminal import Terminal
 @click.pass_obj
 def command(terminal: Terminal, *, server: str) -> None:
     """Forget the credentials for REGISTRY (docker.io), wherever they are stored."""
-    from imgpack.errors import NotFoundError
     from imgpack.registry.credential_file import erase_credential
     from imgpack.registry.credentials import server_host
 
@@ -27,7 +26,8 @@ def command(terminal: Terminal, *, server: str) -> None:
     if store.find(host) is not None:
         terminal.warn(f"{host} still has credentials in DOCKER_AUTH_CONFIG or ~/.dockercfg")
     if not paths:
-        raise NotFoundError(f"no file or helper has credentials for {host}", "nothing was changed")
+        terminal.warn(f"not logged in to {host}: no file or helper has credentials for it")
+        return
     for path in paths:
         terminal.detail(f"removed from {path}")
     click.echo(f"logged out of {host}")

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
-from imgpack.cli.location import choice_options, only, open_location
+from imgpack.cli.location import choice_options, only, open_location, remote_name
 from imgpack.cli.metadata import check_metadata_file, write_metadata
-from imgpack.cli.results import one_registry, print_pushed, upload_journal
+from imgpack.cli.results import creds_option, one_registry, printing_pushed, upload_journal
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 from imgpack.image import Image, MultiImage
@@ -97,7 +97,11 @@ def command(
         raise click.UsageError("--schema1-tag and --signing-key go with --schema1")
     if schema1 and by_digest:
         raise click.UsageError("--schema1 needs a tag, and --by-digest gives none")
+    if mount_from and no_mount:
+        raise click.UsageError("--mount-from and --no-mount contradict each other")
     check_metadata_file(metadata_file, (archive, signing_key), dry_run=dry_run)
+    if by_digest:
+        _warn_of_tags(references, terminal)
     from imgpack.registry.push import PushOptions
 
     with open_location(
@@ -105,6 +109,8 @@ def command(
     ) as located:
         images = (only(located),) if references else located.images
         deliveries = _deliveries(images, references, archive, by_digest=by_digest)
+        if schema1:
+            _check_schema1_tags(deliveries, schema1_tag)
         names = [name for delivery in deliveries for name in delivery.names]
         registries = list(dict.fromkeys(name.registry for name in names))
         only_one = one_registry(registry.creds, names)
@@ -116,7 +122,9 @@ def command(
             journal=None if no_resume else upload_journal(),
             chunk=None if chunk_size is None else chunk_size * MIB,
         )
-        with connector(registry, terminal, jobs=jobs, registry=only_one) as connections:
+        with connector(
+            registry, terminal, jobs=jobs, registry=only_one, creds_option=creds_option(only_one)
+        ) as connections:
             _push(terminal, connections, deliveries, options, metadata_file, dry_run=dry_run)
 
 
@@ -138,15 +146,16 @@ def _push(
         return
     from imgpack.registry.push import push
 
-    pushed = push(connections, deliveries, options, terminal)
-    if metadata_file is not None:
-        write_metadata(metadata_file, pushed, deliveries)
-    print_pushed(pushed, metadata_file)
+    with printing_pushed(metadata_file) as landed:
+        pushed = push(connections, deliveries, options, terminal, landed)
+        if metadata_file is not None:
+            write_metadata(metadata_file, pushed, deliveries)
 
 
 def _path(archive: str) -> str:
     """The archive, spelled so that nobody takes it for a reference."""
-    return archive if archive.startswith(("/", "./", "../")) else f"./{archive}"
+    plain = archive == "-" or archive.startswith(("/", "./", "../"))
+    return archive if plain else f"./{archive}"
 
 
 def _deliveries(
@@ -166,14 +175,33 @@ def _deliveries(
                 f"{archive}: the image has no name", "say where to: imgpack push ARCHIVE REF"
             )
         if by_digest:
-            names = [Reference(name.registry, name.repository) for name in names]
+            names = [Reference(n.registry, n.repository, None, n.digest) for n in names]
         out.append(Delivery(image, tuple(dict.fromkeys(names))))
     return out
 
 
+def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:
+    for text in references:
+        if (tag := remote_name(text).tag) is not None:
+            terminal.warn(f"{text}: --by-digest pushes no tag, so {tag!r} is left out")
+
+
+def _check_schema1_tags(deliveries: list["Delivery"], wanted: str | None) -> None:
+    """No schema1 manifest may go to a tag that something else of this push goes to."""
+    named = [(one, name) for one in deliveries for name in one.names if name.tag is not None]
+    owners: dict[Reference, Delivery | None] = {name: None for _, name in named}
+    for delivery, name in named:
+        tagged = name.with_tag(wanted or f"{name.tag}-schema1")
+        if owners.setdefault(tagged, delivery) is not delivery:
+            raise click.UsageError(
+                f"the schema1 manifest of {name.shown()} would replace what else is pushed to"
+                f" {tagged.shown()}; choose another --schema1-tag"
+            )
+
+
 def target(text: str) -> Reference:
     """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
-    name = Reference.parse(text)
+    name = remote_name(text)
     return (
         Reference(name.registry, name.repository, None, name.digest)
         if (name.digest is not None and name.tag is None)

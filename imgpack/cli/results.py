@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,18 +27,33 @@ def pinned(name: Reference, digest: Digest) -> str:
     return replace(name, digest=digest).shown()
 
 
-def print_pushed(pushed: Iterable["Pushed"], metadata_file: str | None = None) -> None:
-    """One line a name on standard output, or standard error if the metadata goes there."""
-    for one in pushed:
-        click.echo(pinned(one.name, one.digest), err=takes_standard_output(metadata_file))
+@contextmanager
+def printing_pushed(metadata_file: str | None = None) -> Iterator[Callable[["Pushed"], None]]:
+    """What prints each name when it is pushed: one line on standard output.
+
+    On standard error, if the metadata goes to standard output. If nobody reads it,
+    the push goes on, and its end is the failure.
+    """
+    lost: list[OSError] = []
+
+    def landed(one: "Pushed") -> None:
+        try:
+            if not lost:
+                click.echo(pinned(one.name, one.digest), err=takes_standard_output(metadata_file))
+        except OSError as error:
+            lost.append(error)
+
+    yield landed
+    if lost:
+        raise lost[0]
 
 
-def to_standard_output(output: str) -> bool:
-    """Whether an archive goes to standard output, by any name; a terminal is refused."""
+def to_standard_output(output: str, what: str = "an archive") -> bool:
+    """Whether ``what`` goes to standard output, by any name; a terminal is refused."""
     if output != STDOUT and named_descriptor(output) != 1:
         return False
     if sys.stdout.isatty():
-        raise click.UsageError("an archive is no text for a terminal; pipe it, or give -o FILE")
+        raise click.UsageError(f"{what} is no text for a terminal; pipe it, or give -o FILE")
     return True
 
 
@@ -49,6 +65,11 @@ def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:
             f"--creds is for one registry, and there are {', '.join(registries)}: use imgpack login"
         )
     return registries[0] if len(registries) == 1 else None
+
+
+def creds_option(registry: str | None) -> str:
+    """Where ``registry``, the only one, can be given credentials; several cannot."""
+    return "" if registry is None else "--creds"
 
 
 def upload_journal() -> "UploadJournal | None":

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
-from imgpack.cli.results import one_registry, pinned
+from imgpack.cli.location import remote_name
+from imgpack.cli.results import creds_option, one_registry, pinned
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
 from imgpack.spec.reference import Reference
@@ -24,7 +25,8 @@ def command(terminal: Terminal, *, references: tuple[str, ...], registry: Regist
     given_for = one_registry(registry.creds, names)
     from imgpack.registry.client import RepositoryClient
 
-    with connector(registry, terminal, registry=given_for) as connections:
+    option = creds_option(given_for)
+    with connector(registry, terminal, registry=given_for, creds_option=option) as connections:
         for name in names:
             client = RepositoryClient(connections.session(name.registry), name.repository)
             try:
@@ -35,7 +37,7 @@ def command(terminal: Terminal, *, references: tuple[str, ...], registry: Regist
 
 
 def _exact(text: str) -> Reference:
-    name = Reference.parse(text)
+    name = remote_name(text)
     if name.tag is None and name.digest is None:
         raise InvalidReferenceError(
             f"{text!r} names neither a tag nor a digest", "say what to delete: REPO:TAG"

@@ -3,10 +3,10 @@
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.location import remote_name
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 from imgpack.spec.canonical import encode
-from imgpack.spec.reference import Reference
 
 
 @click.command("tags")
@@ -18,7 +18,7 @@ def command(
     terminal: Terminal, *, repository: str, as_json: bool, registry: RegistryOptions
 ) -> None:
     """List the tags of REPO, in the registry's order."""
-    name = Reference.parse(repository)
+    name = remote_name(repository)
     if name.tag is not None or name.digest is not None:
         raise InvalidReferenceError(
             f"{repository!r} is more than a repository", "leave out the tag and the digest"

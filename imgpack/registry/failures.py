@@ -158,7 +158,7 @@ def make_error(failure: Failure, method: str, url: str, *, hint: str = "") -> Im
 def _leaf(failure: Failure, message: str, hint: str) -> ImgpackError:
     status = failure.status
     if status == 401:
-        return UnauthorizedError(message, hint or "log in with imgpack login, or give --creds")
+        return UnauthorizedError(message, hint or "log in with imgpack login")
     if status == 403:
         return UnauthorizedError(message, hint or "these credentials may not do this")
     if status == 404 and not _UPLOAD_CODES.intersection(failure.codes):

@@ -60,21 +60,27 @@ def push(
     deliveries: Sequence[Delivery],
     options: PushOptions,
     reporter: Reporter = SILENT,
+    landed: Callable[[Pushed], object] = lambda pushed: None,
 ) -> tuple[Pushed, ...]:
     """Push every delivery to its names; returns them in their order.
 
+    ``landed`` is told of each as soon as it is there, whatever becomes of the next.
     Raises what a source, a registry or its connection raises; no tag points at
     an incomplete image then.
     """
     stop = Stop()
     todo = parcels(deliveries, options.mount_from, options.schema1)
     sites = [_Site(connector, registry, options, reporter, stop) for registry in _registries(todo)]
+    out: list[Pushed] = []
+
+    def note(pushed: Pushed) -> None:
+        out.append(pushed)
+        landed(pushed)
+
     try:
-        return tuple(
-            pushed
-            for site in sites
-            for pushed in site.push([p for p in todo if p.registry == site.registry])
-        )
+        for site in sites:
+            site.push([p for p in todo if p.registry == site.registry], note)
+        return tuple(out)
     except BaseException:
         stop.set()
         raise
@@ -110,8 +116,8 @@ class _Site:
         self._mounter = Mounter(self._uploader, reporter)
         self._held: set[Digest] = set()
 
-    def push(self, todo: Sequence[Parcel]) -> tuple[Pushed, ...]:
-        """Push all of a registry's parcels."""
+    def push(self, todo: Sequence[Parcel], landed: Callable[[Pushed], None]) -> None:
+        """Push all of a registry's parcels; ``landed`` is told of each name once it is there."""
         self._settle(todo, lambda parcel: parcel.layers)
         self._settle(todo, lambda parcel: parcel.configs)
         for parcel in todo:
@@ -119,9 +125,9 @@ class _Site:
             self._run(
                 [partial(self._put, client, parcel, child, None) for child in parcel.children]
             )
-        return tuple(
-            self._name(parcel, document) for parcel in todo for document in parcel.documents
-        )
+        for parcel in todo:
+            for document in parcel.documents:
+                landed(self._name(parcel, document))
 
     def _client(self, parcel: Parcel) -> RepositoryClient:
         return RepositoryClient(self._session, parcel.repository)

@@ -60,11 +60,15 @@ class SessionOptions:
     """How to talk to registries. ``clock`` counts seconds, ``now`` is seconds since 1970.
 
     ``plain_http``: http or https for every registry; ``None``: as ``registry_origin`` says.
+    ``creds_option``, which hints name, is where the caller takes credentials for
+    ``creds_registry`` (``None``: for any); empty if it does not.
     """
 
     plain_http: bool | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     trusted_realms: tuple[str, ...] = ()
+    creds_option: str = ""
+    creds_registry: str | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -279,9 +283,14 @@ class Session:
         elif failure.status == 401 and self._auth.credential(ask.scopes) is not None:
             hint = f"check the credentials for {self.registry} (imgpack login {self.registry})"
         elif failure.status == 401 or (failure.status == 403 and self._is_anonymous(ask.scopes)):
-            hint = f"log in with imgpack login {self.registry}, or give --creds"
+            hint = f"log in with imgpack login {self.registry}{self._or_creds()}"
         shown = self.secrets.hide(response.url)
         return make_error(failure, ask.method, shown, hint=hint)
+
+    def _or_creds(self) -> str:
+        options = self.options
+        ours = options.creds_option and options.creds_registry in (None, self.registry)
+        return f", or give {options.creds_option}" if ours else ""
 
     def _is_anonymous(self, scopes: tuple[Scope, ...]) -> bool:
         return self._auth.challenged and self._auth.credential(scopes) is None

@@ -60,7 +60,7 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> "Reference":
         """Parse and normalise ``text``; no tag is added. Raises ``InvalidReferenceError``."""
-        if text.startswith(("http://", "https://")):
+        if "://" in text:
             raise InvalidReferenceError(
                 f"invalid image name {text!r}",
                 "leave out the scheme, as in registry/repository:tag",

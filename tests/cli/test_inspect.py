@@ -1,12 +1,17 @@
 """``imgpack inspect``, ``manifest`` and ``blob`` on archives and layouts."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from imgpack.cli.display import human_size, printable, table
 from imgpack.cli.location import is_path
+from imgpack.errors import ArchiveError
 from imgpack.image import Image
 from imgpack.spec.config import History, Ports, Runtime, build_config
 from imgpack.spec.descriptor import Descriptor
@@ -287,6 +292,30 @@ def test_a_blob_goes_through_a_descriptor(imgpack: Imgpack, image: Image, tmp_pa
     ).ok()  # fmt: skip
 
     assert (tmp_path / "log").read_bytes() == b"before" + b"".join(image.source.read_blob(layer))
+
+
+def test_a_blob_is_not_written_to_a_terminal(image: Image, imgpack: Imgpack) -> None:
+    """As ``build -o -`` refuses it."""
+    main, side = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "imgpack", "blob", f"./a.tar@{image.layers[0].digest}"],
+            stdout=side, stderr=subprocess.PIPE, cwd=imgpack.directory, check=False, timeout=30,
+        )  # fmt: skip
+    finally:
+        os.close(main)
+        os.close(side)
+
+    assert done.returncode == 2
+    assert b"a blob is no text for a terminal" in done.stderr
+
+
+def test_an_archive_is_not_read_from_a_pipe(imgpack_here: InProcess) -> None:
+    """``-`` is neither a file nor a reference."""
+    for command in (("inspect", "-"), ("push", "-", "localhost:1/x"), ("copy", "-", "x.tar")):
+        line = imgpack_here(*command).failed(ArchiveError.exit_code)
+        assert "standard input" in line
+        assert "save it to a file" in line
 
 
 def test_a_damaged_blob_is_an_error_and_no_file(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgpack.cli.connect import RegistryOptions, credential_files, transport_options
-from imgpack.errors import CredentialError, NotFoundError, TlsError, UnauthorizedError
+from imgpack.errors import CredentialError, TlsError, UnauthorizedError
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry.loopback import Reply, Request, error, serving
 from tests.registry.test_auth import BASIC, TokenAnswer
@@ -110,13 +110,15 @@ def test_a_login_goes_to_the_configured_helper(
 def test_a_logout_forgets_and_says_when_there_is_nothing(
     imgpack_here: InProcess, home: Path
 ) -> None:
-    """The second one is an error."""
+    """The second one says so and is no failure: a clean-up may come twice."""
     (home / "docker").mkdir()
     path = home / "docker" / "config.json"
     path.write_text(json.dumps({"auths": {"a.test": {"auth": "dTpw"}}, "x": 1}))
     imgpack_here("logout", "https://a.test/v2/").ok()
     assert json.loads(path.read_text()) == {"auths": {}, "x": 1}
-    imgpack_here("logout", "a.test").failed(NotFoundError.exit_code)
+    done = imgpack_here("logout", "a.test")
+    assert done.ok() == b""
+    assert "not logged in to a.test" in done.err
 
 
 def test_a_new_registry_auth_file_is_made(
@@ -191,7 +193,23 @@ def test_the_password_is_typed_unseen_on_a_terminal(imgpack: Imgpack) -> None:
         os.close(main)
         assert process.wait(20) == 0, shown
     assert b"logged in" in shown
+    assert b"Password for user: " in shown
     assert SECRET not in shown
+
+
+def test_without_a_terminal_the_password_comes_from_standard_input(
+    imgpack_here: InProcess,
+) -> None:
+    """Which the error says."""
+    line = imgpack_here("login", "127.0.0.1:1", "-u", "user").failed(2)
+    assert line.endswith("there is no terminal to ask for the password; use --password-stdin")
+
+
+def test_verification_is_not_switched_off_by_an_empty_value(imgpack_here: InProcess) -> None:
+    """``--tls-verify=$UNSET`` is a usage error."""
+    line = imgpack_here("login", "127.0.0.1:1", "-u", "user", "--tls-verify=").failed(2)
+    assert "--tls-verify" in line
+    assert "write true or false" in line
 
 
 def test_a_foreign_token_server_stops_a_login(imgpack_here: InProcess, home: Path) -> None:

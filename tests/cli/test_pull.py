@@ -17,6 +17,8 @@ from imgpack.errors import (
     InvalidReferenceError,
     NotFoundError,
     RegistryError,
+    UnauthorizedError,
+    UnreachableError,
 )
 from imgpack.image import Image, MultiImage
 from imgpack.spec.manifest import Index, build_index
@@ -203,7 +205,76 @@ def test_copy_does_not_give_one_registrys_password_to_the_other(
         assert two.incomplete() == []
 
 
+def test_a_refused_registry_is_told_with_the_option_for_it(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """``--creds``, ``--src-creds``, or none but a login; not one that is somebody else's."""
+    with HostileRegistry(auth="basic", password="source") as one, HostileRegistry() as two:
+        source, target = f"{one.host}/a:1", f"{two.host}/a:1"
+        login = f"log in with imgpack login {one.host}"
+        for command, hint in (
+            (("pull", source), f"{login}, or give --creds"),
+            (("copy", source, "x.tar"), f"{login}, or give --creds"),
+            (("copy", source, target, "--creds", "user:x"), f"{login}, or give --src-creds"),
+            (("copy", source, target), f"{login}, or give --src-creds"),
+            (("index", "create", target, "--add", source, "--creds", "user:x"), login),
+            (("index", "create", source, "--add", source), f"{login}, or give --creds"),
+        ):
+            line = imgpack_here(*command).failed(UnauthorizedError.exit_code)
+            assert line.endswith(f"; {hint}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("copy", "a.tar", "localhost:1/a", "--src-creds", "user:x"), "a.tar is none"),
+        (("copy", "localhost:1/a", "b.tar", "--src-creds", "u:x", "--creds", "u:x"), "either"),
+        (("copy", "localhost:1/a", "localhost:1/b", "--src-creds", "u"), "--src-creds USER:PASS"),
+    ],
+)
+def test_options_that_mean_nothing_are_usage_errors(
+    imgpack_here: InProcess, tmp_path: Path, image: Image, arguments: tuple[str, ...], told: str
+) -> None:
+    """Rather than ignored."""
+    write_archive(tmp_path / "a.tar", image, "a:1")
+    assert told in imgpack_here(*arguments).failed(2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("pull", "localhost:1/a:1"), ("copy", "localhost:1/a:1", "x.tar"), ("tags", "localhost:1/a"),
+     ("inspect", "localhost:1/a:1"), ("rm", "localhost:1/a:1"),
+     ("index", "create", "localhost:1/b", "--add", "localhost:1/a:1")],
+)  # fmt: skip
+def test_an_unreachable_registry_is_told_with_the_reference(
+    imgpack_here: InProcess, arguments: tuple[str, ...]
+) -> None:
+    """Which says more than the registry's address."""
+    line = imgpack_here(*arguments, "--retries", "0").failed(UnreachableError.exit_code)
+    assert line.startswith("imgpack: error: localhost:1/a")
+
+
+def test_a_nameless_copy_is_told_how_images_get_names(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """``copy`` has no ``-t``."""
+    write_archive(tmp_path / "a.tar", image)
+    done = imgpack_here("copy", "a.tar", "b.tar")
+    done.ok()
+    assert "the -t of imgpack build and imgpack pull names it" in done.err
+
+
 # tags, index, rm
+
+
+def test_an_index_is_not_made_of_files(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """They are pushed first, which is said."""
+    write_archive(tmp_path / "amd64.tar", image, "a:1")
+    line = imgpack_here("index", "create", "localhost:1/a:1", "--add", "amd64.tar")
+    told = line.failed(InvalidReferenceError.exit_code)
+    assert "push it first: imgpack push amd64.tar REF --by-digest" in told
 
 
 def test_tags_are_listed(imgpack_here: InProcess, image: Image) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.cli.location import remote_name
 from imgpack.cli.results import upload_journal
 from imgpack.errors import (
     ArchiveError,
     DigestError,
+    DocumentError,
     InvalidReferenceError,
     RegistryError,
     SourceError,
@@ -198,6 +200,95 @@ def test_an_unreachable_registry_is_named(
     assert host in line
 
 
+def test_what_landed_is_printed_though_the_rest_fails(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """Another registry that is not there; then schema1, which this one does not take."""
+    digest = image.manifest.descriptor.digest
+    write_archive(tmp_path / "a.tar", image)
+    with HostileRegistry() as registry:
+        first = f"{registry.host}/a1:9"
+        done = imgpack_here("push", "a.tar", first, "localhost:1/x:1", "--retries", "0")
+        assert "localhost:1/x: " in done.failed(UnreachableError.exit_code)
+        assert done.out.decode() == f"{first}@{digest}\n"
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT", "schema1", faults.with_status(415), times=None)
+        done = imgpack_here("push", "a.tar", f"{registry.host}/a1:9", "--schema1")
+        done.failed(RegistryError.exit_code)
+        assert done.out.decode() == f"{registry.host}/a1:9@{digest}\n"
+
+
+def test_a_reader_that_goes_away_does_not_stop_a_push(
+    imgpack: Imgpack, tmp_path: Path, image: Image
+) -> None:
+    """``imgpack push … | head -1``: every name is pushed all the same."""
+    write_archive(tmp_path / "a.tar", image)
+    with HostileRegistry() as registry:
+        names = [f"{registry.host}/a:{number}" for number in range(3)]
+        done = imgpack("push", "a.tar", *names, prefix=("sh", "-c", 'exec "$@" >/dev/full', "sh"))
+        assert "standard output" in done.failed(14)
+        assert registry.repository("a").tags.keys() == {"0", "1", "2"}
+
+
+def test_a_schema1_manifest_replaces_nothing_else(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """Neither the image's own tag nor the schema1 manifest of another image."""
+    with HostileRegistry() as registry:
+        name = f"{registry.host}/a"
+        write_archive(tmp_path / "a.tar", image)
+        for arguments in (
+            (f"{name}:1", "--schema1-tag", "1"),
+            (f"{name}:1", f"{name}:1-schema1"),
+        ):
+            line = imgpack_here("push", "a.tar", *arguments, "--schema1").failed(2)
+            assert "would replace what else is pushed to" in line
+        assert registry.requests == []
+        imgpack_here(
+            "push", "a.tar", f"{name}:1", f"{name}:2", "--schema1", "--schema1-tag", "s"
+        ).ok()
+
+
+def test_a_tag_that_is_left_out_is_told(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """``--by-digest`` pushes none; a digest that is another image's is an error as ever."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image)
+        done = imgpack_here("push", "a.tar", f"{registry.host}/a:1", "--by-digest")
+        done.ok()
+        assert f"{registry.host}/a:1: --by-digest pushes no tag, so '1' is left out" in done.err
+        other = f"{registry.host}/a@{EMPTY_LAYER}"
+        imgpack_here("push", "a.tar", other, "--by-digest").failed(DocumentError.exit_code)
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "told"),
+    [
+        (("push", "a.tar"), "localhost:5601", "localhost:5601 names a registry and no repository"),
+        (("push", "a.tar"), "127.0.0.1:5601", "127.0.0.1:5601 names a registry and no repository"),
+        (("tags",), "registry.test:5000", "write registry.test:5000/REPOSITORY"),
+        (("rm",), "[::1]:5000", "names a registry and no repository"),
+        (("pull",), "node.js:18", "(or docker.io/library/node.js:18, if that is meant)"),
+        (("pull",), "docker://localhost:1/a", "leave out the scheme"),
+        (("push", "a.tar"), "oci://localhost:1/a", "leave out the scheme"),
+    ],
+)
+def test_names_that_are_none_are_told_before_anything_is_asked(
+    imgpack_here: InProcess, tmp_path: Path, image: Image,
+    command: tuple[str, ...], text: str, told: str,
+) -> None:  # fmt: skip
+    """A registry without a repository is no image on Docker Hub."""
+    write_archive(tmp_path / "a.tar", image)
+    assert told in imgpack_here(*command, text).failed(InvalidReferenceError.exit_code)
+
+
+def test_a_plain_name_and_a_number_are_a_name_and_a_tag() -> None:
+    """As everywhere else."""
+    assert remote_name("app:5000").shown() == "app:5000"
+    assert remote_name("docker.io/library/node.js:18").tag == "18"
+
+
 def test_wrong_credentials_are_told_without_showing_them(
     imgpack_here: InProcess, tmp_path: Path, image: Image
 ) -> None:
@@ -224,6 +315,7 @@ def test_a_web_server_is_told_apart(imgpack_here: InProcess, tmp_path: Path, ima
     [
         ("--schema1-tag", "x"),
         ("--schema1", "--by-digest"),
+        ("--mount-from", "a/b", "--no-mount"),
         ("--jobs", "0"),
         ("--chunk-size", "0"),
         ("--platform", "nonsense", "x", "y"),
