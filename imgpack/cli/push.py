@@ -1,5 +1,6 @@
 """``imgpack push``: an archive or layout to one or more names in registries."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -189,7 +190,9 @@ def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:
 def _check_schema1_tags(deliveries: list["Delivery"], wanted: str | None) -> None:
     """No schema1 manifest may go to a tag that something else of this push goes to."""
     named = [(one, name) for one in deliveries for name in one.names if name.tag is not None]
-    owners: dict[Reference, Delivery | None] = {name: None for _, name in named}
+    owners: dict[Reference, Delivery | None] = {
+        replace(name, digest=None): None for _, name in named
+    }
     for delivery, name in named:
         tagged = name.with_tag(wanted or f"{name.tag}-schema1")
         if owners.setdefault(tagged, delivery) is not delivery:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.archive.writer import open_writer
 from imgpack.cli.location import remote_name
 from imgpack.cli.results import upload_journal
 from imgpack.errors import (
@@ -23,8 +24,9 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image import Image
+from imgpack.image import Image, copy_image
 from imgpack.spec.digest import EMPTY_LAYER
+from imgpack.spec.reference import parse_name
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults
@@ -247,6 +249,23 @@ def test_a_schema1_manifest_replaces_nothing_else(
         imgpack_here(
             "push", "a.tar", f"{name}:1", f"{name}:2", "--schema1", "--schema1-tag", "s"
         ).ok()
+
+
+def test_two_images_do_not_share_a_schema1_tag(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """The second manifest would replace the first."""
+    with HostileRegistry() as registry:
+        with open_writer(str(tmp_path / "two.tar")) as writer:
+            for number, one in enumerate((image, make_image(b"other"))):
+                copy_image(one, writer, (parse_name(f"{registry.host}/a:{number}"),))
+            writer.finish()
+        arguments = ("push", "two.tar", "--schema1")
+        line = imgpack_here(*arguments, "--schema1-tag", "s").failed(2)
+        assert "would replace what else is pushed to" in line
+        assert registry.requests == []
+        imgpack_here(*arguments).ok()
+        assert registry.repository("a").tags.keys() == {"0", "1", "0-schema1", "1-schema1"}
 
 
 def test_a_tag_that_is_left_out_is_told(
