@@ -17,8 +17,8 @@ import click
 from imgpack.cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    from imgpack.registry.connector import Connector
     from imgpack.registry.credentials import CredentialFile, CredentialStore, Given
-    from imgpack.registry.session import Connector
     from imgpack.registry.transport import TransportOptions
 
 PASSWORD_LIMIT: Final = 64 << 10
@@ -135,8 +135,9 @@ def connector(
     Asks for a missing password on a terminal. Raises ``click.UsageError`` and
     ``CredentialError``; a context manager.
     """
+    from imgpack.registry.connector import Connector
     from imgpack.registry.retry import RetryPolicy
-    from imgpack.registry.session import Connector, SessionOptions
+    from imgpack.registry.session import SessionOptions
 
     if not options.tls_verify:
         terminal.warn("certificates are not verified: anybody on the way can read and change data")

@@ -5,6 +5,7 @@ import sys
 import click
 
 from imgpack.cli.connect import RegistryOptions, connector, registry_options
+from imgpack.cli.display import printable
 from imgpack.cli.location import (
     Located,
     choice_options,
@@ -51,7 +52,7 @@ def command(
     """Print a manifest as it is stored or pushed, with no byte added.
 
     Without options it is the Docker v2 or OCI manifest (or the index of a
-    multi-platform image).
+    multi-platform image). At a terminal, control characters in it are escaped.
     """
     if want_config and schema1:
         raise click.UsageError("--config and --schema1 are two documents: choose one")
@@ -77,6 +78,11 @@ def command(
 
 
 def _write(raw: bytes) -> None:
+    if sys.stdout.isatty():
+        # Whoever made the image chose these bytes: no control sequence of theirs goes out.
+        text = raw.decode("utf-8", "backslashreplace")
+        click.echo("\n".join(map(printable, text.split("\n"))))
+        return
     stream = sys.stdout.buffer
     stream.write(raw)
     stream.flush()

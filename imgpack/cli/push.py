@@ -15,9 +15,9 @@ from imgpack.image import Image, MultiImage
 from imgpack.spec.reference import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
+    from imgpack.registry.connector import Connector
     from imgpack.registry.delivery import Delivery, Schema1Wish
     from imgpack.registry.push import PushOptions
-    from imgpack.registry.session import Connector
 
 _F = TypeVar("_F", bound=Any)
 

@@ -48,10 +48,12 @@ def _text(raw: io.FileIO, old: Any) -> io.TextIOWrapper:
     buffer = io.BufferedWriter(raw)
     if old is None:
         return io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
+    # What the encoding cannot say (an image's label, in Latin-1) is escaped, and no failure.
+    errors = "backslashreplace" if old.errors == "strict" else old.errors
     return io.TextIOWrapper(
         buffer,
         old.encoding,
-        old.errors,
+        errors,
         line_buffering=old.line_buffering,
         write_through=old.write_through,
     )

@@ -20,8 +20,8 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.registry.client import RepositoryClient
+from imgpack.registry.connector import Connector
 from imgpack.registry.failures import is_connection_loss
-from imgpack.registry.session import Connector
 from imgpack.registry.transport import Response
 from imgpack.report import SILENT, Reporter
 from imgpack.spec import mediatype

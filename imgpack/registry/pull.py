@@ -20,9 +20,9 @@ from imgpack.errors import (
 )
 from imgpack.image import Image, MultiImage, artifact
 from imgpack.registry.client import ACCEPT_SCHEMA1, RepositoryClient, Served
+from imgpack.registry.connector import Connector
 from imgpack.registry.download import RemoteSource, foreign_layer, read_remote_blob
 from imgpack.registry.legacy import schema1_image
-from imgpack.registry.session import Connector
 from imgpack.report import SILENT, Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.canonical import MAX_DOCUMENT, decode

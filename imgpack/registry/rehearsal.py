@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imgpack.registry.client import RepositoryClient
+from imgpack.registry.connector import Connector
 from imgpack.registry.delivery import Blob, Delivery, Parcel, parcels
 from imgpack.registry.push import PushOptions
-from imgpack.registry.session import Connector
 from imgpack.spec.digest import Digest
 
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Final
 
 from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
@@ -42,7 +41,7 @@ from imgpack.registry.safety import (
     is_loopback,
     reach_of_host,
 )
-from imgpack.registry.transport import Body, Closing, Response, Transport, TransportOptions
+from imgpack.registry.transport import Body, Response, Transport
 from imgpack.report import SILENT, Reporter
 
 MAX_REDIRECTS: Final = 5
@@ -392,54 +391,3 @@ class Session:
                     continue
                 self._warnings.add(text)
             self._reporter.warn(f"{self.registry}: {text}")
-
-
-class Connector(Closing):
-    """Sessions by registry, over one transport; a context manager that closes it.
-
-    No error that leaves it has a secret in it.
-    """
-
-    def __init__(
-        self,
-        transport_options: TransportOptions | None = None,
-        options: SessionOptions | None = None,
-        credentials: CredentialSource | None = None,
-        reporter: Reporter = SILENT,
-    ) -> None:
-        self.transport = Transport(transport_options or TransportOptions())
-        self.secrets = Secrets()
-        self._options = options or SessionOptions()
-        self._credentials = credentials
-        self._reporter = reporter
-        self._sessions: dict[str, Session] = {}
-        self._lock = threading.Lock()
-
-    def session(self, registry: str) -> Session:
-        """The session for ``host[:port]``; always the same one."""
-        with self._lock:
-            if registry not in self._sessions:
-                self._sessions[registry] = Session(
-                    self.transport,
-                    registry,
-                    self._credentials,
-                    self._options,
-                    self._reporter,
-                    self.secrets,
-                )
-            return self._sessions[registry]
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Documents, too, are a registry's words, and are quoted far from here.
-        if isinstance(error, ImgpackError):
-            self.secrets.cover(error)
-        super().__exit__(kind, error, traceback)
-
-    def close(self) -> None:
-        """Close every connection."""
-        self.transport.close()

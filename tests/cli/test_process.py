@@ -1,6 +1,7 @@
 """``imgpack`` as a process: its streams, its signals, and what it says when it is told nothing."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -53,6 +54,36 @@ def test_closed_streams_are_the_null_device(
     assert done.err == ""
     if "new.tar" in arguments:
         assert (tree.parent / "new.tar").read_bytes() == (tree.parent / "old.tar").read_bytes()
+
+
+def test_what_an_encoding_cannot_say_is_escaped(imgpack: Imgpack, tree: Path) -> None:
+    """A label in any script is no failure of inspect."""
+    imgpack("build", "t", "-l", "mood=\u2603", "-o", "t.tar").ok()
+
+    out = imgpack("inspect", "t.tar", env={"PYTHONIOENCODING": "latin-1"}).ok()
+
+    assert b"mood=\\u2603" in out
+
+
+def test_a_document_at_a_terminal_holds_no_control_sequences(imgpack: Imgpack, tree: Path) -> None:
+    """And anywhere else every byte of it."""
+    imgpack("build", "t", "--author", "\x9b31m", "-o", "t.tar").ok()
+    command = ("manifest", "--config", "t.tar")
+    assert b'"author":"\xc2\x9b31m"' in imgpack(*command).ok()
+
+    master, slave = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "imgpack", *command],
+            stdout=slave, cwd=tree.parent, check=True, timeout=30,
+        )  # fmt: skip
+        shown = os.read(master, 65536)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+    assert b'"author":"\\x9b31m"' in shown
+    assert b"\x9b" not in shown
 
 
 @pytest.mark.parametrize("closed", ["2>/dev/full", "2>&-"])

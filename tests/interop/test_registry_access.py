@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import RegistryError, TlsError, UnauthorizedError
+from imgpack.registry.connector import Connector
 from imgpack.registry.credentials import Credential, CredentialStore, Given
-from imgpack.registry.session import Connector, Scope, Session, SessionOptions
+from imgpack.registry.session import Scope, Session, SessionOptions
 from imgpack.registry.tls import TlsOptions
 from imgpack.registry.transport import BytesBody, TransportOptions
 from tests.cli_runner import InProcess

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from imgpack.image import Image, MultiImage
+from imgpack.registry.connector import Connector
 from imgpack.registry.delivery import Delivery
 from imgpack.registry.push import Pushed, PushOptions, push
 from imgpack.registry.retry import RetryPolicy
-from imgpack.registry.session import Connector, SessionOptions
+from imgpack.registry.session import SessionOptions
 from imgpack.registry.transport import TransportOptions
 from imgpack.report import SILENT, Reporter
 from imgpack.spec import mediatype

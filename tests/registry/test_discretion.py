@@ -11,12 +11,13 @@ import pytest
 
 from imgpack.errors import ImgpackError, RegistryError
 from imgpack.registry.client import RepositoryClient
+from imgpack.registry.connector import Connector
 from imgpack.registry.credentials import Credential
 from imgpack.registry.discretion import LONGEST_MESSAGE, Secrets
 from imgpack.registry.download import RemoteSource
 from imgpack.registry.pull import open_remote
 from imgpack.registry.retry import RetryPolicy
-from imgpack.registry.session import Connector, SessionOptions
+from imgpack.registry.session import SessionOptions
 from imgpack.registry.sessions import begin, complete
 from imgpack.registry.tags import list_tags
 from imgpack.registry.transport import BytesBody

@@ -6,11 +6,12 @@ import pytest
 
 from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
 from imgpack.image import Image
+from imgpack.registry.connector import Connector
 from imgpack.registry.credentials import Credential
 from imgpack.registry.delivery import Delivery
 from imgpack.registry.mount import BASE_NAME, recorded_bases
 from imgpack.registry.push import PushOptions, push
-from imgpack.registry.session import Connector, SessionOptions
+from imgpack.registry.session import SessionOptions
 from imgpack.registry.transport import TransportOptions
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference

@@ -16,13 +16,14 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.image import Image, MultiImage
+from imgpack.registry.connector import Connector
 from imgpack.registry.credentials import Credential
 from imgpack.registry.delivery import Delivery, Schema1Wish
 from imgpack.registry.mount import BASE_NAME
 from imgpack.registry.parallel import Cancelled, Stop, run_all
 from imgpack.registry.push import PushOptions, push
 from imgpack.registry.rehearsal import rehearse
-from imgpack.registry.session import Connector, SessionOptions
+from imgpack.registry.session import SessionOptions
 from imgpack.registry.transport import TransportOptions
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config

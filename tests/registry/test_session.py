@@ -15,8 +15,9 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
+from imgpack.registry.connector import Connector
 from imgpack.registry.failures import failure_of, is_connection_loss
-from imgpack.registry.session import Connector, registry_origin
+from imgpack.registry.session import registry_origin
 from imgpack.registry.transport import BytesBody
 from tests.registry.loopback import (
     Loopback,
