@@ -4,10 +4,13 @@ Read with the standard library's ``ast``, so that nothing has to run for it.
 """
 
 import ast
+import importlib.util
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -334,3 +337,56 @@ def test_importing_the_package_loads_nothing_else() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert set(done.stdout.split()) & (HEAVY | {"click"}) == set()
+
+
+# Without those that look for the machine's other programs while they load: it takes seconds.
+TESTS = sorted(p for p in (ROOT / "tests").rglob("test_*.py") if p.parent.name != "interop")
+
+
+def loaded_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType | None:
+    """A second copy of a module of tests; ``None`` if it skips itself."""
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    spec = importlib.util.spec_from_file_location(f"{package}.{path.stem}_again", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    try:
+        spec.loader.exec_module(module)
+    except pytest.skip.Exception:
+        return None
+    return module
+
+
+def parameter_names(module: ModuleType) -> dict[str, list[str]]:
+    """What pytest makes the names of each parametrised test of: its ids, else its plain values."""
+    plain = (str, bytes, int, float, complex, type(None))
+    found: dict[str, list[str]] = {}
+    for name, test in vars(module).items():
+        for mark in getattr(test, "pytestmark", ()):
+            if not name.startswith("test_") or mark.name != "parametrize":
+                continue
+            ids = mark.kwargs.get("ids")
+            for values in ids if isinstance(ids, list | tuple) else mark.args[1]:
+                row = getattr(values, "values", values)
+                cells = row if isinstance(row, list | tuple) else (row,)
+                kept = (repr(cell) if isinstance(cell, plain) else "" for cell in cells)
+                found.setdefault(name, []).append(" ".join(kept))
+    return found
+
+
+def test_every_test_has_the_same_name_in_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that collect different names stop: no time and no random key is in one."""
+    later = time.time() + 1000
+    unsteady = []
+    for path in TESTS:
+        package = ".".join(path.relative_to(ROOT).parent.parts)
+        first = sys.modules.get(f"{package}.{path.stem}") or loaded_again(path, monkeypatch)
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: later)
+            second = loaded_again(path, monkeypatch)
+        if first is None or second is None:
+            continue
+        names, again = parameter_names(first), parameter_names(second)
+        unsteady += [f"{path.name}: {name}" for name in names if names[name] != again.get(name)]
+
+    assert unsteady == []

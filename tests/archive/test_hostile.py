@@ -137,6 +137,7 @@ def test_any_file_is_read_or_refused(tmp_path: Path, raw: bytes) -> None:
         (b"\x28\xb5\x2f\xfd" + bytes(600), "with zstd; decompress it first"),
         (b"BZh91AY&SY" + bytes(600), "with bzip2; decompress it first"),
     ],
+    ids=["empty", "text", "zeros", "gzip", "xz", "zstd", "bzip2"],
 )
 def test_what_is_no_archive_is_told_so(tmp_path: Path, content: bytes, reason: str) -> None:
     """With the reason, and what to do."""
