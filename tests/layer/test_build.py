@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import SourceError
+from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
 from imgpack.layer.cache import SegmentCache
 from imgpack.layer.codec import Codec
@@ -324,3 +325,31 @@ def test_a_record_under_another_layers_key_is_not_believed(bench: Bench) -> None
     built = bench.build(mine)
 
     assert (built.digest, built.unchanged) == (right, False)
+
+
+def test_a_layer_is_made_again_when_a_lower_layer_brings_its_parents(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """``app:/opt/app`` alone makes /opt up; above a base it has the base's /opt."""
+    (tmp_path / "base/opt").mkdir(parents=True, mode=0o700)
+    alone = place(bytes(bench.root), b"/opt/app", [])
+    above = place(bytes(bench.root), b"/opt/app", [Tree(bytes(tmp_path / "base"))])
+    builder = LayerBuilder(bench.options())
+    first = builder.build(alone, Blob().opening)
+    built = builder.build(above, Blob().opening)
+    fresh = LayerBuilder(replace(bench.options(), cache=None)).build(above, Blob().opening)
+
+    assert built.digest != first.digest
+    assert (built.digest, built.diff_id) == (fresh.digest, fresh.diff_id)
+    assert builder.build(alone, Blob().opening).unchanged
+
+
+def test_a_layer_of_another_format_version_is_not_reused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later imgpack may frame the same tree in another way."""
+    bench.build()
+    monkeypatch.setattr(build, "FORMAT_VERSION", build.FORMAT_VERSION + 1)
+
+    assert not bench.build().unchanged
+    assert bench.reasons[1] == "not built before"

@@ -108,3 +108,27 @@ def test_an_interrupt_waits_for_no_work_in_the_line() -> None:
         raise KeyboardInterrupt
 
     assert len(done) <= 2
+
+
+def test_the_first_error_is_the_one_that_is_raised() -> None:
+    """What goes wrong after it, in work that was under way, is often its consequence."""
+    both, known = threading.Barrier(2), threading.Event()
+
+    def work(item: int) -> None:
+        if item < 2:
+            both.wait(10)
+        if item == 1:
+            assert known.wait(10)
+        raise ValueError("second" if item else "first")
+
+    def fill() -> None:
+        with Line(2, work, lambda item, done: None) as line:
+            line.put(0)
+            line.put(1)
+            with pytest.raises(ValueError, match="first"):
+                while True:
+                    line.put(2)
+            known.set()
+
+    with pytest.raises(ValueError, match="first"):
+        fill()

@@ -1,10 +1,12 @@
 """Segments: a valid tar, cut by content alone, and honest about what it could not read."""
 
+import errno
 import gc
 import os
 import socket
 import stat
 import weakref
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError
-from imgpack.layer import frame
+from imgpack.layer import frame, framer
 from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
+from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
 from imgpack.tree.rules import Rules
-from imgpack.tree.walk import Problems, Tree, walk
+from imgpack.tree.walk import Problems, Tree, entry_of, walk
 from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, segments_of, settle
 
 
@@ -459,3 +462,118 @@ def test_a_cut_before_an_entry_depends_on_nothing_else(names: list[bytes]) -> No
         if fewer:
             first = frame.header(fewer[0].path + b"/", mode=0o755, typeflag=frame.DIRECTORY)
             assert firsts(fewer) - {first} == everything - {lost, first}
+
+
+def test_a_file_whose_reading_fails_is_named_and_never_left_out() -> None:
+    """It can be opened, and what is in it cannot be read."""
+    source = b"/proc/self/mem"
+    entries = [entry_of(b"mem", source, os.lstat(source))]
+
+    with pytest.raises(SourceError, match=r"1 path of the source: /proc/self/mem \(Input"):
+        list(Segments(Rules(), Problems()).cut(entries))
+
+
+def _broken(*arguments: object) -> int:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_large_file_whose_reading_fails_is_named_and_never_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a disk with a bad block does it, here at once."""
+    (tmp_path / "large").write_bytes(noise(3 * MIB))
+    problems = Problems()
+    entries = list(walk(Tree(bytes(tmp_path)), problems))
+    monkeypatch.setattr(os, "readv", _broken)
+
+    with pytest.raises(SourceError, match=r"large \(Input/output error\)"):
+        list(Segments(Rules(), problems).cut(entries))
+
+
+def test_a_directory_whose_attributes_cannot_be_read_is_named_and_never_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without them it would be another directory."""
+    (tmp_path / "directory").mkdir()
+    problems = Problems()
+    entries = list(walk(Tree(bytes(tmp_path)), problems))
+    monkeypatch.setattr(xattrs, "read", _broken)
+
+    with pytest.raises(SourceError, match=r"directory \(Input/output error\)"):
+        list(Segments(Rules(), problems).cut(entries))
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_only_holes_are_told_and_no_dense_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: bool
+) -> None:
+    """However large it is; the bound is made small here, so that the file may be small."""
+    monkeypatch.setattr(framer, "SPARSE_WARNING", MIB)
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(3 * MIB)
+        file.write(b"" if holes else noise(3 * MIB))
+        file.flush()
+        os.fsync(file.fileno())
+    problems = Problems()
+    segments = Segments(Rules(), problems)
+    list(segments.cut(walk(Tree(bytes(tmp_path)), problems)))
+
+    assert len(segments.warnings) == holes
+
+
+# Vectors of the cut rule, each at a border. The names were found by trying numbers until
+# the four bytes that bring the CRC-32 to the number wanted were letters and digits.
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "begins"),
+    [
+        (b"d3631rcop", 0x1FFFFF, True),
+        (b"d1229frxk", 0x200000, False),
+        (b"d33211a68", 0x200FFF, False),
+    ],
+)
+def test_a_directory_begins_a_segment_below_its_border_and_not_on_it(
+    name: bytes, check: int, begins: bool
+) -> None:
+    """It weighs one block: 512 times 4096 is 0x200000."""
+    segments = list(Segments(Rules(), Problems()).cut([entry(b"a"), entry(name)]))
+
+    assert zlib.crc32(name) == check
+    assert len(segments) == 1 + begins
+
+
+def sparse(root: Path, names: list[bytes], size: int) -> list[int]:
+    """The sizes of the segments of files that hold nothing but a hole."""
+    for name in names:
+        with (root / os.fsdecode(name)).open("wb") as file:
+            file.truncate(size)
+    return [len(found) for found in cuts(root)]
+
+
+HIGH = [b"f33", b"f37", b"f62", b"f66", b"f81", b"f85", b"f89", b"f110", b"f114"]
+"""Names whose CRC-32 is at least 0xF0000000: their files begin a segment for its size alone."""
+
+
+def test_a_segment_is_full_when_the_next_file_would_lead_beyond_four_mebibytes(
+    tmp_path: Path,
+) -> None:
+    """What is in the segment counts, and what is to come: four files of eight."""
+    assert all(zlib.crc32(name) >= 0xF0000000 for name in HIGH)
+    assert sparse(tmp_path, HIGH[:8], 900_000) == [3602432, 3603456]
+
+
+def test_a_segment_may_have_four_mebibytes_and_no_more(tmp_path: Path) -> None:
+    """Eight files of half a mebibyte with their headers fill it; a ninth begins the next."""
+    size = SEGMENT // 2 - frame.BLOCK
+
+    assert sparse(tmp_path, HIGH[:8], size) == [MAX_SEGMENT + len(frame.END)]
+    assert sparse(tmp_path, HIGH, size) == [MAX_SEGMENT, SEGMENT // 2 + len(frame.END)]
+
+
+def test_the_last_piece_of_a_file_may_have_one_and_a_half_mebibytes(tmp_path: Path) -> None:
+    """It is cut when it has a byte more."""
+    whole = sparse(tmp_path, [b"large"], SEGMENT + LAST_PIECE)
+    assert whole == [1049088, 1573888]
+
+    assert sparse(tmp_path, [b"large"], SEGMENT + LAST_PIECE + 1) == [1049088, SEGMENT, 525824]
