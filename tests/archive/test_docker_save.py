@@ -367,3 +367,44 @@ def test_a_directory_of_skopeos_is_told_with_how_to_convert_it(tmp_path: Path) -
     with pytest.raises(ArchiveError, match="no OCI layout") as caught:
         open_images(str(where))
     assert f"skopeo copy dir:{where} oci:NEW" in caught.value.hint
+
+
+def test_a_configuration_that_is_not_named_by_its_digest_beside_index_json_is_ambiguous(
+    tmp_path: Path,
+) -> None:
+    """Its bytes may be the same; what manifest.json names is not what index.json names."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    layers = [f"blobs/sha256/{layer.digest.hex}" for layer in image.manifest.layers]
+    for name, raw in (("config.json", image.config.raw), (f"{'0' * 64}.json", CONFIG)):
+        listed = _manifest_json(name, layers)
+        files = _oci_files(source, [image.manifest.descriptor.as_json()], manifest_json=listed)
+        files[name] = raw
+        with pytest.raises(ArchiveError, match=rf"x\.tar is ambiguous: .*'{name}', and index"):
+            open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def test_a_manifest_json_that_closes_the_array_early_is_refused(tmp_path: Path) -> None:
+    """The array is read as the value of a key; nothing may stand beside it."""
+    good = _manifest_json("c", ["0", "1"])
+    files = {"c": CONFIG, "0": LAYERS[0], "1": LAYERS[1]}
+    for more in (b',"x":[1]', b',"more":' + good):
+        files["manifest.json"] = good + more
+        with pytest.raises(ArchiveError, match=r"manifest\.json"):
+            open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def test_a_layer_behind_a_long_pax_link_is_found(tmp_path: Path) -> None:
+    """A link of more than a hundred characters is in a pax header, whole."""
+    directory = "d" * 120
+    files = {
+        "c": CONFIG,
+        f"{directory}/layer.tar": LAYERS[0],
+        "1": LAYERS[1],
+        "manifest.json": _manifest_json("c", ["a/layer.tar", "1"]),
+    }
+    path = make_tar(tmp_path / "x.tar", files, {"a/layer.tar": f"../{directory}/layer.tar"})
+    assert b" linkpath=../ddd" in path.read_bytes()
+    opened, image = _open_one(path)
+    with opened:
+        assert b"".join(image.source.read_blob(image.layers[0])) == LAYERS[0]

@@ -7,7 +7,8 @@ import lzma
 import os
 import tarfile
 import time
-from collections.abc import Mapping
+import tracemalloc
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -425,3 +426,84 @@ def test_an_unknown_layout_version_is_refused(archive: Path, tmp_path: Path) -> 
     """As containerd does."""
     changed = {"oci-layout": b'{"imageLayoutVersion":"1.1.0"}'}
     _refused(_rewrite(archive, tmp_path / "x.tar", changed), "'1.1.0' is unknown")
+
+
+def test_a_blank_checksum_is_damage_and_no_traceback(tmp_path: Path) -> None:
+    """In the first header, and in one further on."""
+    good = _header(b"a", b"0")
+    for blank in (bytes(8), b" " * 8, b" \0" * 4):
+        bad = good[:148] + blank + good[156:]
+        (tmp_path / "x.tar").write_bytes(bad + bytes(1024))
+        _refused(tmp_path / "x.tar", "is not a tar archive")
+        (tmp_path / "x.tar").write_bytes(good + bad + bytes(1024))
+        _refused(tmp_path / "x.tar", "damaged: there is no tar header at byte 512")
+
+
+def test_a_directory_of_the_oldest_format_is_one(tmp_path: Path) -> None:
+    """Its type is the zero byte of a file, its name ends in a slash, and no content follows."""
+    file = _header(b"d/a", b"3", b"\0") + b"abc".ljust(512, b"\0")
+    (tmp_path / "x.tar").write_bytes(_header(b"d/", b"1000", b"\0") + file + bytes(1024))
+    tar_file = TarFile(os.open(tmp_path / "x.tar", os.O_RDONLY), "x.tar")
+    assert tar_file.size("d/a") == 3
+    with pytest.raises(ArchiveError, match="'d' is not a regular file"):
+        tar_file.size("d")
+    tar_file.close()
+
+
+def test_a_blob_that_is_there_twice_is_read(archive: Path) -> None:
+    """Its digest says what it must be, so both are the same."""
+    source = Memory()
+    layer = make_image(source).manifest.layers[0]
+    with tarfile.open(archive, "a") as tar:
+        member = tarfile.TarInfo(f"blobs/sha256/{layer.digest.hex}")
+        member.size = layer.size
+        tar.addfile(member, io.BytesIO(source.blobs[layer.digest]))
+    with open_images(str(archive)) as opened:
+        assert verify_images(opened) == 2
+
+
+@pytest.mark.parametrize("name", ["index.json", "manifest.json", "oci-layout", "manifest"])
+def test_an_index_json_or_manifest_above_four_mebibytes_is_refused_unread(
+    archive: Path, tmp_path: Path, name: str
+) -> None:
+    """A sparse member of 64 MiB costs no memory; neither does a blob that a name promises."""
+    large = 64 << 20
+    files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+    if name == "manifest":
+        name = f"blobs/sha256/{'0' * 64}"
+        entry = {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": f"sha256:{'0' * 64}",
+            "size": large,
+        }
+        index = {"schemaVersion": 2, "manifests": [entry]}
+        files["index.json"] = json.dumps(index).encode()
+    files.pop(name, None)
+    path = make_tar(tmp_path / "x.tar", files)
+    with path.open("r+b") as tar:
+        # Python's writer ends an archive with zeros up to 10,240 bytes.
+        tar.truncate(sum(512 - (-len(data) // 512) * 512 for data in files.values()))
+        tar.seek(0, os.SEEK_END)
+        tar.write(_header(name.encode(), b"%o" % large))
+        tar.truncate(tar.tell() + large + 1024)
+    tracemalloc.start()
+    try:
+        _refused(path, "67108864 bytes", LimitError)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["oci-layout", "index.json", "blob"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "directory"])
+def test_a_pipe_or_directory_in_a_layout_is_refused(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    """Nothing waits for somebody to write into the pipe."""
+    image = make_image(Memory())
+    target = write_image(f"{tmp_path}/layout/", image)
+    if name == "blob":
+        name = f"blobs/sha256/{image.manifest.descriptor.digest.hex}"
+    (target / name).unlink()
+    make(target / name)
+    _refused(target, f"{name} is not a regular file")

@@ -1,5 +1,6 @@
 """What is written is read back the same, by imgpack and by Python's tarfile."""
 
+import hashlib
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from imgpack.report import Meter, Silent
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_manifest
 from imgpack.spec.schema1 import build_schema1
 
 from .samples import (
@@ -516,3 +518,57 @@ def test_a_directory_of_leftovers_becomes_a_layout(tmp_path: Path) -> None:
     kill_a_writer(tmp_path / "empty")
     write_image(f"{tmp_path}/empty/", make_image(Memory()))
     assert sorted(os.listdir(tmp_path / "empty")) == ["blobs", "index.json", "oci-layout"]
+
+
+@pytest.mark.parametrize("name", ["index.json", "oci-layout"])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "meanwhile"])
+def test_a_layout_whose_index_json_or_oci_layout_is_a_link_is_not_written(
+    tmp_path: Path, name: str, late: bool
+) -> None:
+    """The link may lead anywhere, and what it leads to would be locked or replaced."""
+    target = write_image(f"{tmp_path}/layout/", make_image(Memory()))
+    before = (target / "index.json").read_bytes()
+    outside = (target / name).read_bytes()
+
+    def link() -> None:
+        (target / name).rename(tmp_path / "outside")
+        (target / name).symlink_to(tmp_path / "outside")
+
+    if not late:
+        link()
+    other = make_image(Memory(), [tar_of({"other": b"2"})])
+    with (
+        pytest.raises((ArchiveError, OutputError), match=r"layout.*symbolic link"),
+        open_writer(f"{tmp_path}/layout/") as writer,
+    ):
+        copy_image(other, writer, other.names)
+        if late:
+            link()
+        writer.finish()
+    assert (tmp_path / "outside").read_bytes() == outside
+    assert (target / "index.json").read_bytes() == before
+    assert (target / name).is_symlink()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+def test_a_sha512_blob_goes_into_a_new_layout(tmp_path: Path, there: bool) -> None:
+    """And into one that has had none of its kind."""
+    source = Memory()
+    image = make_image(source)
+    layers = []
+    for layer in image.layers:
+        raw = source.blobs[layer.digest]
+        digest = Digest("sha512", hashlib.sha512(raw).hexdigest())
+        source.blobs[digest] = raw
+        layers.append(Descriptor(layer.media_type, digest, len(raw)))
+    manifest = build_manifest(image.manifest.config, layers, image.manifest.media_type)
+    if there:
+        write_image(f"{tmp_path}/layout/", make_image(Memory(), [tar_of({"x": b"y"})], names=()))
+    other = Image(manifest, image.config, source, image.names)
+    target = write_image(f"{tmp_path}/layout/", other)
+    assert len(list((target / "blobs/sha512").iterdir())) == 2
+    with open_images(str(target)) as opened:
+        read = opened.select("foo:1")
+        assert isinstance(read, Image)
+        assert read_layers(read) == [source.blobs[layer.digest] for layer in layers]
+        assert verify_images(opened) == 2 + there

@@ -567,3 +567,35 @@ def test_a_cache_that_cannot_be_written_is_only_told(
         "layer 1: the cache cannot be written",
     ]
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("format_", "config", "layer", "manifest"),
+    [
+        (
+            "docker",
+            "application/vnd.docker.container.image.v1+json",
+            "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            "application/vnd.docker.distribution.manifest.v2+json",
+        ),
+        (
+            "oci",
+            "application/vnd.oci.image.config.v1+json",
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+            "application/vnd.oci.image.manifest.v1+json",
+        ),
+    ],
+    ids=["docker", "oci"],
+)
+def test_a_docker_image_has_dockers_types_throughout_and_an_oci_image_ocis(
+    imgpack_here: InProcess, tree: Path, format_: str, config: str, layer: str, manifest: str
+) -> None:
+    """Configuration, layers and manifest; some registries refuse a mixture."""
+    archive = Archive(
+        imgpack_here("build", "rootfs", "rootfs:/x", "-o", "-", "--format", format_).ok()
+    )
+
+    (entry,) = archive.json("index.json")["manifests"]
+    assert archive.manifest["config"]["mediaType"] == config
+    assert [one["mediaType"] for one in archive.manifest["layers"]] == [layer, layer]
+    assert (archive.manifest["mediaType"], entry["mediaType"]) == (manifest, manifest)

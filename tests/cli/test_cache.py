@@ -193,3 +193,17 @@ def test_a_missing_home_is_told(imgpack_here: InProcess, monkeypatch: pytest.Mon
 def test_there_is_at_least_one_cpu() -> None:
     """And no more than this process may use."""
     assert 1 <= usable_cpus() <= len(os.sched_getaffinity(0))
+
+
+def test_pruning_follows_no_symbolic_link(imgpack_here: InProcess, tree: Path, home: Path) -> None:
+    """Nothing outside of the cache is dropped, although it has the names of segments."""
+    imgpack_here("build", "rootfs").ok()
+    shard = next((home / "cache/imgpack/segments").iterdir())
+    shard.rename(home / "outside")
+    shard.symlink_to(home / "outside")
+    before = sorted((home / "outside").iterdir())
+
+    imgpack_here("cache", "prune").ok()
+
+    assert sorted((home / "outside").iterdir()) == before != []
+    assert info(imgpack_here)["segments"] == 0

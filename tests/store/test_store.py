@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgpack.errors import DigestError, OutputError
+from imgpack.errors import ArchiveError, DigestError, OutputError
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.store import AtomicFile, BlobDirectory, verify_stream
@@ -229,3 +229,21 @@ def test_a_stream_passes_only_with_every_byte_right(raw: bytes, cut: int, flip: 
         wrong[flip % len(raw)] ^= 1
         with pytest.raises(DigestError, match="it is damaged"):
             list(verify_stream([bytes(wrong)], descriptor, "it"))
+
+
+def test_a_directory_under_a_blobs_name_is_no_blob(tmp_path: Path) -> None:
+    """Nor is a link, to a file that has the very bytes."""
+    store = BlobDirectory(str(tmp_path))
+    store.put(b"blob")
+    path = Path(store.path(Digest.of(b"blob")))
+    assert store.size(Digest.of(b"blob")) == 4
+    path.rename(tmp_path / "outside")
+    path.symlink_to(tmp_path / "outside")
+    assert store.size(Digest.of(b"blob")) is None
+    with pytest.raises(ArchiveError, match="symbolic link"):
+        list(store.read(Digest.of(b"blob")))
+    path.unlink()
+    path.mkdir()
+    assert store.size(Digest.of(b"blob")) is None
+    with pytest.raises(ArchiveError, match="not a regular file"):
+        list(store.read(Digest.of(b"blob")))

@@ -74,3 +74,12 @@ def test_a_symlink_never_leads_out_of_the_tree(tmp_path: Path) -> None:
 def test_what_is_no_known_program_tells_nothing(tmp_path: Path, data: bytes) -> None:
     """Scripts, fragments and unknown machines leave the question open."""
     assert guess_platform([tree(tmp_path, {"bin/sh": data})]) is None
+
+
+def test_a_program_outside_a_trees_destination_does_not_decide_the_platform(tmp_path: Path) -> None:
+    """A tree under /opt has no /bin/sh, although it has a file of which that path ends."""
+    one = tree(tmp_path, {"sh": elf(183), "n/sh": elf(183)}, dest=b"opt")
+
+    assert guess_platform([one]) is None
+    assert guess_platform([one], ["/bin/sh", "/usr/bin/sh"]) is None
+    assert guess_platform([one], ["/opt/sh"]) == Platform("linux", "arm64")

@@ -239,3 +239,14 @@ def test_only_a_capability_may_overflow(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_file_system_without_attributes_has_none() -> None:
     """/proc, for one."""
     assert xattrs.read(b"/proc/self/status", b"s", FILE) == xattrs.NONE
+
+
+def test_only_security_capability_is_rewritten() -> None:
+    """A user's own attribute may be as long, and begin with the same bytes."""
+    values = {b"user.x": V3, b"security.capability": V3, b"security.other": V3}
+
+    assert xattrs.interpret(values, b"f", FILE).xattrs == (
+        (b"security.capability", V2),
+        (b"security.other", V3),
+        (b"user.x", V3),
+    )
