@@ -336,3 +336,25 @@ def test_the_back_conversion_takes_off_what_only_a_row_has() -> None:
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": [str(diff_id)]},
     }
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ID", "Parent", "throwAway", "Created", "container_Config",
+        "Author", "Comment", "Architecture", "OS", "Config",
+    ],
+)  # fmt: skip
+def test_a_rows_key_in_another_case_is_refused(key: str) -> None:
+    """Go's decoder would take it for the key that is meant, and others would not."""
+    assert f"take for {key.lower()!r}" in _refusal(_row(lambda row: row.update({key: None}), 1))
+
+
+@pytest.mark.parametrize(
+    ("table", "key"), [("fsLayers", "blobsum"), ("history", "V1Compatibility")]
+)
+def test_a_key_in_another_case_beside_a_row_is_refused(table: str, key: str) -> None:
+    """One reader would see another layer, or another row, than the next."""
+    obj = _payload()
+    obj[table][1][key] = next(iter(obj[table][0].values()))
+    assert "take for" in _refusal(obj)

@@ -189,14 +189,14 @@ def test_signatures_that_disagree_about_the_payload_are_refused() -> None:
     assert "do not agree" in _refusal(_with(one, other))
 
 
-def _certificate(key: SigningKey) -> str:
+def _certificate(key: SigningKey, public: Any = None) -> str:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.private.public_key())
+        .public_key(public or key.private.public_key())
         .serial_number(1)
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(days=1))
@@ -341,3 +341,29 @@ def test_what_cannot_be_signed_is_refused(payload: bytes) -> None:
     """Only an unsigned JSON object with a field has a place for signatures."""
     with pytest.raises(SignatureError):
         sign(payload, ES256, TIME)
+
+
+@pytest.mark.parametrize(
+    ("public", "alg"),
+    [
+        (ec.generate_private_key(ec.SECP256K1()).public_key(), "ES256"),
+        (ed25519.Ed25519PrivateKey.generate().public_key(), "ES256"),
+        (rsa.RSAPublicNumbers(65537, 2**8192 + 1).public_key(), "RS256"),
+    ],
+    ids=["secp256k1", "ed25519", "rsa8193"],
+)
+def test_a_certificate_with_another_curve_or_a_huge_rsa_key_is_refused(
+    public: Any, alg: str
+) -> None:
+    """What a key of its own may be is what a certificate's may be."""
+    signature = _signed()["signatures"][0]
+    signature["header"] = {"alg": alg, "x5c": [_certificate(ES256, public)]}
+    assert "neither EC on a NIST curve nor RSA" in _refusal(_with(signature))
+
+
+def test_the_rsa_modulus_in_a_jwk_has_no_leading_zero() -> None:
+    """RFC 7518, 6.3.1.1: as many bytes as are needed; the key id is made of the same key."""
+    for field, length in (("n", 256), ("e", 3)):
+        octets = base64.urlsafe_b64decode(RS256.jwk()[field] + "==")
+        assert len(octets) == length
+        assert octets[0] != 0
