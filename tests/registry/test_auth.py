@@ -571,3 +571,13 @@ def test_credentials_can_be_checked() -> None:
         here = connect(server, USER)
         with here.transport:
             assert here.session.check_credentials() is False
+
+
+def test_refused_basic_credentials_are_sent_once() -> None:
+    """A second time they would be as wrong, and count towards a lock of the account."""
+    answer = error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", 'Basic realm="r"'))
+    with serving(lambda _: answer) as server:
+        here = connect(server, USER)
+        with here.transport, pytest.raises(UnauthorizedError):
+            here.session.request("GET", "/v2/x")
+    assert [request.authorization for request in server.seen] == [None, BASIC]

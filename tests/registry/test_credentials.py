@@ -1,11 +1,13 @@
 """Credential files and helpers: order, keys, helpers, broken ones, storing and forgetting."""
 
 import base64
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -447,3 +449,57 @@ def test_what_is_no_registry_is_refused(text: str) -> None:
     assert server_host("https://index.docker.io/v1/") == "docker.io"
     assert server_host("https://R.test:5000/v2/") == "r.test:5000"
     assert server_host("[::1]:5000") == "[::1]:5000"
+
+
+def test_two_logins_at_once_keep_both_entries(tmp_path: Path) -> None:
+    """Two processes that begin together, with twenty registries each."""
+    path = tmp_path / "config.json"
+    code = (
+        "import sys\n"
+        "from imgpack.registry.credential_file import store_credential as store\n"
+        "from imgpack.registry.credentials import Credential, CredentialStore\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+        "for n in range(20):\n"
+        "    host = f'r{sys.argv[2]}-{n}.test'\n"
+        "    store(sys.argv[1], host, Credential('u', 'p'), CredentialStore())\n"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for number in range(2)
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in both:
+        with process:
+            assert process.wait(60) == 0
+    names = {f"r{number}-{n}.test" for number in range(2) for n in range(20)}
+    assert json.loads(path.read_text())["auths"].keys() == names
+
+
+def test_a_login_waits_for_another_one_that_is_at_it(tmp_path: Path) -> None:
+    """What that one writes is kept: it is read when the lock is free, and not before."""
+    path = tmp_path / "config.json"
+    write(path, {})
+    directory = os.open(tmp_path, os.O_RDONLY)
+    login = threading.Thread(
+        target=store_credential, args=(str(path), "a.test", Credential("u", "p"), CredentialStore())
+    )
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        login.start()
+        login.join(0.2)
+        assert login.is_alive()
+        write(path, {"auths": {"b.test": {}}})
+    finally:
+        os.close(directory)
+        login.join(10)
+    assert json.loads(path.read_text())["auths"].keys() == {"a.test", "b.test"}

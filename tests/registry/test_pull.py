@@ -25,7 +25,9 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.image import BlobSource, Image, MultiImage
+from imgpack.registry.client import RepositoryClient
 from imgpack.registry.delivery import Schema1Wish
+from imgpack.registry.download import RemoteSource
 from imgpack.registry.fetch import fetch_into
 from imgpack.registry.pull import fetch_schema1, open_remote, read_remote_blob, refuse_foreign
 from imgpack.spec import mediatype
@@ -38,6 +40,7 @@ from imgpack.spec.reference import Reference
 from imgpack.spec.signature import SigningKey, verify
 from imgpack.store import verify_stream
 from tests.registry import faults
+from tests.registry.exchange import Exchange
 from tests.registry.hostile import HostileRegistry, digest_of
 from tests.registry.images import MIB, Memory, connect, make_image, make_index, noise, push_to
 
@@ -720,3 +723,27 @@ def test_a_blob_is_streamed_verified(image: Image) -> None:
             list(read_remote_blob(connector, reference))
         with pytest.raises(InvalidReferenceError, match="digest"):
             read_remote_blob(connector, reference.with_tag("1"))
+
+
+def test_a_resumed_download_that_sends_too_much_is_found_out(image: Image) -> None:
+    """No byte beyond the declared ones is handed on, whatever the range says."""
+    big = image.layers[1]
+
+    def generous(exchange: Exchange) -> bool:
+        data = exchange.registry.content[str(big.digest)]
+        told = {"Content-Range": f"bytes 100000-{big.size - 1}/{big.size}"}
+        return exchange.answer(206, told, data[100_000:] + b"x" * 100_000)
+
+    got = bytearray()
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("GET", str(big.digest), faults.truncate(100_000))
+        registry.misbehave("GET", str(big.digest), generous, times=None)
+        with connect() as connector:
+            source = RemoteSource(RepositoryClient(connector.session(registry.host), "a/b"))
+            with pytest.raises(DigestError, match="sends more than the"):
+                for piece in source.read_blob(big):
+                    got += piece
+        blob = registry.content[str(big.digest)]
+    assert 100_000 <= len(got) <= big.size
+    assert blob.startswith(got)

@@ -606,3 +606,52 @@ def test_a_redirected_upload_is_not_followed(image: Image, status: int) -> None:
         with pytest.raises(RegistryError):
             push_to(registry.host, image, "a/b:1")
         assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "immutable"),
+    [
+        *((status, True) for status in (400, 403, 405, 409, 412)),
+        *((status, False) for status in (401, 404, 413, 422, 500, 503)),
+    ],
+)
+def test_only_a_refusal_to_overwrite_is_fine_when_the_tag_says_the_same(
+    image: Image, status: int, immutable: bool
+) -> None:
+    """Registries refuse an immutable tag in five ways; anything else is an error."""
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.misbehave("PUT", MANIFEST_PUT, faults.answer(status), times=None)
+        if immutable:
+            assert push_to(registry.host, image, "a/b:1")
+        else:
+            with pytest.raises(ImgpackError, match=str(status)):
+                push_to(registry.host, image, "a/b:1")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "explained"),
+    [
+        (400, "MANIFEST_INVALID", True),
+        (415, "", True),
+        (415, "UNSUPPORTED", True),
+        (500, "", True),
+        (500, "UNKNOWN", True),
+        (500, "INTERNAL", False),
+        (400, "TAG_INVALID", False),
+        (403, "DENIED", False),
+        (429, "TOOMANYREQUESTS", False),
+        (503, "UNKNOWN", False),
+    ],
+)
+def test_schema1_is_blamed_only_for_what_it_may_have_caused(
+    image: Image, wish: Schema1Wish, status: int, code: str, explained: bool
+) -> None:
+    """Everything else keeps the registry's own words and no advice to leave it out."""
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT", "/1-schema1$", faults.answer(status, code), times=None)
+        with pytest.raises(ImgpackError) as caught:
+            push_to(registry.host, image, "a/b:1", schema1=wish)
+    assert ("does not take schema1" in caught.value.message) is explained
+    assert ("--schema1" in caught.value.hint) is explained
+    assert str(status) in caught.value.message
