@@ -6,6 +6,8 @@ path, reference or redacted URL it is about; the hint says what to do. The
 errors are picklable, so they may cross a process boundary.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -26,6 +28,15 @@ class ImgpackError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Errors that leave the block name ``what``, a path or reference, before all else."""
+    try:
+        yield
+    except ImgpackError as error:
+        raise type(error)(f"{what}: {error.message}", error.hint) from error
 
 
 class SourceError(ImgpackError):

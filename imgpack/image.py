@@ -9,9 +9,11 @@ names what is not there yet.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
-from imgpack.errors import DigestError, DocumentError
+from imgpack.errors import DigestError, DocumentError, UnsupportedError
+from imgpack.parallel import Stop, run_all
 from imgpack.report import SILENT, Meter, Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
@@ -81,6 +83,16 @@ class Image:
             )
 
     @property
+    def document(self) -> Manifest:
+        """What its names point at."""
+        return self.manifest
+
+    @property
+    def members(self) -> "tuple[Image, ...]":
+        """Itself: as ``MultiImage.members``."""
+        return (self,)
+
+    @property
     def layers(self) -> tuple[Descriptor, ...]:
         """The layers, bottom first, each distinct digest once."""
         return tuple({layer.digest: layer for layer in self.manifest.layers}.values())
@@ -103,36 +115,70 @@ class MultiImage:
     images: tuple[Image, ...]
     names: tuple[Reference, ...] = ()
 
+    @property
+    def document(self) -> Index:
+        """What its names point at."""
+        return self.index
+
+    @property
+    def members(self) -> tuple[Image, ...]:
+        """The images, one for each platform."""
+        return self.images
+
 
 def copy_image(
     image: Image | MultiImage,
     sink: ImageSink,
     names: tuple[Reference, ...],
     reporter: Reporter = SILENT,
+    *,
+    jobs: int = 1,
 ) -> None:
-    """Copy layers, configurations and manifests to ``sink``; at the very end, name them.
+    """Copy layers (``jobs`` at once), configurations and manifests; at the very end, name them.
 
-    What the sink has already is not read. Raises what source and sink raise, and
-    ``DocumentError`` if an index names manifests that its source does not hold.
+    What the sink has already is not read; with more than one job it takes blobs from
+    several threads. Raises what source and sink raise, and ``DocumentError`` if an
+    index names manifests that its source does not hold.
     """
-    images = image.images if isinstance(image, MultiImage) else (image,)
-    document = image.index if isinstance(image, MultiImage) else image.manifest
+    images, document = image.members, image.document
     if isinstance(image, MultiImage):
-        _check_complete(image)
+        check_complete(image)
     if isinstance(sink, PlanningSink):
         manifests = [one.manifest for one in images]
         sink.plan(document, names, manifests=manifests, configs=[one.config.raw for one in images])
+    stop = Stop()
+    layers = {
+        layer.digest: partial(_copy_blob, layer, one.source, sink, reporter, stop)
+        for one in images
+        for layer in one.layers
+        if not mediatype.is_foreign(layer.media_type)
+    }
+    run_all(tuple(layers.values()), jobs, stop)
     for one in images:
-        for layer in one.layers:
-            if not mediatype.is_foreign(layer.media_type):
-                _copy_blob(layer, one.source, sink, reporter)
         sink.put_blob(one.manifest.config, RawBlob(one.config.raw))
         if document is not one.manifest:
             sink.put_manifest(one.manifest, ())
     sink.put_manifest(document, names)
 
 
-def _check_complete(image: MultiImage) -> None:
+def refuse_foreign(image: Image | MultiImage, where: str) -> None:
+    """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
+    for one in image.members:
+        for layer in one.layers:
+            if mediatype.is_foreign(layer.media_type):
+                raise foreign_layer(layer, where)
+
+
+def foreign_layer(descriptor: Descriptor, where: str) -> UnsupportedError:
+    """The error for a layer that only its ``urls`` could give."""
+    return UnsupportedError(
+        f"{where}: the layer {descriptor.digest} is kept elsewhere (a foreign layer)",
+        "imgpack fetches nothing from URLs in a manifest",
+    )
+
+
+def check_complete(image: MultiImage) -> None:
+    """Refuse an index of manifests that its source does not hold. Raises ``DocumentError``."""
     held = {one.manifest.descriptor.digest for one in image.images}
     missing = [entry for entry in image.index.manifests if entry.digest not in held]
     if missing:
@@ -145,14 +191,14 @@ def _check_complete(image: MultiImage) -> None:
 
 
 def _copy_blob(
-    descriptor: Descriptor, source: BlobSource, sink: ImageSink, reporter: Reporter
+    descriptor: Descriptor, source: BlobSource, sink: ImageSink, reporter: Reporter, stop: Stop
 ) -> None:
     if sink.has_blob(descriptor):
         reporter.detail(f"{descriptor.digest} is already there")
         return
     meter = reporter.begin(descriptor.digest.hex[:12], descriptor.size)
     try:
-        sink.put_blob(descriptor, _Metered(source, meter))
+        sink.put_blob(descriptor, _Watched(source, meter, stop))
     finally:
         meter.end()
 
@@ -168,18 +214,23 @@ class RawBlob:
         yield self.raw[offset:]
 
 
-class _Metered:
-    """A source that tells a meter how far its reader is; a second attempt starts again."""
+class _Watched:
+    """A source that tells a meter how far its reader is, and ends when nobody waits for it.
 
-    def __init__(self, source: BlobSource, meter: Meter) -> None:
+    A second attempt starts again.
+    """
+
+    def __init__(self, source: BlobSource, meter: Meter, stop: Stop) -> None:
         self._source = source
         self._meter = meter
+        self._stop = stop
         self._at = 0
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         self._meter.advance(offset - self._at)
         self._at = offset
         for chunk in self._source.read_blob(descriptor, offset):
+            self._stop.check()
             yield chunk
             self._at += len(chunk)
             self._meter.advance(len(chunk))

@@ -22,6 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 RANKS = {
     "errors": 0,
     "report": 0,
+    "parallel": 0,
     "spec": 1,
     "tree": 2,
     "store": 2,

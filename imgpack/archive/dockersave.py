@@ -7,14 +7,15 @@ once for its digest, size and compression, however many names link to it; an
 uncompressed one must have the diff_id that the configuration names.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from imgpack.archive.documents import Blobs, Found, make_image, parse_names, read_small
+from imgpack.archive.documents import Blobs, Found, parse_names, read_small
 from imgpack.archive.tar import Member, TarFile
-from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError
-from imgpack.image import Image, MultiImage
+from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError, about
+from imgpack.image import Image
 from imgpack.report import Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.canonical import check_keys, decode, member
@@ -100,7 +101,8 @@ def read_docker(
     found: list[Found] = []
     for manifest, config, tags in made.values():
         names, others = parse_names(tags)
-        found.append(Found(make_image(blobs.path, manifest, config, blobs, names), others))
+        with about(blobs.path):
+            found.append(Found(Image(manifest, config, blobs, names), others))
     return found
 
 
@@ -156,7 +158,7 @@ def _config(blobs: Blobs, name: str, reporter: Reporter) -> ImageConfig:
 
 
 def _read_layer(blobs: Blobs, name: str) -> _Layer:
-    hasher = Digest.of(b"").hasher()
+    hasher = hashlib.sha256()
     size = 0
     compression = ""
     for chunk in blobs.container.chunks(name):
@@ -205,8 +207,7 @@ def check_agreement(items: tuple[Item, ...], found: list[Found], path: str) -> N
     """
     layers: dict[str, tuple[str, ...]] = {}
     for one in found:
-        images = one.image.images if isinstance(one.image, MultiImage) else (one.image,)
-        for image in images:
+        for image in one.image.members:
             layers[image.config.digest.hex] = _hexes(image)
     for item in items:
         match = _CONFIG.fullmatch(item.config)

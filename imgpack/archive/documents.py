@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from imgpack.archive.contents import blob_path
-from imgpack.errors import ArchiveError, ImgpackError, LimitError, NotFoundError
+from imgpack.errors import ArchiveError, ImgpackError, LimitError, NotFoundError, about
 from imgpack.image import Image, MultiImage, artifact
 from imgpack.spec.canonical import MAX_DOCUMENT
 from imgpack.spec.config import ImageConfig
@@ -123,7 +123,9 @@ class Blobs:
 
     def image(self, manifest: Manifest, names: tuple[Reference, ...]) -> Image:
         """The image of ``manifest``, whose layers must be there with their sizes."""
-        image = make_image(self.path, manifest, self.config(manifest), self, names)
+        config = self.config(manifest)
+        with about(self.path):
+            image = Image(manifest, config, self, names)
         for layer in image.layers:
             size = self.container.size(self.name(layer.digest))
             if size is not None and size != layer.size:
@@ -133,20 +135,6 @@ class Blobs:
                     "the archive is damaged; make it again",
                 )
         return image
-
-
-def make_image(
-    path: str,
-    manifest: Manifest,
-    config: ImageConfig,
-    source: Blobs,
-    names: tuple[Reference, ...],
-) -> Image:
-    """An ``Image``, with ``path`` in the message if its parts do not fit together."""
-    try:
-        return Image(manifest, config, source, names)
-    except ImgpackError as error:
-        raise type(error)(f"{path}: {error.message}", error.hint) from error
 
 
 def read_small(container: Container, name: str, path: str) -> bytes | None:

@@ -89,7 +89,7 @@ class OpenedImages:
     def describe(self, digest: Digest) -> Descriptor:
         """The descriptor of any blob by its digest. Raises ``NotFoundError``."""
         for one in self.images:
-            for image in one.images if isinstance(one, MultiImage) else (one,):
+            for image in one.members:
                 for known in (image.manifest.descriptor, image.manifest.config, *image.layers):
                     if known.digest == digest:
                         return known
@@ -108,16 +108,12 @@ class OpenedImages:
 
 def _shown(found: Found) -> str:
     names = [name.shown() for name in found.image.names]
-    return (*names, *found.labels, str(_document(found.image).digest))[0]
-
-
-def _document(image: Image | MultiImage) -> Descriptor:
-    return (image.index if isinstance(image, MultiImage) else image.manifest).descriptor
+    return (*names, *found.labels, str(found.image.document.descriptor.digest))[0]
 
 
 def _answers(found: Found, text: str) -> bool:
     image = found.image
-    ids = {str(_document(image).digest)}
+    ids = {str(image.document.descriptor.digest)}
     if isinstance(image, Image):
         ids.add(str(image.config.digest))
     if text in found.labels or text in ids:

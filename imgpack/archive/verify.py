@@ -5,9 +5,9 @@ says "Loaded image" of one. A layer is read once, decompressed and dropped. What
 is no layer (an attestation, a chart) has a digest and a size and no diff_id.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 
-from imgpack.archive.reader import OpenedImages
 from imgpack.errors import ArchiveError, DigestError, ImgpackError, LimitError, UnsupportedError
 from imgpack.image import Image, MultiImage
 from imgpack.report import SILENT, Meter, Reporter
@@ -17,21 +17,18 @@ from imgpack.spec.digest import Digest
 from imgpack.store import verify_stream
 
 
-def verify_images(opened: OpenedImages, reporter: Reporter = SILENT) -> int:
-    """Check all layers of all images; the number of distinct layers.
+def verify_images(
+    images: Iterable[Image | MultiImage], where: str, reporter: Reporter = SILENT
+) -> int:
+    """Check all layers of all images, from any source; the number of distinct layers.
 
     Raises ``DigestError`` naming the layer, or what the codec raises for a
     damaged stream, or ``NotFoundError``.
     """
-    return sum(
-        verify_image(image, opened.path, reporter)
-        for one in opened.images
-        for image in (one.images if isinstance(one, MultiImage) else (one,))
-    )
+    return sum(_verify(one, where, reporter) for image in images for one in image.members)
 
 
-def verify_image(image: Image, where: str, reporter: Reporter = SILENT) -> int:
-    """Check all layers of one image, from any source; the number of distinct layers."""
+def _verify(image: Image, where: str, reporter: Reporter) -> int:
     diff_ids: dict[Digest, Digest | None] = {}
     for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
         if mediatype.is_foreign(layer.media_type):
@@ -52,7 +49,7 @@ def _diff_id(image: Image, layer: Descriptor, where: str, reporter: Reporter) ->
     from imgpack.layer.codec import decompress
 
     what = f"{where}: layer {layer.digest}"
-    hasher = Digest.of(b"").hasher()
+    hasher = hashlib.sha256()
     meter = reporter.begin(layer.digest.hex[:12], layer.size)
     try:
         chunks = _metered(verify_stream(image.source.read_blob(layer), layer, what), meter)

@@ -62,7 +62,7 @@ def _archived(stack: ExitStack, place: str, digest: Digest, terminal: Terminal) 
 def _remote(
     stack: ExitStack, location: str, terminal: Terminal, registry: RegistryOptions
 ) -> Iterator[bytes]:
-    from imgpack.registry.pull import read_remote_blob
+    from imgpack.registry.download import read_remote_blob
 
     connections = stack.enter_context(connector(registry, terminal))
     return read_remote_blob(connections, parse_reference(location), terminal)

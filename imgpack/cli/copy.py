@@ -11,7 +11,7 @@ from imgpack.cli.push import jobs_option, mount_sources, target
 from imgpack.cli.results import pinned, printing_pushed, to_standard_output, upload_journal
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
-from imgpack.image import MultiImage
+from imgpack.image import copy_image, refuse_foreign
 from imgpack.spec.reference import Reference
 
 
@@ -65,6 +65,7 @@ def command(
         image=image,
         platform=platform,
         creds_option="--creds" if to_archive and src_creds is None else "--src-creds",
+        jobs=jobs,
     ) as located:
         if to_archive:
             _to_archive(terminal, located, destination, jobs)
@@ -83,25 +84,21 @@ def _for_source(
 
 def _to_archive(terminal: Terminal, located: Located, destination: str, jobs: int) -> None:
     from imgpack.archive.writer import open_writer
-    from imgpack.registry.fetch import fetch_into
-    from imgpack.registry.pull import refuse_foreign
 
     to_stdout = to_standard_output(destination)
     stdout = sys.stdout.buffer if to_stdout else None
     if located.reference is not None:
         for image in located.images:
-            refuse_foreign(image)
+            refuse_foreign(image, located.text)
     with open_writer(
         destination, stdout=stdout, scratch=scratch_directory, reporter=terminal
     ) as writer:
         for image in located.images:
-            fetch_into(image, writer, image.names, jobs, terminal)
+            copy_image(image, writer, image.names, terminal, jobs=jobs)
         writer.finish()
-    if not to_stdout:
-        for image in located.images:
-            document = image.index if isinstance(image, MultiImage) else image.manifest
-            for name in image.names:
-                click.echo(pinned(name, document.descriptor.digest))
+    for image in located.images:
+        for name in image.names:
+            click.echo(pinned(name, image.document.descriptor.digest), err=to_stdout)
 
 
 def _to_registry(

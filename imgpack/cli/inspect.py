@@ -75,13 +75,9 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def _verify(located: Located, terminal: Terminal) -> int:
-    from imgpack.archive.verify import verify_image
+    from imgpack.archive.verify import verify_images
 
-    return sum(
-        verify_image(image, located.text, terminal)
-        for one in located.images
-        for image in (one.images if isinstance(one, MultiImage) else (one,))
-    )
+    return verify_images(located.images, located.text, terminal)
 
 
 def image_document(image: Image | MultiImage) -> dict[str, Any]:

@@ -83,11 +83,13 @@ def open_location(
     image: str | None = None,
     platform: str | None = None,
     creds_option: str = "--creds",
+    jobs: int = 4,
 ) -> Iterator[Located]:
     """Open an archive, a layout or a reference; blobs can be read inside the ``with``.
 
     ``image`` chooses one of an archive's images (``None``: all of them), and
-    ``platform`` one of a multi-platform image's. ``creds_option`` is as for ``connector``.
+    ``platform`` one of a multi-platform image's. ``creds_option`` and ``jobs`` are as
+    for ``connector``.
     """
     wanted = Platform.parse(platform) if platform is not None else None
     if text == "-":
@@ -105,7 +107,7 @@ def open_location(
     from imgpack.registry.pull import open_remote
 
     reference = parse_reference(text)
-    with connector(registry, terminal, creds_option=creds_option) as connections:
+    with connector(registry, terminal, jobs=jobs, creds_option=creds_option) as connections:
         remote = open_remote(
             connections, reference, wanted, scratch=scratch_directory, reporter=terminal
         )
@@ -127,7 +129,7 @@ def _chosen(
     out: list[Image] = []
     there: list[str] = []
     for image in images:
-        for one in image.images if isinstance(image, MultiImage) else (image,):
+        for one in image.members:
             there.append(str(one.config.platform))
             if wanted.matches(one.config.platform):
                 out.append(replace(one, names=image.names))

@@ -17,7 +17,7 @@ from imgpack.cli.location import (
 from imgpack.cli.signing import signing_key, signing_time
 from imgpack.cli.terminal import Terminal
 from imgpack.errors import ArchiveError, UnsupportedError
-from imgpack.image import Image, MultiImage
+from imgpack.image import Image
 from imgpack.spec.reference import Reference, parse_name
 
 
@@ -72,9 +72,7 @@ def command(
         elif want_config:
             _write(_single(located).config.raw)
         else:
-            chosen = only(located)
-            document = chosen.index if isinstance(chosen, MultiImage) else chosen.manifest
-            _write(document.raw)
+            _write(only(located).document.raw)
 
 
 def _write(raw: bytes) -> None:

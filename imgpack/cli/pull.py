@@ -10,7 +10,7 @@ from imgpack.cli.push import jobs_option
 from imgpack.cli.results import pinned, to_standard_output
 from imgpack.cli.scratch import scratch_directory
 from imgpack.cli.terminal import Terminal
-from imgpack.image import MultiImage
+from imgpack.image import copy_image, refuse_foreign
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import parse_name
 
@@ -49,20 +49,17 @@ def command(
     place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
     to_stdout = to_standard_output(place)
     from imgpack.archive.writer import open_writer
-    from imgpack.registry.fetch import fetch_into
-    from imgpack.registry.pull import open_remote, refuse_foreign
+    from imgpack.registry.pull import open_remote
 
     with connector(registry, terminal, jobs=jobs) as connections:
         image = open_remote(connections, name, wanted, scratch=scratch_directory, reporter=terminal)
-        refuse_foreign(image)
+        refuse_foreign(image, name.shown())
         stdout = sys.stdout.buffer if to_stdout else None
         with open_writer(
             place, stdout=stdout, scratch=scratch_directory, reporter=terminal
         ) as writer:
-            fetch_into(image, writer, given or image.names, jobs, terminal)
+            copy_image(image, writer, given or image.names, terminal, jobs=jobs)
             writer.finish()
-    document = image.index if isinstance(image, MultiImage) else image.manifest
-    if not to_stdout:
-        digest = document.descriptor.digest
-        for shown in given or image.names or (name.with_digest(digest),):
-            click.echo(pinned(shown, digest))
+    digest = image.document.descriptor.digest
+    for shown in given or image.names or (name.with_digest(digest),):
+        click.echo(pinned(shown, digest), err=to_stdout)

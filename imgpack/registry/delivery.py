@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgpack.errors import DocumentError, UnsupportedError
-from imgpack.image import BlobSource, Image, MultiImage, RawBlob
+from imgpack.image import BlobSource, Image, MultiImage, RawBlob, check_complete
 from imgpack.registry.mount import recorded_bases
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
@@ -28,26 +28,15 @@ class Delivery:
     names: tuple[Reference, ...]
 
     def __post_init__(self) -> None:
-        held = {child.manifest.descriptor.digest for child in self.children}
-        for entry in self.image.index.manifests if isinstance(self.image, MultiImage) else ():
-            if entry.digest not in held:
-                raise DocumentError(f"the index names {entry.digest}, which is not there")
+        if isinstance(self.image, MultiImage):
+            check_complete(self.image)
         for name in self.names:
-            if name.digest is not None and name.digest != self.document.descriptor.digest:
+            digest = self.image.document.descriptor.digest
+            if name.digest not in (None, digest):
                 raise DocumentError(
-                    f"{name.shown()}: the image's digest is {self.document.descriptor.digest}",
+                    f"{name.shown()}: the image's digest is {digest}",
                     "push it to a tag, or to the digest that it has",
                 )
-
-    @property
-    def document(self) -> Manifest | Index:
-        """What the names will point at."""
-        return self.image.index if isinstance(self.image, MultiImage) else self.image.manifest
-
-    @property
-    def children(self) -> tuple[Image, ...]:
-        """The images, one for each platform."""
-        return self.image.images if isinstance(self.image, MultiImage) else (self.image,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +118,11 @@ def _parcel(
         names = [name for name in delivery.names if (name.registry, name.repository) == place]
         if not names:
             continue
-        for child in delivery.children:
+        for child in delivery.image.members:
             _add_blobs(child, layers, configs)
             if isinstance(delivery.image, MultiImage):
                 children[child.manifest.descriptor.digest] = _document(child.manifest, names[0])
-        documents += [_document(delivery.document, name, name.tag) for name in names]
+        documents += [_document(delivery.image.document, name, name.tag) for name in names]
         recorded += recorded_bases(delivery.image)
         if schema1 is not None:
             _add_schema1(delivery, names, schema1, layers, documents)

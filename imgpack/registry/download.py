@@ -17,8 +17,8 @@ from imgpack.errors import (
     InvalidReferenceError,
     RegistryError,
     UnreachableError,
-    UnsupportedError,
 )
+from imgpack.image import foreign_layer
 from imgpack.registry.client import RepositoryClient
 from imgpack.registry.connector import Connector
 from imgpack.registry.failures import is_connection_loss
@@ -122,14 +122,6 @@ class RemoteSource:
             f"{self.client.name}: {descriptor.digest} ended after {position} of "
             f"{descriptor.size} bytes"
         )
-
-
-def foreign_layer(descriptor: Descriptor, name: str) -> UnsupportedError:
-    """The error for a layer that only its ``urls`` could give."""
-    return UnsupportedError(
-        f"{name}: the layer {descriptor.digest} is kept outside the registry (a foreign layer)",
-        "imgpack fetches nothing from URLs in a manifest",
-    )
 
 
 def read_remote_blob(

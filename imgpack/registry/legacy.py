@@ -6,10 +6,11 @@ Invariants: the signature was checked before anything is fetched; every layer's
 digest is checked; what is used is the signed payload only.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from imgpack.errors import DigestError
+from imgpack.errors import DigestError, about
 from imgpack.image import Image
 from imgpack.layer.codec import MAX_LAYER, Kind, decompress, detect
 from imgpack.registry.client import RepositoryClient, Served
@@ -49,7 +50,8 @@ def schema1_image(
     diff_ids: dict[Digest, Digest] = {}
     for digest in dict.fromkeys(order):
         blobs[digest] = _fetch(client, digest, file, reporter)
-        layers[digest], diff_ids[digest] = _identify(digest, blobs[digest])
+        with about(f"{client.name}: the layer {digest}"):
+            layers[digest], diff_ids[digest] = _identify(digest, blobs[digest])
     config = to_config(schema1, diff_ids)
     described = Descriptor(mediatype.DOCKER_CONFIG, config.digest, len(config.raw))
     manifest = build_manifest(
@@ -85,7 +87,7 @@ def _identify(digest: Digest, blob: ScratchBlob) -> tuple[Descriptor, Digest]:
     """The layer's descriptor and its diff_id, from its bytes."""
     head = next(blob.read(), b"")[:8]
     media_type = _TYPES[detect(head)]
-    hasher = Digest.of(b"").hasher()
+    hasher = hashlib.sha256()
     for piece in _raw(blob, media_type):
         hasher.update(piece)
     return Descriptor(media_type, digest, blob.size), Digest("sha256", hasher.hexdigest())

@@ -27,13 +27,9 @@ BASE_NAME: Final = "org.opencontainers.image.base.name"
 
 def recorded_bases(image: Image | MultiImage) -> tuple[Reference, ...]:
     """Where an image's annotations say that its base came from; what is not a name is ignored."""
-    documents = [image.index] if isinstance(image, MultiImage) else [image.manifest]
-    annotations = [documents[0].annotations]
-    if isinstance(image, MultiImage):
-        annotations += [child.manifest.annotations for child in image.images]
     found: dict[Reference, None] = {}
-    for pairs in annotations:
-        name = dict(pairs).get(BASE_NAME)
+    for document in (image.document, *(child.manifest for child in image.members)):
+        name = dict(document.annotations).get(BASE_NAME)
         try:
             if name:
                 found[Reference.parse(name)] = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from imgpack.errors import DigestError
 from imgpack.image import BlobSource
-from imgpack.registry.parallel import Stop
+from imgpack.parallel import Stop
 from imgpack.report import Meter
 from imgpack.spec.descriptor import Descriptor
 

@@ -17,11 +17,12 @@ from imgpack.errors import (
     NotFoundError,
     RegistryError,
     UnsupportedError,
+    about,
 )
 from imgpack.image import Image, MultiImage, artifact
 from imgpack.registry.client import ACCEPT_SCHEMA1, RepositoryClient, Served
 from imgpack.registry.connector import Connector
-from imgpack.registry.download import RemoteSource, foreign_layer, read_remote_blob
+from imgpack.registry.download import RemoteSource
 from imgpack.registry.legacy import schema1_image
 from imgpack.report import SILENT, Reporter
 from imgpack.spec import mediatype
@@ -31,13 +32,12 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.manifest import Index, Manifest, parse_document
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
+from imgpack.store import verify_stream
 
 MAX_NESTING: Final = 3
 """Indexes within indexes that are followed on the way to one platform."""
 MAX_DOCUMENTS: Final = 32 << 20
 """Bytes of manifests and configurations of one image, over all its platforms."""
-
-__all__ = ["fetch_schema1", "open_remote", "read_remote_blob", "refuse_foreign"]
 
 
 def open_remote(
@@ -71,14 +71,6 @@ def fetch_schema1(connector: Connector, reference: Reference) -> bytes:
             "imgpack manifest ARCHIVE --schema1 makes one",
         )
     return served.raw
-
-
-def refuse_foreign(image: Image | MultiImage) -> None:
-    """Refuse an image whose layers are not all in the registry. Raises ``UnsupportedError``."""
-    for child in image.images if isinstance(image, MultiImage) else (image,):
-        for layer in child.layers:
-            if mediatype.is_foreign(layer.media_type):
-                raise foreign_layer(layer, "the image")
 
 
 class _Remote:
@@ -133,7 +125,8 @@ class _Remote:
     def _image(self, manifest: Manifest, names: tuple[Reference, ...] = ()) -> Image:
         raw = self._config(manifest)
         config = ImageConfig.parse(raw, f"{self._shown}: image configuration")
-        return Image(manifest, config, self._source, names)
+        with about(self._shown):
+            return Image(manifest, config, self._source, names)
 
     def _member(self, manifest: Manifest, names: tuple[Reference, ...] = ()) -> Image:
         """What an index names: an image, or an artifact beside the images."""
@@ -149,15 +142,8 @@ class _Remote:
                 f"at most {MAX_DOCUMENT} are accepted",
             )
         self._count(described.size)
-        raw = b"".join(self._source.read_blob(described))
-        hasher = described.digest.hasher()
-        hasher.update(raw)
-        if hasher.hexdigest() != described.digest.hex or len(raw) != described.size:
-            raise DigestError(
-                f"{self._shown}: the configuration is not {described.digest}",
-                "the registry is broken or was tampered with",
-            )
-        return raw
+        chunks = self._source.read_blob(described)
+        return b"".join(verify_stream(chunks, described, f"{self._shown}: the configuration"))
 
     def _child(self, entry: Descriptor) -> Image:
         document = self._document(entry)

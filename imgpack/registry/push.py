@@ -14,13 +14,13 @@ from functools import partial
 from typing import Final
 
 from imgpack.errors import ImgpackError, RegistryError
+from imgpack.parallel import Stop, run_all
 from imgpack.registry.client import RepositoryClient, missing_blobs
 from imgpack.registry.connector import Connector
 from imgpack.registry.delivery import Blob, Delivery, Document, Parcel, Schema1Wish, parcels
 from imgpack.registry.failures import attach, failure_of
 from imgpack.registry.journal import UploadJournal
 from imgpack.registry.mount import Mounter
-from imgpack.registry.parallel import Stop, run_all
 from imgpack.registry.strategy import Strategy
 from imgpack.registry.upload import RESUME_MIN, Uploader
 from imgpack.report import SILENT, Reporter

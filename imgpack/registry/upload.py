@@ -12,12 +12,12 @@ from typing import Final
 
 from imgpack.errors import ImgpackError
 from imgpack.image import BlobSource
+from imgpack.parallel import Cancelled, Stop
 from imgpack.registry import sessions
 from imgpack.registry.client import RepositoryClient
 from imgpack.registry.failures import Failure, failure_of, is_connection_loss
 from imgpack.registry.journal import UploadJournal
 from imgpack.registry.outgoing import Outgoing
-from imgpack.registry.parallel import Cancelled, Stop
 from imgpack.registry.sessions import Begun
 from imgpack.registry.strategy import Strategy, Way
 from imgpack.registry.transport import BytesBody

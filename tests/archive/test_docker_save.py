@@ -62,7 +62,7 @@ def test_the_oldest_docker_save_with_linked_layers_is_read(tmp_path: Path) -> No
         assert [name.shown() for name in image.names] == ["foo:1"]
         assert image.config.raw == config
         assert b"".join(image.source.read_blob(image.layers[1])) == LAYERS[1]
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
 
 
 def test_crane_writes_gzipped_layers_and_a_config_named_by_its_whole_digest(
@@ -77,7 +77,7 @@ def test_crane_writes_gzipped_layers_and_a_config_named_by_its_whole_digest(
     opened, image = _open_one(make_tar(tmp_path / "crane.tar", files))
     with opened:
         assert {layer.media_type for layer in image.layers} == {mediatype.DOCKER_LAYER_GZIP}
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
 
 
 def test_zstd_layers_make_an_oci_manifest(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_zstd_layers_make_an_oci_manifest(tmp_path: Path) -> None:
         assert image.manifest.media_type == mediatype.OCI_MANIFEST
         kinds = [layer.media_type for layer in image.manifest.layers]
         assert kinds == [mediatype.OCI_LAYER_ZSTD, mediatype.OCI_LAYER]
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
 
 
 @pytest.mark.parametrize(("pack", "kind"), [(lzma.compress, "xz"), (bz2.compress, "bzip2")])
@@ -227,7 +227,7 @@ def test_docker_25_with_its_leftovers_is_read_by_its_index(tmp_path: Path) -> No
     with opened:
         assert read.manifest.raw == image.manifest.raw
         assert [name.shown() for name in read.names] == ["foo:1"]
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
 
 
 @pytest.mark.parametrize(
@@ -332,14 +332,14 @@ def test_an_attestation_is_verified_by_its_digest_alone(tmp_path: Path) -> None:
     source = Memory()
     write_image(tmp_path / "a.tar", _attested(source))
     with open_images(str(tmp_path / "a.tar")) as opened:
-        assert verify_images(opened) == 3
+        assert verify_images(opened.images, opened.path) == 3
     raw = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(raw.replace(b"Statement/v0.1", b"Statement/v0.2"))
     with (
         open_images(str(tmp_path / "a.tar")) as opened,
         pytest.raises(DigestError, match=r"a\.tar: layer .* is damaged"),
     ):
-        verify_images(opened)
+        verify_images(opened.images, opened.path)
 
 
 def test_the_blobs_of_an_artifact_stand_for_themselves_when_verified(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_the_blobs_of_an_artifact_stand_for_themselves_when_verified(tmp_path: P
     index = build_index([one.manifest.descriptor for one in images])
     write_image(tmp_path / "a.tar", MultiImage(index, images))
     with open_images(str(tmp_path / "a.tar")) as opened:
-        assert verify_images(opened) == 4
+        assert verify_images(opened.images, opened.path) == 4
 
 
 def test_a_directory_of_skopeos_is_told_with_how_to_convert_it(tmp_path: Path) -> None:

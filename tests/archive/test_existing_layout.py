@@ -60,7 +60,7 @@ def test_a_stored_blob_of_wrong_bytes_is_replaced(layout: Path, image: Image) ->
         file.write_bytes(bytes(file.stat().st_size))
         write_image(layout, image)
         with open_images(str(layout)) as opened:
-            assert verify_images(opened) == 2
+            assert verify_images(opened.images, opened.path) == 2
 
 
 def test_a_stored_blob_that_cannot_be_read_is_replaced(layout: Path, image: Image) -> None:
@@ -72,7 +72,7 @@ def test_a_stored_blob_that_cannot_be_read_is_replaced(layout: Path, image: Imag
     write_image(layout, image)
     assert not file.is_symlink()
     with open_images(str(layout)) as opened:
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
 
 
 def test_a_sound_stored_blob_is_checked_once_and_not_copied(layout: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_changed_byte_anywhere_is_noticed(archive: Path, tmp_path: Path) -> No
         for at in {start, start + size // 2, start + size - 1}:
             bad.write_bytes(raw[:at] + bytes([raw[at] ^ 0x20]) + raw[at + 1 :])
             with pytest.raises((DigestError, ArchiveError)), open_images(str(bad)) as opened:
-                verify_images(opened)
+                verify_images(opened.images, opened.path)
 
 
 @given(data=st.data())
@@ -113,7 +113,7 @@ def test_no_damage_makes_a_traceback(tmp_path: Path, data: st.DataObject) -> Non
     bad.write_bytes(raw)
     try:
         with open_images(str(bad)) as opened:
-            verify_images(opened)
+            verify_images(opened.images, opened.path)
     except ImgpackError as error:
         assert error.message
 
@@ -303,7 +303,7 @@ def test_a_wrong_diff_id_is_found_by_the_full_check(tmp_path: Path) -> None:
     )
     path = write_image(tmp_path / "x.tar", Image(manifest, config, source, good.names))
     with open_images(str(path)) as opened, pytest.raises(DigestError, match="unpacks to"):
-        verify_images(opened)
+        verify_images(opened.images, opened.path)
 
 
 def _header(name: bytes, size: bytes, kind: bytes = b"0") -> bytes:
@@ -459,7 +459,7 @@ def test_a_blob_that_is_there_twice_is_read(archive: Path) -> None:
         member.size = layer.size
         tar.addfile(member, io.BytesIO(source.blobs[layer.digest]))
     with open_images(str(archive)) as opened:
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
 
 
 @pytest.mark.parametrize("name", ["index.json", "manifest.json", "oci-layout", "manifest"])

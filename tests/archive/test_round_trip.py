@@ -75,7 +75,7 @@ def test_an_image_comes_back_with_every_byte(
         assert read.config.raw == image.config.raw
         assert read.names == NAMES
         assert read_layers(read) == [source.blobs[one.digest] for one in image.manifest.layers]
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
 
 
 def test_blobs_are_read_from_any_offset(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_multi_platform_image_is_a_nested_index(tmp_path: Path, target: str) -
         assert isinstance(read, MultiImage)
         assert read.index.raw == image.index.raw
         assert [one.raw for one in manifests_of(read)] == [one.raw for one in manifests_of(image)]
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
     if target == "image.tar":
         with tarfile.open(tmp_path / target) as tar:
             file = tar.extractfile("manifest.json")
@@ -355,7 +355,7 @@ def test_adding_to_a_layout_keeps_other_images_and_moves_the_name(tmp_path: Path
     with open_images(target) as opened:
         first, second = opened.images
         assert (first.names, second.names) == (NAMES[:1], NAMES[1:])
-        assert verify_images(opened) == 3
+        assert verify_images(opened.images, opened.path) == 3
     assert sorted(os.listdir(target)) == ["blobs", "index.json", "oci-layout"]
 
 
@@ -380,7 +380,7 @@ def test_an_empty_directory_becomes_a_layout_and_any_other_is_refused(tmp_path: 
     (tmp_path / "empty").mkdir()
     write_image(f"{tmp_path}/empty/", make_image(Memory()))
     with open_images(f"{tmp_path}/empty") as opened:
-        assert verify_images(opened) == 2
+        assert verify_images(opened.images, opened.path) == 2
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter").write_text("dear")
     with pytest.raises(OutputError, match="no OCI layout"):
@@ -411,7 +411,7 @@ def test_many_writers_of_one_layout_lose_no_image(tmp_path: Path) -> None:
     with open_images(f"{tmp_path}/shared/") as opened:
         names = sorted(name.tag or "" for one in opened.images for name in one.names)
         assert names == [str(n) for n in range(8)]
-        assert verify_images(opened) == 8
+        assert verify_images(opened.images, opened.path) == 8
     assert sorted(os.listdir(tmp_path)) == ["shared"]
     assert sorted(os.listdir(tmp_path / "shared")) == ["blobs", "index.json", "oci-layout"]
 
@@ -509,7 +509,7 @@ def test_two_live_writers_leave_one_another_alone(tmp_path: Path, target: str) -
         writer.finish()
     with open_images(path) as opened:
         assert len(opened.images) == (1 if target == "a.tar" else 2)
-        verify_images(opened)
+        verify_images(opened.images, opened.path)
 
 
 def test_a_directory_of_leftovers_becomes_a_layout(tmp_path: Path) -> None:
@@ -571,4 +571,4 @@ def test_a_sha512_blob_goes_into_a_new_layout(tmp_path: Path, there: bool) -> No
         read = opened.select("foo:1")
         assert isinstance(read, Image)
         assert read_layers(read) == [source.blobs[layer.digest] for layer in layers]
-        assert verify_images(opened) == 2 + there
+        assert verify_images(opened.images, opened.path) == 2 + there

@@ -199,3 +199,29 @@ def test_debug_shows_the_traceback_and_changes_nothing_else(
     assert done.code == plain.code == code
     assert done.err.startswith("Traceback")
     assert done.err.splitlines()[-1] == plain.failed(code)
+
+
+# What is loaded
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "t", "-o", "-"),
+        ("inspect", "old.tar", "--verify"),
+        ("manifest", "old.tar"),
+        ("copy", "old.tar", "./new/"),
+    ],
+    ids=" ".join,
+)
+def test_what_talks_to_no_registry_loads_no_network(
+    imgpack: Imgpack, tree: Path, arguments: tuple[str, ...]
+) -> None:
+    """An image is built, read and copied from file to file without it."""
+    imgpack("build", "t", "-o", "old.tar").ok()
+    done = imgpack(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+
+    done.ok()
+    loaded = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert "imgpack.cli.main" in loaded
+    assert not loaded & {"urllib3", "ssl", "imgpack.registry", "imgpack.registry.session"}

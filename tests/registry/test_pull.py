@@ -24,12 +24,11 @@ from imgpack.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from imgpack.image import BlobSource, Image, MultiImage
+from imgpack.image import BlobSource, Image, MultiImage, copy_image, refuse_foreign
 from imgpack.registry.client import RepositoryClient
 from imgpack.registry.delivery import Schema1Wish
-from imgpack.registry.download import RemoteSource
-from imgpack.registry.fetch import fetch_into
-from imgpack.registry.pull import fetch_schema1, open_remote, read_remote_blob, refuse_foreign
+from imgpack.registry.download import RemoteSource, read_remote_blob
+from imgpack.registry.pull import fetch_schema1, open_remote
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -100,7 +99,7 @@ def pull(
         reference = Reference.parse(f"{registry.host}/{name}")
         image = open_remote(connector, reference, wanted)
         sink = Received()
-        fetch_into(image, sink, image.names, jobs)
+        copy_image(image, sink, image.names, jobs=jobs)
         return Pulled(image, sink)
 
 
@@ -422,7 +421,7 @@ def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
         with connect() as connector:
             image = open_remote(connector, Reference.parse(f"{registry.host}/a/b:1"))
             with pytest.raises(UnsupportedError, match="foreign layer"):
-                refuse_foreign(image)
+                refuse_foreign(image, "a/b:1")
             with pytest.raises(UnsupportedError, match="foreign layer"):
                 list(image.source.read_blob(foreign))  # type: ignore[union-attr]
         assert not registry.sent("GET", "secret")
@@ -615,7 +614,7 @@ def test_the_layers_of_a_schema1_image_share_one_file(wish: Schema1Wish) -> None
             opened = open_remote(connector, name)
             assert _nameless_files() == before + 1
             sink = Received()
-            fetch_into(opened, sink, opened.names, 4)
+            copy_image(opened, sink, opened.names, jobs=4)
         assert [sink.blobs[x.digest] for x in image.layers] == [
             registry.content[str(x.digest)] for x in image.layers
         ]

@@ -16,11 +16,11 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.image import Image, MultiImage
+from imgpack.parallel import Cancelled, Stop, run_all
 from imgpack.registry.connector import Connector
 from imgpack.registry.credentials import Credential
 from imgpack.registry.delivery import Delivery, Schema1Wish
 from imgpack.registry.mount import BASE_NAME
-from imgpack.registry.parallel import Cancelled, Stop, run_all
 from imgpack.registry.push import PushOptions, push
 from imgpack.registry.rehearsal import rehearse
 from imgpack.registry.session import SessionOptions

@@ -21,9 +21,9 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
+from imgpack.parallel import Stop
 from imgpack.registry.client import RepositoryClient
 from imgpack.registry.journal import UploadJournal
-from imgpack.registry.parallel import Stop
 from imgpack.registry.sessions import Begun
 from imgpack.registry.strategy import MIB, Strategy, Way
 from imgpack.registry.upload import Uploader
@@ -725,7 +725,7 @@ def test_breaking_at_every_kind_of_place_ends_well() -> None:
 
 def test_stopping_cuts_a_blob_off() -> None:
     """When nobody waits any more, the upload ends at the next piece and is cancelled."""
-    from imgpack.registry.parallel import Cancelled
+    from imgpack.parallel import Cancelled
 
     with HostileRegistry() as registry, connect() as connector:
         stop, begun = Stop(), threading.Event()

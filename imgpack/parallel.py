@@ -69,8 +69,8 @@ class _Crew:
             self._stop.set()
             _join(threads)
             raise
-        _join(threads) if self._failure is not None else None
         if self._failure is not None:
+            _join(threads)
             raise self._failure
 
     def _work(self) -> None:
