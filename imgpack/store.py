@@ -130,16 +130,24 @@ class Temporary:
                 name = f".{self._label}.{secrets.token_hex(8)}.tmp"
                 self.path = os.path.join(self._directory, name)
                 self.fd = make(self.path)
-                if self.fd >= 0:
-                    with suppress(OSError):
-                        fcntl.flock(self.fd, fcntl.LOCK_EX)
-                if os.path.lexists(self.path):
+                if self._lock() and os.path.lexists(self.path):
                     return
-                self.discard()  # a sweeper had the lock before this writer
+                self.discard()  # a sweeper, or who knows who, had the lock before this writer
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._directory)
         except BaseException:
             self.discard()
             raise
+
+    def _lock(self) -> bool:
+        """Take the lock, if the file system has any; ``False`` if somebody else has it."""
+        try:
+            if self.fd >= 0:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
 
     def discard(self) -> None:
         """Remove it, if it was not renamed, and let it go; harmless a second time."""

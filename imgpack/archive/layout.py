@@ -150,7 +150,13 @@ class LayoutWriter(ImageWriter):
             directory = os.path.join(self._target, "blobs", algorithm)
             os.makedirs(directory, exist_ok=True)
             for name in sorted(os.listdir(os.path.join(blobs, algorithm))):
-                os.replace(os.path.join(blobs, algorithm, name), os.path.join(directory, name))
+                target = os.path.join(directory, name)
+                try:
+                    os.replace(os.path.join(blobs, algorithm, name), target)
+                except IsADirectoryError as error:
+                    raise OutputError(
+                        f"cannot write {self.path}: {target} is a directory", "remove it"
+                    ) from error
             sync_directory(directory)
         path = os.path.join(self._target, INDEX_FILE)
         index = _read_index(path) if os.path.lexists(path) else decode(index_json(()), path)
@@ -163,7 +169,7 @@ def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
         for _ in verify_stream(blobs.read(descriptor.digest), descriptor, "a stored blob"):
             pass
     except (ImgpackError, OSError):
-        # Whatever is wrong with it, a sound one takes its place.
+        # Whatever is wrong with it, a sound one takes its place, if it is a file.
         return False
     return True
 

@@ -8,6 +8,7 @@ bytes go through the descriptor, with its position and its append mode.
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import Final, Self
 from imgpack.store import AtomicFile, output_errors, write_all
 
 _TABLES: Final = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _MOST_LINKS: Final = 40
 
 
@@ -27,7 +29,7 @@ def named_descriptor(path: str) -> int | None:
         for _ in range(_MOST_LINKS):
             head, name = os.path.split(path)
             directory = os.path.realpath(head)
-            if directory in tables and name.isascii() and name.isdigit():
+            if directory in tables and _NUMBER.fullmatch(name):
                 return int(name)
             path = os.path.join(directory, name)
             if not os.path.islink(path):

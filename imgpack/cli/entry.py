@@ -12,7 +12,7 @@ from typing import NoReturn
 from imgpack.cli import streams
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(SystemExit):
@@ -41,9 +41,14 @@ def run() -> None:
 
 
 def end(number: int, frame: FrameType | None) -> NoReturn:
-    """Handle a signal: leave, and let no further one disturb the cleaning up."""
+    """Handle a signal: leave, and let no further one disturb the cleaning up.
+
+    But whoever presses Ctrl-C again does not want to wait for it.
+    """
     for other in _ENDING:
         signal.signal(other, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        signal.signal(number, signal.SIG_DFL)
     raise Ended(number)
 
 

@@ -191,7 +191,9 @@ def _told(problem: BaseException) -> int:
 def _os_error(problem: OSError) -> int:
     if problem.errno == errno.EPIPE:
         return errors.CLOSED_PIPE_EXIT_CODE
-    named = f"{os.fsdecode(problem.filename)}: " if problem.filename else ""
+    # A call on a descriptor has its number for a name, which says nothing.
+    known = isinstance(problem.filename, str | bytes) and problem.filename
+    named = f"{os.fsdecode(known)}: " if known else ""
     hint = "; free some space or choose another place" if problem.errno == errno.ENOSPC else ""
     _say(f"{named}{problem.strerror or problem}{hint}")
     return errors.OutputError.exit_code

@@ -50,7 +50,8 @@ def check_metadata_file(
     for other in others:
         if other and _harms(path, other):
             raise OutputError(
-                f"the metadata file {path} is {other}, or lies in it", "choose another place"
+                f"the metadata file {path} is {_shown(other)}, or lies in it",
+                "choose another place",
             )
     check_outside(trees, path, "the metadata file")
     if path.endswith("/") or os.path.isdir(path):
@@ -58,10 +59,16 @@ def check_metadata_file(
     _try(path)
 
 
+def _shown(other: str) -> str:
+    return "standard output" if other == STDOUT else other
+
+
 def _harms(path: str, other: str) -> bool:
     """Whether ``other``, a file, a layout or a stream, is what ``path`` would be written to."""
     place = "/dev/stdout" if other == STDOUT else other
     with suppress(OSError):
+        if os.path.samefile(path, os.devnull):
+            return False  # where everything may go
         if os.path.samefile(path, place):
             return True
     return f"{real_path(path)}/".startswith(f"{real_path(place)}/")

@@ -36,7 +36,8 @@ def secure() -> None:
             os.fstat(number)
         except OSError:
             # The lowest free number, and so this one; programs that we start need it, too.
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            # For reading only: what is written to a closed output fails, and is not lost.
+            os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
     sys.stdout = _text(_Output(1, "w", closefd=False), sys.stdout)

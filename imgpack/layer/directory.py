@@ -38,7 +38,7 @@ _NAMES: Final = {
 _SHARD: Final = re.compile(r"[0-9a-f]{2}")
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,9 @@ def _check_owner(directory: str) -> None:
         names = set(os.listdir(directory))
     except FileNotFoundError:
         return
-    # Earlier releases made all three directories, and no tag.
-    known = names <= _KINDS | _BESIDE and names & _KINDS in (set(), _KINDS)
+    # Earlier releases made all three directories, and no tag; a full disk cuts a tag short.
+    whole = names & _KINDS in (set(), _KINDS) or _cut_short(directory)
+    known = names <= _KINDS | _BESIDE and whole
     if not known and not _tagged(directory):
         raise CacheError(
             f"{directory} is no cache of imgpack: it holds other files",
@@ -88,18 +89,31 @@ def _check_owner(directory: str) -> None:
 
 def _tagged(directory: str) -> bool:
     """Whether the tag is there and imgpack's: other programs tag their directories as well."""
-    try:
-        descriptor = os.open(os.path.join(directory, _TAG), _READ)
-        try:
-            found = os.read(descriptor, 4096)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return False
+    found = _read_tag(directory) or b""
     return found.startswith(_SIGNATURE) and b"imgpack" in found
 
 
+def _cut_short(directory: str) -> bool:
+    found = _read_tag(directory)
+    return found is not None and found != _TEXT and _TEXT.startswith(found)
+
+
+def _read_tag(directory: str) -> bytes | None:
+    try:
+        descriptor = os.open(os.path.join(directory, _TAG), _READ)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def _tag(directory: str) -> None:
+    if _read_tag(directory) is not None and not _cut_short(directory):
+        return
     # A directory that cannot be written is a cache to read from.
     with contextlib.suppress(OSError):
         descriptor = os.open(os.path.join(directory, _TAG), _NEW, 0o666)
@@ -149,12 +163,11 @@ def _files(kind: str, place: str, prefix: str = "") -> Iterator[Found]:
 
 
 def _list(place: str) -> list[str]:
-    """The names in a directory; none if it is a link, or is not there."""
-    try:
+    """The names in a directory; none if it is a link, is not there, or cannot be read."""
+    with contextlib.suppress(OSError):
         descriptor = os.open(place, _LIST)
-    except OSError:
-        return []
-    try:
-        return os.listdir(descriptor)
-    finally:
-        os.close(descriptor)
+        try:
+            return os.listdir(descriptor)
+        finally:
+            os.close(descriptor)
+    return []

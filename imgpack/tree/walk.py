@@ -18,7 +18,7 @@ from imgpack.tree.entry import Entry, made_up_directory
 
 _new = tuple.__new__
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_LEVELS: Final = 64
+_OPEN_LEVELS: Final = 16
 """Directories above the current one that stay open: more might be more than a process may have."""
 
 WHITEOUT_PREFIX = b".wh."
@@ -146,7 +146,7 @@ def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat
         yield parent.path, parent.source, parent.look()
     # An explicit stack: a tree may be deeper than Python's.
     stack: list[_Level] = []
-    level = _Level(tree.root, tree.dest, os.lstat(tree.root), problems)
+    level = _Level(tree.root, tree.dest, Parent(tree.dest, tree.root).look(), problems)
     lstat, is_dir = os.lstat, stat.S_ISDIR
     try:
         while True:

@@ -142,3 +142,11 @@ def test_an_oci_layout_that_is_no_file_is_refused(layout: Path, image: Image, fu
     (layout / "oci-layout").unlink()
     (layout / "oci-layout").symlink_to(layout.parent / "oci-layout")
     _refused(layout, image, "symbolic link", ArchiveError)
+
+
+def test_a_directory_in_place_of_a_blob_is_named(layout: Path, image: Image) -> None:
+    """It is not removed: nobody knows what it is for."""
+    blob = _blob(layout, image.layers[0].digest)
+    blob.unlink()
+    blob.mkdir()
+    _refused(layout, image, f"{blob.name} is a directory; remove it", OutputError)

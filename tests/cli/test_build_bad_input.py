@@ -340,7 +340,7 @@ def test_an_archive_that_was_there_stays_when_a_build_fails(
         ("out/../out/o.tar", "out/o.tar", 14, "or lies in it; choose another place"),
         ("link/o.tar", "out/o.tar", 14, "or lies in it"),
         ("out/lay/m.json", "out/lay/", 14, "is out/lay/, or lies in it"),
-        ("/dev/stdout", "-", 14, "is -, or lies in it"),
+        ("/dev/stdout", "-", 14, "is standard output, or lies in it"),
         ("rootfs/etc/m.json", "out/o.tar", 14, "metadata file rootfs/etc/m.json lies inside the"),
         ("rootfs/etc/motd", "out/o.tar", 14, "lies inside the source"),
         ("/dev/fd/999999", "out/o.tar", 14, "cannot write /dev/fd/999999: Bad file descriptor"),

@@ -46,12 +46,17 @@ def shell(redirection: str) -> tuple[str, ...]:
 def test_closed_streams_are_the_null_device(
     imgpack: Imgpack, tree: Path, closed: str, arguments: tuple[str, ...]
 ) -> None:
-    """No traceback, and no file is opened in their place."""
+    """No file is opened in their place; what is written to a closed output is not lost silently."""
     imgpack("build", "t", "-o", "old.tar").ok()
     done = imgpack(*arguments, prefix=shell(closed))
 
-    done.ok()
-    assert done.err == ""
+    assert "Traceback" not in done.err
+    if ">&-" in closed.replace("2>&-", ""):
+        assert done.code == OutputError.exit_code
+        assert ("standard output" in done.err) == ("2>&-" not in closed)
+    else:
+        done.ok()
+        assert done.err == ""
     if "new.tar" in arguments:
         assert (tree.parent / "new.tar").read_bytes() == (tree.parent / "old.tar").read_bytes()
 
@@ -225,3 +230,26 @@ def test_what_talks_to_no_registry_loads_no_network(
     loaded = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
     assert "imgpack.cli.main" in loaded
     assert not loaded & {"urllib3", "ssl", "imgpack.registry", "imgpack.registry.session"}
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_an_archive_for_a_closed_output_is_not_lost_silently(
+    imgpack: Imgpack, tree: Path, output: str
+) -> None:
+    """It went nowhere, so this is a failure."""
+    line = imgpack("build", "t", "-o", output, prefix=shell(">&-")).failed(14)
+
+    assert "standard output" in line or "/dev/stdout" in line
+
+
+@pytest.mark.parametrize("number", ["99999999999", "9" * 5000])
+def test_a_descriptor_of_an_impossible_number_is_an_output_that_cannot_be_written(
+    imgpack: Imgpack, tree: Path, number: str
+) -> None:
+    """No integer of any language's overflows."""
+    imgpack("build", "t", "-o", f"/dev/fd/{number}").failed(14)
+
+
+def test_metadata_may_go_where_everything_goes(imgpack: Imgpack, tree: Path) -> None:
+    """/dev/null is no file that anything could be harmed in."""
+    imgpack("build", "t", "-o", "/dev/null", "--metadata-file", "/dev/null").ok()

@@ -321,6 +321,20 @@ def test_another_program_s_tag_makes_no_cache(tmp_path: Path) -> None:
         SegmentCache(str(tmp_path))
 
 
+@pytest.mark.parametrize("written", [0, 40])
+def test_a_tag_that_was_cut_short_is_made_whole(tmp_path: Path, written: int) -> None:
+    """By a full disk, or a kill, before all three directories were there."""
+    SegmentCache(str(tmp_path / "sound"))
+    tag = (tmp_path / "sound/CACHEDIR.TAG").read_bytes()
+    cut = tmp_path / "cut"
+    (cut / "layers").mkdir(parents=True)
+    (cut / "CACHEDIR.TAG").write_bytes(tag[:written])
+
+    SegmentCache(str(cut))
+
+    assert (cut / "CACHEDIR.TAG").read_bytes() == tag
+
+
 def test_a_cache_of_before_is_known_and_tagged(tmp_path: Path) -> None:
     """By its directories; uploads and a file system's own directory may lie there as well."""
     for name in ("segments", "layers", "tmp", "uploads", "lost+found"):
