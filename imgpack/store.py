@@ -170,25 +170,19 @@ def sweep(directory: str, *labels: str) -> None:
         for item in listing:
             match = _TEMPORARY.fullmatch(item.name)
             if match is not None and match[1] in wanted:
-                remove_abandoned(item.path)
+                _remove_abandoned(item.path)
 
 
-def remove_abandoned(path: str) -> bool:
-    """Remove a file or directory that no writer holds the lock of; whether it did."""
-    try:
+def _remove_abandoned(path: str) -> None:
+    with suppress(OSError):
         fd = os.open(path, _LOOK)
-    except OSError:
-        return False
-    try:
-        # Whoever has the lock now has it alone: the writer is gone, or has yet to
-        # take it, and then sees that the name is gone.
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove(path)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return not os.path.lexists(path)
+        try:
+            # Whoever has the lock now has it alone: the writer is gone, or has yet to
+            # take it, and then sees that the name is gone.
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(path)
+        finally:
+            os.close(fd)
 
 
 def _remove(path: str) -> None:

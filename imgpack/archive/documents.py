@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from imgpack.archive.contents import blob_path
 from imgpack.errors import ArchiveError, ImgpackError, LimitError, NotFoundError, about
 from imgpack.image import Image, MultiImage, artifact
-from imgpack.spec.canonical import MAX_DOCUMENT
+from imgpack.spec.canonical import MAX_DOCUMENT, MAX_DOCUMENTS
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -21,8 +21,6 @@ from imgpack.spec.manifest import Index, Manifest, parse_document
 from imgpack.spec.reference import Reference
 from imgpack.store import verify_stream
 
-MAX_DOCUMENTS: Final = 32 << 20
-"""Bytes of an archive's manifests and configurations, each as often as it is named."""
 _LEAST: Final = 1 << 10
 """What the smallest document counts for: so their number is bounded too."""
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import CacheError
+from imgpack.errors import CacheError, ImgpackError
 from imgpack.layer.record import KEY_PATTERN
+from imgpack.store import open_regular
 
 SEGMENTS, LAYERS, TMP = "segments", "layers", "tmp"
 
@@ -37,7 +38,6 @@ _NAMES: Final = {
 }
 _SHARD: Final = re.compile(r"[0-9a-f]{2}")
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -59,10 +59,11 @@ def claim(directory: str, *, create: bool) -> None:
     try:
         if create:
             os.makedirs(directory, mode=0o700, exist_ok=True)
-        _check_owner(directory)
-        if create:
+        tag = _read_tag(directory)
+        _check_owner(directory, tag)
+        if create and tag != _TEXT and _TEXT.startswith(tag or b""):
             # The tag comes first: a directory that has some of the others is known by it.
-            _tag(directory)
+            _write_tag(directory)
         for kind in sorted(_KINDS):
             _check_directory(os.path.join(directory, kind), create=create)
     except OSError as error:
@@ -72,48 +73,34 @@ def claim(directory: str, *, create: bool) -> None:
         ) from error
 
 
-def _check_owner(directory: str) -> None:
+def _check_owner(directory: str, tag: bytes | None) -> None:
     try:
         names = set(os.listdir(directory))
     except FileNotFoundError:
         return
+    # Other programs tag their directories as well.
+    tagged = tag is not None and tag.startswith(_SIGNATURE) and b"imgpack" in tag
     # Earlier releases made all three directories, and no tag; a full disk cuts a tag short.
-    whole = names & _KINDS in (set(), _KINDS) or _cut_short(directory)
-    known = names <= _KINDS | _BESIDE and whole
-    if not known and not _tagged(directory):
+    cut_short = tag is not None and _TEXT.startswith(tag)
+    whole = names & _KINDS in (set(), _KINDS) or cut_short
+    if not tagged and not (whole and names <= _KINDS | _BESIDE):
         raise CacheError(
             f"{directory} is no cache of imgpack: it holds other files",
             "name an empty or new directory with --cache-dir",
         )
 
 
-def _tagged(directory: str) -> bool:
-    """Whether the tag is there and imgpack's: other programs tag their directories as well."""
-    found = _read_tag(directory) or b""
-    return found.startswith(_SIGNATURE) and b"imgpack" in found
-
-
-def _cut_short(directory: str) -> bool:
-    found = _read_tag(directory)
-    return found is not None and found != _TEXT and _TEXT.startswith(found)
-
-
 def _read_tag(directory: str) -> bytes | None:
-    try:
-        descriptor = os.open(os.path.join(directory, _TAG), _READ)
-    except OSError:
-        return None
-    try:
-        return os.read(descriptor, 4096)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(ImgpackError, OSError):
+        descriptor = open_regular(os.path.join(directory, _TAG))
+        try:
+            return os.read(descriptor, 4096)
+        finally:
+            os.close(descriptor)
+    return None
 
 
-def _tag(directory: str) -> None:
-    if _read_tag(directory) is not None and not _cut_short(directory):
-        return
+def _write_tag(directory: str) -> None:
     # A directory that cannot be written is a cache to read from.
     with contextlib.suppress(OSError):
         descriptor = os.open(os.path.join(directory, _TAG), _NEW, 0o666)

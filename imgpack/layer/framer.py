@@ -13,13 +13,13 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from imgpack.errors import SourceChangedError, TreeError
+from imgpack.errors import TreeError
 from imgpack.layer import frame
 from imgpack.layer.buffer import Buffer
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
 from imgpack.tree.rules import MAX_TIME, Rules
-from imgpack.tree.walk import Problems, printable
+from imgpack.tree.walk import Problems, changed, printable
 
 TYPE: Final = 0o170000
 """The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""
@@ -113,7 +113,7 @@ class Framer:
         finally:
             os.close(descriptor)
         if at != end:
-            raise _changed(entry, "changed")
+            raise changed(entry.source, "changed")
         _check_same(entry, now)
         padding = frame.padding(size)
         buffer.filled = end + len(padding)
@@ -172,7 +172,7 @@ class Framer:
             source = entry.source
             found = xattrs.read(source, source, mode) if source else xattrs.NONE
         except FileNotFoundError:
-            raise _changed(entry, "vanished") from None
+            raise changed(entry.source, "vanished") from None
         except OSError as error:
             self._problems.add(entry.source, error)
             return
@@ -195,7 +195,7 @@ class Framer:
         try:
             return os.open(entry.source, _OPEN)
         except FileNotFoundError:
-            raise _changed(entry, "vanished") from None
+            raise changed(entry.source, "vanished") from None
         except OSError as error:
             self._problems.add(entry.source, error)
             return -1
@@ -207,14 +207,14 @@ class Framer:
         while buffer.filled < end:
             more = os.readv(descriptor, (view[buffer.filled : end],))
             if not more:
-                raise _changed(entry, "was truncated")
+                raise changed(entry.source, "was truncated")
             buffer.filled += more
 
     def _target(self, entry: Entry) -> bytes:
         try:
             return os.readlink(entry.source)
         except OSError:
-            raise _changed(entry, "changed") from None
+            raise changed(entry.source, "changed") from None
 
     def _device(self, entry: Entry, kind: bytes) -> tuple[int, int]:
         numbers = os.major(entry.rdev), os.minor(entry.rdev)
@@ -291,11 +291,4 @@ def _check_same(entry: Entry, now: os.stat_result) -> None:
     """Raise ``SourceChangedError`` if an open file is not what the walk saw."""
     # Mode, inode and device: an entry has them in the order of a stat result.
     if now[:3] != entry[2:5] or now.st_size != entry.size or now.st_mtime_ns != entry.mtime_ns:
-        raise _changed(entry, "changed")
-
-
-def _changed(entry: Entry, how: str) -> SourceChangedError:
-    return SourceChangedError(
-        f"{printable(entry.source)} {how} while it was being read",
-        "build from a tree that nothing writes to",
-    )
+        raise changed(entry.source, "changed")

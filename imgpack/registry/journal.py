@@ -14,18 +14,18 @@ import json
 import os
 import re
 import secrets
-import stat
 from typing import Final
 
+from imgpack.errors import ImgpackError
 from imgpack.registry.safety import MAX_URL
 from imgpack.spec.descriptor import Descriptor
+from imgpack.store import open_regular
 
 KEPT: Final = 7 * 86400.0
 """Seconds; Distribution purges uploads after a week at the latest, others sooner."""
 _MAX_FILE: Final = MAX_URL + 4096
 _NAME = re.compile(r"[0-9a-f]{64}\.json(\.[0-9a-f]+)?")
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UploadJournal:
@@ -68,8 +68,9 @@ class UploadJournal:
         taken = _beside(path)
         try:
             os.rename(path, taken)
-            entry = json.loads(_content(taken))
-        except (OSError, ValueError, RecursionError):
+            with open(open_regular(taken), "rb") as file:
+                entry = json.loads(file.read(_MAX_FILE))
+        except (ImgpackError, OSError, ValueError, RecursionError):
             return None
         finally:
             with contextlib.suppress(OSError):
@@ -93,13 +94,3 @@ class UploadJournal:
 def _beside(path: str) -> str:
     # Not the process's number, which repeats in containers that share a directory.
     return f"{path}.{secrets.token_hex(16)}"
-
-
-def _content(path: str) -> bytes:
-    """What a file holds; nothing, without waiting, if it is a pipe or something else."""
-    descriptor = os.open(path, _READ)
-    try:
-        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        return os.read(descriptor, _MAX_FILE) if regular else b""
-    finally:
-        os.close(descriptor)

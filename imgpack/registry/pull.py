@@ -26,7 +26,7 @@ from imgpack.registry.download import RemoteSource
 from imgpack.registry.legacy import schema1_image
 from imgpack.report import SILENT, Reporter
 from imgpack.spec import mediatype
-from imgpack.spec.canonical import MAX_DOCUMENT, decode
+from imgpack.spec.canonical import MAX_DOCUMENT, MAX_DOCUMENTS, decode
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.manifest import Index, Manifest, parse_document
@@ -36,8 +36,6 @@ from imgpack.store import verify_stream
 
 MAX_NESTING: Final = 3
 """Indexes within indexes that are followed on the way to one platform."""
-MAX_DOCUMENTS: Final = 32 << 20
-"""Bytes of manifests and configurations of one image, over all its platforms."""
 
 
 def open_remote(

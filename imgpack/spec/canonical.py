@@ -19,6 +19,8 @@ from imgpack.errors import ConfigError, DocumentError, LimitError
 
 MAX_DOCUMENT: Final = 4 * 1024 * 1024
 """Bytes of a manifest, index or configuration: registries and containers/image stop there."""
+MAX_DOCUMENTS: Final = 32 << 20
+"""Bytes of the manifests and configurations of one archive, or of one image in a registry."""
 
 MAX_DEPTH: Final = 64
 """Levels of a document, of which real ones have ten: Python's own limit depends on its version

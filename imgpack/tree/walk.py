@@ -86,10 +86,7 @@ class Parent:
         except OSError:
             found = None
         if found is None or not stat.S_ISDIR(found.st_mode):
-            raise SourceChangedError(
-                f"{printable(self.like)} vanished while the image was being built",
-                "build from a tree that nothing writes to",
-            )
+            raise changed(self.like, "vanished")
         return made_up_directory(found.st_mtime_ns) if self.made_up else found
 
 
@@ -113,6 +110,14 @@ def printable(path: bytes) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def changed(path: bytes, how: str) -> SourceChangedError:
+    """The error for something that is not what was seen there before."""
+    return SourceChangedError(
+        f"{printable(path)} {how} while it was being read",
+        "build from a tree that nothing writes to",
+    )
 
 
 def check_root(root: bytes) -> None:
@@ -224,10 +229,7 @@ class _Level:
                 self.names.clear()
         if not same:
             self.close()
-            raise SourceChangedError(
-                f"{printable(self._where)} changed while it was being read",
-                "build from a tree that nothing writes to",
-            )
+            raise changed(self._where, "changed")
         return self.descriptor >= 0
 
     def close(self) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from imgpack.archive.dockersave import MAX_TAGS
-from imgpack.archive.documents import MAX_DOCUMENTS
 from imgpack.archive.reader import open_images
 from imgpack.archive.tar import MAX_NAME, TarFile
 from imgpack.errors import ArchiveError, LimitError
 from imgpack.image import Image
 from imgpack.spec import mediatype
-from imgpack.spec.canonical import encode
+from imgpack.spec.canonical import MAX_DOCUMENTS, encode
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
