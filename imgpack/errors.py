@@ -6,9 +6,21 @@ path, reference or redacted URL it is about; the hint says what to do. The
 errors are picklable, so they may cross a process boundary.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
+
+
+def printable(text: str | bytes) -> str:
+    """A path or text as it can be shown on one line of a terminal, whatever it holds.
+
+    Control and format characters are escaped, as ``\\x1b`` or ``\\u202e``.
+    """
+    text = os.fsdecode(text)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class ImgpackError(Exception):

@@ -6,7 +6,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from imgpack.spec import mediatype
-from imgpack.spec.config import Healthcheck, History, ImageConfig, Ports, Runtime, build_config
+from imgpack.spec.config import (
+    Healthcheck,
+    History,
+    ImageConfig,
+    Ports,
+    Runtime,
+    build_config,
+)
 from imgpack.spec.descriptor import MAX_SIZE, Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest

@@ -9,7 +9,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from imgpack.cli import streams
+from imgpack.cli.output import streams
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

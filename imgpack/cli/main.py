@@ -16,9 +16,9 @@ from typing import Any
 import click
 
 from imgpack import __version__, errors
-from imgpack.cli import streams
-from imgpack.cli.display import printable
-from imgpack.cli.terminal import Terminal
+from imgpack.cli.output import streams
+from imgpack.cli.output.display import one_line
+from imgpack.cli.output.terminal import Terminal
 
 # command: (module, one line for --help, section)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -47,7 +47,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"imgpack.cli.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"imgpack.cli.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         _accept_global_flags(command)
         return command
@@ -201,5 +201,5 @@ def _os_error(problem: OSError) -> int:
 
 def _say(message: str) -> None:
     # A message may quote an archive or a registry: no control sequence of theirs goes out.
-    line = printable(" ".join(message.split()))
+    line = one_line(" ".join(message.split()))
     click.echo(f"imgpack: error: {line}", err=True)

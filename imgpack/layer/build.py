@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from imgpack.layer.cache import SegmentCache
-from imgpack.layer.codec import Codec, Kind
+from imgpack.compression.codec import Codec, Kind
+from imgpack.errors import printable
+from imgpack.events import SILENT, Reporter
+from imgpack.files.blobs import BlobWriter
+from imgpack.layer.cache.record import FORMAT, LayerRecord, Piece
+from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline, Written
-from imgpack.layer.record import FORMAT, LayerRecord, Piece
 from imgpack.layer.segments import FORMAT_VERSION, Segments
-from imgpack.report import SILENT, Reporter
 from imgpack.spec.digest import Digest
-from imgpack.store import BlobWriter
 from imgpack.tree import snapshot
+from imgpack.tree.directory import Problems, Tree, walk
 from imgpack.tree.entry import Entry
-from imgpack.tree.rules import Rules
 from imgpack.tree.snapshot import Change
-from imgpack.tree.walk import Problems, Tree, printable, walk
+from imgpack.tree.transform import Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from imgpack.layer.cache import SegmentCache
-from imgpack.layer.codec import Codec, Kind, crc32, fingerprint
-from imgpack.layer.line import Line
-from imgpack.layer.record import Piece
+from imgpack.compression.codec import Codec, Kind, crc32, fingerprint
+from imgpack.events import Meter
+from imgpack.files.ordered_pool import Line
+from imgpack.layer.cache.record import Piece
+from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
-from imgpack.report import Meter
 from imgpack.spec.digest import Digest
 
 _Done = TypeVar("_Done")

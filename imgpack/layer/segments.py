@@ -12,12 +12,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
-from imgpack.layer import frame
 from imgpack.layer.buffer import Buffers
-from imgpack.layer.framer import FILE_TYPE, TYPE, Framer
+from imgpack.layer.encoder import FILE_TYPE, TYPE, Framer
+from imgpack.tar import header as frame
+from imgpack.tree.directory import Problems
 from imgpack.tree.entry import Entry
-from imgpack.tree.rules import Rules
-from imgpack.tree.walk import Problems
+from imgpack.tree.transform import Rules
 
 FORMAT_VERSION: Final = 2
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from imgpack.credentials.lookup import Credential, CredentialSource, NoCredentials
 from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
-from imgpack.registry.auth import Authenticator, wants_more
-from imgpack.registry.auth import Scope as Scope
-from imgpack.registry.credentials import Credential, CredentialSource, NoCredentials
-from imgpack.registry.discretion import DiscreetReporter, Secrets
-from imgpack.registry.failures import (
+from imgpack.events import SILENT, Reporter
+from imgpack.registry.auth.tokens import Authenticator, wants_more
+from imgpack.registry.auth.tokens import Scope as Scope
+from imgpack.registry.http.errors import (
     ERROR_LIMIT,
     Failure,
     failure_of,
@@ -31,8 +31,10 @@ from imgpack.registry.failures import (
     mark_final,
     parse_failure,
 )
-from imgpack.registry.retry import RetryPolicy, parse_retry_after
-from imgpack.registry.safety import (
+from imgpack.registry.http.redaction import DiscreetReporter, Secrets
+from imgpack.registry.http.retry import RetryPolicy, parse_retry_after
+from imgpack.registry.http.transport import Body, Response, Transport
+from imgpack.registry.http.url_policy import (
     Origin,
     Reach,
     check_link,
@@ -41,8 +43,6 @@ from imgpack.registry.safety import (
     is_loopback,
     reach_of_host,
 )
-from imgpack.registry.transport import Body, Response, Transport
-from imgpack.report import SILENT, Reporter
 
 MAX_REDIRECTS: Final = 5
 _MAX_TURNS: Final = 4

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from imgpack.errors import RegistryError
-from imgpack.registry.client import RepositoryClient
-from imgpack.spec.canonical import decode
+from imgpack.registry.repository import RepositoryClient
+from imgpack.spec.json import decode
 
 PAGE: Final = 1000
 """Tags asked for at once; Amazon's registry refuses more."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imgpack.errors import DocumentError, InvalidReferenceError
-from imgpack.spec.canonical import check_keys, decode, encode, member
 from imgpack.spec.digest import Digest
+from imgpack.spec.json import check_keys, decode, encode, member
 from imgpack.spec.platform import Platform
 
 _KEYS = frozenset(

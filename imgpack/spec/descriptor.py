@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from imgpack.errors import DocumentError, InvalidReferenceError
-from imgpack.spec.canonical import check_keys, member
 from imgpack.spec.digest import Digest
+from imgpack.spec.json import check_keys, member
 from imgpack.spec.platform import Platform
 
 MAX_SIZE: Final = 1 << 53

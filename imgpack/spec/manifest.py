@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from imgpack.errors import DocumentError, LimitError
 from imgpack.spec import mediatype
-from imgpack.spec.canonical import check_keys, decode, encode, member
 from imgpack.spec.descriptor import Descriptor, describe
+from imgpack.spec.json import check_keys, decode, encode, member
 
 MAX_LAYERS: Final = 125
 """Docker's classic stores refuse a deeper image (``max depth exceeded``)."""

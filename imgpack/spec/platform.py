@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgpack.errors import ConfigError, DocumentError
-from imgpack.spec.canonical import member
+from imgpack.spec.json import member
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 # What people and `uname -m` say, and what Go and therefore every loader says.

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from imgpack.tree.directory import Problems, Tree, entry_of, scan
 from imgpack.tree.entry import Entry
-from imgpack.tree.walk import Problems, Tree, entry_of, scan
 
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""

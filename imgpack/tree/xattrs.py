@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import TreeError
-from imgpack.tree.walk import printable
+from imgpack.errors import TreeError, printable
 
 _HOST: Final = frozenset(
     {b"security.selinux", b"security.evm", b"system.nfs4_acl", b"system.nfs4acl"}

@@ -17,7 +17,7 @@ HEAD = ("tool", "wall s", "CPU s", "peak MiB", "output MB", "× pigz")
 MEMORY_LIMIT = 200
 """MiB: what a build may use at its peak, whatever the size of the tree."""
 # Imports what a build of an unchanged tree imports, and ends.
-_IMPORTS = "import imgpack.cli.main, imgpack.cli.build, deflate; deflate.__version__"
+_IMPORTS = "import imgpack.cli.main, imgpack.cli.commands.build, deflate; deflate.__version__"
 
 
 def rows(runs: Runs, tools: Sequence[Tool], peer: str) -> tuple[tuple[str, ...], ...]:

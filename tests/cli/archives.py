@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from imgpack.archive.writer import open_writer
-from imgpack.image import Image, MultiImage, copy_image
+from imgpack.image.image import Image, MultiImage, copy_image
 from imgpack.spec.reference import parse_name
+from imgpack.store.archive.write import open_writer
 
 
 def write_archive(path: Path | str, image: Image | MultiImage, *names: str) -> str:

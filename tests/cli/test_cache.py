@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.caching import parse_size, usable_cpus
+from imgpack.cli.options.cache import parse_size, usable_cpus
 from imgpack.errors import ConfigError
 from tests.cli_runner import InProcess
 from tests.privileges import OBEYING_MODES

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.display import human_size, printable, table
-from imgpack.cli.location import is_path
+from imgpack.cli.options.location import is_path
+from imgpack.cli.output.display import human_size, one_line, table
 from imgpack.errors import ArchiveError
-from imgpack.image import Image
+from imgpack.image.image import Image
 from imgpack.spec.config import History, Ports, Runtime, build_config
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
 from imgpack.spec.platform import Platform
-from imgpack.spec.schema1 import build_schema1
-from imgpack.spec.signature import SigningKey, verify
-from tests.archive.samples import (
+from imgpack.spec.schema1.payload import build_schema1
+from imgpack.spec.schema1.signature import SigningKey, verify
+from tests.cli_runner import Imgpack, InProcess
+from tests.store.samples import (
     LAYERS,
     NAMES,
     Memory,
@@ -31,7 +32,6 @@ from tests.archive.samples import (
     tar_of,
     write_image,
 )
-from tests.cli_runner import Imgpack, InProcess
 
 
 @pytest.fixture
@@ -391,7 +391,7 @@ def test_sizes_are_short(size: int, shown: str) -> None:
 
 def test_control_characters_never_reach_the_terminal() -> None:
     """Nor do characters that turn the direction of the text."""
-    assert printable("a\nb\x1b[1m\x07\u202e") == "a b\\x1b[1m\\x07\\u202e"
+    assert one_line("a\nb\x1b[1m\x07\u202e") == "a b\\x1b[1m\\x07\\u202e"
 
 
 def test_an_error_quotes_no_control_sequence(tmp_path: Path, imgpack_here: InProcess) -> None:

@@ -7,14 +7,14 @@ import urllib.request
 
 import pytest
 
-from imgpack.image import Image
+from imgpack.image.image import Image
 from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
-from imgpack.spec.schema1 import build_schema1
-from imgpack.spec.signature import verify
-from tests.archive.samples import Memory, make_image, make_multi
+from imgpack.spec.schema1.payload import build_schema1
+from imgpack.spec.schema1.signature import verify
 from tests.cli_runner import InProcess
 from tests.servers.distribution import Registry
+from tests.store.samples import Memory, make_image, make_multi
 
 
 def _send(url: str, body: bytes, kind: str, method: str) -> str:

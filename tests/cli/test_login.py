@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.connect import RegistryOptions, credential_files, transport_options
+from imgpack.cli.options.registry import RegistryOptions, credential_files, transport_options
 from imgpack.errors import CredentialError, TlsError, UnauthorizedError
 from tests.cli_runner import Imgpack, InProcess
+from tests.credentials.test_credentials import install
 from tests.registry.loopback import Reply, Request, error, serving
 from tests.registry.test_auth import BASIC, TokenAnswer
-from tests.registry.test_credentials import install
 from tests.servers.certificates import Authority
 
 SECRET = b"hushhush"

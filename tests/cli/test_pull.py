@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.archive.reader import open_images
 from imgpack.errors import (
     ConfigError,
     DigestError,
@@ -20,8 +19,9 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image import Image, MultiImage
+from imgpack.image.image import Image, MultiImage
 from imgpack.spec.manifest import Index, build_index
+from imgpack.store.open import open_images
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults

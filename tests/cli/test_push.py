@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.archive.writer import open_writer
-from imgpack.cli.location import remote_name
-from imgpack.cli.results import upload_journal
+from imgpack.cli.options.location import remote_name
+from imgpack.cli.output.results import upload_journal
 from imgpack.errors import (
     ArchiveError,
     DigestError,
@@ -24,9 +23,10 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image import Image, copy_image
+from imgpack.image.image import Image, copy_image
 from imgpack.spec.digest import EMPTY_LAYER
 from imgpack.spec.reference import parse_name
+from imgpack.store.archive.write import open_writer
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.cli.runtime import NAMES, parse_runtime
+from imgpack.cli.options.config import NAMES, parse_runtime
 from imgpack.errors import ConfigError, ImgpackError, LimitError
 from imgpack.spec.config import Runtime
 

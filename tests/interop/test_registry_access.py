@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.credentials.lookup import Credential, CredentialStore, Given
 from imgpack.errors import RegistryError, TlsError, UnauthorizedError
-from imgpack.registry.connector import Connector
-from imgpack.registry.credentials import Credential, CredentialStore, Given
+from imgpack.registry.http.tls import TlsOptions
+from imgpack.registry.http.transport import BytesBody, TransportOptions
+from imgpack.registry.registries import Connector
 from imgpack.registry.session import Scope, Session, SessionOptions
-from imgpack.registry.tls import TlsOptions
-from imgpack.registry.transport import BytesBody, TransportOptions
 from tests.cli_runner import InProcess
 from tests.servers.certificates import Authority
 from tests.servers.distribution import Registry, docker_registry

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.compression.codec import Codec
 from imgpack.errors import SourceError
+from imgpack.events import Silent
 from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
-from imgpack.layer.cache import SegmentCache
-from imgpack.layer.codec import Codec
-from imgpack.report import Silent
-from imgpack.tree.place import place
-from imgpack.tree.rules import Rules
+from imgpack.layer.cache.segments import SegmentCache
+from imgpack.tree.destination import place
+from imgpack.tree.directory import Tree
 from imgpack.tree.snapshot import Change
-from imgpack.tree.walk import Tree
+from imgpack.tree.transform import Rules
 from tests.layer.trees import MIB, Blob, fill, noise
 
 LATER_NS = 10**12

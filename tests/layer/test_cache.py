@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from imgpack.compression.codec import fingerprint
 from imgpack.errors import CacheError
-from imgpack.layer.cache import Cached, SegmentCache, Usage
-from imgpack.layer.codec import fingerprint
-from imgpack.layer.record import LayerRecord, Piece
+from imgpack.layer.cache.record import LayerRecord, Piece
+from imgpack.layer.cache.segments import Cached, SegmentCache, Usage
 from imgpack.spec.digest import Digest
 from tests.privileges import OBEYING_MODES
 
@@ -459,8 +459,8 @@ def test_what_is_no_entry_is_replaced(cache: Cache, put: Callable[[Path], None])
 
 READ_ONLY = """
 import sys
-from imgpack.layer.cache import SegmentCache
-from imgpack.layer.codec import fingerprint
+from imgpack.layer.cache.segments import SegmentCache
+from imgpack.compression.codec import fingerprint
 cache = SegmentCache(sys.argv[1], print)
 print(bytes(cache.load(sys.argv[2]).data), cache.temporary())
 cache.store(sys.argv[2], b"more")
@@ -496,8 +496,8 @@ def test_a_place_that_cannot_be_a_cache_is_told(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from imgpack.layer.cache import SegmentCache
-from imgpack.layer.codec import fingerprint
+from imgpack.layer.cache.segments import SegmentCache
+from imgpack.compression.codec import fingerprint
 def fail(message): raise SystemExit(message)
 cache = SegmentCache(sys.argv[1], fail)
 for number in range(300):

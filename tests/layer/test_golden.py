@@ -9,8 +9,9 @@ import sys
 import zlib
 from pathlib import Path
 
-from imgpack.layer import frame, segments
-from imgpack.layer.codec import GZIP_HEADER
+from imgpack.compression.codec import GZIP_HEADER
+from imgpack.layer import segments
+from imgpack.tar import header as frame
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VECTORS = ROOT / "tests/data/layer-golden.json"

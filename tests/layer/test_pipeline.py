@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.compression.codec import Codec, decompress, fingerprint
 from imgpack.errors import OutputError, SourceError
-from imgpack.layer.cache import SegmentCache
-from imgpack.layer.codec import Codec, decompress, fingerprint
-from imgpack.layer.line import AHEAD
+from imgpack.events import SILENT
+from imgpack.files.ordered_pool import AHEAD
+from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import Segment
-from imgpack.report import SILENT
 from tests.layer.trees import Blob, noise, text
 
 CODECS = [Codec.parse(name) for name in ("gzip", "zstd", "none")]

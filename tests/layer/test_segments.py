@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError
-from imgpack.layer import frame, framer
+from imgpack.layer import encoder as framer
 from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
+from imgpack.tar import header as frame
 from imgpack.tree import xattrs
+from imgpack.tree.directory import Problems, Tree, entry_of, walk
 from imgpack.tree.entry import Entry
-from imgpack.tree.rules import Rules
-from imgpack.tree.walk import Problems, Tree, entry_of, walk
+from imgpack.tree.transform import Rules
 from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, segments_of, settle
 
 

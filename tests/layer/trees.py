@@ -11,9 +11,9 @@ from typing import Self
 
 from imgpack.layer.segments import Segment, Segments
 from imgpack.spec.digest import Digest
+from imgpack.tree.directory import Problems, Tree, walk
 from imgpack.tree.entry import Entry
-from imgpack.tree.rules import Rules
-from imgpack.tree.walk import Problems, Tree, walk
+from imgpack.tree.transform import Rules
 
 MIB = 1 << 20
 

@@ -5,14 +5,14 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from imgpack.image import Image, MultiImage
-from imgpack.registry.connector import Connector
-from imgpack.registry.delivery import Delivery
-from imgpack.registry.push import Pushed, PushOptions, push
-from imgpack.registry.retry import RetryPolicy
+from imgpack.events import SILENT, Reporter
+from imgpack.image.image import Image, MultiImage
+from imgpack.registry.http.retry import RetryPolicy
+from imgpack.registry.http.transport import TransportOptions
+from imgpack.registry.push.plan import Delivery
+from imgpack.registry.push.push import Pushed, PushOptions, push
+from imgpack.registry.registries import Connector
 from imgpack.registry.session import SessionOptions
-from imgpack.registry.transport import TransportOptions
-from imgpack.report import SILENT, Reporter
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, build_config
 from imgpack.spec.descriptor import Descriptor

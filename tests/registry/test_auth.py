@@ -9,21 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.errors import (
-    ImgpackError,
-    RegistryError,
-    UnauthorizedError,
-    UnsafeError,
-)
-from imgpack.registry.auth import Scope, merge_scopes
-from imgpack.registry.challenge import Challenge, parse_challenges
-from imgpack.registry.credentials import Credential
-from imgpack.registry.failures import failure_of
-from imgpack.registry.realm import realm_is_trusted
-from imgpack.registry.retry import RetryPolicy
-from imgpack.registry.safety import Origin
+from imgpack.credentials.lookup import Credential
+from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
+from imgpack.registry.auth.challenge import Challenge, parse_challenges
+from imgpack.registry.auth.realm import realm_is_trusted
+from imgpack.registry.auth.tokens import Scope, merge_scopes
+from imgpack.registry.http.errors import failure_of
+from imgpack.registry.http.retry import RetryPolicy
+from imgpack.registry.http.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http.url_policy import Origin
 from imgpack.registry.session import Session, SessionOptions
-from imgpack.registry.transport import BytesBody, Transport, TransportOptions
 from tests.registry.loopback import (
     Clock,
     Loopback,

@@ -13,8 +13,8 @@ import pytest
 
 from imgpack.errors import UnsafeError
 from imgpack.registry import session as sessions
-from imgpack.registry.safety import Reach
-from imgpack.registry.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http.url_policy import Reach
 from tests.registry.loopback import Reply, Request, head, raw_serving, serving
 from tests.registry.test_auth import PUSH, USER, challenge, connect
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
-from imgpack.image import Image
-from imgpack.registry.connector import Connector
-from imgpack.registry.credentials import Credential
-from imgpack.registry.delivery import Delivery
-from imgpack.registry.mount import BASE_NAME, recorded_bases
-from imgpack.registry.push import PushOptions, push
+from imgpack.image.image import Image
+from imgpack.registry.http.transport import TransportOptions
+from imgpack.registry.push.mount import BASE_NAME, recorded_bases
+from imgpack.registry.push.plan import Delivery
+from imgpack.registry.push.push import PushOptions, push
+from imgpack.registry.registries import Connector
 from imgpack.registry.session import SessionOptions
-from imgpack.registry.transport import TransportOptions
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference
 from tests.registry import faults

@@ -24,11 +24,12 @@ from imgpack.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from imgpack.image import BlobSource, Image, MultiImage, copy_image, refuse_foreign
-from imgpack.registry.client import RepositoryClient
-from imgpack.registry.delivery import Schema1Wish
-from imgpack.registry.download import RemoteSource, read_remote_blob
-from imgpack.registry.pull import fetch_schema1, open_remote
+from imgpack.files.blobs import verify_stream
+from imgpack.image.image import BlobSource, Image, MultiImage, copy_image, refuse_foreign
+from imgpack.registry.pull.download import RemoteSource, read_remote_blob
+from imgpack.registry.pull.image import fetch_schema1, open_remote
+from imgpack.registry.push.plan import Schema1Wish
+from imgpack.registry.repository import RepositoryClient
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -36,8 +37,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
-from imgpack.spec.signature import SigningKey, verify
-from imgpack.store import verify_stream
+from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
 from tests.registry.exchange import Exchange
 from tests.registry.hostile import HostileRegistry, digest_of

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from imgpack.credentials.lookup import Credential
 from imgpack.errors import (
     DigestError,
     DocumentError,
@@ -15,16 +16,15 @@ from imgpack.errors import (
     UnauthorizedError,
     UnsupportedError,
 )
-from imgpack.image import Image, MultiImage
-from imgpack.parallel import Cancelled, Stop, run_all
-from imgpack.registry.connector import Connector
-from imgpack.registry.credentials import Credential
-from imgpack.registry.delivery import Delivery, Schema1Wish
-from imgpack.registry.mount import BASE_NAME
-from imgpack.registry.push import PushOptions, push
-from imgpack.registry.rehearsal import rehearse
+from imgpack.files.pool import Cancelled, Stop, run_all
+from imgpack.image.image import Image, MultiImage
+from imgpack.registry.http.transport import TransportOptions
+from imgpack.registry.push.dry_run import rehearse
+from imgpack.registry.push.mount import BASE_NAME
+from imgpack.registry.push.plan import Delivery, Schema1Wish
+from imgpack.registry.push.push import PushOptions, push
+from imgpack.registry.registries import Connector
 from imgpack.registry.session import SessionOptions
-from imgpack.registry.transport import TransportOptions
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -32,7 +32,7 @@ from imgpack.spec.digest import EMPTY_LAYER, Digest
 from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
-from imgpack.spec.signature import SigningKey, verify
+from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import Memory, connect, make_image, make_index, noise, push_to

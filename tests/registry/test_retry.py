@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.registry.failures import Failure
-from imgpack.registry.retry import RetryPolicy, parse_retry_after
+from imgpack.registry.http.errors import Failure
+from imgpack.registry.http.retry import RetryPolicy, parse_retry_after
 
 POLICY = RetryPolicy(attempts=5, first=1.0, ceiling=8.0, retry_after_ceiling=60.0)
 BLOB = "https://r.test/v2/a/blobs/sha256:1"

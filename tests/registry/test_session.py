@@ -15,10 +15,10 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
-from imgpack.registry.connector import Connector
-from imgpack.registry.failures import failure_of, is_connection_loss
+from imgpack.registry.http.errors import failure_of, is_connection_loss
+from imgpack.registry.http.transport import BytesBody
+from imgpack.registry.registries import Connector
 from imgpack.registry.session import registry_origin
-from imgpack.registry.transport import BytesBody
 from tests.registry.loopback import (
     Loopback,
     Reply,

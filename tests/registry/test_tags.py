@@ -4,8 +4,14 @@ import json
 
 import pytest
 
-from imgpack.errors import DocumentError, ImgpackError, NotFoundError, RegistryError, UnsafeError
-from imgpack.registry.client import RepositoryClient
+from imgpack.errors import (
+    DocumentError,
+    ImgpackError,
+    NotFoundError,
+    RegistryError,
+    UnsafeError,
+)
+from imgpack.registry.repository import RepositoryClient
 from imgpack.registry.tags import list_tags
 from imgpack.spec.digest import Digest
 from tests.registry import faults

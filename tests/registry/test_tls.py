@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import ImgpackError, TlsError, UnreachableError
-from imgpack.registry.safety import Origin
-from imgpack.registry.tls import TlsOptions, host_certificates
-from imgpack.registry.transport import Transport, TransportOptions
+from imgpack.registry.http.tls import TlsOptions, host_certificates
+from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.http.url_policy import Origin
 from tests.registry.loopback import Loopback, Reply, head, raw_serving, serving
 from tests.registry.test_transport import Pieces
 from tests.servers.certificates import Authority

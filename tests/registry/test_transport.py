@@ -15,8 +15,8 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
-from imgpack.registry.safety import Origin, Reach
-from imgpack.registry.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http.url_policy import Origin, Reach
 from tests.registry.loopback import Reply, Request, head, raw_serving, reset, serving
 
 MIB = 1 << 20

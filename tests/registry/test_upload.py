@@ -21,12 +21,12 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
-from imgpack.parallel import Stop
-from imgpack.registry.client import RepositoryClient
-from imgpack.registry.journal import UploadJournal
-from imgpack.registry.sessions import Begun
-from imgpack.registry.strategy import MIB, Strategy, Way
-from imgpack.registry.upload import Uploader
+from imgpack.files.pool import Stop
+from imgpack.registry.push.journal import UploadJournal
+from imgpack.registry.push.upload import Uploader
+from imgpack.registry.push.upload_mode import MIB, Strategy, Way
+from imgpack.registry.push.upload_session import Begun
+from imgpack.registry.repository import RepositoryClient
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from tests.registry import faults
@@ -725,7 +725,7 @@ def test_breaking_at_every_kind_of_place_ends_well() -> None:
 
 def test_stopping_cuts_a_blob_off() -> None:
     """When nobody waits any more, the upload ends at the next piece and is cancelled."""
-    from imgpack.parallel import Cancelled
+    from imgpack.files.pool import Cancelled
 
     with HostileRegistry() as registry, connect() as connector:
         stop, begun = Stop(), threading.Event()

@@ -9,11 +9,17 @@ from hypothesis import given
 
 from imgpack.errors import DocumentError, LimitError
 from imgpack.spec import mediatype
-from imgpack.spec.canonical import encode
 from imgpack.spec.config import History, ImageConfig, Runtime, build_config
 from imgpack.spec.descriptor import MAX_SIZE, Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest, parse_document
+from imgpack.spec.json import encode
+from imgpack.spec.manifest import (
+    Index,
+    Manifest,
+    build_index,
+    build_manifest,
+    parse_document,
+)
 from imgpack.spec.platform import Platform
 from tests import strategies
 

@@ -11,12 +11,12 @@ from hypothesis import assume, given
 
 from imgpack.errors import DocumentError, LimitError, UnsupportedError
 from imgpack.spec import mediatype
-from imgpack.spec.canonical import encode
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import EMPTY_LAYER, EMPTY_LAYER_GZIP, Digest
+from imgpack.spec.json import encode
 from imgpack.spec.manifest import Manifest, build_manifest
-from imgpack.spec.schema1 import (
+from imgpack.spec.schema1.payload import (
     Schema1,
     build_schema1,
     empty_layers,
@@ -25,7 +25,7 @@ from imgpack.spec.schema1 import (
     real_layers,
     to_config,
 )
-from imgpack.spec.signature import split_payload
+from imgpack.spec.schema1.signature import split_payload
 from tests import strategies
 from tests.spec import schema1_cases
 from tests.spec.schema1_cases import REPOSITORY, TAG, Case

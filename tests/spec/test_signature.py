@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.errors import DocumentError, SignatureError
-from imgpack.spec.schema1 import build_schema1
-from imgpack.spec.signature import SigningKey, sign, split_payload, verify
+from imgpack.spec.schema1.payload import build_schema1
+from imgpack.spec.schema1.signature import SigningKey, sign, split_payload, verify
 from tests.spec import schema1_cases
 
 VECTOR = (Path(__file__).parent.parent / "data" / "schema1-signed.json").read_bytes()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.tree.destination import place
+from imgpack.tree.directory import Problems, Tree, walk
 from imgpack.tree.entry import Entry
-from imgpack.tree.place import place
 from imgpack.tree.snapshot import (
     RACY_NS,
     Change,
@@ -18,7 +19,6 @@ from imgpack.tree.snapshot import (
     recording,
     replay,
 )
-from imgpack.tree.walk import Problems, Tree, walk
 
 LATER = 1 << 62
 """Nanoseconds: so long after every change that nothing is racy."""

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from imgpack.tree.place import Replaced, place, replaced
-from imgpack.tree.walk import Problems, Tree, walk
+from imgpack.tree.destination import Replaced, place, replaced
+from imgpack.tree.directory import Problems, Tree, walk
 
 
 def names(root: Path, *paths: str) -> Tree:

@@ -1,0 +1,305 @@
+"""``imgpack build``: directory trees into an image archive or layout."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+from imgpack.cli.options.cache import open_cache, parse_size, trim, usable_cpus
+from imgpack.cli.options.clock import (
+    now_ns,
+    parse_time,
+    rfc3339,
+    source_date_epoch,
+    whole_seconds,
+)
+from imgpack.cli.options.config import NAMES, TEXTS, in_unicode, parse_runtime, runtime_options
+from imgpack.cli.options.scratch import scratch_directory
+from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
+from imgpack.cli.output.display import human_size
+from imgpack.cli.output.metadata import check_metadata_file, takes_standard_output, write_document
+from imgpack.cli.output.results import pinned, to_standard_output
+from imgpack.cli.output.terminal import Terminal
+from imgpack.compression.codec import Codec
+from imgpack.errors import ConfigError, InvalidReferenceError, printable
+from imgpack.image.documents import Recipe, Step
+from imgpack.image.image import Image, RawBlob
+from imgpack.layer.build import LayerBuilder, Options
+from imgpack.layer.cache.segments import DEFAULT_LIMIT, SegmentCache
+from imgpack.spec.config import Runtime
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import MAX_LAYERS
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import Reference, parse_name
+from imgpack.store.archive.write import open_writer
+from imgpack.store.writer import ImageWriter
+from imgpack.tree.directory import Tree
+from imgpack.tree.elf import guess_platform
+from imgpack.tree.snapshot import Change
+from imgpack.tree.transform import MAX_TIME, Rules
+
+_EXPECTED_SIZE = 100_000_000
+"""Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
+_EXPLAINED = 100
+_MANY_LAYERS = 100
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What is escaped in the history: Unicode's control characters, which it promises never to
+change. What is printable differs with Python's release; the image ID must not."""
+
+
+@click.command("build")
+@click.argument("sources", metavar="SRC[:/DEST]...", nargs=-1, required=True)
+@click.option("-t", "--tag", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable).")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|DIR/|-",
+    help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
+)
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(["docker", "oci"]),
+    default="docker",
+    show_default=True,
+    help="Whose media types.",
+)
+@click.option(
+    "--compression",
+    default="gzip",
+    show_default=True,
+    metavar="gzip[:1-12]|zstd[:1-19]|none",
+    help="How layers are compressed.",
+)
+@click.option(
+    "--platform",
+    metavar="OS/ARCH[/VARIANT]",
+    help="What the image runs on. [default: what its programs are for, else linux/amd64]",
+)
+@click.option(
+    "--owner", default="keep", show_default=True, metavar="keep|UID:GID", help="Who owns it all."
+)
+@click.option("--mtime", metavar="TIME", help="Set every file's time.")
+@click.option("--created", metavar="TIME", help="The image's time. [default: the newest file's]")
+@click.option("--author", metavar="TEXT", help="The author.")
+@click.option("--comment", metavar="TEXT", help="A comment for the history.")
+@runtime_options
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
+)
+@click.option("--cache-dir", type=click.Path(), metavar="DIR", help="Where segments are cached.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option(
+    "--cache-limit",
+    default=f"{DEFAULT_LIMIT >> 30}GiB",
+    show_default=True,
+    metavar="SIZE",
+    help="Bytes that the cache may hold.",
+)
+@click.option("--check-contents", is_flag=True, help="Read every file, even if nothing changed.")
+@click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
+@click.option("--metadata-file", metavar="FILE", help="Write digests, sizes and names as JSON.")
+@click.pass_obj
+def command(terminal: Terminal, /, **values: Any) -> None:
+    """Build an image from directory trees: each SRC is a layer, the first at the bottom.
+
+    SRC:/dest/dir puts a tree under a path of the image. The result is one tar
+    that docker, podman, containerd, skopeo and crane load.
+    """
+    request = _parse(values, terminal)
+    layers = _options(values, terminal, request)
+    with open_writer(
+        request.output,
+        stdout=sys.stdout.buffer if request.to_stdout else None,
+        scratch=scratch_directory,
+        reporter=terminal,
+    ) as writer:
+        image = _build(request, layers, writer, terminal, explain=values["explain"])
+        writer.finish()
+    if layers.cache is not None and layers.cache.stored:
+        trim(layers.cache, request.cache_limit)
+    digest = image.manifest.descriptor.digest
+    metadata_file = values["metadata_file"]
+    if metadata_file is not None:
+        named = [(name, image.manifest.descriptor) for name in request.names]
+        write_document(metadata_file, named, [image])
+    taken = request.to_stdout or takes_standard_output(metadata_file)
+    for name in request.names:
+        click.echo(pinned(name, digest), err=taken)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is to be built, parsed and checked; nothing was read or written yet."""
+
+    trees: tuple[Tree, ...]
+    names: tuple[Reference, ...]
+    output: str
+    to_stdout: bool
+    recipe: Recipe
+    codec: Codec
+    created: str | None
+    rules: Rules
+    cache_limit: int
+
+    @property
+    def layer_type(self) -> str:
+        return self.codec.media_type(docker=self.recipe.docker)
+
+
+def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
+    values = values | in_unicode({name: values[name] for name in ("author", "comment", *TEXTS)})
+    runtime = parse_runtime({name: values[name] for name in NAMES})
+    trees = parse_sources(values["sources"], terminal.warn)
+    recipe = Recipe(
+        _platform(values["platform"], trees, runtime),
+        runtime,
+        values["author"] or "",
+        values["comment"] or "",
+        docker=values["image_format"] == "docker",
+    )
+    if runtime.healthcheck is not None and not recipe.docker:
+        terminal.warn("podman ignores the health check of an OCI image; use --format docker")
+    codec = Codec.parse(values["compression"])
+    codec.media_type(docker=recipe.docker)
+    epoch = source_date_epoch()
+    created = None
+    if values["created"] is not None:
+        created = rfc3339(parse_time(values["created"], "--created"))
+    elif epoch is not None:
+        created = rfc3339(datetime.fromtimestamp(epoch, UTC))
+    rules = _rules(values, epoch)
+    cache_limit = parse_size(values["cache_limit"], "--cache-limit")
+    names = _names(values["tag"], trees)
+    output = values["output"] if values["output"] is not None else default_output(trees[0])
+    to_stdout = to_standard_output(output)
+    if not to_stdout:
+        check_outside(trees, output, "the output")
+    check_metadata_file(values["metadata_file"], (output,), trees)
+    return _Request(trees, names, output, to_stdout, recipe, codec, created, rules, cache_limit)
+
+
+def _platform(text: str | None, trees: tuple[Tree, ...], runtime: Runtime) -> Platform:
+    if text is not None:
+        return Platform.parse(text)
+    programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    return guess_platform(trees, programs) or Platform()
+
+
+def _rules(values: dict[str, Any], epoch: int | None) -> Rules:
+    mtime = None
+    if values["mtime"] is not None:
+        mtime = whole_seconds(parse_time(values["mtime"], "--mtime"))
+        if not 0 <= mtime <= MAX_TIME:
+            raise ConfigError(
+                f"--mtime {values['mtime']!r} cannot be written",
+                "a layer's times lie between 1970 and 2242",
+            )
+    owner = None
+    if values["owner"] != "keep":
+        uid, colon, gid = values["owner"].partition(":")
+        if not (colon and all(n.isascii() and n.isdigit() and len(n) < 12 for n in (uid, gid))):
+            raise ConfigError(
+                f"--owner {values['owner']!r} is not keep or UID:GID", "write numbers, as 0:0"
+            )
+        owner = int(uid), int(gid)
+        if max(owner) >= 2**32 - 1:
+            raise ConfigError(f"--owner {values['owner']!r} is above the largest id, {2**32 - 2}")
+    caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
+    return Rules(owner, caller, mtime, epoch)
+
+
+def _names(tags: tuple[str, ...], trees: tuple[Tree, ...]) -> tuple[Reference, ...]:
+    if tags:
+        return tuple(dict.fromkeys(parse_name(tag) for tag in tags))
+    try:
+        return (parse_name(name_of(trees[0])),)
+    except InvalidReferenceError as error:
+        raise InvalidReferenceError(
+            f"the directory's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
+        ) from error
+
+
+def _options(values: dict[str, Any], terminal: Terminal, request: _Request) -> Options:
+    cache: SegmentCache | None = None
+    if not values["no_cache"]:
+        cache = open_cache(values["cache_dir"], request.trees, terminal)
+    return Options(
+        request.rules,
+        request.codec,
+        values["jobs"] or usable_cpus(),
+        cache,
+        now_ns(),
+        check_contents=values["check_contents"],
+    )
+
+
+def _build(
+    request: _Request, layers: Options, writer: ImageWriter, terminal: Terminal, *, explain: bool
+) -> Image:
+    """Write the layers, then the documents that name them."""
+    if len(request.trees) > _MANY_LAYERS:
+        terminal.warn(
+            f"{len(request.trees)} layers leave little room for images on top: "
+            f"Docker takes {MAX_LAYERS}"
+        )
+    dests = [_in_history(tree.dest) for tree in request.trees]
+    unknown = Digest("sha256", "0" * 64)
+    guess = [Step(dest, unknown, unknown, _EXPECTED_SIZE) for dest in dests]
+    created = request.created or rfc3339(datetime.fromtimestamp(0, UTC))
+    manifest, config = request.recipe.documents(guess, request.layer_type, created)
+    writer.plan(manifest, request.names, configs=[config.raw])
+
+    builder = LayerBuilder(layers, terminal, _Explainer(terminal) if explain else None)
+    built = []
+    for dest, tree in zip(dests, request.trees, strict=True):
+        layer = builder.build(tree, writer.open_blob)
+        built.append(layer)
+        terminal.detail(
+            f"layer {len(built)} of {len(dests)}, /{dest}: {layer.digest},"
+            f" {human_size(layer.size)} from {human_size(layer.raw_size)};"
+            f" {layer.reused} of {layer.segments} segments reused"
+        )
+    steps = [
+        Step(dest, layer.diff_id, layer.digest, layer.size)
+        for dest, layer in zip(dests, built, strict=True)
+    ]
+    newest = max(layer.newest for layer in built)
+    created = request.created or rfc3339(datetime.fromtimestamp(newest, UTC))
+    manifest, config = request.recipe.documents(steps, request.layer_type, created)
+    writer.put_document(config.raw)
+    writer.put_manifest(manifest, request.names)
+    terminal.detail(
+        f"image {config.digest}, manifest {manifest.descriptor.digest}: to {writer.path}"
+    )
+    return Image(manifest, config, RawBlob(b""), request.names)
+
+
+def _in_history(dest: bytes) -> str:
+    """A destination as text, the same for the same bytes everywhere."""
+    return _CONTROLS.sub(
+        lambda found: repr(found[0])[1:-1], dest.decode("utf-8", "backslashreplace")
+    )
+
+
+class _Explainer:
+    """Says for each layer, on standard error, why it was reused or what changed."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._layer = 0
+
+    def __call__(self, reason: str, changes: Iterator[Change] | None) -> None:
+        self._layer += 1
+        self._terminal.say(f"layer {self._layer}: {reason}")
+        for count, change in enumerate(changes or ()):
+            if count < _EXPLAINED or self._terminal.verbose:
+                self._terminal.say(f"  {printable(change.path)}: {change.how}")
+            else:
+                self._terminal.say("  and more; --verbose lists them all")
+                break

@@ -1,0 +1,79 @@
+"""``imgpack login``: check credentials against a registry and store them.
+
+Invariant: nothing is stored that the registry has not accepted, and the password
+is neither echoed nor printed.
+"""
+
+import os
+import sys
+
+import click
+
+from imgpack.cli.options.registry import (
+    RegistryOptions,
+    connector,
+    credential_files,
+    credential_store,
+    login_file,
+    registry_options,
+)
+from imgpack.cli.output.terminal import Terminal
+
+
+@click.command("login")
+@click.argument("server", metavar="[REGISTRY]", default="docker.io")
+@click.option("-u", "--username", metavar="USER", help="The user name; asked for if missing.")
+@registry_options
+@click.pass_obj
+def command(
+    terminal: Terminal, *, server: str, username: str | None, registry: RegistryOptions
+) -> None:
+    """Check credentials for REGISTRY (docker.io) and store them for later commands.
+
+    They go to the helper that Docker's configuration names, or else into the
+    file that already has an entry for REGISTRY, $REGISTRY_AUTH_FILE, or Docker's
+    config.json.
+    """
+    from imgpack.credentials.config_file import choose_file, store_credential
+    from imgpack.credentials.lookup import server_host
+
+    host = server_host(server)
+    options = _with_user(registry, username, host)
+    sources = credential_files(os.environ)
+    # The file is read before anything is asked of the registry, so that a broken one is told first.
+    path = choose_file(sources, host, login_file(os.environ))
+    with connector(options, terminal, registry=host) as connections:
+        session = connections.session(host)
+        if not session.check_credentials():
+            terminal.warn(f"{host} wants no credentials; these are stored unchecked")
+        credential = session.credential()
+    if credential is None:
+        raise click.UsageError("no credentials were given")
+    helper = store_credential(path, host, credential, credential_store(os.environ, None))
+    if helper is None:
+        terminal.warn(f"the password is stored unencrypted in {path}")
+    if os.environ.get("DOCKER_AUTH_CONFIG"):
+        terminal.warn("DOCKER_AUTH_CONFIG is set and may hide this login")
+    terminal.detail(f"stored in {helper.path if helper else path}")
+    click.echo(f"logged in to {host} as {credential.username}")
+
+
+def _with_user(options: RegistryOptions, username: str | None, host: str) -> RegistryOptions:
+    from dataclasses import replace
+
+    if username is not None and options.creds is not None:
+        raise click.UsageError("give the user name either with -u or with --creds")
+    if options.creds is None:
+        if username is None:
+            if options.password_stdin:
+                raise click.UsageError("--password-stdin needs a user name: -u USER")
+            if not sys.stdin.isatty():
+                raise click.UsageError(
+                    f"there is no terminal to ask for the user name for {host};"
+                    " give -u USER --password-stdin"
+                )
+            username = click.prompt(f"User name for {host}", err=True, type=str)
+        if ":" in username or not username:
+            raise click.UsageError("a user name is not empty and has no colon")
+        return replace(options, creds=username)
+    return options

@@ -1,0 +1,65 @@
+"""``imgpack pull``: an image from a registry into an archive or layout."""
+
+import sys
+
+import click
+
+from imgpack.cli.commands.push import jobs_option
+from imgpack.cli.options.location import parse_reference
+from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
+from imgpack.cli.options.scratch import scratch_directory
+from imgpack.cli.output.results import pinned, to_standard_output
+from imgpack.cli.output.terminal import Terminal
+from imgpack.image.image import copy_image, refuse_foreign
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import parse_name
+
+
+@click.command("pull")
+@click.argument("reference", metavar="REF")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="A file, - for standard output, or a path ending in / for an OCI layout;"
+    " NAME.tar by default.",
+)
+@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME", help="Name it so instead.")
+@click.option("--platform", metavar="OS/ARCH", help="Only this one of a multi-platform image.")
+@jobs_option
+@registry_options
+@click.pass_obj
+def command(
+    terminal: Terminal,
+    *,
+    reference: str,
+    output: str | None,
+    tags: tuple[str, ...],
+    platform: str | None,
+    jobs: int,
+    registry: RegistryOptions,
+) -> None:
+    """Pull REF into the archive format of imgpack build, every byte verified.
+
+    A schema1 image is converted; its signature is checked.
+    """
+    wanted = None if platform is None else Platform.parse(platform)
+    name = parse_reference(reference)
+    given = tuple(parse_name(tag) for tag in tags)
+    place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
+    to_stdout = to_standard_output(place)
+    from imgpack.registry.pull.image import open_remote
+    from imgpack.store.archive.write import open_writer
+
+    with connector(registry, terminal, jobs=jobs) as connections:
+        image = open_remote(connections, name, wanted, scratch=scratch_directory, reporter=terminal)
+        refuse_foreign(image, name.shown())
+        stdout = sys.stdout.buffer if to_stdout else None
+        with open_writer(
+            place, stdout=stdout, scratch=scratch_directory, reporter=terminal
+        ) as writer:
+            copy_image(image, writer, given or image.names, terminal, jobs=jobs)
+            writer.finish()
+    digest = image.document.descriptor.digest
+    for shown in given or image.names or (name.with_digest(digest),):
+        click.echo(pinned(shown, digest), err=to_stdout)

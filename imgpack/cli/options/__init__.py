@@ -1,0 +1,1 @@
+"""What several commands take, and what comes of it: the reader of environment and clock."""

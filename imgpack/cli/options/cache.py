@@ -1,0 +1,92 @@
+"""Where the segment cache is, how large it may grow, and how many cores there are."""
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from imgpack.cli.options.clock import now_ns
+from imgpack.cli.options.sources import containing
+from imgpack.cli.output.terminal import Terminal
+from imgpack.errors import CacheError, ConfigError, printable
+from imgpack.layer.cache.segments import SegmentCache
+from imgpack.tree.directory import Tree
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_DAY_NS: Final = 86_400 * 10**9
+"""Nanoseconds after which a build takes an unfinished file for one that a killed build left."""
+
+
+def default_directory() -> str:
+    """imgpack's directory in the XDG cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    if not os.path.isabs(base):
+        home = os.path.expanduser("~") if os.environ.get("HOME") != "" else ""
+        base = os.path.join(home, ".cache")
+    if not os.path.isabs(base):
+        raise CacheError("there is no home directory for a cache", "name one with --cache-dir")
+    return os.path.join(base, "imgpack")
+
+
+def chosen_directory(directory: str | None) -> str:
+    """What ``--cache-dir`` says, or the default."""
+    if directory == "":
+        raise click.UsageError("--cache-dir is empty; name a directory")
+    return default_directory() if directory is None else directory
+
+
+def open_cache(
+    directory: str | None, trees: Sequence[Tree], terminal: Terminal
+) -> SegmentCache | None:
+    """The cache in ``directory``, which must not lie in one of ``trees``.
+
+    The default one is done without if it cannot be used.
+    """
+    try:
+        place = chosen_directory(directory)
+        if tree := containing(trees, place):
+            raise CacheError(
+                f"the cache {place} lies inside the source {printable(tree.root)}",
+                "name another with --cache-dir, or use --no-cache",
+            )
+        return SegmentCache(place, terminal.warn)
+    except CacheError as error:
+        if directory is not None:
+            raise
+        terminal.warn(f"building without a cache: {error.message}")
+        return None
+
+
+def trim(cache: SegmentCache, limit: int, left_ns: int = _DAY_NS) -> tuple[int, int]:
+    """Bring the cache under ``limit`` bytes; returns entries and bytes dropped.
+
+    Unfinished files that are older than ``left_ns`` go as well.
+    """
+    return cache.prune(limit, stale_before_ns=now_ns() - left_ns)
+
+
+def parse_size(text: str, option: str) -> int:
+    """A number of bytes, as ``10GiB``, ``500M`` or ``0``; units are powers of 1024."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(f"{option} {text!r} is not a size", "write 10GiB, 500M or a number")
+    size = float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")
+    if size >= 1 << 63:
+        raise ConfigError(f"{option} {text!r} is too large", "write 10GiB, 500M or a number")
+    return int(size)
+
+
+def usable_cpus() -> int:
+    """The CPUs that this process may use: its affinity, bounded by its cgroup's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            return max(1, min(count or 1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return count or 1

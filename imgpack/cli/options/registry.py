@@ -1,0 +1,269 @@
+"""The options that every command that talks to a registry has, and what comes of them.
+
+The one place where the environment's say about networks and credentials is read:
+``REGISTRY_AUTH_FILE``, ``DOCKER_AUTH_CONFIG``, ``DOCKER_CONFIG``, the XDG
+directories, ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and the proxies. Invariants: a
+password is never echoed or printed; ``--help`` loads no network module.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from imgpack.cli.output.terminal import Terminal
+
+if TYPE_CHECKING:
+    from imgpack.credentials.lookup import CredentialFile, CredentialStore, Given
+    from imgpack.registry.http.transport import TransportOptions
+    from imgpack.registry.registries import Connector
+
+PASSWORD_LIMIT: Final = 64 << 10
+"""Characters of a password on standard input."""
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """The values of the options that ``registry_options`` adds, in one."""
+
+    plain_http: bool | None = None
+    tls_verify: bool = True
+    ca_file: str | None = None
+    cert_dir: str | None = None
+    creds: str | None = field(default=None, repr=False)
+    password_stdin: bool = False
+    trust_realm: tuple[str, ...] = ()
+    retries: int = 4
+    timeout: float = 60.0
+
+
+class _Boolean(click.types.BoolParamType):
+    """A truth value that has to be written: click takes an empty one for false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not value.strip():
+            self.fail("it is empty; write true or false", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--plain-http/--no-plain-http",
+        default=None,
+        help="Use http, without TLS (default: for loopback hosts only, unless"
+        " certificates are named for them).",
+    ),
+    click.option(
+        "--tls-verify",
+        type=_Boolean(),
+        default=True,
+        metavar="BOOL",
+        help="false: accept any certificate (unsafe).",
+    ),
+    click.option(
+        "--ca-file", type=click.Path(), metavar="PEM", help="Trust these authorities as well."
+    ),
+    click.option(
+        "--cert-dir",
+        type=click.Path(),
+        metavar="DIR",
+        help="*.crt, *.cert and *.key for the registry, as in /etc/docker/certs.d/HOST.",
+    ),
+    click.option(
+        "--creds",
+        metavar="USER[:PASSWORD]",
+        help="Credentials for the registry. Others can see a password given here:"
+        " leave it out to be asked, or use --password-stdin.",
+    ),
+    click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
+    click.option(
+        "--trust-realm",
+        multiple=True,
+        metavar="HOST",
+        help="Let this token server have the registry's credentials (repeatable).",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(0, 100),
+        default=4,
+        show_default=True,
+        metavar="N",
+        help="Further attempts after a failure that may pass.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0.1, 86400),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="The longest silence of a registry.",
+    ),
+)
+_NAMES: Final = tuple(RegistryOptions.__dataclass_fields__)
+
+
+def registry_options(command: _F) -> _F:
+    """Add the options; the command gets them as one ``RegistryOptions`` named ``registry``."""
+    import functools
+
+    @functools.wraps(command)
+    def gathered(*args: Any, **kwargs: Any) -> Any:
+        values = {name: kwargs.pop(name) for name in _NAMES}
+        return command(*args, registry=RegistryOptions(**values), **kwargs)
+
+    result: Any = gathered
+    for option in reversed(_OPTIONS):
+        result = option(result)
+    return result  # type: ignore[no-any-return]
+
+
+def connector(
+    options: RegistryOptions,
+    terminal: Terminal,
+    *,
+    jobs: int = 4,
+    registry: str | None = None,
+    creds_option: str = "--creds",
+) -> "Connector":
+    """Sessions with these options. ``registry`` is whom ``--creds`` is for, if there are several.
+
+    ``creds_option`` is what ``creds`` is called here, empty if nobody can be given any.
+    Asks for a missing password on a terminal. Raises ``click.UsageError`` and
+    ``CredentialError``; a context manager.
+    """
+    from imgpack.registry.http.retry import RetryPolicy
+    from imgpack.registry.registries import Connector
+    from imgpack.registry.session import SessionOptions
+
+    if not options.tls_verify:
+        terminal.warn("certificates are not verified: anybody on the way can read and change data")
+    # Who names certificates means TLS, on a loopback host as well.
+    plain_http, named = options.plain_http, bool(options.ca_file or options.cert_dir)
+    session = SessionOptions(
+        plain_http=False if plain_http is None and named else plain_http,
+        retry=RetryPolicy(attempts=options.retries + 1),
+        trusted_realms=options.trust_realm,
+        creds_option=creds_option,
+        creds_registry=registry,
+    )
+    store = credential_store(os.environ, given_credential(options, registry, creds_option))
+    return Connector(transport_options(options, os.environ, jobs), session, store, terminal)
+
+
+def transport_options(
+    options: RegistryOptions, environment: Mapping[str, str], jobs: int
+) -> "TransportOptions":
+    """Time-outs, TLS and proxies, from options and environment."""
+    from urllib.request import getproxies_environment
+
+    from imgpack.registry.http.tls import TlsOptions
+    from imgpack.registry.http.transport import TransportOptions
+
+    proxies = getproxies_environment()
+    tls = TlsOptions(
+        verify=options.tls_verify,
+        cert_file=environment.get("SSL_CERT_FILE") or None,
+        cert_dir=environment.get("SSL_CERT_DIR") or None,
+        ca_file=options.ca_file,
+        host_directory=options.cert_dir,
+    )
+    return TransportOptions(
+        jobs=jobs,
+        connect_timeout=min(30.0, options.timeout),
+        silence_timeout=options.timeout,
+        tls=tls,
+        proxies=tuple((scheme, url) for scheme, url in proxies.items() if scheme != "no"),
+        no_proxy=proxies.get("no", ""),
+    )
+
+
+def given_credential(
+    options: RegistryOptions, registry: str | None, option: str = "--creds"
+) -> "Given | None":
+    """The credential of ``--creds`` (or ``option``); a missing password is asked for or read."""
+    from imgpack.credentials.lookup import Credential, Given
+
+    if options.creds is None:
+        if options.password_stdin:
+            raise click.UsageError("--password-stdin needs a user name: --creds USER")
+        return None
+    user, colon, password = options.creds.partition(":")
+    if not user:
+        raise click.UsageError(f"{option} needs a user name, as in USER or USER:PASSWORD")
+    if colon and options.password_stdin:
+        raise click.UsageError("give the password either in --creds or with --password-stdin")
+    if not colon:
+        other = "--password-stdin" if option == "--creds" else f"{option} USER:PASSWORD"
+        password = read_password(f"Password for {user}", other, from_stdin=options.password_stdin)
+    return Given(Credential(user, password), registry)
+
+
+def read_password(prompt: str, other: str, *, from_stdin: bool) -> str:
+    """One line from standard input, or what is typed, unseen, at a terminal.
+
+    ``other`` is what helps where there is no terminal.
+    """
+    if from_stdin:
+        try:
+            line = sys.stdin.read(PASSWORD_LIMIT + 1)
+        except UnicodeDecodeError:
+            raise click.UsageError("the password on standard input is not text") from None
+        if len(line) > PASSWORD_LIMIT:
+            raise click.UsageError("the password on standard input is too long")
+        password = line.removesuffix("\n").removesuffix("\r")
+    elif sys.stdin.isatty():
+        password = click.prompt(
+            prompt, hide_input=True, err=True, type=str, default="", show_default=False
+        )
+    else:
+        raise click.UsageError(f"there is no terminal to ask for the password; use {other}")
+    if not password:
+        raise click.UsageError("the password is empty")
+    return password
+
+
+def credential_store(environment: Mapping[str, str], given: "Given | None") -> "CredentialStore":
+    """The store over every file of the environment."""
+    from imgpack.credentials.lookup import CredentialStore
+
+    return CredentialStore(
+        credential_files(environment),
+        given,
+        search_path=environment.get("PATH", ""),
+        environment=tuple(environment.items()),
+    )
+
+
+def credential_files(environment: Mapping[str, str]) -> tuple["CredentialFile", ...]:
+    """The credential files in the order in which they count."""
+    from imgpack.credentials.lookup import CredentialFile
+
+    files = []
+    if path := environment.get("REGISTRY_AUTH_FILE"):
+        files.append(CredentialFile(path, required=True))
+    if text := environment.get("DOCKER_AUTH_CONFIG"):
+        files.append(CredentialFile("DOCKER_AUTH_CONFIG", text=text))
+    if path := environment.get("XDG_RUNTIME_DIR"):
+        files.append(CredentialFile(os.path.join(path, "containers", "auth.json")))
+    home = environment.get("HOME") or os.path.expanduser("~")
+    configuration = environment.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+    files.append(CredentialFile(os.path.join(configuration, "containers", "auth.json")))
+    files.append(CredentialFile(docker_config(environment)))
+    files.append(CredentialFile(os.path.join(home, ".dockercfg"), legacy=True))
+    return tuple(files)
+
+
+def docker_config(environment: Mapping[str, str]) -> str:
+    """The path of Docker's ``config.json``."""
+    home = environment.get("HOME") or os.path.expanduser("~")
+    directory = environment.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
+    return os.path.join(directory, "config.json")
+
+
+def login_file(environment: Mapping[str, str]) -> str:
+    """Where a login goes that no file knows yet."""
+    return environment.get("REGISTRY_AUTH_FILE") or docker_config(environment)

@@ -1,0 +1,95 @@
+"""The positional arguments of ``build``: directories, each with its place in the image."""
+
+import os
+from collections.abc import Callable, Sequence
+
+import click
+
+from imgpack.errors import LimitError, OutputError, TreeError, printable
+from imgpack.files.writing import real_path
+from imgpack.spec.manifest import MAX_LAYERS
+from imgpack.tree.destination import Replaced, parse_dest, place, replaced
+from imgpack.tree.directory import Tree, check_root
+
+
+def parse_sources(
+    texts: Sequence[str], warn: Callable[[str], None] = lambda message: None
+) -> tuple[Tree, ...]:
+    """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory."""
+    if len(texts) > MAX_LAYERS:
+        raise LimitError(
+            f"{len(texts)} layers are too many",
+            f"Docker takes {MAX_LAYERS}; put several trees into one",
+        )
+    trees: list[Tree] = []
+    seen: set[tuple[bytes, tuple[bytes, ...]]] = set()
+    for text in texts:
+        source, dest = _split(os.fsencode(text))
+        check_root(source)
+        root = os.path.realpath(source)
+        wanted = parse_dest(dest)
+        if (root, wanted) in seen:
+            raise TreeError(
+                f"{printable(source)} is given twice for the same place", "leave one out"
+            )
+        seen.add((root, wanted))
+        tree = place(root, dest, trees)
+        for one in replaced(tree, trees) if trees else ():
+            warn(_told(one, source))
+        trees.append(tree)
+    return tuple(trees)
+
+
+def _told(one: Replaced, source: bytes) -> str:
+    path = printable(one.path)
+    if one.target is None:
+        return (
+            f"{path} of {printable(source)} replaces a directory of a lower layer, and with it "
+            "all that is in there; make it a directory as well, or leave it out"
+        )
+    return (
+        f"the directory {path} of {printable(source)} replaces the symlink to "
+        f"{printable(one.target)} of a lower layer; put its files under the link's target"
+    )
+
+
+def _split(text: bytes) -> tuple[bytes, bytes]:
+    if not text:
+        raise click.UsageError("a source has an empty name; write SRC or SRC:/dest")
+    source, colon, dest = text.rpartition(b":")
+    if not colon or os.path.isdir(text):  # a directory may have a colon in its name
+        return text, b"/"
+    if not source or not dest:
+        raise click.UsageError(
+            f"{printable(text)!r} names no {'destination' if source else 'source'}; write SRC:/dest"
+        )
+    return source, dest
+
+
+def name_of(tree: Tree) -> str:
+    """What an image is called by default: its first source's last component."""
+    return printable(os.path.basename(tree.root)) or "rootfs"
+
+
+def default_output(tree: Tree) -> str:
+    """The archive that is written when nobody says where: the first source's name and ``.tar``."""
+    return f"{os.fsdecode(os.path.basename(tree.root)) or 'rootfs'}.tar"
+
+
+def check_outside(trees: Sequence[Tree], path: str, what: str) -> None:
+    """Raise ``OutputError`` if ``path`` lies in a tree, which would change while it is read."""
+    tree = containing(trees, path)
+    if tree is not None:
+        raise OutputError(
+            f"{what} {path} lies inside the source {printable(tree.root)}",
+            "choose a place outside",
+        )
+
+
+def containing(trees: Sequence[Tree], path: str) -> Tree | None:
+    """The tree that ``path``, an output that need not exist, lies in."""
+    real = os.fsencode(real_path(path)) + b"/"
+    for tree in trees:
+        if real.startswith(tree.root.rstrip(b"/") + b"/"):
+            return tree
+    return None

@@ -1,0 +1,49 @@
+"""Text for people: sizes, tables, and strings from untrusted documents made harmless.
+
+Invariant: nothing that a document says reaches the terminal as a control sequence.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from imgpack.errors import printable
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+_CELL: Final = 160
+"""Characters of a table's cell: every row is padded to the longest, which must not be endless."""
+
+
+def human_size(size: int) -> str:
+    """A number of bytes in three digits or so: ``512 B``, ``3.4 MiB``."""
+    number = float(size)
+    for unit in _UNITS:
+        if number < 1024 or unit == _UNITS[-1]:
+            break
+        number /= 1024
+    return f"{size} B" if unit == "B" else f"{number:.1f} {unit}"
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line, with control and format characters escaped."""
+    return printable(text.replace("\t", " ").replace("\n", " "))
+
+
+def clipped(text: str, length: int) -> str:
+    """``text``, its end cut off if it has more than ``length`` characters."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
+    """``rows`` as lines in columns; those numbered in ``right`` are aligned to the right.
+
+    Long cells are cut off.
+    """
+    rows = [[clipped(cell, _CELL) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

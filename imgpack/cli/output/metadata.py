@@ -1,0 +1,136 @@
+"""``--metadata-file``: digests, sizes, media types, diff_ids and names as a JSON document.
+
+Invariant: whether it can be written, and harms nothing else that the command reads
+or writes, is known before the command does anything.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgpack.cli.options.sources import check_outside
+from imgpack.errors import OutputError
+from imgpack.files.atomic import AtomicFile
+from imgpack.files.streams import StreamFile, is_stream, named_descriptor, open_output
+from imgpack.files.writing import real_path
+from imgpack.image.image import Image, MultiImage
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.json import encode
+from imgpack.spec.reference import Reference
+from imgpack.store.archive.write import STDOUT
+from imgpack.tree.directory import Tree
+
+if TYPE_CHECKING:
+    from imgpack.registry.push.plan import Delivery
+    from imgpack.registry.push.push import Pushed
+
+
+def check_metadata_file(
+    path: str | None,
+    others: Sequence[str | None] = (),
+    trees: Sequence[Tree] = (),
+    *,
+    dry_run: bool = False,
+) -> None:
+    """Refuse a metadata file that cannot be written, or is one of ``others`` or inside ``trees``.
+
+    ``others`` are the paths that the command reads and writes. Raises ``OutputError``
+    and ``click.UsageError``.
+    """
+    if path is None:
+        return
+    if dry_run:
+        raise click.UsageError("--dry-run pushes nothing to write a --metadata-file about")
+    if path in ("", STDOUT):
+        raise click.UsageError(
+            f"--metadata-file {path!r} is no file; /dev/stdout is standard output"
+        )
+    for other in others:
+        if other and _harms(path, other):
+            raise OutputError(
+                f"the metadata file {path} is {_shown(other)}, or lies in it",
+                "choose another place",
+            )
+    check_outside(trees, path, "the metadata file")
+    if path.endswith("/") or os.path.isdir(path):
+        raise OutputError(f"the metadata file {path} is a directory", "name a file in it")
+    _try(path)
+
+
+def _shown(other: str) -> str:
+    return "standard output" if other == STDOUT else other
+
+
+def _harms(path: str, other: str) -> bool:
+    """Whether ``other``, a file, a layout or a stream, is what ``path`` would be written to."""
+    place = "/dev/stdout" if other == STDOUT else other
+    with suppress(OSError):
+        if os.path.samefile(path, os.devnull):
+            return False  # where everything may go
+        if os.path.samefile(path, place):
+            return True
+    return f"{real_path(path)}/".startswith(f"{real_path(place)}/")
+
+
+def _try(path: str) -> None:
+    """Find out now what would fail when the work is done."""
+    if named_descriptor(path) is not None:
+        with StreamFile(path):
+            return
+    if not is_stream(path):  # opening a pipe would wait for its reader
+        with AtomicFile(path):
+            return
+
+
+def takes_standard_output(path: str | None) -> bool:
+    """Whether the document goes there, where nothing else may."""
+    return path is not None and named_descriptor(path) == 1
+
+
+def write_metadata(path: str, pushed: Sequence["Pushed"], deliveries: Sequence["Delivery"]) -> None:
+    """Write what was pushed to ``path``. Raises ``OutputError``."""
+    names = [(one.name, Descriptor(one.media_type, one.digest, one.size)) for one in pushed]
+    write_document(path, names, [delivery.image for delivery in deliveries])
+
+
+def write_document(
+    path: str,
+    names: Iterable[tuple[Reference, Descriptor]],
+    images: Iterable[Image | MultiImage],
+) -> None:
+    """Write what each name stands for, and the images, to ``path``. Raises ``OutputError``."""
+    document = {
+        "names": [
+            {
+                "name": name.shown(),
+                "digest": str(manifest.digest),
+                "mediaType": manifest.media_type,
+                "size": manifest.size,
+            }
+            for name, manifest in names
+        ],
+        "images": [described(image) for image in images],
+    }
+    with open_output(path) as write:
+        write(encode(document, indent=2) + b"\n")
+
+
+def described(image: Image | MultiImage) -> dict[str, Any]:
+    """An image for programs: digests, sizes, media types and diff_ids."""
+    if isinstance(image, MultiImage):
+        return {
+            **image.index.descriptor.as_json(),
+            "manifests": [described(child) for child in image.images],
+        }
+    return {
+        **image.manifest.descriptor.as_json(),
+        "platform": image.config.platform.as_json(),
+        "config": image.manifest.config.as_json(),
+        "layers": [
+            {**layer.as_json(), "diff_id": str(diff_id)}
+            for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True)
+        ],
+    }

@@ -1,0 +1,110 @@
+"""What people see while imgpack works: progress bars on a terminal, warnings, details."""
+
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+from imgpack.cli.output.display import one_line
+from imgpack.events import Meter
+
+_NAME_WIDTH = 24
+
+
+class Terminal:
+    """The reporter of the command line; a context manager that leaves the terminal clean.
+
+    Bars are drawn on standard error, only when it is a terminal and not under
+    ``--quiet``. Safe to call from any thread.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self._bars: list[Any] = []
+        self._lock = threading.Lock()
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            for bar in self._bars:
+                bar.close()
+            self._bars.clear()
+
+    def begin(self, label: str, total: int | None) -> Meter:
+        """A bar of ``total`` bytes, or a meter that draws nothing."""
+        if self.quiet or not sys.stderr.isatty():
+            return _Bar(self, None)
+        from tqdm import tqdm
+
+        with self._lock:
+            bar = tqdm(
+                desc=label[:_NAME_WIDTH].ljust(_NAME_WIDTH),
+                total=total,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                leave=False,
+                file=sys.stderr,
+                dynamic_ncols=True,
+            )
+            self._bars.append(bar)
+        return _Bar(self, bar)
+
+    def warn(self, message: str) -> None:
+        """One line on standard error, the same one never twice."""
+        with self._lock:
+            if self.quiet or message in self._warned:
+                return
+            self._warned.add(message)
+        self._line(f"imgpack: warning: {message}")
+
+    def detail(self, message: str) -> None:
+        """One line on standard error under ``--verbose``."""
+        if self.verbose and not self.quiet:
+            self._line(f"imgpack: {message}")
+
+    def say(self, message: str) -> None:
+        """One line on standard error that was asked for, even under ``--quiet``."""
+        self._line(message, indent=len(message) - len(message.lstrip()))
+
+    def _line(self, text: str, *, indent: int = 0) -> None:
+        text = " " * indent + one_line(" ".join(text.split()))
+        with self._lock:
+            if self._bars:
+                self._bars[-1].write(text, file=sys.stderr)
+            else:
+                click.echo(text, err=True)
+
+    def forget(self, bar: Any) -> None:
+        """A bar is done: take it off the screen."""
+        with self._lock:
+            if bar in self._bars:
+                self._bars.remove(bar)
+                bar.close()
+
+
+class _Bar:
+    def __init__(self, terminal: Terminal, bar: Any) -> None:
+        self._terminal = terminal
+        self._bar = bar
+
+    def advance(self, count: int) -> None:
+        """``count`` more bytes."""
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def end(self) -> None:
+        """Take the bar off the screen."""
+        if self._bar is not None:
+            self._terminal.forget(self._bar)

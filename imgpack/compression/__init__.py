@@ -1,0 +1,1 @@
+"""How bytes are compressed and read back: one codec a file."""

@@ -1,0 +1,1 @@
+"""Which credential belongs to a registry: Docker's and containers' files, and helper programs."""

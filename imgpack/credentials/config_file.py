@@ -1,0 +1,171 @@
+"""Storing and forgetting credentials in Docker's and containers' files.
+
+Docker's ``config.json`` and containers-auth.json(5). Invariants: a file is
+replaced whole or not at all and has mode 0600; whatever else it holds is kept;
+when it names a helper, the secret goes to the helper and not into the file; an
+entry that would hide the new one is replaced; two of us at the same time lose
+nothing of each other's.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from imgpack.credentials.lookup import (
+    Credential,
+    CredentialFile,
+    CredentialStore,
+    encode_auth,
+    normalise_key,
+    registry_key,
+    server_name,
+)
+from imgpack.credentials.program import Helper
+from imgpack.errors import CredentialError
+
+
+def choose_file(sources: tuple[CredentialFile, ...], registry: str, default: str) -> str:
+    """Where a login for ``registry`` is stored: the first file that knows it, or ``default``.
+
+    So a new login is never hidden by an older one in a file that is read earlier.
+    """
+    name = registry_key(registry)
+    for source in sources:
+        document = _document(source)
+        if document and _mentions(document, name):
+            return source.path
+    return default
+
+
+def store_credential(
+    path: str, registry: str, credential: Credential, store: CredentialStore
+) -> Helper | None:
+    """Store a user name and password in ``path``, or in the helper that it names.
+
+    Returns the helper, or ``None`` when the file holds the secret itself.
+    Raises ``CredentialError``.
+    """
+    name = registry_key(registry)
+    with _locked(path):
+        document = CredentialFile(path).read() or {}
+        helper = _helper_of(path, document, name, store)
+        auths = _auths(path, document)
+        for key in [key for key in auths if normalise_key(key) == name]:
+            del auths[key]
+        secret = encode_auth(credential.username, credential.password)
+        auths[server_name(name)] = {"auth": secret} if helper is None else {}
+        data = _encoded({**document, "auths": auths})
+        if helper is not None:
+            helper.store(server_name(name), credential.username, credential.password)
+        replace_file(path, data)
+    return helper
+
+
+def erase_credential(
+    sources: tuple[CredentialFile, ...], registry: str, store: CredentialStore
+) -> tuple[str, ...]:
+    """Forget ``registry`` in every file and helper that knows it; the paths that did.
+
+    Raises ``CredentialError``.
+    """
+    name = registry_key(registry)
+    return tuple(s.path for s in sources if _document(s) and _erased(s, name, store))
+
+
+def _erased(source: CredentialFile, name: str, store: CredentialStore) -> bool:
+    with _locked(source.path):
+        document = _document(source) or {}
+        helper = _helper_of(source.path, document, name, store)
+        erased = helper is not None and helper.erase(server_name(name))
+        auths = _auths(source.path, document)
+        keys = [key for key in auths if normalise_key(key) == name]
+        for key in keys:
+            del auths[key]
+        if keys:
+            replace_file(source.path, _encoded({**document, "auths": auths}))
+    return bool(keys) or erased
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Keep other processes of ours from the file; its directory is locked, so no file is left.
+
+    Where that is not possible we go on: a file system without locks, a directory that
+    cannot be made (which writing will tell).
+    """
+    directory = os.path.dirname(os.path.realpath(path))
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+
+
+def _document(source: CredentialFile) -> dict[str, Any] | None:
+    """A file's document if it is one that is written to; one that is not there yet is ``None``."""
+    if source.text is not None or source.legacy:
+        return None
+    return CredentialFile(source.path).read()
+
+
+def _auths(path: str, document: dict[str, Any]) -> dict[str, Any]:
+    auths = document.get("auths") or {}
+    if not isinstance(auths, dict):
+        raise CredentialError(f"{path}: auths is not a JSON object", "repair or remove the file")
+    return dict(auths)
+
+
+def _mentions(document: dict[str, Any], name: str) -> bool:
+    tables = (document.get("auths"), document.get("credHelpers"))
+    return any(normalise_key(key) == name for t in tables if isinstance(t, dict) for key in t)
+
+
+def _helper_of(
+    path: str, document: dict[str, Any], name: str, store: CredentialStore
+) -> Helper | None:
+    helpers = document.get("credHelpers")
+    if isinstance(helpers, dict):
+        for key, value in helpers.items():
+            if normalise_key(key) == name and value:
+                return store.helper(path, value)
+    default = document.get("credsStore")
+    return store.helper(path, default) if default else None
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    """The file's bytes; all ASCII, because UTF-8 cannot say every string that JSON can."""
+    return json.dumps(document, indent="\t").encode("ascii") + b"\n"
+
+
+def replace_file(path: str, data: bytes) -> None:
+    """Replace the file (the target, if it is a link) at once, readable by its owner only.
+
+    Raises ``CredentialError``.
+    """
+    target = os.path.realpath(path)
+    directory = os.path.dirname(target)
+    temporary = ""
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        # mkstemp makes the file with mode 0600, whatever the umask.
+        fd, temporary = tempfile.mkstemp(prefix=".imgpack-", dir=directory)
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        temporary = ""
+    except OSError as error:
+        raise CredentialError(
+            f"{path}: cannot be written ({error.strerror})", "check the directory's permissions"
+        ) from None
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

@@ -1,0 +1,1 @@
+"""Files that appear whole or not at all, blobs under their digests, and work in parallel."""

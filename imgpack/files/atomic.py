@@ -1,0 +1,199 @@
+"""Files that appear whole or not at all.
+
+Invariants: a file is written beside its target under a temporary name, synced,
+and renamed, so nothing half-written is ever seen under a final name, and a
+failure of any kind (Ctrl-C and SIGTERM included) leaves nothing behind; what a
+killed process leaves, the next writer of the same target removes. Modes
+follow the umask, which is never read (reading it means changing it).
+"""
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+from imgpack.files.writing import output_errors, real_path, write_all
+
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_LOOK: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+_ATTEMPTS: Final = 100
+_TEMPORARY: Final = re.compile(r"\.(.{1,40})\.[0-9a-f]{16}\.tmp", re.DOTALL)
+
+
+class Temporary:
+    """A new file or directory ``.LABEL.HEX.tmp`` that its writer has locked as long as it lives.
+
+    ``sweep`` removes those that nobody holds any more. Where a file system has no
+    ``flock`` nothing is locked, and nothing is swept. No name is ever used twice.
+    """
+
+    def __init__(self, directory: str, label: str) -> None:
+        self._directory = directory
+        # Not longer than the target's own name may be: NAME_MAX is 255 bytes.
+        self._label = label[:40]
+        self.path = ""
+        self.fd = -1
+
+    def open_file(self) -> None:
+        """Make a file, open for reading and writing. Raises ``OSError``."""
+        self._open(lambda path: os.open(path, _NEW, 0o666))
+
+    def open_directory(self) -> None:
+        """Make a directory. Raises ``OSError``."""
+
+        def make(path: str) -> int:
+            os.mkdir(path)
+            try:
+                return os.open(path, _DIRECTORY)
+            except FileNotFoundError:
+                return -1  # swept already
+
+        self._open(make)
+
+    def _open(self, make: Callable[[str], int]) -> None:
+        try:
+            for _ in range(_ATTEMPTS):
+                name = f".{self._label}.{secrets.token_hex(8)}.tmp"
+                self.path = os.path.join(self._directory, name)
+                self.fd = make(self.path)
+                if self._lock() and os.path.lexists(self.path):
+                    return
+                self.discard()  # a sweeper, or who knows who, had the lock before this writer
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._directory)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _lock(self) -> bool:
+        """Take the lock, if the file system has any; ``False`` if somebody else has it."""
+        try:
+            if self.fd >= 0:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def discard(self) -> None:
+        """Remove it, if it was not renamed, and let it go; harmless a second time."""
+        if self.path:
+            _remove(self.path)
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is called as a ``Temporary`` is."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep(directory: str, *labels: str) -> None:
+    """Remove what killed writers left in ``directory`` under these labels, as far as it can."""
+    wanted = {label[:40] for label in labels}
+    with suppress(OSError), os.scandir(directory) as listing:
+        for item in listing:
+            match = _TEMPORARY.fullmatch(item.name)
+            if match is not None and match[1] in wanted:
+                _remove_abandoned(item.path)
+
+
+def _remove_abandoned(path: str) -> None:
+    with suppress(OSError):
+        fd = os.open(path, _LOOK)
+        try:
+            # Whoever has the lock now has it alone: the writer is gone, or has yet to
+            # take it, and then sees that the name is gone.
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(path)
+        finally:
+            os.close(fd)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            os.unlink(path)
+
+
+class AtomicFile:
+    """A file that gets its name in ``commit``; left without it, nothing remains.
+
+    Every method raises ``OutputError`` naming the path, or ``shown``, which it
+    belongs to. A symbolic link at ``path`` is followed, so that it stays a link.
+    """
+
+    def __init__(self, path: str, shown: str | None = None) -> None:
+        self.path = path if shown is None else shown
+        self._target = real_path(path)
+        self._directory, self._name = os.path.split(self._target)
+        self._temporary = Temporary(self._directory, self._name)
+
+    def __enter__(self) -> Self:
+        with output_errors(self.path):
+            if os.path.isdir(self._target):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            sweep(self._directory, self._name)
+            self._temporary.open_file()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._temporary.discard()
+
+    def fileno(self) -> int:
+        """The open file's descriptor."""
+        return self._temporary.fd
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append ``data``."""
+        with output_errors(self.path):
+            write_all(self.fileno(), data)
+
+    def commit(self, *, sync: bool = True) -> None:
+        """Give the file its name, once its bytes are on the disk (``sync``); the last call."""
+        with output_errors(self.path):
+            if sync:
+                os.fsync(self.fileno())
+            os.replace(self._temporary.path, self._target)
+            if sync:
+                sync_directory(self._directory)
+
+    def commit_new(self) -> None:
+        """Give the file its name unless another has it: that one, and its locks, stay."""
+        with output_errors(self.path):
+            os.fsync(self.fileno())
+            with suppress(FileExistsError):
+                os.link(self._temporary.path, self._target)
+            sync_directory(self._directory)
+
+
+def sync_directory(path: str) -> None:
+    """Make renames in ``path`` last; file systems that cannot are left alone."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_file(path: str, data: bytes, shown: str | None = None) -> None:
+    """Write a small file atomically. Raises ``OutputError`` naming the path, or ``shown``."""
+    with AtomicFile(path, shown) as file:
+        file.write(data)
+        file.commit()

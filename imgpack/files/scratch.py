@@ -1,0 +1,78 @@
+"""Blobs on their way in, in a file without a name.
+
+Invariants: a scratch file has no name from the moment it exists, so nothing is
+left behind however the process ends; any number of blobs share one file, and so
+one descriptor; memory holds one piece of a blob.
+"""
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imgpack.files.writing import pwrite_all, scratch_errors
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+
+_PIECE: Final = 1 << 20
+
+
+class ScratchFile:
+    """A nameless file that grows; closed when nobody holds it any more.
+
+    Raises ``OutputError`` naming the directory.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        with scratch_errors(directory):
+            descriptor, path = tempfile.mkstemp(prefix=".imgpack-", dir=directory)
+            os.unlink(path)
+        self._descriptor = descriptor
+        self._finalizer = weakref.finalize(self, os.close, descriptor)
+        self.size = 0
+
+    def append(self, data: bytes) -> None:
+        """Add ``data`` at the end."""
+        with scratch_errors(self._directory):
+            pwrite_all(self._descriptor, data, self.size)
+        self.size += len(data)
+
+    def read(self, offset: int, end: int) -> Iterator[bytes]:
+        """The bytes from ``offset`` to ``end``."""
+        while offset < end:
+            piece = os.pread(self._descriptor, min(_PIECE, end - offset), offset)
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Give the space back now."""
+        self._finalizer()
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchBlob:
+    """A blob in a scratch file, from the byte ``start``."""
+
+    file: ScratchFile
+    start: int
+    size: int
+
+    def read(self, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from ``offset``."""
+        return self.file.read(self.start + offset, self.start + self.size)
+
+
+class ScratchSource:
+    """A source of blobs that are in a scratch file."""
+
+    def __init__(self, blobs: Mapping[Digest, ScratchBlob]) -> None:
+        self._blobs = blobs
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from ``offset``."""
+        return self._blobs[descriptor.digest].read(offset)

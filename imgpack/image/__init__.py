@@ -1,0 +1,1 @@
+"""Images, indexes and artifacts: resolved, planned, copied, built, verified."""

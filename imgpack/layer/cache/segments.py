@@ -1,0 +1,278 @@
+"""The segment cache: compressed segments and whole layers, by what they were made of.
+
+Segments are stored under a fingerprint of their raw bytes and the codec's identity;
+layers under the hash of their source and rules, as a list of segments with a
+snapshot of the tree. Everything is written to a temporary name and renamed, and
+checked when read, so the cache may be shared by processes, killed at any point and
+damaged at will: a bad entry counts as missing and is replaced. The checks are cheap
+ones, against damage: whoever may write this directory may write the images as well.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from imgpack.compression.codec import crc32, fingerprint
+from imgpack.files.writing import write_all
+from imgpack.layer.cache.directory import LAYERS, SEGMENTS, TMP, claim, files
+from imgpack.layer.cache.record import Filed, LayerRecord, line_of, parse
+
+DEFAULT_LIMIT: Final = 10 << 30
+"""Bytes that the cache may hold before the least recently used entries go."""
+
+_HEAD: Final = 32
+_MAX_ENTRY: Final = 64 << 20
+"""Bytes: more than a segment ever compresses to; what is larger is damaged."""
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NOT_A_FILE: Final = {errno.ELOOP, errno.ENXIO}
+"""What opening a symbolic link and a socket says; everything else can be opened."""
+_MAX_RECORD: Final = 256 << 20
+_BUFFER: Final = 1 << 18
+_CHUNK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A compressed segment out of the cache, whole but perhaps not the one that was meant."""
+
+    data: memoryview
+    check: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a cache holds: numbers of entries and of bytes in all.
+
+    ``unfinished`` files belong to builds that are running, or were killed.
+    """
+
+    segments: int
+    layers: int
+    unfinished: int
+    size: int
+
+
+class SegmentCache:
+    """A cache directory; every method may be called from any thread and process."""
+
+    def __init__(
+        self,
+        directory: str,
+        warn: Callable[[str], None] = lambda message: None,
+        *,
+        create: bool = True,
+    ) -> None:
+        """Open the cache, and make it unless ``create`` is false. Raises ``CacheError``."""
+        claim(directory, create=create)
+        self.directory = directory
+        self._warn = warn
+        self.stored = 0
+
+    def load(self, key: str) -> Cached | None:
+        """What lies under ``key``, or ``None`` if nothing whole does.
+
+        A key is no proof: the caller compares, and calls ``distrust`` if it must.
+        """
+        # System calls, and few of them: at each, this thread and the one that reads the
+        # tree may wait for one another (the interpreter's lock).
+        try:
+            descriptor, size = _open(self._segment(key))
+        except OSError:
+            return None
+        except ValueError:
+            self.distrust(key)
+            return None
+        try:
+            whole = os.read(descriptor, min(size, _MAX_ENTRY))
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        data = memoryview(whole)[_HEAD:]
+        check = fingerprint(data)
+        if _head(check) != whole[:_HEAD]:
+            self.distrust(key)
+            return None
+        return Cached(data, check)
+
+    def touch(self, keys: Iterable[str]) -> None:
+        """These segments were used now; the least recently used go first."""
+        for key in keys:
+            with contextlib.suppress(OSError):
+                os.utime(self._segment(key))
+
+    def distrust(self, key: str) -> None:
+        """Drop the segment under ``key``: it is not what it should be."""
+        self._warn(f"the cache entry {self._segment(key)} is damaged; it is made anew")
+        with contextlib.suppress(OSError):
+            os.unlink(self._segment(key))
+
+    def store(self, key: str, data: bytes) -> str:
+        """Keep ``data`` under ``key``; returns its check sum. A full disk only warns."""
+        check = fingerprint(data)
+        try:
+            self._write(self._segment(key), lambda to: _write_all(to, _head(check), data))
+            self.stored += len(data)
+        except OSError as error:
+            self.cannot_write(error)
+        return check
+
+    def cannot_write(self, error: OSError) -> None:
+        """Warn: the build goes on, and the next one will find less here."""
+        self._warn(f"cannot write to the cache {self.directory}: {error.strerror}")
+
+    def temporary(self) -> BinaryIO | None:
+        """A new unbuffered file that vanishes when closed; ``None``, with a warning, if not."""
+        path = self._temporary()
+        try:
+            descriptor = os.open(path, _NEW, 0o600)
+            os.unlink(path)
+            return open(descriptor, "r+b", buffering=0)
+        except OSError as error:
+            self.cannot_write(error)
+            return None
+
+    def record(self, key: str) -> tuple[LayerRecord, BinaryIO] | None:
+        """The layer under ``key`` and its open snapshot file, which the caller closes."""
+        path = self._layer(key)
+        with contextlib.suppress(ValueError):
+            try:
+                descriptor, _ = _open(path)
+            except OSError:
+                return None
+            file = open(descriptor, "rb", buffering=_BUFFER)  # noqa: SIM115 - handed on
+            if (layer := _read(file, key)) is not None:
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+                return layer, file
+            file.close()
+        self._warn(f"the cache entry {path} is damaged; it is made anew")
+        return None
+
+    def keep(self, key: str, layer: LayerRecord, snapshot: BinaryIO) -> None:
+        """Store ``layer`` with ``snapshot``, read from its start. A full disk only warns."""
+
+        def write(descriptor: int) -> None:
+            snapshot.seek(0)
+            write_all(descriptor, line_of(Filed(key, layer, *_sum(snapshot))))
+            while chunk := snapshot.read(_CHUNK):
+                write_all(descriptor, chunk)
+
+        try:
+            self._write(self._layer(key), write)
+        except OSError as error:
+            self.cannot_write(error)
+
+    def usage(self) -> Usage:
+        """What the cache holds now."""
+        kinds: Counter[str] = Counter()
+        size = 0
+        for found in files(self.directory):
+            kinds[found.kind] += 1
+            size += found.size
+        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TMP], size)
+
+    def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
+        """Drop the least recently used entries until ``limit`` bytes are left.
+
+        Temporary files older than ``stale_before_ns`` go too: their writers were
+        killed. Returns the numbers of entries and bytes that went.
+        """
+        found = sorted(files(self.directory), key=lambda file: file.used_ns)
+        size = sum(file.size for file in found)
+        count = freed = 0
+        for file in found:
+            stale = file.kind == TMP and file.used_ns < stale_before_ns
+            if stale or (file.kind != TMP and size - freed > limit):
+                try:
+                    os.unlink(file.path)
+                except FileNotFoundError:
+                    pass  # another process was faster
+                except OSError as error:
+                    self.cannot_write(error)
+                    break
+                count, freed = count + 1, freed + file.size
+        return count, freed
+
+    def _segment(self, key: str) -> str:
+        return f"{self.directory}/segments/{key[:2]}/{key[2:]}"
+
+    def _layer(self, key: str) -> str:
+        return f"{self.directory}/layers/{key}"
+
+    def _temporary(self) -> str:
+        # Not the process's number, which repeats in containers that share a cache.
+        return f"{self.directory}/tmp/{secrets.token_hex(16)}"
+
+    def _write(self, path: str, write: Callable[[int], object]) -> None:
+        temporary = self._temporary()
+        try:
+            # A crash may leave any bytes here; they are checked when read, so no fsync.
+            descriptor = os.open(temporary, _NEW, 0o666)
+            try:
+                write(descriptor)
+            finally:
+                os.close(descriptor)
+            try:
+                os.rename(temporary, path)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                os.rename(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def _head(check: str) -> bytes:
+    return check.encode().ljust(_HEAD)
+
+
+def _write_all(descriptor: int, *parts: bytes) -> None:
+    done = os.writev(descriptor, parts)
+    if done != sum(map(len, parts)):  # a signal or a quota cut the write short
+        write_all(descriptor, memoryview(b"".join(parts))[done:])
+
+
+def _open(path: str) -> tuple[int, int]:
+    """A descriptor and the size of the file ``path``; ``ValueError`` if it is something else."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        if error.errno in _NOT_A_FILE:
+            raise ValueError(f"{path} is not a file") from error
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path} is not a file")
+    return descriptor, found.st_size
+
+
+def _read(file: BinaryIO, key: str) -> LayerRecord | None:
+    """The record at the start of ``file``, which stands at its snapshot then; if it is whole."""
+    with contextlib.suppress(OSError):
+        filed = parse(file.readline(_MAX_RECORD))
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        if filed is None or filed.key != key or left != filed.snapshot_size:
+            return None
+        if _sum(file) == (filed.snapshot_size, filed.snapshot_crc):
+            return filed.layer
+    return None
+
+
+def _sum(snapshot: BinaryIO) -> tuple[int, int]:
+    """The size and the CRC-32 of what follows in ``snapshot``; it stands there again."""
+    start = snapshot.tell()
+    size = crc = 0
+    while chunk := snapshot.read(_CHUNK):
+        size, crc = size + len(chunk), crc32(chunk, crc)
+    snapshot.seek(start)
+    return size, crc

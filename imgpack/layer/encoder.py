@@ -1,0 +1,294 @@
+"""Entries as tar: each header, content and padding, straight into a buffer.
+
+Files are compared with what the walk saw when they are read: one that changed
+or vanished ends the build. Files that cannot be read are all named at the end.
+
+This runs once for every file of a tree, and half of the time that small files cost
+is spent here: the path of an ordinary file is kept short, at some cost in looks.
+"""
+
+import functools
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from imgpack.errors import TreeError, printable
+from imgpack.layer.buffer import Buffer
+from imgpack.tar import header as frame
+from imgpack.tree import xattrs
+from imgpack.tree.directory import Problems, changed
+from imgpack.tree.entry import Entry
+from imgpack.tree.transform import MAX_TIME, Rules
+
+TYPE: Final = 0o170000
+"""The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""
+FILE_TYPE: Final = stat.S_IFREG
+
+SPARSE_WARNING: Final = 1 << 30
+"""Bytes of holes in one file above which the user is warned: a layer stores them as zeros."""
+
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_LINKABLE: Final = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO})
+"""What a hard link may name. Not devices: rootless runtimes leave them out, and a
+link to one would then fail the whole layer."""
+_KINDS: Final = {
+    stat.S_IFLNK: frame.SYMLINK,
+    stat.S_IFDIR: frame.DIRECTORY,
+    stat.S_IFCHR: frame.CHARACTER_DEVICE,
+    stat.S_IFBLK: frame.BLOCK_DEVICE,
+    stat.S_IFIFO: frame.FIFO,
+}
+_ROOTLESS_MAX_ID: Final = 65535
+_NS: Final = 1_000_000_000
+_FIRST_AND_LAST: Final = (0, MAX_TIME)
+_NO_DEVICE: Final = (0, 0)
+_OWNERS: Final = 1024
+"""Combinations of mode and owner whose fields are kept: more than a tree has, but a hostile one."""
+
+
+class Framer:
+    """Frames entries into ``buffer``, which the caller may change between two of them.
+
+    ``newest`` is the newest time written so far, in seconds; ``warnings`` are the
+    lines that the user should see, complete after ``finish``.
+    """
+
+    def __init__(self, rules: Rules, problems: Problems, buffer: Buffer) -> None:
+        self.buffer = buffer
+        self.newest = 0
+        self.warnings: list[str] = []
+        self._rules = rules
+        self._problems = problems
+        self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._large_ids = 0
+        self._odd_times = 0
+        self._owner = functools.lru_cache(_OWNERS)(functools.partial(_owner_fields, rules))
+
+    def finish(self) -> None:
+        """All entries were framed: warn of what is told in numbers."""
+        if self._large_ids:
+            self.warnings.append(
+                f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
+                "which rootless runtimes cannot unpack; set --owner to change them"
+            )
+        if self._odd_times:
+            self.warnings.append(
+                f"{self._odd_times} entries have a time before 1970 or after 2242, which no "
+                "loader keeps; they get the nearest one"
+            )
+
+    def is_link(self, entry: Entry) -> bool:
+        """Whether an entry with this inode was framed, so that this one will be a link to it."""
+        return (entry.device, entry.inode) in self._linked
+
+    def file(self, entry: Entry) -> None:
+        """Frame a regular file that is no link, read at once."""
+        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _ = entry
+        if links > 1:
+            self._link(entry)
+        descriptor = self._open(entry)
+        if descriptor < 0:
+            return
+        buffer = self.buffer
+        try:
+            found = xattrs.read(descriptor, source, mode)
+            owner = self._owner(mode, uid, gid)
+            if owner is None or found is not xattrs.NONE or len(path) > frame.MAX_NAME:
+                header = self._header(entry, found, frame.FILE, path)
+            else:
+                header = frame.plain(path, owner, size, self._time(mtime_ns))
+            # A byte more than there should be: of a file that grew, it is read.
+            view = buffer.reserve(len(header) + size + frame.BLOCK)
+            start = buffer.filled + len(header)
+            end = start + size
+            view[buffer.filled : start] = header
+            at = start + os.readv(descriptor, (view[start : end + 1],))
+            while start < at < end and (more := os.readv(descriptor, (view[at : end + 1],))):
+                at += more
+            now = os.fstat(descriptor)
+        except OSError as error:
+            self._problems.add(source, error)
+            return
+        finally:
+            os.close(descriptor)
+        if at != end:
+            raise changed(entry.source, "changed")
+        _check_same(entry, now)
+        padding = frame.padding(size)
+        buffer.filled = end + len(padding)
+        view[end : buffer.filled] = padding
+
+    def large(self, entry: Entry, steps: Iterable[int]) -> Iterator[int]:
+        """Frame a regular file that is no link, in steps of so many bytes.
+
+        Yields the number of steps done, after each but the last: ``buffer`` may be
+        changed there.
+        """
+        if entry.links > 1:
+            self._link(entry)
+        descriptor = self._open(entry)
+        if descriptor < 0:
+            return
+        try:
+            before = os.fstat(descriptor)
+            _check_same(entry, before)
+            self._warn_sparse(entry, before)
+            found = xattrs.read(descriptor, entry.source, entry.mode)
+            self.buffer.append(self._header(entry, found, frame.FILE, entry.path))
+            for number, step in enumerate(steps):
+                if number:
+                    yield number
+                self._read(entry, descriptor, step)
+            _check_same(entry, os.fstat(descriptor))
+        except OSError as error:
+            self._problems.add(entry.source, error)
+            return  # what is framed from here on is thrown away: the cut ends with the problems
+        finally:
+            os.close(descriptor)
+        self.buffer.append(frame.padding(entry.size))
+
+    def other(self, entry: Entry) -> None:
+        """Frame anything else: a link to what was framed, a directory, a device, ..."""
+        mode = entry.mode
+        name, link, device = entry.path, b"", _NO_DEVICE
+        first = self._link(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
+        if first:
+            # Loaders apply the link's own header to the inode, so it repeats owner, mode
+            # and attributes: a chown of the link drops file capabilities otherwise.
+            kind, link = frame.HARD_LINK, first
+        elif (mode & TYPE) in _KINDS:
+            kind = _KINDS[mode & TYPE]
+        else:
+            self.warnings.append(f"skipped the socket {printable(entry.source)}: tar has none")
+            return
+        if kind == frame.DIRECTORY:
+            name += b"/"
+        elif kind == frame.SYMLINK:
+            link = self._target(entry)
+        elif kind in (frame.CHARACTER_DEVICE, frame.BLOCK_DEVICE):
+            device = self._device(entry, kind)
+        try:
+            source = entry.source
+            found = xattrs.read(source, source, mode) if source else xattrs.NONE
+        except FileNotFoundError:
+            raise changed(entry.source, "vanished") from None
+        except OSError as error:
+            self._problems.add(entry.source, error)
+            return
+        self.buffer.append(self._header(entry, found, kind, name, link, device))
+
+    def _link(self, entry: Entry) -> bytes | None:
+        """The path of the first entry with this inode, or ``None`` for the first itself."""
+        key = (entry.device, entry.inode)
+        first, left = self._linked.get(key, (None, entry.links))
+        if first is None:
+            self._linked[key] = (entry.path, left - 1)
+        elif left > 1:
+            self._linked[key] = (first, left - 1)
+        else:
+            del self._linked[key]  # all its names were met: memory need not grow
+        return first
+
+    def _open(self, entry: Entry) -> int:
+        """A descriptor of the entry's file; -1 if it cannot be read, which is remembered."""
+        try:
+            return os.open(entry.source, _OPEN)
+        except FileNotFoundError:
+            raise changed(entry.source, "vanished") from None
+        except OSError as error:
+            self._problems.add(entry.source, error)
+            return -1
+
+    def _read(self, entry: Entry, descriptor: int, count: int) -> None:
+        """Append the next ``count`` bytes of a file."""
+        buffer = self.buffer
+        view, end = buffer.reserve(count), buffer.filled + count
+        while buffer.filled < end:
+            more = os.readv(descriptor, (view[buffer.filled : end],))
+            if not more:
+                raise changed(entry.source, "was truncated")
+            buffer.filled += more
+
+    def _target(self, entry: Entry) -> bytes:
+        try:
+            return os.readlink(entry.source)
+        except OSError:
+            raise changed(entry.source, "changed") from None
+
+    def _device(self, entry: Entry, kind: bytes) -> tuple[int, int]:
+        numbers = os.major(entry.rdev), os.minor(entry.rdev)
+        if kind == frame.CHARACTER_DEVICE and numbers == (0, 0):
+            raise TreeError(
+                f"{printable(entry.source)} is the character device 0:0, an overlayfs whiteout, "
+                "which would delete a file of a lower layer",
+                "build from the merged tree, or remove it",
+            )
+        return numbers
+
+    def _warn_sparse(self, entry: Entry, found: os.stat_result) -> None:
+        holes = entry.size - found.st_blocks * 512
+        if holes > SPARSE_WARNING:
+            self.warnings.append(
+                f"{printable(entry.source)} has {holes >> 30} GiB of holes, which a layer stores "
+                "as zeros and a runtime unpacks in full (for lastlog, see useradd -l)"
+            )
+
+    def _time(self, mtime_ns: int) -> int:
+        """The time to write, in seconds."""
+        mtime = self._rules.seconds(mtime_ns)
+        if mtime in _FIRST_AND_LAST and mtime != mtime_ns // _NS:
+            self._odd_times += self._rules.mtime is None and self._rules.clamp is None
+        if mtime > self.newest:
+            self.newest = mtime
+        return mtime
+
+    def _header(
+        self,
+        entry: Entry,
+        found: xattrs.Attributes,
+        kind: bytes,
+        name: bytes,
+        link: bytes = b"",
+        device: tuple[int, int] = _NO_DEVICE,
+    ) -> bytes:
+        uid, gid = self._rules.ids(entry.uid, entry.gid)
+        mode = 0o777 if kind == frame.SYMLINK else entry.mode & 0o7777
+        if found is not xattrs.NONE:
+            uid = uid if found.uid is None or self._rules.owner else found.uid
+            gid = gid if found.gid is None or self._rules.owner else found.gid
+            mode = mode if found.mode is None else found.mode
+            for dropped, why in found.dropped:
+                self.warnings.append(
+                    f"dropped the attribute {printable(dropped)} of {printable(entry.source)}: "
+                    f"{why}"
+                )
+        if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
+            self._large_ids += 1
+        return frame.header(
+            name,
+            size=entry.size if kind == frame.FILE else 0,
+            mode=mode,
+            mtime=self._time(entry.mtime_ns),
+            uid=uid,
+            gid=gid,
+            typeflag=kind,
+            link=link,
+            device=device,
+            xattrs=dict(found.xattrs) if found.xattrs else None,
+        )
+
+
+def _owner_fields(rules: Rules, mode: int, uid: int, gid: int) -> bytes | None:
+    """The fields of a mode and an owner on disk; ``None`` if there is more to say of them."""
+    uid, gid = rules.ids(uid, gid)
+    if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
+        return None
+    return frame.owner(mode & 0o7777, uid, gid)
+
+
+def _check_same(entry: Entry, now: os.stat_result) -> None:
+    """Raise ``SourceChangedError`` if an open file is not what the walk saw."""
+    # Mode, inode and device: an entry has them in the order of a stat result.
+    if now[:3] != entry[2:5] or now.st_size != entry.size or now.st_mtime_ns != entry.mtime_ns:
+        raise changed(entry.source, "changed")

@@ -1,0 +1,393 @@
+"""Connections that look where they go and listen while they send (RFC 9112, 7.1 and 9.5).
+
+Part of the transport: the only other module that sees urllib3. Invariants: with
+a ``reach`` no byte goes to an address that is further inside; an answer that
+arrives while a body is being sent stops the sending; a connection whose request
+was cut short is not used again; the silence time-out holds for sending too, and
+nobody keeps us busy for ever with a byte now and then: an answer's head has a
+deadline, a body a least pace, trailers a number.
+"""
+
+import contextlib
+import functools
+import http.client
+import io
+import ipaddress
+import re
+import select
+import socket
+import ssl
+import time
+from typing import Any, Final
+
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from imgpack.errors import (
+    ImgpackError,
+    RegistryError,
+    TlsError,
+    UnreachableError,
+    UnsafeError,
+)
+from imgpack.registry.http.errors import mark_unconnected
+from imgpack.registry.http.url_policy import Origin, Reach, clean, reach_of_address, redact
+
+PLAIN_SLICE: Final = 256 << 10
+TLS_SLICE: Final = 64 << 10
+MAX_PROVISIONAL: Final = 16
+"""Answers such as ``100 Continue`` that may come before the real one."""
+MAX_TRAILERS: Final = 100
+MAX_LINE: Final = 65536
+CRAWL: Final = 256
+"""Bytes a second below which a connection counts as silent."""
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\r\n]*)?\r?\n")
+
+
+def check_addresses(host: str, port: int, reach: Reach) -> None:
+    """Resolve ``host`` and refuse it when any address lies further inside than ``reach``.
+
+    Raises ``UnsafeError``, or ``OSError`` when the name does not resolve.
+    """
+    for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        _check(host, str(info[4][0]), reach)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(text.partition("%")[0])
+
+
+def _check(host: str, text: str, reach: Reach) -> None:
+    if reach_of_address(_address(text)) > reach:
+        raise UnsafeError(
+            f"{host}: the registry sent us there, and it is the private or local address {text}",
+            "nothing was sent to it",
+        )
+
+
+class _Incoming(io.RawIOBase):
+    """A socket's raw file that ends what is too slow; ``prefix`` was read before.
+
+    The head of an answer has a deadline; what follows has to bring some bytes in
+    every ``silence`` seconds that are spent waiting for it.
+    """
+
+    def __init__(self, prefix: bytes, rest: io.RawIOBase, silence: float) -> None:
+        self._prefix = prefix
+        self._rest = rest
+        self._silence = silence
+        self._deadline: float | None = time.monotonic() + 2 * silence
+        self._waited, self._moved = 0.0, 0
+
+    def head_is_read(self) -> None:
+        """The deadline is met; now the pace counts."""
+        self._deadline = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if not self._prefix:
+            began = time.monotonic()
+            count = self._rest.readinto(buffer)
+            self._check(began, count or 0)
+            return count
+        piece = self._prefix[: len(buffer)]
+        buffer[: len(piece)] = piece
+        self._prefix = self._prefix[len(piece) :]
+        return len(piece)
+
+    def _check(self, began: float, count: int) -> None:
+        now = time.monotonic()
+        if self._deadline is not None:
+            if now > self._deadline:
+                raise TimeoutError("timed out")
+            return
+        self._waited += now - began
+        self._moved += count
+        if self._waited > self._silence:
+            if self._moved < CRAWL * self._waited:
+                raise TimeoutError("timed out")
+            self._waited, self._moved = 0.0, 0
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose provisional ones (100 to 199) are bounded: there may be a few.
+
+    The sizes of its chunks are hexadecimal digits and nothing else.
+    ``begun`` are bytes of it that were read while the body was being sent.
+    """
+
+    _provisional = 0
+
+    def __init__(self, sock: Any, *args: Any, begun: bytes = b"", **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        this: Any = self
+        self._incoming = _Incoming(begun, this.fp.detach(), sock.gettimeout() or 60.0)
+        this.fp = io.BufferedReader(self._incoming)
+
+    def begin(self) -> None:
+        super().begin()
+        self._incoming.head_is_read()
+
+    def _read_status(self) -> Any:
+        self._provisional += 1
+        if self._provisional > MAX_PROVISIONAL:
+            raise http.client.HTTPException("too many provisional answers")
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        # http.client passes over 100 only; 101 would be the end of HTTP.
+        return version, 100 if 101 < status < 200 else status, reason
+
+    def _read_next_chunk_size(self) -> int:
+        this: Any = self
+        line = this.fp.readline(MAX_LINE + 1)
+        if len(line) > MAX_LINE:
+            raise http.client.LineTooLong("chunk size")
+        found = _CHUNK_SIZE.fullmatch(line)
+        if found:
+            return int(found[1], 16)
+        this._close_conn()
+        if not line.endswith(b"\n"):
+            raise http.client.IncompleteRead(b"")
+        # http.client takes what int() takes: after a negative size it reads without end.
+        raise http.client.HTTPException("the size of a chunk is malformed")
+
+    def _read_and_discard_trailer(self) -> None:
+        this: Any = self
+        for _ in range(MAX_TRAILERS):
+            line = this.fp.readline(MAX_LINE + 1)
+            if len(line) > MAX_LINE:
+                raise http.client.LineTooLong("trailer line")
+            if line in (b"\r\n", b"\n", b""):
+                return
+        raise http.client.HTTPException("too many trailers")
+
+
+class _Guarded:
+    """What both kinds of connection add to urllib3's."""
+
+    reach: Reach | None = None
+    silence: float = 60.0
+    _sending: bool = False
+    _cut: bool = False
+
+    def _new_conn(self) -> socket.socket:
+        this: Any = self
+        checked = self.reach is not None and this.proxy is None
+        if checked and self.reach is not None:
+            # A name that does not resolve fails below, with urllib3's own error.
+            with contextlib.suppress(OSError, UnicodeError):
+                check_addresses(this._dns_host, this.port, self.reach)
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        if checked and self.reach is not None:
+            try:
+                # The name may resolve differently each time; this is where it led.
+                _check(this._dns_host, str(sock.getpeername()[0]), self.reach)
+            except BaseException:
+                sock.close()
+                raise
+        return sock
+
+    def connect(self) -> None:
+        self._cut = False
+        this: Any = self
+        this.response_class = _Answer
+        super().connect()  # type: ignore[misc]
+        this.sock.settimeout(self.silence)
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        this: Any = self
+        if this.sock is not None:
+            this.timeout = self.silence
+        this._sending = options.get("body") is not None
+        try:
+            super().request(method, url, *args, **options)  # type: ignore[misc]
+        except OSError:
+            self._cut = True
+            raise
+        finally:
+            this._sending = False
+
+    def send(self, data: Any) -> None:
+        this: Any = self
+        if not self._sending or getattr(this, "sock", None) is None:
+            super().send(data)  # type: ignore[misc]
+            return
+        # Small enough that a slice fits where there is room, so that no send blocks for long
+        # while an answer waits: after a reset, TLS can no longer read what came before it.
+        step = TLS_SLICE if isinstance(this.sock, ssl.SSLSocket) else PLAIN_SLICE
+        view = memoryview(data)
+        for start in range(0, len(view), step):
+            self._await_room()
+            try:
+                # One slice has the silence time-out in all, so this cannot crawl either.
+                super().send(view[start : start + step])  # type: ignore[misc]
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+                # TLS's word for a broken pipe; there may be an answer all the same.
+                self._cut = True
+                raise BrokenPipeError from None
+
+    def _await_room(self) -> None:
+        """Wait until something can be sent; raises ``BrokenPipeError`` when an answer came."""
+        this: Any = self
+        poll = select.poll()
+        poll.register(this.sock, select.POLLIN | select.POLLOUT)
+        while True:
+            found = poll.poll(self.silence * 1000)
+            if not found:
+                raise TimeoutError("timed out")
+            events = found[0][1]
+            if events & select.POLLIN and self._answered():
+                self._cut = True
+                # urllib3 takes this as the server's word that it has answered.
+                raise BrokenPipeError
+            if events & ~select.POLLIN:
+                return
+
+    def _answered(self) -> bool:
+        """Whether an answer waits. TLS has messages of its own, so there some of it is read."""
+        this: Any = self
+        sock = getattr(this, "sock", None)
+        if not isinstance(sock, ssl.SSLSocket):
+            return self._readable()
+        if not sock.pending() and not self._readable():
+            return False
+        sock.settimeout(0)
+        try:
+            begun = sock.recv(16384)
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            sock.settimeout(self.silence)
+        this.response_class = functools.partial(_Answer, begun=begun)
+        return True
+
+    def _readable(self) -> bool:
+        sock: Any = getattr(self, "sock", None)
+        if sock is None:
+            return False
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    @property
+    def is_connected(self) -> bool:
+        connected: bool = super().is_connected  # type: ignore[misc]
+        return connected and not self._cut
+
+
+class GuardedHTTPConnection(_Guarded, HTTPConnection):
+    """A plain connection."""
+
+    response_class = _Answer
+
+
+class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
+    """A TLS connection."""
+
+    response_class = _Answer
+
+
+class _Pool:
+    reach: Reach | None = None
+    silence: float = 60.0
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()  # type: ignore[misc]
+        connection.reach, connection.silence = self.reach, self.silence
+        return connection
+
+
+class GuardedHTTPPool(_Pool, HTTPConnectionPool):
+    """Plain connections."""
+
+    ConnectionCls = GuardedHTTPConnection
+
+
+class GuardedHTTPSPool(_Pool, HTTPSConnectionPool):
+    """TLS connections."""
+
+    ConnectionCls = GuardedHTTPSConnection
+
+    def _validate_conn(self, conn: Any) -> None:
+        """Connect. urllib3 would also warn when certificates are not verified; we do that once."""
+        if conn.is_closed:
+            conn.connect()
+
+
+_PLAIN_ANSWERS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH")
+
+
+def connection_error(error: Exception, url: str) -> ImgpackError:
+    """The imgpack error for what urllib3 or a socket raised while talking to ``url``."""
+    origin, shown = Origin.of(url), redact(url)
+    cause = _root(error)
+    lost = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+    if isinstance(cause, ssl.SSLError | ssl.CertificateError) and not lost:
+        return _tls_error(cause, origin)
+    if isinstance(error, exceptions.ProxyError):
+        return UnreachableError(
+            f"{origin}: the proxy does not let us through ({clean(str(cause), 200)})",
+            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+        )
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return mark_unconnected(_unconnected(error, cause, origin))
+    if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
+        return UnreachableError(f"{shown}: the registry fell silent", "try again, or see --timeout")
+    if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
+        return UnreachableError(f"{shown}: the connection was lost ({_loss(cause)})", "try again")
+    # The text of a ValueError may quote a header, and with it a secret.
+    what = type(cause).__name__ if isinstance(cause, ValueError) else clean(str(cause), 200)
+    return RegistryError(f"{shown}: the answer is not proper HTTP ({what})")
+
+
+def _unconnected(error: Exception, cause: BaseException, origin: Origin) -> UnreachableError:
+    if isinstance(error, exceptions.NameResolutionError):
+        return UnreachableError(f"{origin.host}: the name does not resolve", "check its spelling")
+    if isinstance(error, exceptions.NewConnectionError):
+        reason = cause.strerror if isinstance(cause, OSError) else None
+        return UnreachableError(
+            f"{origin}: cannot connect ({reason or type(cause).__name__})",
+            "check the name, the port and the network",
+        )
+    return UnreachableError(f"{origin}: no connection in time", "check the name and the network")
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost error: urllib3 wraps them as arguments, ``reason`` and causes."""
+    for _ in range(8):
+        inner = getattr(error, "reason", None) or error.__cause__
+        if not isinstance(inner, BaseException):
+            inner = next((a for a in error.args if isinstance(a, BaseException)), None)
+        if inner is None or isinstance(error, ssl.SSLError):
+            return error
+        error = inner
+    return error
+
+
+def _loss(cause: BaseException) -> str:
+    if isinstance(cause, exceptions.IncompleteRead):
+        return "the answer is shorter than promised"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    return clean(str(cause), 100) or type(cause).__name__
+
+
+def _tls_error(cause: ssl.SSLError | ssl.CertificateError, origin: Origin) -> TlsError:
+    reason = getattr(cause, "reason", None) or ""
+    if any(word in reason for word in _PLAIN_ANSWERS):
+        return TlsError(
+            f"{origin}: the server does not speak TLS",
+            "if it is meant to be a plain HTTP registry, use --plain-http",
+        )
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return TlsError(
+            f"{origin}: the certificate is not trusted ({clean(cause.verify_message, 200)})",
+            "name the authority with --ca-file",
+        )
+    return TlsError(f"{origin}: TLS failed ({clean(reason or str(cause), 200)})")

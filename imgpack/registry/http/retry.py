@@ -1,0 +1,93 @@
+"""Which failures are worth another attempt, and how long to wait before it.
+
+RFC 9110, section 10.2.3 (Retry-After, both forms). Invariants: the decision is
+by status and registry error code; a wait is never longer than the ceiling,
+whatever a registry asks for; clock, sleep and randomness are given.
+"""
+
+import datetime
+import email.utils
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from imgpack.registry.http.errors import Failure
+
+TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, *range(520, 525)})
+PERMANENT_CODES: Final = frozenset(
+    {
+        "BLOB_UNKNOWN",
+        "BLOB_UPLOAD_INVALID",
+        "BLOB_UPLOAD_UNKNOWN",
+        "DENIED",
+        "DIGEST_INVALID",
+        "MANIFEST_BLOB_UNKNOWN",
+        "MANIFEST_INVALID",
+        "MANIFEST_UNKNOWN",
+        "MANIFEST_UNVERIFIED",
+        "NAME_INVALID",
+        "NAME_UNKNOWN",
+        "SIZE_INVALID",
+        "TAG_INVALID",
+        "UNAUTHORIZED",
+        "UNSUPPORTED",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """``attempts`` in all; waits of ``first`` seconds, doubled up to ``ceiling``, with jitter.
+
+    ``retry_after_ceiling`` bounds, in seconds, a wait that the registry asks for.
+    """
+
+    attempts: int = 5
+    first: float = 0.5
+    ceiling: float = 30.0
+    retry_after_ceiling: float = 60.0
+
+    def limit(self, method: str, url: str, failure: Failure | None) -> int:
+        """How many attempts this failure is worth in all; 1: it is permanent.
+
+        ``failure`` is ``None`` for a lost connection. A 500 for a manifest can
+        be permanent (schema1 switched off, a foreign layer refused), and is
+        tried once more only.
+        """
+        if failure is None:
+            return self.attempts
+        if "TOOMANYREQUESTS" in failure.codes:
+            return self.attempts
+        if failure.status not in TRANSIENT_STATUSES or PERMANENT_CODES.intersection(failure.codes):
+            return 1
+        if failure.status == 500 and method == "PUT" and "/manifests/" in url:
+            return min(2, self.attempts)
+        return self.attempts
+
+    def wait(self, attempt: int, failure: Failure | None, random: Callable[[], float]) -> float:
+        """Seconds to wait after the failed ``attempt`` (the first is 1)."""
+        backoff = min(self.first * 2.0 ** min(attempt - 1, 32), self.ceiling)
+        jittered = backoff * (0.75 + random() / 2)
+        if failure is None or failure.retry_after is None:
+            return jittered
+        # A little more than was asked for, so that many clients do not come back at once.
+        return min(failure.retry_after, self.retry_after_ceiling) + random() * self.first
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Seconds until the time of a ``Retry-After`` header; ``None`` if it says nothing usable.
+
+    ``now`` is seconds since 1970, for the date form.
+    """
+    if not value:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) < 10 else float(10**9)
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=datetime.UTC)
+        return max(0.0, when.timestamp() - now)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,0 +1,141 @@
+"""Blobs read from a registry, going on after a broken connection where it broke.
+
+OCI distribution-spec v1.1, "Pulling blobs"; RFC 9110, section 14 (ranges).
+Invariants: no more bytes are handed out than the descriptor declares; a part is
+appended only where its Content-Range says it belongs; attempts without progress
+are bounded. Whoever takes the bytes in checks the digest; ``read_remote_blob``
+does it itself.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from imgpack.errors import (
+    DigestError,
+    ImgpackError,
+    InvalidReferenceError,
+    RegistryError,
+    UnreachableError,
+)
+from imgpack.events import SILENT, Reporter
+from imgpack.files.blobs import verify_stream
+from imgpack.image.image import foreign_layer
+from imgpack.registry.http.errors import is_connection_loss
+from imgpack.registry.http.transport import Response
+from imgpack.registry.registries import Connector
+from imgpack.registry.repository import RepositoryClient
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.reference import Reference
+
+PROGRESS: Final = 1 << 16
+"""Bytes that an attempt must bring to count as progress."""
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/(?:([0-9]{1,16})|\*)")
+
+
+class RemoteSource:
+    """The blobs of one repository. Safe to use from many threads."""
+
+    def __init__(self, client: RepositoryClient, reporter: Reporter = SILENT) -> None:
+        self.client = client
+        self._reporter = client.session.discreet(reporter)
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from ``offset``, not verified.
+
+        Raises ``UnsupportedError`` for a layer that is kept elsewhere, and what
+        the registry or the connection raises.
+        """
+        if mediatype.is_foreign(descriptor.media_type):
+            raise foreign_layer(descriptor, self.client.name)
+        position = offset
+        options = self.client.session.options
+        failed, mark = 0, offset
+        while position < descriptor.size:
+            try:
+                for piece in self._attempt(descriptor, position):
+                    position += len(piece)
+                    yield piece
+                if position >= descriptor.size:
+                    return
+                error: ImgpackError = self._short(descriptor, position)
+            except UnreachableError as lost:
+                if not is_connection_loss(lost):
+                    raise
+                error = lost
+            failed = 1 if position - mark >= PROGRESS else failed + 1
+            mark = position
+            if failed >= options.retry.attempts:
+                raise error
+            pause = options.retry.wait(failed, None, options.random)
+            self._reporter.detail(f"{error.message}; going on at byte {position} in {pause:.1f} s")
+            options.sleep(pause)
+
+    def _attempt(self, descriptor: Descriptor, position: int) -> Iterator[bytes]:
+        left = descriptor.size - position
+        with self.client.open_blob(descriptor, position) as response:
+            skip = self._skipped(response, descriptor, position)
+            for piece in response.stream():
+                if skip:
+                    cut = min(skip, len(piece))
+                    skip -= cut
+                    piece = piece[cut:]
+                if len(piece) > left:
+                    raise DigestError(
+                        f"{self.client.name}: the registry sends more than the "
+                        f"{descriptor.size} bytes of {descriptor.digest}"
+                    )
+                left -= len(piece)
+                if piece:
+                    yield piece
+
+    def _skipped(self, response: Response, descriptor: Descriptor, position: int) -> int:
+        """The bytes of the answer that come before ``position``."""
+        if response.status == 206:
+            told = response.headers.get("Content-Range") or ""
+            found = _CONTENT_RANGE.fullmatch(told)
+            if not found or int(found[1]) != position:
+                said = self.client.session.secrets.quote(told, 80)
+                raise RegistryError(
+                    f"{self.client.name}: bytes from {position} of {descriptor.digest} were asked "
+                    f"for, and the answer is {said!r}"
+                )
+            total = found[3]
+        else:
+            total = response.headers.get("Content-Length")
+        if total is not None and total.isascii() and total.isdigit() and len(total) < 20:
+            self._check_size(int(total), descriptor)
+        return 0 if response.status == 206 else position
+
+    def _check_size(self, total: int, descriptor: Descriptor) -> None:
+        if total != descriptor.size:
+            raise DigestError(
+                f"{self.client.name}: the registry's blob {descriptor.digest} has {total} bytes, "
+                f"not {descriptor.size}",
+                "the registry is broken or was tampered with",
+            )
+
+    def _short(self, descriptor: Descriptor, position: int) -> UnreachableError:
+        return UnreachableError(
+            f"{self.client.name}: {descriptor.digest} ended after {position} of "
+            f"{descriptor.size} bytes"
+        )
+
+
+def read_remote_blob(
+    connector: Connector, reference: Reference, reporter: Reporter = SILENT
+) -> Iterator[bytes]:
+    """One blob by its digest, verified: a wrong one ends with ``DigestError``.
+
+    Raises ``InvalidReferenceError`` for a reference without a digest.
+    """
+    if reference.digest is None:
+        raise InvalidReferenceError(
+            f"{reference.shown()} names no blob", "a blob is named by its digest: REF@sha256:…"
+        )
+    client = RepositoryClient(connector.session(reference.registry), reference.repository)
+    what = f"{client.name}: blob {reference.digest}"
+    blob = Descriptor(mediatype.OCTET_STREAM, reference.digest, client.blob_size(reference.digest))
+    return verify_stream(RemoteSource(client, reporter).read_blob(blob), blob, what)

@@ -1,0 +1,1 @@
+"""Blobs and documents on their way to a registry."""

@@ -1,0 +1,1 @@
+"""The combined Docker and OCI tar archive, written and read."""

@@ -1,0 +1,239 @@
+"""Writing an OCI image layout directory, new or with images already in it.
+
+OCI image-spec ``image-layout.md``. Everything is first written into a staging
+directory on the same file system. A new layout then gets its name by one
+rename; into one that exists, blobs are moved first and ``index.json`` is
+replaced last, under a lock (``flock`` on ``oci-layout``, the one file that
+never changes), so readers and other writers only ever see a complete layout.
+What killed writers left in it, or beside it before it had its name, is removed.
+
+An existing layout is untrusted: a blob in it counts as there only if its bytes
+have its digest, and nothing is written through a symbolic link.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+from imgpack.errors import ArchiveError, ImgpackError, OutputError
+from imgpack.events import Reporter
+from imgpack.files.atomic import (
+    AtomicFile,
+    Temporary,
+    is_temporary,
+    sweep,
+    sync_directory,
+    write_file,
+)
+from imgpack.files.blobs import BlobDirectory, BlobWriter, verify_stream
+from imgpack.files.reading import open_regular, read_range
+from imgpack.files.writing import output_errors, real_path
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.json import MAX_DOCUMENT, decode, encode, member
+from imgpack.spec.manifest import Index
+from imgpack.store.contents import (
+    NAME_ANNOTATION,
+    OCI_LAYOUT,
+    Contents,
+    index_entries,
+    index_json,
+)
+from imgpack.store.layout.read import check_version
+from imgpack.store.writer import ImageWriter
+
+LAYOUT_FILE: Final = "oci-layout"
+INDEX_FILE: Final = "index.json"
+_STAGING: Final = "imgpack"
+
+
+class LayoutWriter(ImageWriter):
+    """An OCI layout directory that is being made or added to."""
+
+    def __init__(self, path: str, reporter: Reporter) -> None:
+        super().__init__(path, reporter)
+        self._target = real_path(path)
+        self._exists = os.path.isdir(self._target)
+        self._stored = BlobDirectory(self._target)
+        self._checked: dict[Digest, int | None] = {}
+        self._parent, self._name = os.path.split(self._target)
+        self._temporary = (
+            Temporary(self._target, _STAGING)
+            if self._exists
+            else Temporary(self._parent, self._name)
+        )
+
+    def __enter__(self) -> Self:
+        with output_errors(self.path):
+            if not self._exists and os.path.lexists(self._target):
+                raise OutputError(
+                    f"cannot write {self.path}: it is no directory", "leave out the / at the end"
+                )
+            sweep(self._parent, self._name)
+            if self._exists:
+                _check_layout(self._target, self.path)
+                sweep(self._target, _STAGING, INDEX_FILE, LAYOUT_FILE)
+            self._temporary.open_directory()
+        self._staging = self._temporary.path
+        self._staged = BlobDirectory(self._staging, self.path)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._temporary.discard()
+
+    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
+        """Start a layer; a layout may have several open."""
+        return self._staged.open_blob()
+
+    def _reserve(self, descriptor: Descriptor) -> BlobWriter:
+        return self._staged.open_blob()
+
+    def _expect(self, contents: Contents) -> None:
+        """Nothing to prepare: in a directory, every blob has a place of its own."""
+
+    def _size(self, digest: Digest) -> int | None:
+        staged = self._staged.size(digest)
+        return staged if staged is not None else self._sound_size(digest)
+
+    def _sound_size(self, digest: Digest) -> int | None:
+        """The size of a blob that the layout holds, if its bytes are what its name says."""
+        if digest not in self._checked:
+            size = self._stored.size(digest)
+            sound = size is not None and _is_sound(self._stored, Descriptor("", digest, size))
+            self._checked[digest] = size if sound else None
+        return self._checked[digest]
+
+    def finish(self) -> None:
+        """Write the documents, then make everything visible."""
+        contents = self._contents()
+        for raw in contents.documents().values():
+            self._staged.put(raw)
+        for blob in contents.blobs():
+            if self._size(blob.digest) != blob.size:
+                raise ArchiveError(f"the manifest names the blob {blob.digest}, which was not put")
+        with output_errors(self.path):
+            if not self._exists and self._rename(contents):
+                return
+            with _locked(self._target, self.path):
+                self._merge(contents)
+
+    def _rename(self, contents: Contents) -> bool:
+        index = index_json(contents.roots)
+        write_file(os.path.join(self._staging, LAYOUT_FILE), OCI_LAYOUT, self.path)
+        write_file(os.path.join(self._staging, INDEX_FILE), index, self.path)
+        try:
+            os.rename(self._staging, self._target)
+        except OSError:
+            if not os.path.isdir(self._target):
+                raise
+            # Another process made it meanwhile.
+            _check_layout(self._target, self.path)
+            return False
+        sync_directory(os.path.dirname(self._target))
+        return True
+
+    def _merge(self, contents: Contents) -> None:
+        blobs = os.path.join(self._staging, "blobs")
+        for algorithm in os.listdir(blobs):
+            directory = os.path.join(self._target, "blobs", algorithm)
+            os.makedirs(directory, exist_ok=True)
+            for name in sorted(os.listdir(os.path.join(blobs, algorithm))):
+                target = os.path.join(directory, name)
+                try:
+                    os.replace(os.path.join(blobs, algorithm, name), target)
+                except IsADirectoryError as error:
+                    raise OutputError(
+                        f"cannot write {self.path}: {target} is a directory", "remove it"
+                    ) from error
+            sync_directory(directory)
+        path = os.path.join(self._target, INDEX_FILE)
+        index = _read_index(path) if os.path.lexists(path) else decode(index_json(()), path)
+        index = merge_index(index, index_entries(contents.roots), path)
+        write_file(path, encode(index), self.path)
+
+
+def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
+    try:
+        for _ in verify_stream(blobs.read(descriptor.digest), descriptor, "a stored blob"):
+            pass
+    except (ImgpackError, OSError):
+        # Whatever is wrong with it, a sound one takes its place, if it is a file.
+        return False
+    return True
+
+
+def merge_index(index: dict[str, Any], entries: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    """``index`` with ``entries`` added: a name that was there moves, all else stays."""
+    names = {_name(entry) for entry in entries} - {None}
+    old = [
+        entry
+        for entry in member(index, "manifests", list, what, default=[])
+        if _name(entry) not in names and entry not in entries
+    ]
+    return index | {"manifests": [*old, *entries]}
+
+
+def _name(entry: Any) -> str | None:
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    name = annotations.get(NAME_ANNOTATION) if isinstance(annotations, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _read_index(path: str) -> dict[str, Any]:
+    raw = _read_document(path)
+    Index.parse(raw, what=path)
+    return decode(raw, path)
+
+
+def _read_document(path: str) -> bytes:
+    fd = open_regular(path)
+    try:
+        return b"".join(read_range(fd, 0, MAX_DOCUMENT + 1))
+    finally:
+        os.close(fd)
+
+
+def _check_layout(target: str, path: str) -> None:
+    """Refuse a directory that is neither a layout nor empty, before anything is written."""
+    with output_errors(path):
+        names = set(os.listdir(target))
+    if {LAYOUT_FILE, INDEX_FILE} <= names:
+        _read_index(os.path.join(target, INDEX_FILE))
+    elif any(not is_temporary(name) for name in names - {LAYOUT_FILE, "blobs"}):
+        raise OutputError(
+            f"cannot write {path}: the directory is not empty and no OCI layout",
+            "name a new directory, or a file for an archive",
+        )
+    if LAYOUT_FILE in names:
+        check_version(_read_document(os.path.join(target, LAYOUT_FILE)), path)
+    for part in ("blobs", "blobs/sha256", "blobs/sha512"):
+        # Through a symbolic link, whoever made the layout would choose where blobs are written.
+        inner = os.path.join(target, part)
+        if os.path.lexists(inner) and (os.path.islink(inner) or not os.path.isdir(inner)):
+            raise OutputError(
+                f"cannot write {path}: {part} in it is not a directory", "name a new directory"
+            )
+
+
+@contextmanager
+def _locked(target: str, shown: str) -> Iterator[None]:
+    path = os.path.join(target, LAYOUT_FILE)
+    if not os.path.lexists(path):
+        with AtomicFile(path, shown) as file:
+            file.write(OCI_LAYOUT)
+            # Never replaces a file that another process has locked.
+            file.commit_new()
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,1 @@
+"""Tar: headers written to the byte, archives read with bounds."""

@@ -1,0 +1,78 @@
+"""Which machine a tree's programs are built for: a guess at an image's platform.
+
+Source: the System V ABI, "ELF Header". A pure function of the trees, so it is the
+same wherever the build runs; symlinks are not followed, for an absolute one
+would lead to the building host's own programs.
+"""
+
+import os
+import stat
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from imgpack.spec.platform import Platform
+from imgpack.tree.directory import Tree
+
+_PROGRAMS: Final = (b"sh", b"bash", b"dash", b"busybox", b"env", b"true", b"ls", b"init")
+_PLACES: Final = (b"bin", b"usr/bin", b"sbin", b"usr/sbin", b"usr/local/bin", b"app", b"")
+_CLASS_64: Final = 2
+_LITTLE: Final = 1
+
+# (e_machine, 64 bits, little endian): Go's architecture
+_ARCHITECTURES: Final = {
+    (3, False, True): "386",
+    (8, True, True): "mips64le",
+    (21, True, True): "ppc64le",
+    (22, True, False): "s390x",
+    (40, False, True): "arm",
+    (62, True, True): "amd64",
+    (183, True, True): "arm64",
+    (243, True, True): "riscv64",
+    (258, True, True): "loong64",
+}
+
+
+def guess_platform(trees: Sequence[Tree], programs: Iterable[str] = ()) -> Platform | None:
+    """The platform of the first program found, ``None`` if no tree has a known one.
+
+    ``programs`` are paths in the image that are looked at first: the entrypoint.
+    """
+    for path in (*(program.encode() for program in programs), *_usual()):
+        for tree in reversed(trees):
+            found = _machine(tree, path.lstrip(b"/"))
+            if found is not None:
+                return found
+    return None
+
+
+def _usual() -> Iterator[bytes]:
+    for place in _PLACES:
+        for program in _PROGRAMS:
+            yield place + b"/" + program if place else program
+
+
+def _machine(tree: Tree, path: bytes) -> Platform | None:
+    prefix = tree.dest + b"/" if tree.dest else b""
+    parts = path[len(prefix) :].split(b"/")
+    if not path.startswith(prefix) or b".." in parts or b"" in parts:
+        return None
+    where = tree.root
+    try:
+        for part in parts:
+            where += b"/" + part
+            if stat.S_ISLNK(os.lstat(where).st_mode):
+                return None
+        with open(os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            return _read_elf(file.read(20))
+    except OSError:
+        return None
+
+
+def _read_elf(head: bytes) -> Platform | None:
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return None
+    little = head[5] == _LITTLE
+    (machine,) = struct.unpack_from("<H" if little else ">H", head, 18)
+    architecture = _ARCHITECTURES.get((machine, head[4] == _CLASS_64, little))
+    return Platform("linux", architecture) if architecture else None

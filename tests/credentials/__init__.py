@@ -1,0 +1,1 @@
+"""Tests of credentials and where they lie."""

@@ -1,0 +1,1 @@
+"""Tests of what appears whole, and of work in parallel."""

@@ -1,0 +1,134 @@
+"""The line: everything is done once, taken in order, and an error is the last thing."""
+
+import random
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgpack.files.ordered_pool import AHEAD, Line
+
+JOBS = [1, 2, 16]
+
+
+@given(st.integers(1, 6), st.lists(st.integers(0, 3), max_size=40))
+def test_results_are_taken_in_order_one_at_a_time(jobs: int, naps: list[int]) -> None:
+    """However long each piece of work takes."""
+    taken: list[tuple[int, int]] = []
+    at_it = threading.Lock()
+
+    def work(item: tuple[int, int]) -> int:
+        time.sleep(item[1] / 5000)
+        return item[0] * 2
+
+    def take(item: tuple[int, int], done: int) -> None:
+        assert at_it.acquire(blocking=False)
+        taken.append((item[0], done))
+        at_it.release()
+
+    with Line(jobs, work, take) as line:
+        for number, nap in enumerate(naps):
+            line.put((number, nap))
+
+    assert taken == [(number, 2 * number) for number in range(len(naps))]
+
+
+@pytest.mark.parametrize("jobs", JOBS)
+@pytest.mark.parametrize("at", [0, 1, 30, 59])
+@pytest.mark.parametrize("where", ["work", "take", "put"])
+def test_the_first_error_is_the_last_thing_that_happens(jobs: int, at: int, where: str) -> None:
+    """Nothing is taken after it, and no put waits for good."""
+    taken: list[int] = []
+
+    def work(item: int) -> int:
+        if where == "work" and item == at:
+            raise ValueError(item)
+        time.sleep(random.random() / 2000)
+        return item
+
+    def take(item: int, done: int) -> None:
+        if where == "take" and item == at:
+            raise ValueError(item)
+        taken.append(done)
+
+    with pytest.raises(ValueError, match=str(at)), Line(jobs, work, take) as line:
+        for number in range(60):
+            if where == "put" and number == at:
+                raise ValueError(number)
+            line.put(number)
+
+    assert taken == list(range(len(taken)))
+    assert len(taken) <= at
+
+
+@pytest.mark.parametrize("jobs", JOBS)
+def test_a_slow_item_holds_up_only_as_many_as_the_line_has_room_for(jobs: int) -> None:
+    """Then put waits."""
+    release = threading.Event()
+    put = 0
+
+    def work(item: int) -> None:
+        if item == 0:
+            assert release.wait(10)
+
+    def fill() -> None:
+        nonlocal put
+        with Line(jobs, work, lambda item, done: None) as line:
+            for number in range(100):
+                line.put(number)
+                put += 1
+
+    filler = threading.Thread(target=fill)
+    filler.start()
+    deadline = time.monotonic() + 5
+    while put < jobs + AHEAD and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    held = put
+    release.set()
+    filler.join(10)
+
+    assert held == jobs + AHEAD
+    assert put == 100
+
+
+def test_an_interrupt_waits_for_no_work_in_the_line() -> None:
+    """What was put is thrown away, not done."""
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        time.sleep(0.05)
+        done.append(item)
+
+    with pytest.raises(KeyboardInterrupt), Line(1, work, lambda item, out: None) as line:
+        for number in range(5):
+            line.put(number)
+        raise KeyboardInterrupt
+
+    assert len(done) <= 2
+
+
+def test_the_first_error_is_the_one_that_is_raised() -> None:
+    """What goes wrong after it, in work that was under way, is often its consequence."""
+    both, known = threading.Barrier(2), threading.Event()
+
+    def work(item: int) -> None:
+        if item < 2:
+            both.wait(10)
+        if item == 1:
+            assert known.wait(10)
+        raise ValueError("second" if item else "first")
+
+    def fill() -> None:
+        with Line(2, work, lambda item, done: None) as line:
+            line.put(0)
+            line.put(1)
+            with pytest.raises(ValueError, match="first"):
+                while True:
+                    line.put(2)
+            known.set()
+
+    with pytest.raises(ValueError, match="first"):
+        fill()

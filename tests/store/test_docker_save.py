@@ -1,0 +1,410 @@
+"""Archives that other tools write: ``docker save`` of every age, podman, skopeo, crane, buildx."""
+
+import bz2
+import gzip
+import hashlib
+import json
+import lzma
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import ArchiveError, DigestError, DocumentError, UnsupportedError
+from imgpack.events import Silent
+from imgpack.image.image import Image, MultiImage, artifact
+from imgpack.image.verify import verify_images
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor, describe
+from imgpack.spec.digest import Digest
+from imgpack.spec.json import encode
+from imgpack.spec.manifest import build_index, build_manifest
+from imgpack.spec.platform import Platform
+from imgpack.store.open import OpenedImages, open_images
+
+from .samples import LAYERS, Memory, make_config, make_image, make_multi, make_tar, write_image
+
+CONFIG = make_config(LAYERS).raw
+ID = hashlib.sha256(CONFIG).hexdigest()
+
+
+def _manifest_json(config: str, layers: Sequence[str], tags: object = ("foo:1",)) -> bytes:
+    return json.dumps([{"Config": config, "RepoTags": tags, "Layers": layers}]).encode()
+
+
+def _open_one(path: Path) -> tuple[OpenedImages, Image]:
+    opened = open_images(str(path))
+    image = opened.select(None)
+    assert isinstance(image, Image)
+    return opened, image
+
+
+def test_the_oldest_docker_save_with_linked_layers_is_read(tmp_path: Path) -> None:
+    """A repeated layer is a symbolic link to the directory of another."""
+    config = make_config([*LAYERS, LAYERS[0]]).raw
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    files = {
+        name: config,
+        "aa/VERSION": b"1.0",
+        "aa/json": b"{}",
+        "aa/layer.tar": LAYERS[0],
+        "bb/layer.tar": LAYERS[1],
+        "manifest.json": _manifest_json(name, ["aa/layer.tar", "bb/layer.tar", "cc/layer.tar"]),
+        "repositories": b'{"foo":{"1":"cc"}}',
+    }
+    path = make_tar(tmp_path / "old.tar", files, {"cc/layer.tar": "../aa/layer.tar"})
+    opened, image = _open_one(path)
+    with opened:
+        assert image.manifest.media_type == mediatype.DOCKER_MANIFEST
+        digests = [Digest.of(layer) for layer in (*LAYERS, LAYERS[0])]
+        assert [layer.digest for layer in image.manifest.layers] == digests
+        assert {layer.media_type for layer in image.layers} == {mediatype.DOCKER_LAYER}
+        assert [name.shown() for name in image.names] == ["foo:1"]
+        assert image.config.raw == config
+        assert b"".join(image.source.read_blob(image.layers[1])) == LAYERS[1]
+        assert verify_images(opened.images, opened.path) == 2
+
+
+def test_crane_writes_gzipped_layers_and_a_config_named_by_its_whole_digest(
+    tmp_path: Path,
+) -> None:
+    """``sha256:HEX`` without a suffix, and ``HEX.tar.gz``."""
+    packed = [gzip.compress(layer, mtime=0) for layer in LAYERS]
+    names = [f"{hashlib.sha256(blob).hexdigest()}.tar.gz" for blob in packed]
+    files = dict(zip(names, packed, strict=True))
+    files[f"sha256:{ID}"] = CONFIG
+    files["manifest.json"] = _manifest_json(f"sha256:{ID}", names)
+    opened, image = _open_one(make_tar(tmp_path / "crane.tar", files))
+    with opened:
+        assert {layer.media_type for layer in image.layers} == {mediatype.DOCKER_LAYER_GZIP}
+        assert verify_images(opened.images, opened.path) == 2
+
+
+def test_zstd_layers_make_an_oci_manifest(tmp_path: Path) -> None:
+    """Docker's types cannot say zstd."""
+    import zstandard
+
+    packed = [zstandard.ZstdCompressor().compress(LAYERS[0]), LAYERS[1]]
+    files = {
+        "c.json": CONFIG,
+        "0": packed[0],
+        "1": packed[1],
+        "manifest.json": _manifest_json("c.json", ["0", "1"]),
+    }
+    opened, image = _open_one(make_tar(tmp_path / "z.tar", files))
+    with opened:
+        assert image.manifest.media_type == mediatype.OCI_MANIFEST
+        kinds = [layer.media_type for layer in image.manifest.layers]
+        assert kinds == [mediatype.OCI_LAYER_ZSTD, mediatype.OCI_LAYER]
+        assert verify_images(opened.images, opened.path) == 2
+
+
+@pytest.mark.parametrize(("pack", "kind"), [(lzma.compress, "xz"), (bz2.compress, "bzip2")])
+def test_xz_and_bzip2_layers_are_refused_with_the_reason(
+    tmp_path: Path, pack: object, kind: str
+) -> None:
+    """No media type exists for them."""
+    blob = pack(LAYERS[0])  # type: ignore[operator]
+    files = {"c": CONFIG, "l": blob, "manifest.json": _manifest_json("c", ["l", "l"])}
+    with pytest.raises(UnsupportedError, match=f"compressed with {kind}"):
+        open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+@pytest.mark.parametrize("tags", [None, [], "absent"])
+def test_an_image_may_have_no_tags(tmp_path: Path, tags: object) -> None:
+    """Null, empty and missing are the same."""
+    item: dict[str, object] = {"Config": "c", "RepoTags": tags, "Layers": ["0", "1"]}
+    if tags == "absent":
+        del item["RepoTags"]
+    files = {"c": CONFIG, "0": LAYERS[0], "1": LAYERS[1]}
+    files["manifest.json"] = json.dumps([item]).encode()
+    opened, image = _open_one(make_tar(tmp_path / "x.tar", files))
+    with opened:
+        assert image.names == ()
+
+
+def test_short_full_and_unusable_tags_are_told_apart(tmp_path: Path) -> None:
+    """Docker writes short names, podman full ones; what is no name can still be selected by."""
+    tags = ["foo:1", "docker.io/library/foo:1", "quay.io/x/y:z", "Not A Name"]
+    files = {"c": CONFIG, "0": LAYERS[0], "1": LAYERS[1]}
+    files["manifest.json"] = _manifest_json("c", ["0", "1"], tags)
+    opened, image = _open_one(make_tar(tmp_path / "x.tar", files))
+    with opened:
+        names = ["docker.io/library/foo:1", "quay.io/x/y:z"]
+        assert [str(name) for name in image.names] == names
+        assert opened.select("Not A Name") is image
+        assert opened.select("foo:1") is image
+
+
+def test_two_items_of_one_image_are_one_image_with_both_names(tmp_path: Path) -> None:
+    """And two images stay two."""
+    items = json.loads(_manifest_json("c", ["0", "1"])) + json.loads(
+        _manifest_json("c", ["0", "1"], ["bar:2"])
+    )
+    files = {"c": CONFIG, "0": LAYERS[0], "1": LAYERS[1]}
+    files["manifest.json"] = json.dumps(items).encode()
+    opened, image = _open_one(make_tar(tmp_path / "x.tar", files))
+    with opened:
+        assert [name.shown() for name in image.names] == ["foo:1", "bar:2"]
+
+
+def test_an_uncompressed_layer_with_another_diff_id_is_refused_when_opened(
+    tmp_path: Path,
+) -> None:
+    """Its digest is computed anyway."""
+    files = {"c": CONFIG, "0": LAYERS[1], "1": LAYERS[0]}
+    files["manifest.json"] = _manifest_json("c", ["0", "1"])
+    with pytest.raises(DigestError, match="diff_id"):
+        open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def test_layers_and_diff_ids_must_be_as_many(tmp_path: Path) -> None:
+    """The error names the archive."""
+    files = {"c": CONFIG, "0": LAYERS[0], "manifest.json": _manifest_json("c", ["0"])}
+    with pytest.raises(DocumentError, match=r"x\.tar: .*1 layers.*2 diff_ids"):
+        open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def test_a_missing_layer_is_named(tmp_path: Path) -> None:
+    """With the path that manifest.json gives it."""
+    files = {"c": CONFIG, "0": LAYERS[0], "manifest.json": _manifest_json("c", ["0", "gone"])}
+    with pytest.raises(ArchiveError, match="no layer 'gone'"):
+        open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def test_names_that_promise_a_digest_are_held_to_it(tmp_path: Path) -> None:
+    """Under ``blobs/sha256`` it is an error; ``HEX.json`` is only a habit, and a warning."""
+    wrong = "0" * 64
+    files = {f"blobs/sha256/{wrong}": CONFIG, "0": LAYERS[0], "1": LAYERS[1]}
+    files["manifest.json"] = _manifest_json(f"blobs/sha256/{wrong}", ["0", "1"])
+    with pytest.raises(DigestError, match="is damaged"):
+        open_images(str(make_tar(tmp_path / "x.tar", files)))
+    files = {f"{wrong}.json": CONFIG, f"blobs/sha256/{wrong}": LAYERS[0], "1": LAYERS[1]}
+    files["manifest.json"] = _manifest_json(f"{wrong}.json", [f"blobs/sha256/{wrong}", "1"])
+    with pytest.raises(DigestError, match=r"layer .* is damaged"):
+        open_images(str(make_tar(tmp_path / "y.tar", files)))
+    files = {f"{wrong}.json": CONFIG, "0": LAYERS[0], "1": LAYERS[1]}
+    files["manifest.json"] = _manifest_json(f"{wrong}.json", ["0", "1"])
+    warnings: list[str] = []
+
+    class Listener(Silent):
+        def warn(self, message: str) -> None:
+            warnings.append(message)
+
+    with open_images(str(make_tar(tmp_path / "z.tar", files)), Listener()) as opened:
+        assert opened.select(None).names
+    assert len(warnings) == 1
+    assert ID in warnings[0]
+
+
+def _oci_files(
+    source: Memory, entries: Sequence[Mapping[str, object]], *, manifest_json: bytes | None = None
+) -> dict[str, bytes]:
+    files = {f"blobs/sha256/{digest.hex}": raw for digest, raw in source.blobs.items()}
+    files["oci-layout"] = b'{"imageLayoutVersion": "1.0.0"}'
+    files["index.json"] = encode({"schemaVersion": 2, "manifests": list(entries)})
+    if manifest_json is not None:
+        files["manifest.json"] = manifest_json
+    return files
+
+
+def test_docker_25_with_its_leftovers_is_read_by_its_index(tmp_path: Path) -> None:
+    """Uncompressed OCI layers, LayerSources, ``repositories``, blobs that nobody names."""
+    source = Memory()
+    image = make_image(source, docker=False, compress=False)
+    source.add(b'{"id":"leftover"}')
+    layers = [f"blobs/sha256/{layer.digest.hex}" for layer in image.manifest.layers]
+    items = json.loads(_manifest_json(f"blobs/sha256/{image.config.digest.hex}", layers))
+    items[0]["LayerSources"] = {}
+    annotations = {
+        "io.containerd.image.name": "docker.io/library/foo:1",
+        "org.opencontainers.image.ref.name": "1",
+    }
+    entry = image.manifest.descriptor.as_json() | {"annotations": annotations}
+    files = _oci_files(source, [entry], manifest_json=json.dumps(items).encode())
+    files["repositories"] = b"{}"
+    opened, read = _open_one(make_tar(tmp_path / "x.tar", files))
+    with opened:
+        assert read.manifest.raw == image.manifest.raw
+        assert [name.shown() for name in read.names] == ["foo:1"]
+        assert verify_images(opened.images, opened.path) == 2
+
+
+@pytest.mark.parametrize(
+    ("annotations", "names", "label"),
+    [
+        ({"org.opencontainers.image.ref.name": "docker.io/library/x:1"}, ["x:1"], None),
+        ({"org.opencontainers.image.ref.name": "v1"}, [], "v1"),
+        ({"io.containerd.image.name": "UPPER"}, [], "UPPER"),
+        ({}, [], None),
+    ],
+)
+def test_names_come_from_the_annotations_that_tools_write(
+    tmp_path: Path, annotations: dict[str, str], names: list[str], label: str | None
+) -> None:
+    """podman puts the whole name into ref.name, skopeo and umoci a tag, others nothing."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    entry = image.manifest.descriptor.as_json() | {"annotations": annotations}
+    opened, read = _open_one(make_tar(tmp_path / "x.tar", _oci_files(source, [entry])))
+    with opened:
+        assert [name.shown() for name in read.names] == names
+        if label is not None:
+            assert opened.select(label) is read
+
+
+def test_an_index_of_which_one_platform_was_pulled_is_that_image(tmp_path: Path) -> None:
+    """As Docker with containerd's store saves it."""
+    source = Memory()
+    image = make_multi(source, "linux/amd64", "linux/arm64")
+    source.add(image.index.raw)
+    for one in (image.images[1].manifest.descriptor.digest, image.images[1].config.digest):
+        del source.blobs[one]
+    entry = image.index.descriptor.as_json()
+    opened, read = _open_one(make_tar(tmp_path / "x.tar", _oci_files(source, [entry])))
+    with opened:
+        assert read.manifest.raw == image.images[0].manifest.raw
+
+
+def test_what_is_no_image_in_a_layout_is_passed_over(tmp_path: Path) -> None:
+    """A signature or chart beside an image does not stand in its way."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    empty = source.add(b"{}")
+    artifact = encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": mediatype.OCI_MANIFEST,
+            "artifactType": "application/x",
+            "config": {
+                "mediaType": "application/vnd.oci.empty.v1+json",
+                "digest": str(empty),
+                "size": 2,
+            },
+            "layers": [],
+        }
+    )
+    digest = source.add(artifact)
+    other = {"mediaType": mediatype.OCI_MANIFEST, "digest": str(digest), "size": len(artifact)}
+    files = _oci_files(source, [other, image.manifest.descriptor.as_json()])
+    opened, read = _open_one(make_tar(tmp_path / "x.tar", files))
+    with opened:
+        assert read.manifest.raw == image.manifest.raw
+
+
+def test_nested_indexes_are_followed_and_bounded(tmp_path: Path) -> None:
+    """Two levels are read; a tower is refused."""
+    source = Memory()
+    image = make_multi(source, "linux/amd64", "linux/arm64")
+    index = image.index
+    for level in range(6):
+        source.add(index.raw)
+        files = _oci_files(source, [index.descriptor.as_json()])
+        path = make_tar(tmp_path / f"{level}.tar", files)
+        if level < 3:
+            with open_images(str(path)) as opened:
+                read = opened.select(None)
+                assert isinstance(read, MultiImage)
+                assert len(read.images) == 2
+        elif level > 3:
+            with pytest.raises(Exception, match="nested"):
+                open_images(str(path))
+        index = build_index([index.descriptor])
+
+
+def _attested(source: Memory) -> MultiImage:
+    """An image and its attestation under one index, as BuildKit makes them."""
+    image = make_image(source, docker=False, names=())
+    statement = b'{"_type":"https://in-toto.io/Statement/v0.1"}'
+    config = make_config([statement], Platform("unknown", "unknown"))
+    source.add(config.raw)
+    blob = Descriptor("application/vnd.in-toto+json", source.add(statement), len(statement))
+    manifest = build_manifest(
+        describe(mediatype.OCI_CONFIG, config.raw), [blob], mediatype.OCI_MANIFEST
+    )
+    images = (image, Image(manifest, config, source))
+    index = build_index([one.manifest.descriptor for one in images])
+    return MultiImage(index, images)
+
+
+def test_an_attestation_is_verified_by_its_digest_alone(tmp_path: Path) -> None:
+    """What is no layer does not unpack; a byte of it that changed is found all the same."""
+    source = Memory()
+    write_image(tmp_path / "a.tar", _attested(source))
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert verify_images(opened.images, opened.path) == 3
+    raw = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(raw.replace(b"Statement/v0.1", b"Statement/v0.2"))
+    with (
+        open_images(str(tmp_path / "a.tar")) as opened,
+        pytest.raises(DigestError, match=r"a\.tar: layer .* is damaged"),
+    ):
+        verify_images(opened.images, opened.path)
+
+
+def test_the_blobs_of_an_artifact_stand_for_themselves_when_verified(tmp_path: Path) -> None:
+    """A chart's blob may be of a layer's type, and has no diff_id to unpack to."""
+    source = Memory()
+    image = make_image(source, docker=False, names=())
+    empty = Descriptor("application/vnd.oci.empty.v1+json", source.add(b"{}"), 2)
+    chart = build_manifest(empty, image.manifest.layers, mediatype.OCI_MANIFEST)
+    images = (image, artifact(chart, b"{}", source))
+    index = build_index([one.manifest.descriptor for one in images])
+    write_image(tmp_path / "a.tar", MultiImage(index, images))
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert verify_images(opened.images, opened.path) == 4
+
+
+def test_a_directory_of_skopeos_is_told_with_how_to_convert_it(tmp_path: Path) -> None:
+    """``dir:`` of skopeo, ``docker-dir`` of podman; any other directory gets no such hint."""
+    where = tmp_path / "dir"
+    where.mkdir()
+    (where / "manifest.json").write_bytes(b"{}")
+    with pytest.raises(ArchiveError) as caught:
+        open_images(str(where))
+    assert caught.value.hint == ""
+    (where / "version").write_bytes(b"Directory Transport Version: 1.1\n")
+    with pytest.raises(ArchiveError, match="no OCI layout") as caught:
+        open_images(str(where))
+    assert f"skopeo copy dir:{where} oci:NEW" in caught.value.hint
+
+
+def test_a_configuration_that_is_not_named_by_its_digest_beside_index_json_is_ambiguous(
+    tmp_path: Path,
+) -> None:
+    """Its bytes may be the same; what manifest.json names is not what index.json names."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    layers = [f"blobs/sha256/{layer.digest.hex}" for layer in image.manifest.layers]
+    for name, raw in (("config.json", image.config.raw), (f"{'0' * 64}.json", CONFIG)):
+        listed = _manifest_json(name, layers)
+        files = _oci_files(source, [image.manifest.descriptor.as_json()], manifest_json=listed)
+        files[name] = raw
+        with pytest.raises(ArchiveError, match=rf"x\.tar is ambiguous: .*'{name}', and index"):
+            open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def test_a_manifest_json_that_closes_the_array_early_is_refused(tmp_path: Path) -> None:
+    """The array is read as the value of a key; nothing may stand beside it."""
+    good = _manifest_json("c", ["0", "1"])
+    files = {"c": CONFIG, "0": LAYERS[0], "1": LAYERS[1]}
+    for more in (b',"x":[1]', b',"more":' + good):
+        files["manifest.json"] = good + more
+        with pytest.raises(ArchiveError, match=r"manifest\.json"):
+            open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def test_a_layer_behind_a_long_pax_link_is_found(tmp_path: Path) -> None:
+    """A link of more than a hundred characters is in a pax header, whole."""
+    directory = "d" * 120
+    files = {
+        "c": CONFIG,
+        f"{directory}/layer.tar": LAYERS[0],
+        "1": LAYERS[1],
+        "manifest.json": _manifest_json("c", ["a/layer.tar", "1"]),
+    }
+    path = make_tar(tmp_path / "x.tar", files, {"a/layer.tar": f"../{directory}/layer.tar"})
+    assert b" linkpath=../ddd" in path.read_bytes()
+    opened, image = _open_one(path)
+    with opened:
+        assert b"".join(image.source.read_blob(image.layers[0])) == LAYERS[0]

@@ -1,0 +1,574 @@
+"""What is written is read back the same, by imgpack and by Python's tarfile."""
+
+import hashlib
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import ArchiveError, DigestError, OutputError
+from imgpack.events import Meter, Silent
+from imgpack.image.image import Image, MultiImage, RawBlob, copy_image
+from imgpack.image.verify import verify_images
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_manifest
+from imgpack.spec.schema1.payload import build_schema1
+from imgpack.store.archive.write import open_writer
+from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
+from imgpack.store.open import open_images
+
+from .samples import (
+    LAYERS,
+    NAMES,
+    Memory,
+    make_image,
+    make_multi,
+    manifests_of,
+    read_layers,
+    tar_of,
+    write_image,
+)
+
+
+class Warnings(Silent):
+    """A reporter that keeps warnings and counts bytes."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.bytes = 0
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def begin(self, label: str, total: int | None) -> Meter:
+        return self
+
+    def advance(self, count: int) -> None:
+        self.bytes += count
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("target", ["image.tar", "layout/"])
+@pytest.mark.parametrize("docker", [True, False])
+@pytest.mark.parametrize("compress", [True, False])
+def test_an_image_comes_back_with_every_byte(
+    tmp_path: Path, target: str, docker: bool, compress: bool
+) -> None:
+    """Documents, names and layers, from an archive and from a layout."""
+    source = Memory()
+    image = make_image(source, docker=docker, compress=compress)
+    write_image(f"{tmp_path}/{target}", image)
+    with open_images(f"{tmp_path}/{target}") as opened:
+        (read,) = opened.images
+        assert isinstance(read, Image)
+        assert read.manifest.raw == image.manifest.raw
+        assert read.config.raw == image.config.raw
+        assert read.names == NAMES
+        assert read_layers(read) == [source.blobs[one.digest] for one in image.manifest.layers]
+        assert verify_images(opened.images, opened.path) == 2
+
+
+def test_blobs_are_read_from_any_offset(tmp_path: Path) -> None:
+    """That is how an upload goes on where it stopped."""
+    source = Memory()
+    image = make_image(source, compress=False)
+    write_image(tmp_path / "a.tar", image)
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        layer = image.manifest.layers[1]
+        assert b"".join(opened.read_blob(layer, 512)) == LAYERS[1][512:]
+        assert b"".join(opened.read_blob(layer, layer.size)) == b""
+
+
+def test_the_members_are_the_documented_ones_in_their_order(tmp_path: Path) -> None:
+    """Metadata first, each blob once, no links, nothing of this machine."""
+    source = Memory()
+    image = make_image(source, [LAYERS[0], LAYERS[1], LAYERS[0]])
+    write_image(tmp_path / "a.tar", image)
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        members = tar.getmembers()
+    first, second = (layer.digest.hex for layer in image.layers)
+    assert [member.name for member in members] == [
+        "oci-layout",
+        "index.json",
+        "manifest.json",
+        "schema1.json",
+        "blobs",
+        "blobs/sha256",
+        f"blobs/sha256/{image.manifest.descriptor.digest.hex}",
+        f"blobs/sha256/{image.config.digest.hex}",
+        f"blobs/sha256/{first}",
+        f"blobs/sha256/{second}",
+    ]
+    for member in members:
+        assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
+        assert member.mtime == 0
+        assert member.mode == (0o755 if member.isdir() else 0o644)
+        assert member.isreg() or member.isdir()
+        assert not member.pax_headers
+    assert (tmp_path / "a.tar").read_bytes().endswith(bytes(1024))
+
+
+def test_the_metadata_is_what_each_loader_reads(tmp_path: Path) -> None:
+    """One descriptor a name with exactly two annotations; full names for Docker and podman."""
+    image = make_image(Memory())
+    write_image(tmp_path / "a.tar", image)
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        files = {
+            name: json.loads(file.read())
+            for name in ("oci-layout", "index.json", "manifest.json")
+            if (file := tar.extractfile(name))
+        }
+    assert files["oci-layout"] == {"imageLayoutVersion": "1.0.0"}
+    bare = image.manifest.descriptor.as_json()
+    assert files["index.json"]["manifests"] == [
+        bare | {"annotations": {NAME_ANNOTATION: name, REF_ANNOTATION: tag}}
+        for name, tag in (("docker.io/library/foo:1", "1"), ("localhost:5000/bar/foo:v2", "v2"))
+    ]
+    assert files["manifest.json"] == [
+        {
+            "Config": f"blobs/sha256/{image.config.digest.hex}",
+            "RepoTags": ["docker.io/library/foo:1", "localhost:5000/bar/foo:v2"],
+            "Layers": [f"blobs/sha256/{layer.digest.hex}" for layer in image.manifest.layers],
+        }
+    ]
+
+
+def test_schema1_is_stored_for_the_first_name_of_a_docker_image_only(tmp_path: Path) -> None:
+    """An OCI image has none."""
+    image = make_image(Memory())
+    write_image(tmp_path / "a.tar", image)
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        made = build_schema1(image.manifest, image.config, "library/foo", "1")
+        assert opened.schema1_payload == made.payload
+    write_image(tmp_path / "b.tar", make_image(Memory(), docker=False))
+    with open_images(str(tmp_path / "b.tar")) as opened:
+        assert opened.schema1_payload is None
+
+
+def test_an_image_without_a_name_is_written_with_a_warning(tmp_path: Path) -> None:
+    """Docker loads it by ID; loaders that are containerd store nothing."""
+    image = make_image(Memory(), names=())
+    reporter = Warnings()
+    with open_writer(str(tmp_path / "a.tar"), reporter=reporter) as writer:
+        copy_image(image, writer, ())
+        writer.finish()
+    assert len(reporter.warnings) == 1
+    assert "has no name" in reporter.warnings[0]
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        index, manifest = (tar.extractfile(name) for name in ("index.json", "manifest.json"))
+        assert index and "annotations" not in json.load(index)["manifests"][0]
+        assert manifest and json.load(manifest)[0]["RepoTags"] is None
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert opened.select(None).names == ()
+
+
+def test_zstd_and_mixed_layers_tell_crane_what_they_are(tmp_path: Path) -> None:
+    """LayerSources, by diff_id, with Docker's types; not for uniform gzip."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    one, two = image.manifest.layers
+    zstd = Descriptor(mediatype.OCI_LAYER_ZSTD, one.digest, one.size)
+    from imgpack.spec.manifest import build_manifest
+
+    manifest = build_manifest(image.manifest.config, [zstd, two], mediatype.OCI_MANIFEST)
+    write_image(tmp_path / "a.tar", Image(manifest, image.config, source, NAMES))
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        file = tar.extractfile("manifest.json")
+        assert file
+        sources = json.load(file)[0]["LayerSources"]
+    first, second = map(str, image.config.diff_ids)
+    assert sources[first]["mediaType"] == "application/vnd.docker.image.rootfs.diff.tar.zstd"
+    assert sources[second]["mediaType"] == mediatype.DOCKER_LAYER_GZIP
+
+
+@pytest.mark.parametrize("target", ["image.tar", "layout/"])
+def test_a_multi_platform_image_is_a_nested_index(tmp_path: Path, target: str) -> None:
+    """index.json names the index; manifest.json names linux/amd64 alone."""
+    source = Memory()
+    image = make_multi(source, "linux/arm64/v8", "linux/amd64")
+    write_image(f"{tmp_path}/{target}", image)
+    with open_images(f"{tmp_path}/{target}") as opened:
+        read = opened.select("foo:1")
+        assert isinstance(read, MultiImage)
+        assert read.index.raw == image.index.raw
+        assert [one.raw for one in manifests_of(read)] == [one.raw for one in manifests_of(image)]
+        assert verify_images(opened.images, opened.path) == 2
+    if target == "image.tar":
+        with tarfile.open(tmp_path / target) as tar:
+            file = tar.extractfile("manifest.json")
+            assert file
+            (item,) = json.load(file)
+        assert item["Config"].endswith(image.images[1].config.digest.hex)
+
+
+def test_a_stream_has_the_bytes_of_the_file_and_is_never_sought(tmp_path: Path) -> None:
+    """As into a pipe; the scratch directory is empty again."""
+
+    class Pipe(io.RawIOBase):
+        def __init__(self) -> None:
+            self.data = bytearray()
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: object) -> int:
+            self.data += memoryview(data)  # type: ignore[arg-type]
+            return memoryview(data).nbytes  # type: ignore[arg-type]
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            raise AssertionError("a pipe cannot be sought")
+
+    source = Memory()
+    image = make_image(source)
+    reference = write_image(tmp_path / "a.tar", image).read_bytes()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    pipe = Pipe()
+    with open_writer("-", stdout=pipe, scratch=lambda: str(scratch)) as writer:  # type: ignore[arg-type]
+        copy_image(image, writer, image.names)
+        assert not pipe.data
+        writer.finish()
+    assert bytes(pipe.data) == reference
+    assert os.listdir(scratch) == []
+
+
+def test_a_named_pipe_or_device_is_written_into_and_not_replaced(tmp_path: Path) -> None:
+    """``-o /dev/null`` as root must not put a file there."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        image = make_image(Memory(), [b"x"])
+        with open_writer(str(tmp_path / "pipe"), scratch=lambda: str(tmp_path)) as writer:
+            copy_image(image, writer, image.names)
+            writer.finish()
+        assert os.read(reader, 10) == b"oci-layout"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize("target", ["image.tar", "layout/"])
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_nothing_remains_of_what_was_not_finished(
+    tmp_path: Path, target: str, failure: type[BaseException]
+) -> None:
+    """A failure after everything was put, before ``finish``."""
+    image = make_image(Memory())
+    with pytest.raises(failure), open_writer(f"{tmp_path}/{target}") as writer:
+        copy_image(image, writer, image.names)
+        writer.open_blob().write(b"more")
+        raise failure
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("target", ["image.tar", "layout/"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda raw: raw[:-1], "truncated"),
+        (lambda raw: raw + b"x", "more than"),
+        (lambda raw: raw[:20] + b"?" + raw[21:], "damaged"),
+    ],
+)
+def test_a_source_with_wrong_bytes_is_refused(
+    tmp_path: Path, target: str, change: object, reason: str
+) -> None:
+    """The blob is named, and nothing is written."""
+    source = Memory()
+    image = make_image(source)
+    digest = image.manifest.layers[0].digest
+    source.blobs[digest] = change(source.blobs[digest])  # type: ignore[operator]
+    with (
+        pytest.raises(DigestError, match=f"{digest}.*{reason}"),
+        open_writer(f"{tmp_path}/{target}") as writer,
+    ):
+        copy_image(image, writer, image.names)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("target", ["image.tar", "layout/"])
+def test_a_manifest_cannot_name_a_blob_that_was_not_put(tmp_path: Path, target: str) -> None:
+    """``finish`` checks before anything is visible."""
+    image = make_image(Memory())
+    with (
+        pytest.raises(ArchiveError, match="was not put"),
+        open_writer(f"{tmp_path}/{target}") as writer,
+    ):
+        writer.put_document(image.config.raw)
+        writer.put_manifest(image.manifest, image.names)
+        writer.finish()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_blob_is_not_read_twice(tmp_path: Path) -> None:
+    """Not when a layer repeats, and not when the image is copied again; progress is exact."""
+    source = Memory()
+    image = make_image(source, [LAYERS[0], LAYERS[0], LAYERS[1]])
+    reporter = Warnings()
+    with open_writer(str(tmp_path / "a.tar")) as writer:
+        copy_image(image, writer, image.names, reporter)
+        copy_image(image, writer, image.names, reporter)
+        writer.finish()
+    assert sorted(source.reads) == sorted(layer.digest for layer in image.layers)
+    assert reporter.bytes == sum(layer.size for layer in image.layers)
+
+
+def test_several_images_share_an_archive(tmp_path: Path) -> None:
+    """Each is selected by name, tag, manifest digest or image ID; several need a choice."""
+    source = Memory()
+    one = make_image(source, names=NAMES[:1])
+    two = make_image(source, [tar_of({"other": b"2"})], names=NAMES[1:])
+    with open_writer(str(tmp_path / "a.tar")) as writer:
+        copy_image(one, writer, one.names)
+        copy_image(two, writer, two.names)
+        writer.finish()
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert len(opened.images) == 2
+        for text in ("localhost:5000/bar/foo:v2", "v2", str(two.config.digest)):
+            chosen = opened.select(text)
+            assert isinstance(chosen, Image)
+            assert chosen.manifest.raw == two.manifest.raw
+        with pytest.raises(Exception, match=r"holds 2 images.*choose one.*foo:1"):
+            opened.select(None)
+        with pytest.raises(Exception, match="no image 'nothing:7'"):
+            opened.select("nothing:7")
+
+
+def test_adding_to_a_layout_keeps_other_images_and_moves_the_name(tmp_path: Path) -> None:
+    """As a registry does with a tag."""
+    source = Memory()
+    one = make_image(source, names=NAMES)
+    two = make_image(source, [tar_of({"other": b"2"})], names=NAMES[1:])
+    target = f"{tmp_path}/layout"
+    write_image(f"{target}/", one)
+    write_image(target, two)
+    with open_images(target) as opened:
+        first, second = opened.images
+        assert (first.names, second.names) == (NAMES[:1], NAMES[1:])
+        assert verify_images(opened.images, opened.path) == 3
+    assert sorted(os.listdir(target)) == ["blobs", "index.json", "oci-layout"]
+
+
+def test_a_failed_addition_leaves_the_layout_as_it_was(tmp_path: Path) -> None:
+    """To the byte, and without a leftover."""
+    write_image(f"{tmp_path}/layout/", make_image(Memory()))
+
+    def files() -> dict[str, bytes]:
+        return {str(p): p.read_bytes() for p in (tmp_path / "layout").rglob("*") if p.is_file()}
+
+    before = files()
+    other = make_image(Memory(), [b"other"])
+    with pytest.raises(KeyboardInterrupt), open_writer(f"{tmp_path}/layout/") as writer:
+        copy_image(other, writer, other.names)
+        raise KeyboardInterrupt
+    assert files() == before
+    assert len(list((tmp_path / "layout").iterdir())) == 3
+
+
+def test_an_empty_directory_becomes_a_layout_and_any_other_is_refused(tmp_path: Path) -> None:
+    """A directory of something else is never written into."""
+    (tmp_path / "empty").mkdir()
+    write_image(f"{tmp_path}/empty/", make_image(Memory()))
+    with open_images(f"{tmp_path}/empty") as opened:
+        assert verify_images(opened.images, opened.path) == 2
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter").write_text("dear")
+    with pytest.raises(OutputError, match="no OCI layout"):
+        open_writer(f"{tmp_path}/home/").__enter__()
+    assert os.listdir(tmp_path / "home") == ["letter"]
+    with pytest.raises(OutputError, match="no directory"):
+        open_writer(f"{tmp_path}/home/letter/").__enter__()
+
+
+def test_many_writers_of_one_layout_lose_no_image(tmp_path: Path) -> None:
+    """The index is changed under a lock."""
+    import threading
+
+    from imgpack.spec.reference import parse_name
+
+    images = [
+        make_image(Memory(), [tar_of({f"f{n}": b"x"})], names=(parse_name(f"img:{n}"),))
+        for n in range(8)
+    ]
+    threads = [
+        threading.Thread(target=write_image, args=(f"{tmp_path}/shared/", image))
+        for image in images
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with open_images(f"{tmp_path}/shared/") as opened:
+        names = sorted(name.tag or "" for one in opened.images for name in one.names)
+        assert names == [str(n) for n in range(8)]
+        assert verify_images(opened.images, opened.path) == 8
+    assert sorted(os.listdir(tmp_path)) == ["shared"]
+    assert sorted(os.listdir(tmp_path / "shared")) == ["blobs", "index.json", "oci-layout"]
+
+
+def test_a_configuration_is_bounded(tmp_path: Path) -> None:
+    """Four mebibytes, where registries and loaders stop."""
+    huge = Descriptor(mediatype.OCI_CONFIG, Digest.of(b""), 5 << 20)
+    with (
+        pytest.raises(Exception, match="5242880 bytes"),
+        open_writer(str(tmp_path / "a.tar")) as writer,
+    ):
+        writer.put_blob(huge, RawBlob(b""))
+
+
+def test_a_full_disk_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """``/dev/full`` answers every write as a full disk does."""
+    image = make_image(Memory())
+    with (
+        pytest.raises(OutputError, match=r"/dev/full.*No space left.*free some space"),
+        open_writer("/dev/full", scratch=lambda: str(tmp_path)) as writer,
+    ):
+        copy_image(image, writer, image.names)
+        writer.finish()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_killed_writer_leaves_nothing_on_sigterm(tmp_path: Path) -> None:
+    """The command's handler turns the signal into an exit, and the draft goes with it."""
+    script = (
+        "import sys, time\n"
+        "from imgpack.store.archive.write import open_writer\n"
+        "from imgpack.cli import entry\n"
+        "def work():\n"
+        "    with open_writer(sys.argv[1]) as writer:\n"
+        "        writer.open_blob().write(b'x' * 100_000)\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, entry.end)\n"
+        "work()\n"
+    )
+    for target in ("a.tar", "layout/"):
+        command = [sys.executable, "-c", script, f"{tmp_path}/{target}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+            assert len(os.listdir(tmp_path)) == 1
+            process.terminate()
+            assert process.wait(30) == 143
+        assert os.listdir(tmp_path) == []
+
+
+def kill_a_writer(target: Path | str) -> None:
+    """Let a process write a blob, and kill it."""
+    script = (
+        "import sys, time\n"
+        "from imgpack.store.archive.write import open_writer\n"
+        "with open_writer(sys.argv[1]) as writer:\n"
+        "    writer.open_blob().write(b'x' * 100_000)\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+
+
+@pytest.mark.parametrize("target", ["a.tar", "layout/", "layout"])
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path, target: str) -> None:
+    """Beside an archive, beside a new layout, and in a layout that exists."""
+    image = make_image(Memory())
+    if target == "layout":
+        write_image(f"{tmp_path}/layout/", image)
+    kill_a_writer(f"{tmp_path}/{target}")
+    assert any(path.name.endswith(".tmp") for path in tmp_path.rglob("*"))
+
+    write_image(f"{tmp_path}/{target}", image)
+
+    assert os.listdir(tmp_path) == [target.rstrip("/")]
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("target", ["a.tar", "layout/", "layout"])
+def test_two_live_writers_leave_one_another_alone(tmp_path: Path, target: str) -> None:
+    """The second begins and ends while the first is at work."""
+    one, two = make_image(Memory()), make_image(Memory(), [tar_of({"other": b"2"})], names=())
+    path = f"{tmp_path}/{target}"
+    if target == "layout":
+        write_image(f"{path}/", one)
+    with open_writer(path) as writer:
+        copy_image(one, writer, one.names)
+        write_image(path, two)
+        writer.finish()
+    with open_images(path) as opened:
+        assert len(opened.images) == (1 if target == "a.tar" else 2)
+        verify_images(opened.images, opened.path)
+
+
+def test_a_directory_of_leftovers_becomes_a_layout(tmp_path: Path) -> None:
+    """A writer that was killed in an empty directory does not spoil it."""
+    (tmp_path / "empty").mkdir()
+    kill_a_writer(tmp_path / "empty")
+    write_image(f"{tmp_path}/empty/", make_image(Memory()))
+    assert sorted(os.listdir(tmp_path / "empty")) == ["blobs", "index.json", "oci-layout"]
+
+
+@pytest.mark.parametrize("name", ["index.json", "oci-layout"])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "meanwhile"])
+def test_a_layout_whose_index_json_or_oci_layout_is_a_link_is_not_written(
+    tmp_path: Path, name: str, late: bool
+) -> None:
+    """The link may lead anywhere, and what it leads to would be locked or replaced."""
+    target = write_image(f"{tmp_path}/layout/", make_image(Memory()))
+    before = (target / "index.json").read_bytes()
+    outside = (target / name).read_bytes()
+
+    def link() -> None:
+        (target / name).rename(tmp_path / "outside")
+        (target / name).symlink_to(tmp_path / "outside")
+
+    if not late:
+        link()
+    other = make_image(Memory(), [tar_of({"other": b"2"})])
+    with (
+        pytest.raises((ArchiveError, OutputError), match=r"layout.*symbolic link"),
+        open_writer(f"{tmp_path}/layout/") as writer,
+    ):
+        copy_image(other, writer, other.names)
+        if late:
+            link()
+        writer.finish()
+    assert (tmp_path / "outside").read_bytes() == outside
+    assert (target / "index.json").read_bytes() == before
+    assert (target / name).is_symlink()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+def test_a_sha512_blob_goes_into_a_new_layout(tmp_path: Path, there: bool) -> None:
+    """And into one that has had none of its kind."""
+    source = Memory()
+    image = make_image(source)
+    layers = []
+    for layer in image.layers:
+        raw = source.blobs[layer.digest]
+        digest = Digest("sha512", hashlib.sha512(raw).hexdigest())
+        source.blobs[digest] = raw
+        layers.append(Descriptor(layer.media_type, digest, len(raw)))
+    manifest = build_manifest(image.manifest.config, layers, image.manifest.media_type)
+    if there:
+        write_image(f"{tmp_path}/layout/", make_image(Memory(), [tar_of({"x": b"y"})], names=()))
+    other = Image(manifest, image.config, source, image.names)
+    target = write_image(f"{tmp_path}/layout/", other)
+    assert len(list((target / "blobs/sha512").iterdir())) == 2
+    with open_images(str(target)) as opened:
+        read = opened.select("foo:1")
+        assert isinstance(read, Image)
+        assert read_layers(read) == [source.blobs[layer.digest] for layer in layers]
+        assert verify_images(opened.images, opened.path) == 2 + there

@@ -1,0 +1,150 @@
+"""Destinations: where a tree lands above the trees below it."""
+
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import TreeError
+from imgpack.tree.destination import parse_dest, place
+from imgpack.tree.directory import Parent, Tree
+
+
+def test_a_destination_is_its_components() -> None:
+    """Slashes at the end and twice do not matter."""
+    assert parse_dest(b"/") == ()
+    assert parse_dest(b"//opt/app/") == (b"opt", b"app")
+
+
+@pytest.mark.parametrize("text", [b"opt", b"", b"/a/../b", b"/a/./b", b"/..", b"/a/.wh.b", b"/a\0"])
+def test_an_unsafe_destination_is_refused(text: bytes) -> None:
+    """Relative, with dots, or with a name that means a deletion."""
+    with pytest.raises(TreeError, match="destination"):
+        parse_dest(text)
+
+
+def paths(tree: Tree) -> list[bytes]:
+    """The directories that a tree's layer brings along."""
+    return [parent.path for parent in tree.parents]
+
+
+def test_without_layers_below_all_parents_are_made_up() -> None:
+    """Nothing is there yet; the last one is the tree itself."""
+    opt, app = Parent(b"opt", b"/src", made_up=True), Parent(b"opt/app", b"/src")
+
+    assert place(b"/src", b"/opt/app", []) == Tree(b"/src", b"opt/app", (opt, app))
+    assert place(b"/src", b"/", []) == Tree(b"/src")
+
+
+def test_parents_of_a_lower_layer_stay_what_they_are(tmp_path: Path) -> None:
+    """The destination as well, if it is there."""
+    (tmp_path / "opt").mkdir()
+    below, opt = [Tree(bytes(tmp_path))], Parent(b"opt", bytes(tmp_path / "opt"))
+
+    assert place(b"/s", b"/opt/app", below).parents == (opt, Parent(b"opt/app", b"/s"))
+    assert place(b"/s", b"/opt", below).parents == (opt,)
+
+
+def test_parents_that_a_lower_destination_made_stay_what_they_are(tmp_path: Path) -> None:
+    """Made-up directories count as well, and a tree that is given twice is the same each time."""
+    root = bytes(tmp_path)
+    below = place(root, b"/srv/www", [])
+    srv, www = Parent(b"srv", root, made_up=True), Parent(b"srv/www", root)
+
+    assert below.parents == (srv, www)
+    assert place(b"/s", b"/srv/www/x", [below]).parents == (srv, www, Parent(b"srv/www/x", b"/s"))
+    assert place(root, b"/srv", [below]).parents == (srv,)
+
+
+def test_symlinked_parents_are_followed(tmp_path: Path) -> None:
+    """``/lib/x`` on a merged /usr lands in /usr/lib, absolute links or not."""
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "lib").symlink_to("usr/lib")
+    (tmp_path / "abs").symlink_to("/usr/./lib/")
+    (tmp_path / "usr/up").symlink_to("../lib")
+    below = [Tree(bytes(tmp_path))]
+
+    for dest in (b"/lib/x", b"/abs/x", b"/usr/up/x"):
+        found = place(b"/s", dest, below)
+        assert (found.dest, paths(found)) == (b"usr/lib/x", [b"usr", b"usr/lib", b"usr/lib/x"])
+
+
+def test_a_link_through_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """Nobody could open the path in the image either."""
+    (tmp_path / "l").symlink_to("x/../y")
+
+    with pytest.raises(TreeError, match=r"/l/q leads through a symlink into /x/\.\., and no lower"):
+        place(b"/s", b"/l/q", [Tree(bytes(tmp_path))])
+
+
+def test_what_a_middle_layer_replaced_is_gone(tmp_path: Path) -> None:
+    """A link, or a directory, behind a path that is a file in between."""
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+    (one / "a").mkdir(parents=True)
+    (one / "a/l").symlink_to("/b")
+    two.mkdir()
+    (two / "a").touch()
+    (three / "a").mkdir(parents=True)
+    below = [Tree(bytes(root)) for root in (one, two, three)]
+
+    assert place(b"/s", b"/a/l", below).parents == (
+        Parent(b"a", bytes(three / "a")),
+        Parent(b"a/l", b"/s"),
+    )
+
+
+def test_symlinks_of_a_lower_layer_are_never_followed_on_the_host(tmp_path: Path) -> None:
+    """A link that a middle layer replaced by a directory says nothing of the host's files."""
+    base, middle, outside = tmp_path / "base", tmp_path / "middle", tmp_path / "outside"
+    (outside / "x").mkdir(parents=True)
+    base.mkdir()
+    (base / "lib").symlink_to(outside)
+    (middle / "lib").mkdir(parents=True)
+    below = [Tree(bytes(base)), Tree(bytes(middle))]
+
+    assert place(b"/s", b"/lib/x", below).parents == (
+        Parent(b"lib", bytes(middle / "lib")),
+        Parent(b"lib/x", b"/s"),
+    )
+
+
+def test_a_link_to_nowhere_brings_its_target(tmp_path: Path) -> None:
+    """The target becomes a directory of this layer."""
+    (tmp_path / "data").symlink_to("var/data")
+
+    found = place(b"/s", b"/data", [Tree(bytes(tmp_path))])
+
+    assert (found.dest, paths(found)) == (b"var/data", [b"var", b"var/data"])
+
+
+def test_links_above_the_root_stay_in_the_image(tmp_path: Path) -> None:
+    """``..`` at the top is the top, as in a chroot."""
+    (tmp_path / "up").symlink_to("../../../etc")
+
+    assert place(b"/s", b"/up/x", [Tree(bytes(tmp_path))]).dest == b"etc/x"
+
+
+def test_a_loop_of_links_is_told(tmp_path: Path) -> None:
+    """As the system's ELOOP."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+
+    with pytest.raises(TreeError, match="too many symlinks"):
+        place(b"/s", b"/a/x", [Tree(bytes(tmp_path))])
+
+
+def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+    """A directory cannot be made below a file of a lower layer."""
+    (tmp_path / "etc").touch()
+
+    with pytest.raises(TreeError, match="goes through /etc, which is not a directory"):
+        place(b"/s", b"/etc/app", [Tree(bytes(tmp_path))])
+
+
+def test_the_topmost_layer_that_has_a_path_decides(tmp_path: Path) -> None:
+    """A directory over a file is a directory."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    (one / "etc").touch()
+    (two / "etc").mkdir(parents=True)
+
+    assert place(b"/s", b"/etc/app", [Tree(bytes(one)), Tree(bytes(two))]).dest == b"etc/app"
