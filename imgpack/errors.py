@@ -6,10 +6,13 @@ path, reference or redacted URL it is about; the hint says what to do. The
 errors are picklable, so they may cross a process boundary.
 """
 
+import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar, Self
 
 
 def printable(text: str | bytes) -> str:
@@ -23,23 +26,96 @@ def printable(text: str | bytes) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+class Remedy(Enum):
+    """What to do about an error, where the words depend on who called.
+
+    Each value is the sentence for any caller, ``{0}`` for what ``Advice`` fills in. The
+    command line has words of its own for some, with its options in them.
+    """
+
+    CHOOSE_PLATFORM = "choose one platform"
+    CHOOSE_IMAGE = "choose one of the images: {0}"
+    LIST_DIGESTS = "the digests there are can be listed"
+    BUILD_A_TREE = "a tree becomes an image by a build"
+    USE_OCI = "build the image with the OCI format"
+    USE_OCI_OR_GZIP = "use the OCI format, or gzip"
+    OTHER_CACHE = "choose another cache directory, or build without a cache"
+    EMPTY_CACHE = "choose an empty or new directory for the cache"
+    CLEAR_CACHE = "remove it, or choose another cache directory"
+    NAME_IT = "give the image a name"
+    LOG_IN = "give credentials for {0}"
+    CHECK_LOGIN = "check the credentials for {0}"
+    LOG_IN_EACH = "store credentials for each of them"
+    TRUST_REALM = "if you trust it, name {0} as a trusted token server"
+    LONGER_TIMEOUT = "try again, or with a longer time-out"
+    USE_HTTP = "if it is meant to be a plain HTTP registry, allow plain HTTP"
+    USE_HTTPS = "the server wants https: do not use plain HTTP"
+    TRUST_AUTHORITY = "give the certificate of its authority"
+    MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
+    NO_SCHEMA1 = (
+        "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
+        "push without schema1 otherwise"
+    )
+
+    def __call__(self, *values: str) -> "Advice":
+        """This remedy for a case."""
+        return Advice(self, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A remedy and what it is about; its text is for callers without words of their own."""
+
+    remedy: Remedy
+    values: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.remedy.value.format(*self.values)
+
+
+Hint = str | Advice
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a registry answered to a request that it refused (distribution-spec, "Error Codes").
+
+    ``text`` holds its own words, ``details`` one text for each error's ``detail``
+    (JSON unless it was a string), ``retry_after`` the seconds that it asked for.
+    """
+
+    status: int
+    codes: tuple[str, ...] = ()
+    text: str = ""
+    details: tuple[str, ...] = ()
+    retry_after: float | None = None
+
+
 class ImgpackError(Exception):
     """The base of all errors that imgpack reports: one line, one exit code.
 
     ``message`` says what failed and names what it is about; ``hint``, which
-    may be empty, says what to do.
+    may be empty, says what to do; ``answer`` is the registry's, if it comes of one.
     """
 
     exit_code: ClassVar[int] = 1
     meaning: ClassVar[str] = "an imgpack error of no particular kind"
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(self, message: str, hint: Hint = "", answer: Answer | None = None) -> None:
+        super().__init__(message, hint, answer)
         self.message = message
         self.hint = hint
+        self.answer = answer
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    def reworded(self, message: str, hint: Hint | None = None) -> Self:
+        """The same error in other words: its kind and all its fields are kept."""
+        twin = copy.copy(self)
+        twin.message, twin.hint = message, self.hint if hint is None else hint
+        twin.args = (twin.message, twin.hint, self.answer)
+        return twin
 
 
 @contextmanager
@@ -48,7 +124,7 @@ def about(what: str) -> Iterator[None]:
     try:
         yield
     except ImgpackError as error:
-        raise type(error)(f"{what}: {error.message}", error.hint) from error
+        raise error.reworded(f"{what}: {error.message}") from error
 
 
 class SourceError(ImgpackError):

@@ -17,6 +17,7 @@ import click
 
 from imgpack import __version__, errors
 from imgpack.cli.output import streams
+from imgpack.cli.output.advice import line
 from imgpack.cli.output.display import one_line
 from imgpack.cli.output.terminal import Terminal
 
@@ -180,7 +181,7 @@ def _told(problem: BaseException) -> int:
         _say(problem.format_message())
         return problem.exit_code
     if isinstance(problem, errors.ImgpackError):
-        _say(str(problem))
+        _say(line(problem))
         return problem.exit_code
     if isinstance(problem, OSError):
         return _os_error(problem)
@@ -201,5 +202,4 @@ def _os_error(problem: OSError) -> int:
 
 def _say(message: str) -> None:
     # A message may quote an archive or a registry: no control sequence of theirs goes out.
-    line = one_line(" ".join(message.split()))
-    click.echo(f"imgpack: error: {line}", err=True)
+    click.echo(f"imgpack: error: {one_line(' '.join(message.split()))}", err=True)

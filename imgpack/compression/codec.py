@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from imgpack.errors import ArchiveError, ConfigError, LimitError, UnsupportedError
+from imgpack.errors import ArchiveError, ConfigError, LimitError, Remedy, UnsupportedError
 from imgpack.spec import mediatype
 
 DEFAULT_GZIP_LEVEL: Final = 3
@@ -96,7 +96,7 @@ class Codec:
         except KeyError:
             raise UnsupportedError(
                 "the Docker format has no media type for zstd layers",
-                "add --format oci, or use --compression gzip",
+                Remedy.USE_OCI_OR_GZIP(),
             ) from None
 
     def identity(self) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from imgpack.credentials.program import Helper
-from imgpack.errors import CredentialError
+from imgpack.errors import CredentialError, Remedy
 
 FILE_LIMIT: Final = 4 << 20
 """Bytes of a credential file that are read at most."""
@@ -197,7 +197,7 @@ class CredentialStore:
         if self._given_to not in (None, registry_key(registry)):
             raise CredentialError(
                 f"the given credentials would go to both {self._given_to} and {registry}",
-                "use imgpack login for each of them instead",
+                Remedy.LOG_IN_EACH(),
             )
         self._given_to = registry_key(registry)
         return True

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, runtime_checkable
 
-from imgpack.errors import DigestError, DocumentError, UnsupportedError
+from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError
 from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.pool import Stop, run_all
 from imgpack.spec import mediatype
@@ -186,7 +186,7 @@ def check_complete(image: MultiImage) -> None:
         raise DocumentError(
             f"the index names {len(image.index.manifests)} manifests, and {len(missing)} of them "
             f"are not there, as {missing[0].digest}{where}",
-            "choose one image with --platform",
+            Remedy.CHOOSE_PLATFORM(),
         )
 
 

@@ -54,7 +54,10 @@ class Connector(Closing):
     ) -> None:
         # Documents, too, are a registry's words, and are quoted far from here.
         if isinstance(error, ImgpackError):
-            self.secrets.cover(error)
+            covered = self.secrets.cover(error)
+            if covered is not error:
+                super().__exit__(kind, error, traceback)
+                raise covered from error.__cause__
         super().__exit__(kind, error, traceback)
 
     def close(self) -> None:

@@ -218,9 +218,9 @@ class Session:
             yield
         except ImgpackError as error:
             if scopes and is_unconnected(error):
-                error.message = f"{self.registry}/{scopes[0].repository}: {error.message}"
-            self.secrets.cover(error)
-            raise
+                named = f"{self.registry}/{scopes[0].repository}: {error.message}"
+                error = error.reworded(named)
+            raise self.secrets.cover(error) from error.__cause__
 
     def _retried(
         self, method: str, url: str, attempt: Callable[[], Response], *, retry: bool

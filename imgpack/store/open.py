@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from imgpack.errors import ArchiveError, ImgpackError, NotFoundError
+from imgpack.errors import ArchiveError, ImgpackError, NotFoundError, Remedy
 from imgpack.events import SILENT, Reporter
 from imgpack.image.image import BlobSource, Image, MultiImage
 from imgpack.spec.descriptor import Descriptor
@@ -76,7 +76,7 @@ class OpenedImages:
             problem = f"{self.path} holds {len(self._found)} images"
         else:
             problem = f"{self.path} holds {'several images' if chosen else 'no image'} {text!r}"
-        raise NotFoundError(problem, f"choose one with --image: {there}{more}")
+        raise NotFoundError(problem, Remedy.CHOOSE_IMAGE(f"{there}{more}"))
 
     def title(self, image: Image | MultiImage) -> str:
         """All that an image can be selected by but its digests, for people."""
@@ -97,7 +97,7 @@ class OpenedImages:
         if size is None:
             raise NotFoundError(
                 f"{self.path} has no blob {digest}",
-                "imgpack inspect --json shows the digests there are",
+                Remedy.LIST_DIGESTS(),
             )
         return Descriptor(OCTET_STREAM, digest, size)
 
@@ -153,7 +153,7 @@ def open_images(path: str, reporter: Reporter = SILENT) -> OpenedImages:
         else:
             raise ArchiveError(
                 f"{path} is a tar archive and no image: it has no manifest.json and no oci-layout",
-                "a tree becomes an image with: imgpack build",
+                Remedy.BUILD_A_TREE(),
             )
         payload = read_small(container, SCHEMA1_NAME, path) if oci and items else None
         stack.pop_all()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import CacheError, ImgpackError
+from imgpack.errors import CacheError, ImgpackError, Remedy
 from imgpack.files.reading import open_regular
 from imgpack.layer.cache.record import KEY_PATTERN
 
@@ -69,7 +69,7 @@ def claim(directory: str, *, create: bool) -> None:
     except OSError as error:
         raise CacheError(
             f"cannot use the cache {directory}: {error.strerror}",
-            "name another with --cache-dir, or use --no-cache",
+            Remedy.OTHER_CACHE(),
         ) from error
 
 
@@ -86,7 +86,7 @@ def _check_owner(directory: str, tag: bytes | None) -> None:
     if not tagged and not (whole and names <= _KINDS | _BESIDE):
         raise CacheError(
             f"{directory} is no cache of imgpack: it holds other files",
-            "name an empty or new directory with --cache-dir",
+            Remedy.EMPTY_CACHE(),
         )
 
 
@@ -121,7 +121,7 @@ def _check_directory(path: str, *, create: bool) -> None:
     if not stat.S_ISDIR(mode):
         raise CacheError(
             f"{path} is no directory, or a link to one",
-            "remove it, or name another cache with --cache-dir",
+            Remedy.CLEAR_CACHE(),
         )
 
 

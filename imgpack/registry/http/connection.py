@@ -27,6 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from imgpack.errors import (
     ImgpackError,
     RegistryError,
+    Remedy,
     TlsError,
     UnreachableError,
     UnsafeError,
@@ -338,7 +339,7 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
     if isinstance(error, exceptions.ConnectTimeoutError):
         return mark_unconnected(_unconnected(error, cause, origin))
     if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
-        return UnreachableError(f"{shown}: the registry fell silent", "try again, or see --timeout")
+        return UnreachableError(f"{shown}: the registry fell silent", Remedy.LONGER_TIMEOUT())
     if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
         return UnreachableError(f"{shown}: the connection was lost ({_loss(cause)})", "try again")
     # The text of a ValueError may quote a header, and with it a secret.
@@ -383,11 +384,11 @@ def _tls_error(cause: ssl.SSLError | ssl.CertificateError, origin: Origin) -> Tl
     if any(word in reason for word in _PLAIN_ANSWERS):
         return TlsError(
             f"{origin}: the server does not speak TLS",
-            "if it is meant to be a plain HTTP registry, use --plain-http",
+            Remedy.USE_HTTP(),
         )
     if isinstance(cause, ssl.SSLCertVerificationError):
         return TlsError(
             f"{origin}: the certificate is not trusted ({clean(cause.verify_message, 200)})",
-            "name the authority with --ca-file",
+            Remedy.TRUST_AUTHORITY(),
         )
     return TlsError(f"{origin}: TLS failed ({clean(reason or str(cause), 200)})")

@@ -60,13 +60,15 @@ class Secrets:
         return redact(self.hide(url))
 
     def cover(self, error: ImgpackError) -> ImgpackError:
-        """Take the secrets out of an error's texts; returns it."""
-        message = self.hide(error.message)
+        """``error`` without the secrets in its texts; itself, if it has none."""
+        message, hint = self.hide(error.message), error.hint
         if len(message) > LONGEST_MESSAGE:
             message = message[: LONGEST_MESSAGE - 1] + "…"
-        error.message, error.hint = message, self.hide(error.hint)
-        error.args = (error.message, error.hint)
-        return error
+        if isinstance(hint, str):
+            hint = self.hide(hint)
+        if (message, hint) == (error.message, error.hint):
+            return error
+        return error.reworded(message, hint)
 
 
 class DiscreetReporter:

@@ -16,6 +16,7 @@ from imgpack.errors import (
     LimitError,
     NotFoundError,
     RegistryError,
+    Remedy,
     UnsupportedError,
     about,
 )
@@ -66,7 +67,7 @@ def fetch_schema1(connector: Connector, reference: Reference) -> bytes:
         raise UnsupportedError(
             f"{reference.shown()}: the registry answers no schema1 manifest, but "
             f"{served.media_type or 'something else'}",
-            "imgpack manifest ARCHIVE --schema1 makes one",
+            Remedy.MAKE_SCHEMA1(),
         )
     return served.raw
 
@@ -94,7 +95,7 @@ class _Remote:
             raise LimitError(
                 f"{self._shown}: its manifests and configurations have more than "
                 f"{MAX_DOCUMENTS} bytes",
-                "choose one image with --platform",
+                Remedy.CHOOSE_PLATFORM(),
             )
 
     def open(self, platform: Platform | None) -> Image | MultiImage:
@@ -147,7 +148,7 @@ class _Remote:
         document = self._document(entry)
         if isinstance(document, Index):
             raise UnsupportedError(
-                f"{self._shown}: there is an index in the index", "choose one with --platform"
+                f"{self._shown}: there is an index in the index", Remedy.CHOOSE_PLATFORM()
             )
         return self._member(document)
 

@@ -8,7 +8,7 @@ not pushed.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import DocumentError, UnsupportedError
+from imgpack.errors import DocumentError, Remedy, UnsupportedError
 from imgpack.image.image import BlobSource, Image, MultiImage, RawBlob, check_complete
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
@@ -163,7 +163,7 @@ def _add_schema1(
     if isinstance(delivery.image, MultiImage):
         raise UnsupportedError(
             "a schema1 manifest is of one platform, and this image has several",
-            "choose one with --platform",
+            Remedy.CHOOSE_PLATFORM(),
         )
     image = delivery.image
     for name in names:

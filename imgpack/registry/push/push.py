@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from imgpack.errors import ImgpackError, RegistryError
+from imgpack.errors import ImgpackError, RegistryError, Remedy
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.files.pool import Stop, run_all
@@ -247,7 +247,7 @@ def _explained(error: ImgpackError, document: Document) -> ImgpackError:
         return error
     if document.media_type not in mediatype.SCHEMA1_TYPES:
         if failure.status == 415 and ".docker." in document.media_type:
-            other = RegistryError(error.message, "build the image with --format oci")
+            other = RegistryError(error.message, Remedy.USE_OCI())
             return attach(other, failure)
         return error
     disabled = failure.status == 500 and not set(failure.codes) - {"UNKNOWN"}
@@ -255,7 +255,6 @@ def _explained(error: ImgpackError, document: Document) -> ImgpackError:
         return error
     refused = RegistryError(
         f"{document.name.shown()}: the registry does not take schema1 manifests: {error.message}",
-        "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
-        "push without --schema1 otherwise",
+        Remedy.NO_SCHEMA1(),
     )
     return attach(refused, failure)

@@ -1,0 +1,43 @@
+"""What the command line says to do about an error, with its own options in it."""
+
+from typing import Final
+
+from imgpack.errors import Hint, ImgpackError, Remedy
+
+_WORDS: Final = {
+    Remedy.CHOOSE_PLATFORM: "choose one with --platform",
+    Remedy.CHOOSE_IMAGE: "choose one with --image: {0}",
+    Remedy.LIST_DIGESTS: "imgpack inspect --json shows the digests there are",
+    Remedy.BUILD_A_TREE: "a tree becomes an image with: imgpack build",
+    Remedy.USE_OCI: "build the image with --format oci",
+    Remedy.USE_OCI_OR_GZIP: "add --format oci, or use --compression gzip",
+    Remedy.OTHER_CACHE: "name another with --cache-dir, or use --no-cache",
+    Remedy.EMPTY_CACHE: "name an empty or new directory with --cache-dir",
+    Remedy.CLEAR_CACHE: "remove it, or name another cache with --cache-dir",
+    Remedy.NAME_IT: "give it a name with -t",
+    Remedy.LOG_IN: "log in with imgpack login {0}",
+    Remedy.CHECK_LOGIN: "check the credentials for {0} (imgpack login {0})",
+    Remedy.LOG_IN_EACH: "use imgpack login for each of them instead",
+    Remedy.TRUST_REALM: "if you trust it, give --trust-realm {0}",
+    Remedy.LONGER_TIMEOUT: "try again, or see --timeout",
+    Remedy.USE_HTTP: "if it is meant to be a plain HTTP registry, use --plain-http",
+    Remedy.USE_HTTPS: "the server wants https: give --no-plain-http",
+    Remedy.TRUST_AUTHORITY: "name the authority with --ca-file",
+    Remedy.MAKE_SCHEMA1: "imgpack manifest ARCHIVE --schema1 makes one",
+    Remedy.NO_SCHEMA1: (
+        "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
+        "push without --schema1 otherwise"
+    ),
+}
+
+
+def worded(hint: Hint) -> str:
+    """``hint`` in the words of the command line."""
+    if isinstance(hint, str):
+        return hint
+    return _WORDS[hint.remedy].format(*hint.values)
+
+
+def line(error: ImgpackError) -> str:
+    """What failed and what to do, for one line."""
+    return f"{error.message}; {worded(error.hint)}" if error.hint else error.message
