@@ -122,4 +122,4 @@ def _to_registry(
         connector(registry, terminal, jobs=jobs, registry=name.registry) as connections,
         printing_pushed() as landed,
     ):
-        push(connections, [Delivery(only(located), (name,))], options, terminal, landed)
+        push(connections, [Delivery(only(located), (name,))], options, landed)

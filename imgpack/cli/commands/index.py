@@ -86,16 +86,13 @@ def create(
     from imgpack.registry.push.push import PushOptions, push
 
     with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        opened = [
-            open_remote(connections, source, scratch=scratch_directory, reporter=terminal)
-            for source in sources
-        ]
+        opened = [open_remote(connections, source, scratch=scratch_directory) for source in sources]
         entries = _chosen(_entries(opened), wanted)
         joined = MultiImage(_index(entries, pairs), tuple(entry.image for entry in entries))
         options = PushOptions(jobs=jobs, mount_from=sources, journal=upload_journal())
         deliveries = [Delivery(joined, (name,))]
         with printing_pushed(metadata_file) as landed:
-            pushed = push(connections, deliveries, options, terminal, landed)
+            pushed = push(connections, deliveries, options, landed)
             if metadata_file is not None:
                 write_metadata(metadata_file, pushed, deliveries)
 

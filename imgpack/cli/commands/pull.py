@@ -52,7 +52,7 @@ def command(
     from imgpack.store.archive.write import open_writer
 
     with connector(registry, terminal, jobs=jobs) as connections:
-        image = open_remote(connections, name, wanted, scratch=scratch_directory, reporter=terminal)
+        image = open_remote(connections, name, wanted, scratch=scratch_directory)
         refuse_foreign(image, name.shown())
         stdout = sys.stdout.buffer if to_stdout else None
         with open_writer(

@@ -17,7 +17,7 @@ from imgpack.spec.reference import DEFAULT_REGISTRY, Reference
 if TYPE_CHECKING:
     from imgpack.registry.push.plan import Delivery, Schema1Wish
     from imgpack.registry.push.push import PushOptions
-    from imgpack.registry.registries import Connector
+    from imgpack.registry.registries import Registries
 
 _F = TypeVar("_F", bound=Any)
 
@@ -126,12 +126,11 @@ def command(
         with connector(
             registry, terminal, jobs=jobs, registry=only_one, creds_option=creds_option(only_one)
         ) as connections:
-            _push(terminal, connections, deliveries, options, metadata_file, dry_run=dry_run)
+            _push(connections, deliveries, options, metadata_file, dry_run=dry_run)
 
 
 def _push(
-    terminal: Terminal,
-    connections: "Connector",
+    connections: "Registries",
     deliveries: list["Delivery"],
     options: "PushOptions",
     metadata_file: str | None,
@@ -148,7 +147,7 @@ def _push(
     from imgpack.registry.push.push import push
 
     with printing_pushed(metadata_file) as landed:
-        pushed = push(connections, deliveries, options, terminal, landed)
+        pushed = push(connections, deliveries, options, landed)
         if metadata_file is not None:
             write_metadata(metadata_file, pushed, deliveries)
 

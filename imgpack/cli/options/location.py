@@ -108,9 +108,7 @@ def open_location(
 
     reference = parse_reference(text)
     with connector(registry, terminal, jobs=jobs, creds_option=creds_option) as connections:
-        remote = open_remote(
-            connections, reference, wanted, scratch=scratch_directory, reporter=terminal
-        )
+        remote = open_remote(connections, reference, wanted, scratch=scratch_directory)
         yield Located(text, (remote,), reference=reference)
 
 

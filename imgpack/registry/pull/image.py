@@ -2,7 +2,7 @@
 
 OCI distribution-spec v1.1, "Pull". Invariants: every document is verified
 before it is used, against the digest that named it or was pinned; layers are
-read when they are asked for, except those of schema1 (see ``legacy``); a
+read when they are asked for, except those of schema1 (see ``schema1``); a
 document names one kind of thing only.
 """
 
@@ -20,13 +20,12 @@ from imgpack.errors import (
     UnsupportedError,
     about,
 )
-from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import Image, MultiImage, artifact
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.pull.schema1 import schema1_image
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import ACCEPT_SCHEMA1, RepositoryClient, Served
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import ACCEPT_SCHEMA1, Repository, Served
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
@@ -40,27 +39,26 @@ MAX_NESTING: Final = 3
 
 
 def open_remote(
-    connector: Connector,
+    registries: Registries,
     reference: Reference,
     platform: Platform | None = None,
     *,
     scratch: Callable[[], str] = tempfile.gettempdir,
-    reporter: Reporter = SILENT,
 ) -> Image | MultiImage:
     """The image at ``reference`` (its digest, if it is pinned; else its tag).
 
     With ``platform`` an index gives that platform's image; without, it stays
-    whole. Its blobs can be read as long as the connector is open. ``scratch``
+    whole. Its blobs can be read as long as the connections are open. ``scratch``
     finds the directory for a schema1 image's layers. Raises ``NotFoundError`` (naming
     the platforms there are), ``DocumentError``, ``DigestError`` and others.
     """
-    remote = _Remote(connector, reference, scratch, reporter)
+    remote = _Remote(registries, reference, scratch)
     return remote.open(platform)
 
 
-def fetch_schema1(connector: Connector, reference: Reference) -> bytes:
+def fetch_schema1(registries: Registries, reference: Reference) -> bytes:
     """What the registry answers when only schema1 is asked for; its signature is checked."""
-    client = RepositoryClient(connector.session(reference.registry), reference.repository)
+    client = Repository(registries.session(reference.registry), reference.repository)
     target = reference.digest or reference.tagged().target
     served = client.get_manifest(target, ACCEPT_SCHEMA1)
     if served.media_type not in mediatype.SCHEMA1_TYPES:
@@ -75,17 +73,15 @@ def fetch_schema1(connector: Connector, reference: Reference) -> bytes:
 class _Remote:
     def __init__(
         self,
-        connector: Connector,
+        registries: Registries,
         reference: Reference,
         scratch: Callable[[], str],
-        reporter: Reporter,
     ) -> None:
         self._reference = reference
         self._shown = reference.shown()
-        self._client = RepositoryClient(connector.session(reference.registry), reference.repository)
-        self._source = RemoteSource(self._client, reporter)
+        self._client = Repository(registries.session(reference.registry), reference.repository)
+        self._source = RemoteSource(self._client)
         self._scratch = scratch
-        self._reporter = reporter
         self._held = 0
 
     def _count(self, size: int) -> None:
@@ -104,7 +100,7 @@ class _Remote:
         served = self._client.get_manifest(reference.digest or reference.target)
         names = (reference.with_tag(reference.tag),) if reference.tag is not None else ()
         if served.media_type in mediatype.SCHEMA1_TYPES:
-            image = schema1_image(self._client, served, self._shown, self._scratch, self._reporter)
+            image = schema1_image(self._client, served, self._shown, self._scratch)
             return self._fitting(Image(image.manifest, image.config, image.source, names), platform)
         document = self._parsed(served)
         if isinstance(document, Manifest):

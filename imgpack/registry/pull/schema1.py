@@ -12,11 +12,10 @@ from typing import Final
 
 from imgpack.compression.codec import MAX_LAYER, Kind, decompress, detect
 from imgpack.errors import DigestError, about
-from imgpack.events import Reporter
 from imgpack.files.scratch import ScratchBlob, ScratchFile, ScratchSource
 from imgpack.image.image import Image
 from imgpack.registry.pull.download import RemoteSource
-from imgpack.registry.repository import RepositoryClient, Served
+from imgpack.registry.repository import Repository, Served
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -35,11 +34,10 @@ _TYPES = {
 
 
 def schema1_image(
-    client: RepositoryClient,
+    client: Repository,
     served: Served,
     what: str,
     scratch: Callable[[], str],
-    reporter: Reporter,
 ) -> Image:
     """The image of a schema1 document that was served; its layers are fetched now."""
     schema1 = verify(served.raw, what)
@@ -49,7 +47,7 @@ def schema1_image(
     layers: dict[Digest, Descriptor] = {}
     diff_ids: dict[Digest, Digest] = {}
     for digest in dict.fromkeys(order):
-        blobs[digest] = _fetch(client, digest, file, reporter)
+        blobs[digest] = _fetch(client, digest, file)
         with about(f"{client.name}: the layer {digest}"):
             layers[digest], diff_ids[digest] = _identify(digest, blobs[digest])
     config = to_config(schema1, diff_ids)
@@ -60,15 +58,13 @@ def schema1_image(
     return Image(manifest, config, ScratchSource(blobs))
 
 
-def _fetch(
-    client: RepositoryClient, digest: Digest, file: ScratchFile, reporter: Reporter
-) -> ScratchBlob:
+def _fetch(client: Repository, digest: Digest, file: ScratchFile) -> ScratchBlob:
     size = client.blob_size(digest)
     blob = Descriptor(mediatype.DOCKER_LAYER_GZIP, digest, size)
     start, hasher = file.size, digest.hasher()
-    meter = reporter.begin(digest.hex[:12], size)
+    meter = client.reporter.begin(digest.hex[:12], size)
     try:
-        for piece in RemoteSource(client, reporter).read_blob(blob):
+        for piece in RemoteSource(client).read_blob(blob):
             hasher.update(piece)
             file.append(piece)
             meter.advance(len(piece))

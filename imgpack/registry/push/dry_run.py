@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from imgpack.registry.push.plan import Blob, Delivery, Parcel, parcels
 from imgpack.registry.push.push import PushOptions
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import Repository
 from imgpack.spec.digest import Digest
 
 
@@ -26,15 +26,15 @@ class Step:
 
 
 def rehearse(
-    connector: Connector, deliveries: Sequence[Delivery], options: PushOptions
+    registries: Registries, deliveries: Sequence[Delivery], options: PushOptions
 ) -> tuple[Step, ...]:
     """The steps of a push, in its order. Raises what the registry raises."""
     steps: list[Step] = []
     homes: dict[tuple[str, Digest], str] = {}
     for parcel in parcels(deliveries, options.mount_from, options.schema1):
-        client = RepositoryClient(connector.session(parcel.registry), parcel.repository)
+        client = Repository(registries.session(parcel.registry), parcel.repository)
         blobs = (*parcel.layers, *parcel.configs)
-        steps += [_step(connector, client, parcel, blob, homes, options) for blob in blobs]
+        steps += [_step(registries, client, parcel, blob, homes, options) for blob in blobs]
         for document in (*parcel.children, *parcel.documents):
             shown = (
                 document.name.shown() if document.tag is None else f"{client.name}:{document.tag}"
@@ -44,8 +44,8 @@ def rehearse(
 
 
 def _step(
-    connector: Connector,
-    client: RepositoryClient,
+    registries: Registries,
+    client: Repository,
     parcel: Parcel,
     blob: Blob,
     homes: dict[tuple[str, Digest], str],
@@ -58,7 +58,7 @@ def _step(
         return Step("keep", client.name, descriptor.digest, descriptor.size)
     sources = [home] if home != parcel.repository else []
     for source in [*sources, *parcel.bases, *parcel.recorded] if options.mounts else ():
-        other = RepositoryClient(connector.session(parcel.registry), source)
+        other = Repository(registries.session(parcel.registry), source)
         if source == home or other.has_blob(descriptor, pushing=False):
             return Step("mount", client.name, descriptor.digest, descriptor.size, source)
     return Step("send", client.name, descriptor.digest, descriptor.size)

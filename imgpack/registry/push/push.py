@@ -14,17 +14,15 @@ from functools import partial
 from typing import Final
 
 from imgpack.errors import ImgpackError, RegistryError, Remedy
-from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.files.pool import Stop, run_all
-from imgpack.registry.http.errors import attach, failure_of
 from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.mount import Mounter
 from imgpack.registry.push.plan import Blob, Delivery, Document, Parcel, Schema1Wish, parcels
 from imgpack.registry.push.upload import RESUME_MIN, Uploader
 from imgpack.registry.push.upload_mode import Strategy
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import RepositoryClient, missing_blobs
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import Repository, missing_blobs
 from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
@@ -56,10 +54,9 @@ class Pushed:
 
 
 def push(
-    connector: Connector,
+    registries: Registries,
     deliveries: Sequence[Delivery],
     options: PushOptions,
-    reporter: Reporter = SILENT,
     landed: Callable[[Pushed], object] = lambda pushed: None,
 ) -> tuple[Pushed, ...]:
     """Push every delivery to its names; returns them in their order.
@@ -70,7 +67,7 @@ def push(
     """
     stop = Stop()
     todo = parcels(deliveries, options.mount_from, options.schema1)
-    sites = [_Site(connector, registry, options, reporter, stop) for registry in _registries(todo)]
+    sites = [_Site(registries, registry, options, stop) for registry in _registries(todo)]
     out: list[Pushed] = []
 
     def note(pushed: Pushed) -> None:
@@ -95,25 +92,23 @@ class _Site:
 
     def __init__(
         self,
-        connector: Connector,
+        registries: Registries,
         registry: str,
         options: PushOptions,
-        reporter: Reporter,
         stop: Stop,
     ) -> None:
         self.registry = registry
-        self._session = connector.session(registry)
+        self._session = registries.session(registry)
         self._options = options
-        self._reporter = reporter = self._session.discreet(reporter)
+        self._reporter = self._session.reporter
         self._stop = stop
         self._uploader = Uploader(
             Strategy(registry, options.chunk),
             stop,
             options.journal,
-            reporter,
             options.resume_min,
         )
-        self._mounter = Mounter(self._uploader, reporter)
+        self._mounter = Mounter(self._uploader)
         self._held: set[Digest] = set()
 
     def push(self, todo: Sequence[Parcel], landed: Callable[[Pushed], None]) -> None:
@@ -129,8 +124,8 @@ class _Site:
             for document in parcel.documents:
                 landed(self._name(parcel, document))
 
-    def _client(self, parcel: Parcel) -> RepositoryClient:
-        return RepositoryClient(self._session, parcel.repository)
+    def _client(self, parcel: Parcel) -> Repository:
+        return Repository(self._session, parcel.repository)
 
     def _run(self, tasks: Sequence[Callable[[], None]]) -> None:
         run_all(tasks, self._options.jobs, self._stop)
@@ -199,9 +194,7 @@ class _Site:
                 raise
         return Pushed(document.name, document.digest, document.media_type, len(document.raw))
 
-    def _put(
-        self, client: RepositoryClient, parcel: Parcel, document: Document, tag: str | None
-    ) -> None:
+    def _put(self, client: Repository, parcel: Parcel, document: Document, tag: str | None) -> None:
         target = document.digest if tag is None else tag
 
         def send() -> None:
@@ -226,10 +219,10 @@ class _Site:
             )
             send()
 
-    def _is_there(self, client: RepositoryClient, document: Document, error: ImgpackError) -> bool:
+    def _is_there(self, client: Repository, document: Document, error: ImgpackError) -> bool:
         """Whether a tag that cannot be written (any more) says what it should already."""
-        failure = failure_of(error)
-        if failure is None or failure.status not in _IMMUTABLE or document.tag is None:
+        answer = error.answer
+        if answer is None or answer.status not in _IMMUTABLE or document.tag is None:
             return False
         try:
             there = client.head_manifest(document.tag, pushing=True)
@@ -242,19 +235,18 @@ class _Site:
 
 def _explained(error: ImgpackError, document: Document) -> ImgpackError:
     """The error, with what to do when a registry does not take schema1, or Docker's types."""
-    failure = failure_of(error)
-    if failure is None:
+    answer = error.answer
+    if answer is None:
         return error
     if document.media_type not in mediatype.SCHEMA1_TYPES:
-        if failure.status == 415 and ".docker." in document.media_type:
-            other = RegistryError(error.message, Remedy.USE_OCI())
-            return attach(other, failure)
+        if answer.status == 415 and ".docker." in document.media_type:
+            return RegistryError(error.message, Remedy.USE_OCI(), answer)
         return error
-    disabled = failure.status == 500 and not set(failure.codes) - {"UNKNOWN"}
-    if not disabled and "MANIFEST_INVALID" not in failure.codes and failure.status != 415:
+    disabled = answer.status == 500 and not set(answer.codes) - {"UNKNOWN"}
+    if not disabled and "MANIFEST_INVALID" not in answer.codes and answer.status != 415:
         return error
-    refused = RegistryError(
+    return RegistryError(
         f"{document.name.shown()}: the registry does not take schema1 manifests: {error.message}",
         Remedy.NO_SCHEMA1(),
+        answer,
     )
-    return attach(refused, failure)

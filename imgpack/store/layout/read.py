@@ -5,7 +5,6 @@ digest are one image with several names. An index of which only one manifest is
 there (a pull of one platform, saved by Docker) is that one image.
 """
 
-import re
 from typing import Final
 
 from imgpack.errors import ArchiveError, LimitError
@@ -15,11 +14,10 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import decode
 from imgpack.spec.manifest import MAX_INDEX_ENTRIES, Index, Manifest
-from imgpack.spec.reference import Reference
+from imgpack.spec.reference import Reference, is_tag
 from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
 from imgpack.store.documents import Blobs, Found, parse_names, read_small
 
-_TAG_ONLY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MAX_DEPTH: Final = 4
 _TYPES: Final = mediatype.MANIFESTS | mediatype.INDEXES | {""}
 
@@ -61,7 +59,7 @@ def _found(blobs: Blobs, entries: list[Descriptor]) -> Found | None:
         if ref is not None:
             labels.append(ref)
         # Only podman puts a whole name into ref.name; for all others it is a tag.
-        if name is None and ref is not None and not _TAG_ONLY.fullmatch(ref):
+        if name is None and ref is not None and not is_tag(ref):
             name = ref
         if name is not None:
             texts.append(name)
