@@ -13,7 +13,9 @@ from imgpack.registry.http.endpoint import Endpoint, SessionOptions, registry_or
 from imgpack.registry.http.message import Closing
 from imgpack.registry.http.redaction import RedactingReporter, Secrets
 from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.repository import Repository
 from imgpack.registry.session import Session
+from imgpack.spec.reference import Reference
 
 
 class Registries(Closing):
@@ -45,6 +47,10 @@ class Registries(Closing):
                 self._sessions[registry] = Session(self.transport, endpoint, self._credentials)
             return self._sessions[registry]
 
+    def repository(self, name: Reference) -> Repository:
+        """The repository that ``name`` is in."""
+        return Repository(self.session(name.registry), name.repository)
+
     def _endpoint(self, registry: str) -> Endpoint:
         plain_http = self._options.plain_http
         secure = registry_origin(registry, plain_http=False)
@@ -59,13 +65,11 @@ class Registries(Closing):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
         # Documents, too, are a registry's words, and are quoted far from here.
         if isinstance(error, ImgpackError):
-            covered = self.secrets.cover(error)
-            if covered is not error:
-                super().__exit__(kind, error, traceback)
-                raise covered from error.__cause__
-        super().__exit__(kind, error, traceback)
+            with self.secrets.covering():
+                raise error
 
     def close(self) -> None:
         """Close every connection."""

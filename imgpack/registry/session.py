@@ -80,12 +80,12 @@ class Session:
         Raises ``UnauthorizedError`` when they are refused, or were not sent.
         """
         self.request("GET", "/v2/", limit=ERROR_LIMIT)
-        if self._auth.withheld:
+        if withheld := self._auth.server.withheld:
             raise UnauthorizedError(
                 f"{self.registry}: the credentials were not sent to its token server",
-                Remedy.TRUST_REALM(self._auth.withheld),
+                Remedy.TRUST_REALM(withheld),
             )
-        return self._auth.challenged
+        return self._auth.challenge is not None
 
     def credential(self) -> Credential | None:
         """The credential for the registry as a whole. Raises ``CredentialError``."""

@@ -23,12 +23,10 @@ def command(terminal: Terminal, *, references: tuple[str, ...], registry: Regist
     """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
     names = [_exact(text) for text in references]
     given_for = one_registry(registry.creds, names)
-    from imgpack.registry.repository import Repository
-
     option = creds_option(given_for)
     with connector(registry, terminal, registry=given_for, creds_option=option) as connections:
         for name in names:
-            client = Repository(connections.session(name.registry), name.repository)
+            client = connections.repository(name)
             try:
                 client.delete_manifest(name.digest or name.target)
             except ImgpackError as error:

@@ -23,11 +23,10 @@ def command(
         raise InvalidReferenceError(
             f"{repository!r} is more than a repository", "leave out the tag and the digest"
         )
-    from imgpack.registry.repository import Repository
     from imgpack.registry.tags import list_tags
 
     with connector(registry, terminal) as connections:
-        client = Repository(connections.session(name.registry), name.repository)
+        client = connections.repository(name)
         if as_json:
             document = {"name": name.shown(), "tags": list(list_tags(client))}
             click.echo(encode(document, indent=2).decode())

@@ -136,9 +136,8 @@ def connector(
     """Sessions with these options. ``registry`` is whom ``--creds`` is for, if there are several.
 
     ``creds_option`` is what ``creds`` is called here, empty if nobody can be given any;
-    errors that leave the block name it.
-    Asks for a missing password on a terminal. Raises ``click.UsageError`` and
-    ``CredentialError``.
+    errors that leave the block name it. Asks for a missing password on a terminal.
+    Raises ``click.UsageError`` and ``CredentialError``.
     """
     from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
@@ -159,17 +158,13 @@ def connector(
         with Registries(transport, session, store, terminal) as registries:
             yield registries
     except ImgpackError as error:
-        raise _with_option(error, creds_option, registry) from error.__cause__
-
-
-def _with_option(error: ImgpackError, option: str, registry: str | None) -> ImgpackError:
-    """``error`` with the ``option`` beside the login, if that takes credentials for the same."""
-    hint = error.hint
-    if not option or not isinstance(hint, Advice) or hint.remedy is not Remedy.LOG_IN:
-        return error
-    if registry is not None and hint.values != (registry,):
-        return error
-    return error.reworded(error.message, f"{worded(hint)}, or give {option}")
+        hint = error.hint
+        if not (creds_option and isinstance(hint, Advice) and hint.remedy is Remedy.LOG_IN):
+            raise
+        if registry not in (None, *hint.values):
+            raise
+        text = f"{worded(hint)}, or give {creds_option}"
+        raise error.reworded(error.message, text) from error.__cause__
 
 
 def transport_options(

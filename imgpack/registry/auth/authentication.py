@@ -20,7 +20,10 @@ _MAX_TURNS: Final = 4
 
 
 class Authentication:
-    """Answers the challenges of one registry, with the credentials of ``source``."""
+    """Answers the challenges of one registry, with the credentials of ``source``.
+
+    ``challenge`` is the last one; ``None`` until the registry has said how to authenticate.
+    """
 
     def __init__(self, inner: Handler, endpoint: Endpoint, source: CredentialSource) -> None:
         self._inner = inner
@@ -28,23 +31,13 @@ class Authentication:
         self._origin = endpoint.origin
         self._secrets = endpoint.secrets
         self._source = source
-        self._server = TokenServer(inner, endpoint)
-        self._tokens = Tokens(self._server, endpoint.options.clock)
-        self._challenge: Challenge | None = None
+        self.server = TokenServer(inner, endpoint)
+        self._tokens = Tokens(self.server, endpoint.options.clock)
+        self.challenge: Challenge | None = None
         self._credentials: dict[str, Credential | None] = {}
         self._lock = threading.Lock()
         self._introduced = False
         self._introduction = threading.RLock()
-
-    @property
-    def withheld(self) -> str:
-        """The untrusted token server that did not get the credentials, or the empty string."""
-        return self._server.withheld
-
-    @property
-    def challenged(self) -> bool:
-        """Whether the registry has said how to authenticate."""
-        return self._challenge is not None
 
     def send(self, request: Request) -> Response:
         """The answer. Raises ``UnauthorizedError`` if it is refused for good."""
@@ -92,7 +85,7 @@ class Authentication:
         May fetch a token. Raises ``UnauthorizedError``, ``UnsafeError``,
         ``CredentialError``, or a connection's error.
         """
-        challenge = self._challenge
+        challenge = self.challenge
         if challenge is None:
             return None
         credential = self.credential(scopes)
@@ -109,14 +102,15 @@ class Authentication:
         token in it is fresh, unless it has ended meanwhile.
         """
         challenges = parse_challenges(answer.challenges)
-        if answer.status != 401 and not (answer.status == 403 and _wants_more(challenges)):
+        wider = any(challenge.get("error") == "insufficient_scope" for challenge in challenges)
+        if answer.status != 401 and not (answer.status == 403 and wider):
             return False
-        if not answer.challenges and self._challenge is None:
+        if not answer.challenges and self.challenge is None:
             challenges = self._ping()
         chosen = _choose(challenges)
         if chosen is None:
             return False
-        self._challenge = chosen
+        self.challenge = chosen
         grew = self._tokens.grow(request.scopes, chosen)
         ended = self._tokens.drop(request.scopes, refused)
         if refused is None or grew:
@@ -138,15 +132,12 @@ class Authentication:
     ) -> ImgpackError:
         if answer.status == 401 and self.credential(scopes) is not None:
             return error.reworded(error.message, Remedy.CHECK_LOGIN(self._registry))
-        anonymous = answer.status == 403 and self.challenged and self.credential(scopes) is None
+        anonymous = (
+            answer.status == 403 and self.challenge is not None and self.credential(scopes) is None
+        )
         if answer.status == 401 or anonymous:
             return error.reworded(error.message, Remedy.LOG_IN(self._registry))
         return error
-
-
-def _wants_more(challenges: tuple[Challenge, ...]) -> bool:
-    """Whether a 403 is a challenge for a wider token."""
-    return any(challenge.get("error") == "insufficient_scope" for challenge in challenges)
 
 
 def _choose(challenges: tuple[Challenge, ...]) -> Challenge | None:

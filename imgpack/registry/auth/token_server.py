@@ -51,7 +51,10 @@ class Token:
 
 
 class TokenServer:
-    """The token servers that one registry's challenges name. Safe to call from any thread."""
+    """The token servers that one registry's challenges name. Safe to call from any thread.
+
+    ``withheld`` is an untrusted one that did not get the credentials, or empty.
+    """
 
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
         self._inner = inner
@@ -63,7 +66,7 @@ class TokenServer:
     def fetch(
         self, challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None
     ) -> Token:
-        """A token for ``scopes``. An untrusted server does not get the credential (``withheld``).
+        """A token for ``scopes``.
 
         Raises ``UnauthorizedError``, ``UnsafeError``, ``RegistryError``, or a
         connection's error.

@@ -2,8 +2,8 @@
 
 OCI distribution-spec v1.1, "Error Codes". Invariants: the registry's text is
 bounded, on one line and free of control characters and of the secrets that were
-sent; every status has one leaf of ``imgpack.errors``; what was refused is
-attached to the error, for callers who decide by status and code.
+sent; every status has one leaf of ``imgpack.errors``, whose ``answer``
+is for callers who decide by status and code.
 """
 
 import json
@@ -21,7 +21,9 @@ from imgpack.errors import (
     Remedy,
     UnauthorizedError,
 )
+from imgpack.registry.http.message import Response
 from imgpack.registry.http.redaction import Secrets
+from imgpack.registry.http.retry import parse_retry_after
 from imgpack.registry.http.url_policy import clean
 
 ERROR_LIMIT: Final = 64 << 10
@@ -33,8 +35,15 @@ _LONGEST_WAIT: Final = 30 * 86400
 _UPLOAD_CODES: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 
 
-def parse_answer(status: int, body: bytes, content_type: str, *, secrets: Secrets) -> Answer:
-    """Read an error answer; whatever cannot be read is left out."""
+def read_answer(response: Response, secrets: Secrets, now: float, *, foreign: bool) -> Answer:
+    """Read an answer that was not expected; whatever cannot be read is left out.
+
+    ``now`` is seconds since 1970.
+    """
+    try:
+        body = response.read_at_most(ERROR_LIMIT)
+    except ImgpackError:
+        body = b""
     codes: list[str] = []
     texts: list[str] = []
     details: list[str] = []
@@ -49,9 +58,18 @@ def parse_answer(status: int, body: bytes, content_type: str, *, secrets: Secret
             words.append(text)
         texts.append(": ".join(words))
     if not texts:
+        content_type = response.headers.get("content-type", "")
         texts.append(_plain_text(body, content_type.partition(";")[0].strip()))
     text = secrets.quote("; ".join(texts), 400)
-    return Answer(status, tuple(codes), text, tuple(details))
+    return Answer(
+        response.status,
+        tuple(codes),
+        text,
+        tuple(details),
+        parse_retry_after(response.headers.get("retry-after"), now),
+        response.header_values("www-authenticate"),
+        foreign,
+    )
 
 
 def _plain_text(body: bytes, content_type: str) -> str:
@@ -90,9 +108,7 @@ def refusal(answer: Answer, method: str, shown: str, *, hint: Hint = "") -> Imgp
 
 def _leaf(answer: Answer) -> tuple[type[ImgpackError], Hint]:
     status = answer.status
-    if status == 401:
-        return UnauthorizedError, ""
-    if status == 403:
+    if status in (401, 403):
         return UnauthorizedError, "these credentials may not do this"
     if status == 404 and not _UPLOAD_CODES.intersection(answer.codes):
         return NotFoundError, "check the name"

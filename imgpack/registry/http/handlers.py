@@ -11,11 +11,10 @@ import threading
 from dataclasses import replace
 from typing import Final
 
-from imgpack.errors import Answer, ImgpackError, RegistryError, UnreachableError
+from imgpack.errors import ImgpackError, RegistryError, UnreachableError
 from imgpack.registry.http.endpoint import Endpoint
-from imgpack.registry.http.errors import ERROR_LIMIT, parse_answer, refusal
+from imgpack.registry.http.errors import read_answer, refusal
 from imgpack.registry.http.message import Handler, Request, Response
-from imgpack.registry.http.retry import parse_retry_after
 from imgpack.registry.http.url_policy import Reach, check_redirect, reach_of_host
 
 MAX_REDIRECTS: Final = 5
@@ -29,31 +28,37 @@ def sending(transport: Handler, endpoint: Endpoint) -> Handler:
     return Retries(Refusals(Redirects(told, endpoint), endpoint), endpoint)
 
 
-class Bounded:
-    """Bounds the addresses of other hosts: how far inside the registry is, and no further."""
+class _Around:
+    """A handler around ``inner``, for one endpoint."""
 
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
         self._inner = inner
-        self._host = endpoint.origin.host
+        self._endpoint = endpoint
+
+
+class Bounded(_Around):
+    """Bounds the addresses of other hosts: how far inside the registry is, and no further."""
+
+    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
+        super().__init__(inner, endpoint)
         self._lock = threading.Lock()
         self._reach: Reach | None = None
 
     def send(self, request: Request) -> Response:
         """The answer. Raises ``UnsafeError`` for an address that is further inside."""
-        if request.origin.host != self._host:
+        if request.origin.host != self._endpoint.origin.host:
             with self._lock:
                 if self._reach is None:
-                    self._reach = min(reach_of_host(self._host), Reach.LOOPBACK)
+                    self._reach = min(reach_of_host(self._endpoint.origin.host), Reach.LOOPBACK)
             request = replace(request, reach=self._reach)
         return self._inner.send(request)
 
 
-class Told:
+class Told(_Around):
     """Tells of every answer in a detail, and passes on the registry's warnings, each text once."""
 
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        self._inner = inner
-        self._endpoint = endpoint
+        super().__init__(inner, endpoint)
         self._lock = threading.Lock()
         self._warnings: set[str] = set()
 
@@ -80,12 +85,8 @@ class Told:
             self._endpoint.reporter.warn(f"{self._endpoint.registry}: {text}")
 
 
-class Redirects:
+class Redirects(_Around):
     """Follows redirects of what only reads; credentials stay with the origin they were for."""
-
-    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        self._inner = inner
-        self._endpoint = endpoint
 
     def send(self, request: Request) -> Response:
         """The answer that the last redirect led to. Raises ``UnsafeError``, ``RegistryError``."""
@@ -106,12 +107,8 @@ class Redirects:
         raise RegistryError(f"{shown}: more than {MAX_REDIRECTS} redirects")
 
 
-class Refusals:
+class Refusals(_Around):
     """Makes an error of an answer that was not expected, and reads what was, if it is small."""
-
-    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        self._inner = inner
-        self._endpoint = endpoint
 
     def send(self, request: Request) -> Response:
         """The answer whose status is expected. Raises the leaf for any other."""
@@ -123,39 +120,20 @@ class Refusals:
             return response
         foreign = not response.at_home or request.origin != self._endpoint.origin
         with response:
-            answer = self._read(response, foreign=foreign)
+            now = self._endpoint.options.now()
+            answer = read_answer(response, self._endpoint.secrets, now, foreign=foreign)
         shown = self._endpoint.secrets.redact(replace(request, url=response.url).shown)
         registry = self._endpoint.registry
         hint = f"{registry} sent us to this other server, which gets no credentials"
         raise refusal(answer, request.method, shown, hint=hint if foreign else "")
 
-    def _read(self, response: Response, *, foreign: bool) -> Answer:
-        try:
-            body = response.read_at_most(ERROR_LIMIT)
-        except ImgpackError:
-            body = b""
-        answer = parse_answer(
-            response.status,
-            body,
-            response.headers.get("content-type", ""),
-            secrets=self._endpoint.secrets,
-        )
-        now = self._endpoint.options.now()
-        return replace(
-            answer,
-            retry_after=parse_retry_after(response.headers.get("retry-after"), now),
-            challenges=response.header_values("www-authenticate"),
-            foreign=foreign,
-        )
 
-
-class Retries:
+class Retries(_Around):
     """Tries again what may pass: lost connections, and the answers that the policy names."""
 
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        self._inner = inner
+        super().__init__(inner, endpoint)
         self._options = endpoint.options
-        self._reporter = endpoint.reporter
         self._met = False
 
     def send(self, request: Request) -> Response:
@@ -169,7 +147,7 @@ class Retries:
                 if number >= self._limit(request, error):
                     raise
                 pause = self._options.retry.wait(number, error.answer, self._options.random)
-                self._reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
+                self._endpoint.reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
             else:
                 self._met = True
                 return response
@@ -177,23 +155,18 @@ class Retries:
 
     def _limit(self, request: Request, error: ImgpackError) -> int:
         """How many attempts the request is worth, now that one has failed with ``error``."""
-        lost = isinstance(error, UnreachableError)
+        unconnected = error.unconnected if isinstance(error, UnreachableError) else None
         # A first contact that fails is more likely a wrong name than a passing fault.
-        unconnected = error.unconnected if isinstance(error, UnreachableError) else ""
         if not self._met and unconnected == str(request.origin):
             return 1
         self._met = True
-        if not request.retry or not (lost or error.answer):
+        if not request.retry or (unconnected is None and error.answer is None):
             return 1
         return self._options.retry.limit(request.method, request.url, error.answer)
 
 
-class Redacted:
+class Redacted(_Around):
     """Lets errors leave without secrets, and with the repository if nobody answered at all."""
-
-    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        self._inner = inner
-        self._endpoint = endpoint
 
     def send(self, request: Request) -> Response:
         """The answer."""

@@ -77,7 +77,10 @@ class Secrets:
         try:
             yield
         except ImgpackError as error:
-            raise self.cover(error) from error.__cause__
+            covered = self.cover(error)
+            if covered is error:
+                raise
+            raise covered from error.__cause__
 
 
 class RedactingReporter:

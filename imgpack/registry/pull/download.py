@@ -130,7 +130,7 @@ def read_remote_blob(registries: Registries, reference: Reference) -> Iterator[b
         raise InvalidReferenceError(
             f"{reference.shown()} names no blob", "a blob is named by its digest: REF@sha256:…"
         )
-    client = Repository(registries.session(reference.registry), reference.repository)
+    client = registries.repository(reference)
     what = f"{client.name}: blob {reference.digest}"
     blob = Descriptor(mediatype.OCTET_STREAM, reference.digest, client.blob_size(reference.digest))
     return verify_stream(RemoteSource(client).read_blob(blob), blob, what)

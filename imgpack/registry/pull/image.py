@@ -25,7 +25,7 @@ from imgpack.image.image import Image, MultiImage, artifact
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.pull.schema1 import schema1_image
 from imgpack.registry.registries import Registries
-from imgpack.registry.repository import ACCEPT_SCHEMA1, Repository, Served
+from imgpack.registry.repository import ACCEPT_SCHEMA1, Served
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
@@ -58,7 +58,7 @@ def open_remote(
 
 def fetch_schema1(registries: Registries, reference: Reference) -> bytes:
     """What the registry answers when only schema1 is asked for; its signature is checked."""
-    client = Repository(registries.session(reference.registry), reference.repository)
+    client = registries.repository(reference)
     target = reference.digest or reference.tagged().target
     served = client.get_manifest(target, ACCEPT_SCHEMA1)
     if served.media_type not in mediatype.SCHEMA1_TYPES:
@@ -79,7 +79,7 @@ class _Remote:
     ) -> None:
         self._reference = reference
         self._shown = reference.shown()
-        self._client = Repository(registries.session(reference.registry), reference.repository)
+        self._client = registries.repository(reference)
         self._source = RemoteSource(self._client)
         self._scratch = scratch
         self._held = 0
