@@ -90,9 +90,8 @@ class BlobDirectory:
             os.makedirs(os.path.join(self.root, "blobs", "sha256"), exist_ok=True)
         return _StoredBlob(self)
 
-    def put(self, raw: bytes) -> None:
-        """Store a small blob."""
-        digest = Digest.of(raw)
+    def put(self, raw: bytes, digest: Digest) -> None:
+        """Store a small blob, whose digest the caller knows."""
         if self.size(digest) != len(raw):
             blob = self.open_blob()
             try:

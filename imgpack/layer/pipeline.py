@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from imgpack.compression.codec import Codec, Kind, crc32, fingerprint
+from imgpack.compression.codec import Codec, crc32, fingerprint
 from imgpack.events import Meter
 from imgpack.files.ordered_pool import Line
 from imgpack.layer.cache.record import Piece
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Compression
 
 _Done = TypeVar("_Done")
 
@@ -56,7 +57,7 @@ class Pipeline:
 
     def __init__(self, codec: Codec, cache: SegmentCache | None, jobs: int) -> None:
         self._codec = codec
-        self._cache = cache if codec.kind is not Kind.NONE else None
+        self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs
         self._codec_key = hashlib.sha256(codec.identity().encode()).hexdigest()[:16]
 
@@ -73,8 +74,8 @@ class Pipeline:
         records are the same still are not compared with their bytes again.
         """
         known = {piece.records: piece for piece in before if piece.records}
-        sink = _Sink(output, meter, raw_is_output=self._codec.kind is Kind.NONE)
-        if self._codec.kind is Kind.NONE:
+        sink = _Sink(output, meter, raw_is_output=self._codec.compression is Compression.NONE)
+        if self._codec.compression is Compression.NONE:
             _drive(Line(1, _as_it_is, sink.plain), segments)
         else:
             _drive(Line(self._jobs, partial(self._compress, known), sink.compressed), segments)

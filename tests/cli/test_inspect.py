@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from imgpack.cli.options.location import is_path
-from imgpack.cli.output.display import human_size, one_line, table
+from imgpack.events import human_size
+from imgpack.cli.output.display import one_line, table
 from imgpack.errors import ArchiveError
 from imgpack.image.image import Image
 from imgpack.spec.config import History, Ports, Runtime, build_config

@@ -38,7 +38,7 @@ def command(
     to_stdout = to_standard_output(target, "a blob")
     with ExitStack() as stack:
         chunks = (
-            _archived(stack, place, digest, terminal)
+            _archived(stack, place, digest)
             if is_path(place)
             else _remote(stack, location, terminal, registry)
         )
@@ -53,8 +53,8 @@ def command(
                 write(chunk)
 
 
-def _archived(stack: ExitStack, place: str, digest: Digest, terminal: Terminal) -> Iterator[bytes]:
-    opened = stack.enter_context(open_images(place, terminal))
+def _archived(stack: ExitStack, place: str, digest: Digest) -> Iterator[bytes]:
+    opened = stack.enter_context(open_images(place))
     descriptor = opened.describe(digest)
     return verify_stream(opened.read_blob(descriptor), descriptor, f"{place}: blob {digest}")
 

@@ -6,8 +6,8 @@ from typing import Final
 import click
 
 from imgpack.cli.options.cache import chosen_directory, parse_size, trim
-from imgpack.cli.output.display import human_size
 from imgpack.cli.output.terminal import Terminal
+from imgpack.events import human_size
 from imgpack.layer.cache.segments import SegmentCache
 
 _directory = click.option(

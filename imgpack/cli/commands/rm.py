@@ -6,7 +6,8 @@ import click
 
 from imgpack.cli.options.location import remote_name
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.output.results import creds_option, one_registry, pinned
+from imgpack.cli.options.transfer import creds_option, one_registry
+from imgpack.cli.output.results import pinned
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
 from imgpack.spec.reference import Reference

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import click
@@ -17,11 +16,12 @@ import click
 from imgpack.cli.options.registry import RegistryOptions, connector
 from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import ArchiveError, InvalidReferenceError, NotFoundError
-from imgpack.image.image import Image, MultiImage
+from imgpack.errors import ArchiveError, InvalidReferenceError
+from imgpack.image.image import Named
+from imgpack.image.opened import Opened
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
-from imgpack.store.open import OpenedImages, open_images
+from imgpack.store.open import open_images
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -64,16 +64,6 @@ def choice_options(command: _F) -> _F:
     )(command)
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
-    """The images that a location holds; exactly one of ``archive`` and ``reference`` is set."""
-
-    text: str
-    images: tuple[Image | MultiImage, ...]
-    archive: OpenedImages | None = None
-    reference: Reference | None = None
-
-
 @contextmanager
 def open_location(
     text: str,
@@ -81,26 +71,22 @@ def open_location(
     registry: RegistryOptions,
     *,
     image: str | None = None,
-    platform: str | None = None,
     creds_option: str = "--creds",
     jobs: int = 4,
-) -> Iterator[Located]:
+) -> Iterator[Opened]:
     """Open an archive, a layout or a reference; blobs can be read inside the ``with``.
 
-    ``image`` chooses one of an archive's images (``None``: all of them), and
-    ``platform`` one of a multi-platform image's. ``creds_option`` and ``jobs`` are as
-    for ``connector``.
+    ``image`` is what ``--image`` says, which is for archives. ``creds_option`` and
+    ``jobs`` are as for ``connector``.
     """
-    wanted = Platform.parse(platform) if platform is not None else None
     if text == "-":
         raise ArchiveError(
             "an archive cannot come from standard input",
             "it is read at any place, so it cannot be a pipe: save it to a file",
         )
     if is_path(text):
-        with open_images(text, terminal) as archive:
-            images = archive.images if image is None else (archive.select(image),)
-            yield Located(text, _chosen(images, wanted, text), archive=archive)
+        with open_images(text) as opened:
+            yield opened
         return
     if image is not None:
         raise click.UsageError("--image is for archives; a reference names one image")
@@ -108,34 +94,18 @@ def open_location(
 
     reference = parse_reference(text)
     with connector(registry, terminal, jobs=jobs, creds_option=creds_option) as connections:
-        remote = open_remote(
-            connections, reference, wanted, scratch=scratch_directory, reporter=terminal
-        )
-        yield Located(text, (remote,), reference=reference)
+        yield open_remote(connections, reference, scratch=scratch_directory, reporter=terminal)
 
 
-def only(located: Located) -> Image | MultiImage:
-    """The one image of a location. Raises ``NotFoundError`` listing them if there are several."""
-    if len(located.images) != 1 and located.archive is not None:
-        return located.archive.select(None)
-    return located.images[0]
+def chosen(opened: Opened, image: str | None, platform: str | None) -> tuple[Named, ...]:
+    """What ``--image`` and ``--platform`` choose of a location: all of it, without them."""
+    wanted = None if platform is None else Platform.parse(platform)
+    if image is None:
+        return opened.images(wanted)
+    return (opened.image(opened.select(image), wanted),)
 
 
-def _chosen(
-    images: tuple[Image | MultiImage, ...], wanted: Platform | None, text: str
-) -> tuple[Image | MultiImage, ...]:
-    if wanted is None:
-        return images
-    out: list[Image] = []
-    there: list[str] = []
-    for image in images:
-        for one in image.members:
-            there.append(str(one.config.platform))
-            if wanted.matches(one.config.platform):
-                out.append(replace(one, names=image.names))
-                break
-    if not out:
-        raise NotFoundError(
-            f"{text} has no image for {wanted}", f"choose one of: {', '.join(there)}"
-        )
-    return tuple(out)
+def only(opened: Opened, image: str | None, platform: str | None) -> Named:
+    """The one image that is chosen. Raises ``NotFoundError`` listing them if there are several."""
+    wanted = None if platform is None else Platform.parse(platform)
+    return opened.image(opened.select(image), wanted)

@@ -8,8 +8,9 @@ of the payload.
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from imgpack.cli.options.clock import now_ns, rfc3339, source_date_epoch
-from imgpack.errors import SignatureError
+from imgpack.cli.options.clock import now_ns, source_date_epoch
+from imgpack.errors import SignatureError, about
+from imgpack.spec.config import rfc3339
 
 if TYPE_CHECKING:
     from imgpack.spec.schema1.signature import SigningKey
@@ -24,8 +25,8 @@ def signing_key(path: str | None) -> "SigningKey":
     if path is None:
         return SigningKey.generate()
     try:
-        with open(path, "rb") as file:
-            return SigningKey.load(file.read(MAX_KEY), path)
+        with open(path, "rb") as file, about(path):
+            return SigningKey.load(file.read(MAX_KEY))
     except OSError as error:
         raise SignatureError(
             f"cannot read the signing key {path}: {error.strerror}", "give a PEM file"
