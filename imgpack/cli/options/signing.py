@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgpack.cli.options.clock import now_ns, rfc3339, source_date_epoch
 from imgpack.errors import SignatureError
+from imgpack.files.reading import read_regular
 
 if TYPE_CHECKING:
     from imgpack.spec.schema1.signature import SigningKey
@@ -24,8 +25,7 @@ def signing_key(path: str | None) -> "SigningKey":
     if path is None:
         return SigningKey.generate()
     try:
-        with open(path, "rb") as file:
-            return SigningKey.load(file.read(MAX_KEY), path)
+        return SigningKey.load(read_regular(path, MAX_KEY, follow=True), path)
     except OSError as error:
         raise SignatureError(
             f"cannot read the signing key {path}: {error.strerror}", "give a PEM file"
