@@ -208,6 +208,8 @@ def test_keys_and_times_that_are_none_are_refused(
     assert "no.pem" in imgpack_here(*command, "--signing-key", "no.pem").failed(13)
     (tmp_path / "bad.pem").write_bytes(b"not a key")
     assert "bad.pem" in imgpack_here(*command, "--signing-key", "bad.pem").failed(13)
+    os.mkfifo(tmp_path / "pipe.pem")  # which nobody waits for
+    assert "not a regular file" in imgpack_here(*command, "--signing-key", "pipe.pem").failed(13)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert "SOURCE_DATE_EPOCH" in imgpack_here(*command).failed(7)
 

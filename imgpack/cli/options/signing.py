@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.errors import SignatureError, about
+from imgpack.files.reading import read_regular
 from imgpack.spec.config import rfc3339
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def signing_key(path: str | None) -> "SigningKey":
     if path is None:
         return SigningKey.generate()
     try:
-        with open(path, "rb") as file, about(path):
-            return SigningKey.load(file.read(MAX_KEY))
+        with about(path):
+            return SigningKey.load(read_regular(path, MAX_KEY, follow=True))
     except OSError as error:
         raise SignatureError(
             f"cannot read the signing key {path}: {error.strerror}", "give a PEM file"

@@ -18,6 +18,7 @@ from imgpack.errors import OutputError
 from imgpack.events import SILENT, Reporter
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.blobs import BlobWriter
+from imgpack.files.scratch import nameless_file
 from imgpack.files.streams import StreamFile, is_stream
 from imgpack.files.writing import output_errors, scratch_errors
 from imgpack.image.image import Named
@@ -142,8 +143,9 @@ class StreamWriter(_TarWriter):
             directory = self._scratch()
             errors = partial(scratch_errors, directory)
             with errors():
-                assembly = stack.enter_context(tempfile.TemporaryFile(dir=directory))
-            self._open = Assembly(assembly.fileno(), errors)
+                assembly = nameless_file(directory)
+            stack.callback(os.close, assembly)
+            self._open = Assembly(assembly, errors)
             self._stack = stack.pop_all()
         return self
 

@@ -29,7 +29,7 @@ from imgpack.files.atomic import (
     write_file,
 )
 from imgpack.files.blobs import BlobDirectory, BlobWriter, verify_stream
-from imgpack.files.reading import open_regular, read_range
+from imgpack.files.reading import input_errors, read_regular
 from imgpack.files.writing import output_errors, real_path
 from imgpack.image.image import Named
 from imgpack.spec.descriptor import Descriptor
@@ -131,7 +131,7 @@ class LayoutWriter(ImageWriter):
         write_file(os.path.join(self._staging, LAYOUT_FILE), OCI_LAYOUT, self.path)
         write_file(os.path.join(self._staging, INDEX_FILE), index, self.path)
         try:
-            os.rename(self._staging, self._target)
+            self._temporary.rename(self._target, sync=False)
         except OSError:
             if not os.path.isdir(self._target):
                 raise
@@ -200,11 +200,8 @@ def _read_index(path: str) -> dict[str, Any]:
 
 
 def _read_document(path: str) -> bytes:
-    fd = open_regular(path)
-    try:
-        return b"".join(read_range(fd, 0, MAX_DOCUMENT + 1))
-    finally:
-        os.close(fd)
+    with input_errors(path):
+        return read_regular(path, MAX_DOCUMENT + 1)
 
 
 def _check_layout(target: str, path: str) -> None:
