@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import click
 
-from imgpack.cli.options.location import is_path, parse_reference
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.output.results import to_standard_output
 from imgpack.cli.output.terminal import Terminal
 from imgpack.files.blobs import verify_stream
 from imgpack.files.streams import open_output
+from imgpack.image.location import is_path, parse_reference
 from imgpack.spec.digest import Digest
 from imgpack.store.archive.write import STDOUT
 from imgpack.store.open import open_images

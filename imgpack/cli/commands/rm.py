@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgpack.cli.options.location import remote_name
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.transfer import creds_option, one_registry
 from imgpack.cli.output.results import pinned
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
+from imgpack.image.location import remote_name
 from imgpack.spec.reference import Reference
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 import click
 
-from imgpack.cli.options.location import remote_name
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
+from imgpack.image.location import remote_name
 from imgpack.spec.json import encode
 
 
