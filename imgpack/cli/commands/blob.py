@@ -22,7 +22,7 @@ from imgpack.store.open import open_images
 @click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
 @registry_options
 @click.pass_obj
-def command(
+def blob(
     terminal: Terminal, *, location: str, output: str | None, registry: RegistryOptions
 ) -> None:
     """Stream one blob to standard output, and fail if its digest is not the one asked for.

@@ -32,7 +32,7 @@ from imgpack.spec.reference import Reference
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def copy(
     terminal: Terminal,
     *,
     source: str,

@@ -17,11 +17,11 @@ from imgpack.spec.reference import Reference
 
 
 @click.group("index")
-def command() -> None:
+def index() -> None:
     """Join platform images into one index."""
 
 
-@command.command("create")
+@index.command("create")
 @click.argument("reference", metavar="REF")
 @click.option(
     "--add",

@@ -36,7 +36,7 @@ _INDENTED: Final = 1 << 20
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def inspect(
     terminal: Terminal,
     *,
     location: str,

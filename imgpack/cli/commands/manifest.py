@@ -31,7 +31,7 @@ from imgpack.spec.reference import parse_name
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def manifest(
     terminal: Terminal,
     *,
     location: str,

@@ -27,7 +27,7 @@ from imgpack.spec.reference import parse_name
 @jobs_option
 @registry_options
 @click.pass_obj
-def command(
+def pull(
     terminal: Terminal,
     *,
     reference: str,

@@ -53,7 +53,7 @@ MIB: Final = 1 << 20
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def push(
     terminal: Terminal,
     *,
     archive: str,
@@ -92,9 +92,7 @@ def command(
         registries = dict.fromkeys(name.registry for name in names)
         only_one = one_registry(registry.creds, names)
         options = PushOptions(
-            mount_from=mount_repositories(
-                mount.mount_from, dict.fromkeys(n.registry for n in names)
-            ),
+            mount_from=mount_repositories(mount.mount_from, registries),
             mounts=not mount.no_mount,
             schema1=signing,
             journal=None if no_resume else upload_journal(),
