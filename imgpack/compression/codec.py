@@ -13,11 +13,10 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
-from imgpack.errors import ArchiveError, ConfigError, LimitError, Remedy, UnsupportedError
-from imgpack.spec import mediatype
+from imgpack.errors import ArchiveError, ConfigError, LimitError
+from imgpack.spec.format import Compression, compression_of
 
 DEFAULT_GZIP_LEVEL: Final = 3
 """The fastest level whose output is at most 1.03 times that of ``gzip -6``."""
@@ -27,8 +26,6 @@ GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Deflate, no name, no time, no extra flags, unknown system: nothing of the host, nothing of
 the level."""
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK: Final = 1 << 20
 _GZIP_INPUT: Final = 1 << 15
 """Bytes fed to zlib at a time: it copies what is behind a member, which may have 20 bytes."""
@@ -38,39 +35,21 @@ MAX_LAYER: Final = 1 << 42
 """Bytes that a layer may decompress to: 4 TiB, beyond which it is a bomb."""
 
 
-class Kind(Enum):
-    """The compressions that layers have."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    ZSTD = "zstd"
-
-
-_LEVELS: Final = {Kind.GZIP: (1, 12), Kind.ZSTD: (1, 19)}
-_MEDIA_TYPES: Final = {
-    (Kind.NONE, True): mediatype.DOCKER_LAYER,
-    (Kind.GZIP, True): mediatype.DOCKER_LAYER_GZIP,
-    (Kind.NONE, False): mediatype.OCI_LAYER,
-    (Kind.GZIP, False): mediatype.OCI_LAYER_GZIP,
-    (Kind.ZSTD, False): mediatype.OCI_LAYER_ZSTD,
-}
-_KIND_OF_TYPE: Final = {value: key[0] for key, value in _MEDIA_TYPES.items()} | {
-    mediatype.DOCKER_FOREIGN_LAYER_GZIP: Kind.GZIP
-}
+_LEVELS: Final = {Compression.GZIP: (1, 12), Compression.ZSTD: (1, 19)}
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
     """A kind of compression and its level; valid once built."""
 
-    kind: Kind
+    compression: Compression
     level: int = 0
 
     def __post_init__(self) -> None:
-        low, high = _LEVELS.get(self.kind, (0, 0))
+        low, high = _LEVELS.get(self.compression, (0, 0))
         if not low <= self.level <= high:
             raise ConfigError(
-                f"{self.kind.value} has no level {self.level}",
+                f"{self.compression.value} has no level {self.level}",
                 f"levels are {low} to {high}" if high else "it has no levels",
             )
 
@@ -79,7 +58,7 @@ class Codec:
         """Parse ``gzip[:LEVEL]``, ``zstd[:LEVEL]`` or ``none``; raises ``ConfigError``."""
         name, colon, level = text.partition(":")
         try:
-            kind = Kind(name)
+            kind = Compression(name)
             if colon and not (level.isascii() and level.isdigit() and len(level) <= 3):
                 raise ValueError
             number = int(level) if colon else _default_level(kind)
@@ -89,35 +68,25 @@ class Codec:
             ) from None
         return cls(kind, number)
 
-    def media_type(self, *, docker: bool) -> str:
-        """The layer's media type; raises ``UnsupportedError`` where there is none."""
-        try:
-            return _MEDIA_TYPES[self.kind, docker]
-        except KeyError:
-            raise UnsupportedError(
-                "the Docker format has no media type for zstd layers",
-                Remedy.USE_OCI_OR_GZIP(),
-            ) from None
-
     def identity(self) -> str:
         """A text that differs whenever the compressed bytes of a segment may differ."""
-        return f"{self.kind.value}:{self.level}:{_version(self.kind)}"
+        return f"{self.compression.value}:{self.level}:{_version(self.compression)}"
 
     def compress(self, data: bytes | memoryview, crc: int | None = None) -> bytes:
         """One gzip member or zstd frame of ``data``; thread-safe, without the interpreter lock.
 
         ``crc`` is the ``crc32`` of ``data``, if the caller has it already.
         """
-        if self.kind is Kind.GZIP:
+        if self.compression is Compression.GZIP:
             return _gzip_member(data, self.level, crc32(data) if crc is None else crc)
-        if self.kind is Kind.ZSTD:
+        if self.compression is Compression.ZSTD:
             compressed: bytes = _zstd_compressor(self.level).compress(data)
             return compressed
         return bytes(data)
 
     def restores(self, data: bytes | memoryview, raw: bytes | memoryview) -> bool:
         """Whether ``data`` begins with a member or frame of ``raw``; thread-safe."""
-        if self.kind is Kind.GZIP:
+        if self.compression is Compression.GZIP:
             import deflate
 
             try:
@@ -125,7 +94,7 @@ class Codec:
             except deflate.DeflateError:
                 return False
             return data[: len(GZIP_HEADER)] == GZIP_HEADER and _equal(restored, raw)
-        if self.kind is Kind.ZSTD:
+        if self.compression is Compression.ZSTD:
             frame = _unzstd_frame(data, len(raw))
             return frame is not None and _equal(frame, raw)
         return data == raw
@@ -170,16 +139,16 @@ def _unzstd_frame(data: bytes | memoryview, size: int) -> bytes | None:
     return raw
 
 
-def _default_level(kind: Kind) -> int:
-    return {Kind.GZIP: DEFAULT_GZIP_LEVEL, Kind.ZSTD: DEFAULT_ZSTD_LEVEL}.get(kind, 0)
+def _default_level(kind: Compression) -> int:
+    return {Compression.GZIP: DEFAULT_GZIP_LEVEL, Compression.ZSTD: DEFAULT_ZSTD_LEVEL}.get(kind, 0)
 
 
-def _version(kind: Kind) -> str:
-    if kind is Kind.GZIP:
+def _version(kind: Compression) -> str:
+    if kind is Compression.GZIP:
         import deflate
 
         return f"deflate-{deflate.__version__}"
-    if kind is Kind.ZSTD:
+    if kind is Compression.ZSTD:
         import zstandard
 
         return "zstd-" + ".".join(map(str, zstandard.ZSTD_VERSION))
@@ -207,21 +176,6 @@ def _zstd_compressor(level: int) -> Any:
     return known[level]
 
 
-def kind_of(media_type: str) -> Kind:
-    """The compression that a layer's media type names; raises ``UnsupportedError``."""
-    try:
-        return _KIND_OF_TYPE[media_type]
-    except KeyError:
-        raise UnsupportedError(f"{media_type!r} is not a layer type that imgpack reads") from None
-
-
-def detect(head: bytes) -> Kind:
-    """The compression of a layer that begins with ``head``."""
-    if head.startswith(_GZIP_MAGIC):
-        return Kind.GZIP
-    return Kind.ZSTD if head.startswith(_ZSTD_MAGIC) else Kind.NONE
-
-
 def decompress(
     chunks: Iterable[bytes], media_type: str, *, limit: int = MAX_LAYER
 ) -> Iterator[bytes]:
@@ -230,8 +184,8 @@ def decompress(
     Raises ``ArchiveError`` for a damaged or truncated stream and ``LimitError``
     when more than ``limit`` bytes come out.
     """
-    kind = kind_of(media_type)
-    stream = chunks if kind is Kind.NONE else _decompress(chunks, kind)
+    kind = compression_of(media_type)
+    stream = chunks if kind is Compression.NONE else _decompress(chunks, kind)
     total = 0
     for piece in stream:
         total += len(piece)
@@ -240,8 +194,8 @@ def decompress(
         yield piece
 
 
-def _decompress(chunks: Iterable[bytes], kind: Kind) -> Iterator[bytes]:
-    inflate = _inflate if kind is Kind.GZIP else _unzstd
+def _decompress(chunks: Iterable[bytes], kind: Compression) -> Iterator[bytes]:
+    inflate = _inflate if kind is Compression.GZIP else _unzstd
     try:
         yield from inflate(chunks)
     except (zlib.error, EOFError, ValueError) as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from imgpack.compression.codec import Codec, Kind
+from imgpack.compression.codec import Codec
 from imgpack.errors import printable
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import BlobWriter
@@ -20,6 +20,7 @@ from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline, Written
 from imgpack.layer.segments import FORMAT_VERSION, Segments
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Compression
 from imgpack.tree import snapshot
 from imgpack.tree.directory import Problems, Tree, walk
 from imgpack.tree.entry import Entry
@@ -76,7 +77,7 @@ class LayerBuilder:
     def build(self, tree: Tree, open_blob: OpenBlob) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
         cache = self._options.cache
-        if cache is None or self._options.codec.kind is Kind.NONE:
+        if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")
         key = self._key(tree)
         with contextlib.ExitStack() as stack:

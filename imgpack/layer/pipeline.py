@@ -2,7 +2,7 @@
 
 One thread (the caller's) makes segments; ``jobs`` threads compress them or take
 them from the cache, and the one that has finished the segment that is due hashes
-both streams and writes. The line between them is short, so memory does not depend
+both streams and writes. The pool between them is small, so memory does not depend
 on the layer's size; whatever is written is written in the order of the segments, so
 the bytes do not depend on timing or on ``jobs``.
 """
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from imgpack.compression.codec import Codec, Kind, crc32, fingerprint
+from imgpack.compression.codec import Codec, crc32, fingerprint
 from imgpack.events import Meter
-from imgpack.files.ordered_pool import Line
+from imgpack.files.ordered_pool import OrderedPool
 from imgpack.layer.cache.record import Piece
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Compression
 
 _Done = TypeVar("_Done")
 
@@ -56,7 +57,7 @@ class Pipeline:
 
     def __init__(self, codec: Codec, cache: SegmentCache | None, jobs: int) -> None:
         self._codec = codec
-        self._cache = cache if codec.kind is not Kind.NONE else None
+        self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs
         self._codec_key = hashlib.sha256(codec.identity().encode()).hexdigest()[:16]
 
@@ -73,11 +74,13 @@ class Pipeline:
         records are the same still are not compared with their bytes again.
         """
         known = {piece.records: piece for piece in before if piece.records}
-        sink = _Sink(output, meter, raw_is_output=self._codec.kind is Kind.NONE)
-        if self._codec.kind is Kind.NONE:
-            _drive(Line(1, _as_it_is, sink.plain), segments)
+        sink = _Sink(output, meter, raw_is_output=self._codec.compression is Compression.NONE)
+        if self._codec.compression is Compression.NONE:
+            _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
         else:
-            _drive(Line(self._jobs, partial(self._compress, known), sink.compressed), segments)
+            _drive(
+                OrderedPool(self._jobs, partial(self._compress, known), sink.compressed), segments
+            )
         written = sink.result()
         if self._cache is not None:
             self._cache.touch(piece.key for piece in written.pieces)
@@ -101,11 +104,11 @@ class Pipeline:
                 output.write(data)
                 meter.advance(len(data))
 
-        with Line(self._jobs, load, write) as line:
+        with OrderedPool(self._jobs, load, write) as pool:
             for piece in pieces:
                 if missing.is_set():
                     break
-                line.put(piece)
+                pool.put(piece)
         if missing.is_set():
             return False
         cache.touch(piece.key for piece in pieces)
@@ -136,10 +139,10 @@ def _origin(records: list[bytes]) -> str:
     return hashlib.sha256(b"".join(records)).hexdigest() if all(records) else ""
 
 
-def _drive(line: Line[Segment, _Done], segments: Iterable[Segment]) -> None:
-    with line:
+def _drive(pool: OrderedPool[Segment, _Done], segments: Iterable[Segment]) -> None:
+    with pool:
         for segment in segments:
-            line.put(segment)
+            pool.put(segment)
 
 
 def _as_it_is(segment: Segment) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from imgpack.errors import RegistryError
+from imgpack.errors import RegistryError, about
 from imgpack.registry.repository import Repository
 from imgpack.spec.json import decode
 from imgpack.spec.reference import is_tag
@@ -37,7 +37,8 @@ def list_tags(client: Repository) -> Iterator[str]:
             )
         visited.add(target)
         with client.session.request("GET", target, scopes=(client.pull,)) as response:
-            page = decode(response.read(), f"{client.name}: the list of tags")
+            with about(f"{client.name}: the list of tags"):
+                page = decode(response.read())
             links, url = response.header_values("Link"), response.url
         for tag in _tags(page, client.name):
             if tag not in seen:

@@ -255,11 +255,11 @@ def test_an_entry_that_cannot_be_one_is_not_read_whole(cache: Cache) -> None:
 
 def test_only_old_temporaries_are_dropped(cache: Cache, tmp_path: Path) -> None:
     """A young one belongs to a build that is running."""
-    old, young, earlier = "0" * 32, "1" * 32, "4711-5"
-    for name, at in ((old, 1000), (young, 3000), (earlier, 1000)):
+    old, young = (f".entry.{digit * 16}.tmp" for digit in "01")
+    for name, at in ((old, 1000), (young, 3000), ("0" * 32, 1000), ("4711-5", 1000)):
         (tmp_path / "cache/tmp" / name).write_bytes(b"x")
         os.utime(tmp_path / "cache/tmp" / name, (at, at))
-    assert cache.usage().unfinished == 3
+    assert cache.usage().unfinished == 4
 
     cache.prune(0, stale_before_ns=2000 * 10**9)
 
@@ -319,6 +319,22 @@ def test_another_program_s_tag_makes_no_cache(tmp_path: Path) -> None:
 
     with pytest.raises(CacheError, match="no cache of imgpack"):
         SegmentCache(str(tmp_path))
+
+
+def test_a_pipe_in_place_of_the_tag_is_replaced(tmp_path: Path) -> None:
+    """Neither reading nor writing it keeps anybody waiting."""
+    (tmp_path / "cache").mkdir()
+    os.mkfifo(tmp_path / "cache/CACHEDIR.TAG")
+    SegmentCache(str(tmp_path / "cache"), create=False)
+    SegmentCache(str(tmp_path / "cache"))
+    assert (tmp_path / "cache/CACHEDIR.TAG").read_bytes().startswith(b"Signature: ")
+
+
+def test_what_a_killed_build_left_of_the_tag_is_removed(tmp_path: Path) -> None:
+    """It was the first file in an empty directory, which is a cache's still."""
+    (tmp_path / ".CACHEDIR.TAG.0123456789abcdef.tmp").write_bytes(b"Signature")
+    SegmentCache(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["CACHEDIR.TAG", "layers", "segments", "tmp"]
 
 
 @pytest.mark.parametrize("written", [0, 40])
