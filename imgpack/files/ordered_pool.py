@@ -1,4 +1,4 @@
-"""A line of work: done by several threads in any order, taken in the order it came."""
+"""Work in parallel that keeps its order: done as it suits, taken as it came."""
 
 import queue
 import threading
@@ -13,12 +13,12 @@ _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
 
 
-class Line(Generic[_Item, _Done]):
+class OrderedPool(Generic[_Item, _Done]):
     """``jobs`` threads that ``work`` on the items put, and ``take`` them with what came out.
 
     Items are taken one at a time and in order, by whichever thread has just finished
     what was due: none waits for the result of another, and what is taken is still in
-    the cache of the core that made it. At most ``jobs + AHEAD`` items are in the line;
+    the cache of the core that made it. At most ``jobs + AHEAD`` items are in the pool;
     ``put`` waits. The first error, wherever it strikes, is the last thing that happens:
     it is raised by the next ``put`` or at the end of the block.
     """
@@ -57,7 +57,7 @@ class Line(Generic[_Item, _Done]):
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            self._fail(error)  # nobody will use what is in the line
+            self._fail(error)  # nobody will use what is in the pool
         for _ in self._threads:
             self._todo.put(None)
         for thread in self._threads:
@@ -66,7 +66,7 @@ class Line(Generic[_Item, _Done]):
             raise self._failure
 
     def put(self, item: _Item) -> None:
-        """Append an item; waits while the line is full. Raises what a thread raised."""
+        """Append an item; waits while the pool is full. Raises what a thread raised."""
         self._room.acquire()
         if self._failure is not None:
             raise self._failure

@@ -15,7 +15,7 @@ from imgpack.compression.codec import Codec, Kind
 from imgpack.errors import printable
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import BlobWriter
-from imgpack.layer.cache.record import FORMAT, LayerRecord, Piece
+from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline, Written
 from imgpack.layer.segments import FORMAT_VERSION, Segments
@@ -105,7 +105,7 @@ class LayerBuilder:
     ) -> Built:
         problems = Problems()
         recorder = snapshot.Recorder(new, self._options.started_ns)
-        before: tuple[Piece, ...] = ()
+        before: tuple[CachedSegment, ...] = ()
         changed = False
         if known is None or self._options.check_contents:
             self._explain("contents are checked" if known else "not built before", None)
@@ -165,7 +165,7 @@ class LayerBuilder:
         problems: Problems,
         tree: Tree,
         open_blob: OpenBlob,
-        before: tuple[Piece, ...] = (),
+        before: tuple[CachedSegment, ...] = (),
     ) -> tuple[Built, Written, tuple[str, ...]]:
         segments = Segments(self._options.rules, problems)
         blob = open_blob(None)

@@ -15,7 +15,7 @@ from typing import Final
 
 from imgpack.errors import TreeError, printable
 from imgpack.layer.buffer import Buffer
-from imgpack.tar import header as frame
+from imgpack.tar import header
 from imgpack.tree import xattrs
 from imgpack.tree.directory import Problems, changed
 from imgpack.tree.entry import Entry
@@ -33,11 +33,11 @@ _LINKABLE: Final = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO})
 """What a hard link may name. Not devices: rootless runtimes leave them out, and a
 link to one would then fail the whole layer."""
 _KINDS: Final = {
-    stat.S_IFLNK: frame.SYMLINK,
-    stat.S_IFDIR: frame.DIRECTORY,
-    stat.S_IFCHR: frame.CHARACTER_DEVICE,
-    stat.S_IFBLK: frame.BLOCK_DEVICE,
-    stat.S_IFIFO: frame.FIFO,
+    stat.S_IFLNK: header.SYMLINK,
+    stat.S_IFDIR: header.DIRECTORY,
+    stat.S_IFCHR: header.CHARACTER_DEVICE,
+    stat.S_IFBLK: header.BLOCK_DEVICE,
+    stat.S_IFIFO: header.FIFO,
 }
 _ROOTLESS_MAX_ID: Final = 65535
 _NS: Final = 1_000_000_000
@@ -47,8 +47,8 @@ _OWNERS: Final = 1024
 """Combinations of mode and owner whose fields are kept: more than a tree has, but a hostile one."""
 
 
-class Framer:
-    """Frames entries into ``buffer``, which the caller may change between two of them.
+class Encoder:
+    """Encodes entries into ``buffer``, which the caller may change between two of them.
 
     ``newest`` is the newest time written so far, in seconds; ``warnings`` are the
     lines that the user should see, complete after ``finish``.
@@ -66,7 +66,7 @@ class Framer:
         self._owner = functools.lru_cache(_OWNERS)(functools.partial(_owner_fields, rules))
 
     def finish(self) -> None:
-        """All entries were framed: warn of what is told in numbers."""
+        """All entries were written: warn of what is told in numbers."""
         if self._large_ids:
             self.warnings.append(
                 f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
@@ -79,11 +79,11 @@ class Framer:
             )
 
     def is_link(self, entry: Entry) -> bool:
-        """Whether an entry with this inode was framed, so that this one will be a link to it."""
+        """Whether an entry with this inode was written, so that this one will be a link to it."""
         return (entry.device, entry.inode) in self._linked
 
     def file(self, entry: Entry) -> None:
-        """Frame a regular file that is no link, read at once."""
+        """Encode a regular file that is no link, read at once."""
         path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _ = entry
         if links > 1:
             self._link(entry)
@@ -94,15 +94,15 @@ class Framer:
         try:
             found = xattrs.read(descriptor, source, mode)
             owner = self._owner(mode, uid, gid)
-            if owner is None or found is not xattrs.NONE or len(path) > frame.MAX_NAME:
-                header = self._header(entry, found, frame.FILE, path)
+            if owner is None or found is not xattrs.NONE or len(path) > header.MAX_NAME:
+                head = self._header(entry, found, header.FILE, path)
             else:
-                header = frame.plain(path, owner, size, self._time(mtime_ns))
+                head = header.plain(path, owner, size, self._time(mtime_ns))
             # A byte more than there should be: of a file that grew, it is read.
-            view = buffer.reserve(len(header) + size + frame.BLOCK)
-            start = buffer.filled + len(header)
+            view = buffer.reserve(len(head) + size + header.BLOCK)
+            start = buffer.filled + len(head)
             end = start + size
-            view[buffer.filled : start] = header
+            view[buffer.filled : start] = head
             at = start + os.readv(descriptor, (view[start : end + 1],))
             while start < at < end and (more := os.readv(descriptor, (view[at : end + 1],))):
                 at += more
@@ -115,12 +115,12 @@ class Framer:
         if at != end:
             raise changed(entry.source, "changed")
         _check_same(entry, now)
-        padding = frame.padding(size)
+        padding = header.padding(size)
         buffer.filled = end + len(padding)
         view[end : buffer.filled] = padding
 
     def large(self, entry: Entry, steps: Iterable[int]) -> Iterator[int]:
-        """Frame a regular file that is no link, in steps of so many bytes.
+        """Encode a regular file that is no link, in steps of so many bytes.
 
         Yields the number of steps done, after each but the last: ``buffer`` may be
         changed there.
@@ -135,7 +135,7 @@ class Framer:
             _check_same(entry, before)
             self._warn_sparse(entry, before)
             found = xattrs.read(descriptor, entry.source, entry.mode)
-            self.buffer.append(self._header(entry, found, frame.FILE, entry.path))
+            self.buffer.append(self._header(entry, found, header.FILE, entry.path))
             for number, step in enumerate(steps):
                 if number:
                     yield number
@@ -143,30 +143,30 @@ class Framer:
             _check_same(entry, os.fstat(descriptor))
         except OSError as error:
             self._problems.add(entry.source, error)
-            return  # what is framed from here on is thrown away: the cut ends with the problems
+            return  # what is written from here on is thrown away: the cut ends with the problems
         finally:
             os.close(descriptor)
-        self.buffer.append(frame.padding(entry.size))
+        self.buffer.append(header.padding(entry.size))
 
     def other(self, entry: Entry) -> None:
-        """Frame anything else: a link to what was framed, a directory, a device, ..."""
+        """Encode anything else: a link to what was written, a directory, a device, ..."""
         mode = entry.mode
         name, link, device = entry.path, b"", _NO_DEVICE
         first = self._link(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
         if first:
             # Loaders apply the link's own header to the inode, so it repeats owner, mode
             # and attributes: a chown of the link drops file capabilities otherwise.
-            kind, link = frame.HARD_LINK, first
+            kind, link = header.HARD_LINK, first
         elif (mode & TYPE) in _KINDS:
             kind = _KINDS[mode & TYPE]
         else:
             self.warnings.append(f"skipped the socket {printable(entry.source)}: tar has none")
             return
-        if kind == frame.DIRECTORY:
+        if kind == header.DIRECTORY:
             name += b"/"
-        elif kind == frame.SYMLINK:
+        elif kind == header.SYMLINK:
             link = self._target(entry)
-        elif kind in (frame.CHARACTER_DEVICE, frame.BLOCK_DEVICE):
+        elif kind in (header.CHARACTER_DEVICE, header.BLOCK_DEVICE):
             device = self._device(entry, kind)
         try:
             source = entry.source
@@ -218,7 +218,7 @@ class Framer:
 
     def _device(self, entry: Entry, kind: bytes) -> tuple[int, int]:
         numbers = os.major(entry.rdev), os.minor(entry.rdev)
-        if kind == frame.CHARACTER_DEVICE and numbers == (0, 0):
+        if kind == header.CHARACTER_DEVICE and numbers == (0, 0):
             raise TreeError(
                 f"{printable(entry.source)} is the character device 0:0, an overlayfs whiteout, "
                 "which would delete a file of a lower layer",
@@ -253,7 +253,7 @@ class Framer:
         device: tuple[int, int] = _NO_DEVICE,
     ) -> bytes:
         uid, gid = self._rules.ids(entry.uid, entry.gid)
-        mode = 0o777 if kind == frame.SYMLINK else entry.mode & 0o7777
+        mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if found is not xattrs.NONE:
             uid = uid if found.uid is None or self._rules.owner else found.uid
             gid = gid if found.gid is None or self._rules.owner else found.gid
@@ -265,9 +265,9 @@ class Framer:
                 )
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1
-        return frame.header(
+        return header.encode(
             name,
-            size=entry.size if kind == frame.FILE else 0,
+            size=entry.size if kind == header.FILE else 0,
             mode=mode,
             mtime=self._time(entry.mtime_ns),
             uid=uid,
@@ -284,7 +284,7 @@ def _owner_fields(rules: Rules, mode: int, uid: int, gid: int) -> bytes | None:
     uid, gid = rules.ids(uid, gid)
     if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
         return None
-    return frame.owner(mode & 0o7777, uid, gid)
+    return header.owner(mode & 0o7777, uid, gid)
 
 
 def _check_same(entry: Entry, now: os.stat_result) -> None:

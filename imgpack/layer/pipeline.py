@@ -2,7 +2,7 @@
 
 One thread (the caller's) makes segments; ``jobs`` threads compress them or take
 them from the cache, and the one that has finished the segment that is due hashes
-both streams and writes. The line between them is short, so memory does not depend
+both streams and writes. Few are under way at once, so memory does not depend
 on the layer's size; whatever is written is written in the order of the segments, so
 the bytes do not depend on timing or on ``jobs``.
 """
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from imgpack.compression.codec import Codec, Kind, crc32, fingerprint
+from imgpack.compression.checksum import crc32, fingerprint
+from imgpack.compression.codec import Codec, Kind
 from imgpack.events import Meter
-from imgpack.files.ordered_pool import Line
-from imgpack.layer.cache.record import Piece
+from imgpack.files.ordered_pool import OrderedPool
+from imgpack.layer.cache.record import CachedSegment
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
 from imgpack.spec.digest import Digest
@@ -40,14 +41,14 @@ class Written:
     digest: Digest
     raw_size: int
     size: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[CachedSegment, ...]
     reused: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Compressed:
     data: bytes | memoryview
-    piece: Piece | None
+    piece: CachedSegment | None
     reused: bool
 
 
@@ -65,7 +66,7 @@ class Pipeline:
         segments: Iterable[Segment],
         output: Output,
         meter: Meter,
-        before: Sequence[Piece] = (),
+        before: Sequence[CachedSegment] = (),
     ) -> Written:
         """Drive ``segments`` to their end. Raises what they and the output raise.
 
@@ -75,43 +76,45 @@ class Pipeline:
         known = {piece.records: piece for piece in before if piece.records}
         sink = _Sink(output, meter, raw_is_output=self._codec.kind is Kind.NONE)
         if self._codec.kind is Kind.NONE:
-            _drive(Line(1, _as_it_is, sink.plain), segments)
+            _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
         else:
-            _drive(Line(self._jobs, partial(self._compress, known), sink.compressed), segments)
+            _drive(
+                OrderedPool(self._jobs, partial(self._compress, known), sink.compressed), segments
+            )
         written = sink.result()
         if self._cache is not None:
             self._cache.touch(piece.key for piece in written.pieces)
         return written
 
-    def replay(self, pieces: Sequence[Piece], output: Output, meter: Meter) -> bool:
+    def replay(self, pieces: Sequence[CachedSegment], output: Output, meter: Meter) -> bool:
         """Write a whole layer from the cache; ``False`` if a segment is gone or damaged."""
         assert self._cache is not None
         cache = self._cache
         missing = threading.Event()
 
-        def load(piece: Piece) -> memoryview | None:
+        def load(piece: CachedSegment) -> memoryview | None:
             found = None if missing.is_set() else cache.load(piece.key)
             if found is None or found.check != piece.check:
                 missing.set()
                 return None
             return found.data
 
-        def write(_: Piece, data: memoryview | None) -> None:
+        def write(_: CachedSegment, data: memoryview | None) -> None:
             if data is not None and not missing.is_set():
                 output.write(data)
                 meter.advance(len(data))
 
-        with Line(self._jobs, load, write) as line:
+        with OrderedPool(self._jobs, load, write) as pool:
             for piece in pieces:
                 if missing.is_set():
                     break
-                line.put(piece)
+                pool.put(piece)
         if missing.is_set():
             return False
         cache.touch(piece.key for piece in pieces)
         return True
 
-    def _compress(self, known: Mapping[str, Piece], segment: Segment) -> _Compressed:
+    def _compress(self, known: Mapping[str, CachedSegment], segment: Segment) -> _Compressed:
         raw = segment.data
         if self._cache is None:
             return _Compressed(self._codec.compress(raw), None, reused=False)
@@ -123,12 +126,14 @@ class Pipeline:
         origin = _origin(segment.records)
         found = self._cache.load(key)
         if found is not None:
-            piece = Piece(key, found.check, origin)
+            piece = CachedSegment(key, found.check, origin)
             if known.get(origin) == piece or self._codec.restores(found.data, raw):
                 return _Compressed(found.data, piece, reused=True)
             self._cache.distrust(key)
         data = self._codec.compress(raw, crc)
-        return _Compressed(data, Piece(key, self._cache.store(key, data), origin), reused=False)
+        return _Compressed(
+            data, CachedSegment(key, self._cache.store(key, data), origin), reused=False
+        )
 
 
 def _origin(records: list[bytes]) -> str:
@@ -136,10 +141,10 @@ def _origin(records: list[bytes]) -> str:
     return hashlib.sha256(b"".join(records)).hexdigest() if all(records) else ""
 
 
-def _drive(line: Line[Segment, _Done], segments: Iterable[Segment]) -> None:
-    with line:
+def _drive(pool: OrderedPool[Segment, _Done], segments: Iterable[Segment]) -> None:
+    with pool:
         for segment in segments:
-            line.put(segment)
+            pool.put(segment)
 
 
 def _as_it_is(segment: Segment) -> None:
@@ -156,7 +161,7 @@ class _Sink:
         self._out = self._raw if raw_is_output else hashlib.sha256()
         self._raw_size = 0
         self._size = 0
-        self._pieces: list[Piece] = []
+        self._pieces: list[CachedSegment] = []
         self._reused = 0
 
     def plain(self, segment: Segment, _: None) -> None:

@@ -1,4 +1,4 @@
-"""A tree as tar segments: framed, in order, and cut where the content itself says.
+"""A tree as tar segments: encoded, in order, and cut where the content itself says.
 
 The tar stream is cut before an entry whose path hash falls below a threshold
 that grows with the entry's size, and at fixed steps inside a large file. So the
@@ -13,8 +13,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from imgpack.layer.buffer import Buffers
-from imgpack.layer.encoder import FILE_TYPE, TYPE, Framer
-from imgpack.tar import header as frame
+from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
+from imgpack.tar import header
 from imgpack.tree.directory import Problems
 from imgpack.tree.entry import Entry
 from imgpack.tree.transform import Rules
@@ -52,17 +52,17 @@ class Segments:
     def __init__(self, rules: Rules, problems: Problems) -> None:
         self._problems = problems
         self._buffers = Buffers(_BUFFER)
-        self._framer = Framer(rules, problems, self._buffers.take())
+        self._encoder = Encoder(rules, problems, self._buffers.take())
 
     @property
     def newest(self) -> int:
         """The newest time written so far, in seconds; complete when the cutting has ended."""
-        return self._framer.newest
+        return self._encoder.newest
 
     @property
     def warnings(self) -> list[str]:
         """The lines that the user should see; complete when the cutting has ended."""
-        return self._framer.warnings
+        return self._encoder.warnings
 
     def cut(self, entries: Iterable[Entry]) -> Generator[Segment, None, None]:
         """Yield each segment, in order.
@@ -70,36 +70,36 @@ class Segments:
         Raises ``SourceError`` at the end if anything could not be read,
         ``SourceChangedError`` and ``TreeError`` at once.
         """
-        framer, crc32 = self._framer, zlib.crc32
+        encoder, crc32 = self._encoder, zlib.crc32
         records: list[bytes] = []
         for entry in entries:
             path, _, mode, _, _, links, _, _, size, _, _, _, record = entry
             # A link to a file brings no content, and must not be cut as if it did.
-            is_file = mode & TYPE == FILE_TYPE and (links == 1 or not framer.is_link(entry))
+            is_file = mode & TYPE == FILE_TYPE and (links == 1 or not encoder.is_link(entry))
             if not is_file:
                 size = 0
-            weight, filled = size + frame.BLOCK, framer.buffer.filled
+            weight, filled = size + header.BLOCK, encoder.buffer.filled
             if filled and (filled + weight > MAX_SEGMENT or crc32(path) * SEGMENT < weight << 32):
                 yield self._take(records)
                 records = []
             records.append(record)
             if size > LAST_PIECE:
-                for number in framer.large(entry, _steps(size)):
+                for number in encoder.large(entry, _steps(size)):
                     yield self._take(records)
                     records = [record, b"%d" % number]
             elif is_file:
-                framer.file(entry)
+                encoder.file(entry)
             else:
-                framer.other(entry)
+                encoder.other(entry)
         self._problems.check()
-        framer.buffer.append(frame.END)
+        encoder.buffer.append(header.END)
         yield self._take(records)
-        framer.finish()
+        encoder.finish()
 
     def _take(self, records: list[bytes]) -> Segment:
         """What is in the buffer as a segment; another buffer takes its place."""
-        buffer = self._framer.buffer
-        self._framer.buffer = self._buffers.take()
+        buffer = self._encoder.buffer
+        self._encoder.buffer = self._buffers.take()
         data = buffer.view[: buffer.filled]
         return Segment(data, records, partial(self._buffers.give, buffer))
 

@@ -12,15 +12,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.compression.codec import (
-    GZIP_HEADER,
-    Codec,
-    Kind,
-    decompress,
-    detect,
-    fingerprint,
-    kind_of,
-)
+from imgpack.compression.checksum import fingerprint
+from imgpack.compression.codec import Codec, Kind, decompress, detect, kind_of
+from imgpack.compression.gzip import GZIP_HEADER
 from imgpack.errors import ArchiveError, ConfigError, LimitError, UnsupportedError
 from imgpack.spec import mediatype
 from tests.layer.trees import MIB, noise, text

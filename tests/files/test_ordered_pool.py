@@ -1,4 +1,4 @@
-"""The line: everything is done once, taken in order, and an error is the last thing."""
+"""The ordered pool: everything is done once, taken in order, and an error is the last thing."""
 
 import random
 import threading
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.files.ordered_pool import AHEAD, Line
+from imgpack.files.ordered_pool import AHEAD, OrderedPool
 
 JOBS = [1, 2, 16]
 
@@ -28,9 +28,9 @@ def test_results_are_taken_in_order_one_at_a_time(jobs: int, naps: list[int]) ->
         taken.append((item[0], done))
         at_it.release()
 
-    with Line(jobs, work, take) as line:
+    with OrderedPool(jobs, work, take) as pool:
         for number, nap in enumerate(naps):
-            line.put((number, nap))
+            pool.put((number, nap))
 
     assert taken == [(number, 2 * number) for number in range(len(naps))]
 
@@ -53,18 +53,18 @@ def test_the_first_error_is_the_last_thing_that_happens(jobs: int, at: int, wher
             raise ValueError(item)
         taken.append(done)
 
-    with pytest.raises(ValueError, match=str(at)), Line(jobs, work, take) as line:
+    with pytest.raises(ValueError, match=str(at)), OrderedPool(jobs, work, take) as pool:
         for number in range(60):
             if where == "put" and number == at:
                 raise ValueError(number)
-            line.put(number)
+            pool.put(number)
 
     assert taken == list(range(len(taken)))
     assert len(taken) <= at
 
 
 @pytest.mark.parametrize("jobs", JOBS)
-def test_a_slow_item_holds_up_only_as_many_as_the_line_has_room_for(jobs: int) -> None:
+def test_a_slow_item_holds_up_only_as_many_as_the_pool_has_room_for(jobs: int) -> None:
     """Then put waits."""
     release = threading.Event()
     put = 0
@@ -75,9 +75,9 @@ def test_a_slow_item_holds_up_only_as_many_as_the_line_has_room_for(jobs: int) -
 
     def fill() -> None:
         nonlocal put
-        with Line(jobs, work, lambda item, done: None) as line:
+        with OrderedPool(jobs, work, lambda item, done: None) as pool:
             for number in range(100):
-                line.put(number)
+                pool.put(number)
                 put += 1
 
     filler = threading.Thread(target=fill)
@@ -94,7 +94,7 @@ def test_a_slow_item_holds_up_only_as_many_as_the_line_has_room_for(jobs: int) -
     assert put == 100
 
 
-def test_an_interrupt_waits_for_no_work_in_the_line() -> None:
+def test_an_interrupt_waits_for_no_work_in_the_pool() -> None:
     """What was put is thrown away, not done."""
     done: list[int] = []
 
@@ -102,9 +102,9 @@ def test_an_interrupt_waits_for_no_work_in_the_line() -> None:
         time.sleep(0.05)
         done.append(item)
 
-    with pytest.raises(KeyboardInterrupt), Line(1, work, lambda item, out: None) as line:
+    with pytest.raises(KeyboardInterrupt), OrderedPool(1, work, lambda item, out: None) as pool:
         for number in range(5):
-            line.put(number)
+            pool.put(number)
         raise KeyboardInterrupt
 
     assert len(done) <= 2
@@ -122,12 +122,12 @@ def test_the_first_error_is_the_one_that_is_raised() -> None:
         raise ValueError("second" if item else "first")
 
     def fill() -> None:
-        with Line(2, work, lambda item, done: None) as line:
-            line.put(0)
-            line.put(1)
+        with OrderedPool(2, work, lambda item, done: None) as pool:
+            pool.put(0)
+            pool.put(1)
             with pytest.raises(ValueError, match="first"):
                 while True:
-                    line.put(2)
+                    pool.put(2)
             known.set()
 
     with pytest.raises(ValueError, match="first"):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.compression.codec import Codec, decompress, fingerprint
+from imgpack.compression.checksum import fingerprint
+from imgpack.compression.codec import Codec, decompress
 from imgpack.errors import OutputError, SourceError
 from imgpack.events import SILENT
 from imgpack.files.ordered_pool import AHEAD

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError
-from imgpack.layer import encoder as framer
+from imgpack.layer import encoder
 from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
-from imgpack.tar import header as frame
+from imgpack.tar import header
 from imgpack.tree import xattrs
 from imgpack.tree.directory import Problems, Tree, entry_of, walk
 from imgpack.tree.entry import Entry
@@ -110,7 +110,7 @@ def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]
     ]
     segments = [len(found.data) for found in Segments(Rules(), Problems()).cut(iter(entries))]
 
-    assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + frame.BLOCK * 8
+    assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + header.BLOCK * 8
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]
     [0, 1, 511, 512, 513, SEGMENT, LAST_PIECE - 1, LAST_PIECE, LAST_PIECE + 1, 2 * SEGMENT,
      2 * SEGMENT + SEGMENT // 2, 2 * SEGMENT + SEGMENT // 2 + 1],
 )  # fmt: skip
-def test_files_of_any_size_are_framed_whole(tmp_path: Path, size: int) -> None:
+def test_files_of_any_size_are_encoded_whole(tmp_path: Path, size: int) -> None:
     """At every border of the cut rule, with a file before and one behind."""
     for name, length in (("a", 10), ("b", size), ("c", 10)):
         (tmp_path / name).write_bytes(noise(length))
@@ -338,7 +338,7 @@ def test_a_large_file_that_changes_while_it_is_read_is_told(
 
 
 @pytest.mark.parametrize("name", ["d", "l", "second"])
-def test_what_vanishes_before_it_is_framed_is_told(tmp_path: Path, name: str) -> None:
+def test_what_vanishes_before_it_is_encoded_is_told(tmp_path: Path, name: str) -> None:
     """A directory, a symbolic link, a hard link."""
     (tmp_path / "d").mkdir()
     (tmp_path / "first").touch()
@@ -427,11 +427,11 @@ def test_the_memory_of_a_layer_is_free_when_the_layer_is_done(tmp_path: Path) ->
     segments = Segments(Rules(), Problems())
     for segment in segments.cut(walk(Tree(bytes(tmp_path)), Problems())):
         segment.release()
-    framer = weakref.ref(segments._framer)
+    kept = weakref.ref(segments._encoder)
     gc.disable()
     try:
         del segments, segment
-        assert framer() is None
+        assert kept() is None
     finally:
         gc.enable()
 
@@ -454,14 +454,14 @@ def test_a_cut_before_an_entry_depends_on_nothing_else(names: list[bytes]) -> No
 
     def firsts(some: list[Entry]) -> set[bytes]:
         parts = list(Segments(Rules(), Problems()).cut(some))
-        return {bytes(found.data[: frame.BLOCK]) for found in parts[1:]}
+        return {bytes(found.data[: header.BLOCK]) for found in parts[1:]}
 
     everything = firsts(entries)
     for left, right in pairwise(range(len(entries) + 1)):
         fewer = entries[:left] + entries[right:]
-        lost = frame.header(entries[left].path + b"/", mode=0o755, typeflag=frame.DIRECTORY)
+        lost = header.encode(entries[left].path + b"/", mode=0o755, typeflag=header.DIRECTORY)
         if fewer:
-            first = frame.header(fewer[0].path + b"/", mode=0o755, typeflag=frame.DIRECTORY)
+            first = header.encode(fewer[0].path + b"/", mode=0o755, typeflag=header.DIRECTORY)
             assert firsts(fewer) - {first} == everything - {lost, first}
 
 
@@ -509,7 +509,7 @@ def test_only_holes_are_told_and_no_dense_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: bool
 ) -> None:
     """However large it is; the bound is made small here, so that the file may be small."""
-    monkeypatch.setattr(framer, "SPARSE_WARNING", MIB)
+    monkeypatch.setattr(encoder, "SPARSE_WARNING", MIB)
     with (tmp_path / "file").open("wb") as file:
         file.truncate(3 * MIB)
         file.write(b"" if holes else noise(3 * MIB))
@@ -566,10 +566,10 @@ def test_a_segment_is_full_when_the_next_file_would_lead_beyond_four_mebibytes(
 
 def test_a_segment_may_have_four_mebibytes_and_no_more(tmp_path: Path) -> None:
     """Eight files of half a mebibyte with their headers fill it; a ninth begins the next."""
-    size = SEGMENT // 2 - frame.BLOCK
+    size = SEGMENT // 2 - header.BLOCK
 
-    assert sparse(tmp_path, HIGH[:8], size) == [MAX_SEGMENT + len(frame.END)]
-    assert sparse(tmp_path, HIGH, size) == [MAX_SEGMENT, SEGMENT // 2 + len(frame.END)]
+    assert sparse(tmp_path, HIGH[:8], size) == [MAX_SEGMENT + len(header.END)]
+    assert sparse(tmp_path, HIGH, size) == [MAX_SEGMENT, SEGMENT // 2 + len(header.END)]
 
 
 def test_the_last_piece_of_a_file_may_have_one_and_a_half_mebibytes(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_an_entry_says_what_lstat_says(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_file_is_met(tmp_path: Path) -> None:
-    """Sockets too: it is the framing that leaves them out, with a warning."""
+    """Sockets too: it is the encoder that leaves them out, with a warning."""
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(tmp_path / "socket"))

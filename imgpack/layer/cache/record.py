@@ -22,7 +22,7 @@ from imgpack.tree.transform import MAX_TIME
 FORMAT: Final = "imgpack-cache-7"
 
 CHECK_PATTERN: Final = r"[0-9a-f]{17,24}"
-"""What ``codec.fingerprint`` gives: 16 digits of check sums, then the length in bytes."""
+"""What ``checksum.fingerprint`` gives: 16 digits of check sums, then the length in bytes."""
 KEY_PATTERN: Final = CHECK_PATTERN + r"-[0-9a-f]{16}"
 """The fingerprint of the raw bytes, then the codec; used as a path, so nothing else is."""
 _CHECK: Final = re.compile(CHECK_PATTERN)
@@ -31,7 +31,7 @@ _RECORDS: Final = re.compile(r"(?:[0-9a-f]{64})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class CachedSegment:
     """One compressed segment of a layer: its key, and the check sum of its bytes.
 
     ``records`` is the hash of the snapshot's records that it was made of, empty if
@@ -53,7 +53,7 @@ class LayerRecord:
     raw_size: int
     newest: int
     warnings: tuple[str, ...]
-    pieces: tuple[Piece, ...]
+    pieces: tuple[CachedSegment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,10 @@ def _filed(obj: Any) -> Filed:
     )
 
 
-def _piece(key: Any, check: Any, records: Any) -> Piece:
-    return Piece(_matching(_KEY, key), _matching(_CHECK, check), _matching(_RECORDS, records))
+def _piece(key: Any, check: Any, records: Any) -> CachedSegment:
+    return CachedSegment(
+        _matching(_KEY, key), _matching(_CHECK, check), _matching(_RECORDS, records)
+    )
 
 
 def _length(fingerprints: Iterable[str]) -> int:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from imgpack.compression.codec import crc32, fingerprint
+from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.files.writing import write_all
 from imgpack.layer.cache.directory import LAYERS, SEGMENTS, TMP, claim, files
 from imgpack.layer.cache.record import Filed, LayerRecord, line_of, parse

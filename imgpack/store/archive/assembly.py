@@ -32,8 +32,7 @@ from imgpack.store.contents import (
     manifest_json,
     schema1_json,
 )
-from imgpack.tar import header as frame
-from imgpack.tar.header import END, padding
+from imgpack.tar.header import BLOCK, DIRECTORY, END, MAX_SIZE, encode, padding
 
 _NO_COPY: Final = {
     errno.EXDEV,
@@ -64,12 +63,12 @@ Piece = bytes | Extent
 
 def header(name: str, size: int) -> bytes:
     """The header of a regular file, with a pax record if its size needs one."""
-    return frame.header(name.encode(), size=size)
+    return encode(name.encode(), size=size)
 
 
 def header_size(size: int | None) -> int:
     """The length in bytes of the header in front of ``size`` bytes (``None``: unknown)."""
-    return 3 * frame.BLOCK if size is not None and size > frame.MAX_SIZE else frame.BLOCK
+    return 3 * BLOCK if size is not None and size > MAX_SIZE else BLOCK
 
 
 def front(contents: Contents) -> bytes:
@@ -80,8 +79,7 @@ def front(contents: Contents) -> bytes:
     if payload is not None:
         files[SCHEMA1_NAME] = payload
     directories = b"".join(
-        frame.header(name, mode=0o755, typeflag=frame.DIRECTORY)
-        for name in (b"blobs/", b"blobs/sha256/")
+        encode(name, mode=0o755, typeflag=DIRECTORY) for name in (b"blobs/", b"blobs/sha256/")
     )
     documents = {blob_path(digest): raw for digest, raw in contents.documents().items()}
     return _members(files) + directories + _members(documents)
