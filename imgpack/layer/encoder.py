@@ -10,16 +10,16 @@ is spent here: the path of an ordinary file is kept short, at some cost in looks
 import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from imgpack.errors import TreeError, printable
 from imgpack.layer.buffer import Buffer
 from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.directory import Problems, changed
 from imgpack.tree.entry import Entry
-from imgpack.tree.transform import MAX_TIME, Rules
+from imgpack.tree.problems import Problems, changed
+from imgpack.tree.transform import MAX_TIME, Transform
 
 TYPE: Final = 0o170000
 """The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""
@@ -41,7 +41,6 @@ _KINDS: Final = {
 }
 _ROOTLESS_MAX_ID: Final = 65535
 _NS: Final = 1_000_000_000
-_FIRST_AND_LAST: Final = (0, MAX_TIME)
 _NO_DEVICE: Final = (0, 0)
 _OWNERS: Final = 1024
 """Combinations of mode and owner whose fields are kept: more than a tree has, but a hostile one."""
@@ -54,16 +53,16 @@ class Encoder:
     lines that the user should see, complete after ``finish``.
     """
 
-    def __init__(self, rules: Rules, problems: Problems, buffer: Buffer) -> None:
+    def __init__(self, transforms: Sequence[Transform], problems: Problems, buffer: Buffer) -> None:
         self.buffer = buffer
         self.newest = 0
         self.warnings: list[str] = []
-        self._rules = rules
+        self._transforms = transforms
+        self._dropped = b""  # the directory that was left out last, with a slash behind it
         self._problems = problems
         self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
         self._large_ids = 0
         self._odd_times = 0
-        self._owner = functools.lru_cache(_OWNERS)(functools.partial(_owner_fields, rules))
 
     def finish(self) -> None:
         """All entries were written: warn of what is told in numbers."""
@@ -82,9 +81,27 @@ class Encoder:
         """Whether an entry with this inode was written, so that this one will be a link to it."""
         return (entry.device, entry.inode) in self._linked
 
-    def file(self, entry: Entry) -> None:
-        """Encode a regular file that is no link, read at once."""
+    def transformed(self, seen: Entry) -> Entry | None:
+        """``seen``, with what its attributes record, as the transforms leave it."""
+        path, mode = seen.path, seen.mode
+        if self._dropped and path.startswith(self._dropped):
+            return None
+        found = self._attributes(seen)
+        if found is None:
+            return None
+        entry: Entry | None = found.recorded(seen)
+        for transform in self._transforms:
+            entry = entry and transform(entry)
+        if entry is None:
+            self._dropped = path + b"/"
+        elif entry.path != path or entry.mode & TYPE != mode & TYPE:
+            raise ValueError(f"a transform made another thing of {printable(path)}")
+        return entry
+
+    def file(self, entry: Entry, seen: Entry) -> None:
+        """Encode a regular file on disk that is no link, read at once; ``seen`` by the walk."""
         path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _ = entry
+        assert type(source) is bytes
         if links > 1:
             self._link(entry)
         descriptor = self._open(entry)
@@ -93,7 +110,7 @@ class Encoder:
         buffer = self.buffer
         try:
             found = xattrs.read(descriptor, source, mode)
-            owner = self._owner(mode, uid, gid)
+            owner = _owner(mode, uid, gid)
             if owner is None or found is not xattrs.NONE or len(path) > header.MAX_NAME:
                 head = self._header(entry, found, header.FILE, path)
             else:
@@ -113,39 +130,67 @@ class Encoder:
         finally:
             os.close(descriptor)
         if at != end:
-            raise changed(entry.source, "changed")
-        _check_same(entry, now)
+            raise changed(source, "changed")
+        _check_same(seen, now)
         padding = header.padding(size)
         buffer.filled = end + len(padding)
         view[end : buffer.filled] = padding
 
-    def large(self, entry: Entry, steps: Iterable[int]) -> Iterator[int]:
-        """Encode a regular file that is no link, in steps of so many bytes.
+    def steps(self, entry: Entry, seen: Entry, sizes: Iterable[int]) -> Iterator[int]:
+        """Encode any regular file that is no link, in steps of so many bytes.
 
         Yields the number of steps done, after each but the last: ``buffer`` may be
         changed there.
         """
         if entry.links > 1:
             self._link(entry)
+        on_disk = type(entry.content) is bytes
+        return self._on_disk(entry, seen, sizes) if on_disk else self._held(entry, sizes)
+
+    def _on_disk(self, entry: Entry, seen: Entry, steps: Iterable[int]) -> Iterator[int]:
         descriptor = self._open(entry)
         if descriptor < 0:
             return
         try:
             before = os.fstat(descriptor)
-            _check_same(entry, before)
-            self._warn_sparse(entry, before)
-            found = xattrs.read(descriptor, entry.source, entry.mode)
+            _check_same(seen, before)
+            self._warn_sparse(seen, before)
+            found = xattrs.read(descriptor, entry.shown, entry.mode)
             self.buffer.append(self._header(entry, found, header.FILE, entry.path))
             for number, step in enumerate(steps):
                 if number:
                     yield number
                 self._read(entry, descriptor, step)
-            _check_same(entry, os.fstat(descriptor))
+            _check_same(seen, os.fstat(descriptor))
         except OSError as error:
-            self._problems.add(entry.source, error)
+            self._problems.add(entry.shown, error)
             return  # what is written from here on is thrown away: the cut ends with the problems
         finally:
             os.close(descriptor)
+        self.buffer.append(header.padding(entry.size))
+
+    def _held(self, entry: Entry, steps: Iterable[int]) -> Iterator[int]:
+        found = self._attributes(entry)
+        if found is None:
+            return
+        try:
+            with entry.open() as file:
+                self.buffer.append(self._header(entry, found, header.FILE, entry.path))
+                for number, step in enumerate(steps):
+                    if number:
+                        yield number
+                    left = step
+                    while left:
+                        data = file.read(left)
+                        if not data:
+                            raise changed(entry.path, "was truncated")
+                        self.buffer.append(data)
+                        left -= len(data)
+                if file.read(1):
+                    raise changed(entry.path, "changed")
+        except OSError as error:
+            self._problems.add(entry.path, error)
+            return
         self.buffer.append(header.padding(entry.size))
 
     def other(self, entry: Entry) -> None:
@@ -160,7 +205,7 @@ class Encoder:
         elif (mode & TYPE) in _KINDS:
             kind = _KINDS[mode & TYPE]
         else:
-            self.warnings.append(f"skipped the socket {printable(entry.source)}: tar has none")
+            self.warnings.append(f"skipped the socket {printable(entry.shown)}: tar has none")
             return
         if kind == header.DIRECTORY:
             name += b"/"
@@ -168,15 +213,22 @@ class Encoder:
             link = self._target(entry)
         elif kind in (header.CHARACTER_DEVICE, header.BLOCK_DEVICE):
             device = self._device(entry, kind)
+        found = self._attributes(entry)
+        if found is not None:
+            self.buffer.append(self._header(entry, found, kind, name, link, device))
+
+    def _attributes(self, entry: Entry) -> xattrs.Attributes | None:
+        """What its attributes say; ``None`` if they cannot be read, which is remembered."""
+        content = entry.content
         try:
-            source = entry.source
-            found = xattrs.read(source, source, mode) if source else xattrs.NONE
+            if not isinstance(content, bytes):
+                return xattrs.interpret(content.xattrs, entry.path, entry.mode)
+            return xattrs.read(content, content, entry.mode) if content else xattrs.NONE
         except FileNotFoundError:
-            raise changed(entry.source, "vanished") from None
+            raise changed(entry.shown, "vanished") from None
         except OSError as error:
-            self._problems.add(entry.source, error)
-            return
-        self.buffer.append(self._header(entry, found, kind, name, link, device))
+            self._problems.add(entry.shown, error)
+            return None
 
     def _link(self, entry: Entry) -> bytes | None:
         """The path of the first entry with this inode, or ``None`` for the first itself."""
@@ -193,11 +245,11 @@ class Encoder:
     def _open(self, entry: Entry) -> int:
         """A descriptor of the entry's file; -1 if it cannot be read, which is remembered."""
         try:
-            return os.open(entry.source, _OPEN)
+            return os.open(entry.shown, _OPEN)
         except FileNotFoundError:
-            raise changed(entry.source, "vanished") from None
+            raise changed(entry.shown, "vanished") from None
         except OSError as error:
-            self._problems.add(entry.source, error)
+            self._problems.add(entry.shown, error)
             return -1
 
     def _read(self, entry: Entry, descriptor: int, count: int) -> None:
@@ -207,20 +259,20 @@ class Encoder:
         while buffer.filled < end:
             more = os.readv(descriptor, (view[buffer.filled : end],))
             if not more:
-                raise changed(entry.source, "was truncated")
+                raise changed(entry.shown, "was truncated")
             buffer.filled += more
 
     def _target(self, entry: Entry) -> bytes:
         try:
-            return os.readlink(entry.source)
+            return entry.target()
         except OSError:
-            raise changed(entry.source, "changed") from None
+            raise changed(entry.shown, "changed") from None
 
     def _device(self, entry: Entry, kind: bytes) -> tuple[int, int]:
         numbers = os.major(entry.rdev), os.minor(entry.rdev)
         if kind == header.CHARACTER_DEVICE and numbers == (0, 0):
             raise TreeError(
-                f"{printable(entry.source)} is the character device 0:0, an overlayfs whiteout, "
+                f"{printable(entry.shown)} is the character device 0:0, an overlayfs whiteout, "
                 "which would delete a file of a lower layer",
                 "build from the merged tree, or remove it",
             )
@@ -230,18 +282,19 @@ class Encoder:
         holes = entry.size - found.st_blocks * 512
         if holes > SPARSE_WARNING:
             self.warnings.append(
-                f"{printable(entry.source)} has {holes >> 30} GiB of holes, which a layer stores "
+                f"{printable(entry.shown)} has {holes >> 30} GiB of holes, which a layer stores "
                 "as zeros and a runtime unpacks in full (for lastlog, see useradd -l)"
             )
 
     def _time(self, mtime_ns: int) -> int:
-        """The time to write, in seconds."""
-        mtime = self._rules.seconds(mtime_ns)
-        if mtime in _FIRST_AND_LAST and mtime != mtime_ns // _NS:
-            self._odd_times += self._rules.mtime is None and self._rules.clamp is None
-        if mtime > self.newest:
-            self.newest = mtime
-        return mtime
+        """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
+        seconds = mtime_ns // _NS
+        if not 0 <= seconds <= MAX_TIME:
+            self._odd_times += 1
+            seconds = 0 if seconds < 0 else MAX_TIME
+        if seconds > self.newest:
+            self.newest = seconds
+        return seconds
 
     def _header(
         self,
@@ -252,17 +305,15 @@ class Encoder:
         link: bytes = b"",
         device: tuple[int, int] = _NO_DEVICE,
     ) -> bytes:
-        uid, gid = self._rules.ids(entry.uid, entry.gid)
-        mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if found is not xattrs.NONE:
-            uid = uid if found.uid is None or self._rules.owner else found.uid
-            gid = gid if found.gid is None or self._rules.owner else found.gid
-            mode = mode if found.mode is None else found.mode
+            if not self._transforms:  # they were given what is recorded
+                entry = found.recorded(entry)
             for dropped, why in found.dropped:
                 self.warnings.append(
-                    f"dropped the attribute {printable(dropped)} of {printable(entry.source)}: "
-                    f"{why}"
+                    f"dropped the attribute {printable(dropped)} of {printable(entry.shown)}: {why}"
                 )
+        uid, gid = entry.uid, entry.gid
+        mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1
         return header.encode(
@@ -279,9 +330,9 @@ class Encoder:
         )
 
 
-def _owner_fields(rules: Rules, mode: int, uid: int, gid: int) -> bytes | None:
-    """The fields of a mode and an owner on disk; ``None`` if there is more to say of them."""
-    uid, gid = rules.ids(uid, gid)
+@functools.lru_cache(_OWNERS)
+def _owner(mode: int, uid: int, gid: int) -> bytes | None:
+    """The fields of a mode and an owner; ``None`` if there is more to say of them."""
     if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
         return None
     return header.owner(mode & 0o7777, uid, gid)
@@ -291,4 +342,4 @@ def _check_same(entry: Entry, now: os.stat_result) -> None:
     """Raise ``SourceChangedError`` if an open file is not what the walk saw."""
     # Mode, inode and device: an entry has them in the order of a stat result.
     if now[:3] != entry[2:5] or now.st_size != entry.size or now.st_mtime_ns != entry.mtime_ns:
-        raise changed(entry.source, "changed")
+        raise changed(entry.shown, "changed")

@@ -16,7 +16,7 @@ import pytest
 
 from imgpack.compression.checksum import fingerprint
 from imgpack.errors import CacheError
-from imgpack.layer.cache.record import CachedSegment, LayerRecord
+from imgpack.layer.cache.record import CachedSegment, LayerRecord, Written
 from imgpack.layer.cache.segments import Cached, SegmentCache, Usage
 from imgpack.spec.digest import Digest
 from tests.privileges import OBEYING_MODES
@@ -30,7 +30,7 @@ def key_of(name: str, size: int = 20) -> str:
 KEY, OTHER, ABSENT = key_of("ab"), key_of("cd", 0), key_of("ef")
 LAYER_KEY = "a" * 64
 LAYER = LayerRecord(
-    Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 10, 20, 5, ("a warning",),
+    Written(Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 20, 10), 5, ("a warning",),
     (CachedSegment(KEY, "3" * 16 + "a", "5" * 64), CachedSegment(OTHER, "4" * 16 + "0")),
 )  # fmt: skip
 

@@ -21,7 +21,8 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.json import encode
 from imgpack.spec.reference import Reference
 from imgpack.store.archive.write import STDOUT
-from imgpack.tree.directory import Tree
+from imgpack.tree.destination import Placed
+from imgpack.tree.directory import Directory
 
 if TYPE_CHECKING:
     from imgpack.registry.push.plan import Delivery
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def check_metadata_file(
     path: str | None,
     others: Sequence[str | None] = (),
-    trees: Sequence[Tree] = (),
+    trees: Sequence[Placed[Directory]] = (),
     *,
     dry_run: bool = False,
 ) -> None:
