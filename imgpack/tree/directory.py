@@ -20,6 +20,7 @@ from imgpack.tree.tree import Stamps, check_name
 
 _new = tuple.__new__
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_NAMES: Final = (b"", b".", b"..")
 _OPEN_LEVELS: Final = 16
 """Directories above the current one that stay open: more might be more than a process may have."""
 
@@ -57,7 +58,7 @@ class Directory:
         try:
             found = os.lstat(where)
             for name in path.split(b"/") if path else ():
-                if not stat.S_ISDIR(found.st_mode):
+                if not stat.S_ISDIR(found.st_mode) or name in _NO_NAMES:
                     return None
                 where += b"/" + name
                 found = os.lstat(where)

@@ -52,9 +52,6 @@ def _usual() -> Iterator[bytes]:
 
 
 def _machine(tree: Tree, path: bytes) -> Platform | None:
-    parts = path.split(b"/")
-    if b".." in parts or b"" in parts:
-        return None
     entry = tree.find(path)
     if entry is None or not stat.S_ISREG(entry.mode):
         return None

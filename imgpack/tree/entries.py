@@ -48,8 +48,9 @@ class Entries:
         found: dict[tuple[bytes, ...], Entry] = {}
         for entry in entries:
             parts = _parts(entry.path)
-            if found.setdefault(parts, entry) is not entry:
+            if parts in found:
                 raise TreeError(f"{printable(entry.path)} is there twice", "leave one out")
+            found[parts] = entry
         for parts in list(found):
             for count in range(len(parts)):
                 above = found.setdefault(
