@@ -69,7 +69,7 @@ class Encoder:
         if self._large_ids:
             self.warnings.append(
                 f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
-                "which rootless runtimes cannot unpack; set --owner to change them"
+                "which rootless runtimes cannot unpack; give everything another owner"
             )
         if self._odd_times:
             self.warnings.append(

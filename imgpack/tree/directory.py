@@ -72,15 +72,9 @@ def directory(path: bytes, caller: tuple[int, int] | None = None) -> Directory:
 
     Raises ``SourceError`` unless it is a directory that can be listed.
     """
-    check_root(path)
-    return Directory(os.path.realpath(path), caller)
-
-
-def check_root(root: bytes) -> None:
-    """Raise ``SourceError`` unless ``root`` is a directory that can be listed."""
-    shown = printable(root)
+    shown = printable(path)
     try:
-        with os.scandir(root):
+        with os.scandir(path):
             pass
     except FileNotFoundError:
         raise SourceError(f"{shown} does not exist", "name a directory") from None
@@ -90,6 +84,7 @@ def check_root(root: bytes) -> None:
         ) from None
     except OSError as error:
         raise SourceError(f"cannot read {shown}: {error.strerror}") from error
+    return Directory(os.path.realpath(path), caller)
 
 
 def scan(stamps: Stamps, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat_result]]:

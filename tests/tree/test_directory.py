@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError, printable
 from imgpack.tree.destination import place
-from imgpack.tree.directory import Directory, check_root, scan
+from imgpack.tree.directory import Directory, directory, scan
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, Tree
@@ -199,10 +199,10 @@ def test_a_source_must_be_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(SourceError, match="missing does not exist"):
-        check_root(bytes(tmp_path / "missing"))
+        directory(bytes(tmp_path / "missing"))
     with pytest.raises(SourceError, match="file is not a directory"):
-        check_root(bytes(tmp_path / "file"))
-    check_root(bytes(tmp_path))
+        directory(bytes(tmp_path / "file"))
+    assert directory(bytes(tmp_path)) == Directory(bytes(tmp_path))
 
 
 def test_parents_come_first(tmp_path: Path) -> None:
