@@ -1,6 +1,8 @@
 """What the library tells its caller while it works; the CLI draws it, libraries may ignore it."""
 
-from typing import Protocol
+from typing import Final, Protocol
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Meter(Protocol):
@@ -48,3 +50,13 @@ class Silent:
 
 
 SILENT: Reporter = Silent()
+
+
+def human_size(size: int) -> str:
+    """A number of bytes in three digits or so: ``512 B``, ``3.4 MiB``."""
+    number = float(size)
+    for unit in _UNITS:
+        if number < 1024 or unit == _UNITS[-1]:
+            break
+        number /= 1024
+    return f"{size} B" if unit == "B" else f"{number:.1f} {unit}"

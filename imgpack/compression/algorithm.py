@@ -10,8 +10,8 @@ Bytes = bytes | memoryview
 class Algorithm:
     """One way to compress; a table of these is all that the rest of the package knows.
 
-    ``levels`` are the lowest and the highest, ``magic`` is how a stream begins (empty: as
-    anything may), ``version`` names the release that decides the bytes.
+    ``levels`` are the lowest and the highest, ``version`` names the release that decides
+    the bytes.
 
     ``compress`` makes one member or frame of bytes, a level and their ``crc32`` if it is
     known; ``restores`` says whether its first argument begins with a member or frame of the
@@ -21,7 +21,6 @@ class Algorithm:
 
     levels: tuple[int, int]
     default: int
-    magic: bytes
     version: Callable[[], str]
     compress: Callable[[Bytes, int, int | None], bytes]
     restores: Callable[[Bytes, Bytes], bool]

@@ -8,38 +8,23 @@ the release is part of a codec's identity: what imgpack promises across releases
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from imgpack.compression.algorithm import Bytes
 from imgpack.compression.gzip import GZIP
 from imgpack.compression.identity import IDENTITY
 from imgpack.compression.zstd import ZSTD
-from imgpack.errors import ArchiveError, ConfigError, LimitError, Remedy, UnsupportedError
-from imgpack.spec import mediatype
+from imgpack.errors import ArchiveError, ConfigError, LimitError
+from imgpack.spec.format import Compression, compression_of
 
 MAX_LAYER: Final = 1 << 42
 """Bytes that a layer may decompress to: 4 TiB, beyond which it is a bomb."""
 
 
-class Kind(Enum):
-    """The compressions that layers have."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    ZSTD = "zstd"
-
-
-_ALGORITHMS: Final = {Kind.NONE: IDENTITY, Kind.GZIP: GZIP, Kind.ZSTD: ZSTD}
-_MEDIA_TYPES: Final = {
-    (Kind.NONE, True): mediatype.DOCKER_LAYER,
-    (Kind.GZIP, True): mediatype.DOCKER_LAYER_GZIP,
-    (Kind.NONE, False): mediatype.OCI_LAYER,
-    (Kind.GZIP, False): mediatype.OCI_LAYER_GZIP,
-    (Kind.ZSTD, False): mediatype.OCI_LAYER_ZSTD,
-}
-_KIND_OF_TYPE: Final = {value: key[0] for key, value in _MEDIA_TYPES.items()} | {
-    mediatype.DOCKER_FOREIGN_LAYER_GZIP: Kind.GZIP
+_ALGORITHMS: Final = {
+    Compression.NONE: IDENTITY,
+    Compression.GZIP: GZIP,
+    Compression.ZSTD: ZSTD,
 }
 
 
@@ -47,14 +32,14 @@ _KIND_OF_TYPE: Final = {value: key[0] for key, value in _MEDIA_TYPES.items()} | 
 class Codec:
     """A kind of compression and its level; valid once built."""
 
-    kind: Kind
+    compression: Compression
     level: int = 0
 
     def __post_init__(self) -> None:
-        low, high = _ALGORITHMS[self.kind].levels
+        low, high = _ALGORITHMS[self.compression].levels
         if not low <= self.level <= high:
             raise ConfigError(
-                f"{self.kind.value} has no level {self.level}",
+                f"{self.compression.value} has no level {self.level}",
                 f"levels are {low} to {high}" if high else "it has no levels",
             )
 
@@ -63,7 +48,7 @@ class Codec:
         """Parse ``gzip[:LEVEL]``, ``zstd[:LEVEL]`` or ``none``; raises ``ConfigError``."""
         name, colon, level = text.partition(":")
         try:
-            kind = Kind(name)
+            kind = Compression(name)
             if colon and not (level.isascii() and level.isdigit() and len(level) <= 3):
                 raise ValueError
             number = int(level) if colon else _ALGORITHMS[kind].default
@@ -73,46 +58,20 @@ class Codec:
             ) from None
         return cls(kind, number)
 
-    def media_type(self, *, docker: bool) -> str:
-        """The layer's media type; raises ``UnsupportedError`` where there is none."""
-        try:
-            return _MEDIA_TYPES[self.kind, docker]
-        except KeyError:
-            raise UnsupportedError(
-                "the Docker format has no media type for zstd layers",
-                Remedy.USE_OCI_OR_GZIP(),
-            ) from None
-
     def identity(self) -> str:
         """A text that differs whenever the compressed bytes of a segment may differ."""
-        return f"{self.kind.value}:{self.level}:{_ALGORITHMS[self.kind].version()}"
+        return f"{self.compression.value}:{self.level}:{_ALGORITHMS[self.compression].version()}"
 
     def compress(self, data: Bytes, crc: int | None = None) -> bytes:
         """One gzip member or zstd frame of ``data``; thread-safe, without the interpreter lock.
 
         ``crc`` is the ``crc32`` of ``data``, if the caller has it already.
         """
-        return _ALGORITHMS[self.kind].compress(data, self.level, crc)
+        return _ALGORITHMS[self.compression].compress(data, self.level, crc)
 
     def restores(self, data: Bytes, raw: Bytes) -> bool:
         """Whether ``data`` begins with a member or frame of ``raw``; thread-safe."""
-        return _ALGORITHMS[self.kind].restores(data, raw)
-
-
-def kind_of(media_type: str) -> Kind:
-    """The compression that a layer's media type names; raises ``UnsupportedError``."""
-    try:
-        return _KIND_OF_TYPE[media_type]
-    except KeyError:
-        raise UnsupportedError(f"{media_type!r} is not a layer type that imgpack reads") from None
-
-
-def detect(head: bytes) -> Kind:
-    """The compression of a layer that begins with ``head``."""
-    for kind, algorithm in _ALGORITHMS.items():
-        if algorithm.magic and head.startswith(algorithm.magic):
-            return kind
-    return Kind.NONE
+        return _ALGORITHMS[self.compression].restores(data, raw)
 
 
 def decompress(
@@ -123,8 +82,8 @@ def decompress(
     Raises ``ArchiveError`` for a damaged or truncated stream and ``LimitError``
     when more than ``limit`` bytes come out.
     """
-    kind = kind_of(media_type)
-    stream = chunks if kind is Kind.NONE else _decompress(chunks, kind)
+    kind = compression_of(media_type)
+    stream = chunks if kind is Compression.NONE else _decompress(chunks, kind)
     total = 0
     for part in stream:
         total += len(part)
@@ -133,7 +92,7 @@ def decompress(
         yield part
 
 
-def _decompress(chunks: Iterable[bytes], kind: Kind) -> Iterator[bytes]:
+def _decompress(chunks: Iterable[bytes], kind: Compression) -> Iterator[bytes]:
     try:
         yield from _ALGORITHMS[kind].decompress(chunks)
     except (EOFError, ValueError) as error:

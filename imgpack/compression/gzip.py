@@ -65,6 +65,4 @@ def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends in the middle of a member")
 
 
-GZIP: Final = Algorithm(
-    (1, 12), DEFAULT_GZIP_LEVEL, b"\x1f\x8b", _version, _compress, _restores, _decompress
-)
+GZIP: Final = Algorithm((1, 12), DEFAULT_GZIP_LEVEL, _version, _compress, _restores, _decompress)

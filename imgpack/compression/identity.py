@@ -7,7 +7,6 @@ from imgpack.compression.algorithm import Algorithm
 IDENTITY: Final = Algorithm(
     (0, 0),
     0,
-    b"",
     version=lambda: "",
     compress=lambda data, level, crc: bytes(data),
     restores=lambda data, raw: data == raw,

@@ -68,6 +68,4 @@ def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends in the middle of a frame")
 
 
-ZSTD: Final = Algorithm(
-    (1, 19), _DEFAULT_LEVEL, b"\x28\xb5\x2f\xfd", _version, _compress, _restores, _decompress
-)
+ZSTD: Final = Algorithm((1, 19), _DEFAULT_LEVEL, _version, _compress, _restores, _decompress)

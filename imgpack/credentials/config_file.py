@@ -4,14 +4,13 @@ Docker's ``config.json`` and containers-auth.json(5). Invariants: a file is
 replaced whole or not at all and has mode 0600; whatever else it holds is kept;
 when it names a helper, the secret goes to the helper and not into the file; an
 entry that would hide the new one is replaced; two of us at the same time lose
-nothing of each other's.
+nothing of each other's; what a killed one left, which may hold a secret, is removed.
 """
 
 import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from imgpack.credentials.lookup import (
 )
 from imgpack.credentials.program import Helper
 from imgpack.errors import CredentialError
+from imgpack.files.atomic import replace_file, sweep
 
 
 def choose_file(sources: tuple[CredentialFile, ...], registry: str, default: str) -> str:
@@ -61,7 +61,7 @@ def store_credential(
         data = _encoded({**document, "auths": auths})
         if helper is not None:
             helper.store(server_name(name), credential.username, credential.password)
-        replace_file(path, data)
+        _replace(path, data)
     return helper
 
 
@@ -73,6 +73,9 @@ def erase_credential(
     Raises ``CredentialError``.
     """
     name = registry_key(registry)
+    for source in sources:
+        if _is_written(source):  # though it may not be there yet: a first login was killed
+            sweep(*os.path.split(os.path.realpath(source.path)))
     return tuple(s.path for s in sources if _document(s) and _erased(s, name, store))
 
 
@@ -86,7 +89,7 @@ def _erased(source: CredentialFile, name: str, store: CredentialStore) -> bool:
         for key in keys:
             del auths[key]
         if keys:
-            replace_file(source.path, _encoded({**document, "auths": auths}))
+            _replace(source.path, _encoded({**document, "auths": auths}))
     return bool(keys) or erased
 
 
@@ -109,9 +112,11 @@ def _locked(path: str) -> Iterator[None]:
 
 def _document(source: CredentialFile) -> dict[str, Any] | None:
     """A file's document if it is one that is written to; one that is not there yet is ``None``."""
-    if source.text is not None or source.legacy:
-        return None
-    return CredentialFile(source.path).read()
+    return CredentialFile(source.path).read() if _is_written(source) else None
+
+
+def _is_written(source: CredentialFile) -> bool:
+    return source.text is None and not source.legacy
 
 
 def _auths(path: str, document: dict[str, Any]) -> dict[str, Any]:
@@ -143,29 +148,13 @@ def _encoded(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent="\t").encode("ascii") + b"\n"
 
 
-def replace_file(path: str, data: bytes) -> None:
-    """Replace the file (the target, if it is a link) at once, readable by its owner only.
-
-    Raises ``CredentialError``.
-    """
+def _replace(path: str, data: bytes) -> None:
+    """Replace the file (the target, if it is a link) at once, readable by its owner only."""
     target = os.path.realpath(path)
-    directory = os.path.dirname(target)
-    temporary = ""
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        # mkstemp makes the file with mode 0600, whatever the umask.
-        fd, temporary = tempfile.mkstemp(prefix=".imgpack-", dir=directory)
-        with open(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        temporary = ""
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        replace_file(target, data, mode=0o600)
     except OSError as error:
         raise CredentialError(
             f"{path}: cannot be written ({error.strerror})", "check the directory's permissions"
         ) from None
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)

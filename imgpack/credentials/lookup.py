@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from imgpack.credentials.program import Helper
 from imgpack.errors import CredentialError, Remedy
+from imgpack.files.reading import read_regular
 
 FILE_LIMIT: Final = 4 << 20
 """Bytes of a credential file that are read at most."""
@@ -110,8 +111,7 @@ class CredentialFile:
 
     def _content(self) -> str | None:
         try:
-            with open(self.path, "rb") as file:
-                data = file.read(FILE_LIMIT + 1)
+            data = read_regular(self.path, FILE_LIMIT + 1, follow=True)
         except (FileNotFoundError, NotADirectoryError):
             if self.required:
                 raise CredentialError(

@@ -1,6 +1,6 @@
 """Files that appear whole or not at all.
 
-Invariants: a file is written beside its target under a temporary name, synced,
+Invariants: a file is written on its target's file system under a temporary name,
 and renamed, so nothing half-written is ever seen under a final name, and a
 failure of any kind (Ctrl-C and SIGTERM included) leaves nothing behind; what a
 killed process leaves, the next writer of the same target removes. Modes
@@ -27,25 +27,46 @@ _ATTEMPTS: Final = 100
 _TEMPORARY: Final = re.compile(r"\.(.{1,40})\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
+def temporary_path(directory: str, label: str) -> str:
+    """A new path ``.LABEL.HEX.tmp`` in ``directory``; no label makes it longer than NAME_MAX."""
+    # Not the process's number, which repeats in containers that share a directory.
+    return os.path.join(directory, f".{label[:40]}.{secrets.token_hex(8)}.tmp")
+
+
 class Temporary:
-    """A new file or directory ``.LABEL.HEX.tmp`` that its writer has locked as long as it lives.
+    """A new file or directory that its writer has locked as long as it lives.
 
     ``sweep`` removes those that nobody holds any more. Where a file system has no
-    ``flock`` nothing is locked, and nothing is swept. No name is ever used twice.
+    ``flock`` nothing is locked, and nothing is swept. Without ``locked`` it costs no
+    system call more than any file, and whoever owns the directory removes what is old.
     """
 
-    def __init__(self, directory: str, label: str) -> None:
+    def __init__(
+        self, directory: str, label: str, *, mode: int = 0o666, locked: bool = True
+    ) -> None:
         self._directory = directory
-        # Not longer than the target's own name may be: NAME_MAX is 255 bytes.
-        self._label = label[:40]
+        self._label = label
+        self._mode = mode
+        self._locked = locked
         self.path = ""
         self.fd = -1
 
-    def open_file(self) -> None:
-        """Make a file, open for reading and writing. Raises ``OSError``."""
-        self._open(lambda path: os.open(path, _NEW, 0o666))
+    def __enter__(self) -> Self:
+        return self
 
-    def open_directory(self) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+    def open_file(self) -> Self:
+        """Make a file, open for reading and writing. Raises ``OSError``."""
+        return self._open(lambda path: os.open(path, _NEW, self._mode))
+
+    def open_directory(self) -> Self:
         """Make a directory. Raises ``OSError``."""
 
         def make(path: str) -> int:
@@ -55,16 +76,15 @@ class Temporary:
             except FileNotFoundError:
                 return -1  # swept already
 
-        self._open(make)
+        return self._open(make)
 
-    def _open(self, make: Callable[[str], int]) -> None:
+    def _open(self, make: Callable[[str], int]) -> Self:
         try:
             for _ in range(_ATTEMPTS):
-                name = f".{self._label}.{secrets.token_hex(8)}.tmp"
-                self.path = os.path.join(self._directory, name)
+                self.path = temporary_path(self._directory, self._label)
                 self.fd = make(self.path)
-                if self._lock() and os.path.lexists(self.path):
-                    return
+                if not self._locked or (self._lock() and os.path.lexists(self.path)):
+                    return self
                 self.discard()  # a sweeper, or who knows who, had the lock before this writer
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._directory)
         except BaseException:
@@ -82,13 +102,22 @@ class Temporary:
             pass
         return True
 
+    def rename(self, target: str, *, sync: bool) -> None:
+        """Give it its name, once its bytes are on the disk (``sync``). Raises ``OSError``."""
+        if sync:
+            os.fsync(self.fd)
+        os.replace(self.path, target)
+        self.path = ""
+        if sync:
+            sync_directory(os.path.dirname(target))
+
     def discard(self) -> None:
         """Remove it, if it was not renamed, and let it go; harmless a second time."""
         if self.path:
             _remove(self.path)
         if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+            fd, self.fd = self.fd, -1
+            os.close(fd)
 
 
 def is_temporary(name: str) -> bool:
@@ -167,11 +196,7 @@ class AtomicFile:
     def commit(self, *, sync: bool = True) -> None:
         """Give the file its name, once its bytes are on the disk (``sync``); the last call."""
         with output_errors(self.path):
-            if sync:
-                os.fsync(self.fileno())
-            os.replace(self._temporary.path, self._target)
-            if sync:
-                sync_directory(self._directory)
+            self._temporary.rename(self._target, sync=sync)
 
     def commit_new(self) -> None:
         """Give the file its name unless another has it: that one, and its locks, stay."""
@@ -192,8 +217,16 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
+def replace_file(path: str, data: bytes, *, mode: int = 0o666, sync: bool = True) -> None:
+    """Write a small file in place of what is at ``path``, a link too. Raises ``OSError``."""
+    directory, name = os.path.split(path)
+    sweep(directory, name)
+    with Temporary(directory, name, mode=mode).open_file() as file:
+        write_all(file.fd, data)
+        file.rename(path, sync=sync)
+
+
 def write_file(path: str, data: bytes, shown: str | None = None) -> None:
     """Write a small file atomically. Raises ``OutputError`` naming the path, or ``shown``."""
-    with AtomicFile(path, shown) as file:
-        file.write(data)
-        file.commit()
+    with output_errors(path if shown is None else shown):
+        replace_file(real_path(path), data)

@@ -5,20 +5,16 @@ blob's name is the digest of its bytes, so several processes may write the same 
 """
 
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from typing import Final, Protocol
+from typing import Protocol
 
 from imgpack.errors import DigestError
-from imgpack.files.atomic import sync_directory
-from imgpack.files.reading import open_regular, read_range
+from imgpack.files.atomic import Temporary
+from imgpack.files.reading import input_errors, open_regular, read_range
 from imgpack.files.writing import output_errors, write_all
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-
-_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def verify_stream(chunks: Iterable[bytes], descriptor: Descriptor, what: str) -> Iterator[bytes]:
@@ -90,9 +86,8 @@ class BlobDirectory:
             os.makedirs(os.path.join(self.root, "blobs", "sha256"), exist_ok=True)
         return _StoredBlob(self)
 
-    def put(self, raw: bytes) -> None:
-        """Store a small blob."""
-        digest = Digest.of(raw)
+    def put(self, raw: bytes, digest: Digest) -> None:
+        """Store a small blob, whose digest the caller knows."""
         if self.size(digest) != len(raw):
             blob = self.open_blob()
             try:
@@ -103,7 +98,9 @@ class BlobDirectory:
 
     def read(self, digest: Digest, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a stored blob from ``offset``, not verified."""
-        fd = open_regular(self.path(digest))
+        path = self.path(digest)
+        with input_errors(path):
+            fd, _ = open_regular(path)
         try:
             yield from read_range(fd, offset, None)
         finally:
@@ -113,35 +110,22 @@ class BlobDirectory:
 class _StoredBlob:
     def __init__(self, directory: BlobDirectory) -> None:
         self._directory = directory
-        blobs = os.path.join(directory.root, "blobs")
-        self._temporary = os.path.join(blobs, f".{secrets.token_hex(8)}.tmp")
-        self._fd = -1
-        try:
-            with output_errors(directory.shown):
-                self._fd = os.open(self._temporary, _NEW, 0o666)
-        except BaseException:
-            self.abort()
-            raise
+        self._temporary = Temporary(os.path.join(directory.root, "blobs"), "blob", locked=False)
+        with output_errors(directory.shown):
+            self._temporary.open_file()
 
     def write(self, data: bytes | memoryview) -> None:
         with output_errors(self._directory.shown):
-            write_all(self._fd, data)
+            write_all(self._temporary.fd, data)
 
     def commit(self, digest: Digest, size: int) -> None:
         target = self._directory.path(digest)
         with output_errors(self._directory.shown):
-            if os.fstat(self._fd).st_size != size:
+            if os.fstat(self._temporary.fd).st_size != size:
                 raise AssertionError(f"{digest}: {size} bytes were announced, others written")
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.fsync(self._fd)
-            os.replace(self._temporary, target)
-            sync_directory(os.path.dirname(target))
-        os.close(self._fd)
-        self._fd = -1
+            self._temporary.rename(target, sync=True)
+        self.abort()
 
     def abort(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            with suppress(OSError):
-                os.unlink(self._temporary)
+        self._temporary.discard()

@@ -1,4 +1,4 @@
-"""Work in parallel that keeps its order: done as it suits, taken as it came."""
+"""Work done by several threads in any order, and taken in the order it came."""
 
 import queue
 import threading

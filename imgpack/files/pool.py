@@ -45,10 +45,10 @@ def run_all(tasks: Sequence[Callable[[], None]], jobs: int, stop: Stop) -> None:
             stop.check()
             task()
         return
-    _Crew(tasks, stop).run(min(jobs, len(tasks)))
+    _Workers(tasks, stop).run(min(jobs, len(tasks)))
 
 
-class _Crew:
+class _Workers:
     def __init__(self, tasks: Sequence[Callable[[], None]], stop: Stop) -> None:
         self._tasks = iter(tasks)
         self._stop = stop

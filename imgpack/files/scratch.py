@@ -1,22 +1,33 @@
-"""Blobs on their way in, in a file without a name.
+"""Files without a name, and blobs on their way in that lie in one.
 
-Invariants: a scratch file has no name from the moment it exists, so nothing is
-left behind however the process ends; any number of blobs share one file, and so
-one descriptor; memory holds one piece of a blob.
+Invariants: such a file has no name from the moment it exists (where a file system
+cannot do that, from the next), so nothing is left behind however the process ends;
+any number of blobs share one file, and so one descriptor; memory holds one piece of
+a blob.
 """
 
 import os
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from imgpack.files.atomic import Temporary
 from imgpack.files.writing import pwrite_all, scratch_errors
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 
+_NAMELESS: Final = os.O_RDWR | os.O_TMPFILE | os.O_EXCL | os.O_CLOEXEC
 _PIECE: Final = 1 << 20
+
+
+def nameless_file(directory: str) -> int:
+    """The descriptor of a new file without a name in ``directory``. Raises ``OSError``."""
+    with suppress(OSError):  # NFS, FUSE and old overlays have no such files
+        return os.open(directory, _NAMELESS, 0o600)
+    with Temporary(directory, "nameless", mode=0o600, locked=False).open_file() as file:
+        return os.dup(file.fd)
 
 
 class ScratchFile:
@@ -28,10 +39,8 @@ class ScratchFile:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         with scratch_errors(directory):
-            descriptor, path = tempfile.mkstemp(prefix=".imgpack-", dir=directory)
-            os.unlink(path)
-        self._descriptor = descriptor
-        self._finalizer = weakref.finalize(self, os.close, descriptor)
+            self._descriptor = nameless_file(directory)
+        self._finalizer = weakref.finalize(self, os.close, self._descriptor)
         self.size = 0
 
     def append(self, data: bytes) -> None:

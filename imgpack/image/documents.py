@@ -6,30 +6,24 @@ Invariant: nothing here names the building host, its paths or the tool's version
 for two images with the same content must be equal to the byte.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.spec import mediatype
 from imgpack.spec.config import Healthcheck, History, ImageConfig, Runtime, build_config
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
+from imgpack.spec.descriptor import describe
+from imgpack.spec.format import Format
 from imgpack.spec.json import encode
+from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Manifest, build_manifest
 from imgpack.spec.platform import Platform
 
 CREATED_BY: Final = "# imgpack"
 """What ends a history entry that imgpack made, as BuildKit ends its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One layer: where it goes in the image (without slashes around), and what it is."""
-
-    dest: str
-    diff_id: Digest
-    digest: Digest
-    size: int
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What is escaped in the history: Unicode's control characters, which it promises never to
+change. What is printable differs with Python's release; the image ID must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +34,47 @@ class Recipe:
     runtime: Runtime
     author: str = ""
     comment: str = ""
-    docker: bool = True
+    format: Format = Format.DOCKER
 
     def documents(
-        self, steps: Sequence[Step], layer_type: str, created: str
+        self, dests: Sequence[bytes], layers: Sequence[Layer], created: str
     ) -> tuple[Manifest, ImageConfig]:
-        """The manifest and the configuration of an image of ``steps``, bottom first.
+        """The manifest and the configuration of an image of ``layers``, bottom first.
 
-        ``created`` is RFC 3339 in UTC.
+        ``dests`` are their places in the image, without slashes around; ``created`` is
+        RFC 3339 in UTC.
         """
         history = [
             History(created, text, self.author, self.comment, empty_layer=empty)
-            for text, empty in self._history(steps)
+            for text, empty in self._history(dests)
         ]
         config = build_config(
             self.platform,
-            [step.diff_id for step in steps],
+            [layer.diff_id for layer in layers],
             history,
             created=created,
             author=self.author,
             runtime=self.runtime,
         )
-        config_type = mediatype.DOCKER_CONFIG if self.docker else mediatype.OCI_CONFIG
         manifest = build_manifest(
-            Descriptor(config_type, config.digest, len(config.raw)),
-            [Descriptor(layer_type, step.digest, step.size) for step in steps],
-            mediatype.DOCKER_MANIFEST if self.docker else mediatype.OCI_MANIFEST,
+            describe(self.format.config_type, config.raw, config.digest),
+            [layer.descriptor for layer in layers],
+            self.format.manifest_type,
         )
         return manifest, config
 
-    def _history(self, steps: Sequence[Step]) -> Iterator[tuple[str, bool]]:
-        for step in steps:
-            yield f"COPY . /{step.dest} {CREATED_BY}", False
+    def _history(self, dests: Sequence[bytes]) -> Iterator[tuple[str, bool]]:
+        for dest in dests:
+            yield f"COPY . /{_in_history(dest)} {CREATED_BY}", False
         for instruction in instructions(self.runtime):
             yield f"{instruction} {CREATED_BY}", True
+
+
+def _in_history(dest: bytes) -> str:
+    """A destination as text, the same for the same bytes everywhere."""
+    return _CONTROLS.sub(
+        lambda found: repr(found[0])[1:-1], dest.decode("utf-8", "backslashreplace")
+    )
 
 
 def instructions(runtime: Runtime) -> Iterator[str]:

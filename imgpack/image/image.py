@@ -1,25 +1,22 @@
-"""Images, and the two protocols that carry them from any source to any sink.
+"""Images, indexes and artifacts, the source that holds their blobs, and the sinks they go to.
 
-An archive, a layout and a registry are each a ``BlobSource`` to read from; the
-first two are an ``ImageSink`` to write to as well (a registry is pushed to). They
-do not know one another. ``copy_image`` has the order in which anything is written:
-layers, configuration, manifest, name. So a reader never meets a document that
-names what is not there yet.
+OCI image-spec ``manifest.md`` and ``image-index.md``. An archive, a layout and a
+registry are each a ``BlobSource`` to read from and an ``ImageSink`` to write to; they do
+not know one another. Invariants: an instance is whole: a configuration is the one
+that its manifest names; a member of an index is one that it names, in its order.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError
-from imgpack.events import SILENT, Meter, Reporter
-from imgpack.files.pool import Stop, run_all
+from imgpack.files.blobs import BlobWriter
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Index, Manifest
-from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
 
 
@@ -33,42 +30,13 @@ class BlobSource(Protocol):
         """
 
 
-class ImageSink(Protocol):
-    """Where an image is written to. Every method is safe to call again."""
-
-    def has_blob(self, descriptor: Descriptor) -> bool:
-        """Whether the blob is already there."""
-
-    def put_blob(self, descriptor: Descriptor, source: BlobSource) -> None:
-        """Take in one blob, verifying digest and size; nothing is visible if it fails."""
-
-    def put_manifest(self, document: Manifest | Index, names: tuple[Reference, ...]) -> None:
-        """Store a document whose blobs are all there, and point ``names`` at it."""
-
-
-@runtime_checkable
-class PlanningSink(Protocol):
-    """A sink that works better when it knows beforehand what will come."""
-
-    def plan(
-        self,
-        document: Manifest | Index,
-        names: tuple[Reference, ...],
-        *,
-        manifests: Iterable[Manifest | Index] = (),
-        configs: Iterable[bytes] = (),
-    ) -> None:
-        """These documents will be put, under these names."""
-
-
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One platform's image: its documents, its names, and where its blobs are."""
+    """One platform's image: its documents, and where its blobs are."""
 
     manifest: Manifest
     config: ImageConfig
     source: BlobSource
-    names: tuple[Reference, ...] = ()
 
     def __post_init__(self) -> None:
         if self.manifest.config.digest != self.config.digest:
@@ -88,119 +56,122 @@ class Image:
         return self.manifest
 
     @property
-    def members(self) -> "tuple[Image, ...]":
-        """Itself: as ``MultiImage.members``."""
-        return (self,)
-
-    @property
-    def layers(self) -> tuple[Descriptor, ...]:
-        """The layers, bottom first, each distinct digest once."""
-        return tuple({layer.digest: layer for layer in self.manifest.layers}.values())
-
-
-def artifact(manifest: Manifest, config: bytes, source: BlobSource) -> Image:
-    """What stands in an index beside its images (a signature, a list of parts) and is none.
-
-    It is carried along as it is: it is for no platform, and its blobs stand for themselves.
-    """
-    blobs = tuple(blob.digest for blob in manifest.layers)
-    return Image(manifest, ImageConfig(config, Platform("unknown", "unknown"), blobs, ()), source)
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, bottom first."""
+        pairs = zip(self.manifest.layers, self.config.diff_ids, strict=True)
+        return tuple(Layer(*pair) for pair in pairs)
 
 
 @dataclass(frozen=True, slots=True)
-class MultiImage:
-    """An index and the images that it names, in its order."""
+class Artifact:
+    """A manifest that is no image: a chart, a signature, a list of parts; carried as it is."""
+
+    manifest: Manifest
+    source: BlobSource
+
+    @property
+    def document(self) -> Manifest:
+        """What its names point at."""
+        return self.manifest
+
+    @property
+    def type(self) -> str:
+        """What kind of artifact it says it is (image-spec ``manifest.md``, "artifactType")."""
+        return self.manifest.artifact_type or self.manifest.config.media_type
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIndex:
+    """An index and what it names, as far as its source holds it, in its order."""
 
     index: Index
-    images: tuple[Image, ...]
-    names: tuple[Reference, ...] = ()
+    members: "tuple[AnyImage, ...]"
 
     @property
     def document(self) -> Index:
         """What its names point at."""
         return self.index
 
-    @property
-    def members(self) -> tuple[Image, ...]:
-        """The images, one for each platform."""
-        return self.images
+    def check_complete(self) -> None:
+        """Refuse an index of manifests that its source does not hold. Raises ``DocumentError``."""
+        held = {member.document.descriptor.digest for member in self.members}
+        missing = [entry for entry in self.index.manifests if entry.digest not in held]
+        if missing:
+            where = f" ({missing[0].platform})" if missing[0].platform else ""
+            raise DocumentError(
+                f"the index names {len(self.index.manifests)} manifests, and {len(missing)} of "
+                f"them are not there, as {missing[0].digest}{where}",
+                Remedy.CHOOSE_PLATFORM(),
+            )
 
 
-def copy_image(
-    image: Image | MultiImage,
-    sink: ImageSink,
-    names: tuple[Reference, ...],
-    reporter: Reporter = SILENT,
-    *,
-    jobs: int = 1,
-) -> None:
-    """Copy layers (``jobs`` at once), configurations and manifests; at the very end, name them.
+AnyImage = Image | Artifact | ImageIndex
 
-    What the sink has already is not read; with more than one job it takes blobs from
-    several threads. Raises what source and sink raise, and ``DocumentError`` if an
-    index names manifests that its source does not hold.
+
+def walk(image: AnyImage) -> Iterator[AnyImage]:
+    """``image`` and everything in it, an index before its members, at any depth."""
+    yield image
+    if isinstance(image, ImageIndex):
+        for member in image.members:
+            yield from walk(member)
+
+
+def images_in(image: AnyImage) -> Iterator[Image]:
+    """The images themselves, without what is beside them."""
+    return (one for one in walk(image) if isinstance(one, Image))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An image and what points at it.
+
+    ``names`` are references; ``labels`` what stands in their place in a layout without
+    being one (``v1``: a tag without a repository); ``annotations`` what a layout's index
+    says of it besides.
     """
-    images, document = image.members, image.document
-    if isinstance(image, MultiImage):
-        check_complete(image)
-    if isinstance(sink, PlanningSink):
-        manifests = [one.manifest for one in images]
-        sink.plan(document, names, manifests=manifests, configs=[one.config.raw for one in images])
-    stop = Stop()
-    layers = {
-        layer.digest: partial(_copy_blob, layer, one.source, sink, reporter, stop)
-        for one in images
-        for layer in one.layers
-        if not mediatype.is_foreign(layer.media_type)
-    }
-    run_all(tuple(layers.values()), jobs, stop)
-    for one in images:
-        sink.put_blob(one.manifest.config, RawBlob(one.config.raw))
-        if document is not one.manifest:
-            sink.put_manifest(one.manifest, ())
-    sink.put_manifest(document, names)
+
+    image: AnyImage
+    names: tuple[Reference, ...] = ()
+    labels: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def tags(self) -> tuple[Reference, ...]:
+        """The names that a loader can use: those with a tag, each once, without a digest."""
+        tagged = (name.with_tag(name.tag) for name in self.names if name.tag is not None)
+        return tuple(dict.fromkeys(tagged))
 
 
-def refuse_foreign(image: Image | MultiImage, where: str) -> None:
-    """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
-    for one in image.members:
-        for layer in one.layers:
-            if mediatype.is_foreign(layer.media_type):
-                raise foreign_layer(layer, where)
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A document that is now where it should be, and a name that points at it (if any does)."""
+
+    name: Reference | None
+    descriptor: Descriptor
 
 
-def foreign_layer(descriptor: Descriptor, where: str) -> UnsupportedError:
-    """The error for a layer that only its ``urls`` could give."""
-    return UnsupportedError(
-        f"{where}: the layer {descriptor.digest} is kept elsewhere (a foreign layer)",
-        "imgpack fetches nothing from URLs in a manifest",
-    )
+class ImageSink(Protocol):
+    """Where whole images are written to: an archive, a layout or a registry."""
+
+    def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
+        """Write everything, ``jobs`` blobs at once: layers, configurations, manifests, names.
+
+        So a reader never meets a document that names what is not there yet. What
+        the sink has already is not read. Every digest and size is verified on the way.
+        """
 
 
-def check_complete(image: MultiImage) -> None:
-    """Refuse an index of manifests that its source does not hold. Raises ``DocumentError``."""
-    held = {one.manifest.descriptor.digest for one in image.images}
-    missing = [entry for entry in image.index.manifests if entry.digest not in held]
-    if missing:
-        where = f" ({missing[0].platform})" if missing[0].platform else ""
-        raise DocumentError(
-            f"the index names {len(image.index.manifests)} manifests, and {len(missing)} of them "
-            f"are not there, as {missing[0].digest}{where}",
-            Remedy.CHOOSE_PLATFORM(),
-        )
+class LayerSink(ImageSink, Protocol):
+    """A sink that layers are streamed into while they are made, before ``write``."""
 
+    def reserve(self, draft: Named) -> None:
+        """Make room for the documents of ``draft``, of which only the lengths count."""
 
-def _copy_blob(
-    descriptor: Descriptor, source: BlobSource, sink: ImageSink, reporter: Reporter, stop: Stop
-) -> None:
-    if sink.has_blob(descriptor):
-        reporter.detail(f"{descriptor.digest} is already there")
-        return
-    meter = reporter.begin(descriptor.digest.hex[:12], descriptor.size)
-    try:
-        sink.put_blob(descriptor, _Watched(source, meter, stop))
-    finally:
-        meter.end()
+    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
+        """Start a layer of unknown digest; the expected size in bytes is a hint.
+
+        One at a time: commit or abort it before the next call.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +185,17 @@ class RawBlob:
         yield self.raw[offset:]
 
 
-class _Watched:
-    """A source that tells a meter how far its reader is, and ends when nobody waits for it.
+def refuse_foreign(image: AnyImage, where: str) -> None:
+    """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
+    for one in images_in(image):
+        for layer in one.manifest.layers:
+            if mediatype.is_foreign(layer.media_type):
+                raise foreign_layer(layer, where)
 
-    A second attempt starts again.
-    """
 
-    def __init__(self, source: BlobSource, meter: Meter, stop: Stop) -> None:
-        self._source = source
-        self._meter = meter
-        self._stop = stop
-        self._at = 0
-
-    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        self._meter.advance(offset - self._at)
-        self._at = offset
-        for chunk in self._source.read_blob(descriptor, offset):
-            self._stop.check()
-            yield chunk
-            self._at += len(chunk)
-            self._meter.advance(len(chunk))
+def foreign_layer(descriptor: Descriptor, where: str) -> UnsupportedError:
+    """The error for a layer that only its ``urls`` could give."""
+    return UnsupportedError(
+        f"{where}: the layer {descriptor.digest} is kept elsewhere (a foreign layer)",
+        "imgpack fetches nothing from URLs in a manifest",
+    )

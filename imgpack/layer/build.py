@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from imgpack.compression.codec import Codec, Kind
+from imgpack.compression.codec import Codec
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import BlobWriter
 from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
+from imgpack.spec.format import Compression
 from imgpack.tree import snapshot
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -70,7 +71,7 @@ class LayerBuilder:
     def build(self, tree: Tree, open_blob: OpenBlob) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
         cache, stamps = self._options.cache, tree.stamps
-        if cache is None or self._options.codec.kind is Kind.NONE:
+        if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")
         if stamps is None:
             return self._plain(tree, open_blob, "always read: it has no times to go by")

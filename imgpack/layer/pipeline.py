@@ -2,7 +2,7 @@
 
 One thread (the caller's) makes segments; ``jobs`` threads compress them or take
 them from the cache, and the one that has finished the segment that is due hashes
-both streams and writes. Few are under way at once, so memory does not depend
+both streams and writes. The pool between them is small, so memory does not depend
 on the layer's size; whatever is written is written in the order of the segments, so
 the bytes do not depend on timing or on ``jobs``.
 """
@@ -15,13 +15,14 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from imgpack.compression.checksum import crc32, fingerprint
-from imgpack.compression.codec import Codec, Kind
+from imgpack.compression.codec import Codec
 from imgpack.events import Meter
 from imgpack.files.ordered_pool import OrderedPool
 from imgpack.layer.cache.record import CachedSegment, Written
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Compression
 
 _Done = TypeVar("_Done")
 
@@ -54,7 +55,7 @@ class Pipeline:
 
     def __init__(self, codec: Codec, cache: SegmentCache | None, jobs: int) -> None:
         self._codec = codec
-        self._cache = cache if codec.kind is not Kind.NONE else None
+        self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs
         self._codec_key = hashlib.sha256(codec.identity().encode()).hexdigest()[:16]
 
@@ -71,8 +72,8 @@ class Pipeline:
         stamps are the same still are not compared with their bytes again.
         """
         known = {segment.stamps: segment for segment in before if segment.stamps}
-        sink = _Sink(output, meter, raw_is_output=self._codec.kind is Kind.NONE)
-        if self._codec.kind is Kind.NONE:
+        sink = _Sink(output, meter, raw_is_output=self._codec.compression is Compression.NONE)
+        if self._codec.compression is Compression.NONE:
             _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
         else:
             _drive(

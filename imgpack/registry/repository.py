@@ -18,6 +18,7 @@ from imgpack.errors import (
     DocumentError,
     InvalidReferenceError,
     RegistryError,
+    about,
 )
 from imgpack.registry.http.errors import failure_of
 from imgpack.registry.http.transport import DOCUMENT_LIMIT, BytesBody, Response
@@ -244,7 +245,8 @@ def _examined(raw: bytes, media_type: str, what: str, target: str | Digest) -> S
     if kind in mediatype.SCHEMA1_TYPES:
         from imgpack.spec.schema1.signature import verify
 
-        digest = verify(raw, what).digest
+        with about(what):
+            digest = verify(raw).digest
     else:
         digest = Digest.of(raw)
     if isinstance(target, Digest) and kind not in mediatype.SCHEMA1_TYPES:
@@ -260,5 +262,6 @@ def _examined(raw: bytes, media_type: str, what: str, target: str | Digest) -> S
 
 
 def _is_schema1(raw: bytes, what: str) -> bool:
-    document = decode(raw, redact(what))
+    with about(redact(what)):
+        document = decode(raw)
     return document.get("schemaVersion") == 1

@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from imgpack.errors import RegistryError
+from imgpack.errors import (
+    RegistryError,
+    about,
+)
 from imgpack.registry.repository import RepositoryClient
 from imgpack.spec.json import decode
 
@@ -39,7 +42,8 @@ def list_tags(client: RepositoryClient) -> Iterator[str]:
         with client.session.request(
             "GET", target, scopes=(client.pull,), expected=frozenset({200})
         ) as response:
-            page = decode(response.read(), f"{client.name}: the list of tags")
+            with about(f"{client.name}: the list of tags"):
+                page = decode(response.read())
             links, url = response.header_values("Link"), response.url
         for tag in _tags(page, client.name):
             if tag not in seen:

@@ -9,9 +9,11 @@ that has a layer; ``raw`` is what is hashed.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from imgpack.errors import DocumentError, InvalidReferenceError
+from imgpack.errors import DocumentError
+from imgpack.spec.descriptor import parse_digest
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import check_keys, decode, encode, member
 from imgpack.spec.platform import Platform
@@ -36,17 +38,17 @@ class History:
     empty_layer: bool = False
 
     @classmethod
-    def parse(cls, obj: Any, what: str) -> "History":
+    def parse(cls, obj: Any) -> "History":
         """The history entry in a decoded JSON object."""
         if not isinstance(obj, dict):
-            raise DocumentError(f"{what}: a history entry is not an object")
-        check_keys(obj, _HISTORY_KEYS, what)
+            raise DocumentError("a history entry is not an object")
+        check_keys(obj, _HISTORY_KEYS)
         return cls(
-            member(obj, "created", str, what, default=""),
-            member(obj, "created_by", str, what, default=""),
-            member(obj, "author", str, what, default=""),
-            member(obj, "comment", str, what, default=""),
-            member(obj, "empty_layer", bool, what, default=False),
+            member(obj, "created", str, default=""),
+            member(obj, "created_by", str, default=""),
+            member(obj, "author", str, default=""),
+            member(obj, "comment", str, default=""),
+            member(obj, "empty_layer", bool, default=False),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -143,9 +145,13 @@ _CLEARABLE = frozenset({"Entrypoint", "Cmd"})
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """A parsed image configuration; ``config`` is its runtime object as decoded JSON."""
+    """A parsed image configuration; ``digest`` is the image ID.
+
+    ``config`` is its runtime object as decoded JSON.
+    """
 
     raw: bytes
+    digest: Digest
     platform: Platform
     diff_ids: tuple[Digest, ...]
     history: tuple[History, ...]
@@ -153,38 +159,31 @@ class ImageConfig:
     author: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def digest(self) -> Digest:
-        """The image ID."""
-        return Digest.of(self.raw)
-
     @classmethod
-    def parse(cls, raw: bytes, what: str = "image configuration") -> "ImageConfig":
-        """Parse ``raw``; raises ``DocumentError``."""
-        obj = decode(raw, what)
-        check_keys(obj, _KEYS, what)
-        rootfs = member(obj, "rootfs", dict, what)
-        check_keys(rootfs, _ROOTFS_KEYS, what)
-        diff_ids = member(rootfs, "diff_ids", list, what, default=[])
-        try:
-            digests = tuple(Digest.parse(str(diff_id)) for diff_id in diff_ids)
-        except InvalidReferenceError as error:
-            raise DocumentError(f"{what}: {error.message}", error.hint) from error
-        entries = member(obj, "history", list, what, default=[])
-        history = tuple(History.parse(entry, what) for entry in entries)
+    def parse(cls, raw: bytes, digest: Digest | None = None) -> "ImageConfig":
+        """Parse ``raw``, whose ``digest`` is sha256 unless given. Raises ``DocumentError``."""
+        obj = decode(raw)
+        check_keys(obj, _KEYS)
+        rootfs = member(obj, "rootfs", dict)
+        check_keys(rootfs, _ROOTFS_KEYS)
+        diff_ids = member(rootfs, "diff_ids", list, default=[])
+        digests = tuple(parse_digest(str(diff_id)) for diff_id in diff_ids)
+        entries = member(obj, "history", list, default=[])
+        history = tuple(History.parse(entry) for entry in entries)
         layers = sum(not entry.empty_layer for entry in history)
         if history and layers > len(digests):
             raise DocumentError(
-                f"{what} has {layers} history entries with a layer and {len(digests)} layers"
+                f"{layers} history entries have a layer, and there are {len(digests)} layers"
             )
         return cls(
             raw,
-            Platform.from_json(obj, what),
+            digest or Digest.of(raw),
+            Platform.from_json(obj),
             digests,
             history,
-            member(obj, "created", str, what, default=""),
-            member(obj, "author", str, what, default=""),
-            member(obj, "config", dict, what, default={}),
+            member(obj, "created", str, default=""),
+            member(obj, "author", str, default=""),
+            member(obj, "config", dict, default={}),
         )
 
 
@@ -206,3 +205,11 @@ def build_config(
     obj["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
     obj["history"] = [entry.as_json() for entry in history]
     return ImageConfig.parse(encode(obj))
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time in UTC as RFC 3339 with ``Z``, with a fraction only where there is one."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = text.rjust(19, "0")  # strftime does not pad years before 1000 everywhere
+    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    return f"{text}{fraction}Z"

@@ -35,33 +35,30 @@ class Descriptor:
             raise DocumentError(f"the descriptor of {self.digest} has the size {self.size}")
 
     @classmethod
-    def parse(cls, obj: Any, what: str) -> "Descriptor":
-        """The descriptor in a decoded JSON object; ``what`` names the document in errors."""
+    def parse(cls, obj: Any) -> "Descriptor":
+        """The descriptor in a decoded JSON object. Raises ``DocumentError``."""
         if not isinstance(obj, dict):
-            raise DocumentError(f"{what}: a descriptor is not an object")
-        check_keys(obj, _KEYS, what)
-        platform = member(obj, "platform", dict, what, default=None)
-        annotations = member(obj, "annotations", dict, what, default={})
-        urls = member(obj, "urls", list, what, default=[])
+            raise DocumentError("a descriptor is not an object")
+        check_keys(obj, _KEYS)
+        platform = member(obj, "platform", dict, default=None)
+        annotations = member(obj, "annotations", dict, default={})
+        urls = member(obj, "urls", list, default=[])
         if not all(isinstance(value, str) for value in (*annotations.values(), *urls)):
-            raise DocumentError(f"{what}: an annotation or url is not a string")
-        try:
-            digest = Digest.parse(member(obj, "digest", str, what))
-        except InvalidReferenceError as error:
-            raise DocumentError(f"{what}: {error.message}", error.hint) from error
-        media_type = member(obj, "mediaType", str, what, default="")
+            raise DocumentError("an annotation or url is not a string")
+        digest = parse_digest(member(obj, "digest", str))
+        media_type = member(obj, "mediaType", str, default="")
         if len(media_type) > MAX_MEDIA_TYPE:
             raise DocumentError(
-                f"{what}: the mediaType of {digest} has {len(media_type)} characters",
+                f"the mediaType of {digest} has {len(media_type)} characters",
                 f"at most {MAX_MEDIA_TYPE} are accepted",
             )
         return cls(
             media_type,
             digest,
-            member(obj, "size", int, what),
+            member(obj, "size", int),
             tuple(annotations.items()),
             tuple(urls),
-            None if platform is None else Platform.from_json(platform, what),
+            None if platform is None else Platform.from_json(platform),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -84,6 +81,14 @@ class Descriptor:
         return dict(self.annotations).get(key)
 
 
-def describe(media_type: str, raw: bytes) -> Descriptor:
-    """The descriptor of the document ``raw``."""
-    return Descriptor(media_type, Digest.of(raw), len(raw))
+def describe(media_type: str, raw: bytes, digest: Digest | None = None) -> Descriptor:
+    """The descriptor of the document ``raw``, whose ``digest`` is sha256 unless given."""
+    return Descriptor(media_type, digest or Digest.of(raw), len(raw))
+
+
+def parse_digest(text: str) -> Digest:
+    """A digest in a document. Raises ``DocumentError``."""
+    try:
+        return Digest.parse(text)
+    except InvalidReferenceError as error:
+        raise DocumentError(error.message, error.hint) from error

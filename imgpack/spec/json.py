@@ -82,29 +82,31 @@ def _replace_escape(text: str, short: str, long: str) -> str:
     return "\\\\".join(part.replace(short, long) for part in text.split("\\\\"))
 
 
-def decode(raw: bytes, what: str) -> dict[str, Any]:
-    """Parse ``raw`` as one JSON object; ``what`` names the document in errors.
+def decode(raw: bytes) -> dict[str, Any]:
+    """Parse ``raw`` as one JSON object.
 
     Raises ``DocumentError`` for anything malformed or ambiguous and
     ``LimitError`` above ``MAX_DOCUMENT`` bytes.
     """
     if len(raw) > MAX_DOCUMENT:
-        raise LimitError(f"{what} has {len(raw)} bytes", f"at most {MAX_DOCUMENT} are accepted")
+        raise LimitError(
+            f"the document has {len(raw)} bytes", f"at most {MAX_DOCUMENT} are accepted"
+        )
 
     def pairs(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         out = dict(items)
         if len(out) != len(items):
             seen: set[str] = set()
             twice = next(key for key, _ in items if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise DocumentError(f"{what} has the key {twice[:80]!r} twice in one object")
+            raise DocumentError(f"the key {twice[:80]!r} is twice in one object")
         return out
 
     def constant(name: str) -> Any:
-        raise DocumentError(f"{what} holds {name}, which is not JSON")
+        raise DocumentError(f"{name} is not JSON")
 
     def number(text: str) -> float:
         if not math.isfinite(value := float(text)):
-            raise DocumentError(f"{what} holds a number out of range, {text[:40]}")
+            raise DocumentError(f"a number is out of range, {text[:40]}")
         return value
 
     try:
@@ -113,15 +115,15 @@ def decode(raw: bytes, what: str) -> dict[str, Any]:
             text, object_pairs_hook=pairs, parse_constant=constant, parse_float=number
         )
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{what} is not UTF-8 at byte {error.start}") from error
+        raise DocumentError(f"the document is not UTF-8 at byte {error.start}") from error
     except RecursionError as error:
-        raise DocumentError(f"{what} is nested too deeply") from error
+        raise DocumentError("the document is nested too deeply") from error
     except ValueError as error:
-        raise DocumentError(f"{what} is not JSON: {error}") from error
+        raise DocumentError(f"the document is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise DocumentError(f"{what} is not a JSON object")
+        raise DocumentError("the document is not a JSON object")
     if _depth(text) > MAX_DEPTH:
-        raise DocumentError(f"{what} is nested too deeply")
+        raise DocumentError("the document is nested too deeply")
     return value
 
 
@@ -145,14 +147,14 @@ def _without_lone_surrogates(text: str) -> str:
     return _ESCAPE.sub(lambda match: "\\ufffd" if match[2] else match[0], text)
 
 
-def members(raw: bytes, what: str) -> dict[str, str]:
+def members(raw: bytes) -> dict[str, str]:
     """Each key of the JSON object ``raw`` with the JSON text of its value.
 
     The texts are what Go's encoder makes of a ``json.RawMessage``: no white
     space, HTML characters escaped, numbers and escapes as they were spelled.
     Raises what ``decode`` raises.
     """
-    keys = iter(decode(raw, what))
+    keys = iter(decode(raw))
     out: dict[str, str] = {}
     value: list[str] = []
     depth = 0
@@ -171,24 +173,22 @@ def members(raw: bytes, what: str) -> dict[str, str]:
     return out
 
 
-def check_keys(obj: Mapping[str, Any], known: frozenset[str], what: str) -> None:
+def check_keys(obj: Mapping[str, Any], known: frozenset[str]) -> None:
     """Refuse keys of ``obj`` that differ from a ``known`` key only in case."""
     # Go folds the long s and the Kelvin sign too, which lower() leaves alone.
     folded = {key.casefold(): key for key in known}
     for key in obj:
         if key not in known and (meant := folded.get(key.casefold())):
-            raise DocumentError(
-                f"{what} has the key {key!r}, which some readers take for {meant!r}"
-            )
+            raise DocumentError(f"some readers take the key {key!r} for {meant!r}")
 
 
-def member(obj: Mapping[str, Any], key: str, kind: type, what: str, *, default: Any = ...) -> Any:
+def member(obj: Mapping[str, Any], key: str, kind: type, *, default: Any = ...) -> Any:
     """``obj[key]`` if of ``kind``; ``default`` when absent or null, else ``DocumentError``."""
     value = obj.get(key)
     if value is None and default is not ...:
         return default
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise DocumentError(f"{what}: {key!r} is missing or is not {_NOUNS[kind]}")
+        raise DocumentError(f"{key!r} is missing or is not {_NOUNS[kind]}")
     return value
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from imgpack.errors import DocumentError, LimitError
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor, describe
+from imgpack.spec.digest import Digest
 from imgpack.spec.json import check_keys, decode, encode, member
 
 MAX_LAYERS: Final = 125
@@ -35,74 +36,87 @@ _KNOWN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image: its configuration and its layers, bottom first."""
+    """One image, or an artifact: its configuration and its layers, bottom first.
+
+    ``descriptor`` is what the document is, by its raw bytes.
+    """
 
     raw: bytes
-    media_type: str
+    descriptor: Descriptor
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: tuple[tuple[str, str], ...] = ()
+    artifact_type: str = ""
 
     @property
-    def descriptor(self) -> Descriptor:
-        """What this document is, from its raw bytes."""
-        return describe(self.media_type, self.raw)
+    def media_type(self) -> str:
+        """What kind of manifest it is."""
+        return self.descriptor.media_type
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is one; charts, signatures and attestations have manifests, too."""
+        return self.config.media_type in mediatype.IMAGE_CONFIGS
 
     @classmethod
-    def parse(cls, raw: bytes, media_type: str = "", what: str = "manifest") -> "Manifest":
-        """Parse ``raw``, served under ``media_type`` (empty: unknown). Raises ``DocumentError``."""
-        obj, media_type = _decode(raw, media_type, what)
+    def parse(cls, raw: bytes, media_type: str = "", digest: Digest | None = None) -> "Manifest":
+        """Parse ``raw``, served under ``media_type`` (empty: unknown) and ``digest`` (sha256).
+
+        Raises ``DocumentError``.
+        """
+        obj, media_type = _decode(raw, media_type)
         if media_type not in mediatype.MANIFESTS:
-            raise DocumentError(f"{what} is of type {media_type[:80]!r}, not an image manifest")
-        layers = member(obj, "layers", list, what)
+            raise DocumentError(f"the type {media_type[:80]!r} is not an image manifest")
+        layers = member(obj, "layers", list)
         if len(layers) > MAX_INDEX_ENTRIES:
-            raise LimitError(f"{what} names {len(layers)} layers")
+            raise LimitError(f"it names {len(layers)} layers")
         return cls(
             raw,
-            media_type,
-            Descriptor.parse(member(obj, "config", dict, what), what),
-            tuple(Descriptor.parse(layer, what) for layer in layers),
-            _annotations(obj, what),
+            describe(media_type, raw, digest),
+            Descriptor.parse(member(obj, "config", dict)),
+            tuple(Descriptor.parse(layer) for layer in layers),
+            _annotations(obj),
+            member(obj, "artifactType", str, default=""),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Several images under one name, one for each platform."""
+    """Several images under one name, one for each platform; ``descriptor`` as in ``Manifest``."""
 
     raw: bytes
-    media_type: str
+    descriptor: Descriptor
     manifests: tuple[Descriptor, ...]
     annotations: tuple[tuple[str, str], ...] = ()
 
     @property
-    def descriptor(self) -> Descriptor:
-        """What this document is, from its raw bytes."""
-        return describe(self.media_type, self.raw)
+    def media_type(self) -> str:
+        """What kind of index it is."""
+        return self.descriptor.media_type
 
     @classmethod
-    def parse(cls, raw: bytes, media_type: str = "", what: str = "index") -> "Index":
-        """Parse ``raw``, served under ``media_type`` (empty: unknown). Raises ``DocumentError``."""
-        obj, media_type = _decode(raw, media_type, what)
+    def parse(cls, raw: bytes, media_type: str = "", digest: Digest | None = None) -> "Index":
+        """Parse ``raw``, as ``Manifest.parse`` does. Raises ``DocumentError``."""
+        obj, media_type = _decode(raw, media_type)
         if media_type not in mediatype.INDEXES:
-            raise DocumentError(f"{what} is of type {media_type[:80]!r}, not an image index")
-        manifests = member(obj, "manifests", list, what)
+            raise DocumentError(f"the type {media_type[:80]!r} is not an image index")
+        manifests = member(obj, "manifests", list)
         if len(manifests) > MAX_INDEX_ENTRIES:
-            raise LimitError(f"{what} names {len(manifests)} manifests")
+            raise LimitError(f"it names {len(manifests)} manifests")
         return cls(
             raw,
-            media_type,
-            tuple(Descriptor.parse(entry, what) for entry in manifests),
-            _annotations(obj, what),
+            describe(media_type, raw, digest),
+            tuple(Descriptor.parse(entry) for entry in manifests),
+            _annotations(obj),
         )
 
 
-def parse_document(raw: bytes, media_type: str, what: str) -> Manifest | Index:
+def parse_document(
+    raw: bytes, media_type: str = "", digest: Digest | None = None
+) -> Manifest | Index:
     """Parse a manifest or an index, whichever ``raw`` is. Raises ``DocumentError``."""
-    _, kind = _decode(raw, media_type, what)
-    if kind in mediatype.INDEXES:
-        return Index.parse(raw, media_type, what)
-    return Manifest.parse(raw, media_type, what)
+    _, kind = _decode(raw, media_type)
+    return (Index if kind in mediatype.INDEXES else Manifest).parse(raw, media_type, digest)
 
 
 def build_manifest(
@@ -118,9 +132,8 @@ def build_manifest(
         "config": config.as_json(),
         "layers": [layer.as_json() for layer in layers],
     }
-    return Manifest(
-        encode(_annotated(obj, annotations)), media_type, config, tuple(layers), _items(annotations)
-    )
+    raw = encode(_annotated(obj, annotations))
+    return Manifest(raw, describe(media_type, raw), config, tuple(layers), _items(annotations))
 
 
 def build_index(
@@ -134,9 +147,8 @@ def build_index(
         "mediaType": media_type,
         "manifests": [entry.as_json() for entry in manifests],
     }
-    return Index(
-        encode(_annotated(obj, annotations)), media_type, tuple(manifests), _items(annotations)
-    )
+    raw = encode(_annotated(obj, annotations))
+    return Index(raw, describe(media_type, raw), tuple(manifests), _items(annotations))
 
 
 def _items(annotations: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
@@ -149,30 +161,30 @@ def _annotated(obj: dict[str, Any], annotations: Mapping[str, str] | None) -> di
     return obj
 
 
-def _annotations(obj: Mapping[str, Any], what: str) -> tuple[tuple[str, str], ...]:
-    annotations = member(obj, "annotations", dict, what, default={})
+def _annotations(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    annotations = member(obj, "annotations", dict, default={})
     if not all(isinstance(value, str) for value in annotations.values()):
-        raise DocumentError(f"{what}: an annotation is not a string")
+        raise DocumentError("an annotation is not a string")
     return tuple(annotations.items())
 
 
-def _decode(raw: bytes, media_type: str, what: str) -> tuple[dict[str, Any], str]:
+def _decode(raw: bytes, media_type: str) -> tuple[dict[str, Any], str]:
     """The decoded object and its one media type, once it is clear of what kind it is."""
-    obj = decode(raw, what)
-    check_keys(obj, _KNOWN, what)
-    if member(obj, "schemaVersion", int, what) != 2:
-        raise DocumentError(f"{what} has schemaVersion {obj['schemaVersion']}, not 2")
+    obj = decode(raw)
+    check_keys(obj, _KNOWN)
+    if member(obj, "schemaVersion", int) != 2:
+        raise DocumentError(f"the schemaVersion is {obj['schemaVersion']}, not 2")
     is_manifest, is_index = bool(_MANIFEST_FIELDS & obj.keys()), bool(_INDEX_FIELDS & obj.keys())
     if _SCHEMA1_FIELDS & obj.keys() or is_manifest == is_index:
         raise DocumentError(
-            f"{what} is ambiguous: its fields are not those of one kind of document"
+            "the document is ambiguous: its fields are not those of one kind of document"
         )
-    own = member(obj, "mediaType", str, what, default="")
+    own = member(obj, "mediaType", str, default="")
     media_type = media_type.partition(";")[0].strip()
     if media_type and own and media_type != own:
-        raise DocumentError(f"{what} says it is {own[:80]!r} but was served as {media_type[:80]!r}")
+        raise DocumentError(f"it says it is {own[:80]!r} but was served as {media_type[:80]!r}")
     fallback = mediatype.OCI_INDEX if is_index else mediatype.OCI_MANIFEST
     kind = own or media_type or fallback
     if kind in (mediatype.INDEXES if is_manifest else mediatype.MANIFESTS):
-        raise DocumentError(f"{what} is ambiguous: its fields are not those of {kind!r}")
+        raise DocumentError(f"the document is ambiguous: its fields are not those of {kind!r}")
     return obj, kind

@@ -55,16 +55,16 @@ class Platform:
         return cls(parts[0], architecture, parts[2] if len(parts) == 3 else variant)
 
     @classmethod
-    def from_json(cls, obj: Mapping[str, Any], what: str) -> "Platform":
+    def from_json(cls, obj: Mapping[str, Any]) -> "Platform":
         """The platform in a descriptor or configuration object; raises ``DocumentError``."""
         try:
             return cls(
-                member(obj, "os", str, what, default="") or "linux",
-                member(obj, "architecture", str, what, default="") or "unknown",
-                member(obj, "variant", str, what, default=""),
+                member(obj, "os", str, default="") or "linux",
+                member(obj, "architecture", str, default="") or "unknown",
+                member(obj, "variant", str, default=""),
             )
         except ConfigError as error:
-            raise DocumentError(f"{what}: {error.message}") from error
+            raise DocumentError(error.message) from error
 
     def as_json(self) -> dict[str, Any]:
         """The object of an index's descriptor."""

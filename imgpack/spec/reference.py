@@ -120,6 +120,11 @@ class Reference:
         return replace(self, tag=None, digest=digest)
 
 
+def is_tag(text: str) -> bool:
+    """Whether ``text`` is a tag."""
+    return _TAG.fullmatch(text) is not None
+
+
 def _suffixed(name: str, tag: str | None, digest: Digest | None) -> str:
     return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 

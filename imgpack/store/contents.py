@@ -8,19 +8,17 @@ Invariants: everything here is a function of the documents and names alone, so
 an archive's bytes are too; the first files of an archive tell all the rest.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from imgpack.errors import ArchiveError, ImgpackError
+from imgpack.errors import ImgpackError
+from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
 from imgpack.spec import mediatype
-from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.spec.json import encode
-from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference
 
 OCI_LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 """The file ``oci-layout``; containerd takes this version only."""
@@ -41,77 +39,38 @@ _SOURCE_TYPES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
-    """A document that stands in ``index.json``, and the names that point at it."""
-
-    document: Manifest | Index
-    names: tuple[Reference, ...]
-
-    @property
-    def tags(self) -> tuple[Reference, ...]:
-        """The names that a loader can use: those with a tag, each once, without a digest."""
-        tagged = (name.with_tag(name.tag) for name in self.names if name.tag is not None)
-        return tuple(dict.fromkeys(tagged))
+def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
+    """Manifests, indexes and configurations in the archive's order, each once."""
+    out: dict[Digest, bytes] = {}
+    for one in _all(images):
+        out.setdefault(one.document.descriptor.digest, one.document.raw)
+        if isinstance(one, Image):
+            out.setdefault(one.config.digest, one.config.raw)
+    return out
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """Roots in order, and every manifest and configuration by its digest."""
+def blobs(images: Sequence[Named]) -> tuple[Descriptor, ...]:
+    """All blobs that are no documents, in the archive's order, each once; foreign ones not."""
+    out: dict[Digest, Descriptor] = {}
+    for one in _all(images):
+        if not isinstance(one, ImageIndex):
+            for blob in (one.manifest.config, *one.manifest.layers):
+                if not mediatype.is_foreign(blob.media_type):
+                    out.setdefault(blob.digest, blob)
+    known = documents(images)
+    return tuple(blob for digest, blob in out.items() if digest not in known)
 
-    roots: tuple[Root, ...]
-    manifests: Mapping[Digest, Manifest | Index] = field(default_factory=dict)
-    configs: Mapping[Digest, bytes] = field(default_factory=dict)
 
-    def documents(self) -> dict[Digest, bytes]:
-        """Manifests, indexes and configurations in the archive's order, each once."""
-        out: dict[Digest, bytes] = {}
-        for root in self.roots:
-            for document in self._walk(root.document):
-                out.setdefault(Digest.of(document.raw), document.raw)
-                if isinstance(document, Manifest) and document.config.digest in self.configs:
-                    out.setdefault(document.config.digest, self.configs[document.config.digest])
-        return out
+def _all(images: Iterable[Named]) -> Iterator[AnyImage]:
+    return (one for named in images for one in walk(named.image))
 
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """All blobs that are no documents, in the archive's order, each once; foreign ones not."""
-        out: dict[Digest, Descriptor] = {}
-        for root in self.roots:
-            for document in self._walk(root.document):
-                if isinstance(document, Manifest):
-                    for blob in (document.config, *document.layers):
-                        if not mediatype.is_foreign(blob.media_type):
-                            out.setdefault(blob.digest, blob)
-        documents = self.documents()
-        return tuple(blob for digest, blob in out.items() if digest not in documents)
 
-    def _walk(self, document: Manifest | Index) -> Iterator[Manifest | Index]:
-        yield document
-        if isinstance(document, Index):
-            for entry in document.manifests:
-                if entry.digest not in self.manifests:
-                    raise ArchiveError(
-                        f"the index names the manifest {entry.digest}, which was not put"
-                    )
-                yield from self._walk(self.manifests[entry.digest])
-
-    def one_platform(self, root: Root) -> Manifest | None:
-        """The manifest that stands for a root where only one can: linux/amd64, else the first."""
-        found = [
-            (self._platform(document), document)
-            for document in self._walk(root.document)
-            if isinstance(document, Manifest)
-        ]
-        found = [pair for pair in found if pair[0] != _UNKNOWN] or found
-        best = next((pair for pair in found if _PREFERRED.matches(pair[0])), None)
-        best = best or (found[0] if found else None)
-        return best[1] if best else None
-
-    def _platform(self, manifest: Manifest) -> Platform:
-        try:
-            return ImageConfig.parse(self.configs[manifest.config.digest]).platform
-        except (KeyError, ImgpackError):
-            return _UNKNOWN
+def _one_platform(image: AnyImage) -> Image | None:
+    """The image that stands for a root where only one can: linux/amd64, else the first."""
+    found = list(images_in(image))
+    found = [one for one in found if one.config.platform != _UNKNOWN] or found
+    best = next((one for one in found if _PREFERRED.matches(one.config.platform)), None)
+    return best or (found[0] if found else None)
 
 
 def blob_path(digest: Digest) -> str:
@@ -119,82 +78,75 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def index_entries(roots: Iterable[Root]) -> list[dict[str, Any]]:
-    """The descriptors of ``index.json``: one a name, without a platform.
+def index_entries(images: Iterable[Named]) -> list[dict[str, Any]]:
+    """The descriptors of ``index.json``: one a name or label, without a platform.
 
     ``ctr`` drops a descriptor whose platform is not its own, so none is said.
     """
     out: list[dict[str, Any]] = []
-    for root in roots:
-        bare = root.document.descriptor.as_json()
-        for name in root.tags:
-            annotations = {NAME_ANNOTATION: str(name), REF_ANNOTATION: name.tag}
-            out.append(bare | {"annotations": annotations})
-        if not root.tags:
-            out.append(bare)
+    for named in images:
+        bare = named.image.document.descriptor.as_json()
+        pointers = [{NAME_ANNOTATION: str(name), REF_ANNOTATION: name.tag} for name in named.tags]
+        pointers += [{REF_ANNOTATION: label} for label in named.labels]
+        for pointer in pointers or [{}]:
+            annotations = dict(named.annotations) | pointer
+            out.append(bare | ({"annotations": annotations} if annotations else {}))
     return out
 
 
-def index_json(roots: Iterable[Root]) -> bytes:
+def index_json(images: Iterable[Named]) -> bytes:
     """The file ``index.json``."""
     return encode(
         {
             "schemaVersion": 2,
             "mediaType": mediatype.OCI_INDEX,
-            "manifests": index_entries(roots),
+            "manifests": index_entries(images),
         }
     )
 
 
-def manifest_json(contents: Contents) -> bytes:
-    """Docker's ``manifest.json``: one item a root, names in full (podman keeps them so)."""
+def manifest_json(images: Iterable[Named]) -> bytes:
+    """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so)."""
     items: list[dict[str, Any]] = []
-    for root in contents.roots:
-        manifest = contents.one_platform(root)
-        if manifest is None:
+    for named in images:
+        image = _one_platform(named.image)
+        if image is None:
             continue
         item: dict[str, Any] = {
-            "Config": blob_path(manifest.config.digest),
-            "RepoTags": [str(name) for name in root.tags] or None,
-            "Layers": [blob_path(layer.digest) for layer in manifest.layers],
+            "Config": blob_path(image.config.digest),
+            "RepoTags": [str(name) for name in named.tags] or None,
+            "Layers": [blob_path(layer.digest) for layer in image.manifest.layers],
         }
-        sources = _layer_sources(manifest, contents)
+        sources = _layer_sources(image)
         if sources:
             item["LayerSources"] = sources
         items.append(item)
     return encode(items)
 
 
-def _layer_sources(manifest: Manifest, contents: Contents) -> dict[str, Any]:
-    kinds = {_SOURCE_TYPES.get(layer.media_type, layer.media_type) for layer in manifest.layers}
-    uniform = len(kinds) < 2 and _SOURCE_TYPES[mediatype.OCI_LAYER_ZSTD] not in kinds
-    raw = contents.configs.get(manifest.config.digest)
-    if uniform or raw is None:
+def _layer_sources(image: Image) -> dict[str, Any]:
+    types = [_SOURCE_TYPES.get(one.media_type, one.media_type) for one in image.manifest.layers]
+    if len(set(types)) < 2 and _SOURCE_TYPES[mediatype.OCI_LAYER_ZSTD] not in types:
         return {}
-    diff_ids = ImageConfig.parse(raw).diff_ids
     return {
-        str(diff_id): Descriptor(
-            _SOURCE_TYPES.get(layer.media_type, layer.media_type), layer.digest, layer.size
+        str(layer.diff_id): Descriptor(
+            media_type, layer.descriptor.digest, layer.descriptor.size
         ).as_json()
-        for diff_id, layer in zip(diff_ids, manifest.layers, strict=False)
+        for media_type, layer in zip(types, image.layers, strict=True)
     }
 
 
-def schema1_json(contents: Contents) -> bytes | None:
+def schema1_json(images: Sequence[Named]) -> bytes | None:
     """The unsigned schema1 payload of a docker-format image for its first name, if it has one."""
-    if len(contents.roots) != 1 or not contents.roots[0].tags:
+    if len(images) != 1 or not images[0].tags:
         return None
-    root = contents.roots[0]
-    manifest, name = root.document, root.tags[0]
-    if not isinstance(manifest, Manifest) or manifest.media_type != mediatype.DOCKER_MANIFEST:
-        return None
-    raw = contents.configs.get(manifest.config.digest)
-    if raw is None or name.tag is None:
+    image, name = images[0].image, images[0].tags[0]
+    if not isinstance(image, Image) or Format.of(image.manifest.media_type) is not Format.DOCKER:
         return None
     from imgpack.spec.schema1.payload import build_schema1
 
     try:
-        return build_schema1(manifest, ImageConfig.parse(raw), name.repository, name.tag).payload
+        return build_schema1(image.manifest, image.config, name.repository, name.target).payload
     except ImgpackError:
         # Schema1 cannot say every image (one without history, say); the archive can.
         return None

@@ -1,47 +1,36 @@
-"""What the writers of archives and layouts share: documents in memory, blobs checked on the way in.
+"""What the writers of archives and layouts share: blobs checked on the way in, then documents.
 
-Invariants: layers stream and are never in memory; manifests, indexes and
-configurations are at most 4 MiB each and are kept until ``finish``; nothing is
-visible under its final name before ``finish``, and nothing remains without it.
+Invariants: layers stream and are never in memory; nothing is visible under its final
+name before all of ``write`` is done, and nothing remains if it is not.
 """
 
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-from imgpack.errors import LimitError
-from imgpack.events import Reporter
+from imgpack.events import Meter, Reporter
 from imgpack.files.blobs import BlobWriter, verify_stream
-from imgpack.image.image import BlobSource, ImageSink, PlanningSink
-from imgpack.spec import mediatype
+from imgpack.files.pool import Stop, run_all
+from imgpack.image.image import LayerSink, Named, Published
+from imgpack.image.plan import PlannedBlob, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.json import MAX_DOCUMENT
-from imgpack.spec.manifest import Index, Manifest
-from imgpack.spec.reference import Reference
-from imgpack.store.contents import Contents, Root
-
-_CONFIGS: Final = frozenset({mediatype.DOCKER_CONFIG, mediatype.OCI_CONFIG})
+from imgpack.store.contents import documents
 
 
 class ImageWriter(ABC):
-    """An archive or layout that is being written: a context manager and an ``ImageSink``.
+    """An archive or layout that is being written: a context manager and a ``LayerSink``.
 
-    Either layers are streamed in as they are made (``open_blob``), or whole
-    images are copied in (``put_blob``, from several threads if need be); in both
-    cases documents follow, and ``finish`` makes it all visible. Left without
-    ``finish``, nothing remains. Methods raise ``OutputError`` naming the path.
+    Layers may be streamed in as they are made (``open_blob``); ``write`` copies in what
+    is not there yet, and makes it all visible: it is the last call. Left without it,
+    nothing remains. Methods raise ``OutputError`` naming the path.
     """
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         self.path = path
-        self._reporter = reporter
-        self._configs: dict[Digest, bytes] = {}
-        self._manifests: dict[Digest, Manifest | Index] = {}
-        self._names: dict[Digest, tuple[Reference, ...]] = {}
-        self._guard = threading.Lock()
+        self.reporter = reporter
 
     def __enter__(self) -> Self:
         return self
@@ -63,104 +52,104 @@ class ImageWriter(ABC):
         """
 
     @abstractmethod
-    def _reserve(self, descriptor: Descriptor) -> BlobWriter:
-        """Start a layer that is known."""
+    def _open_known(self, descriptor: Descriptor) -> BlobWriter:
+        """Start a blob that is known; several may be open at once."""
 
     @abstractmethod
-    def _expect(self, contents: Contents) -> None:
-        """Prepare for what will probably be put."""
+    def _prepare(self, images: Sequence[Named]) -> None:
+        """Make room for what will be written."""
 
     @abstractmethod
     def _size(self, digest: Digest) -> int | None:
-        """The size in bytes of a layer that is there, or ``None``."""
+        """The size in bytes of a blob that is there, or ``None``."""
 
     @abstractmethod
-    def finish(self) -> None:
-        """Complete, sync and publish; the last call."""
+    def _publish(self, images: Sequence[Named]) -> None:
+        """Write the documents, whose blobs are all there, and make everything visible."""
 
-    def plan(
-        self,
-        document: Manifest | Index,
-        names: tuple[Reference, ...],
-        *,
-        manifests: Iterable[Manifest | Index] = (),
-        configs: Iterable[bytes] = (),
-    ) -> None:
-        """Say before the first layer what will probably be put; a wrong guess only costs time.
+    def reserve(self, draft: Named) -> None:
+        """Make room for the documents of ``draft``; a wrong guess only costs time.
 
-        ``document`` is the manifest, or an index over ``manifests``; ``configs``
-        are the raw configurations. Digests and sizes that are not known yet may be
-        any of the same length: only the length of each document counts.
+        Digests and sizes that are not known yet may be any of the same length.
         """
-        children = {child.descriptor.digest: child for child in manifests}
-        raws = {Digest.of(raw): raw for raw in configs}
-        self._expect(Contents((Root(document, names),), children, raws))
+        self._prepare((draft,))
 
-    def has_blob(self, descriptor: Descriptor) -> bool:
-        """Whether a layer or configuration was already put."""
-        return (
-            descriptor.digest in self._configs or self._size(descriptor.digest) == descriptor.size
+    def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
+        """Copy in what is missing, complete, sync and publish; as ``ImageSink.write`` says.
+
+        A name that several images have is the last one's.
+        """
+        images = _each_name_once(images)
+        planned = plan(images)
+        self._prepare(images)
+        known = documents(images)
+        stop = Stop()
+        tasks = [
+            partial(self._copy, blob, stop)
+            for blob in planned.blobs
+            if blob.descriptor.digest not in known
+        ]
+        run_all(tasks, jobs, stop)
+        self._publish(images)
+        for named in images:
+            self._warn_of_no_name(named)
+        return tuple(
+            Published(name, named.image.document.descriptor)
+            for named in images
+            for name in named.names or (None,)
         )
 
-    def put_blob(self, descriptor: Descriptor, source: BlobSource) -> None:
-        """Take in a layer or configuration; ``DigestError`` if its bytes are not what it says."""
-        if self.has_blob(descriptor):
+    def _copy(self, blob: PlannedBlob, stop: Stop) -> None:
+        descriptor = blob.descriptor
+        if self._size(descriptor.digest) == descriptor.size:
+            self.reporter.detail(f"{descriptor.digest} is already there")
             return
-        what = f"blob {descriptor.digest}"
-        if descriptor.media_type in _CONFIGS:
-            if descriptor.size > MAX_DOCUMENT:
-                raise LimitError(f"{what}, a configuration, has {descriptor.size} bytes")
-            chunks = verify_stream(source.read_blob(descriptor), descriptor, what)
-            self.put_document(b"".join(chunks))
-            return
-        blob = self._reserve(descriptor)
+        meter = self.reporter.begin(descriptor.digest.hex[:12], descriptor.size)
         try:
-            for chunk in verify_stream(source.read_blob(descriptor), descriptor, what):
-                blob.write(chunk)
-            blob.commit(descriptor.digest, descriptor.size)
+            self._take_in(blob, meter, stop)
         finally:
-            blob.abort()
+            meter.end()
 
-    def put_document(self, raw: bytes) -> None:
-        """Take in a configuration."""
-        self._configs[Digest.of(raw)] = raw
+    def _take_in(self, blob: PlannedBlob, meter: Meter, stop: Stop) -> None:
+        descriptor = blob.descriptor
+        chunks = blob.source.read_blob(descriptor)
+        writer = self._open_known(descriptor)
+        try:
+            for chunk in verify_stream(chunks, descriptor, f"blob {descriptor.digest}"):
+                stop.check()
+                writer.write(chunk)
+                meter.advance(len(chunk))
+            writer.commit(descriptor.digest, descriptor.size)
+        finally:
+            writer.abort()
 
-    def put_manifest(self, document: Manifest | Index, names: tuple[Reference, ...]) -> None:
-        """Take in a manifest or index and point ``names`` at it; children before their index.
+    def _warn_of_no_name(self, named: Named) -> None:
+        if not named.tags:
+            self.reporter.warn(
+                f"{self.path}: an image has no name; containerd-based loaders (ctr, kind, k3s)"
+                " store nothing of it, Docker and podman load it by its ID"
+            )
 
-        A name that pointed at another document moves.
-        """
-        digest = document.descriptor.digest
-        with self._guard:
-            self._manifests[digest] = document
-            for other in self._names:
-                self._names[other] = tuple(n for n in self._names[other] if n not in names)
-            self._names[digest] = tuple(dict.fromkeys((*self._names.get(digest, ()), *names)))
 
-    def _contents(self) -> Contents:
-        """What was put: every document with a name, or that no index holds, is a root."""
-        children = {
-            entry.digest
-            for document in self._manifests.values()
-            if isinstance(document, Index)
-            for entry in document.manifests
-        }
-        roots = tuple(
-            Root(document, self._names[digest])
-            for digest, document in self._manifests.items()
-            if self._names[digest] or digest not in children
+def _each_name_once(images: Sequence[Named]) -> tuple[Named, ...]:
+    """``images`` with each document once, under all its names, and no name twice."""
+    owners = {
+        name: named.image.document.descriptor.digest for named in images for name in named.names
+    }
+    merged: dict[Digest, Named] = {}
+    for named in images:
+        digest = named.image.document.descriptor.digest
+        before = merged.get(digest, Named(named.image))
+        merged[digest] = Named(
+            named.image,
+            tuple(dict.fromkeys((*before.names, *(n for n in named.names if owners[n] == digest)))),
+            tuple(dict.fromkeys((*before.labels, *named.labels))),
+            tuple((dict(before.annotations) | dict(named.annotations)).items()),
         )
-        for root in roots:
-            if not root.tags:
-                self._reporter.warn(
-                    f"{self.path}: an image has no name; containerd-based loaders (ctr, kind, k3s)"
-                    " store nothing of it, Docker and podman load it by its ID; the -t of"
-                    " imgpack build and imgpack pull names it"
-                )
-        return Contents(roots, self._manifests, self._configs)
+    return tuple(merged.values())
 
 
 if TYPE_CHECKING:
 
-    def _meets(writer: ImageWriter) -> tuple[ImageSink, PlanningSink]:
-        return writer, writer
+    def _meets(writer: ImageWriter) -> LayerSink:
+        return writer

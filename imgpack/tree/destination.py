@@ -21,6 +21,7 @@ from imgpack.tree.problems import Problems
 from imgpack.tree.tree import WHITEOUT_PREFIX, Parent, Stamps, Tree, join
 
 _T = TypeVar("_T", bound=Tree)
+_T_co = TypeVar("_T_co", bound=Tree, covariant=True)
 
 _MAX_LINKS = 40  # what Linux follows in one path
 
@@ -41,14 +42,14 @@ def parse_dest(text: bytes) -> tuple[bytes, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed(Generic[_T]):
+class Placed(Generic[_T_co]):
     """A tree at a directory of the image.
 
     ``dest`` has no slash at either end and is empty for the image's root. ``parents``
     are the directories from that root, which has no entry, down to ``dest`` itself.
     """
 
-    tree: _T
+    tree: _T_co
     dest: bytes = b""
     parents: tuple[Parent, ...] = ()
 
@@ -139,7 +140,7 @@ class Replaced:
     target: bytes | None
 
 
-def replaced(tree: Placed[_T], below: Sequence[Tree]) -> Iterator[Replaced]:
+def replaced(tree: Placed[Tree], below: Sequence[Tree]) -> Iterator[Replaced]:
     """What ``tree`` replaces in the trees below, and whoever builds may not have meant.
 
     A directory over ``/lib``, the link of a merged ``/usr``, or a link over ``/lib``, a

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from imgpack.cli.options.location import is_path
-from imgpack.cli.output.display import human_size, one_line, table
+from imgpack.cli.output.display import one_line, table
 from imgpack.errors import ArchiveError
+from imgpack.events import human_size
 from imgpack.image.image import Image
 from imgpack.spec.config import History, Ports, Runtime, build_config
 from imgpack.spec.descriptor import Descriptor
@@ -207,6 +208,8 @@ def test_keys_and_times_that_are_none_are_refused(
     assert "no.pem" in imgpack_here(*command, "--signing-key", "no.pem").failed(13)
     (tmp_path / "bad.pem").write_bytes(b"not a key")
     assert "bad.pem" in imgpack_here(*command, "--signing-key", "bad.pem").failed(13)
+    os.mkfifo(tmp_path / "pipe.pem")  # which nobody waits for
+    assert "not a regular file" in imgpack_here(*command, "--signing-key", "pipe.pem").failed(13)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert "SOURCE_DATE_EPOCH" in imgpack_here(*command).failed(7)
 

@@ -4,10 +4,13 @@ import base64
 import fcntl
 import json
 import os
+import resource
+import signal
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,6 @@ import pytest
 from imgpack.credentials.config_file import (
     choose_file,
     erase_credential,
-    replace_file,
     store_credential,
 )
 from imgpack.credentials.lookup import (
@@ -431,14 +433,65 @@ def test_a_login_goes_where_it_is_not_hidden(tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_no_temporary(tmp_path: Path) -> None:
-    """A file where a directory should be, and a directory where the file should be."""
+    """A file where a directory should be, and a file that cannot grow."""
     (tmp_path / "file").write_text("")
     with pytest.raises(CredentialError, match="cannot be written"):
-        replace_file(str(tmp_path / "file" / "config.json"), b"")
-    (tmp_path / "config.json").mkdir()
-    with pytest.raises(CredentialError, match="cannot be written"):
-        replace_file(str(tmp_path / "config.json"), b"")
-    assert sorted(os.listdir(tmp_path)) == ["config.json", "file"]
+        login(tmp_path / "file" / "config.json")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(CredentialError, match="cannot be written"):
+            login(tmp_path / "config.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def login(path: Path) -> None:
+    """Store a password for a.test."""
+    store_credential(str(path), "a.test", Credential("user", "pass"), CredentialStore())
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir], ids=["pipe", "directory"])
+def test_what_is_no_file_holds_no_credentials(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """Neither a pull nor a login waits for somebody to write into a pipe."""
+    put(tmp_path / "config.json")
+    with pytest.raises(CredentialError, match=r"cannot be read \(not a regular file\)"):
+        CredentialFile(str(tmp_path / "config.json")).read()
+    with pytest.raises(CredentialError, match=r"cannot be read \(not a regular file\)"):
+        login(tmp_path / "config.json")
+
+
+def test_a_link_to_a_file_holds_its_credentials(tmp_path: Path) -> None:
+    """It is the user's own; /dev/null holds none."""
+    write(tmp_path / "real.json", {"auths": {}})
+    (tmp_path / "link.json").symlink_to("real.json")
+    assert CredentialFile(str(tmp_path / "link.json")).read() == {"auths": {}}
+    assert CredentialFile("/dev/null").read() == {}
+
+
+@pytest.mark.parametrize("after", ["login", "logout"])
+def test_what_a_killed_login_left_goes_with_the_next_command(tmp_path: Path, after: str) -> None:
+    """It holds a password, though it was the first and there is no file yet."""
+    path = tmp_path / "config.json"
+    code = (
+        "import os, signal, sys\n"
+        "from imgpack.credentials.config_file import store_credential\n"
+        "from imgpack.credentials.lookup import Credential, CredentialStore\n"
+        "os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "store_credential(sys.argv[1], 'a.test', Credential('u', 'p'), CredentialStore())\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert auth("u", "p")["auth"] in left.read_text()
+    assert left.stat().st_mode & 0o777 == 0o600
+
+    if after == "login":
+        login(path)
+    else:
+        erase_credential((CredentialFile(str(path)),), "b.test", CredentialStore())
+
+    assert os.listdir(tmp_path) == (["config.json"] if after == "login" else [])
 
 
 @pytest.mark.parametrize("text", ["", "a b", "user:pw@host", "host/path", "https://", "a\nb"])

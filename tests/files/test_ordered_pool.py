@@ -1,4 +1,4 @@
-"""The ordered pool: everything is done once, taken in order, and an error is the last thing."""
+"""The pool: everything is done once, taken in order, and an error is the last thing."""
 
 import random
 import threading

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from imgpack.compression.checksum import fingerprint
-from imgpack.errors import CacheError
+from imgpack.errors import CacheError, Remedy
 from imgpack.layer.cache.record import CachedSegment, LayerRecord, Written
 from imgpack.layer.cache.segments import Cached, SegmentCache, Usage
 from imgpack.spec.digest import Digest
@@ -255,11 +255,11 @@ def test_an_entry_that_cannot_be_one_is_not_read_whole(cache: Cache) -> None:
 
 def test_only_old_temporaries_are_dropped(cache: Cache, tmp_path: Path) -> None:
     """A young one belongs to a build that is running."""
-    old, young, earlier = "0" * 32, "1" * 32, "4711-5"
-    for name, at in ((old, 1000), (young, 3000), (earlier, 1000)):
+    old, young = (f".entry.{digit * 16}.tmp" for digit in "01")
+    for name, at in ((old, 1000), (young, 3000), ("0" * 32, 1000), ("4711-5", 1000)):
         (tmp_path / "cache/tmp" / name).write_bytes(b"x")
         os.utime(tmp_path / "cache/tmp" / name, (at, at))
-    assert cache.usage().unfinished == 3
+    assert cache.usage().unfinished == 4
 
     cache.prune(0, stale_before_ns=2000 * 10**9)
 
@@ -307,7 +307,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
         for create in (True, False):
             with pytest.raises(CacheError, match="is no cache of imgpack: it holds") as caught:
                 SegmentCache(str(place), create=create)
-            assert "name an empty or new directory with --cache-dir" in caught.value.hint
+            assert caught.value.hint == Remedy.EMPTY_CACHE()
         assert sorted(path.name for path in place.iterdir()) == sorted(names)
 
 
@@ -319,6 +319,22 @@ def test_another_program_s_tag_makes_no_cache(tmp_path: Path) -> None:
 
     with pytest.raises(CacheError, match="no cache of imgpack"):
         SegmentCache(str(tmp_path))
+
+
+def test_a_pipe_in_place_of_the_tag_is_replaced(tmp_path: Path) -> None:
+    """Neither reading nor writing it keeps anybody waiting."""
+    (tmp_path / "cache").mkdir()
+    os.mkfifo(tmp_path / "cache/CACHEDIR.TAG")
+    SegmentCache(str(tmp_path / "cache"), create=False)
+    SegmentCache(str(tmp_path / "cache"))
+    assert (tmp_path / "cache/CACHEDIR.TAG").read_bytes().startswith(b"Signature: ")
+
+
+def test_what_a_killed_build_left_of_the_tag_is_removed(tmp_path: Path) -> None:
+    """It was the first file in an empty directory, which is a cache's still."""
+    (tmp_path / ".CACHEDIR.TAG.0123456789abcdef.tmp").write_bytes(b"Signature")
+    SegmentCache(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["CACHEDIR.TAG", "layers", "segments", "tmp"]
 
 
 @pytest.mark.parametrize("written", [0, 40])
@@ -358,7 +374,7 @@ def test_a_link_in_place_of_a_directory_is_refused(
 
     with pytest.raises(CacheError, match=f"cache/{name} is no directory") as caught:
         SegmentCache(cache.directory, create=create)
-    assert "--cache-dir" in caught.value.hint
+    assert caught.value.hint == Remedy.CLEAR_CACHE()
 
 
 def test_a_cache_can_be_looked_at_without_being_made(tmp_path: Path) -> None:
@@ -484,14 +500,13 @@ def test_a_read_only_cache_is_read(cache: Cache, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_a_cache_is_told(tmp_path: Path) -> None:
-    """A file is in the way; the hint names both options."""
+    """A file is in the way; the remedy is another cache, or none."""
     (tmp_path / "file").touch()
 
     with pytest.raises(CacheError, match=r"cannot use the cache .*file") as caught:
         SegmentCache(str(tmp_path / "file"))
 
-    assert "--cache-dir" in caught.value.hint
-    assert "--no-cache" in caught.value.hint
+    assert caught.value.hint == Remedy.OTHER_CACHE()
 
 
 WRITER = """

@@ -662,11 +662,13 @@ def test_only_a_file_is_a_session(
 
 
 def test_what_killed_processes_left_is_pruned(tmp_path: Path) -> None:
-    """Under the names of this release and of the one before."""
+    """Under the names of this release and of those before."""
     directory = tmp_path / "uploads"
     directory.mkdir()
     for end in ("4711", "0123456789abcdef" * 2):
         (directory / f"{'0' * 64}.json.{end}").touch()
+    for label in ("0" * 40, "taken"):
+        (directory / f".{label}.0123456789abcdef.tmp").touch()
 
     UploadJournal(str(directory), time.time() + 8 * 86400)
 

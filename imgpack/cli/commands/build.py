@@ -1,55 +1,40 @@
 """``imgpack build``: directory trees into an image archive or layout."""
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from imgpack.cli.options.cache import open_cache, parse_size, trim, usable_cpus
-from imgpack.cli.options.clock import (
-    now_ns,
-    parse_time,
-    rfc3339,
-    source_date_epoch,
-    whole_seconds,
-)
+from imgpack.cli.options.clock import now_ns, parse_time, source_date_epoch, whole_seconds
 from imgpack.cli.options.config import NAMES, TEXTS, in_unicode, parse_runtime, runtime_options
 from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
-from imgpack.cli.output.display import human_size
-from imgpack.cli.output.metadata import check_metadata_file, takes_standard_output, write_document
+from imgpack.cli.output.metadata import check_metadata_file, takes_standard_output, write_metadata
 from imgpack.cli.output.results import pinned, to_standard_output
 from imgpack.cli.output.terminal import Terminal
 from imgpack.compression.codec import Codec
 from imgpack.errors import ConfigError, InvalidReferenceError, printable
-from imgpack.image.documents import Recipe, Step
-from imgpack.image.image import Image, RawBlob
-from imgpack.layer.build import LayerBuilder, Options
+from imgpack.image.build import build_image
+from imgpack.image.documents import Recipe
+from imgpack.image.image import Published
+from imgpack.layer.build import Options
 from imgpack.layer.cache.segments import DEFAULT_LIMIT, SegmentCache
-from imgpack.spec.config import Runtime
-from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import MAX_LAYERS
+from imgpack.spec.config import Runtime, rfc3339
+from imgpack.spec.format import Format
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
 from imgpack.store.archive.write import open_writer
-from imgpack.store.writer import ImageWriter
 from imgpack.tree.destination import Placed
 from imgpack.tree.directory import Directory
 from imgpack.tree.elf import guess_platform
 from imgpack.tree.snapshot import Change
 from imgpack.tree.transform import MAX_TIME, ClampTime, SetOwner, SetTime, Transform
 
-_EXPECTED_SIZE = 100_000_000
-"""Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
 _EXPLAINED = 100
-_MANY_LAYERS = 100
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""What is escaped in the history: Unicode's control characters, which it promises never to
-change. What is printable differs with Python's release; the image ID must not."""
 
 
 @click.command("build")
@@ -105,7 +90,7 @@ change. What is printable differs with Python's release; the image ID must not."
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @click.option("--metadata-file", metavar="FILE", help="Write digests, sizes and names as JSON.")
 @click.pass_obj
-def command(terminal: Terminal, /, **values: Any) -> None:
+def build(terminal: Terminal, /, **values: Any) -> None:
     """Build an image from directory trees: each SRC is a layer, the first at the bottom.
 
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
@@ -119,15 +104,23 @@ def command(terminal: Terminal, /, **values: Any) -> None:
         scratch=scratch_directory,
         reporter=terminal,
     ) as writer:
-        image = _build(request, layers, writer, terminal, explain=values["explain"])
-        writer.finish()
+        image = build_image(
+            request.trees,
+            writer,
+            request.recipe,
+            request.names,
+            layers,
+            created=request.created,
+            reporter=terminal,
+            explain=_Explainer(terminal) if values["explain"] else None,
+        )
     if layers.cache is not None and layers.cache.stored:
         trim(layers.cache, request.cache_limit)
     digest = image.manifest.descriptor.digest
     metadata_file = values["metadata_file"]
     if metadata_file is not None:
-        named = [(name, image.manifest.descriptor) for name in request.names]
-        write_document(metadata_file, named, [image])
+        published = [Published(name, image.manifest.descriptor) for name in request.names]
+        write_metadata(metadata_file, published, [image])
     taken = request.to_stdout or takes_standard_output(metadata_file)
     for name in request.names:
         click.echo(pinned(name, digest), err=taken)
@@ -147,10 +140,6 @@ class _Request:
     transforms: tuple[Transform, ...]
     cache_limit: int
 
-    @property
-    def layer_type(self) -> str:
-        return self.codec.media_type(docker=self.recipe.docker)
-
 
 def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
     values = values | in_unicode({name: values[name] for name in ("author", "comment", *TEXTS)})
@@ -161,12 +150,12 @@ def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
         runtime,
         values["author"] or "",
         values["comment"] or "",
-        docker=values["image_format"] == "docker",
+        Format(values["image_format"]),
     )
-    if runtime.healthcheck is not None and not recipe.docker:
+    if runtime.healthcheck is not None and recipe.format is not Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     codec = Codec.parse(values["compression"])
-    codec.media_type(docker=recipe.docker)
+    recipe.format.layer_type(codec.compression)
     epoch = source_date_epoch()
     created = None
     if values["created"] is not None:
@@ -238,52 +227,6 @@ def _options(values: dict[str, Any], terminal: Terminal, request: _Request) -> O
         cache,
         now_ns(),
         check_contents=values["check_contents"],
-    )
-
-
-def _build(
-    request: _Request, layers: Options, writer: ImageWriter, terminal: Terminal, *, explain: bool
-) -> Image:
-    """Write the layers, then the documents that name them."""
-    if len(request.trees) > _MANY_LAYERS:
-        terminal.warn(
-            f"{len(request.trees)} layers leave little room for images on top: "
-            f"Docker takes {MAX_LAYERS}"
-        )
-    dests = [_in_history(tree.dest) for tree in request.trees]
-    unknown = Digest("sha256", "0" * 64)
-    guess = [Step(dest, unknown, unknown, _EXPECTED_SIZE) for dest in dests]
-    created = request.created or rfc3339(datetime.fromtimestamp(0, UTC))
-    manifest, config = request.recipe.documents(guess, request.layer_type, created)
-    writer.plan(manifest, request.names, configs=[config.raw])
-
-    builder = LayerBuilder(layers, terminal, _Explainer(terminal) if explain else None)
-    built, steps = [], []
-    for dest, tree in zip(dests, request.trees, strict=True):
-        layer = builder.build(tree, writer.open_blob)
-        built.append(layer.record)
-        written, segments = layer.record.written, len(layer.record.segments)
-        steps.append(Step(dest, written.diff_id, written.digest, written.size))
-        terminal.detail(
-            f"layer {len(built)} of {len(dests)}, /{dest}: {written.digest},"
-            f" {human_size(written.size)} from {human_size(written.raw_size)};"
-            f" {layer.reused} of {segments} segments reused"
-        )
-    newest = max(layer.newest for layer in built)
-    created = request.created or rfc3339(datetime.fromtimestamp(newest, UTC))
-    manifest, config = request.recipe.documents(steps, request.layer_type, created)
-    writer.put_document(config.raw)
-    writer.put_manifest(manifest, request.names)
-    terminal.detail(
-        f"image {config.digest}, manifest {manifest.descriptor.digest}: to {writer.path}"
-    )
-    return Image(manifest, config, RawBlob(b""), request.names)
-
-
-def _in_history(dest: bytes) -> str:
-    """A destination as text, the same for the same bytes everywhere."""
-    return _CONTROLS.sub(
-        lambda found: repr(found[0])[1:-1], dest.decode("utf-8", "backslashreplace")
     )
 
 

@@ -1,17 +1,16 @@
 """``imgpack copy``: an image from anywhere to anywhere: registry, archive or layout."""
 
-import sys
 from dataclasses import replace
 
 import click
 
-from imgpack.cli.commands.push import jobs_option, mount_sources, target
-from imgpack.cli.options.location import Located, choice_options, is_path, only, open_location
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.options.scratch import scratch_directory
-from imgpack.cli.output.results import pinned, printing_pushed, to_standard_output, upload_journal
+from imgpack.cli.options.transfer import jobs_option, upload_journal
+from imgpack.cli.output.results import write_archive, write_printing
 from imgpack.cli.output.terminal import Terminal
-from imgpack.image.image import copy_image, refuse_foreign
+from imgpack.image.image import Named, refuse_foreign
+from imgpack.image.location import is_path, parse_reference, target_name
 from imgpack.spec.reference import Reference
 
 
@@ -33,7 +32,7 @@ from imgpack.spec.reference import Reference
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def copy(
     terminal: Terminal,
     *,
     source: str,
@@ -42,8 +41,7 @@ def command(
     src_creds: str | None,
     mount_from: tuple[str, ...],
     jobs: int,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Copy an image from SRC to DST, each a reference, an archive or a layout.
@@ -51,7 +49,7 @@ def command(
     Within one registry layers are mounted, not sent. A new archive or layout is
     told by its form: it ends in .tar or /, or starts with ./ or /.
     """
-    if all_platforms and platform is not None:
+    if all_platforms and choice.platform is not None:
         raise click.UsageError("--all-platforms and --platform contradict each other")
     if src_creds is not None and is_path(source):
         raise click.UsageError(f"--src-creds is for a registry, and {source} is none")
@@ -62,15 +60,20 @@ def command(
         source,
         terminal,
         _for_source(registry, src_creds, to_archive=to_archive),
-        image=image,
-        platform=platform,
+        choice=choice,
         creds_option="--creds" if to_archive and src_creds is None else "--src-creds",
         jobs=jobs,
-    ) as located:
+    ) as opened:
         if to_archive:
-            _to_archive(terminal, located, destination, jobs)
+            images = choice.all(opened)
+            for named in () if is_path(source) else images:
+                refuse_foreign(named.image, source)
+            write_archive(terminal, images, destination, jobs)
         else:
-            _to_registry(terminal, located, target(destination), mount_from, jobs, registry)
+            named = choice.one(opened)
+            _to_registry(
+                terminal, source, named, target_name(destination), mount_from, jobs, registry
+            )
 
 
 def _for_source(
@@ -82,44 +85,23 @@ def _for_source(
     return registry if src_creds is None else replace(registry, creds=src_creds)
 
 
-def _to_archive(terminal: Terminal, located: Located, destination: str, jobs: int) -> None:
-    from imgpack.store.archive.write import open_writer
-
-    to_stdout = to_standard_output(destination)
-    stdout = sys.stdout.buffer if to_stdout else None
-    if located.reference is not None:
-        for image in located.images:
-            refuse_foreign(image, located.text)
-    with open_writer(
-        destination, stdout=stdout, scratch=scratch_directory, reporter=terminal
-    ) as writer:
-        for image in located.images:
-            copy_image(image, writer, image.names, terminal, jobs=jobs)
-        writer.finish()
-    for image in located.images:
-        for name in image.names:
-            click.echo(pinned(name, image.document.descriptor.digest), err=to_stdout)
-
-
 def _to_registry(
     terminal: Terminal,
-    located: Located,
+    source: str,
+    image: Named,
     name: Reference,
     mount_from: tuple[str, ...],
     jobs: int,
     registry: RegistryOptions,
 ) -> None:
-    from imgpack.registry.push.plan import Delivery
-    from imgpack.registry.push.push import PushOptions, push
+    from imgpack.registry.push.mount import mount_repositories
+    from imgpack.registry.push.push import PushOptions, RegistrySink
 
-    origin = (located.reference,) if located.reference is not None else ()
+    origin = () if is_path(source) else (parse_reference(source),)
     options = PushOptions(
-        jobs=jobs,
-        mount_from=(*origin, *mount_sources(mount_from, [name.registry])),
+        mount_from=(*origin, *mount_repositories(mount_from, [name.registry])),
         journal=upload_journal(),
     )
-    with (
-        connector(registry, terminal, jobs=jobs, registry=name.registry) as connections,
-        printing_pushed() as landed,
-    ):
-        push(connections, [Delivery(only(located), (name,))], options, terminal, landed)
+    with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
+        sink = RegistrySink(connections, options, terminal)
+        write_printing(sink, [Named(image.image, (name,))], jobs)

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import click
 
-from imgpack.cli.options.location import Located, choice_options, open_location
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, registry_options
-from imgpack.cli.output.display import clipped, human_size, one_line, table
+from imgpack.cli.output.display import clipped, one_line, table
 from imgpack.cli.output.terminal import Terminal
-from imgpack.image.image import Image, MultiImage
+from imgpack.events import human_size
+from imgpack.image.describe import inspected, total_size
+from imgpack.image.image import AnyImage, Artifact, Image, Named
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 
@@ -34,14 +36,13 @@ _INDENTED: Final = 1 << 20
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def inspect(
     terminal: Terminal,
     *,
     location: str,
     as_json: bool,
     verify: bool,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Show an image's names, digests, sizes, layers, configuration and history.
@@ -49,19 +50,20 @@ def command(
     ARCHIVE is an archive file or an OCI layout directory, REF an image in a
     registry.
     """
-    with open_location(location, terminal, registry, image=image, platform=platform) as located:
-        verified = _verify(located, terminal) if verify else None
+    with open_location(location, terminal, registry, choice=choice) as opened:
+        images = choice.all(opened)
+        verified = _verify(images, opened.location, terminal) if verify else None
         if as_json:
             document: dict[str, Any] = {"location": location}
             if verified is not None:
                 document["verified"] = True
-            document["images"] = [image_document(one) for one in located.images]
+            document["images"] = [inspected(named) for named in images]
             click.echo(_json(document))
             return
         lines: list[str] = []
-        for one in located.images:
-            lines += ["", *_shown(one, located)] if lines else _shown(one, located)
-        if not located.images:
+        for named in images:
+            lines += ["", *_shown(named)] if lines else _shown(named)
+        if not images:
             lines.append(f"{location} holds no image")
         if verified is not None:
             lines += ["", f"verified: {verified} {_plural(verified, 'layer')}, all as promised"]
@@ -74,65 +76,48 @@ def _json(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2) if len(text) <= _INDENTED else text
 
 
-def _verify(located: Located, terminal: Terminal) -> int:
+def _verify(images: tuple[Named, ...], where: str, terminal: Terminal) -> int:
     from imgpack.image.verify import verify_images
 
-    return verify_images(located.images, located.text, terminal)
+    return verify_images([named.image for named in images], where, terminal)
 
 
-def image_document(image: Image | MultiImage) -> dict[str, Any]:
-    """What ``--json`` prints for one image; sizes in bytes."""
-    names = [str(name) for name in image.names]
-    if isinstance(image, MultiImage):
-        index = image.index.descriptor.as_json()
-        return {
-            "names": names,
-            "index": index,
-            "images": [image_document(one) for one in image.images],
-        }
-    config = image.config
-    return {
-        "names": names,
-        "manifest": image.manifest.descriptor.as_json(),
-        "image_id": str(config.digest),
-        "platform": str(config.platform),
-        "created": config.created or None,
-        "size": _total(image),
-        "layers": [
-            layer.as_json() | {"diff_id": str(diff_id)}
-            for layer, diff_id in zip(image.manifest.layers, config.diff_ids, strict=True)
-        ],
-        "config": dict(config.config),
-        "history": [entry.as_json() for entry in config.history],
-    }
+def _shown(named: Named) -> list[str]:
+    title = ", ".join(name.shown() for name in named.names)
+    # What tools other than Docker write beside an image is often a tag alone.
+    title = title or f"(no name) {', '.join(named.labels)}".rstrip()
+    return [one_line(title), *_details(named.image)]
 
 
-def _total(image: Image) -> int:
-    return sum(layer.size for layer in image.layers)
-
-
-def _shown(image: Image | MultiImage, located: Located) -> list[str]:
-    title = ", ".join(name.shown() for name in image.names)
-    if not title and located.archive is not None:
-        # What tools other than Docker write beside an image is often a tag alone.
-        title = f"(no name) {located.archive.title(image)}".rstrip()
-    elif not title and located.reference is not None:
-        title = located.reference.shown()
-    title = one_line(title)
+def _details(image: AnyImage) -> list[str]:
     if isinstance(image, Image):
-        return [title, *_one(image)]
-    kind = _FORMATS.get(image.index.media_type, image.index.media_type)
-    out = [title, _field("Index", f"{image.index.descriptor.digest}  {kind}")]
-    for one in image.images:
-        out += ["", one_line(str(one.config.platform)), *_one(one)]
+        return _image(image)
+    kind = _FORMATS.get(image.document.media_type, image.document.media_type)
+    digest = image.document.descriptor.digest
+    if isinstance(image, Artifact):
+        size = human_size(total_size(image))
+        return [
+            _field("Manifest", f"{digest}  {kind}"),
+            _field("Artifact", image.type),
+            _field("Size", size),
+        ]
+    out = [_field("Index", f"{digest}  {kind}")]
+    for one in image.members:
+        out += ["", _heading(one), *_details(one)]
     return out
 
 
-def _one(image: Image) -> list[str]:
+def _heading(image: AnyImage) -> str:
+    if isinstance(image, Image):
+        return one_line(str(image.config.platform))
+    return "artifact" if isinstance(image, Artifact) else "index"
+
+
+def _image(image: Image) -> list[str]:
     config = image.config
     descriptor = image.manifest.descriptor
     count = len(image.manifest.layers)
-    size = f"{human_size(_total(image))} in {count} {_plural(count, 'layer')}"
+    size = f"{human_size(total_size(image))} in {count} {_plural(count, 'layer')}"
     kind = _FORMATS.get(descriptor.media_type, descriptor.media_type)
     out = [
         _field("Manifest", f"{descriptor.digest}  {kind}"),

@@ -4,21 +4,16 @@ import sys
 
 import click
 
-from imgpack.cli.options.location import (
-    Located,
-    choice_options,
-    is_path,
-    only,
-    open_location,
-    parse_reference,
-)
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.signing import signing_key, signing_time
 from imgpack.cli.output.display import one_line
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import ArchiveError, UnsupportedError
-from imgpack.image.image import Image
-from imgpack.spec.reference import Reference, parse_name
+from imgpack.errors import UnsupportedError, about
+from imgpack.image.image import Artifact, Image, Named, images_in
+from imgpack.image.location import is_path, parse_reference
+from imgpack.image.opened import Opened
+from imgpack.spec.reference import parse_name
 
 
 @click.command("manifest")
@@ -36,7 +31,7 @@ from imgpack.spec.reference import Reference, parse_name
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def manifest(
     terminal: Terminal,
     *,
     location: str,
@@ -45,8 +40,7 @@ def command(
     unsigned: bool,
     signing_key: str | None,
     name: str | None,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Print a manifest as it is stored or pushed, with no byte added.
@@ -61,18 +55,20 @@ def command(
     if unsigned and signing_key is not None:
         raise click.UsageError("--unsigned and --signing-key contradict each other")
     if schema1 and not is_path(location):
-        if signing_key is not None or name is not None or image is not None:
+        if signing_key is not None or name is not None or choice.image is not None:
             raise click.UsageError("a registry answers with its own schema1 manifest, as it is")
         _write(_remote_schema1(location, terminal, registry, unsigned=unsigned))
         return
-    with open_location(location, terminal, registry, image=image, platform=platform) as located:
+    with open_location(location, terminal, registry, choice=choice) as opened:
         if schema1:
-            payload = _payload(located, _single(located), image, name)
+            payload = _payload(opened, choice.one(opened), choice.image, name)
             _write(payload if unsigned else _signed(payload, signing_key))
         elif want_config:
-            _write(_single(located).config.raw)
+            _write(_single(choice.one(opened), location).config.raw)
+        elif choice.platform is not None:
+            _write(choice.one(opened).image.document.raw)
         else:
-            _write(only(located).document.raw)
+            _write(opened.document(opened.select(choice.image)).raw)
 
 
 def _write(raw: bytes) -> None:
@@ -86,51 +82,27 @@ def _write(raw: bytes) -> None:
     stream.flush()
 
 
-def _single(located: Located) -> Image:
-    chosen = only(located)
-    if isinstance(chosen, Image):
-        return chosen
-    platforms = ", ".join(str(one.config.platform) for one in chosen.images)
+def _single(named: Named, location: str) -> Image:
+    image = named.image
+    if isinstance(image, Image):
+        return image
+    if isinstance(image, Artifact):
+        raise UnsupportedError(f"{location} is an artifact of type {image.type}, not an image")
+    platforms = ", ".join(str(one.config.platform) for one in images_in(image))
     raise click.UsageError(
-        f"{located.text} is a multi-platform image: choose one with --platform ({platforms})"
+        f"{location} is a multi-platform image: choose one with --platform ({platforms})"
     )
 
 
-def _payload(located: Located, image: Image, wanted: str | None, name: str | None) -> bytes:
+def _payload(opened: Opened, named: Named, wanted: str | None, name: str | None) -> bytes:
     """The stored payload if it is for this name, else one made for it."""
-    from imgpack.spec.schema1.payload import build_schema1, parse_payload, real_layers
+    from imgpack.image.schema1 import schema1_name, schema1_payload
 
-    reference = parse_name(name) if name is not None else _name(located, image, wanted)
-    tag = reference.tag or "latest"
-    made = build_schema1(image.manifest, image.config, reference.repository, tag)
-    stored = located.archive.schema1_payload if located.archive is not None else None
-    if stored is None or stored == made.payload:
-        return made.payload
-    known = parse_payload(stored, f"{located.text}: schema1.json")
-    if (known.name, known.tag) != (reference.repository, tag) or (
-        name is None and wanted is not None
-    ):
-        return made.payload
-    layers = tuple(layer.digest for layer in image.manifest.layers)
-    if real_layers(known) != layers:
-        raise ArchiveError(
-            f"{located.text} is ambiguous: schema1.json names other layers than the manifest",
-            "make the archive again",
-        )
-    return stored
-
-
-def _name(located: Located, image: Image, wanted: str | None) -> Reference:
-    names = [name for name in image.names if name.tag is not None]
-    for name in names:
-        if wanted is not None and wanted in (str(name), name.shown(), name.tag):
-            return name
-    if not names:
-        raise UnsupportedError(
-            f"the image in {located.text} has no name, and a schema1 manifest holds one",
-            "say --name NAME:TAG",
-        )
-    return names[0]
+    image = _single(named, opened.location)
+    with about(opened.location):
+        reference = parse_name(name) if name is not None else schema1_name(named, wanted)
+        exactly = name is None and wanted is not None
+        return schema1_payload(image, reference, opened.schema1_payload, exactly=exactly)
 
 
 def _signed(payload: bytes, path: str | None) -> bytes:
@@ -148,5 +120,6 @@ def _remote_schema1(
     reference = parse_reference(location)
     with connector(registry, terminal) as connections:
         raw = fetch_schema1(connections, reference)
-    payload = verify(raw, f"the schema1 manifest of {reference}").payload
+    with about(f"the schema1 manifest of {reference}"):
+        payload = verify(raw).payload
     return payload if unsigned else raw

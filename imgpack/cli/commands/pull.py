@@ -1,16 +1,14 @@
 """``imgpack pull``: an image from a registry into an archive or layout."""
 
-import sys
-
 import click
 
-from imgpack.cli.commands.push import jobs_option
-from imgpack.cli.options.location import parse_reference
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.scratch import scratch_directory
-from imgpack.cli.output.results import pinned, to_standard_output
+from imgpack.cli.options.transfer import jobs_option
+from imgpack.cli.output.results import to_standard_output, write_archive
 from imgpack.cli.output.terminal import Terminal
-from imgpack.image.image import copy_image, refuse_foreign
+from imgpack.image.image import Named, refuse_foreign
+from imgpack.image.location import parse_reference
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import parse_name
 
@@ -29,7 +27,7 @@ from imgpack.spec.reference import parse_name
 @jobs_option
 @registry_options
 @click.pass_obj
-def command(
+def pull(
     terminal: Terminal,
     *,
     reference: str,
@@ -47,19 +45,13 @@ def command(
     name = parse_reference(reference)
     given = tuple(parse_name(tag) for tag in tags)
     place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
-    to_stdout = to_standard_output(place)
+    to_standard_output(place)
     from imgpack.registry.pull.image import open_remote
-    from imgpack.store.archive.write import open_writer
 
     with connector(registry, terminal, jobs=jobs) as connections:
-        image = open_remote(connections, name, wanted, scratch=scratch_directory, reporter=terminal)
-        refuse_foreign(image, name.shown())
-        stdout = sys.stdout.buffer if to_stdout else None
-        with open_writer(
-            place, stdout=stdout, scratch=scratch_directory, reporter=terminal
-        ) as writer:
-            copy_image(image, writer, given or image.names, terminal, jobs=jobs)
-            writer.finish()
-    digest = image.document.descriptor.digest
-    for shown in given or image.names or (name.with_digest(digest),):
-        click.echo(pinned(shown, digest), err=to_stdout)
+        opened = open_remote(connections, name, scratch=scratch_directory, reporter=terminal)
+        named = opened.image(platform=wanted)
+        refuse_foreign(named.image, name.shown())
+        digest = named.image.document.descriptor.digest
+        named = Named(named.image, given or named.names or (name.with_digest(digest),))
+        write_archive(terminal, [named], place, jobs)

@@ -1,58 +1,42 @@
 """``imgpack push``: an archive or layout to one or more names in registries."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from imgpack.cli.options.location import choice_options, only, open_location, remote_name
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.output.metadata import check_metadata_file, write_metadata
-from imgpack.cli.output.results import creds_option, one_registry, printing_pushed, upload_journal
+from imgpack.cli.options.signing import Schema1Flags, schema1_options
+from imgpack.cli.options.transfer import (
+    MountFlags,
+    creds_option,
+    jobs_option,
+    mount_options,
+    one_registry,
+    upload_journal,
+)
+from imgpack.cli.output.metadata import check_metadata_file
+from imgpack.cli.output.results import write_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
-from imgpack.image.image import Image, MultiImage
-from imgpack.spec.reference import DEFAULT_REGISTRY, Reference
+from imgpack.image.image import Named
+from imgpack.image.location import remote_name, target_name
+from imgpack.spec.reference import Reference
 
 if TYPE_CHECKING:
-    from imgpack.registry.push.plan import Delivery, Schema1Wish
+    from imgpack.registry.push.plan import Schema1Options
     from imgpack.registry.push.push import PushOptions
     from imgpack.registry.registries import Connector
 
-_F = TypeVar("_F", bound=Any)
-
-MIB = 1 << 20
-
-
-def jobs_option(command: _F) -> _F:
-    """``--jobs N``."""
-    result: _F = click.option(
-        "-j",
-        "--jobs",
-        type=click.IntRange(1, 64),
-        default=4,
-        show_default=True,
-        metavar="N",
-        help="Blobs moved at once.",
-    )(command)
-    return result
+MIB: Final = 1 << 20
 
 
 @click.command("push")
 @click.argument("archive", metavar="ARCHIVE")
 @click.argument("references", metavar="[REF]...", nargs=-1)
-@click.option(
-    "--mount-from",
-    multiple=True,
-    metavar="REPO",
-    help="Mount layers from this repository of the same registry where it has them (repeatable).",
-)
-@click.option("--no-mount", is_flag=True, help="Mount nothing from anywhere.")
-@click.option("--schema1", is_flag=True, help="Also push the signed schema1 manifest.")
-@click.option("--schema1-tag", metavar="TAG", help="Its tag; by default the image's and -schema1.")
-@click.option(
-    "--signing-key", metavar="PEM", type=click.Path(), help="Sign schema1 with this private key."
-)
+@mount_options
+@schema1_options
 @click.option("--by-digest", is_flag=True, help="Push without a tag: the digest is the name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option(
@@ -69,24 +53,20 @@ def jobs_option(command: _F) -> _F:
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def push(
     terminal: Terminal,
     *,
     archive: str,
     references: tuple[str, ...],
-    mount_from: tuple[str, ...],
-    no_mount: bool,
-    schema1: bool,
-    schema1_tag: str | None,
-    signing_key: str | None,
+    mount: MountFlags,
+    schema1: Schema1Flags,
     by_digest: bool,
     dry_run: bool,
     metadata_file: str | None,
     chunk_size: int | None,
     no_resume: bool,
     jobs: int,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Push ARCHIVE, an image archive or OCI layout, to each REF, or to the names that it holds.
@@ -94,63 +74,46 @@ def command(
     Prints one line a name: NAME@DIGEST. What the registry has already is not
     sent again, and a push that was interrupted goes on where it stopped.
     """
-    if not schema1 and (schema1_tag is not None or signing_key is not None):
-        raise click.UsageError("--schema1-tag and --signing-key go with --schema1")
-    if schema1 and by_digest:
-        raise click.UsageError("--schema1 needs a tag, and --by-digest gives none")
-    if mount_from and no_mount:
-        raise click.UsageError("--mount-from and --no-mount contradict each other")
-    check_metadata_file(metadata_file, (archive, signing_key), dry_run=dry_run)
+    schema1.check(by_digest=by_digest)
+    mount.check()
+    check_metadata_file(metadata_file, (archive, schema1.signing_key), dry_run=dry_run)
     if by_digest:
         _warn_of_tags(references, terminal)
-    from imgpack.registry.push.push import PushOptions
+    from imgpack.registry.push.mount import mount_repositories
+    from imgpack.registry.push.push import PushOptions, RegistrySink
 
-    with open_location(
-        _path(archive), terminal, registry, image=image, platform=platform
-    ) as located:
-        images = (only(located),) if references else located.images
-        deliveries = _deliveries(images, references, archive, by_digest=by_digest)
-        if schema1:
-            _check_schema1_tags(deliveries, schema1_tag)
-        names = [name for delivery in deliveries for name in delivery.names]
-        registries = list(dict.fromkeys(name.registry for name in names))
+    with open_location(_path(archive), terminal, registry, choice=choice) as opened:
+        found = (choice.one(opened),) if references else choice.all(opened)
+        images = _named(found, references, archive, by_digest=by_digest)
+        signing = schema1.options()
+        if signing is not None:
+            _check_schema1_tags(images, signing)
+        names = [name for named in images for name in named.names]
+        registries = dict.fromkeys(name.registry for name in names)
         only_one = one_registry(registry.creds, names)
         options = PushOptions(
-            jobs=jobs,
-            mount_from=mount_sources(mount_from, registries),
-            mounts=not no_mount,
-            schema1=_wish(signing_key, schema1_tag) if schema1 else None,
+            mount_from=mount_repositories(mount.mount_from, registries),
+            mounts=not mount.no_mount,
+            schema1=signing,
             journal=None if no_resume else upload_journal(),
             chunk=None if chunk_size is None else chunk_size * MIB,
         )
         with connector(
             registry, terminal, jobs=jobs, registry=only_one, creds_option=creds_option(only_one)
         ) as connections:
-            _push(terminal, connections, deliveries, options, metadata_file, dry_run=dry_run)
+            if dry_run:
+                _show(connections, images, options)
+                return
+            sink = RegistrySink(connections, options, terminal)
+            write_printing(sink, images, jobs, metadata_file)
 
 
-def _push(
-    terminal: Terminal,
-    connections: "Connector",
-    deliveries: list["Delivery"],
-    options: "PushOptions",
-    metadata_file: str | None,
-    *,
-    dry_run: bool,
-) -> None:
-    if dry_run:
-        from imgpack.registry.push.dry_run import rehearse
+def _show(connections: "Connector", images: tuple[Named, ...], options: "PushOptions") -> None:
+    from imgpack.registry.push.dry_run import dry_run
 
-        for step in rehearse(connections, deliveries, options):
-            source = f" from {step.source}" if step.source else ""
-            click.echo(f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}")
-        return
-    from imgpack.registry.push.push import push
-
-    with printing_pushed(metadata_file) as landed:
-        pushed = push(connections, deliveries, options, terminal, landed)
-        if metadata_file is not None:
-            write_metadata(metadata_file, pushed, deliveries)
+    for step in dry_run(connections, images, options):
+        source = f" from {step.source}" if step.source else ""
+        click.echo(f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}")
 
 
 def _path(archive: str) -> str:
@@ -159,26 +122,25 @@ def _path(archive: str) -> str:
     return archive if plain else f"./{archive}"
 
 
-def _deliveries(
-    images: tuple[Image | MultiImage, ...],
+def _named(
+    images: tuple[Named, ...],
     references: tuple[str, ...],
     archive: str,
     *,
     by_digest: bool,
-) -> list["Delivery"]:
-    from imgpack.registry.push.plan import Delivery
-
+) -> tuple[Named, ...]:
+    """The images under the names that they are pushed to."""
     out = []
-    for image in images:
-        names = [target(text) for text in references] if references else list(image.names)
+    for named in images:
+        names = [target_name(text) for text in references] if references else list(named.names)
         if not names:
             raise InvalidReferenceError(
                 f"{archive}: the image has no name", "say where to: imgpack push ARCHIVE REF"
             )
         if by_digest:
             names = [Reference(n.registry, n.repository, None, n.digest) for n in names]
-        out.append(Delivery(image, tuple(dict.fromkeys(names))))
-    return out
+        out.append(Named(named.image, tuple(dict.fromkeys(names))))
+    return tuple(out)
 
 
 def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:
@@ -187,47 +149,14 @@ def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:
             terminal.warn(f"{text}: --by-digest pushes no tag, so {tag!r} is left out")
 
 
-def _check_schema1_tags(deliveries: list["Delivery"], wanted: str | None) -> None:
+def _check_schema1_tags(images: tuple[Named, ...], options: "Schema1Options") -> None:
     """No schema1 manifest may go to a tag that something else of this push goes to."""
-    named = [(one, name) for one in deliveries for name in one.names if name.tag is not None]
-    owners: dict[Reference, Delivery | None] = {
-        replace(name, digest=None): None for _, name in named
-    }
-    for delivery, name in named:
-        tagged = name.with_tag(wanted or f"{name.tag}-schema1")
-        if owners.setdefault(tagged, delivery) is not delivery:
+    pairs = [(one, name) for one in images for name in one.names if name.tag is not None]
+    owners: dict[Reference, Named | None] = {replace(name, digest=None): None for _, name in pairs}
+    for named, name in pairs:
+        tagged = options.name(name)
+        if owners.setdefault(tagged, named) is not named:
             raise click.UsageError(
                 f"the schema1 manifest of {name.shown()} would replace what else is pushed to"
                 f" {tagged.shown()}; choose another --schema1-tag"
             )
-
-
-def target(text: str) -> Reference:
-    """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
-    name = remote_name(text)
-    return (
-        Reference(name.registry, name.repository, None, name.digest)
-        if (name.digest is not None and name.tag is None)
-        else name.tagged()
-    )
-
-
-def mount_sources(texts: tuple[str, ...], registries: list[str]) -> tuple[Reference, ...]:
-    """``--mount-from``: with a registry, or a path in every registry that is pushed to."""
-    out: list[Reference] = []
-    for text in texts:
-        first, slash, _ = text.partition("/")
-        if slash and ("." in first or ":" in first or first == "localhost"):
-            out.append(Reference.parse(text))
-            continue
-        for registry in registries:
-            short = registry == DEFAULT_REGISTRY and not slash
-            out.append(Reference(registry, f"library/{text}" if short else text))
-    return tuple(out)
-
-
-def _wish(key: str | None, tag: str | None) -> "Schema1Wish":
-    from imgpack.cli.options.signing import signing_key, signing_time
-    from imgpack.registry.push.plan import Schema1Wish
-
-    return Schema1Wish(signing_key(key), signing_time(), tag or "")

@@ -49,11 +49,3 @@ def parse_time(text: str, option: str) -> datetime:
 def whole_seconds(moment: datetime) -> int:
     """Seconds since 1970, rounded down also before it, as a file's time is."""
     return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1)
-
-
-def rfc3339(moment: datetime) -> str:
-    """A time in UTC as RFC 3339 with ``Z``, with a fraction only where there is one."""
-    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    text = text.rjust(19, "0")  # strftime does not pad years before 1000 everywhere
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f"{text}{fraction}Z"

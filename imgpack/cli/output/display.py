@@ -8,19 +8,8 @@ from typing import Final
 
 from imgpack.errors import printable
 
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _CELL: Final = 160
 """Characters of a table's cell: every row is padded to the longest, which must not be endless."""
-
-
-def human_size(size: int) -> str:
-    """A number of bytes in three digits or so: ``512 B``, ``3.4 MiB``."""
-    number = float(size)
-    for unit in _UNITS:
-        if number < 1024 or unit == _UNITS[-1]:
-            break
-        number /= 1024
-    return f"{size} B" if unit == "B" else f"{number:.1f} {unit}"
 
 
 def one_line(text: str) -> str:

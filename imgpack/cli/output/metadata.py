@@ -7,7 +7,6 @@ or writes, is known before the command does anything.
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,17 +15,12 @@ from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.streams import StreamFile, is_stream, named_descriptor, open_output
 from imgpack.files.writing import real_path
-from imgpack.image.image import Image, MultiImage
-from imgpack.spec.descriptor import Descriptor
+from imgpack.image.describe import described
+from imgpack.image.image import AnyImage, Published
 from imgpack.spec.json import encode
-from imgpack.spec.reference import Reference
 from imgpack.store.archive.write import STDOUT
 from imgpack.tree.destination import Placed
 from imgpack.tree.directory import Directory
-
-if TYPE_CHECKING:
-    from imgpack.registry.push.plan import Delivery
-    from imgpack.registry.push.push import Pushed
 
 
 def check_metadata_file(
@@ -91,47 +85,20 @@ def takes_standard_output(path: str | None) -> bool:
     return path is not None and named_descriptor(path) == 1
 
 
-def write_metadata(path: str, pushed: Sequence["Pushed"], deliveries: Sequence["Delivery"]) -> None:
-    """Write what was pushed to ``path``. Raises ``OutputError``."""
-    names = [(one.name, Descriptor(one.media_type, one.digest, one.size)) for one in pushed]
-    write_document(path, names, [delivery.image for delivery in deliveries])
-
-
-def write_document(
-    path: str,
-    names: Iterable[tuple[Reference, Descriptor]],
-    images: Iterable[Image | MultiImage],
-) -> None:
+def write_metadata(path: str, published: Iterable[Published], images: Iterable[AnyImage]) -> None:
     """Write what each name stands for, and the images, to ``path``. Raises ``OutputError``."""
     document = {
         "names": [
             {
-                "name": name.shown(),
-                "digest": str(manifest.digest),
-                "mediaType": manifest.media_type,
-                "size": manifest.size,
+                "name": one.name.shown(),
+                "digest": str(one.descriptor.digest),
+                "mediaType": one.descriptor.media_type,
+                "size": one.descriptor.size,
             }
-            for name, manifest in names
+            for one in published
+            if one.name is not None
         ],
         "images": [described(image) for image in images],
     }
     with open_output(path) as write:
         write(encode(document, indent=2) + b"\n")
-
-
-def described(image: Image | MultiImage) -> dict[str, Any]:
-    """An image for programs: digests, sizes, media types and diff_ids."""
-    if isinstance(image, MultiImage):
-        return {
-            **image.index.descriptor.as_json(),
-            "manifests": [described(child) for child in image.images],
-        }
-    return {
-        **image.manifest.descriptor.as_json(),
-        "platform": image.config.platform.as_json(),
-        "config": image.manifest.config.as_json(),
-        "layers": [
-            {**layer.as_json(), "diff_id": str(diff_id)}
-            for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True)
-        ],
-    }

@@ -1,25 +1,23 @@
 """What the commands say at the end, and where: one line a name, unless an archive goes there."""
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from imgpack.cli.options.clock import now_ns
-from imgpack.cli.output.metadata import takes_standard_output
-from imgpack.errors import CacheError
+from imgpack.cli.options.scratch import scratch_directory
+from imgpack.cli.output.metadata import takes_standard_output, write_metadata
+from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import named_descriptor
+from imgpack.image.image import Named, Published
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
 from imgpack.store.archive.write import STDOUT
 
 if TYPE_CHECKING:
-    from imgpack.registry.push.journal import UploadJournal
-    from imgpack.registry.push.push import Pushed
+    from imgpack.registry.push.push import RegistrySink
 
 
 def pinned(name: Reference, digest: Digest) -> str:
@@ -27,23 +25,27 @@ def pinned(name: Reference, digest: Digest) -> str:
     return replace(name, digest=digest).shown()
 
 
-@contextmanager
-def printing_pushed(metadata_file: str | None = None) -> Iterator[Callable[["Pushed"], None]]:
-    """What prints each name when it is pushed: one line on standard output.
+def write_printing(
+    sink: "RegistrySink", images: Sequence[Named], jobs: int, metadata_file: str | None = None
+) -> None:
+    """Push, printing each name when it is there: one line on standard output.
 
     On standard error, if the metadata goes to standard output. If nobody reads it,
     the push goes on, and its end is the failure.
     """
     lost: list[OSError] = []
 
-    def landed(one: "Pushed") -> None:
+    def pushed(one: Published) -> None:
         try:
-            if not lost:
-                click.echo(pinned(one.name, one.digest), err=takes_standard_output(metadata_file))
+            if not lost and one.name is not None:
+                line = pinned(one.name, one.descriptor.digest)
+                click.echo(line, err=takes_standard_output(metadata_file))
         except OSError as error:
             lost.append(error)
 
-    yield landed
+    published = sink.write(images, jobs=jobs, on_published=pushed)
+    if metadata_file is not None:
+        write_metadata(metadata_file, published, [named.image for named in images])
     if lost:
         raise lost[0]
 
@@ -57,28 +59,18 @@ def to_standard_output(output: str, what: str = "an archive") -> bool:
     return True
 
 
-def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:
-    """The registry that ``--creds`` is for: there must be one, or one password goes to several."""
-    registries = list(dict.fromkeys(name.registry for name in names))
-    if creds is not None and len(registries) > 1:
-        raise click.UsageError(
-            f"--creds is for one registry, and there are {', '.join(registries)}: use imgpack login"
-        )
-    return registries[0] if len(registries) == 1 else None
+def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs: int) -> None:
+    """Write ``images`` to an archive, a layout or a stream, and print what was written."""
+    from imgpack.store.archive.write import open_writer
 
-
-def creds_option(registry: str | None) -> str:
-    """Where ``registry``, the only one, can be given credentials; several cannot."""
-    return "" if registry is None else "--creds"
-
-
-def upload_journal() -> "UploadJournal | None":
-    """Where half-done uploads are remembered; nowhere, for a user without a home."""
-    from imgpack.cli.options.cache import default_directory
-    from imgpack.registry.push.journal import UploadJournal
-
-    try:
-        directory = os.path.join(default_directory(), "uploads")
-    except CacheError:
-        return None
-    return UploadJournal(directory, now_ns() / 1e9)
+    to_stdout = to_standard_output(target)
+    with open_writer(
+        target,
+        stdout=sys.stdout.buffer if to_stdout else None,
+        scratch=scratch_directory,
+        reporter=terminal,
+    ) as writer:
+        published = writer.write(images, jobs=jobs)
+    for one in published:
+        if one.name is not None:
+            click.echo(pinned(one.name, one.descriptor.digest), err=to_stdout)

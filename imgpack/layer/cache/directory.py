@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import CacheError, ImgpackError, Remedy
-from imgpack.files.reading import open_regular
+from imgpack.errors import CacheError, Remedy
+from imgpack.files.atomic import is_temporary, replace_file
+from imgpack.files.reading import read_regular
 from imgpack.layer.cache.record import KEY_PATTERN
 
 SEGMENTS, LAYERS, TMP = "segments", "layers", "tmp"
@@ -33,12 +34,11 @@ _BESIDE: Final = frozenset({_TAG, "uploads", "lost+found"})
 _NAMES: Final = {
     SEGMENTS: re.compile(KEY_PATTERN),
     LAYERS: re.compile(r"[0-9a-f]{64}"),
-    # The second form is that of earlier releases.
+    # As in earlier releases; today's are called as temporaries are.
     TMP: re.compile(r"[0-9a-f]{32}|[0-9]+-[0-9]+"),
 }
 _SHARD: Final = re.compile(r"[0-9a-f]{2}")
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ def claim(directory: str, *, create: bool) -> None:
         _check_owner(directory, tag)
         if create and tag != _TEXT and _TEXT.startswith(tag or b""):
             # The tag comes first: a directory that has some of the others is known by it.
-            _write_tag(directory)
+            # A directory that cannot be written is a cache to read from.
+            with contextlib.suppress(OSError):
+                replace_file(os.path.join(directory, _TAG), _TEXT, sync=False)
         for kind in sorted(_KINDS):
             _check_directory(os.path.join(directory, kind), create=create)
     except OSError as error:
@@ -75,7 +77,7 @@ def claim(directory: str, *, create: bool) -> None:
 
 def _check_owner(directory: str, tag: bytes | None) -> None:
     try:
-        names = set(os.listdir(directory))
+        names = {name for name in os.listdir(directory) if not is_temporary(name)}
     except FileNotFoundError:
         return
     # Other programs tag their directories as well.
@@ -91,23 +93,9 @@ def _check_owner(directory: str, tag: bytes | None) -> None:
 
 
 def _read_tag(directory: str) -> bytes | None:
-    with contextlib.suppress(ImgpackError, OSError):
-        descriptor = open_regular(os.path.join(directory, _TAG))
-        try:
-            return os.read(descriptor, 4096)
-        finally:
-            os.close(descriptor)
-    return None
-
-
-def _write_tag(directory: str) -> None:
-    # A directory that cannot be written is a cache to read from.
     with contextlib.suppress(OSError):
-        descriptor = os.open(os.path.join(directory, _TAG), _NEW, 0o666)
-        try:
-            os.write(descriptor, _TEXT)
-        finally:
-            os.close(descriptor)
+        return read_regular(os.path.join(directory, _TAG), 4096)
+    return None
 
 
 def _check_directory(path: str, *, create: bool) -> None:
@@ -141,7 +129,7 @@ def files(directory: str) -> Iterator[Found]:
 def _files(kind: str, place: str, prefix: str = "") -> Iterator[Found]:
     pattern = _NAMES[kind]
     for name in _list(place):
-        if pattern.fullmatch(prefix + name):
+        if pattern.fullmatch(prefix + name) or (kind == TMP and is_temporary(name)):
             path = os.path.join(place, name)
             with contextlib.suppress(OSError):
                 status = os.lstat(path)

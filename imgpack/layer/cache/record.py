@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from imgpack.compression.codec import MAX_LAYER
 from imgpack.errors import ImgpackError
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.layer import Layer
 from imgpack.tree.transform import MAX_TIME
 
 FORMAT: Final = "imgpack-cache-7"
@@ -51,6 +53,10 @@ class Written:
     digest: Digest
     raw_size: int
     size: int
+
+    def layer(self, media_type: str) -> Layer:
+        """The layer that a manifest and a configuration name."""
+        return Layer(Descriptor(media_type, self.digest, self.size), self.diff_id)
 
 
 @dataclass(frozen=True, slots=True)

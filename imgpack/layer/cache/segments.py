@@ -9,16 +9,16 @@ ones, against damage: whoever may write this directory may write the images as w
 """
 
 import contextlib
-import errno
 import os
-import secrets
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from imgpack.compression.checksum import crc32, fingerprint
+from imgpack.files.atomic import Temporary
+from imgpack.files.reading import NotRegularError, open_regular
+from imgpack.files.scratch import nameless_file
 from imgpack.files.writing import write_all
 from imgpack.layer.cache.directory import LAYERS, SEGMENTS, TMP, claim, files
 from imgpack.layer.cache.record import Filed, LayerRecord, line_of, parse
@@ -29,10 +29,6 @@ DEFAULT_LIMIT: Final = 10 << 30
 _HEAD: Final = 32
 _MAX_ENTRY: Final = 64 << 20
 """Bytes: more than a segment ever compresses to; what is larger is damaged."""
-_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NOT_A_FILE: Final = {errno.ELOOP, errno.ENXIO}
-"""What opening a symbolic link and a socket says; everything else can be opened."""
 _MAX_RECORD: Final = 256 << 20
 _BUFFER: Final = 1 << 18
 _CHUNK: Final = 1 << 20
@@ -72,6 +68,7 @@ class SegmentCache:
         """Open the cache, and make it unless ``create`` is false. Raises ``CacheError``."""
         claim(directory, create=create)
         self.directory = directory
+        self._tmp = f"{directory}/{TMP}"
         self._warn = warn
         self.stored = 0
 
@@ -83,11 +80,11 @@ class SegmentCache:
         # System calls, and few of them: at each, this thread and the one that reads the
         # tree may wait for one another (the interpreter's lock).
         try:
-            descriptor, size = _open(self._segment(key))
-        except OSError:
-            return None
-        except ValueError:
+            descriptor, size = open_regular(self._segment(key))
+        except NotRegularError:
             self.distrust(key)
+            return None
+        except OSError:
             return None
         try:
             whole = os.read(descriptor, min(size, _MAX_ENTRY))
@@ -130,11 +127,8 @@ class SegmentCache:
 
     def temporary(self) -> BinaryIO | None:
         """A new unbuffered file that vanishes when closed; ``None``, with a warning, if not."""
-        path = self._temporary()
         try:
-            descriptor = os.open(path, _NEW, 0o600)
-            os.unlink(path)
-            return open(descriptor, "r+b", buffering=0)
+            return open(nameless_file(self._tmp), "r+b", buffering=0)
         except OSError as error:
             self.cannot_write(error)
             return None
@@ -142,11 +136,13 @@ class SegmentCache:
     def record(self, key: str) -> tuple[LayerRecord, BinaryIO] | None:
         """The layer under ``key`` and its open snapshot file, which the caller closes."""
         path = self._layer(key)
-        with contextlib.suppress(ValueError):
-            try:
-                descriptor, _ = _open(path)
-            except OSError:
-                return None
+        try:
+            descriptor, _ = open_regular(path)
+        except NotRegularError:
+            pass
+        except OSError:
+            return None
+        else:
             file = open(descriptor, "rb", buffering=_BUFFER)  # noqa: SIM115 - handed on
             if (layer := _read(file, key)) is not None:
                 with contextlib.suppress(OSError):
@@ -207,28 +203,15 @@ class SegmentCache:
     def _layer(self, key: str) -> str:
         return f"{self.directory}/layers/{key}"
 
-    def _temporary(self) -> str:
-        # Not the process's number, which repeats in containers that share a cache.
-        return f"{self.directory}/tmp/{secrets.token_hex(16)}"
-
     def _write(self, path: str, write: Callable[[int], object]) -> None:
-        temporary = self._temporary()
-        try:
-            # A crash may leave any bytes here; they are checked when read, so no fsync.
-            descriptor = os.open(temporary, _NEW, 0o666)
+        # A crash may leave any bytes here; they are checked when read, so no sync.
+        with Temporary(self._tmp, "entry", locked=False).open_file() as file:
+            write(file.fd)
             try:
-                write(descriptor)
-            finally:
-                os.close(descriptor)
-            try:
-                os.rename(temporary, path)
+                file.rename(path, sync=False)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-                os.rename(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+                file.rename(path, sync=False)
 
 
 def _head(check: str) -> bytes:
@@ -239,21 +222,6 @@ def _write_all(descriptor: int, *parts: bytes) -> None:
     done = os.writev(descriptor, parts)
     if done != sum(map(len, parts)):  # a signal or a quota cut the write short
         write_all(descriptor, memoryview(b"".join(parts))[done:])
-
-
-def _open(path: str) -> tuple[int, int]:
-    """A descriptor and the size of the file ``path``; ``ValueError`` if it is something else."""
-    try:
-        descriptor = os.open(path, _READ)
-    except OSError as error:
-        if error.errno in _NOT_A_FILE:
-            raise ValueError(f"{path} is not a file") from error
-        raise
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)
-        raise ValueError(f"{path} is not a file")
-    return descriptor, found.st_size
 
 
 def _read(file: BinaryIO, key: str) -> LayerRecord | None:

@@ -2,60 +2,59 @@
 
 OCI distribution-spec v1.1, "Pull". Invariants: every document is verified
 before it is used, against the digest that named it or was pinned; layers are
-read when they are asked for, except those of schema1 (see ``legacy``); a
+read when they are asked for, except those of schema1 (see ``schema1``); a
 document names one kind of thing only.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator
 
-from imgpack.errors import (
-    DigestError,
-    DocumentError,
-    LimitError,
-    NotFoundError,
-    RegistryError,
-    Remedy,
-    UnsupportedError,
-    about,
-)
+from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError, about
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import Image, MultiImage, artifact
+from imgpack.image.image import BlobSource
+from imgpack.image.opened import Opened, Root
+from imgpack.image.resolve import Resolver
 from imgpack.registry.pull.download import RemoteSource
-from imgpack.registry.pull.schema1 import schema1_image
+from imgpack.registry.pull.schema1 import convert_schema1
 from imgpack.registry.registries import Connector
 from imgpack.registry.repository import ACCEPT_SCHEMA1, RepositoryClient, Served
 from imgpack.spec import mediatype
-from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.json import MAX_DOCUMENT, MAX_DOCUMENTS, decode
-from imgpack.spec.manifest import Index, Manifest, parse_document
-from imgpack.spec.platform import Platform
+from imgpack.spec.digest import Digest
+from imgpack.spec.json import decode
+from imgpack.spec.manifest import parse_document
 from imgpack.spec.reference import Reference
-
-MAX_NESTING: Final = 3
-"""Indexes within indexes that are followed on the way to one platform."""
 
 
 def open_remote(
     connector: Connector,
     reference: Reference,
-    platform: Platform | None = None,
     *,
     scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
-) -> Image | MultiImage:
-    """The image at ``reference`` (its digest, if it is pinned; else its tag).
+) -> Opened:
+    """What lies at ``reference`` (its digest, if it is pinned; else its tag).
 
-    With ``platform`` an index gives that platform's image; without, it stays
-    whole. Its blobs can be read as long as the connector is open. ``scratch``
-    finds the directory for a schema1 image's layers. Raises ``NotFoundError`` (naming
-    the platforms there are), ``DocumentError``, ``DigestError`` and others.
+    One document is read; others, and blobs, as long as the connector is open. ``scratch``
+    finds the directory for a schema1 image's layers. Raises ``NotFoundError``,
+    ``DocumentError``, ``DigestError`` and others.
     """
-    remote = _Remote(connector, reference, scratch, reporter)
-    return remote.open(platform)
+    reference = reference.tagged()
+    client = RepositoryClient(connector.session(reference.registry), reference.repository)
+    served = client.get_manifest(reference.digest or reference.target)
+    names = (reference.with_tag(reference.tag),) if reference.tag is not None else ()
+    shown = reference.shown()
+    blobs: BlobSource = RemoteSource(client, reporter)
+    if served.media_type in mediatype.SCHEMA1_TYPES:
+        manifest, config, blobs = convert_schema1(client, served, shown, scratch, reporter)
+        described = manifest.descriptor
+        made = {described.digest: manifest.raw, config.digest: config.raw}
+    else:
+        described = _described(served, shown)
+        made = {described.digest: served.raw}
+    resolver = Resolver(_RemoteImages(client, blobs, made, shown), shown)
+    return Opened(shown, [Root(described, names)], resolver, lambda: None)
 
 
 def fetch_schema1(connector: Connector, reference: Reference) -> bytes:
@@ -72,136 +71,50 @@ def fetch_schema1(connector: Connector, reference: Reference) -> bytes:
     return served.raw
 
 
-class _Remote:
+def _described(served: Served, shown: str) -> Descriptor:
+    """What was served. Some registries say application/json; then the body itself must say."""
+    with about(shown):
+        if not served.media_type and not decode(served.raw).get("mediaType"):
+            raise DocumentError("the registry does not say what this is")
+        return parse_document(served.raw, served.media_type, served.digest).descriptor
+
+
+class _RemoteImages:
+    """One repository as an ``ImageSource``; ``made`` are documents that are known already."""
+
     def __init__(
-        self,
-        connector: Connector,
-        reference: Reference,
-        scratch: Callable[[], str],
-        reporter: Reporter,
+        self, client: RepositoryClient, blobs: BlobSource, made: dict[Digest, bytes], shown: str
     ) -> None:
-        self._reference = reference
-        self._shown = reference.shown()
-        self._client = RepositoryClient(connector.session(reference.registry), reference.repository)
-        self._source = RemoteSource(self._client, reporter)
-        self._scratch = scratch
-        self._reporter = reporter
-        self._held = 0
+        self._client = client
+        self._blobs = blobs
+        self._made = made
+        self._shown = shown
 
-    def _count(self, size: int) -> None:
-        """Refuse an index whose documents together would fill the memory."""
-        self._held += size
-        if self._held > MAX_DOCUMENTS:
-            raise LimitError(
-                f"{self._shown}: its manifests and configurations have more than "
-                f"{MAX_DOCUMENTS} bytes",
-                Remedy.CHOOSE_PLATFORM(),
-            )
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of a blob from ``offset``, not verified."""
+        return self._blobs.read_blob(descriptor, offset)
 
-    def open(self, platform: Platform | None) -> Image | MultiImage:
-        """The image that the reference names."""
-        reference = self._reference.tagged()
-        served = self._client.get_manifest(reference.digest or reference.target)
-        names = (reference.with_tag(reference.tag),) if reference.tag is not None else ()
-        if served.media_type in mediatype.SCHEMA1_TYPES:
-            image = schema1_image(self._client, served, self._shown, self._scratch, self._reporter)
-            return self._fitting(Image(image.manifest, image.config, image.source, names), platform)
-        document = self._parsed(served)
-        if isinstance(document, Manifest):
-            return self._fitting(self._image(document, names), platform)
-        if platform is not None:
-            return self._chosen(document, platform, names, MAX_NESTING)
-        children = tuple(self._child(entry) for entry in document.manifests)
-        return MultiImage(document, children, names)
-
-    def _parsed(self, served: Served) -> Manifest | Index:
-        # Some registries say application/json; then the body itself must say what it is.
-        told = served.media_type or decode(served.raw, self._shown).get("mediaType")
-        if not told:
-            raise DocumentError(f"{self._shown}: the registry does not say what this is")
-        return parse_document(served.raw, served.media_type, self._shown)
-
-    def _image(self, manifest: Manifest, names: tuple[Reference, ...] = ()) -> Image:
-        raw = self._config(manifest)
-        config = ImageConfig.parse(raw, f"{self._shown}: image configuration")
-        with about(self._shown):
-            return Image(manifest, config, self._source, names)
-
-    def _member(self, manifest: Manifest, names: tuple[Reference, ...] = ()) -> Image:
-        """What an index names: an image, or an artifact beside the images."""
-        if manifest.config.media_type in mediatype.IMAGE_CONFIGS:
-            return self._image(manifest, names)
-        return artifact(manifest, self._config(manifest), self._source)
-
-    def _config(self, manifest: Manifest) -> bytes:
-        described = manifest.config
-        if described.size > MAX_DOCUMENT:
-            raise LimitError(
-                f"{self._shown}: the configuration has {described.size} bytes",
-                f"at most {MAX_DOCUMENT} are accepted",
-            )
-        self._count(described.size)
-        chunks = self._source.read_blob(described)
-        return b"".join(verify_stream(chunks, described, f"{self._shown}: the configuration"))
-
-    def _child(self, entry: Descriptor) -> Image:
-        document = self._document(entry)
-        if isinstance(document, Index):
-            raise UnsupportedError(
-                f"{self._shown}: there is an index in the index", Remedy.CHOOSE_PLATFORM()
-            )
-        return self._member(document)
-
-    def _document(self, entry: Descriptor) -> Manifest | Index:
-        if entry.size > MAX_DOCUMENT:
-            raise LimitError(f"{self._shown}: the manifest {entry.digest} is too large")
-        self._count(entry.size)
-        served = self._client.get_manifest(entry.digest)
-        if len(served.raw) != entry.size:
+    def fetch(self, descriptor: Descriptor) -> bytes:
+        """A document, verified: manifests and indexes by their endpoint, others as blobs."""
+        digest = descriptor.digest
+        if digest in self._made:
+            return self._made[digest]
+        if descriptor.media_type not in mediatype.MANIFESTS | mediatype.INDEXES | {""}:
+            what = f"{self._shown}: document {digest}"
+            return b"".join(verify_stream(self.read_blob(descriptor), descriptor, what))
+        served = self._client.get_manifest(digest)
+        if len(served.raw) != descriptor.size:
             raise DigestError(
-                f"{self._shown}: the manifest {entry.digest} has {len(served.raw)} bytes, "
-                f"not {entry.size}"
+                f"{self._shown}: the manifest {digest} has {len(served.raw)} bytes, "
+                f"not {descriptor.size}"
             )
-        document = self._parsed(served)
-        if entry.media_type and entry.media_type != document.media_type:
+        if descriptor.media_type not in ("", served.media_type) and served.media_type:
             raise DocumentError(
-                f"{self._shown}: {entry.digest} is {document.media_type!r}, "
-                f"and the index says {entry.media_type!r}"
+                f"{self._shown}: {digest} is {served.media_type!r}, "
+                f"and the index says {descriptor.media_type!r}"
             )
-        return document
+        return served.raw
 
-    def _chosen(
-        self, index: Index, platform: Platform, names: tuple[Reference, ...], depth: int
-    ) -> Image:
-        if depth == 0:
-            raise RegistryError(f"{self._shown}: the indexes are nested too deeply")
-        silent: list[Descriptor] = []
-        for entry in index.manifests:
-            if entry.platform is None:
-                silent.append(entry)
-            elif platform.matches(entry.platform):
-                document = self._document(entry)
-                if isinstance(document, Index):
-                    return self._chosen(document, platform, names, depth - 1)
-                return self._image(document, names)
-        there = [str(entry.platform) for entry in index.manifests if entry.platform is not None]
-        for entry in silent:
-            document = self._document(entry)
-            if isinstance(document, Manifest):
-                image = self._member(document, names)
-                there.append(str(image.config.platform))
-                if platform.matches(image.config.platform):
-                    return image
-        raise self._no_platform(platform, there)
-
-    def _fitting(self, image: Image, platform: Platform | None) -> Image:
-        if platform is not None and not platform.matches(image.config.platform):
-            raise self._no_platform(platform, [str(image.config.platform)])
-        return image
-
-    def _no_platform(self, platform: Platform, there: Sequence[str]) -> NotFoundError:
-        real = [name for name in dict.fromkeys(there) if not name.startswith("unknown/")]
-        return NotFoundError(
-            f"{self._shown} has no image for {platform}",
-            f"choose one of: {', '.join(real)}" if real else "it has none at all",
-        )
+    def size(self, digest: Digest) -> int:
+        """The bytes that the registry says a blob has."""
+        return self._client.blob_size(digest)

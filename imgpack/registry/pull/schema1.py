@@ -7,57 +7,53 @@ digest is checked; what is used is the signed payload only.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from imgpack.compression.codec import MAX_LAYER, Kind, decompress, detect
+from imgpack.compression.codec import MAX_LAYER, decompress
 from imgpack.errors import DigestError, about
 from imgpack.events import Reporter
 from imgpack.files.scratch import ScratchBlob, ScratchFile, ScratchSource
-from imgpack.image.image import Image
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.repository import RepositoryClient, Served
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.config import ImageConfig
+from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import build_manifest
+from imgpack.spec.format import Compression, Format
+from imgpack.spec.layer import Layer
+from imgpack.spec.manifest import Manifest, build_manifest
 from imgpack.spec.schema1.payload import real_layers, to_config
 from imgpack.spec.schema1.signature import verify
 
 _RATIO: Final = 1100
 """No gzip stream expands more than 1032 times; what does is made to keep us busy."""
 _ALWAYS: Final = 1 << 20
-_TYPES = {
-    Kind.GZIP: mediatype.DOCKER_LAYER_GZIP,
-    Kind.NONE: mediatype.DOCKER_LAYER,
-    Kind.ZSTD: mediatype.OCI_LAYER_ZSTD,
-}
 
 
-def schema1_image(
+def convert_schema1(
     client: RepositoryClient,
     served: Served,
     what: str,
     scratch: Callable[[], str],
     reporter: Reporter,
-) -> Image:
+) -> tuple[Manifest, ImageConfig, ScratchSource]:
     """The image of a schema1 document that was served; its layers are fetched now."""
-    schema1 = verify(served.raw, what)
+    with about(what):
+        schema1 = verify(served.raw)
     order = real_layers(schema1)
     file = ScratchFile(scratch())
     blobs: dict[Digest, ScratchBlob] = {}
-    layers: dict[Digest, Descriptor] = {}
-    diff_ids: dict[Digest, Digest] = {}
+    layers: dict[Digest, Layer] = {}
     for digest in dict.fromkeys(order):
         blobs[digest] = _fetch(client, digest, file, reporter)
         with about(f"{client.name}: the layer {digest}"):
-            layers[digest], diff_ids[digest] = _identify(digest, blobs[digest])
-    config = to_config(schema1, diff_ids)
-    described = Descriptor(mediatype.DOCKER_CONFIG, config.digest, len(config.raw))
-    manifest = build_manifest(
-        described, [layers[digest] for digest in order], mediatype.DOCKER_MANIFEST
-    )
-    return Image(manifest, config, ScratchSource(blobs))
+            layers[digest] = _identify(digest, blobs[digest])
+    config = to_config(schema1, {digest: layer.diff_id for digest, layer in layers.items()})
+    described = describe(mediatype.DOCKER_CONFIG, config.raw, config.digest)
+    descriptors = [layers[digest].descriptor for digest in order]
+    manifest = build_manifest(described, descriptors, mediatype.DOCKER_MANIFEST)
+    return manifest, config, ScratchSource(blobs)
 
 
 def _fetch(
@@ -83,16 +79,14 @@ def _fetch(
     return ScratchBlob(file, start, file.size - start)
 
 
-def _identify(digest: Digest, blob: ScratchBlob) -> tuple[Descriptor, Digest]:
+def _identify(digest: Digest, blob: ScratchBlob) -> Layer:
     """The layer's descriptor and its diff_id, from its bytes."""
-    head = next(blob.read(), b"")[:8]
-    media_type = _TYPES[detect(head)]
+    compression = Compression.of(next(blob.read(), b""))
+    kind = Format.OCI if compression is Compression.ZSTD else Format.DOCKER
+    media_type = kind.layer_type(compression)
     hasher = hashlib.sha256()
-    for piece in _raw(blob, media_type):
-        hasher.update(piece)
-    return Descriptor(media_type, digest, blob.size), Digest("sha256", hasher.hexdigest())
-
-
-def _raw(blob: ScratchBlob, media_type: str) -> Iterator[bytes]:
     limit = min(MAX_LAYER, _ALWAYS + _RATIO * blob.size)
-    return decompress(blob.read(), media_type, limit=limit)
+    for piece in decompress(blob.read(), media_type, limit=limit):
+        hasher.update(piece)
+    descriptor = Descriptor(media_type, digest, blob.size)
+    return Layer(descriptor, Digest("sha256", hasher.hexdigest()))

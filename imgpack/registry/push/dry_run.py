@@ -7,7 +7,9 @@ verified just as for a push.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgpack.registry.push.plan import Blob, Delivery, Parcel, parcels
+from imgpack.image.image import Named
+from imgpack.image.plan import PlannedBlob
+from imgpack.registry.push.plan import RepositoryPlan, plan_repositories
 from imgpack.registry.push.push import PushOptions
 from imgpack.registry.registries import Connector
 from imgpack.registry.repository import RepositoryClient
@@ -15,7 +17,7 @@ from imgpack.spec.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PushStep:
     """One thing that a push would do: ``action`` is ``keep``, ``mount``, ``send`` or ``name``."""
 
     action: str
@@ -25,40 +27,40 @@ class Step:
     source: str = ""
 
 
-def rehearse(
-    connector: Connector, deliveries: Sequence[Delivery], options: PushOptions
-) -> tuple[Step, ...]:
+def dry_run(
+    connector: Connector, images: Sequence[Named], options: PushOptions
+) -> tuple[PushStep, ...]:
     """The steps of a push, in its order. Raises what the registry raises."""
-    steps: list[Step] = []
+    steps: list[PushStep] = []
     homes: dict[tuple[str, Digest], str] = {}
-    for parcel in parcels(deliveries, options.mount_from, options.schema1):
-        client = RepositoryClient(connector.session(parcel.registry), parcel.repository)
-        blobs = (*parcel.layers, *parcel.configs)
-        steps += [_step(connector, client, parcel, blob, homes, options) for blob in blobs]
-        for document in (*parcel.children, *parcel.documents):
+    for plan in plan_repositories(images, options.mount_from, options.schema1):
+        client = RepositoryClient(connector.session(plan.registry), plan.repository)
+        blobs = (*plan.layers, *plan.configs)
+        steps += [_step(connector, client, plan, blob, homes, options) for blob in blobs]
+        for document in (*plan.manifests, *plan.indexes, *plan.named):
             shown = (
                 document.name.shown() if document.tag is None else f"{client.name}:{document.tag}"
             )
-            steps.append(Step("name", shown, document.digest, len(document.raw)))
+            steps.append(PushStep("name", shown, document.descriptor.digest, len(document.raw)))
     return tuple(steps)
 
 
 def _step(
     connector: Connector,
     client: RepositoryClient,
-    parcel: Parcel,
-    blob: Blob,
+    plan: RepositoryPlan,
+    blob: PlannedBlob,
     homes: dict[tuple[str, Digest], str],
     options: PushOptions,
-) -> Step:
+) -> PushStep:
     descriptor = blob.descriptor
-    key = (parcel.registry, descriptor.digest)
-    home = homes.setdefault(key, parcel.repository)
+    key = (plan.registry, descriptor.digest)
+    home = homes.setdefault(key, plan.repository)
     if client.has_blob(descriptor):
-        return Step("keep", client.name, descriptor.digest, descriptor.size)
-    sources = [home] if home != parcel.repository else []
-    for source in [*sources, *parcel.bases, *parcel.recorded] if options.mounts else ():
-        other = RepositoryClient(connector.session(parcel.registry), source)
+        return PushStep("keep", client.name, descriptor.digest, descriptor.size)
+    sources = [home] if home != plan.repository else []
+    for source in [*sources, *plan.bases, *plan.recorded] if options.mounts else ():
+        other = RepositoryClient(connector.session(plan.registry), source)
         if source == home or other.has_blob(descriptor, pushing=False):
-            return Step("mount", client.name, descriptor.digest, descriptor.size, source)
-    return Step("send", client.name, descriptor.digest, descriptor.size)
+            return PushStep("mount", client.name, descriptor.digest, descriptor.size, source)
+    return PushStep("send", client.name, descriptor.digest, descriptor.size)

@@ -13,19 +13,18 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from typing import Final
 
-from imgpack.errors import ImgpackError
-from imgpack.files.reading import open_regular
+from imgpack.files.atomic import is_temporary, replace_file, temporary_path
+from imgpack.files.reading import read_regular
 from imgpack.registry.http.url_policy import MAX_URL
 from imgpack.spec.descriptor import Descriptor
 
 KEPT: Final = 7 * 86400.0
 """Seconds; Distribution purges uploads after a week at the latest, others sooner."""
 _MAX_FILE: Final = MAX_URL + 4096
-_NAME = re.compile(r"[0-9a-f]{64}\.json(\.[0-9a-f]+)?")
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# With the end that earlier releases gave to temporaries.
+_NAME: Final = re.compile(r"[0-9a-f]{64}\.json(\.[0-9a-f]+)?")
 
 
 class UploadJournal:
@@ -44,33 +43,23 @@ class UploadJournal:
             for entry in entries:
                 with contextlib.suppress(OSError):
                     old = entry.stat(follow_symlinks=False).st_mtime < oldest
-                    if old and _NAME.fullmatch(entry.name):
+                    if old and (_NAME.fullmatch(entry.name) or is_temporary(entry.name)):
                         os.unlink(entry.path)
 
     def record(self, name: str, blob: Descriptor, location: str) -> None:
         """Remember that ``blob`` is being sent to ``location`` (``name``: registry/repository)."""
-        path = self._path(name, blob)
         content = json.dumps({"name": name, "digest": str(blob.digest), "location": location})
-        temporary = _beside(path)
         with contextlib.suppress(OSError):
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            descriptor = os.open(temporary, _NEW, 0o600)
-            try:
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    file.write(content)
-                os.rename(temporary, path)
-            except OSError:
-                os.unlink(temporary)
+            replace_file(self._path(name, blob), content.encode(), mode=0o600, sync=False)
 
     def take(self, name: str, blob: Descriptor) -> str | None:
         """The Location where ``blob`` was being sent, forgotten with this call; or ``None``."""
-        path = self._path(name, blob)
-        taken = _beside(path)
+        taken = temporary_path(self._directory, "taken")
         try:
-            os.rename(path, taken)
-            with open(open_regular(taken), "rb") as file:
-                entry = json.loads(file.read(_MAX_FILE))
-        except (ImgpackError, OSError, ValueError, RecursionError):
+            os.rename(self._path(name, blob), taken)
+            entry = json.loads(read_regular(taken, _MAX_FILE))
+        except (OSError, ValueError, RecursionError):
             return None
         finally:
             with contextlib.suppress(OSError):
@@ -89,8 +78,3 @@ class UploadJournal:
     def _path(self, name: str, blob: Descriptor) -> str:
         key = hashlib.sha256(f"{name}\n{blob.digest}".encode()).hexdigest()
         return os.path.join(self._directory, f"{key}.json")
-
-
-def _beside(path: str) -> str:
-    # Not the process's number, which repeats in containers that share a directory.
-    return f"{path}.{secrets.token_hex(16)}"

@@ -12,30 +12,44 @@ from typing import Final
 
 from imgpack.errors import ImgpackError, InvalidReferenceError
 from imgpack.events import Reporter
-from imgpack.image.image import Image, MultiImage
+from imgpack.image.image import AnyImage, walk
 from imgpack.registry.push import upload_session as sessions
 from imgpack.registry.push.upload import Uploader
 from imgpack.registry.push.upload_session import Begun
 from imgpack.registry.repository import RepositoryClient
 from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.reference import Reference
+from imgpack.spec.reference import DEFAULT_REGISTRY, Reference
 
 MAX_TRIES: Final = 3
 """Each failed mount costs a request, and an upload session when there is another candidate."""
 BASE_NAME: Final = "org.opencontainers.image.base.name"
 
 
-def recorded_bases(image: Image | MultiImage) -> tuple[Reference, ...]:
+def recorded_bases(image: AnyImage) -> tuple[Reference, ...]:
     """Where an image's annotations say that its base came from; what is not a name is ignored."""
     found: dict[Reference, None] = {}
-    for document in (image.document, *(child.manifest for child in image.members)):
-        name = dict(document.annotations).get(BASE_NAME)
+    for one in walk(image):
+        name = dict(one.document.annotations).get(BASE_NAME)
         try:
             if name:
                 found[Reference.parse(name)] = None
         except InvalidReferenceError:
             continue
     return tuple(found)
+
+
+def mount_repositories(texts: Iterable[str], registries: Iterable[str]) -> tuple[Reference, ...]:
+    """Repositories by name: with a registry, or as a path in every one of ``registries``."""
+    out: list[Reference] = []
+    for text in texts:
+        first, slash, _ = text.partition("/")
+        if slash and ("." in first or ":" in first or first == "localhost"):
+            out.append(Reference.parse(text))
+            continue
+        for registry in registries:
+            short = registry == DEFAULT_REGISTRY and not slash
+            out.append(Reference(registry, f"library/{text}" if short else text))
+    return tuple(out)
 
 
 class Mounter:

@@ -2,14 +2,15 @@
 
 Invariants: every document was verified before anything is planned; a blob
 appears once in a repository, however many images name it; foreign layers are
-not pushed.
+not pushed; documents are in an order that is never dangling.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgpack.errors import DocumentError, Remedy, UnsupportedError
-from imgpack.image.image import BlobSource, Image, MultiImage, RawBlob, check_complete
+from imgpack.image.image import Image, Named, RawBlob
+from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
@@ -21,117 +22,118 @@ from imgpack.spec.schema1.signature import SigningKey, sign
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """An image and the names to push it to; a name without a tag is pushed by digest only."""
-
-    image: Image | MultiImage
-    names: tuple[Reference, ...]
-
-    def __post_init__(self) -> None:
-        if isinstance(self.image, MultiImage):
-            check_complete(self.image)
-        for name in self.names:
-            digest = self.image.document.descriptor.digest
-            if name.digest not in (None, digest):
-                raise DocumentError(
-                    f"{name.shown()}: the image's digest is {digest}",
-                    "push it to a tag, or to the digest that it has",
-                )
-
-
-@dataclass(frozen=True, slots=True)
-class Schema1Wish:
+class Schema1Options:
     """How to sign schema1 manifests; ``time`` is RFC 3339 in UTC; ``tag`` empty: TAG-schema1."""
 
     key: SigningKey
     time: str
     tag: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """A blob to be there, and where its bytes are."""
-
-    descriptor: Descriptor
-    source: BlobSource
+    def name(self, name: Reference) -> Reference:
+        """Where the schema1 manifest of what goes to ``name`` goes."""
+        return name.with_tag(self.tag or f"{name.tag}-schema1")
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """Bytes to PUT: under a tag, or under their own digest (``tag`` ``None``)."""
+class PushDocument:
+    """Bytes to PUT under a tag, or under their own digest (``tag`` ``None``).
+
+    The descriptor's digest is the payload's, for schema1.
+    """
 
     name: Reference
     raw: bytes
-    media_type: str
-    digest: Digest
+    descriptor: Descriptor
     tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """Everything that goes to one repository; ``documents`` in an order that is never dangling.
+class RepositoryPlan:
+    """Everything that goes to one repository.
 
-    ``bases`` are repositories that the user named to mount from, ``recorded``
-    those that the image itself names.
+    ``manifests`` may go at once, ``indexes`` one after another, then ``named``. ``bases``
+    are repositories that the user named to mount from, ``recorded`` those that the image
+    itself names.
     """
 
     registry: str
     repository: str
-    layers: tuple[Blob, ...]
-    configs: tuple[Blob, ...]
-    children: tuple[Document, ...]
-    documents: tuple[Document, ...]
+    layers: tuple[PlannedBlob, ...]
+    configs: tuple[PlannedBlob, ...]
+    manifests: tuple[PushDocument, ...]
+    indexes: tuple[PushDocument, ...]
+    named: tuple[PushDocument, ...]
     bases: tuple[str, ...] = ()
     recorded: tuple[str, ...] = ()
 
     @property
-    def blobs(self) -> dict[Digest, Blob]:
+    def blobs(self) -> dict[Digest, PlannedBlob]:
         """Layers and configurations by digest."""
         return {blob.descriptor.digest: blob for blob in (*self.layers, *self.configs)}
 
 
-def parcels(
-    deliveries: Sequence[Delivery],
+def plan_repositories(
+    images: Sequence[Named],
     mount_from: Iterable[Reference] = (),
-    schema1: Schema1Wish | None = None,
-) -> tuple[Parcel, ...]:
-    """What goes to each repository, in the order in which they are first named."""
+    schema1: Schema1Options | None = None,
+) -> tuple[RepositoryPlan, ...]:
+    """What goes to each repository, in the order in which they are first named.
+
+    Raises ``DocumentError`` for a name whose digest is not the image's.
+    """
+    for named in images:
+        _check_digests(named)
     places = dict.fromkeys(
-        (name.registry, name.repository) for delivery in deliveries for name in delivery.names
+        (name.registry, name.repository) for named in images for name in named.names
     )
     given = tuple(mount_from)
-    return tuple(_parcel(place, deliveries, given, schema1) for place in places)
+    return tuple(_plan(place, images, given, schema1) for place in places)
 
 
-def _parcel(
+def _check_digests(named: Named) -> None:
+    digest = named.image.document.descriptor.digest
+    for name in named.names:
+        if name.digest not in (None, digest):
+            raise DocumentError(
+                f"{name.shown()}: the image's digest is {digest}",
+                "push it to a tag, or to the digest that it has",
+            )
+
+
+def _plan(
     place: tuple[str, str],
-    deliveries: Sequence[Delivery],
+    images: Sequence[Named],
     mount_from: tuple[Reference, ...],
-    schema1: Schema1Wish | None,
-) -> Parcel:
-    layers: dict[Digest, Blob] = {}
-    configs: dict[Digest, Blob] = {}
-    children: dict[Digest, Document] = {}
-    documents: list[Document] = []
-    recorded: list[Reference] = []
-    for delivery in deliveries:
-        names = [name for name in delivery.names if (name.registry, name.repository) == place]
-        if not names:
-            continue
-        for child in delivery.image.members:
-            _add_blobs(child, layers, configs)
-            if isinstance(delivery.image, MultiImage):
-                children[child.manifest.descriptor.digest] = _document(child.manifest, names[0])
-        documents += [_document(delivery.image.document, name, name.tag) for name in names]
-        recorded += recorded_bases(delivery.image)
+    schema1: Schema1Options | None,
+) -> RepositoryPlan:
+    here = [
+        Named(named.image, names)
+        for named in images
+        if (names := tuple(n for n in named.names if (n.registry, n.repository) == place))
+    ]
+    planned = plan(here)
+    roots = {named.image.document.descriptor.digest for named in here}
+    inner = [
+        PushDocument(here[0].names[0], document.raw, document.descriptor)
+        for document in planned.documents
+        if document.descriptor.digest not in roots
+    ]
+    named_documents: list[PushDocument] = []
+    empty: tuple[PlannedBlob, ...] = ()
+    for named in here:
+        named_documents += [_document(named.image.document, name) for name in named.names]
         if schema1 is not None:
-            _add_schema1(delivery, names, schema1, layers, documents)
-    return Parcel(
+            made, needs_empty = _schema1(named, schema1)
+            named_documents += made
+            empty = _EMPTY if needs_empty else empty
+    recorded = [base for named in here for base in recorded_bases(named.image)]
+    return RepositoryPlan(
         *place,
-        tuple(layers.values()),
-        tuple(configs.values()),
-        tuple(children.values()),
-        tuple(documents),
+        (*planned.blobs, *empty),
+        planned.configs,
+        tuple(one for one in inner if one.descriptor.media_type in mediatype.MANIFESTS),
+        tuple(one for one in inner if one.descriptor.media_type in mediatype.INDEXES),
+        tuple(named_documents),
         _in_registry(place[0], mount_from),
         _in_registry(place[0], recorded),
     )
@@ -141,40 +143,33 @@ def _in_registry(registry: str, names: Iterable[Reference]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.repository for name in names if name.registry == registry))
 
 
-def _document(document: Manifest | Index, name: Reference, tag: str | None = None) -> Document:
-    return Document(name, document.raw, document.media_type, document.descriptor.digest, tag)
+def _document(document: Manifest | Index, name: Reference) -> PushDocument:
+    return PushDocument(name, document.raw, document.descriptor, name.tag)
 
 
-def _add_blobs(child: Image, layers: dict[Digest, Blob], configs: dict[Digest, Blob]) -> None:
-    for layer in child.layers:
-        if not mediatype.is_foreign(layer.media_type):
-            layers.setdefault(layer.digest, Blob(layer, child.source))
-    config = child.manifest.config
-    configs.setdefault(config.digest, Blob(config, RawBlob(child.config.raw)))
+_EMPTY = (
+    PlannedBlob(
+        Descriptor(mediatype.DOCKER_LAYER_GZIP, EMPTY_LAYER, len(EMPTY_LAYER_GZIP)),
+        RawBlob(EMPTY_LAYER_GZIP),
+    ),
+)
 
 
-def _add_schema1(
-    delivery: Delivery,
-    names: Sequence[Reference],
-    wish: Schema1Wish,
-    layers: dict[Digest, Blob],
-    documents: list[Document],
-) -> None:
-    if isinstance(delivery.image, MultiImage):
+def _schema1(named: Named, options: Schema1Options) -> tuple[list[PushDocument], bool]:
+    """The schema1 manifests of an image, and whether they need the empty layer."""
+    image = named.image
+    if not isinstance(image, Image):
         raise UnsupportedError(
             "a schema1 manifest is of one platform, and this image has several",
             Remedy.CHOOSE_PLATFORM(),
         )
-    image = delivery.image
-    for name in names:
+    documents: list[PushDocument] = []
+    for name in named.names:
         if name.tag is None:
             continue
-        tagged = name.with_tag(wish.tag or f"{name.tag}-schema1")
+        tagged = options.name(name)
         made = build_schema1(image.manifest, image.config, name.repository, tagged.target)
-        raw = sign(made.payload, wish.key, wish.time)
-        documents.append(
-            Document(tagged, raw, mediatype.SCHEMA1_SIGNED, made.digest, tagged.target)
-        )
-    if empty_layers(image.config):
-        empty = Descriptor(mediatype.DOCKER_LAYER_GZIP, EMPTY_LAYER, len(EMPTY_LAYER_GZIP))
-        layers.setdefault(EMPTY_LAYER, Blob(empty, RawBlob(EMPTY_LAYER_GZIP)))
+        raw = sign(made.payload, options.key, options.time)
+        signed = Descriptor(mediatype.SCHEMA1_SIGNED, made.digest, len(raw))
+        documents.append(PushDocument(tagged, raw, signed, tagged.target))
+    return documents, empty_layers(image.config)

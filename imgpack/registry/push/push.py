@@ -11,16 +11,23 @@ from, its bytes are read and checked first.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from imgpack.errors import ImgpackError, RegistryError, Remedy
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.files.pool import Stop, run_all
+from imgpack.image.image import ImageSink, Named, Published
+from imgpack.image.plan import PlannedBlob
 from imgpack.registry.http.errors import attach, failure_of
 from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.mount import Mounter
-from imgpack.registry.push.plan import Blob, Delivery, Document, Parcel, Schema1Wish, parcels
+from imgpack.registry.push.plan import (
+    PushDocument,
+    RepositoryPlan,
+    Schema1Options,
+    plan_repositories,
+)
 from imgpack.registry.push.upload import RESUME_MIN, Uploader
 from imgpack.registry.push.upload_mode import Strategy
 from imgpack.registry.registries import Connector
@@ -36,62 +43,69 @@ _IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
 class PushOptions:
     """How to push. ``chunk`` in bytes; ``journal`` keeps sessions to be continued."""
 
-    jobs: int = 4
     mount_from: tuple[Reference, ...] = ()
     mounts: bool = True
-    schema1: Schema1Wish | None = None
+    schema1: Schema1Options | None = None
     journal: UploadJournal | None = None
     chunk: int | None = None
     resume_min: int = RESUME_MIN
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """A name that now points at a document; ``name`` has no digest."""
+class RegistrySink:
+    """Registries as an ``ImageSink``: every image goes to all of its names."""
 
-    name: Reference
-    digest: Digest
-    media_type: str
-    size: int
+    def __init__(
+        self,
+        connector: Connector,
+        options: PushOptions | None = None,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        self._connector = connector
+        self._options = options or PushOptions()
+        self._reporter = reporter
+
+    def write(
+        self,
+        images: Sequence[Named],
+        *,
+        jobs: int = 4,
+        on_published: Callable[[Published], object] = lambda published: None,
+    ) -> tuple[Published, ...]:
+        """Push every image to its names; returns them in their order.
+
+        ``on_published`` is told of each as soon as it is there, whatever becomes of the next.
+        Raises what a source, a registry or its connection raises; no tag points at
+        an incomplete image then.
+        """
+        stop = Stop()
+        plans = plan_repositories(images, self._options.mount_from, self._options.schema1)
+        out: list[Published] = []
+
+        def note(published: Published) -> None:
+            out.append(published)
+            on_published(published)
+
+        registries = {
+            registry: _RegistryPush(
+                self._connector, registry, self._options, self._reporter, stop, jobs
+            )
+            for registry in _registries(plans)
+        }
+        try:
+            for registry, push in registries.items():
+                push.push([one for one in plans if one.registry == registry], note)
+            return tuple(out)
+        except BaseException:
+            stop.set()
+            raise
 
 
-def push(
-    connector: Connector,
-    deliveries: Sequence[Delivery],
-    options: PushOptions,
-    reporter: Reporter = SILENT,
-    landed: Callable[[Pushed], object] = lambda pushed: None,
-) -> tuple[Pushed, ...]:
-    """Push every delivery to its names; returns them in their order.
-
-    ``landed`` is told of each as soon as it is there, whatever becomes of the next.
-    Raises what a source, a registry or its connection raises; no tag points at
-    an incomplete image then.
-    """
-    stop = Stop()
-    todo = parcels(deliveries, options.mount_from, options.schema1)
-    sites = [_Site(connector, registry, options, reporter, stop) for registry in _registries(todo)]
-    out: list[Pushed] = []
-
-    def note(pushed: Pushed) -> None:
-        out.append(pushed)
-        landed(pushed)
-
-    try:
-        for site in sites:
-            site.push([p for p in todo if p.registry == site.registry], note)
-        return tuple(out)
-    except BaseException:
-        stop.set()
-        raise
+def _registries(plans: Iterable[RepositoryPlan]) -> list[str]:
+    return list(dict.fromkeys(plan.registry for plan in plans))
 
 
-def _registries(todo: Iterable[Parcel]) -> list[str]:
-    return list(dict.fromkeys(parcel.registry for parcel in todo))
-
-
-class _Site:
-    """One registry, and what is known of it in this run."""
+class _RegistryPush:
+    """A push to one registry, and what is known of it in this run."""
 
     def __init__(
         self,
@@ -100,12 +114,13 @@ class _Site:
         options: PushOptions,
         reporter: Reporter,
         stop: Stop,
+        jobs: int,
     ) -> None:
-        self.registry = registry
         self._session = connector.session(registry)
         self._options = options
         self._reporter = reporter = self._session.discreet(reporter)
         self._stop = stop
+        self._jobs = jobs
         self._uploader = Uploader(
             Strategy(registry, options.chunk),
             stop,
@@ -116,63 +131,65 @@ class _Site:
         self._mounter = Mounter(self._uploader, reporter)
         self._held: set[Digest] = set()
 
-    def push(self, todo: Sequence[Parcel], landed: Callable[[Pushed], None]) -> None:
-        """Push all of a registry's parcels; ``landed`` is told of each name once it is there."""
-        self._settle(todo, lambda parcel: parcel.layers)
-        self._settle(todo, lambda parcel: parcel.configs)
-        for parcel in todo:
-            client = self._client(parcel)
-            self._run(
-                [partial(self._put, client, parcel, child, None) for child in parcel.children]
-            )
-        for parcel in todo:
-            for document in parcel.documents:
-                landed(self._name(parcel, document))
+    def push(self, plans: Sequence[RepositoryPlan], on_pushed: Callable[[Published], None]) -> None:
+        """Push all that goes to a registry; ``on_pushed`` is told of each name that is there."""
+        self._bring_all(plans, lambda plan: plan.layers)
+        self._bring_all(plans, lambda plan: plan.configs)
+        for plan in plans:
+            client = self._client(plan)
+            self._run([partial(self._put, client, plan, one) for one in plan.manifests])
+            for one in plan.indexes:
+                self._put(client, plan, one)
+        for plan in plans:
+            for document in plan.named:
+                on_pushed(self._name(plan, document))
 
-    def _client(self, parcel: Parcel) -> RepositoryClient:
-        return RepositoryClient(self._session, parcel.repository)
+    def _client(self, plan: RepositoryPlan) -> RepositoryClient:
+        return RepositoryClient(self._session, plan.repository)
 
     def _run(self, tasks: Sequence[Callable[[], None]]) -> None:
-        run_all(tasks, self._options.jobs, self._stop)
+        run_all(tasks, self._jobs, self._stop)
 
-    def _settle(
-        self, todo: Sequence[Parcel], blobs_of: Callable[[Parcel], tuple[Blob, ...]]
+    def _bring_all(
+        self,
+        plans: Sequence[RepositoryPlan],
+        blobs_of: Callable[[RepositoryPlan], tuple[PlannedBlob, ...]],
     ) -> None:
         """Bring blobs to the first repository that needs them, then from there to the others."""
         leaders: dict[Digest, str] = {}
-        first: list[tuple[Parcel, Blob]] = []
-        others: list[tuple[Parcel, Blob]] = []
-        for parcel in todo:
-            for blob in blobs_of(parcel):
+        first: list[tuple[RepositoryPlan, PlannedBlob]] = []
+        others: list[tuple[RepositoryPlan, PlannedBlob]] = []
+        for plan in plans:
+            for blob in blobs_of(plan):
                 digest = blob.descriptor.digest
-                (others if digest in leaders else first).append((parcel, blob))
-                leaders.setdefault(digest, parcel.repository)
+                (others if digest in leaders else first).append((plan, blob))
+                leaders.setdefault(digest, plan.repository)
         # The largest first: what starts last should not be what takes longest.
         first.sort(key=lambda pair: -pair[1].descriptor.size)
-        self._run([partial(self._bring, parcel, blob, ()) for parcel, blob in first])
+        self._run([partial(self._bring, plan, blob, ()) for plan, blob in first])
         self._run(
             [
-                partial(self._bring, parcel, blob, (leaders[blob.descriptor.digest],))
-                for parcel, blob in others
+                partial(self._bring, plan, blob, (leaders[blob.descriptor.digest],))
+                for plan, blob in others
             ]
         )
 
-    def _bring(self, parcel: Parcel, blob: Blob, leaders: tuple[str, ...]) -> None:
-        client, descriptor = self._client(parcel), blob.descriptor
+    def _bring(self, plan: RepositoryPlan, blob: PlannedBlob, leaders: tuple[str, ...]) -> None:
+        client, descriptor = self._client(plan), blob.descriptor
         if client.has_blob(descriptor):
             self._reporter.detail(f"{client.name}: {descriptor.digest} is already there")
             return
         mounted, begun = False, None
         if self._options.mounts:
-            guessed = (*leaders, *parcel.recorded)
+            guessed = (*leaders, *plan.recorded)
             trusted = guessed if guessed and self._is_held(blob) else ()
-            sources = (*trusted[: len(leaders)], *parcel.bases, *trusted[len(leaders) :])
+            sources = (*trusted[: len(leaders)], *plan.bases, *trusted[len(leaders) :])
             mounted, begun = self._mounter.mount(client, descriptor, sources)
         if not mounted:
             self._uploader.upload(client, descriptor, blob.source, begun)
             self._held.add(descriptor.digest)
 
-    def _is_held(self, blob: Blob) -> bool:
+    def _is_held(self, blob: PlannedBlob) -> bool:
         """Whether the image holds the blob's bytes, and does not merely know its digest.
 
         Else whoever made the image could have a layer of a repository that only the
@@ -189,28 +206,27 @@ class _Site:
         self._held.add(descriptor.digest)
         return True
 
-    def _name(self, parcel: Parcel, document: Document) -> Pushed:
-        client = self._client(parcel)
+    def _name(self, plan: RepositoryPlan, document: PushDocument) -> Published:
+        client = self._client(plan)
         self._stop.check()
         try:
-            self._put(client, parcel, document, document.tag)
+            self._put(client, plan, document)
         except ImgpackError as error:
             if not self._is_there(client, document, error):
                 raise
-        return Pushed(document.name, document.digest, document.media_type, len(document.raw))
+        return Published(document.name, document.descriptor)
 
-    def _put(
-        self, client: RepositoryClient, parcel: Parcel, document: Document, tag: str | None
-    ) -> None:
-        target = document.digest if tag is None else tag
+    def _put(self, client: RepositoryClient, plan: RepositoryPlan, document: PushDocument) -> None:
+        described = document.descriptor
+        target = described.digest if document.tag is None else document.tag
 
         def send() -> None:
-            client.put_manifest(document.raw, document.media_type, target, document.digest)
+            client.put_manifest(document.raw, described.media_type, target, described.digest)
 
         try:
             send()
         except ImgpackError as error:
-            blobs = parcel.blobs
+            blobs = plan.blobs
             known = {digest: blob.descriptor for digest, blob in blobs.items()}
             missing = missing_blobs(error, known)
             if not missing:
@@ -226,7 +242,9 @@ class _Site:
             )
             send()
 
-    def _is_there(self, client: RepositoryClient, document: Document, error: ImgpackError) -> bool:
+    def _is_there(
+        self, client: RepositoryClient, document: PushDocument, error: ImgpackError
+    ) -> bool:
         """Whether a tag that cannot be written (any more) says what it should already."""
         failure = failure_of(error)
         if failure is None or failure.status not in _IMMUTABLE or document.tag is None:
@@ -235,18 +253,18 @@ class _Site:
             there = client.head_manifest(document.tag, pushing=True)
         except ImgpackError:
             return False
-        if there == document.digest:
+        if there == document.descriptor.digest:
             self._reporter.detail(f"{document.name.shown()} cannot be written, and need not be")
-        return there == document.digest
+        return there == document.descriptor.digest
 
 
-def _explained(error: ImgpackError, document: Document) -> ImgpackError:
+def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:
     """The error, with what to do when a registry does not take schema1, or Docker's types."""
     failure = failure_of(error)
     if failure is None:
         return error
-    if document.media_type not in mediatype.SCHEMA1_TYPES:
-        if failure.status == 415 and ".docker." in document.media_type:
+    if document.descriptor.media_type not in mediatype.SCHEMA1_TYPES:
+        if failure.status == 415 and ".docker." in document.descriptor.media_type:
             other = RegistryError(error.message, Remedy.USE_OCI())
             return attach(other, failure)
         return error
@@ -258,3 +276,9 @@ def _explained(error: ImgpackError, document: Document) -> ImgpackError:
         Remedy.NO_SCHEMA1(),
     )
     return attach(refused, failure)
+
+
+if TYPE_CHECKING:
+
+    def _meets(sink: RegistrySink) -> ImageSink:
+        return sink

@@ -19,13 +19,13 @@ from typing import Any, Final
 
 from imgpack.errors import (
     DocumentError,
-    InvalidReferenceError,
     LimitError,
     UnsupportedError,
+    about,
 )
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig
-from imgpack.spec.descriptor import Descriptor, describe
+from imgpack.spec.descriptor import Descriptor, describe, parse_digest
 from imgpack.spec.digest import EMPTY_LAYER, Digest
 from imgpack.spec.json import check_keys, decode, encode, go_escapes, member, members
 from imgpack.spec.manifest import MAX_INDEX_ENTRIES, Manifest
@@ -56,9 +56,13 @@ _ROW_ONLY: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Schema1:
-    """A schema1 manifest without signatures; ``blob_sums`` and ``compatibility`` top first."""
+    """A schema1 manifest without signatures; ``blob_sums`` and ``compatibility`` top first.
+
+    ``descriptor`` is what the payload is, of the unsigned media type.
+    """
 
     payload: bytes
+    descriptor: Descriptor
     name: str
     tag: str
     architecture: str
@@ -68,12 +72,7 @@ class Schema1:
     @property
     def digest(self) -> Digest:
         """What a registry calls this manifest: the digest of the payload."""
-        return Digest.of(self.payload)
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What the payload is, of the unsigned media type."""
-        return describe(mediatype.SCHEMA1, self.payload)
+        return self.descriptor.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,8 @@ def build_schema1(manifest: Manifest, config: ImageConfig, repository: str, tag:
     and ``UnsupportedError`` for what schema1 cannot say.
     """
     blobs = _blobs(manifest, config)
-    obj = decode(config.raw, "image configuration")
-    base_layer = member(obj["rootfs"], "base_layer", str, "image configuration", default="")
+    obj = decode(config.raw)
+    base_layer = member(obj["rootfs"], "base_layer", str, default="")
     rows: list[str] = []
     parent = ""
     for index, (blob, entry) in enumerate(zip(blobs[:-1], config.history[:-1], strict=True)):
@@ -115,7 +114,7 @@ def build_schema1(manifest: Manifest, config: ImageConfig, repository: str, tag:
     rows.append(_top_row(config, top_id, parent))
     blobs.reverse()
     rows.reverse()
-    architecture = member(obj, "architecture", str, "image configuration", default="")
+    architecture = member(obj, "architecture", str, default="")
     payload = encode(
         {
             "schemaVersion": 1,
@@ -127,7 +126,8 @@ def build_schema1(manifest: Manifest, config: ImageConfig, repository: str, tag:
         },
         indent=_INDENT,
     )
-    return Schema1(payload, repository, tag, architecture, tuple(blobs), tuple(rows))
+    described = describe(mediatype.SCHEMA1, payload)
+    return Schema1(payload, described, repository, tag, architecture, tuple(blobs), tuple(rows))
 
 
 def _blobs(manifest: Manifest, config: ImageConfig) -> list[Digest]:
@@ -169,7 +169,7 @@ def _lower_row(row_id: str, parent: str, entry: History) -> str:
 
 
 def _top_row(config: ImageConfig, row_id: str, parent: str) -> str:
-    fields = members(config.raw, "image configuration")
+    fields = members(config.raw)
     own = {"id": f'"{row_id}"'}
     if parent:
         own["parent"] = f'"{parent}"'
@@ -229,70 +229,68 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def parse_payload(payload: bytes, what: str = "schema1 manifest") -> Schema1:
+def parse_payload(payload: bytes) -> Schema1:
     """Parse an unsigned payload, strictly; raises ``DocumentError``, ``LimitError``.
 
     Rows that follow each other with one id are one row, as Docker reads them.
     """
-    obj = decode(payload, what)
-    check_keys(obj, _KEYS | _OTHER_KINDS, what)
+    obj = decode(payload)
+    check_keys(obj, _KEYS | _OTHER_KINDS)
     if found := _OTHER_KINDS & obj.keys():
         raise DocumentError(
-            f"{what} is ambiguous: {sorted(found)[0]!r} is no field of an unsigned schema1 manifest"
+            f"ambiguous: {sorted(found)[0]!r} is no field of an unsigned schema1 manifest"
         )
-    if member(obj, "schemaVersion", int, what) != 1:
-        raise DocumentError(f"{what} has schemaVersion {obj['schemaVersion']}, not 1")
-    layers, history = member(obj, "fsLayers", list, what), member(obj, "history", list, what)
+    if member(obj, "schemaVersion", int) != 1:
+        raise DocumentError(f"the schemaVersion is {obj['schemaVersion']}, not 1")
+    layers, history = member(obj, "fsLayers", list), member(obj, "history", list)
     if not layers or len(layers) != len(history):
         raise DocumentError(
-            f"{what} has {len(layers)} fsLayers and {len(history)} history entries;"
-            " it needs as many of one as of the other, and at least one"
+            f"there are {len(layers)} fsLayers and {len(history)} history entries;"
+            " a schema1 manifest needs as many of one as of the other, and at least one"
         )
     if len(layers) > MAX_INDEX_ENTRIES:
         raise LimitError(
-            f"{what} has {len(layers)} rows", f"at most {MAX_INDEX_ENTRIES} are accepted"
+            f"there are {len(layers)} rows", f"at most {MAX_INDEX_ENTRIES} are accepted"
         )
-    rows = _chain([_row(*pair, what) for pair in zip(layers, history, strict=True)], what)
+    rows = _chain([_row(*pair) for pair in zip(layers, history, strict=True)])
     return Schema1(
         payload,
-        member(obj, "name", str, what),
-        member(obj, "tag", str, what, default=""),
-        member(obj, "architecture", str, what, default=""),
+        describe(mediatype.SCHEMA1, payload),
+        member(obj, "name", str),
+        member(obj, "tag", str, default=""),
+        member(obj, "architecture", str, default=""),
         tuple(row.blob_sum for row in rows),
         tuple(row.text for row in rows),
     )
 
 
-def _row(layer: Any, entry: Any, what: str) -> _Row:
+def _row(layer: Any, entry: Any) -> _Row:
     if not isinstance(layer, dict) or not isinstance(entry, dict):
-        raise DocumentError(f"{what}: an entry of fsLayers or history is not an object")
-    check_keys(layer, frozenset({"blobSum"}), what)
-    check_keys(entry, frozenset({"v1Compatibility"}), what)
-    try:
-        blob_sum = Digest.parse(member(layer, "blobSum", str, what))
-    except InvalidReferenceError as error:
-        raise DocumentError(f"{what}: {error.message}", error.hint) from error
-    return _read_row(blob_sum, member(entry, "v1Compatibility", str, what), what)
+        raise DocumentError("an entry of fsLayers or history is not an object")
+    check_keys(layer, frozenset({"blobSum"}))
+    check_keys(entry, frozenset({"v1Compatibility"}))
+    blob_sum = parse_digest(member(layer, "blobSum", str))
+    return _read_row(blob_sum, member(entry, "v1Compatibility", str))
 
 
-def _read_row(blob_sum: Digest, text: str, what: str) -> _Row:
-    what = f"{what}: v1Compatibility"
-    fields = decode(text.encode(), what)
-    check_keys(fields, _ROW_KEYS, what)
-    row_id = member(fields, "id", str, what)
-    if not _ID.fullmatch(row_id):
-        raise DocumentError(f"{what} has the id {row_id[:80]!r}, which is not 64 hex digits")
-    return _Row(
-        blob_sum,
-        text,
-        fields,
-        row_id,
-        member(fields, "parent", str, what, default=""),
-        member(fields, "throwaway", bool, what, default=False),
-    )
+def _read_row(blob_sum: Digest, text: str) -> _Row:
+    with about("v1Compatibility"):
+        fields = decode(text.encode())
+        check_keys(fields, _ROW_KEYS)
+        row_id = member(fields, "id", str)
+        if not _ID.fullmatch(row_id):
+            raise DocumentError(f"the id {row_id[:80]!r} is not 64 hex digits")
+        return _Row(
+            blob_sum,
+            text,
+            fields,
+            row_id,
+            member(fields, "parent", str, default=""),
+            member(fields, "throwaway", bool, default=False),
+        )
 
 
-def _chain(rows: list[_Row], what: str) -> list[_Row]:
+def _chain(rows: list[_Row]) -> list[_Row]:
     """``rows`` without repetitions, once every one is the child of the next."""
     kept: list[_Row] = []
     seen: set[str] = set()
@@ -300,10 +298,10 @@ def _chain(rows: list[_Row], what: str) -> list[_Row]:
         if kept and row.id == kept[-1].id:
             continue
         if row.id in seen:
-            raise DocumentError(f"{what} has the id {row.id} in two places")
+            raise DocumentError(f"the id {row.id} is in two places")
         if row.parent != (kept[-1].id if kept else ""):
             below = f"the row below it is {kept[-1].id}" if kept else "it is the oldest row"
-            raise DocumentError(f"{what}: {row.id} has the parent {row.parent[:80]!r}, but {below}")
+            raise DocumentError(f"{row.id} has the parent {row.parent[:80]!r}, but {below}")
         seen.add(row.id)
         kept.append(row)
     kept.reverse()
@@ -325,8 +323,7 @@ def to_config(schema1: Schema1, diff_ids_by_blob: Mapping[Digest, Digest]) -> Im
     the layers' own bytes: schema1 does not tell them. Raises ``DocumentError``.
     """
     rows = _rows(schema1)
-    what = "schema1 manifest: v1Compatibility"
-    fields = members(rows[-1].text.encode(), what)
+    fields = members(rows[-1].text.encode())
     fields = {key: fields[key] for key in fields.keys() - _ROW_ONLY}
     if "architecture" not in fields and schema1.architecture:
         fields["architecture"] = encode(schema1.architecture).decode()
@@ -335,26 +332,26 @@ def to_config(schema1: Schema1, diff_ids_by_blob: Mapping[Digest, Digest]) -> Im
         "diff_ids": [str(diff_ids_by_blob[row.blob_sum]) for row in rows if not row.throwaway],
     }
     fields["rootfs"] = encode(rootfs).decode()
-    fields["history"] = encode([_history(row, what).as_json() for row in rows]).decode()
+    fields["history"] = encode([_history(row).as_json() for row in rows]).decode()
     return ImageConfig.parse(_object(fields).encode())
 
 
 def _rows(schema1: Schema1) -> list[_Row]:
     """The rows of ``schema1``, oldest first."""
     pairs = zip(schema1.blob_sums, schema1.compatibility, strict=True)
-    return [_read_row(*pair, "schema1 manifest") for pair in pairs][::-1]
+    return [_read_row(*pair) for pair in pairs][::-1]
 
 
-def _history(row: _Row, what: str) -> History:
-    command = member(row.fields, "container_config", dict, what, default={})
-    words = member(command, "Cmd", list, what, default=[])
+def _history(row: _Row) -> History:
+    command = member(row.fields, "container_config", dict, default={})
+    words = member(command, "Cmd", list, default=[])
     if not all(isinstance(word, str) for word in words):
-        raise DocumentError(f"{what}: a word of container_config.Cmd is not a string")
-    created = normal_time(member(row.fields, "created", str, what, default=""))
+        raise DocumentError("v1Compatibility: a word of container_config.Cmd is not a string")
+    created = normal_time(member(row.fields, "created", str, default=""))
     return History(
         "" if created == _NO_TIME else created,
         " ".join(words),
-        member(row.fields, "author", str, what, default=""),
-        member(row.fields, "comment", str, what, default=""),
+        member(row.fields, "author", str, default=""),
+        member(row.fields, "comment", str, default=""),
         row.throwaway,
     )

@@ -53,93 +53,84 @@ _KEY_HINT: Final = (
 )
 
 
-def split_payload(raw: bytes, what: str = "schema1 manifest") -> bytes:
-    """The payload of a signed manifest, its signatures taken out and not checked.
-
-    Raises ``SignatureError`` if there are none or they do not tell the payload,
-    ``DocumentError`` for what is not JSON.
-    """
-    return _open(raw, what)[0]
-
-
-def verify(raw: bytes, what: str = "schema1 manifest") -> Schema1:
+def verify(raw: bytes) -> Schema1:
     """Check every signature of ``raw`` and parse the payload that they cover.
 
     Raises ``SignatureError``, or ``DocumentError`` when the payload is malformed.
     """
-    payload, signatures = _open(raw, what)
+    payload, signatures = _open(raw)
     signed = _b64url(payload)
     for signature in signatures:
-        _verify_one(signature, signed, what)
-    return parse_payload(payload, what)
+        _verify_one(signature, signed)
+    return parse_payload(payload)
 
 
-def _open(raw: bytes, what: str) -> tuple[bytes, list[dict[str, Any]]]:
-    signatures = decode(raw, what).get("signatures")
+def _open(raw: bytes) -> tuple[bytes, list[dict[str, Any]]]:
+    signatures = decode(raw).get("signatures")
     if not isinstance(signatures, list) or not signatures:
-        raise SignatureError(f"{what} is not signed: it has no signatures")
+        raise SignatureError("the manifest is not signed: it has no signatures")
     if len(signatures) > MAX_SIGNATURES:
-        raise SignatureError(f"{what} has {len(signatures)} signatures, which is absurd")
-    formats = {_format(signature, what) for signature in signatures}
+        raise SignatureError(f"{len(signatures)} signatures are absurd")
+    formats = {_format(signature) for signature in signatures}
     if len(formats) != 1:
-        raise SignatureError(f"the signatures of {what} do not agree where its payload ends")
+        raise SignatureError("the signatures do not agree where the payload ends")
     length, tail = formats.pop()
     if not 0 < length <= len(raw):
         raise SignatureError(
-            f"a signature of {what} is for {length} bytes of it, but it has {len(raw)}"
+            f"a signature is for {length} bytes of the manifest, but it has {len(raw)}"
         )
     return raw[:length] + tail, signatures
 
 
-def _format(signature: Any, what: str) -> tuple[int, bytes]:
+def _format(signature: Any) -> tuple[int, bytes]:
     """``formatLength`` and ``formatTail`` of one signature."""
     if not isinstance(signature, dict):
-        raise SignatureError(f"a signature of {what} is not an object")
-    header = _text(signature, "protected", what)
+        raise SignatureError("a signature is not an object")
+    header = _text(signature, "protected")
     try:
-        protected = decode(_unb64url(header, what), f"the protected header of {what}")
+        protected = decode(_unb64url(header))
     except DocumentError as error:
-        raise SignatureError(error.message, error.hint) from error
+        raise SignatureError(f"protected header: {error.message}", error.hint) from error
     length = protected.get("formatLength")
     if not isinstance(length, int) or isinstance(length, bool):
-        raise SignatureError(f"a signature of {what} has no formatLength")
-    return length, _unb64url(_text(protected, "formatTail", what), what)
+        raise SignatureError("a signature has no formatLength")
+    return length, _unb64url(_text(protected, "formatTail"))
 
 
-def _text(obj: Mapping[str, Any], key: str, what: str) -> str:
+def _text(obj: Mapping[str, Any], key: str) -> str:
     value = obj.get(key)
     if not isinstance(value, str):
-        raise SignatureError(f"a signature of {what} has no {key}")
+        raise SignatureError(f"a signature has no {key}")
     return value
 
 
-def _verify_one(signature: Mapping[str, Any], signed: bytes, what: str) -> None:
+def _verify_one(signature: Mapping[str, Any], signed: bytes) -> None:
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     header = signature.get("header")
     if not isinstance(header, dict):
-        raise SignatureError(f"a signature of {what} has no header")
+        raise SignatureError("a signature has no header")
     try:
-        key = _header_key(header, what)
-        data = _text(signature, "protected", what).encode("ascii") + b"." + signed
-        value = _unb64url(_text(signature, "signature", what), what)
-        _check(key, _text(header, "alg", what), value, data, what)
+        key = _header_key(header)
+        data = _text(signature, "protected").encode("ascii") + b"." + signed
+        value = _unb64url(_text(signature, "signature"))
+        _check(key, _text(header, "alg"), value, data)
     except InvalidSignature as error:
         raise SignatureError(
-            f"the signature of {what} does not verify: its payload is not what was signed",
+            "the signature does not verify: the payload is not what was signed",
             "do not use it; fetch it again from a source that you trust",
         ) from error
     except (ValueError, UnsupportedAlgorithm, OverflowError) as error:
-        raise SignatureError(f"the key or signature of {what} cannot be used: {error}") from error
+        raise SignatureError(f"the key or signature cannot be used: {error}") from error
 
 
-def _check(key: "PublicKey", algorithm: str, value: bytes, data: bytes, what: str) -> None:
+def _check(key: "PublicKey", algorithm: str, value: bytes, data: bytes) -> None:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
     known = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
     if isinstance(key, ec.EllipticCurvePublicKey):
-        expected, size, name = _curve(key, what)
+        expected, size, name = _curve(key)
         if algorithm == expected and len(value) == 2 * size:
             r, s = int.from_bytes(value[:size], "big"), int.from_bytes(value[size:], "big")
             key.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(known[name]))
@@ -148,29 +139,28 @@ def _check(key: "PublicKey", algorithm: str, value: bytes, data: bytes, what: st
         key.verify(value, data, padding.PKCS1v15(), known[_RSA[algorithm]])
         return
     raise SignatureError(
-        f"the signature of {what} is not one of its key: algorithm {algorithm[:40]!r},"
-        f" {len(value)} bytes"
+        f"the signature is not one of its key: algorithm {algorithm[:40]!r}, {len(value)} bytes"
     )
 
 
-def _header_key(header: Mapping[str, Any], what: str) -> "PublicKey":
+def _header_key(header: Mapping[str, Any]) -> "PublicKey":
     """The public key of a header: of its first certificate if there is one, else its ``jwk``."""
     chain, jwk = header.get("x5c"), header.get("jwk")
-    key = None if jwk is None else _jwk_key(jwk, what)
+    key = None if jwk is None else _jwk_key(jwk)
     if not isinstance(chain, list | None):
-        raise SignatureError(f"the certificates of {what} are not an array")
+        raise SignatureError("the certificates are not an array")
     if chain:
-        return _certificate_key(chain[0], what)
+        return _certificate_key(chain[0])
     if key is None:
-        raise SignatureError(f"a signature of {what} names no key")
+        raise SignatureError("a signature names no key")
     return key
 
 
-def _certificate_key(text: Any, what: str) -> "PublicKey":
+def _certificate_key(text: Any) -> "PublicKey":
     from cryptography import x509
 
     if not isinstance(text, str):
-        raise SignatureError(f"a certificate of {what} is not a string")
+        raise SignatureError("a certificate is not a string")
     with warnings.catch_warnings():
         # Of odd serial numbers, say, which are not used here: only the key counts.
         warnings.simplefilter("ignore")
@@ -178,53 +168,53 @@ def _certificate_key(text: Any, what: str) -> "PublicKey":
             key = x509.load_der_x509_certificate(base64.b64decode(text, validate=True)).public_key()
         except x509.InvalidVersion as error:
             raise ValueError(str(error)) from error
-    return _usable(key, what)
+    return _usable(key)
 
 
-def _jwk_key(jwk: Any, what: str) -> "PublicKey":
+def _jwk_key(jwk: Any) -> "PublicKey":
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     if not isinstance(jwk, dict):
-        raise SignatureError(f"a key of {what} is not an object")
+        raise SignatureError("a key is not an object")
 
     def octets(name: str) -> bytes:
-        return _unb64url(_text(jwk, name, what), what)
+        return _unb64url(_text(jwk, name))
 
     key: PublicKey
-    kind, curve = _text(jwk, "kty", what), jwk.get("crv")
+    kind, curve = _text(jwk, "kty"), jwk.get("crv")
     if kind == "RSA":
         modulus, exponent = (int.from_bytes(octets(name), "big") for name in "ne")
         if modulus.bit_length() > MAX_RSA_BITS:
-            raise SignatureError(f"the RSA key of {what} has more than {MAX_RSA_BITS} bits")
+            raise SignatureError(f"the RSA key has more than {MAX_RSA_BITS} bits")
         key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
     elif kind == "EC" and isinstance(curve, str) and curve in _CURVES:
         x, y = octets("x"), octets("y")
         if {len(x), len(y)} != {_CURVES[curve][1]}:
-            raise SignatureError(f"the key of {what} has coordinates of a wrong length")
+            raise SignatureError("the key has coordinates of a wrong length")
         curves = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
         numbers = ec.EllipticCurvePublicNumbers(
             int.from_bytes(x, "big"), int.from_bytes(y, "big"), curves[curve]
         )
         key = numbers.public_key()
     else:
-        raise SignatureError(f"the key of {what} is of an unknown kind, {kind[:40]!r}")
+        raise SignatureError(f"the key is of an unknown kind, {kind[:40]!r}")
     if "kid" in jwk and jwk["kid"] != _key_id(key):
-        raise SignatureError(f"the key of {what} does not have the key id that it is given")
+        raise SignatureError("the key does not have the key id that it is given")
     return key
 
 
-def _usable(key: Any, what: str) -> "PublicKey":
+def _usable(key: Any) -> "PublicKey":
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     if isinstance(key, rsa.RSAPublicKey) and key.key_size <= MAX_RSA_BITS:
         return key
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVE_NAMES:
         return key
-    raise SignatureError(f"the key of {what} is neither EC on a NIST curve nor RSA")
+    raise SignatureError("the key is neither EC on a NIST curve nor RSA")
 
 
-def _curve(key: "EllipticCurvePublicKey", what: str) -> tuple[str, int, str]:
-    return _CURVES[_CURVE_NAMES[_usable(key, what).curve.name]]  # type: ignore[union-attr]
+def _curve(key: "EllipticCurvePublicKey") -> tuple[str, int, str]:
+    return _CURVES[_CURVE_NAMES[_usable(key).curve.name]]  # type: ignore[union-attr]
 
 
 def _key_id(key: "PublicKey") -> str:
@@ -252,8 +242,8 @@ class SigningKey:
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     @classmethod
-    def load(cls, pem: bytes, what: str = "signing key") -> "SigningKey":
-        """The key in ``pem``; ``what`` names it in errors. Raises ``SignatureError``."""
+    def load(cls, pem: bytes) -> "SigningKey":
+        """The key in ``pem``. Raises ``SignatureError``."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -261,16 +251,14 @@ class SigningKey:
         try:
             key = serialization.load_pem_private_key(pem, password=None)
         except TypeError as error:
-            raise SignatureError(f"{what} is encrypted", _KEY_HINT) from error
+            raise SignatureError("the key is encrypted", _KEY_HINT) from error
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise SignatureError(f"{what} holds no private key that can be read", _KEY_HINT) from (
-                error
-            )
+            raise SignatureError("it holds no private key that can be read", _KEY_HINT) from (error)
         if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVE_NAMES:
             return cls(key)
         if isinstance(key, rsa.RSAPrivateKey) and 2048 <= key.key_size <= MAX_RSA_BITS:
             return cls(key)
-        raise SignatureError(f"{what} is of a kind that schema1 does not know", _KEY_HINT)
+        raise SignatureError("the key is of a kind that schema1 does not know", _KEY_HINT)
 
     @property
     def key_id(self) -> str:
@@ -320,7 +308,7 @@ def sign(payload: bytes, key: SigningKey, time: str) -> bytes:
     Raises ``SignatureError`` if the payload is no JSON object with a field.
     """
     try:
-        fields = decode(payload, "schema1 payload")
+        fields = decode(payload)
     except ImgpackError as error:
         raise SignatureError(error.message, error.hint) from error
     if not fields or "signatures" in fields:
@@ -356,11 +344,11 @@ def _b64url(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _unb64url(text: str, what: str) -> bytes:
+def _unb64url(text: str) -> bytes:
     # libtrust's decoder drops spaces and line breaks, and wants no padding.
     kept = text.replace(" ", "").replace("\n", "")
     try:
         padded = kept.encode("ascii") + b"=" * (-len(kept) % 4)
         return base64.b64decode(padded, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise SignatureError(f"a signature of {what} is not base64url") from error
+        raise SignatureError("a signature is not base64url") from error

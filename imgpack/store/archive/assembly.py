@@ -2,7 +2,7 @@
 
 The front of an archive names every blob by a digest that is known only when the
 blob is complete. So blobs are written behind a gap of the size that the front
-will probably have. ``settle`` then fills in the front and the headers if every
+will probably have. ``finalize`` then fills in the front and the headers if every
 blob lies where the archive wants it; if one does not, ``copy`` writes a second
 file. A copy costs time and changes no byte (a property test).
 
@@ -21,13 +21,15 @@ from typing import Final
 from imgpack.errors import ArchiveError
 from imgpack.files.reading import read_range
 from imgpack.files.writing import pwrite_all
+from imgpack.image.image import Named
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.store.contents import (
     OCI_LAYOUT,
     SCHEMA1_NAME,
-    Contents,
     blob_path,
+    blobs,
+    documents,
     index_json,
     manifest_json,
     schema1_json,
@@ -47,7 +49,7 @@ _COPY: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """``size`` bytes of the draft from ``start``."""
+    """``size`` bytes of the assembly from ``start``."""
 
     start: int
     size: int
@@ -58,7 +60,7 @@ class Extent:
         return self.start + self.size + len(padding(self.size))
 
 
-Piece = bytes | Extent
+Part = bytes | Extent
 
 
 def header(name: str, size: int) -> bytes:
@@ -71,18 +73,18 @@ def header_size(size: int | None) -> int:
     return 3 * BLOCK if size is not None and size > MAX_SIZE else BLOCK
 
 
-def front(contents: Contents) -> bytes:
+def front(images: Sequence[Named]) -> bytes:
     """Everything before the first layer: the metadata, the directories, the documents."""
-    files = {"oci-layout": OCI_LAYOUT, "index.json": index_json(contents.roots)}
-    files["manifest.json"] = manifest_json(contents)
-    payload = schema1_json(contents)
+    files = {"oci-layout": OCI_LAYOUT, "index.json": index_json(images)}
+    files["manifest.json"] = manifest_json(images)
+    payload = schema1_json(images)
     if payload is not None:
         files[SCHEMA1_NAME] = payload
     directories = b"".join(
         encode(name, mode=0o755, typeflag=DIRECTORY) for name in (b"blobs/", b"blobs/sha256/")
     )
-    documents = {blob_path(digest): raw for digest, raw in contents.documents().items()}
-    return _members(files) + directories + _members(documents)
+    inner = {blob_path(digest): raw for digest, raw in documents(images).items()}
+    return _members(files) + directories + _members(inner)
 
 
 def _members(files: dict[str, bytes]) -> bytes:
@@ -91,7 +93,7 @@ def _members(files: dict[str, bytes]) -> bytes:
     )
 
 
-class Draft:
+class Assembly:
     """Blobs in an open file, each at its guessed place. Safe for several threads.
 
     ``errors`` turns an ``OSError`` into one that names the file.
@@ -102,11 +104,11 @@ class Draft:
         self.errors = errors
         self._front = 0
         self._planned: dict[tuple[Digest, int], int] = {}
-        self._slots: set[DraftBlob] = set()
+        self._slots: set[AssemblyBlob] = set()
         self._blobs: dict[Digest, Extent] = {}
         self._lock = threading.Lock()
 
-    def plan(self, contents: Contents) -> None:
+    def plan(self, images: Sequence[Named]) -> None:
         """Guess where blobs will lie; placeholder digests of the right length will do.
 
         Ignored once a blob was written.
@@ -114,9 +116,9 @@ class Draft:
         with self._lock:
             if self._slots:
                 return
-            self._front = len(front(contents))
+            self._front = len(front(images))
             offset = self._front
-            for blob in contents.blobs():
+            for blob in blobs(images):
                 offset += header_size(blob.size)
                 self._planned[blob.digest, blob.size] = offset
                 offset = Extent(offset, blob.size).end
@@ -127,21 +129,21 @@ class Draft:
             extent = self._blobs.get(digest)
         return extent.size if extent else None
 
-    def open(self, expected_size: int | None = None) -> "DraftBlob":
+    def open(self, expected_size: int | None = None) -> "AssemblyBlob":
         """A blob of unknown size and digest; no other may be opened until it is done."""
         with self._lock:
-            return self._add(DraftBlob(self, self._end() + header_size(expected_size), None))
+            return self._add(AssemblyBlob(self, self._end() + header_size(expected_size), None))
 
-    def reserve(self, descriptor: Descriptor) -> "DraftBlob":
+    def reserve(self, descriptor: Descriptor) -> "AssemblyBlob":
         """A blob that is known; several may be written at once."""
         size = descriptor.size
         with self._lock:
             start = self._planned.get((descriptor.digest, size))
             if start is None or not self._free(start - header_size(size), Extent(start, size).end):
                 start = self._end() + header_size(size)
-            return self._add(DraftBlob(self, start, size))
+            return self._add(AssemblyBlob(self, start, size))
 
-    def _add(self, slot: "DraftBlob") -> "DraftBlob":
+    def _add(self, slot: "AssemblyBlob") -> "AssemblyBlob":
         if any(other.size is None for other in self._slots):
             raise RuntimeError("a blob of unknown size is still open")
         self._slots.add(slot)
@@ -156,7 +158,7 @@ class Draft:
             for slot in self._slots
         )
 
-    def commit(self, slot: "DraftBlob", digest: Digest) -> None:
+    def commit(self, slot: "AssemblyBlob", digest: Digest) -> None:
         """The blob is complete; a second one of the same digest is dropped."""
         with self._lock:
             if digest in self._blobs:
@@ -164,57 +166,57 @@ class Draft:
             else:
                 self._blobs[digest] = slot.extent
 
-    def abort(self, slot: "DraftBlob") -> None:
+    def abort(self, slot: "AssemblyBlob") -> None:
         """Give the blob's place back."""
         with self._lock:
             self._slots.discard(slot)
 
-    def pieces(self, contents: Contents) -> list[Piece]:
+    def parts(self, images: Sequence[Named]) -> list[Part]:
         """The archive from its first byte to its last. Raises ``ArchiveError`` for a lost blob."""
-        out: list[Piece] = [front(contents)]
-        for blob in contents.blobs():
+        out: list[Part] = [front(images)]
+        for blob in blobs(images):
             extent = self._blobs.get(blob.digest)
             if extent is None or extent.size != blob.size:
                 raise ArchiveError(f"the manifest names the blob {blob.digest}, which was not put")
             out += [header(blob_path(blob.digest), blob.size), extent, padding(blob.size)]
         return [*out, END]
 
-    def settle(self, pieces: Sequence[Piece]) -> bool:
+    def finalize(self, parts: Sequence[Part]) -> bool:
         """Complete the archive in place if every blob lies right; else do nothing."""
-        if any(isinstance(piece, Extent) and piece.start != at for at, piece in _placed(pieces)):
+        if any(isinstance(part, Extent) and part.start != at for at, part in _placed(parts)):
             return False
         with self.errors():
             end = 0
-            for at, piece in _placed(pieces):
-                if not isinstance(piece, Extent):
-                    pwrite_all(self.fd, piece, at)
-                end = at + _length(piece)
+            for at, part in _placed(parts):
+                if not isinstance(part, Extent):
+                    pwrite_all(self.fd, part, at)
+                end = at + _length(part)
             os.ftruncate(self.fd, end)
         return True
 
-    def copy(self, pieces: Sequence[Piece], target: int) -> None:
+    def copy(self, parts: Sequence[Part], target: int) -> None:
         """Assemble the archive in the empty file ``target``, a descriptor."""
         with self.errors():
-            for at, piece in _placed(pieces):
-                if isinstance(piece, Extent):
-                    _copy_range(self.fd, piece, target, at)
+            for at, part in _placed(parts):
+                if isinstance(part, Extent):
+                    _copy_range(self.fd, part, target, at)
                 else:
-                    pwrite_all(target, piece, at)
+                    pwrite_all(target, part, at)
 
-    def stream(self, pieces: Sequence[Piece]) -> Iterator[bytes]:
+    def stream(self, parts: Sequence[Part]) -> Iterator[bytes]:
         """The archive's bytes in order."""
-        for piece in pieces:
-            if isinstance(piece, Extent):
-                yield from read_range(self.fd, piece.start, piece.size)
+        for part in parts:
+            if isinstance(part, Extent):
+                yield from read_range(self.fd, part.start, part.size)
             else:
-                yield piece
+                yield part
 
 
-class DraftBlob:
-    """One blob of a draft; ``size`` is ``None`` as long as it is not known."""
+class AssemblyBlob:
+    """One blob of a assembly; ``size`` is ``None`` as long as it is not known."""
 
-    def __init__(self, draft: Draft, start: int, size: int | None) -> None:
-        self._draft = draft
+    def __init__(self, assembly: Assembly, start: int, size: int | None) -> None:
+        self._assembly = assembly
         self.start = start
         self.size = size
         self._written = 0
@@ -227,8 +229,8 @@ class DraftBlob:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append ``data``. Raises ``OutputError``."""
-        with self._draft.errors():
-            pwrite_all(self._draft.fd, data, self.start + self._written)
+        with self._assembly.errors():
+            pwrite_all(self._assembly.fd, data, self.start + self._written)
         self._written += len(data)
 
     def commit(self, digest: Digest, size: int) -> None:
@@ -237,24 +239,24 @@ class DraftBlob:
             raise AssertionError(f"{digest}: {size} bytes were announced, {self._written} written")
         self.size = size
         self._closed = True
-        self._draft.commit(self, digest)
+        self._assembly.commit(self, digest)
 
     def abort(self) -> None:
         """Throw the blob away; does nothing after ``commit``."""
         if not self._closed:
             self._closed = True
-            self._draft.abort(self)
+            self._assembly.abort(self)
 
 
-def _length(piece: Piece) -> int:
-    return piece.size if isinstance(piece, Extent) else len(piece)
+def _length(part: Part) -> int:
+    return part.size if isinstance(part, Extent) else len(part)
 
 
-def _placed(pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
+def _placed(parts: Iterable[Part]) -> Iterator[tuple[int, Part]]:
     at = 0
-    for piece in pieces:
-        yield at, piece
-        at += _length(piece)
+    for part in parts:
+        yield at, part
+        at += _length(part)
 
 
 def _copy_range(source: int, extent: Extent, target: int, at: int) -> None:

@@ -9,25 +9,20 @@ uncompressed one must have the diff_id that the configuration names.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from imgpack.errors import (
-    ArchiveError,
-    DigestError,
-    LimitError,
-    UnsupportedError,
-    about,
-)
-from imgpack.events import Reporter
-from imgpack.image.image import Image
-from imgpack.spec import mediatype
+from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError, about
+from imgpack.image.image import Image, Named, images_in
+from imgpack.image.opened import Root
 from imgpack.spec.config import ImageConfig
-from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Compression, Format, detect
 from imgpack.spec.json import check_keys, decode, member
 from imgpack.spec.manifest import Manifest, build_manifest
-from imgpack.store.documents import Blobs, Found, parse_names, read_small
+from imgpack.store.documents import ContainerSource, parse_names, read_small
 from imgpack.tar.index import Member, TarFile
 
 MAX_ITEMS: Final = 1024
@@ -37,13 +32,6 @@ MAX_TAGS: Final = 10_000
 _KEYS: Final = frozenset({"Config", "RepoTags", "Layers", "LayerSources", "Parent"})
 _BLOB: Final = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
 _CONFIG: Final = re.compile(r"(?:.*/)?(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
-_MAGIC: Final = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"))
-_DOCKER_TYPES: Final = {"": mediatype.DOCKER_LAYER, "gzip": mediatype.DOCKER_LAYER_GZIP}
-_OCI_TYPES: Final = {
-    "": mediatype.OCI_LAYER,
-    "gzip": mediatype.OCI_LAYER_GZIP,
-    "zstd": mediatype.OCI_LAYER_ZSTD,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,164 +44,148 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class _StoredLayer:
     digest: Digest
     size: int
-    compression: str
+    compression: Compression
 
 
-def parse_manifest_json(raw: bytes, what: str) -> tuple[Item, ...]:
+def parse_manifest_json(raw: bytes) -> tuple[Item, ...]:
     """The items of a ``manifest.json``. Raises ``DocumentError``, ``ArchiveError``."""
     # An object is what the strict decoder takes; nothing can slip in beside the one key.
-    obj = decode(b'{"items":' + raw + b"\n}", what)
-    items = member(obj, "items", list, what)
+    obj = decode(b'{"items":' + raw + b"\n}")
+    items = member(obj, "items", list)
     if len(obj) != 1 or not 1 <= len(items) <= MAX_ITEMS:
-        raise ArchiveError(f"{what} names {len(items)} images", f"1 to {MAX_ITEMS} are accepted")
-    out = tuple(_item(item, what) for item in items)
+        raise ArchiveError(f"it names {len(items)} images", f"1 to {MAX_ITEMS} are accepted")
+    out = tuple(_item(item) for item in items)
     if sum(len(item.tags) for item in out) > MAX_TAGS:
-        raise LimitError(f"{what} has more than {MAX_TAGS} RepoTags")
+        raise LimitError(f"it has more than {MAX_TAGS} RepoTags")
     return out
 
 
-def _item(obj: Any, what: str) -> Item:
+def _item(obj: Any) -> Item:
     if not isinstance(obj, dict):
-        raise ArchiveError(f"{what}: an image is not an object")
-    check_keys(obj, _KEYS, what)
-    tags = member(obj, "RepoTags", list, what, default=[])
-    layers = member(obj, "Layers", list, what, default=[])
+        raise ArchiveError("an image is not an object")
+    check_keys(obj, _KEYS)
+    tags = member(obj, "RepoTags", list, default=[])
+    layers = member(obj, "Layers", list, default=[])
     if not all(isinstance(text, str) for text in (*tags, *layers)) or len(layers) > MAX_ITEMS:
-        raise ArchiveError(f"{what}: RepoTags or Layers is malformed")
-    return Item(member(obj, "Config", str, what), tuple(tags), tuple(layers))
+        raise ArchiveError("RepoTags or Layers is malformed")
+    return Item(member(obj, "Config", str), tuple(tags), tuple(layers))
 
 
-def read_docker(
-    blobs: Blobs, tar: TarFile, items: tuple[Item, ...], reporter: Reporter
-) -> list[Found]:
-    """The images of ``manifest.json``, with a manifest made for each."""
+def read_docker(source: ContainerSource, tar: TarFile, items: tuple[Item, ...]) -> list[Root]:
+    """What ``manifest.json`` names, with a manifest made for each."""
+    layers = _Layers(source, tar)
     configs: dict[str, ImageConfig] = {}
-    layers = _Layers(blobs, tar)
-    made: dict[Digest, tuple[Manifest, ImageConfig, list[str]]] = {}
+    made: dict[Digest, tuple[Manifest, list[str]]] = {}
     for item in items:
         if item.config not in configs:
-            configs[item.config] = _config(blobs, item.config, reporter)
-        config = configs[item.config]
-        blobs.count(len(config.raw))
+            configs[item.config] = _config(source, item.config)
         own = [layers.read(name) for name in item.layers]
-        manifest = _manifest(config, own)
-        blobs.count(len(manifest.raw))
-        _check_plain(blobs.path, item, config, own)
-        _, _, tags = made.setdefault(manifest.descriptor.digest, (manifest, config, []))
+        manifest = _manifest(configs[item.config], own)
+        _check_plain(source.path, item, configs[item.config], own)
+        _, tags = made.setdefault(manifest.descriptor.digest, (manifest, []))
         tags += item.tags
-    found: list[Found] = []
-    for manifest, config, tags in made.values():
-        names, others = parse_names(tags)
-        with about(blobs.path):
-            found.append(Found(Image(manifest, config, blobs, names), others))
-    return found
+    source.made |= {digest: manifest.raw for digest, (manifest, _) in made.items()}
+    return [Root(manifest.descriptor, *parse_names(tags)) for manifest, tags in made.values()]
 
 
 class _Layers:
     """The layers of an archive by name; a file that several names link to is read once."""
 
-    def __init__(self, blobs: Blobs, tar: TarFile) -> None:
-        self._blobs = blobs
+    def __init__(self, source: ContainerSource, tar: TarFile) -> None:
+        self._source = source
         self._tar = tar
-        self._named: dict[str, _Layer] = {}
-        self._stored: dict[Member, _Layer] = {}
+        self._named: dict[str, _StoredLayer] = {}
+        self._stored: dict[Member, _StoredLayer] = {}
 
-    def read(self, name: str) -> _Layer:
+    def read(self, name: str) -> _StoredLayer:
         """The layer ``name``. Raises ``ArchiveError``, ``DigestError``, ``UnsupportedError``."""
         if name not in self._named:
             self._named[name] = layer = self._checked(name)
-            self._blobs.names.setdefault(layer.digest, name)
+            self._source.names.setdefault(layer.digest, name)
         return self._named[name]
 
-    def _checked(self, name: str) -> _Layer:
+    def _checked(self, name: str) -> _StoredLayer:
         file = self._tar.find(name)
         if file is None:
-            raise ArchiveError(f"{self._blobs.path} has no layer {name[:200]!r}")
+            raise ArchiveError(f"{self._source.path} has no layer {name[:200]!r}")
         if file not in self._stored:
-            self._stored[file] = _read_layer(self._blobs, name)
+            self._stored[file] = _read_layer(self._source, name)
         layer = self._stored[file]
         match = _BLOB.fullmatch(name)
         # Docker names an uncompressed layer by its diff_id; both are the digest of its bytes.
         if match and match[2] != layer.digest.hex:
-            raise DigestError(
-                f"{self._blobs.path}: the layer {name} is damaged: "
-                f"its bytes have the digest {layer.digest}"
-            )
+            raise _damaged(self._source.path, "layer", name, layer.digest)
         return layer
 
 
-def _config(blobs: Blobs, name: str, reporter: Reporter) -> ImageConfig:
-    raw = read_small(blobs.container, name, blobs.path)
+def _config(source: ContainerSource, name: str) -> ImageConfig:
+    raw = read_small(source.container, name, source.path)
     if raw is None:
-        raise ArchiveError(f"{blobs.path} has no configuration {name[:200]!r}")
-    config = ImageConfig.parse(raw, f"{blobs.path}: {name[:200]}")
-    match = _BLOB.fullmatch(name)
-    if match and match[2] != config.digest.hex:
-        raise DigestError(
-            f"{blobs.path}: the configuration {name} is damaged: "
-            f"its bytes have the digest {config.digest}"
-        )
+        raise ArchiveError(f"{source.path} has no configuration {name[:200]!r}")
+    with about(f"{source.path}: {name[:200]}"):
+        config = ImageConfig.parse(raw)
     match = _CONFIG.fullmatch(name)
     if match and match[1] != config.digest.hex:
-        reporter.warn(f"{blobs.path}: the configuration {name} has the digest {config.digest}")
-    blobs.names.setdefault(config.digest, name)
+        raise _damaged(source.path, "configuration", name, config.digest)
+    source.names.setdefault(config.digest, name)
     return config
 
 
-def _read_layer(blobs: Blobs, name: str) -> _Layer:
-    hasher = hashlib.sha256()
-    size = 0
-    compression = ""
-    for chunk in blobs.container.chunks(name):
-        if not size:
-            compression = next((kind for magic, kind in _MAGIC if chunk.startswith(magic)), "")
-            if chunk.startswith(b"BZh") and chunk[4:10] == b"1AY&SY":
-                compression = "bzip2"
-        size += len(chunk)
-        hasher.update(chunk)
-    if compression not in _OCI_TYPES:
-        raise UnsupportedError(
-            f"{blobs.path}: the layer {name[:200]} is compressed with {compression}",
-            "no media type says so; save the image again with gzip or no compression",
-        )
-    return _Layer(Digest("sha256", hasher.hexdigest()), size, compression)
-
-
-def _manifest(config: ImageConfig, layers: list[_Layer]) -> Manifest:
-    oci = any(layer.compression not in _DOCKER_TYPES for layer in layers)
-    types = _OCI_TYPES if oci else _DOCKER_TYPES
-    descriptors = [Descriptor(types[one.compression], one.digest, one.size) for one in layers]
-    return build_manifest(
-        Descriptor(
-            mediatype.OCI_CONFIG if oci else mediatype.DOCKER_CONFIG,
-            config.digest,
-            len(config.raw),
-        ),
-        descriptors,
-        mediatype.OCI_MANIFEST if oci else mediatype.DOCKER_MANIFEST,
+def _damaged(path: str, what: str, name: str, digest: Digest) -> DigestError:
+    return DigestError(
+        f"{path}: the {what} {name[:200]} is damaged: its bytes have the digest {digest}"
     )
 
 
-def _check_plain(path: str, item: Item, config: ImageConfig, layers: list[_Layer]) -> None:
+def _read_layer(source: ContainerSource, name: str) -> _StoredLayer:
+    hasher = hashlib.sha256()
+    size = 0
+    found = Compression.NONE.value
+    for chunk in source.container.chunks(name):
+        if not size:
+            found = detect(chunk)
+        size += len(chunk)
+        hasher.update(chunk)
+    try:
+        compression = Compression(found)
+    except ValueError:
+        raise UnsupportedError(
+            f"{source.path}: the layer {name[:200]} is compressed with {found}",
+            "no media type says so; save the image again with gzip or no compression",
+        ) from None
+    return _StoredLayer(Digest("sha256", hasher.hexdigest()), size, compression)
+
+
+def _manifest(config: ImageConfig, layers: list[_StoredLayer]) -> Manifest:
+    zstd = any(layer.compression is Compression.ZSTD for layer in layers)
+    kind = Format.OCI if zstd else Format.DOCKER
+    return build_manifest(
+        describe(kind.config_type, config.raw, config.digest),
+        [Descriptor(kind.layer_type(one.compression), one.digest, one.size) for one in layers],
+        kind.manifest_type,
+    )
+
+
+def _check_plain(path: str, item: Item, config: ImageConfig, layers: list[_StoredLayer]) -> None:
     for name, layer, diff_id in zip(item.layers, layers, config.diff_ids, strict=False):
-        if not layer.compression and layer.digest != diff_id:
+        if layer.compression is Compression.NONE and layer.digest != diff_id:
             raise DigestError(
                 f"{path}: the layer {name[:200]} has the diff_id {layer.digest}, "
                 f"and the configuration says {diff_id}"
             )
 
 
-def check_agreement(items: tuple[Item, ...], found: list[Found], path: str) -> None:
+def check_agreement(items: tuple[Item, ...], found: Iterable[Named], path: str) -> None:
     """Refuse an archive whose ``manifest.json`` names another image than ``index.json``.
 
     Docker would load the one, containerd the other.
     """
     layers: dict[str, tuple[str, ...]] = {}
     for one in found:
-        for image in one.image.members:
+        for image in images_in(one.image):
             layers[image.config.digest.hex] = _hexes(image)
     for item in items:
         match = _CONFIG.fullmatch(item.config)

@@ -1,6 +1,6 @@
 """Writing the one combined archive, to a file or as a stream, and choosing the kind of output.
 
-The archive is what ``contents`` and ``draft`` say it is: ``oci-layout``,
+The archive is what ``contents`` and ``assembly`` say it is: ``oci-layout``,
 ``index.json``, ``manifest.json``, ``schema1.json`` (Docker format only),
 ``blobs/``, then manifests, configurations and layers, each once, and two zero
 blocks. It is never compressed as a whole and holds no links.
@@ -8,7 +8,7 @@ blocks. It is never compressed as a whole and holds no links.
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -18,12 +18,13 @@ from imgpack.errors import OutputError
 from imgpack.events import SILENT, Reporter
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.blobs import BlobWriter
+from imgpack.files.scratch import nameless_file
 from imgpack.files.streams import StreamFile, is_stream
 from imgpack.files.writing import output_errors, scratch_errors
+from imgpack.image.image import Named
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.store.archive.assembly import Draft
-from imgpack.store.contents import Contents
+from imgpack.store.archive.assembly import Assembly
 from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.writer import ImageWriter
 
@@ -42,7 +43,7 @@ def open_writer(
     ``-`` streams to ``stdout``; a path that ends in ``/``, or is a directory, is
     an OCI layout; any other is an archive file. A pipe, a device or a descriptor of
     this process (``/dev/stdout``) is streamed to.
-    ``scratch`` finds the directory for a stream's draft. Raises ``OutputError``.
+    ``scratch`` finds the directory for a stream's assembly. Raises ``OutputError``.
     """
     if not target:
         raise OutputError("the output has an empty name", "name a file, or - for standard output")
@@ -58,12 +59,12 @@ def open_writer(
 
 
 class _TarWriter(ImageWriter):
-    """What the archive file and the stream share: a draft."""
+    """What the archive file and the stream share: a assembly."""
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         super().__init__(path, reporter)
         self._stack = ExitStack()
-        self._open: Draft | None = None
+        self._open: Assembly | None = None
 
     def __exit__(
         self,
@@ -75,27 +76,27 @@ class _TarWriter(ImageWriter):
         self._stack.__exit__(kind, error, traceback)
 
     @property
-    def _draft(self) -> Draft:
+    def _assembly(self) -> Assembly:
         if self._open is None:
             raise RuntimeError("a writer is used outside of its with block")
         return self._open
 
-    def _expect(self, contents: Contents) -> None:
-        self._draft.plan(contents)
+    def _prepare(self, images: Sequence[Named]) -> None:
+        self._assembly.plan(images)
 
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer of unknown digest behind what was written before."""
-        return self._draft.open(expected_size)
+        return self._assembly.open(expected_size)
 
-    def _reserve(self, descriptor: Descriptor) -> BlobWriter:
-        return self._draft.reserve(descriptor)
+    def _open_known(self, descriptor: Descriptor) -> BlobWriter:
+        return self._assembly.reserve(descriptor)
 
     def _size(self, digest: Digest) -> int | None:
-        return self._draft.size(digest)
+        return self._assembly.size(digest)
 
 
 class ArchiveWriter(_TarWriter):
-    """An archive file; its draft lies beside it and becomes it by a rename.
+    """An archive file; its assembly lies beside it and becomes it by a rename.
 
     It is not synced, as no archiver does: that would cost more than the build, and
     after a power cut every digest in it tells whether it is whole.
@@ -103,25 +104,25 @@ class ArchiveWriter(_TarWriter):
 
     def __enter__(self) -> Self:
         self._file = self._stack.enter_context(AtomicFile(self.path))
-        self._open = Draft(self._file.fileno(), partial(output_errors, self.path))
+        self._open = Assembly(self._file.fileno(), partial(output_errors, self.path))
         return self
 
-    def finish(self) -> None:
+    def _publish(self, images: Sequence[Named]) -> None:
         """Fill in the front and rename; copy first if a blob does not lie right."""
-        pieces = self._draft.pieces(self._contents())
-        if self._draft.settle(pieces):
+        parts = self._assembly.parts(images)
+        if self._assembly.finalize(parts):
             self._file.commit(sync=False)
             return
-        self._reporter.detail(f"{self.path}: the layers move to their places, by a copy")
+        self.reporter.detail(f"{self.path}: the layers move to their places, by a copy")
         with AtomicFile(self.path) as second:
-            self._draft.copy(pieces, second.fileno())
+            self._assembly.copy(parts, second.fileno())
             second.commit(sync=False)
 
 
 class StreamWriter(_TarWriter):
     """An archive that goes out in one piece, without seeks, once it is complete.
 
-    The draft is a file without a name where ``scratch`` says, gone however this ends.
+    The assembly is a file without a name where ``scratch`` says, gone however this ends.
     """
 
     def __init__(
@@ -142,14 +143,15 @@ class StreamWriter(_TarWriter):
             directory = self._scratch()
             errors = partial(scratch_errors, directory)
             with errors():
-                draft = stack.enter_context(tempfile.TemporaryFile(dir=directory))
-            self._open = Draft(draft.fileno(), errors)
+                assembly = nameless_file(directory)
+            stack.callback(os.close, assembly)
+            self._open = Assembly(assembly, errors)
             self._stack = stack.pop_all()
         return self
 
-    def finish(self) -> None:
+    def _publish(self, images: Sequence[Named]) -> None:
         """Write the archive out; ``BrokenPipeError`` if its reader went away."""
-        chunks = self._draft.stream(self._draft.pieces(self._contents()))
+        chunks = self._assembly.stream(self._assembly.parts(images))
         out = self._stream if self._stdout is None else self._stdout
         with output_errors(self.path):
             for chunk in chunks:

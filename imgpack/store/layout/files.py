@@ -7,14 +7,12 @@ imgpack read, and then push, a file of this machine.
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 
 from imgpack.errors import ArchiveError
-from imgpack.files.reading import read_range
+from imgpack.files.reading import NotRegularError, open_regular, read_range
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Directory:
@@ -27,18 +25,16 @@ class Directory:
     def size(self, name: str) -> int | None:
         """The size in bytes of the regular file ``name``, or ``None`` if it is not there."""
         try:
-            fd = self._open(name)
+            fd, size = self._open(name)
         except FileNotFoundError:
             return None
-        try:
-            return os.fstat(fd).st_size
-        finally:
-            os.close(fd)
+        os.close(fd)
+        return size
 
     def chunks(self, name: str, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a regular file from ``offset``. Raises ``ArchiveError``."""
         try:
-            fd = self._open(name)
+            fd, _ = self._open(name)
         except FileNotFoundError:
             raise ArchiveError(f"{self._path} has no file {name}") from None
         try:
@@ -50,7 +46,7 @@ class Directory:
         """Close the directory."""
         os.close(self._fd)
 
-    def _open(self, name: str) -> int:
+    def _open(self, name: str) -> tuple[int, int]:
         *parents, last = name.split("/")
         where = self._fd
         try:
@@ -59,17 +55,15 @@ class Directory:
                 if where != self._fd:
                     os.close(where)
                 where = inner
-            fd = os.open(last, _FILE, dir_fd=where)
+            return open_regular(last, dir_fd=where)
         except FileNotFoundError:
             raise
         except OSError as error:
+            if isinstance(error, NotRegularError) and error.errno != errno.ELOOP:
+                raise ArchiveError(f"{self._path}/{name} is {error.strerror}") from error
             link = error.errno in (errno.ELOOP, errno.ENOTDIR)
             reason = "a symbolic link, or no directory, is in its path" if link else error.strerror
             raise ArchiveError(f"cannot read {self._path}/{name}: {reason}") from error
         finally:
             if where != self._fd:
                 os.close(where)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise ArchiveError(f"{self._path}/{name} is not a regular file")
-        return fd

@@ -13,12 +13,12 @@ have its digest, and nothing is written through a symbolic link.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
-from imgpack.errors import ArchiveError, ImgpackError, OutputError
+from imgpack.errors import ArchiveError, ImgpackError, OutputError, about
 from imgpack.events import Reporter
 from imgpack.files.atomic import (
     AtomicFile,
@@ -29,8 +29,9 @@ from imgpack.files.atomic import (
     write_file,
 )
 from imgpack.files.blobs import BlobDirectory, BlobWriter, verify_stream
-from imgpack.files.reading import open_regular, read_range
+from imgpack.files.reading import input_errors, read_regular
 from imgpack.files.writing import output_errors, real_path
+from imgpack.image.image import Named
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENT, decode, encode, member
@@ -38,7 +39,9 @@ from imgpack.spec.manifest import Index
 from imgpack.store.contents import (
     NAME_ANNOTATION,
     OCI_LAYOUT,
-    Contents,
+    REF_ANNOTATION,
+    blobs,
+    documents,
     index_entries,
     index_json,
 )
@@ -93,10 +96,10 @@ class LayoutWriter(ImageWriter):
         """Start a layer; a layout may have several open."""
         return self._staged.open_blob()
 
-    def _reserve(self, descriptor: Descriptor) -> BlobWriter:
+    def _open_known(self, descriptor: Descriptor) -> BlobWriter:
         return self._staged.open_blob()
 
-    def _expect(self, contents: Contents) -> None:
+    def _prepare(self, images: Sequence[Named]) -> None:
         """Nothing to prepare: in a directory, every blob has a place of its own."""
 
     def _size(self, digest: Digest) -> int | None:
@@ -111,26 +114,24 @@ class LayoutWriter(ImageWriter):
             self._checked[digest] = size if sound else None
         return self._checked[digest]
 
-    def finish(self) -> None:
-        """Write the documents, then make everything visible."""
-        contents = self._contents()
-        for raw in contents.documents().values():
-            self._staged.put(raw)
-        for blob in contents.blobs():
+    def _publish(self, images: Sequence[Named]) -> None:
+        for digest, raw in documents(images).items():
+            self._staged.put(raw, digest)
+        for blob in blobs(images):
             if self._size(blob.digest) != blob.size:
                 raise ArchiveError(f"the manifest names the blob {blob.digest}, which was not put")
         with output_errors(self.path):
-            if not self._exists and self._rename(contents):
+            if not self._exists and self._rename(images):
                 return
             with _locked(self._target, self.path):
-                self._merge(contents)
+                self._merge(images)
 
-    def _rename(self, contents: Contents) -> bool:
-        index = index_json(contents.roots)
+    def _rename(self, images: Sequence[Named]) -> bool:
+        index = index_json(images)
         write_file(os.path.join(self._staging, LAYOUT_FILE), OCI_LAYOUT, self.path)
         write_file(os.path.join(self._staging, INDEX_FILE), index, self.path)
         try:
-            os.rename(self._staging, self._target)
+            self._temporary.rename(self._target, sync=False)
         except OSError:
             if not os.path.isdir(self._target):
                 raise
@@ -140,23 +141,23 @@ class LayoutWriter(ImageWriter):
         sync_directory(os.path.dirname(self._target))
         return True
 
-    def _merge(self, contents: Contents) -> None:
-        blobs = os.path.join(self._staging, "blobs")
-        for algorithm in os.listdir(blobs):
+    def _merge(self, images: Sequence[Named]) -> None:
+        staged = os.path.join(self._staging, "blobs")
+        for algorithm in os.listdir(staged):
             directory = os.path.join(self._target, "blobs", algorithm)
             os.makedirs(directory, exist_ok=True)
-            for name in sorted(os.listdir(os.path.join(blobs, algorithm))):
+            for name in sorted(os.listdir(os.path.join(staged, algorithm))):
                 target = os.path.join(directory, name)
                 try:
-                    os.replace(os.path.join(blobs, algorithm, name), target)
+                    os.replace(os.path.join(staged, algorithm, name), target)
                 except IsADirectoryError as error:
                     raise OutputError(
                         f"cannot write {self.path}: {target} is a directory", "remove it"
                     ) from error
             sync_directory(directory)
         path = os.path.join(self._target, INDEX_FILE)
-        index = _read_index(path) if os.path.lexists(path) else decode(index_json(()), path)
-        index = merge_index(index, index_entries(contents.roots), path)
+        index = _read_index(path) if os.path.lexists(path) else decode(index_json(()))
+        index = merge_index(index, index_entries(images))
         write_file(path, encode(index), self.path)
 
 
@@ -170,35 +171,37 @@ def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
     return True
 
 
-def merge_index(index: dict[str, Any], entries: list[dict[str, Any]], what: str) -> dict[str, Any]:
+def merge_index(index: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
     """``index`` with ``entries`` added: a name that was there moves, all else stays."""
-    names = {_name(entry) for entry in entries} - {None}
+    pointers = {_pointer(entry) for entry in entries} - {None}
     old = [
         entry
-        for entry in member(index, "manifests", list, what, default=[])
-        if _name(entry) not in names and entry not in entries
+        for entry in member(index, "manifests", list, default=[])
+        if _pointer(entry) not in pointers and entry not in entries
     ]
     return index | {"manifests": [*old, *entries]}
 
 
-def _name(entry: Any) -> str | None:
+def _pointer(entry: Any) -> tuple[str, str] | None:
+    """What an entry is known by: its name or, without one, its label."""
     annotations = entry.get("annotations") if isinstance(entry, dict) else None
-    name = annotations.get(NAME_ANNOTATION) if isinstance(annotations, dict) else None
-    return name if isinstance(name, str) else None
+    for key in (NAME_ANNOTATION, REF_ANNOTATION):
+        name = annotations.get(key) if isinstance(annotations, dict) else None
+        if isinstance(name, str):
+            return key, name
+    return None
 
 
 def _read_index(path: str) -> dict[str, Any]:
     raw = _read_document(path)
-    Index.parse(raw, what=path)
-    return decode(raw, path)
+    with about(path):
+        Index.parse(raw)
+        return decode(raw)
 
 
 def _read_document(path: str) -> bytes:
-    fd = open_regular(path)
-    try:
-        return b"".join(read_range(fd, 0, MAX_DOCUMENT + 1))
-    finally:
-        os.close(fd)
+    with input_errors(path):
+        return read_regular(path, MAX_DOCUMENT + 1)
 
 
 def _check_layout(target: str, path: str) -> None:
@@ -213,7 +216,8 @@ def _check_layout(target: str, path: str) -> None:
             "name a new directory, or a file for an archive",
         )
     if LAYOUT_FILE in names:
-        check_version(_read_document(os.path.join(target, LAYOUT_FILE)), path)
+        with about(f"{path}: {LAYOUT_FILE}"):
+            check_version(_read_document(os.path.join(target, LAYOUT_FILE)))
     for part in ("blobs", "blobs/sha256", "blobs/sha512"):
         # Through a symbolic link, whoever made the layout would choose where blobs are written.
         inner = os.path.join(target, part)

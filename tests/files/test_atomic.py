@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and streams are what their descriptor says."""
+"""Files appear whole or not at all, and what killed writers leave is removed."""
 
 import errno
 import fcntl
@@ -11,14 +11,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from imgpack.errors import ArchiveError, DigestError, OutputError
-from imgpack.files.atomic import AtomicFile
-from imgpack.files.blobs import BlobDirectory, verify_stream
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
+from imgpack.errors import OutputError
+from imgpack.files.atomic import AtomicFile, Temporary, is_temporary, replace_file, write_file
 
 
 def test_a_committed_file_has_its_bytes_and_no_temporary_stays(tmp_path: Path) -> None:
@@ -188,63 +183,57 @@ def test_writers_that_sweep_at_once_lose_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_a_blob_is_stored_under_its_digest_and_read_back(tmp_path: Path) -> None:
-    """From its start or from any offset."""
-    store = BlobDirectory(str(tmp_path))
-    digest = Digest.of(b"some bytes")
-    blob = store.open_blob()
-    blob.write(b"some ")
-    blob.write(b"bytes")
-    assert store.size(digest) is None
-    blob.commit(digest, 10)
-    blob.abort()
-    assert store.size(digest) == 10
-    assert b"".join(store.read(digest, 5)) == b"bytes"
-    assert os.listdir(tmp_path / "blobs" / "sha256") == [digest.hex]
+@pytest.mark.parametrize("name", ["n" * 41, "n" * 255, "\u00e9" * 127], ids=["41", "255", "wide"])
+def test_a_long_name_is_written_and_swept_as_any(tmp_path: Path, name: str) -> None:
+    """A temporary's name holds a part of it only, by which it is found again."""
+    kill_a_writer(tmp_path / name)
+    assert len(os.listdir(tmp_path)) == 1
+    write_file(str(tmp_path / name), b"whole")
+    assert os.listdir(tmp_path) == [name]
 
 
-def test_an_aborted_blob_leaves_nothing(tmp_path: Path) -> None:
-    """Neither a blob nor a temporary."""
-    store = BlobDirectory(str(tmp_path))
-    blob = store.open_blob()
-    blob.write(b"x")
-    blob.abort()
-    assert [name for _, _, files in os.walk(tmp_path) for name in files] == []
+def test_a_file_is_replaced_with_the_mode_that_is_asked_for(tmp_path: Path) -> None:
+    """Whatever the one before had; a link gives way, and what it points at stays."""
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "secret").symlink_to("real")
+    replace_file(str(tmp_path / "secret"), b"new", mode=0o600)
+    assert not (tmp_path / "secret").is_symlink()
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    assert ((tmp_path / "secret").read_bytes(), (tmp_path / "real").read_bytes()) == (
+        b"new",
+        b"old",
+    )
 
 
-@settings(derandomize=True, max_examples=60)
-@given(raw=st.binary(max_size=200), cut=st.integers(0, 200), flip=st.integers(0, 199))
-def test_a_stream_passes_only_with_every_byte_right(raw: bytes, cut: int, flip: int) -> None:
-    """Short, long and changed streams are refused; a long one never yields too much."""
-    descriptor = Descriptor("x/y", Digest.of(raw), len(raw))
-    assert b"".join(verify_stream([raw[:cut], raw[cut:]], descriptor, "it")) == raw
-    got = bytearray()
-    with pytest.raises(DigestError, match="more than"):
-        for chunk in verify_stream([raw, b"more"], descriptor, "it"):
-            got += chunk
-    assert len(got) <= len(raw)
-    if raw:
-        with pytest.raises(DigestError, match="truncated"):
-            list(verify_stream([raw[:-1]], descriptor, "it"))
-        wrong = bytearray(raw)
-        wrong[flip % len(raw)] ^= 1
-        with pytest.raises(DigestError, match="it is damaged"):
-            list(verify_stream([bytes(wrong)], descriptor, "it"))
+def test_a_directory_is_not_replaced(tmp_path: Path) -> None:
+    """The error is the system's, and no temporary stays."""
+    (tmp_path / "out").mkdir()
+    with pytest.raises(IsADirectoryError):
+        replace_file(str(tmp_path / "out"), b"new")
+    assert os.listdir(tmp_path) == ["out"]
 
 
-def test_a_directory_under_a_blobs_name_is_no_blob(tmp_path: Path) -> None:
-    """Nor is a link, to a file that has the very bytes."""
-    store = BlobDirectory(str(tmp_path))
-    store.put(b"blob")
-    path = Path(store.path(Digest.of(b"blob")))
-    assert store.size(Digest.of(b"blob")) == 4
-    path.rename(tmp_path / "outside")
-    path.symlink_to(tmp_path / "outside")
-    assert store.size(Digest.of(b"blob")) is None
-    with pytest.raises(ArchiveError, match="symbolic link"):
-        list(store.read(Digest.of(b"blob")))
-    path.unlink()
-    path.mkdir()
-    assert store.size(Digest.of(b"blob")) is None
-    with pytest.raises(ArchiveError, match="not a regular file"):
-        list(store.read(Digest.of(b"blob")))
+def test_replacing_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
+    """As every writer of the same target does."""
+    kill_a_writer(tmp_path / "out")
+    replace_file(str(tmp_path / "out"), b"new", sync=False)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_temporary_can_be_renamed_again_when_it_failed(tmp_path: Path) -> None:
+    """It goes where its name went, and is not removed there."""
+    with Temporary(str(tmp_path), "label", locked=False).open_file() as file:
+        assert [is_temporary(name) for name in os.listdir(tmp_path)] == [True]
+        with pytest.raises(FileNotFoundError):
+            file.rename(str(tmp_path / "no" / "out"), sync=False)
+        file.rename(str(tmp_path / "out"), sync=True)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_temporary_that_got_no_name_is_removed(tmp_path: Path) -> None:
+    """A directory with all that is in it."""
+    with Temporary(str(tmp_path), "file", locked=False).open_file():
+        pass
+    with Temporary(str(tmp_path), "directory").open_directory() as directory:
+        (Path(directory.path) / "inner").touch()
+    assert os.listdir(tmp_path) == []

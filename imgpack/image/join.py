@@ -1,0 +1,92 @@
+"""Platform images joined into one index.
+
+OCI image-spec ``image-index.md``; Docker's manifest list where all of them are Docker's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from imgpack.errors import ConfigError, NotFoundError
+from imgpack.image.image import AnyImage, Image, ImageIndex
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_index
+from imgpack.spec.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An image and what the new index will say of it."""
+
+    descriptor: Descriptor
+    image: AnyImage
+
+
+def join(
+    images: Iterable[AnyImage],
+    platforms: Sequence[Platform] = (),
+    annotations: Mapping[str, str] | None = None,
+) -> ImageIndex:
+    """An index of ``images`` and of the members of indexes among them, each once, in order.
+
+    With ``platforms`` only those are taken, and each must be there. Raises ``ConfigError``
+    for two different images of one platform, ``NotFoundError``.
+    """
+    entries = _chosen(_entries(images), platforms)
+    # Some registries refuse an OCI index over Docker manifests, and the other way round.
+    types = {entry.descriptor.media_type for entry in entries}
+    docker = types == {mediatype.DOCKER_MANIFEST}
+    kind = mediatype.DOCKER_INDEX if docker and not annotations else mediatype.OCI_INDEX
+    index = build_index([entry.descriptor for entry in entries], kind, annotations)
+    return ImageIndex(index, tuple(entry.image for entry in entries))
+
+
+def _entries(images: Iterable[AnyImage]) -> list[_Entry]:
+    found: dict[str, _Entry] = {}
+    for image in images:
+        for entry in _of(image):
+            platform = entry.descriptor.platform
+            # Attestations have no platform; what they belong to is in their annotations.
+            unknown = platform is None or platform.os == "unknown"
+            key = str(entry.descriptor.digest if unknown else platform)
+            known = found.setdefault(key, entry)
+            if known.descriptor.digest != entry.descriptor.digest:
+                raise ConfigError(
+                    f"two different images are for {platform}", "add only one of them"
+                )
+    return list(found.values())
+
+
+def _of(image: AnyImage) -> list[_Entry]:
+    """The images with their descriptors; those of an index keep what it says of them."""
+    if not isinstance(image, ImageIndex):
+        described = image.manifest.descriptor
+        return [_Entry(replace(described, platform=_platform_of(image)), image)]
+    image.check_complete()
+    members = {one.document.descriptor.digest: one for one in image.members}
+    return [
+        _Entry(
+            replace(entry, platform=entry.platform or _platform_of(members[entry.digest])),
+            members[entry.digest],
+        )
+        for entry in image.index.manifests
+    ]
+
+
+def _platform_of(image: AnyImage) -> Platform | None:
+    return image.config.platform if isinstance(image, Image) else None
+
+
+def _chosen(entries: list[_Entry], wanted: Sequence[Platform]) -> list[_Entry]:
+    if not wanted:
+        return entries
+    known = [(entry, entry.descriptor.platform) for entry in entries]
+    out: dict[Digest, _Entry] = {}
+    for platform in wanted:
+        found = [entry for entry, own in known if own is not None and platform.matches(own)]
+        if not found:
+            there = ", ".join(str(own) for _, own in known)
+            raise NotFoundError(f"none of the images is for {platform}", f"there are: {there}")
+        out |= {entry.descriptor.digest: entry for entry in found}
+    return list(out.values())

@@ -1,0 +1,182 @@
+"""The images of an archive, a layout or a registry, open to be read.
+
+What is there is told by *roots*: a descriptor each, with what points at it. Documents
+are read when an image is asked for, and no sooner.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from imgpack.errors import ImgpackError, InvalidReferenceError, NotFoundError, Remedy
+from imgpack.image.image import AnyImage, ImageIndex, Named, walk
+from imgpack.image.resolve import Resolver
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index, Manifest
+from imgpack.spec.mediatype import OCTET_STREAM
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import Reference
+
+_LISTED = 10
+"""Names that an error lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A document that is pointed at; the rest is as in ``Named``."""
+
+    descriptor: Descriptor
+    names: tuple[Reference, ...] = ()
+    labels: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    def shown(self) -> str:
+        """What it can be asked for by, for people."""
+        names = [name.shown() for name in self.names]
+        return (*names, *self.labels, str(self.descriptor.digest))[0]
+
+
+class Opened:
+    """What a location holds: a ``BlobSource`` and a context manager.
+
+    ``schema1_payload`` is the unsigned payload that an archive carries, if it does.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        roots: Sequence[Root],
+        resolver: Resolver,
+        close: Callable[[], None],
+        schema1_payload: bytes | None = None,
+    ) -> None:
+        self.location = location
+        self.roots = tuple(roots)
+        self.schema1_payload = schema1_payload
+        self._resolver = resolver
+        self._close = close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the location; its images can no longer be read."""
+        self._close()
+
+    def images(self, platform: Platform | None = None) -> tuple[Named, ...]:
+        """All images, in the location's order; of each only what is for ``platform``, if given."""
+        if platform is None:
+            return tuple(self.image(root) for root in self.roots)
+        found: list[Named] = []
+        missing: list[NotFoundError] = []
+        for root in self.roots:
+            try:
+                found.append(self.image(root, platform))
+            except NotFoundError as error:
+                missing.append(error)
+        if missing and not found:
+            raise missing[0]
+        return tuple(found)
+
+    def image(self, root: Root | None = None, platform: Platform | None = None) -> Named:
+        """What ``root`` (``None``: the only one) points at, or of it the one for ``platform``.
+
+        An index of which only one manifest is there, as Docker saves what it pulled of
+        one, is that one image. Raises ``NotFoundError``, and what reading raises.
+        """
+        root = root or self.select(None)
+        image = self._resolver.image(root.descriptor, platform)
+        if isinstance(image, ImageIndex):
+            image = self._reduced(image)
+        return Named(image, root.names, root.labels, root.annotations)
+
+    def document(self, root: Root | None = None) -> Manifest | Index:
+        """The one document that ``root`` points at, and nothing that it names."""
+        return self._resolver.document((root or self.select(None)).descriptor)
+
+    def select(self, text: str | None) -> Root:
+        """The one root that ``text`` names: a name, tag, manifest digest or image ID.
+
+        ``None`` is for a location with one. Raises ``NotFoundError``.
+        """
+        chosen = [root for root in self.roots if text is None or self._answers(root, text)]
+        if len(chosen) == 1:
+            return chosen[0]
+        if not self.roots:
+            raise NotFoundError(f"{self.location} holds no image")
+        there = ", ".join(root.shown() for root in self.roots[:_LISTED])
+        more = ", …" if len(self.roots) > _LISTED else ""
+        if text is None:
+            problem = f"{self.location} holds {len(self.roots)} images"
+        else:
+            found = "several images" if chosen else "no image"
+            problem = f"{self.location} holds {found} {text!r}"
+        raise NotFoundError(problem, Remedy.CHOOSE_IMAGE(f"{there}{more}"))
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of a blob from ``offset``, not verified; safe in threads."""
+        return self._resolver.source.read_blob(descriptor, offset)
+
+    def describe(self, digest: Digest) -> Descriptor:
+        """The descriptor of any blob by its digest. Raises ``NotFoundError``."""
+        for root in self.roots:
+            for one in walk(self.image(root).image):
+                document = one.document
+                inner = () if isinstance(document, Index) else (document.config, *document.layers)
+                for descriptor in (document.descriptor, *inner):
+                    if descriptor.digest == digest:
+                        return descriptor
+        size = self._resolver.source.size(digest)
+        if size is None:
+            raise NotFoundError(f"{self.location} has no blob {digest}", Remedy.LIST_DIGESTS())
+        return Descriptor(OCTET_STREAM, digest, size)
+
+    def _reduced(self, image: ImageIndex) -> AnyImage:
+        index = image.index
+        if not image.members and index.manifests:
+            raise NotFoundError(
+                f"{self.location} has none of the manifests of the index {index.descriptor.digest}"
+            )
+        partial = len(image.members) < len(index.manifests)
+        real = [one for one in image.members if not isinstance(one, ImageIndex)]
+        images = [one for one in real if one.document.is_image]
+        return images[0] if partial and len(images) == 1 else image
+
+    def _answers(self, root: Root, text: str) -> bool:
+        if text in root.labels or text == str(root.descriptor.digest):
+            return True
+        if any(text == name.tag for name in root.names):
+            return True
+        try:
+            if Reference.parse(text).tagged() in root.names:
+                return True
+        except InvalidReferenceError:
+            pass
+        return _is_digest(text) and text == self._image_id(root)
+
+    def _image_id(self, root: Root) -> str:
+        document = self._resolver.document(root.descriptor)
+        return "" if isinstance(document, Index) else str(document.config.digest)
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        Digest.parse(text)
+    except ImgpackError:
+        return False
+    return True
+
+
+def with_names(named: Named, names: Sequence[Reference]) -> Named:
+    """``named`` under other names and nothing else."""
+    return replace(named, names=tuple(names), labels=())

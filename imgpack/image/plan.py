@@ -1,0 +1,63 @@
+"""What has to be written for some images: every blob and document once, in an order to rely on.
+
+Invariants: a blob appears once, however many images name it; foreign layers do not
+appear; documents come children first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imgpack.image.image import AnyImage, BlobSource, Image, ImageIndex, Named, RawBlob, walk
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBlob:
+    """A blob to be there, and where its bytes are."""
+
+    descriptor: Descriptor
+    source: BlobSource
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``blobs`` are layers and what artifacts consist of; ``configs`` are in memory.
+
+    ``documents`` are all manifests and indexes, children first.
+    """
+
+    blobs: tuple[PlannedBlob, ...]
+    configs: tuple[PlannedBlob, ...]
+    documents: tuple[Manifest | Index, ...]
+
+
+def plan(images: Sequence[Named]) -> Plan:
+    """Everything that ``images`` consist of. Raises ``DocumentError`` for an incomplete index."""
+    blobs: dict[Digest, PlannedBlob] = {}
+    configs: dict[Digest, PlannedBlob] = {}
+    documents: dict[Digest, Manifest | Index] = {}
+    for named in images:
+        for one in walk(named.image):
+            if isinstance(one, ImageIndex):
+                one.check_complete()
+                continue
+            own = one.manifest.layers
+            if isinstance(one, Image):
+                config = PlannedBlob(one.manifest.config, RawBlob(one.config.raw))
+                configs.setdefault(config.descriptor.digest, config)
+            else:
+                own = (one.manifest.config, *own)
+            for blob in own:
+                if not mediatype.is_foreign(blob.media_type):
+                    blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
+        for document in _children_first(named.image):
+            documents.setdefault(document.descriptor.digest, document)
+    return Plan(tuple(blobs.values()), tuple(configs.values()), tuple(documents.values()))
+
+
+def _children_first(image: AnyImage) -> list[Manifest | Index]:
+    members = image.members if isinstance(image, ImageIndex) else ()
+    return [*(each for member in members for each in _children_first(member)), image.document]

@@ -1,0 +1,69 @@
+"""Files without a name leave nothing behind, whatever the file system can do."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from imgpack.errors import OutputError
+from imgpack.files.scratch import ScratchBlob, ScratchFile, nameless_file
+
+
+@pytest.fixture(params=[True, False], ids=["O_TMPFILE", "unlinked"])
+def directory(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A directory on a file system that has nameless files, or has none."""
+    opened = os.open
+
+    def without(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return opened(path, flags, mode)
+
+    if not request.param:
+        monkeypatch.setattr(os, "open", without)
+    return tmp_path
+
+
+def test_a_nameless_file_is_written_and_read(directory: Path) -> None:
+    """It is in its directory's file system, its owner's alone, and under no name."""
+    fd = nameless_file(str(directory))
+    try:
+        assert os.listdir(directory) == []
+        os.write(fd, b"content")
+        assert os.pread(fd, 10, 0) == b"content"
+        found = os.fstat(fd)
+        assert (found.st_nlink, found.st_mode & 0o777) == (0, 0o600)
+        assert found.st_dev == directory.stat().st_dev
+        assert not os.get_inheritable(fd)
+    finally:
+        os.close(fd)
+
+
+def test_a_nameless_file_needs_a_directory(directory: Path) -> None:
+    """The error is that of any file."""
+    with pytest.raises(FileNotFoundError):
+        nameless_file(str(directory / "missing"))
+
+
+def test_blobs_share_a_scratch_file(directory: Path) -> None:
+    """Each is read from its own start, to its own end."""
+    file = ScratchFile(str(directory))
+    file.append(b"one")
+    second = ScratchBlob(file, file.size, 5)
+    file.append(b"two..")
+    file.append(b"three")
+    assert b"".join(second.read()) == b"two.."
+    assert b"".join(second.read(3)) == b".."
+    assert b"".join(file.read(0, 100)) == b"onetwo..three"
+    file.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        list(second.read())
+
+
+def test_a_scratch_file_that_cannot_be_made_names_the_directory(directory: Path) -> None:
+    """Nobody asked for it, so the error says where it would have been."""
+    with pytest.raises(OutputError, match=r"cannot write a temporary file in .*/missing"):
+        ScratchFile(str(directory / "missing"))
