@@ -48,8 +48,8 @@ ROOMS = {
     "click": ("cli/",),
     "tqdm": ("cli/",),
     "cryptography": ("spec/schema1/signature.py",),
-    "deflate": ("compression/codec.py",),
-    "zstandard": ("compression/codec.py",),
+    "deflate": ("compression/gzip.py", "compression/checksum.py"),
+    "zstandard": ("compression/zstd.py",),
 }
 
 LONGEST_FILE = 400
