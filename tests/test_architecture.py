@@ -32,6 +32,7 @@ RANKS = {
     "image": 6,
     "store": 7,
     "registry": 7,
+    "api": 8,
     "cli": 9,
 }
 
