@@ -25,6 +25,9 @@ _WORDS: Final = {
     Remedy.TRUST_AUTHORITY: "name the authority with --ca-file",
     Remedy.NAME_SCHEMA1: "say --name NAME:TAG",
     Remedy.MAKE_SCHEMA1: "imgpack manifest ARCHIVE --schema1 makes one",
+    Remedy.DELETE_DIGEST: (
+        "it may delete by digest, which removes every tag of the image: imgpack rm {0}"
+    ),
     Remedy.NO_SCHEMA1: (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without --schema1 otherwise"

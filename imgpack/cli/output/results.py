@@ -1,49 +1,54 @@
 """What the commands say at the end, and where: one line a name, unless an archive goes there."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import click
 
+from imgpack import api
+from imgpack.api import LayerSink, Named, Published
 from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.output.metadata import takes_standard_output, write_metadata
 from imgpack.cli.output.terminal import Terminal
-from imgpack.files.streams import named_descriptor
-from imgpack.image.image import Named, Published
-from imgpack.spec.digest import Digest
-from imgpack.spec.reference import Reference
-from imgpack.store.archive.write import STDOUT
-
-if TYPE_CHECKING:
-    from imgpack.registry.push.push import RegistrySink
+from imgpack.files.streams import STDOUT, named_descriptor
 
 
-def pinned(name: Reference, digest: Digest) -> str:
-    """``NAME@sha256:…``, with the tag if the name has one."""
-    return replace(name, digest=digest).shown()
+def print_names(published: Iterable[Published], *, err: bool) -> None:
+    """``NAME@sha256:…`` for each name, with the tag if it has one: a line on standard output.
+
+    On standard error (``err``), if something else goes to the other.
+    """
+    for one in published:
+        if one.name is not None:
+            click.echo(replace(one.name, digest=one.descriptor.digest).shown(), err=err)
 
 
-def write_printing(
-    sink: "RegistrySink", images: Sequence[Named], jobs: int, metadata_file: str | None = None
+def push_printing(
+    registries: "api.Registries",
+    images: Sequence[Named],
+    options: "api.PushOptions",
+    jobs: int,
+    metadata_file: str | None = None,
 ) -> None:
-    """Push, printing each name when it is there: one line on standard output.
+    """Push, printing each name when it is there; standard output may be the metadata's.
 
-    On standard error, if the metadata goes to standard output. If nobody reads it,
-    the push goes on, and its end is the failure.
+    If nobody reads them, the push goes on, and its end is the failure.
     """
     lost: list[OSError] = []
+    err = takes_standard_output(metadata_file)
 
     def pushed(one: Published) -> None:
         try:
-            if not lost and one.name is not None:
-                line = pinned(one.name, one.descriptor.digest)
-                click.echo(line, err=takes_standard_output(metadata_file))
+            if not lost:
+                print_names([one], err=err)
         except OSError as error:
             lost.append(error)
 
-    published = sink.write(images, jobs=jobs, on_published=pushed)
+    published = api.push(
+        images, registries=registries, options=options, jobs=jobs, on_published=pushed
+    )
     if metadata_file is not None:
         write_metadata(metadata_file, published, [named.image for named in images])
     if lost:
@@ -59,18 +64,16 @@ def to_standard_output(output: str, what: str = "an archive") -> bool:
     return True
 
 
+@contextmanager
+def create(terminal: Terminal, target: str) -> Iterator[LayerSink]:
+    """An archive, a layout or a stream (``to_standard_output``), to be written."""
+    stdout = sys.stdout.buffer if to_standard_output(target) else None
+    with api.create(target, stdout=stdout, scratch=scratch_directory, reporter=terminal) as sink:
+        yield sink
+
+
 def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs: int) -> None:
     """Write ``images`` to an archive, a layout or a stream, and print what was written."""
-    from imgpack.store.archive.write import open_writer
-
-    to_stdout = to_standard_output(target)
-    with open_writer(
-        target,
-        stdout=sys.stdout.buffer if to_stdout else None,
-        scratch=scratch_directory,
-        reporter=terminal,
-    ) as writer:
-        published = writer.write(images, jobs=jobs)
-    for one in published:
-        if one.name is not None:
-            click.echo(pinned(one.name, one.descriptor.digest), err=to_stdout)
+    with create(terminal, target) as sink:
+        published = api.copy(images, sink, jobs=jobs)
+    print_names(published, err=to_standard_output(target))
