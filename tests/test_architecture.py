@@ -46,7 +46,7 @@ ROOMS = {
 }
 
 LONGEST_FILE = 400
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION = 50
 LARGEST_PROTOCOL = 3
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 AMBIENT = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from imgpack.cli.options.location import is_path
-from imgpack.events import human_size
 from imgpack.cli.output.display import one_line, table
 from imgpack.errors import ArchiveError
+from imgpack.events import human_size
 from imgpack.image.image import Image
 from imgpack.spec.config import History, Ports, Runtime, build_config
 from imgpack.spec.descriptor import Descriptor

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from imgpack.compression.codec import fingerprint
-from imgpack.errors import CacheError
+from imgpack.errors import CacheError, Remedy
 from imgpack.layer.cache.record import LayerRecord, Piece
 from imgpack.layer.cache.segments import Cached, SegmentCache, Usage
 from imgpack.spec.digest import Digest
@@ -307,7 +307,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
         for create in (True, False):
             with pytest.raises(CacheError, match="is no cache of imgpack: it holds") as caught:
                 SegmentCache(str(place), create=create)
-            assert "name an empty or new directory with --cache-dir" in caught.value.hint
+            assert caught.value.hint == Remedy.EMPTY_CACHE()
         assert sorted(path.name for path in place.iterdir()) == sorted(names)
 
 
@@ -374,7 +374,7 @@ def test_a_link_in_place_of_a_directory_is_refused(
 
     with pytest.raises(CacheError, match=f"cache/{name} is no directory") as caught:
         SegmentCache(cache.directory, create=create)
-    assert "--cache-dir" in caught.value.hint
+    assert caught.value.hint == Remedy.CLEAR_CACHE()
 
 
 def test_a_cache_can_be_looked_at_without_being_made(tmp_path: Path) -> None:
@@ -500,14 +500,13 @@ def test_a_read_only_cache_is_read(cache: Cache, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_a_cache_is_told(tmp_path: Path) -> None:
-    """A file is in the way; the hint names both options."""
+    """A file is in the way; the remedy is another cache, or none."""
     (tmp_path / "file").touch()
 
     with pytest.raises(CacheError, match=r"cannot use the cache .*file") as caught:
         SegmentCache(str(tmp_path / "file"))
 
-    assert "--cache-dir" in caught.value.hint
-    assert "--no-cache" in caught.value.hint
+    assert caught.value.hint == Remedy.OTHER_CACHE()
 
 
 WRITER = """

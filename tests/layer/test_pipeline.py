@@ -18,6 +18,7 @@ from imgpack.files.ordered_pool import AHEAD
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import Segment
+from imgpack.spec.format import Format
 from tests.layer.trees import Blob, noise, text
 
 CODECS = [Codec.parse(name) for name in ("gzip", "zstd", "none")]
@@ -54,7 +55,7 @@ def test_what_comes_out_is_what_went_in(codec: Codec) -> None:
     raw = b"".join(segment.data for segment in segments())
     data = blob.data.getvalue()
 
-    assert b"".join(decompress(iter([data]), codec.media_type(docker=False))) == raw
+    assert b"".join(decompress(iter([data]), Format.OCI.layer_type(codec.compression))) == raw
     assert written.diff_id.hex == hashlib.sha256(raw).hexdigest()
     assert written.digest.hex == hashlib.sha256(data).hexdigest()
     assert (written.raw_size, written.size) == (len(raw), len(data))
@@ -82,7 +83,7 @@ def test_segments_that_were_seen_are_not_compressed_again(codec: Codec, tmp_path
     changed = segments()
     changed[7] = Segment(b"changed", [b"new record"])
     second = pipeline.run(iter(changed), Blob(), METER)
-    other = Pipeline(Codec(codec.kind, 9), SegmentCache(str(tmp_path)), 2)
+    other = Pipeline(Codec(codec.compression, 9), SegmentCache(str(tmp_path)), 2)
 
     assert (first.reused, second.reused) == (0, 19)
     assert other.run(iter(segments()), Blob(), METER).reused == 0
