@@ -1,15 +1,18 @@
 """Manifests, indexes and configurations: there and back, and what is refused with which reason."""
 
+import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from imgpack.errors import DocumentError, LimitError, about
 from imgpack.spec import mediatype
-from imgpack.spec.config import History, ImageConfig, Runtime, build_config
+from imgpack.spec.config import History, ImageConfig, Runtime, build_config, rfc3339
 from imgpack.spec.descriptor import MAX_SIZE, Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import encode
@@ -58,6 +61,39 @@ def test_a_configuration_survives_being_parsed(config: ImageConfig) -> None:
     """The raw bytes hold everything."""
     assert ImageConfig.parse(config.raw) == config
     assert config.digest == Digest.of(config.raw)
+
+
+def test_a_document_has_the_digest_that_it_was_named_by() -> None:
+    """Of whatever algorithm; sha256 where nothing is said."""
+    raw = encode(MANIFEST)
+    sha512 = Digest("sha512", hashlib.sha512(raw).hexdigest())
+    for parse in (Manifest.parse, parse_document):
+        manifest = parse(raw, "", sha512)
+        assert manifest.descriptor == Descriptor(mediatype.DOCKER_MANIFEST, sha512, len(raw))
+    assert Index.parse(encode(INDEX), digest=ONE).descriptor.digest == ONE
+    assert ImageConfig.parse(encode(IMAGE), ONE).digest == ONE
+    assert ImageConfig.parse(encode(IMAGE)).digest == Digest.of(encode(IMAGE))
+
+
+def test_a_manifest_of_no_image_is_known_by_its_configuration() -> None:
+    """Charts, signatures and attestations; what they say they are is kept."""
+    assert Manifest.parse(encode(MANIFEST)).is_image
+    chart = MANIFEST["config"] | {"mediaType": "application/vnd.cncf.helm.config.v1+json"}
+    obj = MANIFEST | {"config": chart, "mediaType": mediatype.OCI_MANIFEST}
+    bare = Manifest.parse(encode(obj))
+    assert (bare.is_image, bare.artifact_type) == (False, "")
+    said = Manifest.parse(encode(obj | {"artifactType": "application/vnd.x", "subject": chart}))
+    assert (said.is_image, said.artifact_type) == (False, "application/vnd.x")
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_a_time_is_written_in_utc_and_read_back(moment: datetime) -> None:
+    """With four digits of the year, and a fraction only where there is one."""
+    assume(datetime(1, 1, 3) < moment.replace(tzinfo=None) < datetime(9999, 12, 29))
+    text = rfc3339(moment)
+    assert datetime.fromisoformat(text) == moment.astimezone(UTC)
+    assert text.endswith("Z") and text[4] == "-" and ("." in text) == bool(moment.microsecond)
+    assert "." not in text or not text.endswith("0Z")
 
 
 @given(strategies.runtimes())
@@ -121,6 +157,7 @@ def _refusal(obj: Any, media_type: str = "") -> str:
         ({"layers": [None]}, "not an object"),
         ({"config": []}, "'config'"),
         ({"annotations": {"a": 1}}, "annotation"),
+        ({"artifactType": 1}, "'artifactType'"),
     ],
 )
 def test_an_ambiguous_or_malformed_manifest_is_refused_with_the_reason(
