@@ -11,7 +11,6 @@ from imgpack.cli.main import cli
 from imgpack.cli.output import advice
 from imgpack.errors import (
     Answer,
-    DocumentError,
     NotFoundError,
     RegistryError,
     Remedy,
@@ -94,6 +93,6 @@ def test_the_command_lines_words_name_the_options_that_help(
     remedy: Remedy, options: list[str]
 ) -> None:
     """Both where either would do."""
-    error = DocumentError("it failed", remedy())
-    assert advice.line(error).startswith("it failed; ")
-    assert all(option in advice.line(error) for option in options)
+    line = advice.line("it failed", remedy())
+    assert line.startswith("it failed; ")
+    assert all(option in line for option in options)

@@ -12,12 +12,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.compression.codec import (
-    GZIP_HEADER,
-    Codec,
-    decompress,
-    fingerprint,
-)
+from imgpack.compression.checksum import fingerprint
+from imgpack.compression.codec import Codec, decompress
+from imgpack.compression.gzip import GZIP_HEADER
 from imgpack.errors import ArchiveError, ConfigError, LimitError
 from imgpack.spec import mediatype
 from imgpack.spec.format import Compression, Format
@@ -199,13 +196,9 @@ def test_a_zstd_frame_with_a_giant_window_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text_", "compression", "level"),
-    [
-        ("gzip:1", Compression.GZIP, 1),
-        ("gzip:12", Compression.GZIP, 12),
-        ("zstd:19", Compression.ZSTD, 19),
-        ("none", Compression.NONE, 0),
-    ],
-)
+    [("gzip:1", Compression.GZIP, 1), ("gzip:12", Compression.GZIP, 12),
+     ("zstd:19", Compression.ZSTD, 19), ("none", Compression.NONE, 0)],
+)  # fmt: skip
 def test_a_compression_is_a_name_and_a_level(
     text_: str, compression: Compression, level: int
 ) -> None:

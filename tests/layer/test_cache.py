@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from imgpack.compression.codec import fingerprint
+from imgpack.compression.checksum import fingerprint
 from imgpack.errors import CacheError, Remedy
-from imgpack.layer.cache.record import LayerRecord, Piece
+from imgpack.layer.cache.record import CachedSegment, LayerRecord, Written
 from imgpack.layer.cache.segments import Cached, SegmentCache, Usage
 from imgpack.spec.digest import Digest
 from tests.privileges import OBEYING_MODES
@@ -30,8 +30,8 @@ def key_of(name: str, size: int = 20) -> str:
 KEY, OTHER, ABSENT = key_of("ab"), key_of("cd", 0), key_of("ef")
 LAYER_KEY = "a" * 64
 LAYER = LayerRecord(
-    Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 10, 20, 5, ("a warning",),
-    (Piece(KEY, "3" * 16 + "a", "5" * 64), Piece(OTHER, "4" * 16 + "0")),
+    Written(Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 20, 10), 5, ("a warning",),
+    (CachedSegment(KEY, "3" * 16 + "a", "5" * 64), CachedSegment(OTHER, "4" * 16 + "0")),
 )  # fmt: skip
 
 
@@ -476,7 +476,7 @@ def test_what_is_no_entry_is_replaced(cache: Cache, put: Callable[[Path], None])
 READ_ONLY = """
 import sys
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.compression.codec import fingerprint
+from imgpack.compression.checksum import fingerprint
 cache = SegmentCache(sys.argv[1], print)
 print(bytes(cache.load(sys.argv[2]).data), cache.temporary())
 cache.store(sys.argv[2], b"more")
@@ -512,7 +512,7 @@ def test_a_place_that_cannot_be_a_cache_is_told(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.compression.codec import fingerprint
+from imgpack.compression.checksum import fingerprint
 def fail(message): raise SystemExit(message)
 cache = SegmentCache(sys.argv[1], fail)
 for number in range(300):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from imgpack.events import SILENT, Reporter
 from imgpack.image.image import Image, MultiImage
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.retry import RetryPolicy
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.plan import Delivery
 from imgpack.registry.push.push import Pushed, PushOptions, push
-from imgpack.registry.registries import Connector
-from imgpack.registry.session import SessionOptions
+from imgpack.registry.registries import Registries
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, build_config
 from imgpack.spec.descriptor import Descriptor
@@ -89,11 +89,11 @@ def make_index(*images: Image, oci: bool = True) -> MultiImage:
     return MultiImage(build_index(entries, kind), images)
 
 
-def connect(*, attempts: int = 5, reporter: Reporter = SILENT, silence: float = 5.0) -> Connector:
-    """A connector whose waits take no time."""
+def connect(*, attempts: int = 5, reporter: Reporter = SILENT, silence: float = 5.0) -> Registries:
+    """A registries whose waits take no time."""
     options = SessionOptions(retry=RetryPolicy(attempts=attempts), sleep=lambda seconds: None)
     transport = TransportOptions(connect_timeout=5.0, silence_timeout=silence)
-    return Connector(transport, options, None, reporter)
+    return Registries(transport, options, None, reporter)
 
 
 def push_to(
@@ -106,10 +106,9 @@ def push_to(
 ) -> tuple[Pushed, ...]:
     """Push ``image`` to names at ``host``."""
     references = tuple(Reference.parse(f"{host}/{name}") for name in names)
-    with connect(attempts=attempts, reporter=reporter) as connector:
+    with connect(attempts=attempts, reporter=reporter) as registries:
         return push(
-            connector,
+            registries,
             [Delivery(image, references)],
             PushOptions(**options),  # type: ignore[arg-type]
-            reporter,
         )

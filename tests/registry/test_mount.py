@@ -7,12 +7,12 @@ import pytest
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
 from imgpack.image.image import Image
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.mount import BASE_NAME, recorded_bases
 from imgpack.registry.push.plan import Delivery
 from imgpack.registry.push.push import PushOptions, push
-from imgpack.registry.registries import Connector
-from imgpack.registry.session import SessionOptions
+from imgpack.registry.registries import Registries
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference
 from tests.registry import faults
@@ -205,9 +205,9 @@ class Known:
 def push_with_tokens(registry: HostileRegistry, image: Image) -> None:
     name = Reference.parse(f"{registry.host}/a/b:1")
     options = SessionOptions(sleep=lambda seconds: None)
-    with Connector(TransportOptions(), options, Known()) as connector:
+    with Registries(TransportOptions(), options, Known()) as registries:
         push(
-            connector,
+            registries,
             [Delivery(image, (name,))],
             PushOptions(mount_from=from_base(registry), jobs=1),
         )

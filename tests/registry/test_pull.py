@@ -20,6 +20,7 @@ from imgpack.errors import (
     NotFoundError,
     OutputError,
     RegistryError,
+    Remedy,
     SignatureError,
     UnreachableError,
     UnsupportedError,
@@ -29,7 +30,7 @@ from imgpack.image.image import BlobSource, Image, MultiImage, copy_image, refus
 from imgpack.registry.pull.download import RemoteSource, read_remote_blob
 from imgpack.registry.pull.image import fetch_schema1, open_remote
 from imgpack.registry.push.plan import Schema1Wish
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.repository import Repository
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -95,9 +96,9 @@ def pull(
 ) -> Pulled:
     """Pull everything that ``name`` names."""
     wanted = None if platform is None else Platform.parse(platform)
-    with connect(attempts=attempts) as connector:
+    with connect(attempts=attempts) as registries:
         reference = Reference.parse(f"{registry.host}/{name}")
-        image = open_remote(connector, reference, wanted)
+        image = open_remote(registries, reference, wanted)
         sink = Received()
         copy_image(image, sink, image.names, jobs=jobs)
         return Pulled(image, sink)
@@ -397,8 +398,8 @@ def test_an_index_of_many_large_documents_is_refused() -> None:
             entries.append(Descriptor(image.manifest.media_type, Digest.parse(digest), len(padded)))
         index = build_index(entries, mediatype.DOCKER_INDEX)
         registry.add_manifest("a/b", index.raw, index.media_type, "many")
-        with connect() as connector, pytest.raises(LimitError, match="platform"):
-            open_remote(connector, Reference.parse(f"{registry.host}/a/b:many"))
+        with connect() as registries, pytest.raises(LimitError, match="platform"):
+            open_remote(registries, Reference.parse(f"{registry.host}/a/b:many"))
 
 
 def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
@@ -418,8 +419,8 @@ def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
             mediatype.DOCKER_MANIFEST,
         )
         registry.add_manifest("a/b", manifest.raw, manifest.media_type, "1")
-        with connect() as connector:
-            image = open_remote(connector, Reference.parse(f"{registry.host}/a/b:1"))
+        with connect() as registries:
+            image = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
             with pytest.raises(UnsupportedError, match="foreign layer"):
                 refuse_foreign(image, "a/b:1")
             with pytest.raises(UnsupportedError, match="foreign layer"):
@@ -536,9 +537,9 @@ def add_signed_index(registry: HostileRegistry, image: Image) -> Index:
 def test_what_is_no_image_in_an_index_is_carried_along() -> None:
     """A signature beside the images arrives with them, byte for byte, blob for blob."""
     image = make_image(b"one", oci=True)
-    with HostileRegistry() as registry, connect() as connector:
+    with HostileRegistry() as registry, connect() as registries:
         index = add_signed_index(registry, image)
-        whole = open_remote(connector, Reference.parse(f"{registry.host}/a:signed"))
+        whole = open_remote(registries, Reference.parse(f"{registry.host}/a:signed"))
         (pushed,) = push_to(registry.host, whole, "b:1", mounts=False)
         assert pushed.digest == index.descriptor.digest
         assert registry.incomplete() == []
@@ -573,8 +574,9 @@ def test_indexes_within_indexes_end() -> None:
             document = build_index([entry])
             registry.add_manifest("a/b", document.raw, document.media_type, f"deep{depth}")
         assert pull(registry, "a/b:deep1", "linux/amd64").image
-        with pytest.raises(UnsupportedError, match="--platform"):
+        with pytest.raises(UnsupportedError) as caught:
             pull(registry, "a/b:deep1")
+        assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
         with pytest.raises(RegistryError, match="nested"):
             pull(registry, "a/b:deep5", "linux/amd64")
 
@@ -608,10 +610,10 @@ def test_the_layers_of_a_schema1_image_share_one_file(wish: Schema1Wish) -> None
     image = make_image(*(b"layer %d" % number for number in range(12)))
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1", schema1=wish)
-        with connect() as connector:
+        with connect() as registries:
             name = Reference.parse(f"{registry.host}/a/b:1-schema1")
             before = _nameless_files()
-            opened = open_remote(connector, name)
+            opened = open_remote(registries, name)
             assert _nameless_files() == before + 1
             sink = Received()
             copy_image(opened, sink, opened.names, jobs=4)
@@ -636,10 +638,10 @@ def test_a_schema1_image_needs_room_for_its_layers(wish: Schema1Wish, tmp_path: 
         push_to(registry.host, image, "a/b:1", schema1=wish)
         reference = Reference.parse(f"{registry.host}/a/b:1-schema1")
         with (
-            connect() as connector,
+            connect() as registries,
             pytest.raises(OutputError, match=r"temporary file in .*/missing: No such.*TMPDIR"),
         ):
-            open_remote(connector, reference, scratch=lambda: str(tmp_path / "missing"))
+            open_remote(registries, reference, scratch=lambda: str(tmp_path / "missing"))
 
 
 def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Wish) -> None:
@@ -689,9 +691,9 @@ def test_a_schema1_manifest_is_fetched_by_its_payloads_digest(wish: Schema1Wish)
     """What is signed has its digest without the signature."""
     with HostileRegistry() as registry:
         _, signed = push_to(registry.host, make_image(b"1"), "a/b:1", schema1=wish)
-        with connect() as connector:
+        with connect() as registries:
             reference = Reference.parse(f"{registry.host}/a/b@{signed.digest}")
-            raw = fetch_schema1(connector, reference)
+            raw = fetch_schema1(registries, reference)
         assert verify(raw).digest == signed.digest
         accept = registry.sent("GET", MANIFEST_GET)[0].headers["accept"]
         assert mediatype.SCHEMA1_SIGNED in accept
@@ -702,8 +704,8 @@ def test_a_registry_that_answers_no_schema1_is_told_so(image: Image) -> None:
     """Asked for schema1, many registries answer what they have."""
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
-        with connect() as connector, pytest.raises(UnsupportedError, match="no schema1"):
-            fetch_schema1(connector, Reference.parse(f"{registry.host}/a/b:1"))
+        with connect() as registries, pytest.raises(UnsupportedError, match="no schema1"):
+            fetch_schema1(registries, Reference.parse(f"{registry.host}/a/b:1"))
 
 
 # Single blobs
@@ -712,16 +714,16 @@ def test_a_registry_that_answers_no_schema1_is_told_so(image: Image) -> None:
 def test_a_blob_is_streamed_verified(image: Image) -> None:
     """By its digest; a wrong one ends with an error."""
     layer = image.layers[1]
-    with HostileRegistry() as registry, connect() as connector:
+    with HostileRegistry() as registry, connect() as registries:
         push_to(registry.host, image, "a/b:1")
         reference = Reference.parse(f"{registry.host}/a/b@{layer.digest}")
-        data = b"".join(read_remote_blob(connector, reference))
+        data = b"".join(read_remote_blob(registries, reference))
         assert digest_of(data) == str(layer.digest)
         registry.content[str(layer.digest)] = b"other"
         with pytest.raises(DigestError):
-            list(read_remote_blob(connector, reference))
+            list(read_remote_blob(registries, reference))
         with pytest.raises(InvalidReferenceError, match="digest"):
-            read_remote_blob(connector, reference.with_tag("1"))
+            read_remote_blob(registries, reference.with_tag("1"))
 
 
 def test_a_resumed_download_that_sends_too_much_is_found_out(image: Image) -> None:
@@ -738,8 +740,8 @@ def test_a_resumed_download_that_sends_too_much_is_found_out(image: Image) -> No
         push_to(registry.host, image, "a/b:1")
         registry.misbehave("GET", str(big.digest), faults.truncate(100_000))
         registry.misbehave("GET", str(big.digest), generous, times=None)
-        with connect() as connector:
-            source = RemoteSource(RepositoryClient(connector.session(registry.host), "a/b"))
+        with connect() as registries:
+            source = RemoteSource(Repository(registries.session(registry.host), "a/b"))
             with pytest.raises(DigestError, match="sends more than the"):
                 for piece in source.read_blob(big):
                     got += piece

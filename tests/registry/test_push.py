@@ -13,18 +13,19 @@ from imgpack.errors import (
     ImgpackError,
     NotFoundError,
     RegistryError,
+    Remedy,
     UnauthorizedError,
     UnsupportedError,
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
 from imgpack.image.image import Image, MultiImage
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.dry_run import rehearse
 from imgpack.registry.push.mount import BASE_NAME
 from imgpack.registry.push.plan import Delivery, Schema1Wish
 from imgpack.registry.push.push import PushOptions, push
-from imgpack.registry.registries import Connector
-from imgpack.registry.session import SessionOptions
+from imgpack.registry.registries import Registries
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -375,8 +376,9 @@ def test_a_registry_that_takes_oci_only_is_told_with_what_to_do(image: Image, ma
     """zot answers 415 to Docker's media types unless it is configured otherwise."""
     with HostileRegistry() as registry:
         registry.misbehave("PUT", "manifests", faults.answer(415, "MANIFEST_INVALID"), times=None)
-        with pytest.raises(RegistryError, match="--format oci"):
+        with pytest.raises(RegistryError) as caught:
             push_to(registry.host, make_index(image) if many else image, "a/b:1")
+        assert caught.value.hint == Remedy.USE_OCI()
         assert registry.repository("a/b").tags == {}
 
 
@@ -384,8 +386,9 @@ def test_an_index_has_no_schema1_manifest(wish: Schema1Wish) -> None:
     """Schema1 is of one platform."""
     index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
     with HostileRegistry() as registry:
-        with pytest.raises(UnsupportedError, match="--platform"):
+        with pytest.raises(UnsupportedError) as caught:
             push_to(registry.host, index, "a/b:1", schema1=wish)
+        assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
         assert registry.requests == []
 
 
@@ -399,8 +402,8 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(image: Image) -> No
         registry.add_blob("base", image.source.blobs[image.layers[1].digest])  # type: ignore[attr-defined]
         names = (Reference.parse(f"{registry.host}/a/b:1"),)
         options = PushOptions(mount_from=(Reference.parse(f"{registry.host}/base"),))
-        with connect() as connector:
-            steps = rehearse(connector, [Delivery(image, names)], options)
+        with connect() as registries:
+            steps = rehearse(registries, [Delivery(image, names)], options)
         assert [step.action for step in steps] == ["keep", "mount", "send", "send", "name"]
         assert steps[1].source == "base"
         assert {r.method for r in registry.requests} == {"HEAD"}
@@ -498,8 +501,8 @@ def push_as_user(registry: HostileRegistry, image: Image, jobs: int = 1) -> None
     """Push to a/b:1 with the right user and password."""
     options = SessionOptions(sleep=lambda seconds: None)
     name = Reference.parse(f"{registry.host}/a/b:1")
-    with Connector(TransportOptions(), options, Known(registry.host)) as connector:
-        push(connector, [Delivery(image, (name,))], PushOptions(jobs=jobs))
+    with Registries(TransportOptions(), options, Known(registry.host)) as registries:
+        push(registries, [Delivery(image, (name,))], PushOptions(jobs=jobs))
 
 
 def test_a_token_that_runs_out_during_an_upload_is_replaced(image: Image) -> None:
@@ -653,5 +656,5 @@ def test_schema1_is_blamed_only_for_what_it_may_have_caused(
         with pytest.raises(ImgpackError) as caught:
             push_to(registry.host, image, "a/b:1", schema1=wish)
     assert ("does not take schema1" in caught.value.message) is explained
-    assert ("--schema1" in caught.value.hint) is explained
+    assert (caught.value.hint == Remedy.NO_SCHEMA1()) is explained
     assert str(status) in caught.value.message

@@ -2,13 +2,13 @@
 
 import click
 
-from imgpack.cli.options.location import parse_reference
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.results import to_standard_output, write_archive
 from imgpack.cli.output.terminal import Terminal
 from imgpack.image.image import Named, refuse_foreign
+from imgpack.image.location import parse_reference
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import parse_name
 
@@ -27,7 +27,7 @@ from imgpack.spec.reference import parse_name
 @jobs_option
 @registry_options
 @click.pass_obj
-def command(
+def pull(
     terminal: Terminal,
     *,
     reference: str,
@@ -49,7 +49,7 @@ def command(
     from imgpack.registry.pull.image import open_remote
 
     with connector(registry, terminal, jobs=jobs) as connections:
-        opened = open_remote(connections, name, scratch=scratch_directory, reporter=terminal)
+        opened = open_remote(connections, name, scratch=scratch_directory)
         named = opened.image(platform=wanted)
         refuse_foreign(named.image, name.shown())
         digest = named.image.document.descriptor.digest
