@@ -37,7 +37,7 @@ def open_images(path: str) -> Opened:
         container = _open(path)
         stack.callback(container.close)
         source = ContainerSource(container, path)
-        resolver = Resolver(source, path)
+        resolver = Resolver(source, path, source.check_size)
         if isinstance(container, Directory):
             _check_directory(container, path)
             opened = Opened(path, read_layout(source), resolver, container.close)

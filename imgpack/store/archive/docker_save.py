@@ -16,11 +16,12 @@ from typing import Any, Final
 from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError, about
 from imgpack.image.image import Image, Named, images_in
 from imgpack.image.opened import Root
+from imgpack.image.resolve import too_many
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Compression, Format, detect
-from imgpack.spec.json import check_keys, decode, member
+from imgpack.spec.json import MAX_DOCUMENTS, check_keys, decode, member
 from imgpack.spec.manifest import Manifest, build_manifest
 from imgpack.store.documents import ContainerSource, parse_names, read_small
 from imgpack.tar.index import Member, TarFile
@@ -79,11 +80,16 @@ def read_docker(source: ContainerSource, tar: TarFile, items: tuple[Item, ...]) 
     layers = _Layers(source, tar)
     configs: dict[str, ImageConfig] = {}
     made: dict[Digest, tuple[Manifest, list[str]]] = {}
+    total = 0
     for item in items:
         if item.config not in configs:
             configs[item.config] = _config(source, item.config)
         own = [layers.read(name) for name in item.layers]
         manifest = _manifest(configs[item.config], own)
+        # Few bytes of manifest.json name a layer, of which a manifest says much more.
+        total += len(manifest.raw)
+        if total > MAX_DOCUMENTS:
+            raise too_many(source.path)
         _check_plain(source.path, item, configs[item.config], own)
         _, tags = made.setdefault(manifest.descriptor.digest, (manifest, []))
         tags += item.tags
