@@ -78,8 +78,11 @@ class Resolver:
 
     def config(self, manifest: Manifest) -> ImageConfig:
         """The configuration of an image's ``manifest``."""
-        digest = manifest.config.digest
         raw = self._fetched(manifest.config, "configuration")
+        return self.parse_config(raw, manifest.config.digest)
+
+    def parse_config(self, raw: bytes, digest: Digest) -> ImageConfig:
+        """The configuration ``raw``, parsed once. Raises ``DocumentError``."""
         if digest not in self._configs:
             with about(f"{self.location}: configuration {digest}"):
                 self._configs[digest] = ImageConfig.parse(raw, digest)
