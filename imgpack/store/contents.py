@@ -112,8 +112,11 @@ def index_json(images: Sequence[Named]) -> bytes:
     )
 
 
-def manifest_json(images: Iterable[Named]) -> bytes:
-    """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so)."""
+def manifest_json(images: Iterable[Named]) -> bytes | None:
+    """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so).
+
+    ``None`` for artifacts alone, of which it can say nothing.
+    """
     items: list[dict[str, Any]] = []
     for named in images:
         image = _one_platform(named.image)
@@ -128,7 +131,7 @@ def manifest_json(images: Iterable[Named]) -> bytes:
         if sources:
             item["LayerSources"] = sources
         items.append(item)
-    return encode(items)
+    return encode(items) if items else None
 
 
 def _layer_sources(image: Image) -> dict[str, Any]:
