@@ -204,7 +204,9 @@ def test_words_are_unicode(name: str) -> None:
         runtime(**{name: '["\\ud800"]'})
 
 
-@given(name=st.sampled_from([field.name for field in fields(RuntimeFlags)]), text=st.text(max_size=30))
+@given(
+    name=st.sampled_from([field.name for field in fields(RuntimeFlags)]), text=st.text(max_size=30)
+)
 def test_any_text_is_taken_or_refused(name: str, text: str) -> None:
     """Never with an error of another kind."""
     several = name in ("env", "label", "expose", "volume", "onbuild")
