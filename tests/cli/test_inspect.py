@@ -78,7 +78,7 @@ def test_programs_get_json(image: Image, imgpack_here: InProcess) -> None:
         layer.as_json() | {"diff_id": str(diff_id)}
         for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True)
     ]
-    assert one["size"] == sum(layer.size for layer in image.layers)
+    assert one["size"] == sum(layer.size for layer in image.manifest.layers)
     assert [entry["created_by"] for entry in one["history"]] == ["layer 0", "layer 1"]
 
 
@@ -87,8 +87,10 @@ def test_the_digests_that_people_see_are_those_that_blob_takes(
 ) -> None:
     """In full, on lines that are not much wider than one."""
     lines = imgpack_here("inspect", "a.tar").ok().decode().splitlines()
-    (shown,) = (word for word in " ".join(lines).split() if word == str(image.layers[1].digest))
-    raw = b"".join(image.source.read_blob(image.layers[1]))
+    (shown,) = (
+        word for word in " ".join(lines).split() if word == str(image.manifest.layers[1].digest)
+    )
+    raw = b"".join(image.source.read_blob(image.manifest.layers[1]))
     assert imgpack_here("blob", f"a.tar@{shown}").ok() == raw
     assert max(map(len, lines)) <= 125
 
@@ -261,7 +263,7 @@ def test_a_platform_is_chosen_out_of_several(tmp_path: Path, imgpack_here: InPro
     write_image(tmp_path / "m.tar", image)
     assert imgpack_here("manifest", "m.tar").ok() == image.index.raw
     chosen = imgpack_here("manifest", "m.tar", "--platform", "linux/arm64").ok()
-    assert chosen == image.images[1].manifest.raw
+    assert chosen == image.members[1].manifest.raw
     assert "linux/arm64/v8" in imgpack_here("manifest", "m.tar", "--config").failed(2)
     line = imgpack_here("manifest", "m.tar", "--platform", "linux/s390x").failed(20)
     assert "linux/amd64, linux/arm64/v8" in line
@@ -287,7 +289,7 @@ def test_any_blob_is_streamed_and_verified(
 
 def test_a_blob_goes_through_a_descriptor(imgpack: Imgpack, image: Image, tmp_path: Path) -> None:
     """The file behind it is not replaced."""
-    layer = image.layers[0]
+    layer = image.manifest.layers[0]
     (tmp_path / "log").write_bytes(b"before")
     imgpack(
         "blob", f"a.tar@{layer.digest}", "-o", "/dev/stdout",
@@ -302,7 +304,7 @@ def test_a_blob_is_not_written_to_a_terminal(image: Image, imgpack: Imgpack) -> 
     main, side = pty.openpty()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "imgpack", "blob", f"./a.tar@{image.layers[0].digest}"],
+            [sys.executable, "-m", "imgpack", "blob", f"./a.tar@{image.manifest.layers[0].digest}"],
             stdout=side, stderr=subprocess.PIPE, cwd=imgpack.directory, check=False, timeout=30,
         )  # fmt: skip
     finally:

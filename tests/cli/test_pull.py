@@ -19,7 +19,7 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image.image import Image, MultiImage
+from imgpack.image.image import Image, ImageIndex
 from imgpack.spec.manifest import Index, build_index
 from imgpack.store.open import open_images
 from tests.cli.archives import write_archive
@@ -59,9 +59,7 @@ def test_pull_can_stream_and_write_layouts(
         assert imgpack_here("pull", reference, "-o", "-").ok() == (tmp_path / "a.tar").read_bytes()
         imgpack_here("pull", reference, "-o", "layout/").ok()
         with open_images(str(tmp_path / "layout")) as opened:
-            (one,) = opened.images
-            assert isinstance(one, Image)
-            assert one.manifest.raw == image.manifest.raw
+            assert opened.image().image.document.raw == image.manifest.raw
 
 
 def test_only_a_stream_needs_a_directory_for_temporary_files(
@@ -97,7 +95,7 @@ def test_a_pull_that_fails_leaves_nothing(
     """Neither the output nor a temporary."""
     with HostileRegistry() as registry:
         push_to(registry.host, image, "app:1")
-        layer = image.layers[1]
+        layer = image.manifest.layers[1]
         registry.content[str(layer.digest)] = b"\0" * layer.size
         imgpack_here("pull", f"{registry.host}/app:1").failed(DigestError.exit_code)
         assert list(tmp_path.iterdir()) == []
@@ -123,7 +121,7 @@ def test_one_platform_of_several(imgpack_here: InProcess, tmp_path: Path) -> Non
         push_to(registry.host, index, "app:1")
         reference = f"{registry.host}/app:1"
         out = imgpack_here("pull", reference, "--platform", "linux/arm64").ok().decode()
-        assert str(index.images[1].manifest.descriptor.digest) in out
+        assert str(index.members[1].manifest.descriptor.digest) in out
         line = imgpack_here("pull", reference, "--platform", "linux/s390x").failed(
             NotFoundError.exit_code
         )
@@ -136,7 +134,7 @@ def test_pull_can_rename(imgpack_here: InProcess, tmp_path: Path, image: Image) 
         push_to(registry.host, image, "app:1")
         imgpack_here("pull", f"{registry.host}/app:1", "-o", "a.tar", "-t", "mine:2").ok()
     with open_images(str(tmp_path / "a.tar")) as opened:
-        assert [name.shown() for name in opened.images[0].names] == ["mine:2"]
+        assert [name.shown() for name in opened.roots[0].names] == ["mine:2"]
 
 
 # copy
@@ -152,9 +150,8 @@ def test_copy_goes_any_way(imgpack_here: InProcess, tmp_path: Path, image: Image
         imgpack_here("copy", "layout/", "./b.tar").ok()
         assert two.incomplete() == []
         with open_images(str(tmp_path / "b.tar")) as opened:
-            (last,) = opened.images
-            assert isinstance(last, Image)
-            assert last.manifest.raw == image.manifest.raw
+            last = opened.image()
+            assert last.image.document.raw == image.manifest.raw
             assert [name.shown() for name in last.names] == [f"{two.host}/other:2"]
 
 
@@ -181,7 +178,7 @@ def test_copy_keeps_an_index_whole_or_takes_one_platform(imgpack_here: InProcess
         imgpack_here(
             "copy", f"{registry.host}/a:1", f"{registry.host}/c:1", "--platform", "linux/arm64"
         ).ok()
-        child = index.images[1].manifest.descriptor.digest
+        child = index.members[1].manifest.descriptor.digest
         assert registry.repository("c").tags["1"] == str(child)
         assert registry.incomplete() == []
 
@@ -393,7 +390,7 @@ def test_attestations_stay_beside_what_they_attest(imgpack_here: InProcess) -> N
         ),
     ]
     with HostileRegistry() as registry:
-        push_to(registry.host, MultiImage(build_index(entries), (image, note)), "a:1")
+        push_to(registry.host, ImageIndex(build_index(entries), (image, note)), "a:1")
         push_to(registry.host, make_image(b"2", platform="linux/arm64"), "b:1")
         new = f"{registry.host}/c:1"
         added = ("--add", f"{registry.host}/a:1", "--add", f"{registry.host}/b:1")
@@ -437,7 +434,7 @@ def test_a_signal_during_a_pull_stops_at_once_and_leaves_nothing(
 
     with HostileRegistry() as registry:
         push_to(registry.host, image, "app:1")
-        layers = "|".join(layer.digest.hex for layer in image.layers)
+        layers = "|".join(layer.digest.hex for layer in image.manifest.layers)
         registry.misbehave("GET", layers, hold, times=None)
         process = imgpack.start("pull", f"{registry.host}/app:1")
         assert waiting.wait(20)
