@@ -32,9 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "blob": ("blob", "Stream one verified blob to standard output."),
     "tags": ("tags", "List a repository's tags."),
     "index": ("index", "Join platform images into one index."),
-    "rm": ("rm", "Delete a tag or manifest from a registry."),
+    "rm": ("tags", "Delete a tag or manifest from a registry."),
     "login": ("login", "Store credentials for a registry."),
-    "logout": ("logout", "Forget credentials for a registry."),
+    "logout": ("login", "Forget credentials for a registry."),
     "cache": ("cache", "Show or prune the segment cache."),
 }
 
@@ -49,7 +49,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"imgpack.cli.commands.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, cmd_name)
         _accept_global_flags(command)
         return command
 

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import click
 
-from imgpack.cli.options.location import is_path, parse_reference
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.output.results import to_standard_output
 from imgpack.cli.output.terminal import Terminal
 from imgpack.files.blobs import verify_stream
 from imgpack.files.streams import open_output
+from imgpack.image.location import is_path, parse_reference
 from imgpack.spec.digest import Digest
 from imgpack.store.archive.write import STDOUT
 from imgpack.store.open import open_images
@@ -22,7 +22,7 @@ from imgpack.store.open import open_images
 @click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
 @registry_options
 @click.pass_obj
-def command(
+def blob(
     terminal: Terminal, *, location: str, output: str | None, registry: RegistryOptions
 ) -> None:
     """Stream one blob to standard output, and fail if its digest is not the one asked for.

@@ -90,7 +90,7 @@ _EXPLAINED = 100
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @click.option("--metadata-file", metavar="FILE", help="Write digests, sizes and names as JSON.")
 @click.pass_obj
-def command(terminal: Terminal, /, **values: Any) -> None:
+def build(terminal: Terminal, /, **values: Any) -> None:
     """Build an image from directory trees: each SRC is a layer, the first at the bottom.
 
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar

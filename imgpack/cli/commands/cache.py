@@ -19,11 +19,11 @@ _LEFT_NS: Final = 600 * 10**9
 
 
 @click.group("cache")
-def command() -> None:
+def cache() -> None:
     """Show or prune the segment cache."""
 
 
-@command.command("info")
+@cache.command("info")
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @click.pass_obj
@@ -48,7 +48,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     click.echo(f"size       {human_size(usage.size)}")
 
 
-@command.command("prune")
+@cache.command("prune")
 @_directory
 @click.option(
     "--keep", default="0", show_default=True, metavar="SIZE", help="Leave the newest, up to SIZE."

@@ -4,19 +4,13 @@ from dataclasses import replace
 
 import click
 
-from imgpack.cli.options.location import (
-    choice_options,
-    chosen,
-    is_path,
-    only,
-    open_location,
-    parse_reference,
-)
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.options.transfer import jobs_option, target, upload_journal
+from imgpack.cli.options.transfer import jobs_option, upload_journal
 from imgpack.cli.output.results import write_archive, write_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.image.image import Named, refuse_foreign
+from imgpack.image.location import is_path, parse_reference, target_name
 from imgpack.spec.reference import Reference
 
 
@@ -38,7 +32,7 @@ from imgpack.spec.reference import Reference
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def copy(
     terminal: Terminal,
     *,
     source: str,
@@ -47,8 +41,7 @@ def command(
     src_creds: str | None,
     mount_from: tuple[str, ...],
     jobs: int,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Copy an image from SRC to DST, each a reference, an archive or a layout.
@@ -56,7 +49,7 @@ def command(
     Within one registry layers are mounted, not sent. A new archive or layout is
     told by its form: it ends in .tar or /, or starts with ./ or /.
     """
-    if all_platforms and platform is not None:
+    if all_platforms and choice.platform is not None:
         raise click.UsageError("--all-platforms and --platform contradict each other")
     if src_creds is not None and is_path(source):
         raise click.UsageError(f"--src-creds is for a registry, and {source} is none")
@@ -67,18 +60,20 @@ def command(
         source,
         terminal,
         _for_source(registry, src_creds, to_archive=to_archive),
-        image=image,
+        choice=choice,
         creds_option="--creds" if to_archive and src_creds is None else "--src-creds",
         jobs=jobs,
     ) as opened:
         if to_archive:
-            images = chosen(opened, image, platform)
+            images = choice.all(opened)
             for named in () if is_path(source) else images:
                 refuse_foreign(named.image, source)
             write_archive(terminal, images, destination, jobs)
         else:
-            named = only(opened, image, platform)
-            _to_registry(terminal, source, named, target(destination), mount_from, jobs, registry)
+            named = choice.one(opened)
+            _to_registry(
+                terminal, source, named, target_name(destination), mount_from, jobs, registry
+            )
 
 
 def _for_source(

@@ -2,26 +2,26 @@
 
 import click
 
-from imgpack.cli.options.location import is_path, parse_reference
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.scratch import scratch_directory
-from imgpack.cli.options.transfer import jobs_option, target, upload_journal
+from imgpack.cli.options.transfer import jobs_option, upload_journal
 from imgpack.cli.output.metadata import check_metadata_file
 from imgpack.cli.output.results import write_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 from imgpack.image.image import Named
 from imgpack.image.join import join
+from imgpack.image.location import is_path, parse_reference, target_name
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
 
 
 @click.group("index")
-def command() -> None:
+def index() -> None:
     """Join platform images into one index."""
 
 
-@command.command("create")
+@index.command("create")
 @click.argument("reference", metavar="REF")
 @click.option(
     "--add",
@@ -64,7 +64,7 @@ def create(
     registry, copied from others.
     """
     check_metadata_file(metadata_file)
-    name = target(reference)
+    name = target_name(reference)
     sources = tuple(_source(text) for text in added)
     wanted = tuple(Platform.parse(text) for text in platforms)
     pairs = _annotations(annotations)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from imgpack.cli.options.location import choice_options, chosen, open_location
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import clipped, one_line, table
 from imgpack.cli.output.terminal import Terminal
@@ -36,14 +36,13 @@ _INDENTED: Final = 1 << 20
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def inspect(
     terminal: Terminal,
     *,
     location: str,
     as_json: bool,
     verify: bool,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Show an image's names, digests, sizes, layers, configuration and history.
@@ -51,8 +50,8 @@ def command(
     ARCHIVE is an archive file or an OCI layout directory, REF an image in a
     registry.
     """
-    with open_location(location, terminal, registry, image=image) as opened:
-        images = chosen(opened, image, platform)
+    with open_location(location, terminal, registry, choice=choice) as opened:
+        images = choice.all(opened)
         verified = _verify(images, opened.location, terminal) if verify else None
         if as_json:
             document: dict[str, Any] = {"location": location}

@@ -1,7 +1,8 @@
-"""``imgpack login``: check credentials against a registry and store them.
+"""``imgpack login`` and ``logout``: check, store and forget the credentials of a registry.
 
 Invariant: nothing is stored that the registry has not accepted, and the password
-is neither echoed nor printed.
+is neither echoed nor printed; to log out, every file and helper that would be asked
+later is made to forget, and nothing else in them changes.
 """
 
 import os
@@ -25,7 +26,7 @@ from imgpack.cli.output.terminal import Terminal
 @click.option("-u", "--username", metavar="USER", help="The user name; asked for if missing.")
 @registry_options
 @click.pass_obj
-def command(
+def login(
     terminal: Terminal, *, server: str, username: str | None, registry: RegistryOptions
 ) -> None:
     """Check credentials for REGISTRY (docker.io) and store them for later commands.
@@ -77,3 +78,24 @@ def _with_user(options: RegistryOptions, username: str | None, host: str) -> Reg
             raise click.UsageError("a user name is not empty and has no colon")
         return replace(options, creds=username)
     return options
+
+
+@click.command("logout")
+@click.argument("server", metavar="[REGISTRY]", default="docker.io")
+@click.pass_obj
+def logout(terminal: Terminal, *, server: str) -> None:
+    """Forget the credentials for REGISTRY (docker.io), wherever they are stored."""
+    from imgpack.credentials.config_file import erase_credential
+    from imgpack.credentials.lookup import server_host
+
+    host = server_host(server)
+    store = credential_store(os.environ, None)
+    paths = erase_credential(credential_files(os.environ), host, store)
+    if store.find(host) is not None:
+        terminal.warn(f"{host} still has credentials in DOCKER_AUTH_CONFIG or ~/.dockercfg")
+    if not paths:
+        terminal.warn(f"not logged in to {host}: no file or helper has credentials for it")
+        return
+    for path in paths:
+        terminal.detail(f"removed from {path}")
+    click.echo(f"logged out of {host}")

@@ -4,19 +4,14 @@ import sys
 
 import click
 
-from imgpack.cli.options.location import (
-    choice_options,
-    is_path,
-    only,
-    open_location,
-    parse_reference,
-)
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.signing import signing_key, signing_time
 from imgpack.cli.output.display import one_line
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import UnsupportedError, about
 from imgpack.image.image import Artifact, Image, Named, images_in
+from imgpack.image.location import is_path, parse_reference
 from imgpack.image.opened import Opened
 from imgpack.spec.reference import parse_name
 
@@ -36,7 +31,7 @@ from imgpack.spec.reference import parse_name
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def manifest(
     terminal: Terminal,
     *,
     location: str,
@@ -45,8 +40,7 @@ def command(
     unsigned: bool,
     signing_key: str | None,
     name: str | None,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Print a manifest as it is stored or pushed, with no byte added.
@@ -61,20 +55,20 @@ def command(
     if unsigned and signing_key is not None:
         raise click.UsageError("--unsigned and --signing-key contradict each other")
     if schema1 and not is_path(location):
-        if signing_key is not None or name is not None or image is not None:
+        if signing_key is not None or name is not None or choice.image is not None:
             raise click.UsageError("a registry answers with its own schema1 manifest, as it is")
         _write(_remote_schema1(location, terminal, registry, unsigned=unsigned))
         return
-    with open_location(location, terminal, registry, image=image) as opened:
+    with open_location(location, terminal, registry, choice=choice) as opened:
         if schema1:
-            payload = _payload(opened, only(opened, image, platform), image, name)
+            payload = _payload(opened, choice.one(opened), choice.image, name)
             _write(payload if unsigned else _signed(payload, signing_key))
         elif want_config:
-            _write(_single(only(opened, image, platform), location).config.raw)
-        elif platform is not None:
-            _write(only(opened, image, platform).image.document.raw)
+            _write(_single(choice.one(opened), location).config.raw)
+        elif choice.platform is not None:
+            _write(choice.one(opened).image.document.raw)
         else:
-            _write(opened.document(opened.select(image)).raw)
+            _write(opened.document(opened.select(choice.image)).raw)
 
 
 def _write(raw: bytes) -> None:

@@ -2,13 +2,13 @@
 
 import click
 
-from imgpack.cli.options.location import parse_reference
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.results import to_standard_output, write_archive
 from imgpack.cli.output.terminal import Terminal
 from imgpack.image.image import Named, refuse_foreign
+from imgpack.image.location import parse_reference
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import parse_name
 
@@ -27,7 +27,7 @@ from imgpack.spec.reference import parse_name
 @jobs_option
 @registry_options
 @click.pass_obj
-def command(
+def pull(
     terminal: Terminal,
     *,
     reference: str,

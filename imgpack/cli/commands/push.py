@@ -1,17 +1,19 @@
 """``imgpack push``: an archive or layout to one or more names in registries."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from imgpack.cli.options.location import choice_options, chosen, only, open_location, remote_name
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
+from imgpack.cli.options.signing import Schema1Flags, schema1_options
 from imgpack.cli.options.transfer import (
+    MountFlags,
     creds_option,
     jobs_option,
+    mount_options,
     one_registry,
-    target,
     upload_journal,
 )
 from imgpack.cli.output.metadata import check_metadata_file
@@ -19,6 +21,7 @@ from imgpack.cli.output.results import write_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 from imgpack.image.image import Named
+from imgpack.image.location import remote_name, target_name
 from imgpack.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -26,24 +29,14 @@ if TYPE_CHECKING:
     from imgpack.registry.push.push import PushOptions
     from imgpack.registry.registries import Connector
 
-MIB = 1 << 20
+MIB: Final = 1 << 20
 
 
 @click.command("push")
 @click.argument("archive", metavar="ARCHIVE")
 @click.argument("references", metavar="[REF]...", nargs=-1)
-@click.option(
-    "--mount-from",
-    multiple=True,
-    metavar="REPO",
-    help="Mount layers from this repository of the same registry where it has them (repeatable).",
-)
-@click.option("--no-mount", is_flag=True, help="Mount nothing from anywhere.")
-@click.option("--schema1", is_flag=True, help="Also push the signed schema1 manifest.")
-@click.option("--schema1-tag", metavar="TAG", help="Its tag; by default the image's and -schema1.")
-@click.option(
-    "--signing-key", metavar="PEM", type=click.Path(), help="Sign schema1 with this private key."
-)
+@mount_options
+@schema1_options
 @click.option("--by-digest", is_flag=True, help="Push without a tag: the digest is the name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option(
@@ -60,24 +53,20 @@ MIB = 1 << 20
 @choice_options
 @registry_options
 @click.pass_obj
-def command(
+def push(
     terminal: Terminal,
     *,
     archive: str,
     references: tuple[str, ...],
-    mount_from: tuple[str, ...],
-    no_mount: bool,
-    schema1: bool,
-    schema1_tag: str | None,
-    signing_key: str | None,
+    mount: MountFlags,
+    schema1: Schema1Flags,
     by_digest: bool,
     dry_run: bool,
     metadata_file: str | None,
     chunk_size: int | None,
     no_resume: bool,
     jobs: int,
-    image: str | None,
-    platform: str | None,
+    choice: Choice,
     registry: RegistryOptions,
 ) -> None:
     """Push ARCHIVE, an image archive or OCI layout, to each REF, or to the names that it holds.
@@ -85,31 +74,27 @@ def command(
     Prints one line a name: NAME@DIGEST. What the registry has already is not
     sent again, and a push that was interrupted goes on where it stopped.
     """
-    if not schema1 and (schema1_tag is not None or signing_key is not None):
-        raise click.UsageError("--schema1-tag and --signing-key go with --schema1")
-    if schema1 and by_digest:
-        raise click.UsageError("--schema1 needs a tag, and --by-digest gives none")
-    if mount_from and no_mount:
-        raise click.UsageError("--mount-from and --no-mount contradict each other")
-    check_metadata_file(metadata_file, (archive, signing_key), dry_run=dry_run)
+    schema1.check(by_digest=by_digest)
+    mount.check()
+    check_metadata_file(metadata_file, (archive, schema1.signing_key), dry_run=dry_run)
     if by_digest:
         _warn_of_tags(references, terminal)
     from imgpack.registry.push.mount import mount_repositories
     from imgpack.registry.push.push import PushOptions, RegistrySink
 
-    with open_location(_path(archive), terminal, registry, image=image) as opened:
-        one = (only(opened, image, platform),) if references else None
-        found = one or chosen(opened, image, platform)
+    with open_location(_path(archive), terminal, registry, choice=choice) as opened:
+        found = (choice.one(opened),) if references else choice.all(opened)
         images = _named(found, references, archive, by_digest=by_digest)
-        wish = _schema1(signing_key, schema1_tag) if schema1 else None
-        if wish is not None:
-            _check_schema1_tags(images, wish)
+        signing = schema1.options()
+        if signing is not None:
+            _check_schema1_tags(images, signing)
         names = [name for named in images for name in named.names]
+        registries = dict.fromkeys(name.registry for name in names)
         only_one = one_registry(registry.creds, names)
         options = PushOptions(
-            mount_from=mount_repositories(mount_from, dict.fromkeys(n.registry for n in names)),
-            mounts=not no_mount,
-            schema1=wish,
+            mount_from=mount_repositories(mount.mount_from, registries),
+            mounts=not mount.no_mount,
+            schema1=signing,
             journal=None if no_resume else upload_journal(),
             chunk=None if chunk_size is None else chunk_size * MIB,
         )
@@ -147,7 +132,7 @@ def _named(
     """The images under the names that they are pushed to."""
     out = []
     for named in images:
-        names = [target(text) for text in references] if references else list(named.names)
+        names = [target_name(text) for text in references] if references else list(named.names)
         if not names:
             raise InvalidReferenceError(
                 f"{archive}: the image has no name", "say where to: imgpack push ARCHIVE REF"
@@ -175,10 +160,3 @@ def _check_schema1_tags(images: tuple[Named, ...], options: "Schema1Options") ->
                 f"the schema1 manifest of {name.shown()} would replace what else is pushed to"
                 f" {tagged.shown()}; choose another --schema1-tag"
             )
-
-
-def _schema1(key: str | None, tag: str | None) -> "Schema1Options":
-    from imgpack.cli.options.signing import signing_key, signing_time
-    from imgpack.registry.push.plan import Schema1Options
-
-    return Schema1Options(signing_key(key), signing_time(), tag or "")

@@ -1,12 +1,20 @@
-"""``imgpack tags``: a repository's tags, one a line."""
+"""``imgpack tags`` and ``rm``: what a repository holds, and deleting it."""
+
+from typing import TYPE_CHECKING
 
 import click
 
-from imgpack.cli.options.location import remote_name
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
+from imgpack.cli.options.transfer import creds_option, one_registry
+from imgpack.cli.output.results import pinned
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import InvalidReferenceError
+from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
+from imgpack.image.location import remote_name
 from imgpack.spec.json import encode
+from imgpack.spec.reference import Reference
+
+if TYPE_CHECKING:
+    from imgpack.registry.repository import RepositoryClient
 
 
 @click.command("tags")
@@ -14,9 +22,7 @@ from imgpack.spec.json import encode
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @registry_options
 @click.pass_obj
-def command(
-    terminal: Terminal, *, repository: str, as_json: bool, registry: RegistryOptions
-) -> None:
+def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: RegistryOptions) -> None:
     """List the tags of REPO, in the registry's order."""
     name = remote_name(repository)
     if name.tag is not None or name.digest is not None:
@@ -34,3 +40,55 @@ def command(
             return
         for tag in list_tags(client):
             click.echo(tag)
+
+
+@click.command("rm")
+@click.argument("references", metavar="REF...", nargs=-1, required=True)
+@registry_options
+@click.pass_obj
+def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOptions) -> None:
+    """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
+    names = [_exact(text) for text in references]
+    given_for = one_registry(registry.creds, names)
+    from imgpack.registry.repository import RepositoryClient
+
+    option = creds_option(given_for)
+    with connector(registry, terminal, registry=given_for, creds_option=option) as connections:
+        for name in names:
+            client = RepositoryClient(connections.session(name.registry), name.repository)
+            try:
+                client.delete_manifest(name.digest or name.target)
+            except ImgpackError as error:
+                raise _explained(error, name, client) from error
+            click.echo(name.shown())
+
+
+def _exact(text: str) -> Reference:
+    name = remote_name(text)
+    if name.tag is None and name.digest is None:
+        raise InvalidReferenceError(
+            f"{text!r} names neither a tag nor a digest", "say what to delete: REPO:TAG"
+        )
+    return name
+
+
+def _explained(error: ImgpackError, name: Reference, client: "RepositoryClient") -> ImgpackError:
+    """What to do when a registry does not delete (405): many delete by digest only, or not."""
+    from imgpack.registry.http.errors import failure_of
+
+    failure = failure_of(error)
+    refused = failure is not None and (failure.status == 405 or "UNSUPPORTED" in failure.codes)
+    by_tag_only = failure is not None and "DIGEST_INVALID" in failure.codes
+    if not (refused or by_tag_only):
+        return error
+    if name.digest is not None:
+        return RegistryError(
+            f"{name.shown()}: the registry does not delete images",
+            "its operator can allow it (Distribution: storage.delete.enabled)",
+        )
+    digest = client.head_manifest(name.target)
+    other = "" if digest is None else f": imgpack rm {pinned(name.with_digest(digest), digest)}"
+    return RegistryError(
+        f"{name.shown()}: the registry does not delete tags",
+        f"it may delete by digest, which removes every tag of the image{other}",
+    )

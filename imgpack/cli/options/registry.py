@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from imgpack.cli.options.group import gathered
 from imgpack.cli.output.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -103,22 +104,11 @@ _OPTIONS: Final = (
         help="The longest silence of a registry.",
     ),
 )
-_NAMES: Final = tuple(RegistryOptions.__dataclass_fields__)
 
 
 def registry_options(command: _F) -> _F:
     """Add the options; the command gets them as one ``RegistryOptions`` named ``registry``."""
-    import functools
-
-    @functools.wraps(command)
-    def gathered(*args: Any, **kwargs: Any) -> Any:
-        values = {name: kwargs.pop(name) for name in _NAMES}
-        return command(*args, registry=RegistryOptions(**values), **kwargs)
-
-    result: Any = gathered
-    for option in reversed(_OPTIONS):
-        result = option(result)
-    return result  # type: ignore[no-any-return]
+    return gathered("registry", RegistryOptions, _OPTIONS, command)
 
 
 def connector(

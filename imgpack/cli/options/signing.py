@@ -5,16 +5,23 @@ twice, for ECDSA takes a random number, but its manifest's digest is: it is that
 of the payload.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
 
 from imgpack.cli.options.clock import now_ns, source_date_epoch
+from imgpack.cli.options.group import gathered
 from imgpack.errors import SignatureError, about
 from imgpack.files.reading import read_regular
 from imgpack.spec.config import rfc3339
 
 if TYPE_CHECKING:
+    from imgpack.registry.push.plan import Schema1Options
     from imgpack.spec.schema1.signature import SigningKey
+
+_F = TypeVar("_F", bound=Any)
 
 MAX_KEY: Final = 1 << 20
 
@@ -40,3 +47,44 @@ def signing_time() -> str:
     if seconds is None:
         seconds = now_ns() // 1_000_000_000
     return rfc3339(datetime.fromtimestamp(seconds, UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Schema1Flags:
+    """Whether a schema1 manifest is pushed as well, and how it is signed."""
+
+    schema1: bool
+    schema1_tag: str | None
+    signing_key: str | None
+
+    def check(self, *, by_digest: bool) -> None:
+        """Raise ``click.UsageError`` for a contradiction."""
+        if not self.schema1 and (self.schema1_tag is not None or self.signing_key is not None):
+            raise click.UsageError("--schema1-tag and --signing-key go with --schema1")
+        if self.schema1 and by_digest:
+            raise click.UsageError("--schema1 needs a tag, and --by-digest gives none")
+
+    def options(self) -> "Schema1Options | None":
+        """How to sign, or ``None``. Raises ``SignatureError``."""
+        if not self.schema1:
+            return None
+        from imgpack.registry.push.plan import Schema1Options
+
+        return Schema1Options(signing_key(self.signing_key), signing_time(), self.schema1_tag or "")
+
+
+def schema1_options(command: _F) -> _F:
+    """``--schema1`` and what goes with it, as one ``Schema1Flags`` named ``schema1``."""
+    options = (
+        click.option("--schema1", is_flag=True, help="Also push the signed schema1 manifest."),
+        click.option(
+            "--schema1-tag", metavar="TAG", help="Its tag; by default the image's and -schema1."
+        ),
+        click.option(
+            "--signing-key",
+            metavar="PEM",
+            type=click.Path(),
+            help="Sign schema1 with this private key.",
+        ),
+    )
+    return gathered("schema1", Schema1Flags, options, command)

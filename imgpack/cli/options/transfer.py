@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from imgpack.cli.options.cache import default_directory
 from imgpack.cli.options.clock import now_ns
-from imgpack.cli.options.location import remote_name
+from imgpack.cli.options.group import gathered
 from imgpack.errors import CacheError
 from imgpack.spec.reference import Reference
 
@@ -30,16 +31,6 @@ def jobs_option(command: _F) -> _F:
         help="Blobs moved at once.",
     )(command)
     return result
-
-
-def target(text: str) -> Reference:
-    """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
-    name = remote_name(text)
-    return (
-        Reference(name.registry, name.repository, None, name.digest)
-        if (name.digest is not None and name.tag is None)
-        else name.tagged()
-    )
 
 
 def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:
@@ -66,3 +57,31 @@ def upload_journal() -> "UploadJournal | None":
     except CacheError:
         return None
     return UploadJournal(directory, now_ns() / 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class MountFlags:
+    """Where layers are mounted from."""
+
+    mount_from: tuple[str, ...]
+    no_mount: bool
+
+    def check(self) -> None:
+        """Raise ``click.UsageError`` for a contradiction."""
+        if self.mount_from and self.no_mount:
+            raise click.UsageError("--mount-from and --no-mount contradict each other")
+
+
+def mount_options(command: _F) -> _F:
+    """``--mount-from`` and ``--no-mount``, as one ``MountFlags`` named ``mount``."""
+    options = (
+        click.option(
+            "--mount-from",
+            multiple=True,
+            metavar="REPO",
+            help="Mount layers from this repository of the same registry where it has them"
+            " (repeatable).",
+        ),
+        click.option("--no-mount", is_flag=True, help="Mount nothing from anywhere."),
+    )
+    return gathered("mount", MountFlags, options, command)

@@ -1,0 +1,52 @@
+"""Where an image is: a path or a reference, told apart by form.
+
+A text is an archive or layout if such a path exists, or if it looks like a path:
+it ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or ``../``. Anything
+else is a reference.
+"""
+
+import os
+import re
+from typing import Final
+
+from imgpack.errors import InvalidReferenceError
+from imgpack.spec.reference import Reference
+
+_PATH_STARTS: Final = ("/", "./", "../")
+_PATH_ENDS: Final = ("/", ".tar")
+_BARE_REGISTRY: Final = re.compile(r"(?:localhost|[^/@:]*\.[^/@:]*|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
+
+
+def is_path(text: str) -> bool:
+    """Whether ``text`` is an archive or layout, not a reference."""
+    return text.startswith(_PATH_STARTS) or text.endswith(_PATH_ENDS) or os.path.lexists(text)
+
+
+def remote_name(text: str) -> Reference:
+    """``text`` as a name in a registry; HOST:PORT is a registry, not NAME:TAG on Docker Hub.
+
+    Raises ``InvalidReferenceError``.
+    """
+    if _BARE_REGISTRY.fullmatch(text):
+        raise InvalidReferenceError(
+            f"{text} names a registry and no repository",
+            f"write {text}/REPOSITORY (or docker.io/library/{text}, if that is meant)",
+        )
+    return Reference.parse(text)
+
+
+def parse_reference(text: str) -> Reference:
+    """``text`` as a reference with a tag or digest; the hint says how to write a path."""
+    try:
+        return remote_name(text).tagged()
+    except InvalidReferenceError as error:
+        hint = error.hint or "a path is written with ./ in front"
+        raise InvalidReferenceError(f"{error.message}, and there is no such file", hint) from error
+
+
+def target_name(text: str) -> Reference:
+    """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
+    name = remote_name(text)
+    if name.digest is not None and name.tag is None:
+        return name
+    return name.tagged()
