@@ -105,8 +105,11 @@ def index_json(images: Iterable[Named]) -> bytes:
     )
 
 
-def manifest_json(images: Iterable[Named]) -> bytes:
-    """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so)."""
+def manifest_json(images: Iterable[Named]) -> bytes | None:
+    """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so).
+
+    ``None`` where there is no image, but artifacts alone: loaders refuse an empty list.
+    """
     items: list[dict[str, Any]] = []
     for named in images:
         image = _one_platform(named.image)
@@ -121,7 +124,7 @@ def manifest_json(images: Iterable[Named]) -> bytes:
         if sources:
             item["LayerSources"] = sources
         items.append(item)
-    return encode(items)
+    return encode(items) if items else None
 
 
 def _layer_sources(image: Image) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.options.location import is_path
-from imgpack.events import human_size
 from imgpack.cli.output.display import one_line, table
 from imgpack.errors import ArchiveError
-from imgpack.image.image import Image
+from imgpack.events import human_size
+from imgpack.image.image import Artifact, Image, ImageIndex, walk
+from imgpack.image.location import is_path
 from imgpack.spec.config import History, Ports, Runtime, build_config
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -29,6 +29,7 @@ from tests.store.samples import (
     make_config,
     make_image,
     make_multi,
+    make_nested,
     make_tar,
     tar_of,
     write_image,
@@ -150,7 +151,7 @@ def test_configurations_and_empty_layers_are_shown(tmp_path: Path, imgpack_here:
     manifest = build_manifest(
         Descriptor(kind.config.media_type, config.digest, len(config.raw)), [], kind.media_type
     )
-    write_image(tmp_path / "a.tar", Image(manifest, config, source, NAMES))
+    write_image(tmp_path / "a.tar", Image(manifest, config, source))
     out = imgpack_here("inspect", "a.tar").ok().decode()
     for shown in ("me@example.org", "A=1", "B=2", "80/tcp", '["/bin/sh", "-c"]', "in 0 layers"):
         assert shown in out
@@ -236,7 +237,7 @@ def test_a_nameless_image_has_no_schema1_without_a_name(
     tmp_path: Path, imgpack_here: InProcess
 ) -> None:
     """The hint says how to give one."""
-    write_image(tmp_path / "n.tar", make_image(Memory(), names=()))
+    write_image(tmp_path / "n.tar", make_image(Memory()), ())
     assert "--name" in imgpack_here("manifest", "--schema1", "n.tar").failed(9)
     imgpack_here("manifest", "--schema1", "n.tar", "--name", "x:1").ok()
     assert b"(no name)" in imgpack_here("inspect", "n.tar").ok()
@@ -272,6 +273,35 @@ def test_a_platform_is_chosen_out_of_several(tmp_path: Path, imgpack_here: InPro
     assert "linux/arm64/v8" in out
     document = json.loads(imgpack_here("inspect", "--json", "m.tar").ok())
     assert len(document["images"][0]["images"]) == 2
+
+
+def test_what_is_no_image_is_shown_as_what_it_is(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """An index in an index with its images, and a chart beside it, to people and to programs."""
+    source = Memory()
+    outer = make_nested(source)
+    inner, chart = outer.members
+    assert isinstance(inner, ImageIndex)
+    assert isinstance(chart, Artifact)
+    write_image(tmp_path / "m.tar", outer)
+    out = imgpack_here("inspect", "--verify", "m.tar").ok().decode()
+    for one in walk(outer):
+        assert str(one.document.descriptor.digest) in out
+    for heading in ("index", "linux/amd64", "linux/arm64", "artifact"):
+        assert f"\n\n{heading}\n" in out
+    assert f"Artifact     {chart.type}" in out
+
+    (one_json,) = json.loads(imgpack_here("inspect", "--json", "m.tar").ok())["images"]
+    nested, artifact = one_json["images"]
+    assert nested["index"]["digest"] == str(inner.index.descriptor.digest)
+    assert [each["platform"] for each in nested["images"]] == ["linux/amd64", "linux/arm64"]
+    assert artifact["artifactType"] == chart.type
+    assert artifact["layers"] == [layer.as_json() for layer in chart.manifest.layers]
+
+    write_image(tmp_path / "chart.tar", chart)
+    assert imgpack_here("manifest", "chart.tar").ok() == chart.manifest.raw
+    assert chart.type in imgpack_here("manifest", "chart.tar", "--config").failed(9)
+    chosen = imgpack_here("manifest", "m.tar", "--platform", "linux/arm64").ok()
+    assert chosen == inner.members[1].document.raw
 
 
 def test_any_blob_is_streamed_and_verified(

@@ -19,14 +19,15 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image.image import Image, ImageIndex
+from imgpack.image.image import Image, ImageIndex, Named, walk
 from imgpack.spec.manifest import Index, build_index
+from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
-from tests.registry.images import make_image, make_index, noise, push_to
+from tests.registry.images import make_artifact, make_image, make_index, noise, push_to
 from tests.registry.test_pull import add_signed_index
 
 
@@ -417,6 +418,52 @@ def test_a_signed_index_goes_through_an_archive(imgpack_here: InProcess) -> None
             pushed = imgpack_here("push", out, name).ok().decode()
             assert pushed.strip() == f"{name}@{index.descriptor.digest}"
         assert registry.incomplete() == []
+
+
+def test_an_index_in_an_index_goes_any_way_byte_for_byte(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Registry, archive, layout, another registry: every document is what it was."""
+    inner = make_index(make_image(b"1", oci=True), make_artifact(b"note"))
+    outer = make_index(inner, make_image(b"2", platform="linux/arm64", oci=True))
+    raws = [one.document.raw for one in walk(outer)]
+    with HostileRegistry() as one, HostileRegistry() as two:
+        push_to(one.host, outer, "a:1")
+        imgpack_here("pull", f"{one.host}/a:1", "-o", "a.tar").ok()
+        imgpack_here("copy", "a.tar", "layout/").ok()
+        for path in ("a.tar", "layout"):
+            with open_images(str(tmp_path / path)) as opened:
+                assert [each.document.raw for each in walk(opened.image().image)] == raws
+        out = imgpack_here("push", "layout/", f"{two.host}/b:1").ok().decode()
+        assert out == f"{two.host}/b:1@{outer.index.descriptor.digest}\n"
+        assert {raw for _, raw in two.repository("b").manifests.values()} == set(raws)
+        assert two.incomplete() == []
+
+
+def test_a_chart_is_carried_though_it_is_no_image(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Between registries, and through a layout."""
+    chart = make_artifact(b"templates")
+    with HostileRegistry() as one, HostileRegistry() as two:
+        push_to(one.host, chart, "charts/web:1")
+        imgpack_here("copy", f"{one.host}/charts/web:1", f"{two.host}/web:1").ok()
+        imgpack_here("copy", f"{one.host}/charts/web:1", "layout/").ok()
+        imgpack_here("push", "layout/", f"{two.host}/web:2").ok()
+        digest = str(chart.manifest.descriptor.digest)
+        assert two.repository("web").tags == {"1": digest, "2": digest}
+        assert two.incomplete() == []
+
+
+def test_a_copied_layout_keeps_its_bare_tags(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """What other tools write for a name: a tag without a repository."""
+    with open_writer(f"{tmp_path}/layout/") as writer:
+        writer.write([Named(image, (), ("v1", "stable"))])
+    for target in ("b.tar", "copied/"):
+        imgpack_here("copy", "layout/", f"./{target}").ok()
+        with open_images(str(tmp_path / target)) as opened:
+            assert opened.image().labels == ("v1", "stable")
+        imgpack_here("manifest", f"./{target}", "--image", "stable").ok()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

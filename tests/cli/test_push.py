@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.options.location import remote_name
 from imgpack.cli.options.transfer import upload_journal
 from imgpack.errors import (
     ArchiveError,
@@ -24,6 +23,7 @@ from imgpack.errors import (
     UnreachableError,
 )
 from imgpack.image.image import Image, Named
+from imgpack.image.location import remote_name
 from imgpack.spec.digest import EMPTY_LAYER
 from imgpack.spec.reference import parse_name
 from imgpack.store.archive.write import open_writer

@@ -77,10 +77,10 @@ def header_size(size: int | None) -> int:
 def front(images: Sequence[Named]) -> bytes:
     """Everything before the first layer: the metadata, the directories, the documents."""
     files = {"oci-layout": OCI_LAYOUT, "index.json": index_json(images)}
-    files["manifest.json"] = manifest_json(images)
-    payload = schema1_json(images)
-    if payload is not None:
-        files[SCHEMA1_NAME] = payload
+    for name, made in (("manifest.json", manifest_json), (SCHEMA1_NAME, schema1_json)):
+        raw = made(images)
+        if raw is not None:
+            files[name] = raw
     directories = b"".join(
         tar_header.header(name, mode=0o755, typeflag=DIRECTORY)
         for name in (b"blobs/", b"blobs/sha256/")

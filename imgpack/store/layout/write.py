@@ -112,6 +112,8 @@ class LayoutWriter(ImageWriter):
             size = self._stored.size(digest)
             sound = size is not None and _is_sound(self._stored, Descriptor("", digest, size))
             self._checked[digest] = size if sound else None
+            if sound:
+                self.reporter.detail(f"{self.path}: {digest} is already there")
         return self._checked[digest]
 
     def _publish(self, images: Sequence[Named]) -> None:
