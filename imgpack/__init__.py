@@ -1,10 +1,35 @@
 """imgpack: directory trees into container images, and images into registries.
 
-The package is a set of rooms whose imports point one way:
-``errors < spec < tree, store < layer < image < archive, registry < cli``.
-Nothing is imported until it is used; import the room you need.
+The names below are the public API (``imgpack.api`` says what each does). They are
+resolved when they are first used: ``import imgpack`` loads nothing else.
 """
 
-__all__ = ["__version__"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgpack.api import build, copy, create, directory, entries, open, push
+
+__all__ = [
+    "__version__",
+    "build",
+    "copy",
+    "create",
+    "directory",
+    "entries",
+    "open",
+    "push",
+]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import imgpack.api
+
+    return getattr(imgpack.api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

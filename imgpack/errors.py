@@ -82,7 +82,9 @@ class Answer:
     """What a registry answered to a request that it refused (distribution-spec, "Error Codes").
 
     ``text`` holds its own words, ``details`` one text for each error's ``detail``
-    (JSON unless it was a string), ``retry_after`` the seconds that it asked for.
+    (JSON unless it was a string), ``retry_after`` the seconds that it asked for,
+    ``challenges`` its ``WWW-Authenticate`` headers. ``foreign``: it was another server
+    that answered, to which the registry had sent us.
     """
 
     status: int
@@ -90,6 +92,8 @@ class Answer:
     text: str = ""
     details: tuple[str, ...] = ()
     retry_after: float | None = None
+    challenges: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 class ImgpackError(Exception):
@@ -220,10 +224,25 @@ class CacheError(ImgpackError):
 
 
 class UnreachableError(ImgpackError):
-    """No connection to a registry, or the connection was lost for good."""
+    """No connection to a registry, or the connection was lost for good.
+
+    ``unconnected`` is the origin (``https://host``) that there was no connection to at
+    all: no such name, refused, or no answer to the call; empty if there was one.
+    """
 
     exit_code = 16
     meaning = "a registry cannot be reached"
+
+    def __init__(
+        self,
+        message: str,
+        hint: Hint = "",
+        answer: Answer | None = None,
+        *,
+        unconnected: str = "",
+    ) -> None:
+        super().__init__(message, hint, answer)
+        self.unconnected = unconnected
 
 
 class TlsError(ImgpackError):

@@ -2,6 +2,8 @@
 
 from typing import Final, Protocol
 
+from imgpack.errors import Hint
+
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -21,8 +23,8 @@ class Reporter(Protocol):
     def begin(self, label: str, total: int | None) -> Meter:
         """Start a piece of work of ``total`` bytes (``None``: unknown)."""
 
-    def warn(self, message: str) -> None:
-        """Something the user should know, though the work goes on."""
+    def warn(self, message: str, hint: Hint = "") -> None:
+        """Something the user should know, though the work goes on, and what to do about it."""
 
     def detail(self, message: str) -> None:
         """Something for ``--verbose``."""
@@ -42,7 +44,7 @@ class Silent:
     def begin(self, label: str, total: int | None) -> Meter:
         return _SilentMeter()
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, hint: Hint = "") -> None:
         pass
 
     def detail(self, message: str) -> None:

@@ -181,7 +181,7 @@ def _told(problem: BaseException) -> int:
         _say(problem.format_message())
         return problem.exit_code
     if isinstance(problem, errors.ImgpackError):
-        _say(line(problem))
+        _say(line(problem.message, problem.hint))
         return problem.exit_code
     if isinstance(problem, OSError):
         return _os_error(problem)

@@ -15,7 +15,8 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.reference import Reference
-from imgpack.tree.directory import Tree
+from imgpack.tree.destination import Placed
+from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
@@ -24,7 +25,7 @@ _UNKNOWN: Final = Digest("sha256", "0" * 64)
 
 
 def build_image(
-    trees: Sequence[Tree],
+    trees: Sequence[Placed[Tree]],
     sink: LayerSink,
     recipe: Recipe,
     names: tuple[Reference, ...],
@@ -50,19 +51,18 @@ def build_image(
     sink.reserve(Named(Image(*draft, RawBlob(b"")), names))
 
     builder = LayerBuilder(options, reporter, explain)
-    built = []
+    layers = []
+    newest = 0
     for tree in trees:
-        layer = builder.build(tree, sink.open_blob)
-        built.append(layer)
+        built = builder.build(tree, sink.open_blob)
+        record, written = built.record, built.record.written
+        layers.append(written.layer(layer_type))
+        newest = max(newest, record.newest)
         reporter.detail(
-            f"layer {len(built)} of {len(trees)}, /{printable(tree.dest)}: {layer.digest},"
-            f" {human_size(layer.size)} from {human_size(layer.raw_size)};"
-            f" {layer.reused} of {layer.segments} segments reused"
+            f"layer {len(layers)} of {len(trees)}, /{printable(tree.dest)}: {written.digest},"
+            f" {human_size(written.size)} from {human_size(written.raw_size)};"
+            f" {built.reused} of {len(record.segments)} segments reused"
         )
-    layers = [
-        Layer(Descriptor(layer_type, layer.digest, layer.size), layer.diff_id) for layer in built
-    ]
-    newest = max(layer.newest for layer in built)
     documents = recipe.documents(dests, layers, created or _rfc3339(newest))
     image = Image(*documents, RawBlob(b""))
     sink.write([Named(image, names)])

@@ -1,1 +1,1 @@
-"""How a tree becomes a layer: tar framing, content-cut segments, codecs, pipeline, cache."""
+"""How a tree becomes a layer: tar encoding, content-cut segments, codecs, pipeline, cache."""

@@ -10,16 +10,16 @@ is spent here: the path of an ordinary file is kept short, at some cost in looks
 import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from imgpack.errors import TreeError, printable
 from imgpack.layer.buffer import Buffer
-from imgpack.tar import header as frame
+from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.directory import Problems, changed
 from imgpack.tree.entry import Entry
-from imgpack.tree.transform import MAX_TIME, Rules
+from imgpack.tree.problems import Problems, changed
+from imgpack.tree.transform import MAX_TIME, Transform
 
 TYPE: Final = 0o170000
 """The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""
@@ -33,44 +33,43 @@ _LINKABLE: Final = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO})
 """What a hard link may name. Not devices: rootless runtimes leave them out, and a
 link to one would then fail the whole layer."""
 _KINDS: Final = {
-    stat.S_IFLNK: frame.SYMLINK,
-    stat.S_IFDIR: frame.DIRECTORY,
-    stat.S_IFCHR: frame.CHARACTER_DEVICE,
-    stat.S_IFBLK: frame.BLOCK_DEVICE,
-    stat.S_IFIFO: frame.FIFO,
+    stat.S_IFLNK: header.SYMLINK,
+    stat.S_IFDIR: header.DIRECTORY,
+    stat.S_IFCHR: header.CHARACTER_DEVICE,
+    stat.S_IFBLK: header.BLOCK_DEVICE,
+    stat.S_IFIFO: header.FIFO,
 }
 _ROOTLESS_MAX_ID: Final = 65535
 _NS: Final = 1_000_000_000
-_FIRST_AND_LAST: Final = (0, MAX_TIME)
 _NO_DEVICE: Final = (0, 0)
 _OWNERS: Final = 1024
 """Combinations of mode and owner whose fields are kept: more than a tree has, but a hostile one."""
 
 
-class Framer:
-    """Frames entries into ``buffer``, which the caller may change between two of them.
+class Encoder:
+    """Encodes entries into ``buffer``, which the caller may change between two of them.
 
     ``newest`` is the newest time written so far, in seconds; ``warnings`` are the
     lines that the user should see, complete after ``finish``.
     """
 
-    def __init__(self, rules: Rules, problems: Problems, buffer: Buffer) -> None:
+    def __init__(self, transforms: Sequence[Transform], problems: Problems, buffer: Buffer) -> None:
         self.buffer = buffer
         self.newest = 0
         self.warnings: list[str] = []
-        self._rules = rules
+        self._transforms = transforms
+        self._dropped = b""  # the directory that was left out last, with a slash behind it
         self._problems = problems
         self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
         self._large_ids = 0
         self._odd_times = 0
-        self._owner = functools.lru_cache(_OWNERS)(functools.partial(_owner_fields, rules))
 
     def finish(self) -> None:
-        """All entries were framed: warn of what is told in numbers."""
+        """All entries were written: warn of what is told in numbers."""
         if self._large_ids:
             self.warnings.append(
                 f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
-                "which rootless runtimes cannot unpack; set --owner to change them"
+                "which rootless runtimes cannot unpack; give everything another owner"
             )
         if self._odd_times:
             self.warnings.append(
@@ -79,12 +78,30 @@ class Framer:
             )
 
     def is_link(self, entry: Entry) -> bool:
-        """Whether an entry with this inode was framed, so that this one will be a link to it."""
+        """Whether an entry with this inode was written, so that this one will be a link to it."""
         return (entry.device, entry.inode) in self._linked
 
-    def file(self, entry: Entry) -> None:
-        """Frame a regular file that is no link, read at once."""
+    def transformed(self, seen: Entry) -> Entry | None:
+        """``seen``, with what its attributes record, as the transforms leave it."""
+        path, mode = seen.path, seen.mode
+        if self._dropped and path.startswith(self._dropped):
+            return None
+        found = self._attributes(seen)
+        if found is None:
+            return None
+        entry: Entry | None = found.recorded(seen)
+        for transform in self._transforms:
+            entry = entry and transform(entry)
+        if entry is None:
+            self._dropped = path + b"/"
+        elif entry.path != path or entry.mode & TYPE != mode & TYPE:
+            raise ValueError(f"a transform made another thing of {printable(path)}")
+        return entry
+
+    def file(self, entry: Entry, seen: Entry) -> None:
+        """Encode a regular file on disk that is no link, read at once; ``seen`` by the walk."""
         path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _ = entry
+        assert type(source) is bytes
         if links > 1:
             self._link(entry)
         descriptor = self._open(entry)
@@ -93,16 +110,16 @@ class Framer:
         buffer = self.buffer
         try:
             found = xattrs.read(descriptor, source, mode)
-            owner = self._owner(mode, uid, gid)
-            if owner is None or found is not xattrs.NONE or len(path) > frame.MAX_NAME:
-                header = self._header(entry, found, frame.FILE, path)
+            owner = _owner(mode, uid, gid)
+            if owner is None or found is not xattrs.NONE or len(path) > header.MAX_NAME:
+                head = self._header(entry, found, header.FILE, path)
             else:
-                header = frame.plain(path, owner, size, self._time(mtime_ns))
+                head = header.plain(path, owner, size, self._time(mtime_ns))
             # A byte more than there should be: of a file that grew, it is read.
-            view = buffer.reserve(len(header) + size + frame.BLOCK)
-            start = buffer.filled + len(header)
+            view = buffer.reserve(len(head) + size + header.BLOCK)
+            start = buffer.filled + len(head)
             end = start + size
-            view[buffer.filled : start] = header
+            view[buffer.filled : start] = head
             at = start + os.readv(descriptor, (view[start : end + 1],))
             while start < at < end and (more := os.readv(descriptor, (view[at : end + 1],))):
                 at += more
@@ -113,70 +130,105 @@ class Framer:
         finally:
             os.close(descriptor)
         if at != end:
-            raise changed(entry.source, "changed")
-        _check_same(entry, now)
-        padding = frame.padding(size)
+            raise changed(source, "changed")
+        _check_same(seen, now)
+        padding = header.padding(size)
         buffer.filled = end + len(padding)
         view[end : buffer.filled] = padding
 
-    def large(self, entry: Entry, steps: Iterable[int]) -> Iterator[int]:
-        """Frame a regular file that is no link, in steps of so many bytes.
+    def steps(self, entry: Entry, seen: Entry, sizes: Iterable[int]) -> Iterator[int]:
+        """Encode any regular file that is no link, in steps of so many bytes.
 
         Yields the number of steps done, after each but the last: ``buffer`` may be
         changed there.
         """
         if entry.links > 1:
             self._link(entry)
+        on_disk = type(entry.content) is bytes
+        return self._on_disk(entry, seen, sizes) if on_disk else self._held(entry, sizes)
+
+    def _on_disk(self, entry: Entry, seen: Entry, steps: Iterable[int]) -> Iterator[int]:
         descriptor = self._open(entry)
         if descriptor < 0:
             return
         try:
             before = os.fstat(descriptor)
-            _check_same(entry, before)
-            self._warn_sparse(entry, before)
-            found = xattrs.read(descriptor, entry.source, entry.mode)
-            self.buffer.append(self._header(entry, found, frame.FILE, entry.path))
+            _check_same(seen, before)
+            self._warn_sparse(seen, before)
+            found = xattrs.read(descriptor, entry.shown, entry.mode)
+            self.buffer.append(self._header(entry, found, header.FILE, entry.path))
             for number, step in enumerate(steps):
                 if number:
                     yield number
                 self._read(entry, descriptor, step)
-            _check_same(entry, os.fstat(descriptor))
+            _check_same(seen, os.fstat(descriptor))
         except OSError as error:
-            self._problems.add(entry.source, error)
-            return  # what is framed from here on is thrown away: the cut ends with the problems
+            self._problems.add(entry.shown, error)
+            return  # what is written from here on is thrown away: the cut ends with the problems
         finally:
             os.close(descriptor)
-        self.buffer.append(frame.padding(entry.size))
+        self.buffer.append(header.padding(entry.size))
+
+    def _held(self, entry: Entry, steps: Iterable[int]) -> Iterator[int]:
+        found = self._attributes(entry)
+        if found is None:
+            return
+        try:
+            with entry.open() as file:
+                self.buffer.append(self._header(entry, found, header.FILE, entry.path))
+                for number, step in enumerate(steps):
+                    if number:
+                        yield number
+                    left = step
+                    while left:
+                        data = file.read(left)
+                        if not data:
+                            raise changed(entry.path, "was truncated")
+                        self.buffer.append(data)
+                        left -= len(data)
+                if file.read(1):
+                    raise changed(entry.path, "changed")
+        except OSError as error:
+            self._problems.add(entry.path, error)
+            return
+        self.buffer.append(header.padding(entry.size))
 
     def other(self, entry: Entry) -> None:
-        """Frame anything else: a link to what was framed, a directory, a device, ..."""
+        """Encode anything else: a link to what was written, a directory, a device, ..."""
         mode = entry.mode
         name, link, device = entry.path, b"", _NO_DEVICE
         first = self._link(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
         if first:
             # Loaders apply the link's own header to the inode, so it repeats owner, mode
             # and attributes: a chown of the link drops file capabilities otherwise.
-            kind, link = frame.HARD_LINK, first
+            kind, link = header.HARD_LINK, first
         elif (mode & TYPE) in _KINDS:
             kind = _KINDS[mode & TYPE]
         else:
-            self.warnings.append(f"skipped the socket {printable(entry.source)}: tar has none")
+            self.warnings.append(f"skipped the socket {printable(entry.shown)}: tar has none")
             return
-        if kind == frame.DIRECTORY:
+        if kind == header.DIRECTORY:
             name += b"/"
-        elif kind == frame.SYMLINK:
+        elif kind == header.SYMLINK:
             link = self._target(entry)
-        elif kind in (frame.CHARACTER_DEVICE, frame.BLOCK_DEVICE):
+        elif kind in (header.CHARACTER_DEVICE, header.BLOCK_DEVICE):
             device = self._device(entry, kind)
+        found = self._attributes(entry)
+        if found is not None:
+            self.buffer.append(self._header(entry, found, kind, name, link, device))
+
+    def _attributes(self, entry: Entry) -> xattrs.Attributes | None:
+        """What its attributes say; ``None`` if they cannot be read, which is remembered."""
+        content = entry.content
         try:
-            source = entry.source
-            found = xattrs.read(source, source, mode) if source else xattrs.NONE
+            if not isinstance(content, bytes):
+                return xattrs.interpret(content.xattrs, entry.path, entry.mode)
+            return xattrs.read(content, content, entry.mode) if content else xattrs.NONE
         except FileNotFoundError:
-            raise changed(entry.source, "vanished") from None
+            raise changed(entry.shown, "vanished") from None
         except OSError as error:
-            self._problems.add(entry.source, error)
-            return
-        self.buffer.append(self._header(entry, found, kind, name, link, device))
+            self._problems.add(entry.shown, error)
+            return None
 
     def _link(self, entry: Entry) -> bytes | None:
         """The path of the first entry with this inode, or ``None`` for the first itself."""
@@ -193,11 +245,11 @@ class Framer:
     def _open(self, entry: Entry) -> int:
         """A descriptor of the entry's file; -1 if it cannot be read, which is remembered."""
         try:
-            return os.open(entry.source, _OPEN)
+            return os.open(entry.shown, _OPEN)
         except FileNotFoundError:
-            raise changed(entry.source, "vanished") from None
+            raise changed(entry.shown, "vanished") from None
         except OSError as error:
-            self._problems.add(entry.source, error)
+            self._problems.add(entry.shown, error)
             return -1
 
     def _read(self, entry: Entry, descriptor: int, count: int) -> None:
@@ -207,20 +259,20 @@ class Framer:
         while buffer.filled < end:
             more = os.readv(descriptor, (view[buffer.filled : end],))
             if not more:
-                raise changed(entry.source, "was truncated")
+                raise changed(entry.shown, "was truncated")
             buffer.filled += more
 
     def _target(self, entry: Entry) -> bytes:
         try:
-            return os.readlink(entry.source)
+            return entry.target()
         except OSError:
-            raise changed(entry.source, "changed") from None
+            raise changed(entry.shown, "changed") from None
 
     def _device(self, entry: Entry, kind: bytes) -> tuple[int, int]:
         numbers = os.major(entry.rdev), os.minor(entry.rdev)
-        if kind == frame.CHARACTER_DEVICE and numbers == (0, 0):
+        if kind == header.CHARACTER_DEVICE and numbers == (0, 0):
             raise TreeError(
-                f"{printable(entry.source)} is the character device 0:0, an overlayfs whiteout, "
+                f"{printable(entry.shown)} is the character device 0:0, an overlayfs whiteout, "
                 "which would delete a file of a lower layer",
                 "build from the merged tree, or remove it",
             )
@@ -230,18 +282,19 @@ class Framer:
         holes = entry.size - found.st_blocks * 512
         if holes > SPARSE_WARNING:
             self.warnings.append(
-                f"{printable(entry.source)} has {holes >> 30} GiB of holes, which a layer stores "
+                f"{printable(entry.shown)} has {holes >> 30} GiB of holes, which a layer stores "
                 "as zeros and a runtime unpacks in full (for lastlog, see useradd -l)"
             )
 
     def _time(self, mtime_ns: int) -> int:
-        """The time to write, in seconds."""
-        mtime = self._rules.seconds(mtime_ns)
-        if mtime in _FIRST_AND_LAST and mtime != mtime_ns // _NS:
-            self._odd_times += self._rules.mtime is None and self._rules.clamp is None
-        if mtime > self.newest:
-            self.newest = mtime
-        return mtime
+        """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
+        seconds = mtime_ns // _NS
+        if not 0 <= seconds <= MAX_TIME:
+            self._odd_times += 1
+            seconds = 0 if seconds < 0 else MAX_TIME
+        if seconds > self.newest:
+            self.newest = seconds
+        return seconds
 
     def _header(
         self,
@@ -252,22 +305,20 @@ class Framer:
         link: bytes = b"",
         device: tuple[int, int] = _NO_DEVICE,
     ) -> bytes:
-        uid, gid = self._rules.ids(entry.uid, entry.gid)
-        mode = 0o777 if kind == frame.SYMLINK else entry.mode & 0o7777
         if found is not xattrs.NONE:
-            uid = uid if found.uid is None or self._rules.owner else found.uid
-            gid = gid if found.gid is None or self._rules.owner else found.gid
-            mode = mode if found.mode is None else found.mode
+            if not self._transforms:  # they were given what is recorded
+                entry = found.recorded(entry)
             for dropped, why in found.dropped:
                 self.warnings.append(
-                    f"dropped the attribute {printable(dropped)} of {printable(entry.source)}: "
-                    f"{why}"
+                    f"dropped the attribute {printable(dropped)} of {printable(entry.shown)}: {why}"
                 )
+        uid, gid = entry.uid, entry.gid
+        mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1
-        return frame.header(
+        return header.encode(
             name,
-            size=entry.size if kind == frame.FILE else 0,
+            size=entry.size if kind == header.FILE else 0,
             mode=mode,
             mtime=self._time(entry.mtime_ns),
             uid=uid,
@@ -279,16 +330,16 @@ class Framer:
         )
 
 
-def _owner_fields(rules: Rules, mode: int, uid: int, gid: int) -> bytes | None:
-    """The fields of a mode and an owner on disk; ``None`` if there is more to say of them."""
-    uid, gid = rules.ids(uid, gid)
+@functools.lru_cache(_OWNERS)
+def _owner(mode: int, uid: int, gid: int) -> bytes | None:
+    """The fields of a mode and an owner; ``None`` if there is more to say of them."""
     if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
         return None
-    return frame.owner(mode & 0o7777, uid, gid)
+    return header.owner(mode & 0o7777, uid, gid)
 
 
 def _check_same(entry: Entry, now: os.stat_result) -> None:
     """Raise ``SourceChangedError`` if an open file is not what the walk saw."""
     # Mode, inode and device: an entry has them in the order of a stat result.
     if now[:3] != entry[2:5] or now.st_size != entry.size or now.st_mtime_ns != entry.mtime_ns:
-        raise changed(entry.source, "changed")
+        raise changed(entry.shown, "changed")

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from imgpack.compression.codec import Codec, crc32, fingerprint
+from imgpack.compression.checksum import crc32, fingerprint
+from imgpack.compression.codec import Codec
 from imgpack.events import Meter
 from imgpack.files.ordered_pool import OrderedPool
-from imgpack.layer.cache.record import Piece
+from imgpack.layer.cache.record import CachedSegment, Written
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
 from imgpack.spec.digest import Digest
@@ -34,21 +35,18 @@ class Output(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What came out: digests and sizes (bytes) of the raw and the compressed stream."""
+class Run:
+    """What came out: the bytes written, their segments in the cache, and how many were there."""
 
-    diff_id: Digest
-    digest: Digest
-    raw_size: int
-    size: int
-    pieces: tuple[Piece, ...]
+    written: Written
+    segments: tuple[CachedSegment, ...]
     reused: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Compressed:
     data: bytes | memoryview
-    piece: Piece | None
+    cached: CachedSegment | None
     reused: bool
 
 
@@ -66,14 +64,14 @@ class Pipeline:
         segments: Iterable[Segment],
         output: Output,
         meter: Meter,
-        before: Sequence[Piece] = (),
-    ) -> Written:
+        before: Sequence[CachedSegment] = (),
+    ) -> Run:
         """Drive ``segments`` to their end. Raises what they and the output raise.
 
-        ``before`` are the pieces of the layer when it was last built: those whose
-        records are the same still are not compared with their bytes again.
+        ``before`` are the segments of the layer when it was last built: those whose
+        stamps are the same still are not compared with their bytes again.
         """
-        known = {piece.records: piece for piece in before if piece.records}
+        known = {segment.stamps: segment for segment in before if segment.stamps}
         sink = _Sink(output, meter, raw_is_output=self._codec.compression is Compression.NONE)
         if self._codec.compression is Compression.NONE:
             _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
@@ -81,40 +79,40 @@ class Pipeline:
             _drive(
                 OrderedPool(self._jobs, partial(self._compress, known), sink.compressed), segments
             )
-        written = sink.result()
+        run = sink.result()
         if self._cache is not None:
-            self._cache.touch(piece.key for piece in written.pieces)
-        return written
+            self._cache.touch(segment.key for segment in run.segments)
+        return run
 
-    def replay(self, pieces: Sequence[Piece], output: Output, meter: Meter) -> bool:
+    def replay(self, segments: Sequence[CachedSegment], output: Output, meter: Meter) -> bool:
         """Write a whole layer from the cache; ``False`` if a segment is gone or damaged."""
         assert self._cache is not None
         cache = self._cache
         missing = threading.Event()
 
-        def load(piece: Piece) -> memoryview | None:
-            found = None if missing.is_set() else cache.load(piece.key)
-            if found is None or found.check != piece.check:
+        def load(segment: CachedSegment) -> memoryview | None:
+            found = None if missing.is_set() else cache.load(segment.key)
+            if found is None or found.check != segment.check:
                 missing.set()
                 return None
             return found.data
 
-        def write(_: Piece, data: memoryview | None) -> None:
+        def write(_: CachedSegment, data: memoryview | None) -> None:
             if data is not None and not missing.is_set():
                 output.write(data)
                 meter.advance(len(data))
 
         with OrderedPool(self._jobs, load, write) as pool:
-            for piece in pieces:
+            for segment in segments:
                 if missing.is_set():
                     break
-                pool.put(piece)
+                pool.put(segment)
         if missing.is_set():
             return False
-        cache.touch(piece.key for piece in pieces)
+        cache.touch(segment.key for segment in segments)
         return True
 
-    def _compress(self, known: Mapping[str, Piece], segment: Segment) -> _Compressed:
+    def _compress(self, known: Mapping[str, CachedSegment], segment: Segment) -> _Compressed:
         raw = segment.data
         if self._cache is None:
             return _Compressed(self._codec.compress(raw), None, reused=False)
@@ -123,20 +121,22 @@ class Pipeline:
         # no dearer than a strong hash, and a first build does neither.
         crc = crc32(raw)
         key = f"{fingerprint(raw, crc)}-{self._codec_key}"
-        origin = _origin(segment.records)
+        origin = _origin(segment.stamps)
         found = self._cache.load(key)
         if found is not None:
-            piece = Piece(key, found.check, origin)
-            if known.get(origin) == piece or self._codec.restores(found.data, raw):
-                return _Compressed(found.data, piece, reused=True)
+            cached = CachedSegment(key, found.check, origin)
+            if known.get(origin) == cached or self._codec.restores(found.data, raw):
+                return _Compressed(found.data, cached, reused=True)
             self._cache.distrust(key)
         data = self._codec.compress(raw, crc)
-        return _Compressed(data, Piece(key, self._cache.store(key, data), origin), reused=False)
+        return _Compressed(
+            data, CachedSegment(key, self._cache.store(key, data), origin), reused=False
+        )
 
 
-def _origin(records: list[bytes]) -> str:
-    """The hash of a segment's records; empty if an entry has none."""
-    return hashlib.sha256(b"".join(records)).hexdigest() if all(records) else ""
+def _origin(stamps: list[bytes]) -> str:
+    """The hash of a segment's stamps; empty if an entry has none."""
+    return hashlib.sha256(b"".join(stamps)).hexdigest() if all(stamps) else ""
 
 
 def _drive(pool: OrderedPool[Segment, _Done], segments: Iterable[Segment]) -> None:
@@ -159,7 +159,7 @@ class _Sink:
         self._out = self._raw if raw_is_output else hashlib.sha256()
         self._raw_size = 0
         self._size = 0
-        self._pieces: list[Piece] = []
+        self._cached: list[CachedSegment] = []
         self._reused = 0
 
     def plain(self, segment: Segment, _: None) -> None:
@@ -179,17 +179,16 @@ class _Sink:
         self._out.update(done.data)
         self._output.write(done.data)
         self._size += len(done.data)
-        if done.piece is not None:
-            self._pieces.append(done.piece)
+        if done.cached is not None:
+            self._cached.append(done.cached)
         self._reused += done.reused
         self._meter.advance(size)
 
-    def result(self) -> Written:
-        return Written(
+    def result(self) -> Run:
+        written = Written(
             Digest("sha256", self._raw.hexdigest()),
             Digest("sha256", self._out.hexdigest()),
             self._raw_size,
             self._size,
-            tuple(self._pieces),
-            self._reused,
         )
+        return Run(written, tuple(self._cached), self._reused)

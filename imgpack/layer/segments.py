@@ -1,4 +1,4 @@
-"""A tree as tar segments: framed, in order, and cut where the content itself says.
+"""A tree as tar segments: encoded, in order, and cut where the content itself says.
 
 The tar stream is cut before an entry whose path hash falls below a threshold
 that grows with the entry's size, and at fixed steps inside a large file. So the
@@ -8,16 +8,16 @@ those around it: every other segment keeps its bytes, and its place in the cache
 """
 
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 from imgpack.layer.buffer import Buffers
-from imgpack.layer.encoder import FILE_TYPE, TYPE, Framer
-from imgpack.tar import header as frame
-from imgpack.tree.directory import Problems
+from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
+from imgpack.tar import header
 from imgpack.tree.entry import Entry
-from imgpack.tree.transform import Rules
+from imgpack.tree.problems import Problems
+from imgpack.tree.transform import Transform
 
 FORMAT_VERSION: Final = 2
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""
@@ -36,33 +36,34 @@ _BUFFER: Final = MAX_SEGMENT + (64 << 10)
 class Segment(NamedTuple):
     """A part of the tar stream, and where it comes from.
 
-    ``records`` are the snapshot's records of its entries (empty ones without a
-    snapshot): as long as they are the same, so are the bytes. ``release`` is to be
+    ``stamps`` are those of its entries (empty ones without a snapshot): as long as
+    they are the same, so are the bytes. ``release`` is to be
     called when ``data`` was looked at for the last time: its memory is used again.
     """
 
     data: bytes | memoryview
-    records: list[bytes]
+    stamps: list[bytes]
     release: Callable[[], None] = lambda: None
 
 
 class Segments:
     """One pass over entries, which cuts them into segments."""
 
-    def __init__(self, rules: Rules, problems: Problems) -> None:
+    def __init__(self, transforms: Sequence[Transform], problems: Problems) -> None:
+        self._transforms = transforms
         self._problems = problems
         self._buffers = Buffers(_BUFFER)
-        self._framer = Framer(rules, problems, self._buffers.take())
+        self._encoder = Encoder(transforms, problems, self._buffers.take())
 
     @property
     def newest(self) -> int:
         """The newest time written so far, in seconds; complete when the cutting has ended."""
-        return self._framer.newest
+        return self._encoder.newest
 
     @property
     def warnings(self) -> list[str]:
         """The lines that the user should see; complete when the cutting has ended."""
-        return self._framer.warnings
+        return self._encoder.warnings
 
     def cut(self, entries: Iterable[Entry]) -> Generator[Segment, None, None]:
         """Yield each segment, in order.
@@ -70,38 +71,42 @@ class Segments:
         Raises ``SourceError`` at the end if anything could not be read,
         ``SourceChangedError`` and ``TreeError`` at once.
         """
-        framer, crc32 = self._framer, zlib.crc32
-        records: list[bytes] = []
-        for entry in entries:
-            path, _, mode, _, _, links, _, _, size, _, _, _, record = entry
+        encoder, crc32 = self._encoder, zlib.crc32
+        transformed = encoder.transformed if self._transforms else None
+        stamps: list[bytes] = []
+        for seen in entries:
+            entry = seen if transformed is None else transformed(seen)
+            if entry is None:
+                continue
+            path, content, mode, _, _, links, _, _, size, _, _, _, stamp = entry
             # A link to a file brings no content, and must not be cut as if it did.
-            is_file = mode & TYPE == FILE_TYPE and (links == 1 or not framer.is_link(entry))
+            is_file = mode & TYPE == FILE_TYPE and (links == 1 or not encoder.is_link(entry))
             if not is_file:
                 size = 0
-            weight, filled = size + frame.BLOCK, framer.buffer.filled
+            weight, filled = size + header.BLOCK, encoder.buffer.filled
             if filled and (filled + weight > MAX_SEGMENT or crc32(path) * SEGMENT < weight << 32):
-                yield self._take(records)
-                records = []
-            records.append(record)
-            if size > LAST_PIECE:
-                for number in framer.large(entry, _steps(size)):
-                    yield self._take(records)
-                    records = [record, b"%d" % number]
-            elif is_file:
-                framer.file(entry)
+                yield self._take(stamps)
+                stamps = []
+            stamps.append(stamp)
+            if not is_file:
+                encoder.other(entry)
+            elif size <= LAST_PIECE and type(content) is bytes:
+                encoder.file(entry, seen)
             else:
-                framer.other(entry)
+                for number in encoder.steps(entry, seen, _steps(size)):
+                    yield self._take(stamps)
+                    stamps = [stamp, b"%d" % number]
         self._problems.check()
-        framer.buffer.append(frame.END)
-        yield self._take(records)
-        framer.finish()
+        encoder.buffer.append(header.END)
+        yield self._take(stamps)
+        encoder.finish()
 
-    def _take(self, records: list[bytes]) -> Segment:
+    def _take(self, stamps: list[bytes]) -> Segment:
         """What is in the buffer as a segment; another buffer takes its place."""
-        buffer = self._framer.buffer
-        self._framer.buffer = self._buffers.take()
+        buffer = self._encoder.buffer
+        self._encoder.buffer = self._buffers.take()
         data = buffer.view[: buffer.filled]
-        return Segment(data, records, partial(self._buffers.give, buffer))
+        return Segment(data, stamps, partial(self._buffers.give, buffer))
 
 
 def _steps(size: int) -> Iterator[int]:

@@ -16,14 +16,14 @@ from urllib.parse import quote
 from imgpack.errors import (
     DigestError,
     DocumentError,
+    ImgpackError,
     InvalidReferenceError,
     RegistryError,
     about,
 )
-from imgpack.registry.http.errors import failure_of
-from imgpack.registry.http.transport import DOCUMENT_LIMIT, BytesBody, Response
+from imgpack.registry.http.message import DOCUMENT_LIMIT, BytesBody, Response, Scope
 from imgpack.registry.http.url_policy import redact
-from imgpack.registry.session import Scope, Session
+from imgpack.registry.session import Session
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -53,11 +53,12 @@ class Served:
     digest: Digest
 
 
-class RepositoryClient:
+class Repository:
     """The endpoints of ``repository`` at the session's registry. Safe to use from many threads."""
 
     def __init__(self, session: Session, repository: str) -> None:
         self.session = session
+        self.reporter = session.reporter
         self.repository = repository
         self.pull = Scope(repository, ("pull",))
         self.push = Scope(repository, ("pull", "push"))
@@ -207,16 +208,16 @@ class RepositoryClient:
             )
 
 
-def missing_blobs(error: BaseException, known: Mapping[Digest, Descriptor]) -> set[Digest]:
+def missing_blobs(error: ImgpackError, known: Mapping[Digest, Descriptor]) -> set[Digest]:
     """The blobs that a refused manifest PUT says are missing; all of ``known`` if it names none.
 
     Empty when the refusal was for another reason.
     """
-    failure = failure_of(error)
+    answer = error.answer
     codes = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}
-    if failure is None or not codes.intersection(failure.codes):
+    if answer is None or not codes.intersection(answer.codes):
         return set()
-    said = " ".join((*failure.details, failure.text))
+    said = " ".join((*answer.details, answer.text))
     return {digest for digest in known if str(digest) in said} or set(known)
 
 

@@ -10,12 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from imgpack.errors import (
-    RegistryError,
-    about,
-)
-from imgpack.registry.repository import RepositoryClient
+from imgpack.errors import RegistryError, about
+from imgpack.registry.repository import Repository
 from imgpack.spec.json import decode
+from imgpack.spec.reference import is_tag
 
 PAGE: Final = 1000
 """Tags asked for at once; Amazon's registry refuses more."""
@@ -24,10 +22,9 @@ MAX_TAGS: Final = 1_000_000
 
 _LINK = re.compile(r'<([^<>]*)>\s*((?:;\s*[A-Za-z]+\s*=\s*(?:"[^"]*"|[^\s",;]+)\s*)*)')
 _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next)\s*(?:;|$)', re.I)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-def list_tags(client: RepositoryClient) -> Iterator[str]:
+def list_tags(client: Repository) -> Iterator[str]:
     """Every tag of the repository, in the registry's order, each once."""
     target = client.path(f"tags/list?n={PAGE}")
     seen: set[str] = set()
@@ -39,9 +36,7 @@ def list_tags(client: RepositoryClient) -> Iterator[str]:
                 "the registry sends the same page again, or too many of them",
             )
         visited.add(target)
-        with client.session.request(
-            "GET", target, scopes=(client.pull,), expected=frozenset({200})
-        ) as response:
+        with client.session.request("GET", target, scopes=(client.pull,)) as response:
             with about(f"{client.name}: the list of tags"):
                 page = decode(response.read())
             links, url = response.header_values("Link"), response.url
@@ -60,7 +55,7 @@ def _tags(page: dict[str, Any], name: str) -> Iterator[str]:
     if not isinstance(tags, list):
         raise RegistryError(f"{name}: the list of tags is not a list")
     for tag in tags:
-        if isinstance(tag, str) and _TAG.fullmatch(tag):
+        if isinstance(tag, str) and is_tag(tag):
             yield tag
 
 

@@ -51,7 +51,7 @@ class Reference:
                 f"the image name {self.name[:40]!r}… has {len(self.name)} characters",
                 f"at most {MAX_NAME} are allowed",
             )
-        if self.tag is not None and not _TAG.fullmatch(self.tag):
+        if self.tag is not None and not is_tag(self.tag):
             raise InvalidReferenceError(
                 f"invalid tag {self.tag[:140]!r}",
                 "a tag has up to 128 letters, digits and . _ -, and starts with none of . and -",
@@ -120,11 +120,6 @@ class Reference:
         return replace(self, tag=None, digest=digest)
 
 
-def is_tag(text: str) -> bool:
-    """Whether ``text`` is a tag."""
-    return _TAG.fullmatch(text) is not None
-
-
 def _suffixed(name: str, tag: str | None, digest: Digest | None) -> str:
     return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
@@ -143,6 +138,11 @@ def _split_registry(name: str) -> tuple[str, str]:
     if registry == DEFAULT_REGISTRY and "/" not in repository:
         repository = f"library/{repository}"
     return registry, repository
+
+
+def is_tag(text: str) -> bool:
+    """Whether ``text`` can be a tag."""
+    return _TAG.fullmatch(text) is not None
 
 
 def parse_name(text: str) -> Reference:

@@ -1,4 +1,4 @@
-"""Tar framing: ustar headers, and PAX records only for what ustar cannot say.
+"""Tar headers: ustar headers, and PAX records only for what ustar cannot say.
 
 Source: POSIX.1-2017 ``pax``, "ustar Interchange Format" and "pax Header Block";
 ``docs/layer-format.md`` specifies the bytes.
@@ -93,7 +93,7 @@ def owner(mode: int, uid: int, gid: int) -> bytes:
 
 
 def plain(name: bytes, fields: bytes, size: int, mtime: int) -> bytes:
-    """As ``header`` of a file with ``owner``'s ``fields``, all of whose values fit.
+    """As ``encode`` of a file with ``owner``'s ``fields``, all of whose values fit.
 
     ``name`` has at most ``MAX_NAME`` bytes and ``size`` is at most ``MAX_SIZE``.
     """
@@ -146,7 +146,7 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %b=%b\n" % (length, key, value)
 
 
-def header(
+def encode(
     name: bytes,
     *,
     size: int = 0,

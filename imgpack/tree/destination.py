@@ -10,12 +10,18 @@ destination is resolved through the symlinks of the trees below.
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from imgpack.errors import TreeError, printable
-from imgpack.tree.directory import WHITEOUT_PREFIX, Parent, Tree
+from imgpack.tree.entry import Entry, made_up_directory
+from imgpack.tree.problems import Problems
+from imgpack.tree.tree import WHITEOUT_PREFIX, Parent, Stamps, Tree, join
+
+_T = TypeVar("_T", bound=Tree)
+_T_co = TypeVar("_T_co", bound=Tree, covariant=True)
 
 _MAX_LINKS = 40  # what Linux follows in one path
 
@@ -35,8 +41,55 @@ def parse_dest(text: bytes) -> tuple[bytes, ...]:
     return parts
 
 
-def place(root: bytes, dest: bytes, below: Sequence[Tree]) -> Tree:
-    """The tree of ``root`` at ``dest`` above the trees ``below``, bottom first."""
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[_T_co]):
+    """A tree at a directory of the image.
+
+    ``dest`` has no slash at either end and is empty for the image's root. ``parents``
+    are the directories from that root, which has no entry, down to ``dest`` itself.
+    """
+
+    tree: _T_co
+    dest: bytes = b""
+    parents: tuple[Parent, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.tree)
+
+    @property
+    def stamps(self) -> Stamps | None:
+        """The tree's own, with its parents; none if those are of another kind."""
+        own = self.tree.stamps
+        if own is None or not self.parents:
+            return own
+        for parent in self.parents:
+            theirs = parent.like.stamps
+            if theirs is None or theirs.dest or theirs.caller != own.caller:
+                return None
+        return None if own.dest else Stamps(own.root, own.caller, self.dest, self.parents)
+
+    def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
+        """As ``Tree.entries``. Raises ``SourceChangedError`` for a parent that is gone."""
+        for parent in self.parents:
+            yield parent.entry()._replace(path=join(under, parent.path))
+        yield from self.tree.entries(problems, join(under, self.dest))
+
+    def find(self, path: bytes) -> Entry | None:
+        """As ``Tree.find``, for a path of the image."""
+        for parent in self.parents:
+            if parent.path == path:
+                return parent.entry()
+        inside = _inside(self.dest, path)
+        if inside is not None or not path:
+            found = self.tree.find(inside or b"")
+            if found is not None and inside is None:
+                return made_up_directory(path, found.mtime_ns)
+            return found and found._replace(path=path)
+        return None
+
+
+def place(tree: _T, dest: bytes, below: Sequence[Tree]) -> Placed[_T]:
+    """``tree`` at ``dest`` above the trees ``below``, bottom first."""
     pending = list(reversed(parse_dest(dest)))
     way: list[Parent] = []
     missing = False  # the last of the way, which no tree below has
@@ -52,7 +105,7 @@ def place(root: bytes, dest: bytes, below: Sequence[Tree]) -> Tree:
                 )
             del way[-1:]
             continue
-        path = b"/".join((way[-1].path, part)) if way else part
+        path = join(way[-1].path, part) if way else part
         found = _find(path, below)
         if isinstance(found, bytes):
             followed += 1
@@ -69,10 +122,10 @@ def place(root: bytes, dest: bytes, below: Sequence[Tree]) -> Tree:
                 "choose another destination",
             )
         missing = found is None
-        way.append(found or Parent(path, root, made_up=True))
+        way.append(found or Parent(path, tree, made_up=True))
     if missing:
-        way[-1] = Parent(way[-1].path, root)
-    return Tree(root, way[-1].path if way else b"", tuple(way))
+        way[-1] = Parent(way[-1].path, tree)
+    return Placed(tree, way[-1].path if way else b"", tuple(way))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +140,49 @@ class Replaced:
     target: bytes | None
 
 
-def replaced(tree: Tree, below: Sequence[Tree]) -> Iterator[Replaced]:
+def replaced(tree: Placed[Tree], below: Sequence[Tree]) -> Iterator[Replaced]:
     """What ``tree`` replaces in the trees below, and whoever builds may not have meant.
 
     A directory over ``/lib``, the link of a merged ``/usr``, or a link over ``/lib``, a
     directory: what other files expect there is gone. Only directories that both sides
     have are listed.
     """
-    pending = [(tree.root, tree.dest)]
+    listed = _listing(tree.tree)
+    pending = [b""]
     while pending:
-        where, path = pending.pop()
-        try:
-            with os.scandir(where) as found:
-                names = sorted((item.name, item.is_dir(follow_symlinks=False)) for item in found)
-        except OSError:
-            continue  # the walk tells
-        for name, is_directory in names:
-            inside = path + b"/" + name if path else name
-            there = _find(inside, below)
+        where = pending.pop()
+        for name, is_directory in listed(where):
+            inner = join(where, name)
+            path = join(tree.dest, inner)
+            there = _find(path, below)
             if isinstance(there, Parent):
                 if is_directory:
-                    pending.append((where + b"/" + name, inside))
+                    pending.append(inner)
                 else:
-                    yield Replaced(inside, None)
+                    yield Replaced(path, None)
             elif isinstance(there, bytes) and is_directory:
-                yield Replaced(inside, there)
+                yield Replaced(path, there)
+
+
+def _listing(tree: Tree) -> Callable[[bytes], list[tuple[bytes, bool]]]:
+    """What lists a directory of ``tree``: each name, and whether it is a directory."""
+    stamps = tree.stamps
+    names: dict[bytes, list[tuple[bytes, bool]]] = defaultdict(list)
+    if stamps is None:
+        for entry in tree.entries(Problems()):
+            above, _, name = entry.path.rpartition(b"/")
+            names[above].append((name, stat.S_ISDIR(entry.mode)))
+
+    def listed(where: bytes) -> list[tuple[bytes, bool]]:
+        if stamps is None:
+            return names[where]
+        try:  # a walk of all that nothing below has would be dear
+            with os.scandir(join(stamps.root, where)) as found:
+                return sorted((item.name, item.is_dir(follow_symlinks=False)) for item in found)
+        except OSError:
+            return []  # the walk tells
+
+    return listed
 
 
 def _find(path: bytes, below: Sequence[Tree]) -> bytes | Parent | Literal[False] | None:
@@ -122,30 +193,39 @@ def _find(path: bytes, below: Sequence[Tree]) -> bytes | Parent | Literal[False]
     or the caller would have followed it, as a path of the image and not of the host.
     """
     for tree in reversed(below):
-        for parent in tree.parents:
-            if parent.path == path:
-                return parent
-        prefix = tree.dest + b"/" if tree.dest else b""
-        if not path.startswith(prefix):
-            continue
-        where, mode = tree.root, stat.S_IFDIR
-        for name in path[len(prefix) :].split(b"/"):
-            if not stat.S_ISDIR(mode):
-                return None  # what it is hides all that lower trees have behind it
-            where += b"/" + name
-            mode = _mode(where)
-            if not mode:
-                break
-        if stat.S_ISDIR(mode):
-            return Parent(path, where)
-        if mode:
-            return os.readlink(where) if stat.S_ISLNK(mode) else False
+        entry = tree.find(path)
+        if entry is None:
+            if _hides(tree, path):
+                return None
+        elif stat.S_ISDIR(entry.mode):
+            return _parent(path, tree)
+        else:
+            return entry.target() if stat.S_ISLNK(entry.mode) else False
     return None
 
 
-def _mode(path: bytes) -> int:
-    """Type and permissions of what is on disk; 0 if nothing is."""
-    try:
-        return os.lstat(path).st_mode
-    except OSError:
-        return 0
+def _hides(tree: Tree, path: bytes) -> bool:
+    """Whether ``tree`` has something on the way to ``path`` that has nothing behind it."""
+    while above := path.rpartition(b"/")[0]:
+        entry = tree.find(above)
+        if entry is not None:
+            return not stat.S_ISDIR(entry.mode)
+        path = above
+    return False
+
+
+def _parent(path: bytes, tree: Tree) -> Parent:
+    """The directory ``path`` of ``tree``, as a parent of what lies above."""
+    if isinstance(tree, Placed):
+        for parent in tree.parents:
+            if parent.path == path:
+                return parent
+        return Parent(path, tree.tree, _inside(tree.dest, path) or b"")
+    return Parent(path, tree, path)
+
+
+def _inside(dest: bytes, path: bytes) -> bytes | None:
+    """``path`` as seen from the directory ``dest``, ``None`` if it is not in there."""
+    if not dest or path == dest:
+        return path[len(dest) :]
+    return path[len(dest) + 1 :] if path.startswith(dest + b"/") else None

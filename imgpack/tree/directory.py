@@ -1,4 +1,4 @@
-"""The walk of a directory: every entry once, parents first, in one order everywhere.
+"""A directory on disk as a tree: every entry once, parents first, in one order everywhere.
 
 Order: the bytewise order of path components, which is what a depth-first walk
 over sorted names gives; no locale has a say in it. Nothing that cannot be read
@@ -10,113 +10,71 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import SourceChangedError, SourceError, TreeError, printable
-from imgpack.tree.entry import Entry, made_up_directory
+from imgpack.errors import SourceError, printable
+from imgpack.tree.entry import Entry
+from imgpack.tree.problems import Problems, changed
+from imgpack.tree.tree import Stamps, check_name
 
 _new = tuple.__new__
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_NAMES: Final = (b"", b".", b"..")
 _OPEN_LEVELS: Final = 16
 """Directories above the current one that stay open: more might be more than a process may have."""
 
-WHITEOUT_PREFIX = b".wh."
-"""Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
-
-
-@dataclass(slots=True)
-class Problems:
-    """What a walk met that the user must know of, in the order met.
-
-    ``unreadable``: path on disk and reason; ``colliding``: directories on disk with
-    names that are one name on file systems that fold case or Unicode forms.
-    """
-
-    unreadable: list[tuple[bytes, str]] = field(default_factory=list)
-    colliding: list[bytes] = field(default_factory=list)
-
-    def add(self, path: bytes, error: OSError) -> None:
-        """Remember that ``path`` cannot be read."""
-        self.unreadable.append((path, error.strerror or str(error)))
-
-    def check(self) -> None:
-        """Raise ``SourceError`` naming every path that could not be read."""
-        if self.unreadable:
-            listed = ", ".join(f"{printable(path)} ({why})" for path, why in self.unreadable)
-            count = len(self.unreadable)
-            raise SourceError(
-                f"cannot read {count} path{'s' if count > 1 else ''} of the source: {listed}",
-                "make them readable, or remove them from the tree",
-            )
-
-    def remarks(self) -> tuple[str, ...]:
-        """What is right here and may surprise elsewhere; every Debian tree has some of it."""
-        if not self.colliding:
-            return ()
-        more = f" and {len(self.colliding) - 1} more directories" if self.colliding[1:] else ""
-        return (
-            f"{printable(self.colliding[0])}{more} hold names that differ only in case or in "
-            "Unicode form; they fall together on macOS and Windows",
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class Parent:
-    """A directory of the image on the way to a tree, which the tree's layer has as well.
+class Directory:
+    """The tree of a directory, ``root``, which is absolute.
 
-    It is like ``like``, a directory on disk. One that no tree has is made up,
-    ``0755 0:0``, and has only the time of ``like``: the root of the tree that it was
-    first needed for.
-    """
-
-    path: bytes
-    like: bytes
-    made_up: bool = False
-
-    @property
-    def source(self) -> bytes:
-        """As ``Entry.source``: empty for a made-up one."""
-        return b"" if self.made_up else self.like
-
-    def look(self) -> os.stat_result:
-        """What ``lstat`` says of it. Raises ``SourceChangedError``: it was there before."""
-        try:
-            found = os.lstat(self.like)
-        except OSError:
-            found = None
-        if found is None or not stat.S_ISDIR(found.st_mode):
-            raise changed(self.like, "vanished")
-        return made_up_directory(found.st_mtime_ns) if self.made_up else found
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A directory on disk and the directory of the image that it fills.
-
-    ``root`` is absolute; ``dest`` has no slash at either end and is empty for the
-    image's root. ``parents`` are the directories from the image's root, which has no
-    entry, down to ``dest`` itself.
+    ``caller`` are the ids of an invoking user who is not root: they are read as 0:0, for
+    that user meant root and could not chown.
     """
 
     root: bytes
-    dest: bytes = b""
-    parents: tuple[Parent, ...] = ()
+    caller: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        return printable(os.path.basename(self.root) or self.root)
+
+    @property
+    def stamps(self) -> Stamps:
+        """The directory itself: a kernel's word is enough."""
+        return Stamps(self.root, self.caller)
+
+    def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
+        """As ``Tree.entries``; sockets too, which the encoder skips."""
+        met = Problems() if problems is None else problems
+        for path, where, found in scan(Stamps(self.root, self.caller, under), met):
+            yield entry_of(path, where, found, self.caller)
+        if problems is None:
+            met.check()
+
+    def find(self, path: bytes) -> Entry | None:
+        """As ``Tree.find``: a path that cannot be looked at is nothing."""
+        where = self.root
+        try:
+            found = os.lstat(where)
+            for name in path.split(b"/") if path else ():
+                if not stat.S_ISDIR(found.st_mode) or name in _NO_NAMES:
+                    return None
+                where += b"/" + name
+                found = os.lstat(where)
+        except OSError:
+            return None
+        return entry_of(path, where, found, self.caller)
 
 
-def changed(path: bytes, how: str) -> SourceChangedError:
-    """The error for something that is not what was seen there before."""
-    return SourceChangedError(
-        f"{printable(path)} {how} while it was being read",
-        "build from a tree that nothing writes to",
-    )
+def directory(path: bytes, caller: tuple[int, int] | None = None) -> Directory:
+    """The tree of the directory ``path``, with its symbolic links resolved.
 
-
-def check_root(root: bytes) -> None:
-    """Raise ``SourceError`` unless ``root`` is a directory that can be listed."""
-    shown = printable(root)
+    Raises ``SourceError`` unless it is a directory that can be listed.
+    """
+    shown = printable(path)
     try:
-        with os.scandir(root):
+        with os.scandir(path):
             pass
     except FileNotFoundError:
         raise SourceError(f"{shown} does not exist", "name a directory") from None
@@ -126,24 +84,21 @@ def check_root(root: bytes) -> None:
         ) from None
     except OSError as error:
         raise SourceError(f"cannot read {shown}: {error.strerror}") from error
+    return Directory(os.path.realpath(path), caller)
 
 
-def walk(tree: Tree, problems: Problems) -> Iterator[Entry]:
-    """Yield the entries of ``tree``; sockets are yielded too, the framing skips them.
-
-    Raises ``TreeError`` for a name that no layer can hold.
-    """
-    for path, where, found in scan(tree, problems):
-        yield entry_of(path, where, found)
-
-
-def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
+def scan(stamps: Stamps, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
     """Yield the image path, the path on disk and the ``lstat`` of every entry of the layer."""
-    for parent in tree.parents:
-        yield parent.path, parent.source, parent.look()
+    for parent in stamps.parents:
+        entry = parent.entry()
+        yield entry.path, b"" if parent.made_up else entry.shown, status_of(entry)
+    try:
+        root = os.lstat(stamps.root)
+    except OSError:
+        raise changed(stamps.root, "vanished") from None
     # An explicit stack: a tree may be deeper than Python's.
     stack: list[_Level] = []
-    level = _Level(tree.root, tree.dest, Parent(tree.dest, tree.root).look(), problems)
+    level = _Level(stamps.root, stamps.dest, root, problems)
     lstat, is_dir = os.lstat, stat.S_ISDIR
     try:
         while True:
@@ -160,12 +115,7 @@ def scan(tree: Tree, problems: Problems) -> Iterator[tuple[bytes, bytes, os.stat
             except OSError as error:
                 problems.add(where, error)
                 continue
-            if name.startswith(WHITEOUT_PREFIX):
-                raise TreeError(
-                    f"{printable(where)} cannot be in a layer: "
-                    "a name that starts with .wh. means a deletion",
-                    "rename or remove it",
-                )
+            check_name(name, where)
             inside = level.path + name
             yield inside, where, found
             if is_dir(found.st_mode):
@@ -231,18 +181,39 @@ class _Level:
             self.descriptor = -1
 
 
-def entry_of(path: bytes, source: bytes, found: os.stat_result, record: bytes = b"") -> Entry:
-    """The entry of what ``lstat`` ``found`` at ``source``."""
+def entry_of(
+    path: bytes,
+    source: bytes,
+    found: os.stat_result,
+    caller: tuple[int, int] | None = None,
+    stamp: bytes = b"",
+) -> Entry:
+    """The entry of what ``lstat`` ``found`` at ``source``; the ids ``caller`` become 0."""
     # Taken apart at once, as a plain tuple: attribute by attribute it takes three times
     # as long, and this runs for every file.
     mode, inode, device, links, uid, gid, size, _, _, _ = found
+    if caller is not None:
+        uid, gid = mapped(uid, gid, caller)
     return _new(
         Entry,
         (
             path, source, mode, inode, device, links, uid, gid, size,
-            found.st_mtime_ns, found.st_ctime_ns, found.st_rdev, record,
+            found.st_mtime_ns, found.st_ctime_ns, found.st_rdev, stamp,
         ),
     )  # fmt: skip
+
+
+def mapped(uid: int, gid: int, caller: tuple[int, int]) -> tuple[int, int]:
+    """The ids of an entry that ``uid:gid`` owns on disk, to the user ``caller``."""
+    return (0 if uid == caller[0] else uid), (0 if gid == caller[1] else gid)
+
+
+def status_of(entry: Entry) -> os.stat_result:
+    """What ``lstat`` would say of ``entry``."""
+    _, _, mode, inode, device, links, uid, gid, size, mtime_ns, ctime_ns, rdev, _ = entry
+    times = {"st_mtime_ns": mtime_ns, "st_ctime_ns": ctime_ns, "st_rdev": rdev}
+    seconds = mtime_ns // 1_000_000_000
+    return os.stat_result((mode, inode, device, links, uid, gid, size, 0, seconds, 0), times)
 
 
 def _names(descriptor: int, directory: bytes, problems: Problems) -> list[bytes]:

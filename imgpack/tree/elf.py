@@ -5,14 +5,13 @@ same wherever the build runs; symlinks are not followed, for an absolute one
 would lead to the building host's own programs.
 """
 
-import os
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from imgpack.spec.platform import Platform
-from imgpack.tree.directory import Tree
+from imgpack.tree.tree import Tree
 
 _PROGRAMS: Final = (b"sh", b"bash", b"dash", b"busybox", b"env", b"true", b"ls", b"init")
 _PLACES: Final = (b"bin", b"usr/bin", b"sbin", b"usr/sbin", b"usr/local/bin", b"app", b"")
@@ -53,17 +52,11 @@ def _usual() -> Iterator[bytes]:
 
 
 def _machine(tree: Tree, path: bytes) -> Platform | None:
-    prefix = tree.dest + b"/" if tree.dest else b""
-    parts = path[len(prefix) :].split(b"/")
-    if not path.startswith(prefix) or b".." in parts or b"" in parts:
+    entry = tree.find(path)
+    if entry is None or not stat.S_ISREG(entry.mode):
         return None
-    where = tree.root
     try:
-        for part in parts:
-            where += b"/" + part
-            if stat.S_ISLNK(os.lstat(where).st_mode):
-                return None
-        with open(os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        with entry.open() as file:
             return _read_elf(file.read(20))
     except OSError:
         return None

@@ -16,8 +16,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from imgpack.tree.directory import Problems, Tree, entry_of, scan
+from imgpack.tree.directory import entry_of, mapped, scan
 from imgpack.tree.entry import Entry
+from imgpack.tree.problems import Problems
+from imgpack.tree.tree import Stamps, join
 
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
@@ -79,30 +81,33 @@ class Recorder:
         return record
 
 
-def recording(tree: Tree, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
-    """The entries of ``tree``, recorded as they pass."""
-    return _recorded(scan(tree, problems), recorder)
+def recording(stamps: Stamps, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
+    """The entries of a tree on disk, recorded as they pass."""
+    return _recorded(scan(stamps, problems), stamps, recorder)
 
 
 def _recorded(
-    found: Iterable[tuple[bytes, bytes, os.stat_result]], recorder: Recorder
+    found: Iterable[tuple[bytes, bytes, os.stat_result]], stamps: Stamps, recorder: Recorder
 ) -> Iterator[Entry]:
+    caller = stamps.caller
     for path, where, status in found:
-        yield entry_of(path, where, status, recorder.add(path, status))
+        yield entry_of(path, where, status, caller, recorder.add(path, status))
 
 
-class Look:
-    """A look at a tree of which there is an old snapshot; what is seen is recorded anew.
+class Comparison:
+    """A tree on disk next to its old snapshot; what is seen is recorded anew.
 
-    The look ends at the first entry that is not as it was: from there on the tree has to
+    It ends at the first entry that is not as it was: from there on the tree has to
     be read anyway, and what is left of the walk goes along with the reading.
     """
 
-    def __init__(self, tree: Tree, problems: Problems, old: BinaryIO, recorder: Recorder) -> None:
-        self._tree = tree
+    def __init__(
+        self, stamps: Stamps, problems: Problems, old: BinaryIO, recorder: Recorder
+    ) -> None:
+        self._stamps = stamps
         self._old = old
         self._recorder = recorder
-        self._rest = scan(tree, problems)
+        self._rest = scan(stamps, problems)
 
     def unchanged(self) -> bool:
         """Whether the tree is as ``old`` says, read from where it stands; to be asked once."""
@@ -116,22 +121,30 @@ class Look:
     def entries(self) -> Iterator[Entry]:
         """All entries of the tree, once it was asked whether they changed."""
         self._recorder.flush()
-        yield from replay(self._recorder.file, self._tree)
-        yield from _recorded(self._rest, self._recorder)
+        yield from replay(self._recorder.file, self._stamps)
+        yield from _recorded(self._rest, self._stamps, self._recorder)
 
 
-def replay(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
-    """The entries in ``file``, as ``walk(tree)`` yielded them."""
+def replay(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
+    """The entries in ``file``, as the tree yielded them when it was recorded."""
     file.seek(0)
-    records = _records(file, tree)
-    for parent, entry in zip(tree.parents, records, strict=False):
-        yield entry._replace(source=parent.source)
-    yield from records
+    records = _records(file, stamps)
+    for parent, entry in zip(stamps.parents, records, strict=False):
+        there = parent.like.stamps
+        source = b"" if parent.made_up or there is None else join(there.root, parent.at)
+        yield entry._replace(content=source)
+    caller = stamps.caller
+    if caller is None:
+        yield from records
+        return
+    for entry in records:
+        uid, gid = mapped(entry.uid, entry.gid, caller)
+        yield entry._replace(uid=uid, gid=gid)
 
 
-def _records(file: BinaryIO, tree: Tree) -> Iterator[Entry]:
-    skip = len(tree.dest) + 1 if tree.dest else 0
-    base = tree.root + b"/"
+def _records(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
+    skip = len(stamps.dest) + 1 if stamps.dest else 0
+    base = stamps.root + b"/"
     reader = io.BufferedReader(file, _BUFFER)  # type: ignore[type-var]
     try:
         yield from _parsed(reader, base, skip)
@@ -148,9 +161,9 @@ def _parsed(reader: BinaryIO, base: bytes, skip: int) -> Iterator[Entry]:
         yield Entry(path, base + path[skip:], *found, mtime, ctime, rdev, fixed + path)  # type: ignore[call-arg]
 
 
-def differences(old: BinaryIO, new: BinaryIO, tree: Tree) -> Iterator[Change]:
+def differences(old: BinaryIO, new: BinaryIO, stamps: Stamps) -> Iterator[Change]:
     """What changed from ``old`` to ``new``, read from where they stand, in the walk's order."""
-    before, after = _records(old, tree), _records(new, tree)
+    before, after = _records(old, stamps), _records(new, stamps)
     one, other = next(before, None), next(after, None)
     while one is not None or other is not None:
         if other is None or (one is not None and _place(one) < _place(other)):
@@ -172,7 +185,7 @@ def _place(entry: Entry) -> list[bytes]:
 
 def _how(one: Entry, other: Entry) -> str:
     if other.ctime_ns < 0 or one.ctime_ns < 0:
-        young = one._replace(ctime_ns=0, record=b"") == other._replace(ctime_ns=0, record=b"")
+        young = one._replace(ctime_ns=0, stamp=b"") == other._replace(ctime_ns=0, stamp=b"")
         if young:
             return "changed too recently to tell by its times"
     named = (

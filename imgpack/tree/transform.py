@@ -1,49 +1,79 @@
-"""The rules that turn what lies on disk into what an image holds: owners and times.
+"""What is written otherwise than a tree has it: owners and times.
 
-Values only: who the caller is and what ``SOURCE_DATE_EPOCH`` says is read in the
-CLI and given here.
+Values only: what the environment says of them is read in the CLI and given here.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+from imgpack.tree.entry import Entry
 
 MAX_TIME: Final = 0o77777777777
 """Seconds: the last time that a ustar header can say; loaders reset later ones."""
 
+_NS: Final = 1_000_000_000
+
+
+class Transform(Protocol):
+    """Changes the entries of a layer, one by one, once all that they record is known."""
+
+    @property
+    def identity(self) -> str:
+        """A text that differs whenever other entries may come out."""
+
+    def __call__(self, entry: Entry) -> Entry | None:
+        """``entry`` as it is to be written, or ``None`` to leave it out, with all below it.
+
+        Its path and its kind stay. Content may be replaced by content that is not on disk.
+        """
+
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """How owners and times are written.
+class SetOwner:
+    """Gives every entry one owner."""
 
-    ``owner`` gives every entry one ``(uid, gid)``. Without it ids are kept, except
-    that ``caller``, the ids of an invoking user who is not root, become 0:0: that
-    user meant root and could not chown. ``mtime`` (seconds) sets every time,
-    ``clamp`` (seconds) lowers later ones to itself.
-    """
+    uid: int
+    gid: int
 
-    owner: tuple[int, int] | None = None
-    caller: tuple[int, int] | None = None
-    mtime: int | None = None
-    clamp: int | None = None
-
-    def ids(self, uid: int, gid: int) -> tuple[int, int]:
-        """The owner to write for an entry that ``uid:gid`` owns on disk."""
-        if self.owner is not None:
-            return self.owner
-        if self.caller is not None:
-            own_uid, own_gid = self.caller
-            return (0 if uid == own_uid else uid), (0 if gid == own_gid else gid)
-        return uid, gid
-
-    def seconds(self, mtime_ns: int) -> int:
-        """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
-        seconds = mtime_ns // 1_000_000_000
-        if self.mtime is not None:
-            seconds = self.mtime
-        elif self.clamp is not None and seconds > self.clamp:
-            seconds = self.clamp
-        return seconds if 0 <= seconds <= MAX_TIME else min(max(seconds, 0), MAX_TIME)
-
+    @property
     def identity(self) -> str:
-        """A text that differs whenever these rules would write other bytes."""
-        return f"owner={self.owner} caller={self.caller} mtime={self.mtime} clamp={self.clamp}"
+        """The owner."""
+        return repr(self)
+
+    def __call__(self, entry: Entry) -> Entry:
+        """``entry`` with the owner."""
+        return entry._replace(uid=self.uid, gid=self.gid)
+
+
+@dataclass(frozen=True, slots=True)
+class SetTime:
+    """Gives every entry one time, in seconds."""
+
+    seconds: int
+
+    @property
+    def identity(self) -> str:
+        """The time."""
+        return repr(self)
+
+    def __call__(self, entry: Entry) -> Entry:
+        """``entry`` with the time."""
+        return entry._replace(mtime_ns=self.seconds * _NS)
+
+
+@dataclass(frozen=True, slots=True)
+class ClampTime:
+    """Lowers times after ``seconds`` to it, and brings those that no header holds into range."""
+
+    seconds: int
+
+    @property
+    def identity(self) -> str:
+        """The latest time."""
+        return repr(self)
+
+    def __call__(self, entry: Entry) -> Entry:
+        """``entry`` with a time that can be written and is not later."""
+        seconds = entry.mtime_ns // _NS
+        wanted = max(min(seconds, self.seconds, MAX_TIME), 0)
+        return entry if wanted == seconds else entry._replace(mtime_ns=wanted * _NS)

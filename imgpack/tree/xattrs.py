@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import TreeError, printable
+from imgpack.tree.entry import Entry
 
 _HOST: Final = frozenset(
     {b"security.selinux", b"security.evm", b"system.nfs4_acl", b"system.nfs4acl"}
@@ -60,6 +61,15 @@ class Attributes:
     gid: int | None = None
     mode: int | None = None
     dropped: tuple[tuple[bytes, str], ...] = ()
+
+    def recorded(self, entry: Entry) -> Entry:
+        """``entry`` with the owner and the permissions that are recorded."""
+        mode = entry.mode if self.mode is None else stat.S_IFMT(entry.mode) | self.mode
+        return entry._replace(
+            uid=entry.uid if self.uid is None else self.uid,
+            gid=entry.gid if self.gid is None else self.gid,
+            mode=mode,
+        )
 
 
 NONE: Final = Attributes()

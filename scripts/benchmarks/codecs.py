@@ -18,10 +18,10 @@ LIMIT = 1.03
 
 def default_level() -> int:
     """The level that is the default now, read from the source."""
-    for text in (ROOT / "imgpack" / "compression" / "codec.py").read_text("utf-8").splitlines():
+    for text in (ROOT / "imgpack" / "compression" / "gzip.py").read_text("utf-8").splitlines():
         if text.startswith("DEFAULT_GZIP_LEVEL"):
             return int(text.rpartition("=")[2])
-    raise ValueError("imgpack/compression/codec.py names no DEFAULT_GZIP_LEVEL")
+    raise ValueError("imgpack/compression/gzip.py names no DEFAULT_GZIP_LEVEL")
 
 
 def fastest_within(

@@ -217,8 +217,11 @@ def test_a_foreign_token_server_stops_a_login(imgpack_here: InProcess, home: Pat
     with serving(lambda r: tokens(r)) as server:
         tokens = TokenAnswer(realm=f"http://localhost:{server.port}/token")
         arguments = ("login", server.host, "-u", "user", "--password-stdin")
-        line = imgpack_here(*arguments, stdin=SECRET).failed(UnauthorizedError.exit_code)
-        assert "--trust-realm localhost" in line
+        outcome = imgpack_here(*arguments, stdin=SECRET)
+        line = outcome.failed(UnauthorizedError.exit_code)
+        assert line.endswith("; if you trust it, give --trust-realm localhost")
+        told = outcome.err.partition("imgpack: warning: ")[2].splitlines()[0]
+        assert told.endswith("; if you trust it, give --trust-realm localhost")
         assert not (home / "docker").exists()
         imgpack_here(*arguments, "--trust-realm", "localhost", stdin=SECRET).ok()
     assert [request.authorization for request in tokens.issued] == [None, BASIC]

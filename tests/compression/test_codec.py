@@ -12,17 +12,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.compression.codec import (
-    GZIP_HEADER,
-    Codec,
-    Kind,
-    decompress,
-    detect,
-    fingerprint,
-    kind_of,
-)
-from imgpack.errors import ArchiveError, ConfigError, LimitError, UnsupportedError
+from imgpack.compression.checksum import fingerprint
+from imgpack.compression.codec import Codec, decompress
+from imgpack.compression.gzip import GZIP_HEADER
+from imgpack.errors import ArchiveError, ConfigError, LimitError
 from imgpack.spec import mediatype
+from imgpack.spec.format import Compression, Format
 from tests.layer.trees import MIB, noise, text
 
 GZIP, ZSTD, NONE = (Codec.parse(name) for name in ("gzip", "zstd", "none"))
@@ -38,7 +33,9 @@ def pieces(data: bytes, step: int = 1000) -> Iterator[bytes]:
 
 def unpacked(codec: Codec, data: bytes, step: int = 1000, limit: int = 1 << 30) -> bytes:
     """A layer's raw bytes."""
-    return b"".join(decompress(pieces(data, step), codec.media_type(docker=False), limit=limit))
+    return b"".join(
+        decompress(pieces(data, step), Format.OCI.layer_type(codec.compression), limit=limit)
+    )
 
 
 @pytest.mark.parametrize("codec", ALL)
@@ -153,7 +150,7 @@ def test_a_bomb_ends_at_the_limit(codec: Codec) -> None:
     data = codec.compress(bytes(8 * MIB))
     made = 0
     with pytest.raises(LimitError, match="more than 1048576 bytes"):
-        for piece in decompress(iter([data]), codec.media_type(docker=False), limit=MIB):
+        for piece in decompress(iter([data]), Format.OCI.layer_type(codec.compression), limit=MIB):
             made += len(piece)
     assert made <= MIB
 
@@ -163,7 +160,9 @@ def test_a_bomb_comes_in_bounded_pieces(codec: Codec) -> None:
     """Memory does not follow what a few bytes claim."""
     data = codec.compress(bytes(64 * MIB))
 
-    sizes = [len(piece) for piece in decompress(iter([data]), codec.media_type(docker=False))]
+    sizes = [
+        len(piece) for piece in decompress(iter([data]), Format.OCI.layer_type(codec.compression))
+    ]
 
     assert sum(sizes) == 64 * MIB
     assert max(sizes) <= 64 * MIB if codec is ZSTD else max(sizes) <= MIB
@@ -196,13 +195,15 @@ def test_a_zstd_frame_with_a_giant_window_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text_", "kind", "level"),
-    [("gzip:1", Kind.GZIP, 1), ("gzip:12", Kind.GZIP, 12), ("zstd:19", Kind.ZSTD, 19),
-     ("none", Kind.NONE, 0)],
+    ("text_", "compression", "level"),
+    [("gzip:1", Compression.GZIP, 1), ("gzip:12", Compression.GZIP, 12),
+     ("zstd:19", Compression.ZSTD, 19), ("none", Compression.NONE, 0)],
 )  # fmt: skip
-def test_a_compression_is_a_name_and_a_level(text_: str, kind: Kind, level: int) -> None:
+def test_a_compression_is_a_name_and_a_level(
+    text_: str, compression: Compression, level: int
+) -> None:
     """As ``--compression`` takes it."""
-    assert Codec.parse(text_) == Codec(kind, level)
+    assert Codec.parse(text_) == Codec(compression, level)
 
 
 @pytest.mark.parametrize(
@@ -216,32 +217,7 @@ def test_an_impossible_compression_is_told(text_: str) -> None:
         Codec.parse(text_)
 
 
-def test_media_types_are_those_of_the_format() -> None:
-    """Docker has none for zstd, and the error says what to do."""
-    assert GZIP.media_type(docker=True) == mediatype.DOCKER_LAYER_GZIP
-    assert GZIP.media_type(docker=False) == mediatype.OCI_LAYER_GZIP
-    assert NONE.media_type(docker=True) == mediatype.DOCKER_LAYER
-    assert ZSTD.media_type(docker=False) == mediatype.OCI_LAYER_ZSTD
-    with pytest.raises(UnsupportedError, match="no media type for zstd") as caught:
-        ZSTD.media_type(docker=True)
-    assert "--format oci" in caught.value.hint
-
-
-def test_a_media_type_names_its_compression() -> None:
-    """Unknown ones are refused by name."""
-    assert kind_of(mediatype.OCI_LAYER_ZSTD) is Kind.ZSTD
-    with pytest.raises(UnsupportedError, match="'text/plain' is not a layer type"):
-        kind_of("text/plain")
-
-
-def test_compression_shows_in_the_first_bytes() -> None:
-    """Whatever the media type says."""
-    assert [detect(codec.compress(b"data")) for codec in (GZIP, ZSTD, NONE)] == [
-        Kind.GZIP, Kind.ZSTD, Kind.NONE,
-    ]  # fmt: skip
-
-
-def test_an_identity_names_kind_level_and_release() -> None:
+def test_an_identity_names_compression_level_and_release() -> None:
     """What decides the bytes, and nothing else, is in the cache's key."""
     assert len({codec.identity() for codec in ALL}) == len(ALL)
     assert GZIP.identity().startswith("gzip:3:deflate-")

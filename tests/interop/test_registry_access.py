@@ -8,10 +8,12 @@ import pytest
 
 from imgpack.credentials.lookup import Credential, CredentialStore, Given
 from imgpack.errors import RegistryError, TlsError, UnauthorizedError
+from imgpack.registry.http.endpoint import SessionOptions
+from imgpack.registry.http.message import BytesBody, Scope
 from imgpack.registry.http.tls import TlsOptions
-from imgpack.registry.http.transport import BytesBody, TransportOptions
-from imgpack.registry.registries import Connector
-from imgpack.registry.session import Scope, Session, SessionOptions
+from imgpack.registry.http.transport import TransportOptions
+from imgpack.registry.registries import Registries
+from imgpack.registry.session import Session
 from tests.cli_runner import InProcess
 from tests.servers.certificates import Authority
 from tests.servers.distribution import Registry, docker_registry
@@ -23,11 +25,11 @@ DIGEST = "sha256:" + hashlib.sha256(BLOB).hexdigest()
 ALICE = Credential("alice", "correct horse")
 
 
-def connect(credential: Credential | None, tls: TlsOptions | None = None) -> Connector:
+def connect(credential: Credential | None, tls: TlsOptions | None = None) -> Registries:
     """Sessions with one credential."""
     given = Given(credential) if credential else None
     options = TransportOptions(tls=tls or TlsOptions())
-    return Connector(options, credentials=CredentialStore((), given))
+    return Registries(options, credentials=CredentialStore((), given))
 
 
 def upload(session: Session, repository: str) -> None:
@@ -56,18 +58,18 @@ def upload(session: Session, repository: str) -> None:
 
 def test_a_registry_with_passwords(basic_registry: Registry) -> None:
     """The right password uploads, a wrong one and none are refused."""
-    with connect(ALICE) as connector:
-        upload(connector.session(basic_registry.host), "basic/app")
+    with connect(ALICE) as registries:
+        upload(registries.session(basic_registry.host), "basic/app")
     for credential in (Credential("alice", "wrong"), None):
-        with connect(credential) as connector, pytest.raises(UnauthorizedError):
-            upload(connector.session(basic_registry.host), "basic/app")
+        with connect(credential) as registries, pytest.raises(UnauthorizedError):
+            upload(registries.session(basic_registry.host), "basic/app")
 
 
 def test_a_registry_with_tokens(token_registry: Registry, token_server: TokenServer) -> None:
     """One token for all requests of an upload, another with a second scope for a mount."""
     user, password = next(iter(token_server.accounts.passwords.items()))
-    with connect(Credential(user, password)) as connector:
-        session = connector.session(token_registry.host)
+    with connect(Credential(user, password)) as registries:
+        session = registries.session(token_registry.host)
         upload(session, "token/app")
         assert len(token_server.requests) == 1
         scopes = (Scope("token/two", ("pull", "push")), Scope("token/app", ("pull",)))
@@ -87,8 +89,8 @@ def test_an_identity_token_works_with_a_real_registry(
     user = next(iter(token_server.accounts.passwords))
     token_server.accounts.oauth2 = True
     token_server.accounts.refresh["refresh-me"] = user
-    with connect(Credential(identity_token="refresh-me")) as connector:
-        upload(connector.session(token_registry.host), "token/oauth")
+    with connect(Credential(identity_token="refresh-me")) as registries:
+        upload(registries.session(token_registry.host), "token/oauth")
     assert [request.method for request in token_server.requests] == ["POST"]
 
 
@@ -98,23 +100,23 @@ def test_a_registry_with_tls(tmp_path: Path, authority: Authority) -> None:
         certs = tmp_path / "certs.d" / registry.host
         certs.mkdir(parents=True)
         certs.joinpath("ca.crt").write_bytes(authority.certificate.read_bytes())
-        with connect(None, TlsOptions(certs_directories=(str(certs.parent),))) as connector:
-            upload(connector.session(registry.host), "tls/app")
+        with connect(None, TlsOptions(certs_directories=(str(certs.parent),))) as registries:
+            upload(registries.session(registry.host), "tls/app")
         secure = SessionOptions(plain_http=False)
         for tls, good in (
             (TlsOptions(ca_file=str(authority.certificate)), True),
             (TlsOptions(verify=False), True),
             (TlsOptions(), False),
         ):
-            with Connector(TransportOptions(tls=tls), secure) as connector:
-                session = connector.session(registry.host)
+            with Registries(TransportOptions(tls=tls), secure) as registries:
+                session = registries.session(registry.host)
                 if good:
                     upload(session, "tls/app")
                     continue
                 with pytest.raises(TlsError):
                     upload(session, "tls/app")
-        with connect(None) as connector, pytest.raises(RegistryError, match="https"):
-            upload(connector.session(registry.host), "tls/app")
+        with connect(None) as registries, pytest.raises(RegistryError, match="https"):
+            upload(registries.session(registry.host), "tls/app")
 
 
 def test_skopeo_reads_what_login_wrote_and_the_other_way_round(

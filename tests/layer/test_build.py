@@ -17,9 +17,9 @@ from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.tree.destination import place
-from imgpack.tree.directory import Tree
+from imgpack.tree.directory import Directory
 from imgpack.tree.snapshot import Change
-from imgpack.tree.transform import Rules
+from imgpack.tree.transform import SetOwner, SetTime
 from tests.layer.trees import MIB, Blob, fill, noise
 
 LATER_NS = 10**12
@@ -40,7 +40,7 @@ class Bench:
     def options(self) -> Options:
         """As the command line has them by default, long after every change."""
         cache = SegmentCache(str(self.cache), self.warnings.append)
-        return Options(Rules(), Codec.parse("gzip"), 2, cache, time.time_ns() + LATER_NS)
+        return Options((), Codec.parse("gzip"), 2, cache, time.time_ns() + LATER_NS)
 
     def explain(self, reason: str, changes: Iterator[Change] | None) -> None:
         self.reasons.append(reason)
@@ -50,9 +50,12 @@ class Bench:
         """Build the layer."""
         builder = LayerBuilder(options or self.options(), explain=self.explain)
         self.blob = Blob()
-        built = builder.build(place(bytes(self.root), b"/" + dest, []), self.blob.opening)
-        assert self.blob.committed == (built.digest, built.size)
-        assert len(self.blob.data.getvalue()) == built.size
+        built = builder.build(
+            place(Directory(bytes(self.root)), b"/" + dest, []), self.blob.opening
+        )
+        written = built.record.written
+        assert self.blob.committed == (written.digest, written.size)
+        assert len(self.blob.data.getvalue()) == written.size
         return built
 
 
@@ -147,8 +150,8 @@ def test_a_change_is_found_and_only_its_segments_are_made(
     fresh = bench.build(replace(bench.options(), cache=None))
 
     assert not second.unchanged
-    assert (second.digest, second.diff_id) == (fresh.digest, fresh.diff_id)
-    assert second.reused >= second.segments - 3
+    assert second.record.written == fresh.record.written
+    assert second.reused >= len(second.record.segments) - 3
     assert second.reused > 0
     assert bench.reasons[1] == "changed"
 
@@ -169,11 +172,11 @@ def test_the_paths_that_changed_are_told(bench: Bench) -> None:
 
 
 def test_other_options_are_another_layer(bench: Bench) -> None:
-    """Rules, codec and destination are part of what is remembered."""
+    """Transforms, codec and destination are part of what is remembered."""
     bench.build()
     others = [
-        replace(bench.options(), rules=Rules(owner=(5, 5))),
-        replace(bench.options(), rules=Rules(mtime=7)),
+        replace(bench.options(), transforms=(SetOwner(5, 5),)),
+        replace(bench.options(), transforms=(SetTime(7),)),
         replace(bench.options(), codec=Codec.parse("gzip:9")),
         replace(bench.options(), codec=Codec.parse("zstd")),
     ]
@@ -189,8 +192,8 @@ def test_contents_are_read_again_on_request(bench: Bench) -> None:
     second = bench.build(replace(bench.options(), check_contents=True))
 
     assert not second.unchanged
-    assert second.digest == first.digest
-    assert second.reused == second.segments
+    assert second.record.written.digest == first.record.written.digest
+    assert second.reused == len(second.record.segments)
     assert bench.reasons[1] == "contents are checked"
 
 
@@ -221,7 +224,7 @@ def test_warnings_are_told_again_when_a_layer_is_reused(bench: Bench) -> None:
     os.utime(bench.root / "d0/file0000", (-5, -5))
     ear = Ear()
     for _ in range(2):
-        LayerBuilder(bench.options(), ear).build(Tree(bytes(bench.root)), Blob().opening)
+        LayerBuilder(bench.options(), ear).build(Directory(bytes(bench.root)), Blob().opening)
 
     assert len(ear.told) == 2
     assert ear.told[0] == ear.told[1]
@@ -245,7 +248,7 @@ def test_a_damaged_cache_costs_time_and_nothing_else(
     second = bench.build()
     third = bench.build()
 
-    assert (second.digest, second.diff_id) == (first.digest, first.diff_id)
+    assert second.record.written == first.record.written
     assert not second.unchanged
     assert third.unchanged
     assert bool(bench.warnings) is (damage is not None)
@@ -258,7 +261,7 @@ def test_a_damaged_snapshot_is_no_snapshot(bench: Bench) -> None:
     data = file.read_bytes()
     file.write_bytes(data[:-700] + b"\xff" * 700)
 
-    assert bench.build().digest == first.digest
+    assert bench.build().record.written.digest == first.record.written.digest
     assert bench.warnings == [f"the cache entry {file} is damaged; it is made anew"]
     assert bench.reasons == ["not built before"] * 2
     assert bench.build().unchanged
@@ -277,7 +280,7 @@ def test_a_failed_build_commits_and_remembers_nothing(bench: Bench) -> None:
 
     for _ in range(2):
         with pytest.raises(SourceError, match="File name too long"):
-            LayerBuilder(bench.options()).build(Tree(bytes(bench.root)), blob.opening)
+            LayerBuilder(bench.options()).build(Directory(bytes(bench.root)), blob.opening)
         assert blob.committed is None
         assert blob.data.getvalue() == b""
     subprocess.run(["rm", "-rf", str(bench.root / ("x" * 250))], check=True)
@@ -313,10 +316,10 @@ def test_memory_does_not_follow_the_size_of_a_layer(tmp_path: Path, compression:
 
 def test_a_record_under_another_layers_key_is_not_believed(bench: Bench) -> None:
     """Whoever mixed them up: another owner, say, would be in the image."""
-    mine = replace(bench.options(), rules=Rules(owner=(0, 0)))
-    other = replace(bench.options(), rules=Rules(owner=(7, 7)))
+    mine = replace(bench.options(), transforms=(SetOwner(0, 0),))
+    other = replace(bench.options(), transforms=(SetOwner(7, 7),))
     layers = bench.cache / "layers"
-    right = bench.build(mine).digest
+    right = bench.build(mine).record.written.digest
     (record,) = layers.iterdir()
     bench.build(other)
     (wrong,) = set(layers.iterdir()) - {record}
@@ -324,7 +327,7 @@ def test_a_record_under_another_layers_key_is_not_believed(bench: Bench) -> None
 
     built = bench.build(mine)
 
-    assert (built.digest, built.unchanged) == (right, False)
+    assert (built.record.written.digest, built.unchanged) == (right, False)
 
 
 def test_a_layer_is_made_again_when_a_lower_layer_brings_its_parents(
@@ -332,15 +335,15 @@ def test_a_layer_is_made_again_when_a_lower_layer_brings_its_parents(
 ) -> None:
     """``app:/opt/app`` alone makes /opt up; above a base it has the base's /opt."""
     (tmp_path / "base/opt").mkdir(parents=True, mode=0o700)
-    alone = place(bytes(bench.root), b"/opt/app", [])
-    above = place(bytes(bench.root), b"/opt/app", [Tree(bytes(tmp_path / "base"))])
+    alone = place(Directory(bytes(bench.root)), b"/opt/app", [])
+    above = place(Directory(bytes(bench.root)), b"/opt/app", [Directory(bytes(tmp_path / "base"))])
     builder = LayerBuilder(bench.options())
     first = builder.build(alone, Blob().opening)
     built = builder.build(above, Blob().opening)
     fresh = LayerBuilder(replace(bench.options(), cache=None)).build(above, Blob().opening)
 
-    assert built.digest != first.digest
-    assert (built.digest, built.diff_id) == (fresh.digest, fresh.diff_id)
+    assert built.record.written.digest != first.record.written.digest
+    assert built.record.written == fresh.record.written
     assert builder.build(alone, Blob().opening).unchanged
 
 

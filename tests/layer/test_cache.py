@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from imgpack.compression.codec import fingerprint
-from imgpack.errors import CacheError
-from imgpack.layer.cache.record import LayerRecord, Piece
+from imgpack.compression.checksum import fingerprint
+from imgpack.errors import CacheError, Remedy
+from imgpack.layer.cache.record import CachedSegment, LayerRecord, Written
 from imgpack.layer.cache.segments import Cached, SegmentCache, Usage
 from imgpack.spec.digest import Digest
 from tests.privileges import OBEYING_MODES
@@ -30,8 +30,8 @@ def key_of(name: str, size: int = 20) -> str:
 KEY, OTHER, ABSENT = key_of("ab"), key_of("cd", 0), key_of("ef")
 LAYER_KEY = "a" * 64
 LAYER = LayerRecord(
-    Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 10, 20, 5, ("a warning",),
-    (Piece(KEY, "3" * 16 + "a", "5" * 64), Piece(OTHER, "4" * 16 + "0")),
+    Written(Digest("sha256", "1" * 64), Digest("sha256", "2" * 64), 20, 10), 5, ("a warning",),
+    (CachedSegment(KEY, "3" * 16 + "a", "5" * 64), CachedSegment(OTHER, "4" * 16 + "0")),
 )  # fmt: skip
 
 
@@ -307,7 +307,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
         for create in (True, False):
             with pytest.raises(CacheError, match="is no cache of imgpack: it holds") as caught:
                 SegmentCache(str(place), create=create)
-            assert "name an empty or new directory with --cache-dir" in caught.value.hint
+            assert caught.value.hint == Remedy.EMPTY_CACHE()
         assert sorted(path.name for path in place.iterdir()) == sorted(names)
 
 
@@ -374,7 +374,7 @@ def test_a_link_in_place_of_a_directory_is_refused(
 
     with pytest.raises(CacheError, match=f"cache/{name} is no directory") as caught:
         SegmentCache(cache.directory, create=create)
-    assert "--cache-dir" in caught.value.hint
+    assert caught.value.hint == Remedy.CLEAR_CACHE()
 
 
 def test_a_cache_can_be_looked_at_without_being_made(tmp_path: Path) -> None:
@@ -476,7 +476,7 @@ def test_what_is_no_entry_is_replaced(cache: Cache, put: Callable[[Path], None])
 READ_ONLY = """
 import sys
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.compression.codec import fingerprint
+from imgpack.compression.checksum import fingerprint
 cache = SegmentCache(sys.argv[1], print)
 print(bytes(cache.load(sys.argv[2]).data), cache.temporary())
 cache.store(sys.argv[2], b"more")
@@ -500,20 +500,19 @@ def test_a_read_only_cache_is_read(cache: Cache, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_a_cache_is_told(tmp_path: Path) -> None:
-    """A file is in the way; the hint names both options."""
+    """A file is in the way; the remedy is another cache, or none."""
     (tmp_path / "file").touch()
 
     with pytest.raises(CacheError, match=r"cannot use the cache .*file") as caught:
         SegmentCache(str(tmp_path / "file"))
 
-    assert "--cache-dir" in caught.value.hint
-    assert "--no-cache" in caught.value.hint
+    assert caught.value.hint == Remedy.OTHER_CACHE()
 
 
 WRITER = """
 import sys
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.compression.codec import fingerprint
+from imgpack.compression.checksum import fingerprint
 def fail(message): raise SystemExit(message)
 cache = SegmentCache(sys.argv[1], fail)
 for number in range(300):

@@ -9,9 +9,9 @@ import sys
 import zlib
 from pathlib import Path
 
-from imgpack.compression.codec import GZIP_HEADER
+from imgpack.compression.gzip import GZIP_HEADER
 from imgpack.layer import segments
-from imgpack.tar import header as frame
+from imgpack.tar import header
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VECTORS = ROOT / "tests/data/layer-golden.json"
@@ -56,9 +56,9 @@ def test_the_specifications_example_is_what_is_written(tmp_path: Path) -> None:
     expected = bytearray(0xC00)
     for at, row in re.findall(r"^([0-9a-f]{4})  ((?:[0-9a-f]{2} ){16})", page, re.MULTILINE):
         expected[int(at, 16) : int(at, 16) + 16] = bytes.fromhex(row)
-    header = frame.header(b"hello", size=3, mtime=1_600_000_000, xattrs={b"user.k": b"v"})
+    head = header.encode(b"hello", size=3, mtime=1_600_000_000, xattrs={b"user.k": b"v"})
 
-    assert bytes(expected) == header + b"hi\n" + frame.padding(3) + frame.END
+    assert bytes(expected) == head + b"hi\n" + header.padding(3) + header.END
     assert f"`sha256:{hashlib.sha256(expected).hexdigest()}`" in page
     assert f"{zlib.crc32(b'hello'):#x}" in page
 
@@ -72,6 +72,6 @@ def test_the_specification_names_the_constants() -> None:
     assert (segments.SEGMENT, segments.MAX_SEGMENT) == (1_048_576, 4 * 1_048_576)
     assert segments.LAST_PIECE * 2 == segments.SEGMENT * 3
     assert GZIP_HEADER.hex(" ") in page
-    assert frame.PAX_NAME.decode() in page
-    assert f"{frame.MAX_ID:,}" in page
-    assert f"{frame.MAX_SIZE:,}" in page
+    assert header.PAX_NAME.decode() in page
+    assert f"{header.MAX_ID:,}" in page
+    assert f"{header.MAX_SIZE:,}" in page

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.compression.codec import Codec, decompress, fingerprint
+from imgpack.compression.checksum import fingerprint
+from imgpack.compression.codec import Codec, decompress
 from imgpack.errors import OutputError, SourceError
 from imgpack.events import SILENT
 from imgpack.files.ordered_pool import AHEAD
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import Segment
+from imgpack.spec.format import Format
 from tests.layer.trees import Blob, noise, text
 
 CODECS = [Codec.parse(name) for name in ("gzip", "zstd", "none")]
@@ -50,15 +52,15 @@ def _no_thread_is_left() -> Iterator[None]:
 def test_what_comes_out_is_what_went_in(codec: Codec) -> None:
     """Both digests and both sizes are those of the streams."""
     blob = Blob()
-    written = Pipeline(codec, None, 2).run(iter(segments()), blob, METER)
+    run = Pipeline(codec, None, 2).run(iter(segments()), blob, METER)
     raw = b"".join(segment.data for segment in segments())
     data = blob.data.getvalue()
 
-    assert b"".join(decompress(iter([data]), codec.media_type(docker=False))) == raw
-    assert written.diff_id.hex == hashlib.sha256(raw).hexdigest()
-    assert written.digest.hex == hashlib.sha256(data).hexdigest()
-    assert (written.raw_size, written.size) == (len(raw), len(data))
-    assert (written.reused, written.pieces) == (0, ())
+    assert b"".join(decompress(iter([data]), Format.OCI.layer_type(codec.compression))) == raw
+    assert run.written.diff_id.hex == hashlib.sha256(raw).hexdigest()
+    assert run.written.digest.hex == hashlib.sha256(data).hexdigest()
+    assert (run.written.raw_size, run.written.size) == (len(raw), len(data))
+    assert (run.reused, run.segments) == (0, ())
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -82,7 +84,7 @@ def test_segments_that_were_seen_are_not_compressed_again(codec: Codec, tmp_path
     changed = segments()
     changed[7] = Segment(b"changed", [b"new record"])
     second = pipeline.run(iter(changed), Blob(), METER)
-    other = Pipeline(Codec(codec.kind, 9), SegmentCache(str(tmp_path)), 2)
+    other = Pipeline(Codec(codec.compression, 9), SegmentCache(str(tmp_path)), 2)
 
     assert (first.reused, second.reused) == (0, 19)
     assert other.run(iter(segments()), Blob(), METER).reused == 0
@@ -92,7 +94,7 @@ def test_segments_that_were_seen_are_not_compressed_again(codec: Codec, tmp_path
 def test_what_a_layer_consists_of_was_used_now(tmp_path: Path, way: str) -> None:
     """Whether it was looked up or the whole layer copied: the cache keeps it longest."""
     pipeline = Pipeline(CODECS[0], SegmentCache(str(tmp_path)), 2)
-    pieces = pipeline.run(iter(segments()), Blob(), METER).pieces
+    pieces = pipeline.run(iter(segments()), Blob(), METER).segments
     files = [tmp_path / "segments" / piece.key[:2] / piece.key[2:] for piece in pieces]
     for file in files:
         os.utime(file, (1000, 1000))
@@ -113,12 +115,12 @@ def test_a_segment_is_released_once_and_not_looked_at_again(
     """Its memory holds something else from then on."""
     cache = SegmentCache(str(tmp_path)) if full else None
     clean, blob = Blob(), Blob()
-    before = Pipeline(codec, cache, 2).run(iter(segments()), clean, METER).pieces
+    before = Pipeline(codec, cache, 2).run(iter(segments()), clean, METER).segments
     released = []
 
     def release(segment: Segment) -> None:
         segment.data[:] = b"\xff" * len(segment.data)  # type: ignore[index]
-        released.append(segment.records)
+        released.append(segment.stamps)
 
     guarded = [
         segment._replace(release=functools.partial(release, segment)) for segment in segments()
@@ -126,7 +128,7 @@ def test_a_segment_is_released_once_and_not_looked_at_again(
     Pipeline(codec, cache, 2).run(iter(guarded), blob, METER, before)
 
     assert blob.data.getvalue() == clean.data.getvalue()
-    assert released == [segment.records for segment in guarded]
+    assert released == [segment.stamps for segment in guarded]
 
 
 def test_nothing_uncompressed_is_cached(tmp_path: Path) -> None:
@@ -143,16 +145,16 @@ def test_an_entry_of_other_bytes_is_never_used(codec: Codec, tmp_path: Path) -> 
     warnings: list[str] = []
     cache = SegmentCache(str(tmp_path), warnings.append)
     pipeline, clean = Pipeline(codec, cache, 2), Blob()
-    keys = [piece.key for piece in pipeline.run(iter(segments()), clean, METER).pieces]
+    keys = [piece.key for piece in pipeline.run(iter(segments()), clean, METER).segments]
     assert fingerprint(segments()[4].data) in keys[4]
     one, two = (tmp_path / "segments" / key[:2] / key[2:] for key in (keys[4], keys[5]))
     two.write_bytes(one.read_bytes())
 
     again = Blob()
-    written = pipeline.run(iter(segments()), again, METER)
+    run = pipeline.run(iter(segments()), again, METER)
 
     assert again.data.getvalue() == clean.data.getvalue()
-    assert written.reused == 19
+    assert run.reused == 19
     assert warnings == [f"the cache entry {two} is damaged; it is made anew"]
     assert pipeline.run(iter(segments()), Blob(), METER).reused == 20
 
@@ -162,20 +164,20 @@ def test_a_layer_is_replayed_whole_or_not_at_all(tmp_path: Path, damage: bytes |
     """A segment that is gone, damaged or another one makes it false."""
     cache = SegmentCache(str(tmp_path))
     pipeline, first, again = Pipeline(CODECS[0], cache, 2), Blob(), Blob()
-    written = pipeline.run(iter(segments()), first, METER)
+    run = pipeline.run(iter(segments()), first, METER)
 
-    assert pipeline.replay(written.pieces, again, METER)
+    assert pipeline.replay(run.segments, again, METER)
     assert again.data.getvalue() == first.data.getvalue()
 
-    piece = written.pieces[10]
+    piece = run.segments[10]
     file = tmp_path / "segments" / piece.key[:2] / piece.key[2:]
     if damage is None:
         file.unlink()
     else:
         file.write_bytes(damage)
-    assert not pipeline.replay(written.pieces, Blob(), METER)
+    assert not pipeline.replay(run.segments, Blob(), METER)
     cache.store(piece.key, b"another segment, whole")
-    assert not pipeline.replay(written.pieces, Blob(), METER)
+    assert not pipeline.replay(run.segments, Blob(), METER)
 
 
 @pytest.mark.parametrize("codec", CODECS[:2])
@@ -184,15 +186,15 @@ def test_the_same_records_are_believed_only_with_the_same_bytes(
 ) -> None:
     """A stat that did not change saves comparing; the fingerprint still has to agree."""
     pipeline = Pipeline(codec, SegmentCache(str(tmp_path)), 2)
-    before = pipeline.run(iter(segments()), Blob(), METER).pieces
+    before = pipeline.run(iter(segments()), Blob(), METER).segments
     changed = segments()
-    changed[7] = Segment(b"changed behind its stat", changed[7].records)
+    changed[7] = Segment(b"changed behind its stat", changed[7].stamps)
     again, clean = Blob(), Blob()
 
-    written = pipeline.run(iter(changed), again, METER, before)
+    run = pipeline.run(iter(changed), again, METER, before)
     Pipeline(codec, None, 2).run(iter(changed), clean, METER)
 
-    assert written.reused == 19
+    assert run.reused == 19
     assert again.data.getvalue() == clean.data.getvalue()
 
 
@@ -201,13 +203,13 @@ def test_an_entry_replaced_under_the_same_key_is_not_believed(tmp_path: Path) ->
     warnings: list[str] = []
     cache = SegmentCache(str(tmp_path), warnings.append)
     pipeline, clean, again = Pipeline(CODECS[0], cache, 2), Blob(), Blob()
-    before = pipeline.run(iter(segments()), clean, METER).pieces
+    before = pipeline.run(iter(segments()), clean, METER).segments
     cache.store(before[3].key, CODECS[0].compress(b"of another tree, by a collision"))
 
-    written = pipeline.run(iter(segments()), again, METER, before)
+    run = pipeline.run(iter(segments()), again, METER, before)
 
     assert again.data.getvalue() == clean.data.getvalue()
-    assert (written.reused, len(warnings)) == (19, 1)
+    assert (run.reused, len(warnings)) == (19, 1)
 
 
 def failing(at: int, error: BaseException) -> Iterator[Segment]:
@@ -273,10 +275,10 @@ def test_an_error_of_a_codec_ends_the_run(jobs: int) -> None:
 def test_an_error_of_the_output_ends_a_replay(tmp_path: Path) -> None:
     """As in a run."""
     pipeline = Pipeline(CODECS[0], SegmentCache(str(tmp_path)), 2)
-    written = pipeline.run(iter(segments()), Blob(), METER)
+    run = pipeline.run(iter(segments()), Blob(), METER)
 
     with pytest.raises(OutputError, match="No space left"):
-        pipeline.replay(written.pieces, Full(3), METER)
+        pipeline.replay(run.segments, Full(3), METER)
 
 
 def test_few_segments_are_held_at_once() -> None:

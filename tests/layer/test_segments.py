@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError
-from imgpack.layer import encoder as framer
+from imgpack.layer import encoder
 from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
-from imgpack.tar import header as frame
+from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.directory import Problems, Tree, entry_of, walk
+from imgpack.tree.directory import Directory, entry_of
 from imgpack.tree.entry import Entry
-from imgpack.tree.transform import Rules
+from imgpack.tree.problems import Problems
+from imgpack.tree.transform import ClampTime, SetOwner, Transform
 from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, segments_of, settle
 
 
@@ -46,7 +47,7 @@ def test_the_segments_are_a_tar_of_the_tree(tmp_path: Path) -> None:
             else:
                 assert source.is_dir()
 
-    assert names == [found.path for found in walk(Tree(bytes(tmp_path)), Problems())]
+    assert names == [found.path for found in Directory(bytes(tmp_path)).entries(Problems())]
 
 
 def test_a_tree_is_always_cut_in_the_same_way(tmp_path: Path) -> None:
@@ -108,9 +109,9 @@ def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]
         for name, length in found
         for _ in "1234"
     ]
-    segments = [len(found.data) for found in Segments(Rules(), Problems()).cut(iter(entries))]
+    segments = [len(found.data) for found in Segments((), Problems()).cut(iter(entries))]
 
-    assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + frame.BLOCK * 8
+    assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + header.BLOCK * 8
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]
     [0, 1, 511, 512, 513, SEGMENT, LAST_PIECE - 1, LAST_PIECE, LAST_PIECE + 1, 2 * SEGMENT,
      2 * SEGMENT + SEGMENT // 2, 2 * SEGMENT + SEGMENT // 2 + 1],
 )  # fmt: skip
-def test_files_of_any_size_are_framed_whole(tmp_path: Path, size: int) -> None:
+def test_files_of_any_size_are_encoded_whole(tmp_path: Path, size: int) -> None:
     """At every border of the cut rule, with a file before and one behind."""
     for name, length in (("a", 10), ("b", size), ("c", 10)):
         (tmp_path / name).write_bytes(noise(length))
@@ -147,9 +148,9 @@ def test_every_kind_of_file_has_its_type(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(tmp_path / "socket"))
     problems = Problems()
-    segments = Segments(Rules(), problems)
+    segments = Segments((), problems)
     data = b"".join(
-        bytes(found.data) for found in segments.cut(walk(Tree(bytes(tmp_path)), problems))
+        bytes(found.data) for found in segments.cut(Directory(bytes(tmp_path)).entries(problems))
     )
 
     with opened(data) as tar:
@@ -167,7 +168,7 @@ def test_devices_keep_their_numbers() -> None:
         entry(b"null", stat.S_IFCHR | 0o666, rdev=os.makedev(1, 3)),
         entry(b"sda", stat.S_IFBLK | 0o660, rdev=os.makedev(259, 1048575)),
     ]
-    data = b"".join(bytes(found.data) for found in Segments(Rules(), Problems()).cut(entries))
+    data = b"".join(bytes(found.data) for found in Segments((), Problems()).cut(entries))
 
     with opened(data) as tar:
         null, disk = tar.getmembers()
@@ -180,7 +181,7 @@ def test_an_overlay_whiteout_is_refused() -> None:
     entries = [entry(b"gone", stat.S_IFCHR, rdev=0)]
 
     with pytest.raises(TreeError, match="overlayfs whiteout"):
-        list(Segments(Rules(), Problems()).cut(entries))
+        list(Segments((), Problems()).cut(entries))
 
 
 def test_hard_links_point_at_the_first_name(tmp_path: Path) -> None:
@@ -218,11 +219,11 @@ def test_equal_inodes_of_two_file_systems_are_two_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     entries = [
         entry(name, stat.S_IFIFO | 0o644, device=device, inode=7, links=2)._replace(
-            source=bytes(tmp_path / "pipe")
+            content=bytes(tmp_path / "pipe")
         )
         for name, device in ((b"a", 1), (b"b", 2), (b"c", 1))
     ]
-    data = b"".join(bytes(found.data) for found in Segments(Rules(), Problems()).cut(entries))
+    data = b"".join(bytes(found.data) for found in Segments((), Problems()).cut(entries))
 
     with opened(data) as tar:
         assert [member.linkname for member in tar] == ["", "", "a"]
@@ -251,7 +252,7 @@ def test_links_repeat_owner_mode_and_attributes(tmp_path: Path) -> None:
         pytest.skip("the file system takes no attributes")
     os.link(tmp_path / "a", tmp_path / "b")
 
-    with opened(b"".join(cuts(tmp_path, Rules(owner=(5, 6))))) as tar:
+    with opened(b"".join(cuts(tmp_path, SetOwner(5, 6)))) as tar:
         first, second = tar.getmembers()
     assert second.islnk()
     for member in (first, second):
@@ -267,13 +268,15 @@ def test_a_record_of_a_rootless_tool_is_the_owner(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("the file system takes no attributes")
 
-    def only(rules: Rules) -> tuple[int, int, int, dict[str, str]]:
-        with opened(b"".join(cuts(tmp_path, rules))) as tar:
+    def only(
+        caller: tuple[int, int] | None, *transforms: Transform
+    ) -> tuple[int, int, int, dict[str, str]]:
+        with opened(b"".join(cuts(Directory(bytes(tmp_path), caller), *transforms))) as tar:
             (member,) = tar.getmembers()
         return member.uid, member.gid, member.mode, dict(member.pax_headers)
 
-    assert only(Rules(caller=(7, 8))) == (7, 8, 0o4711, {})
-    assert only(Rules(owner=(1, 2))) == (1, 2, 0o4711, {})
+    assert only((7, 8)) == (7, 8, 0o4711, {})
+    assert only(None, SetOwner(1, 2)) == (1, 2, 0o4711, {})
 
 
 def vanish(file: Path) -> None:
@@ -312,11 +315,11 @@ def test_a_file_that_changes_between_walk_and_read_is_told(
     """Its path, and what to do; a fifo in its place does not block."""
     file = tmp_path / "file"
     file.write_bytes(noise(size))
-    entries = list(walk(Tree(bytes(tmp_path)), Problems()))
+    entries = list(Directory(bytes(tmp_path)).entries(Problems()))
     change(file)
 
     with pytest.raises(SourceChangedError, match="while it was being read") as caught:
-        list(Segments(Rules(), Problems()).cut(entries))
+        list(Segments((), Problems()).cut(entries))
 
     assert str(file) in str(caught.value)
 
@@ -338,41 +341,41 @@ def test_a_large_file_that_changes_while_it_is_read_is_told(
 
 
 @pytest.mark.parametrize("name", ["d", "l", "second"])
-def test_what_vanishes_before_it_is_framed_is_told(tmp_path: Path, name: str) -> None:
+def test_what_vanishes_before_it_is_encoded_is_told(tmp_path: Path, name: str) -> None:
     """A directory, a symbolic link, a hard link."""
     (tmp_path / "d").mkdir()
     (tmp_path / "first").touch()
     (tmp_path / "l").symlink_to("first")
     os.link(tmp_path / "first", tmp_path / "second")
-    entries = list(walk(Tree(bytes(tmp_path)), Problems()))
+    entries = list(Directory(bytes(tmp_path)).entries(Problems()))
     (tmp_path / "d").rmdir() if name == "d" else (tmp_path / name).unlink()
 
     with pytest.raises(SourceChangedError, match=f"{name} (vanished|changed) while"):
-        list(Segments(Rules(), Problems()).cut(entries))
+        list(Segments((), Problems()).cut(entries))
 
 
 def test_a_link_that_becomes_a_file_is_told(tmp_path: Path) -> None:
     """readlink fails; the build does not guess."""
     (tmp_path / "l").symlink_to("x")
-    entries = list(walk(Tree(bytes(tmp_path)), Problems()))
+    entries = list(Directory(bytes(tmp_path)).entries(Problems()))
     (tmp_path / "l").unlink()
     (tmp_path / "l").touch()
 
     with pytest.raises(SourceChangedError, match="l changed"):
-        list(Segments(Rules(), Problems()).cut(entries))
+        list(Segments((), Problems()).cut(entries))
 
 
 def test_all_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
     """At the end, together: here links where files were."""
     for name in ("a", "b", "c"):
         (tmp_path / name).write_bytes(b"x" * (2 * MIB if name == "b" else 5))
-    found = list(walk(Tree(bytes(tmp_path)), Problems()))
+    found = list(Directory(bytes(tmp_path)).entries(Problems()))
     for name in ("a", "b"):
         (tmp_path / name).unlink()
         (tmp_path / name).symlink_to("c")
 
     with pytest.raises(SourceError, match="cannot read 2 paths") as caught:
-        list(Segments(Rules(), Problems()).cut(found))
+        list(Segments((), Problems()).cut(found))
 
     assert f"{tmp_path}/a (" in str(caught.value)
     assert f"{tmp_path}/b (" in str(caught.value)
@@ -380,7 +383,7 @@ def test_all_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
 
 def test_times_that_no_header_holds_are_told() -> None:
     """Once, with how many there were."""
-    segments = Segments(Rules(), Problems())
+    segments = Segments((), Problems())
     entries = [entry(b"a", mtime_ns=-1), entry(b"b", mtime_ns=10**20), entry(b"c", mtime_ns=5)]
     list(segments.cut(entries))
 
@@ -390,7 +393,7 @@ def test_times_that_no_header_holds_are_told() -> None:
 
 def test_ids_that_rootless_runtimes_lack_are_told() -> None:
     """65535 is the last that they have."""
-    segments = Segments(Rules(), Problems())
+    segments = Segments((), Problems())
     list(segments.cut([entry(b"a", uid=65536), entry(b"b", gid=2**31), entry(b"c", uid=65535)]))
 
     assert segments.warnings[0].startswith("2 entries have a uid or gid above 65535")
@@ -401,8 +404,8 @@ def test_holes_that_unpack_in_full_are_told(tmp_path: Path) -> None:
     with (tmp_path / "lastlog").open("wb") as file:
         file.truncate(2 << 30)
     problems = Problems()
-    segments = Segments(Rules(), problems)
-    pieces = segments.cut(walk(Tree(bytes(tmp_path)), problems))
+    segments = Segments((), problems)
+    pieces = segments.cut(Directory(bytes(tmp_path)).entries(problems))
     next(pieces)
     pieces.close()
 
@@ -424,14 +427,14 @@ def test_segments_that_are_released_share_memory(tmp_path: Path) -> None:
 def test_the_memory_of_a_layer_is_free_when_the_layer_is_done(tmp_path: Path) -> None:
     """At once, and not when the collector of cycles gets to it: an image has many layers."""
     fill(tmp_path, files=3)
-    segments = Segments(Rules(), Problems())
-    for segment in segments.cut(walk(Tree(bytes(tmp_path)), Problems())):
+    segments = Segments((), Problems())
+    for segment in segments.cut(Directory(bytes(tmp_path)).entries(Problems())):
         segment.release()
-    framer = weakref.ref(segments._framer)
+    kept = weakref.ref(segments._encoder)
     gc.disable()
     try:
         del segments, segment
-        assert framer() is None
+        assert kept() is None
     finally:
         gc.enable()
 
@@ -442,8 +445,9 @@ def test_the_newest_time_is_known(tmp_path: Path) -> None:
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (at, at))
     for clamp, newest in ((None, 300), (250, 250)):
-        segments = Segments(Rules(clamp=clamp), Problems())
-        list(segments.cut(walk(Tree(bytes(tmp_path)), Problems())))
+        transforms = () if clamp is None else (ClampTime(clamp),)
+        segments = Segments(transforms, Problems())
+        list(segments.cut(Directory(bytes(tmp_path)).entries(Problems())))
         assert segments.newest == newest
 
 
@@ -453,15 +457,15 @@ def test_a_cut_before_an_entry_depends_on_nothing_else(names: list[bytes]) -> No
     entries = [entry(name) for name in names]
 
     def firsts(some: list[Entry]) -> set[bytes]:
-        parts = list(Segments(Rules(), Problems()).cut(some))
-        return {bytes(found.data[: frame.BLOCK]) for found in parts[1:]}
+        parts = list(Segments((), Problems()).cut(some))
+        return {bytes(found.data[: header.BLOCK]) for found in parts[1:]}
 
     everything = firsts(entries)
     for left, right in pairwise(range(len(entries) + 1)):
         fewer = entries[:left] + entries[right:]
-        lost = frame.header(entries[left].path + b"/", mode=0o755, typeflag=frame.DIRECTORY)
+        lost = header.encode(entries[left].path + b"/", mode=0o755, typeflag=header.DIRECTORY)
         if fewer:
-            first = frame.header(fewer[0].path + b"/", mode=0o755, typeflag=frame.DIRECTORY)
+            first = header.encode(fewer[0].path + b"/", mode=0o755, typeflag=header.DIRECTORY)
             assert firsts(fewer) - {first} == everything - {lost, first}
 
 
@@ -471,7 +475,7 @@ def test_a_file_whose_reading_fails_is_named_and_never_left_out() -> None:
     entries = [entry_of(b"mem", source, os.lstat(source))]
 
     with pytest.raises(SourceError, match=r"1 path of the source: /proc/self/mem \(Input"):
-        list(Segments(Rules(), Problems()).cut(entries))
+        list(Segments((), Problems()).cut(entries))
 
 
 def _broken(*arguments: object) -> int:
@@ -484,11 +488,11 @@ def test_a_large_file_whose_reading_fails_is_named_and_never_left_out(
     """As a disk with a bad block does it, here at once."""
     (tmp_path / "large").write_bytes(noise(3 * MIB))
     problems = Problems()
-    entries = list(walk(Tree(bytes(tmp_path)), problems))
+    entries = list(Directory(bytes(tmp_path)).entries(problems))
     monkeypatch.setattr(os, "readv", _broken)
 
     with pytest.raises(SourceError, match=r"large \(Input/output error\)"):
-        list(Segments(Rules(), problems).cut(entries))
+        list(Segments((), problems).cut(entries))
 
 
 def test_a_directory_whose_attributes_cannot_be_read_is_named_and_never_left_out(
@@ -497,11 +501,11 @@ def test_a_directory_whose_attributes_cannot_be_read_is_named_and_never_left_out
     """Without them it would be another directory."""
     (tmp_path / "directory").mkdir()
     problems = Problems()
-    entries = list(walk(Tree(bytes(tmp_path)), problems))
+    entries = list(Directory(bytes(tmp_path)).entries(problems))
     monkeypatch.setattr(xattrs, "read", _broken)
 
     with pytest.raises(SourceError, match=r"directory \(Input/output error\)"):
-        list(Segments(Rules(), problems).cut(entries))
+        list(Segments((), problems).cut(entries))
 
 
 @pytest.mark.parametrize("holes", [False, True])
@@ -509,15 +513,15 @@ def test_only_holes_are_told_and_no_dense_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: bool
 ) -> None:
     """However large it is; the bound is made small here, so that the file may be small."""
-    monkeypatch.setattr(framer, "SPARSE_WARNING", MIB)
+    monkeypatch.setattr(encoder, "SPARSE_WARNING", MIB)
     with (tmp_path / "file").open("wb") as file:
         file.truncate(3 * MIB)
         file.write(b"" if holes else noise(3 * MIB))
         file.flush()
         os.fsync(file.fileno())
     problems = Problems()
-    segments = Segments(Rules(), problems)
-    list(segments.cut(walk(Tree(bytes(tmp_path)), problems)))
+    segments = Segments((), problems)
+    list(segments.cut(Directory(bytes(tmp_path)).entries(problems)))
 
     assert len(segments.warnings) == holes
 
@@ -538,7 +542,7 @@ def test_a_directory_begins_a_segment_below_its_border_and_not_on_it(
     name: bytes, check: int, begins: bool
 ) -> None:
     """It weighs one block: 512 times 4096 is 0x200000."""
-    segments = list(Segments(Rules(), Problems()).cut([entry(b"a"), entry(name)]))
+    segments = list(Segments((), Problems()).cut([entry(b"a"), entry(name)]))
 
     assert zlib.crc32(name) == check
     assert len(segments) == 1 + begins
@@ -566,10 +570,10 @@ def test_a_segment_is_full_when_the_next_file_would_lead_beyond_four_mebibytes(
 
 def test_a_segment_may_have_four_mebibytes_and_no_more(tmp_path: Path) -> None:
     """Eight files of half a mebibyte with their headers fill it; a ninth begins the next."""
-    size = SEGMENT // 2 - frame.BLOCK
+    size = SEGMENT // 2 - header.BLOCK
 
-    assert sparse(tmp_path, HIGH[:8], size) == [MAX_SEGMENT + len(frame.END)]
-    assert sparse(tmp_path, HIGH, size) == [MAX_SEGMENT, SEGMENT // 2 + len(frame.END)]
+    assert sparse(tmp_path, HIGH[:8], size) == [MAX_SEGMENT + len(header.END)]
+    assert sparse(tmp_path, HIGH, size) == [MAX_SEGMENT, SEGMENT // 2 + len(header.END)]
 
 
 def test_the_last_piece_of_a_file_may_have_one_and_a_half_mebibytes(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from typing import Self
 
 from imgpack.layer.segments import Segment, Segments
 from imgpack.spec.digest import Digest
-from imgpack.tree.directory import Problems, Tree, walk
+from imgpack.tree.directory import Directory
 from imgpack.tree.entry import Entry
-from imgpack.tree.transform import Rules
+from imgpack.tree.problems import Problems
+from imgpack.tree.transform import Transform
+from imgpack.tree.tree import Tree
 
 MIB = 1 << 20
 
@@ -47,16 +49,18 @@ def settle(root: Path, at: int = 1_000_000_000) -> None:
             os.utime(os.path.join(where, name), (at, at), follow_symlinks=False)
 
 
-def cuts(root: Path, rules: Rules | None = None) -> list[bytes]:
+def cuts(tree: Path | Tree, *transforms: Transform) -> list[bytes]:
     """The segments of a tree."""
-    return [bytes(segment.data) for segment in segments_of(root, rules)]
+    return [bytes(segment.data) for segment in segments_of(tree, *transforms)]
 
 
-def segments_of(root: Path, rules: Rules | None = None) -> Iterator[Segment]:
+def segments_of(tree: Path | Tree, *transforms: Transform) -> Iterator[Segment]:
     """The segments of a tree, as they are yielded."""
+    if isinstance(tree, Path):
+        tree = Directory(bytes(tree))
     problems = Problems()
-    segments = Segments(rules or Rules(), problems)
-    return segments.cut(walk(Tree(bytes(root)), problems))
+    segments = Segments(transforms, problems)
+    return segments.cut(tree.entries(problems))
 
 
 def opened(data: bytes) -> tarfile.TarFile:
@@ -68,7 +72,7 @@ def entry(path: bytes, mode: int = stat.S_IFDIR | 0o755, **fields: int) -> Entry
     """An entry without a source."""
     numbers = {"uid": 0, "gid": 0, "size": 0, "mtime_ns": 0, "ctime_ns": 0, "device": 1}
     numbers |= {"inode": 1, "links": 1, "rdev": 0} | fields
-    return Entry(path=path, source=b"", mode=mode, **numbers)
+    return Entry(path=path, content=b"", mode=mode, **numbers)
 
 
 class Blob:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from imgpack.events import SILENT, Reporter
 from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex, Named, Published
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.retry import RetryPolicy
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.push import PushOptions, RegistrySink
-from imgpack.registry.registries import Connector
-from imgpack.registry.session import SessionOptions
+from imgpack.registry.registries import Registries
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, build_config
 from imgpack.spec.descriptor import Descriptor
@@ -95,11 +95,11 @@ def make_index(*members: AnyImage, oci: bool = True) -> ImageIndex:
     return ImageIndex(build_index(entries, kind), members)
 
 
-def connect(*, attempts: int = 5, reporter: Reporter = SILENT, silence: float = 5.0) -> Connector:
-    """A connector whose waits take no time."""
+def connect(*, attempts: int = 5, reporter: Reporter = SILENT, silence: float = 5.0) -> Registries:
+    """Registries whose waits take no time."""
     options = SessionOptions(retry=RetryPolicy(attempts=attempts), sleep=lambda seconds: None)
     transport = TransportOptions(connect_timeout=5.0, silence_timeout=silence)
-    return Connector(transport, options, None, reporter)
+    return Registries(transport, options, None, reporter)
 
 
 def push_to(
@@ -113,6 +113,6 @@ def push_to(
 ) -> tuple[Published, ...]:
     """Push ``image`` to names at ``host``."""
     references = tuple(Reference.parse(f"{host}/{name}") for name in names)
-    with connect(attempts=attempts, reporter=reporter) as connector:
-        sink = RegistrySink(connector, PushOptions(**options), reporter)  # type: ignore[arg-type]
+    with connect(attempts=attempts, reporter=reporter) as registries:
+        sink = RegistrySink(registries, PushOptions(**options))  # type: ignore[arg-type]
         return sink.write([Named(image, references)], jobs=jobs)

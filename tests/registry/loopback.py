@@ -11,7 +11,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from imgpack.errors import Hint
+from imgpack.registry.http import message
+from imgpack.registry.http.message import Body, Handler, Response
+from imgpack.registry.http.url_policy import Reach
 from tests.servers.certificates import KeyPair
+
+
+def send(
+    transport: Handler, method: str, url: str, body: Body | None = None, reach: Reach | None = None
+) -> Response:
+    """The answer to a request without headers of its own."""
+    return transport.send(message.Request(method, url, body=body, reach=reach))
 
 
 @dataclass
@@ -229,15 +240,17 @@ class Notes:
     """A reporter that keeps what it is told."""
 
     warnings: list[str] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
 
     def begin(self, label: str, total: int | None) -> Any:
         """No progress is expected here."""
         raise AssertionError
 
-    def warn(self, message: str) -> None:
-        """Keep a warning."""
+    def warn(self, message: str, hint: Hint = "") -> None:
+        """Keep a warning, and what to do about it."""
         self.warnings.append(message)
+        self.hints.append(hint)
 
     def detail(self, message: str) -> None:
         """Keep a detail."""

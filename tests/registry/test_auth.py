@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.credentials.lookup import Credential
-from imgpack.errors import ImgpackError, RegistryError, UnauthorizedError, UnsafeError
+from imgpack.errors import ImgpackError, RegistryError, Remedy, UnauthorizedError, UnsafeError
 from imgpack.registry.auth.challenge import Challenge, parse_challenges
 from imgpack.registry.auth.realm import realm_is_trusted
-from imgpack.registry.auth.tokens import Scope, merge_scopes
-from imgpack.registry.http.errors import failure_of
+from imgpack.registry.auth.tokens import merge_scopes
+from imgpack.registry.http.endpoint import SessionOptions
+from imgpack.registry.http.message import BytesBody, Scope
 from imgpack.registry.http.retry import RetryPolicy
-from imgpack.registry.http.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http.transport import Transport, TransportOptions
 from imgpack.registry.http.url_policy import Origin
-from imgpack.registry.session import Session, SessionOptions
+from imgpack.registry.registries import Registries
+from imgpack.registry.session import Session
 from tests.registry.loopback import (
     Clock,
     Loopback,
@@ -64,7 +66,7 @@ def connect(
 ) -> Here:
     """A session on ``server`` that waits in no real time."""
     notes, clock = Notes(), Clock()
-    transport = Transport(TransportOptions(connect_timeout=3, silence_timeout=3))
+    transport = TransportOptions(connect_timeout=3, silence_timeout=3)
     options = SessionOptions(
         retry=RetryPolicy(attempts=3),
         trusted_realms=trusted,
@@ -73,8 +75,9 @@ def connect(
         sleep=clock.sleep,
         random=lambda: 0.5,
     )
-    session = Session(transport, host or server.host, One(credential), options, notes)
-    return Here(session, notes, clock, transport)
+    registries = Registries(transport, options, One(credential), notes)
+    session = registries.session(host or server.host)
+    return Here(session, notes, clock, registries.transport)
 
 
 def challenge(realm: str, *more: str) -> Reply:
@@ -299,6 +302,24 @@ def test_a_token_that_is_refused_is_replaced_once() -> None:
             assert len(answer.issued) == 3
 
 
+def test_a_token_that_ends_while_a_request_waits_is_replaced() -> None:
+    """A registry that asks for a pause may outlast what it was asked with."""
+    answer = TokenAnswer()
+
+    def busy(request: Request) -> Reply:
+        reply = answer(request)
+        if request.path == "/v2/x" and reply.status == 200 and len(answer.issued) == 1:
+            answer.valid.clear()
+            return error(429, "TOOMANYREQUESTS", "slow", ("Retry-After", "55"))
+        return reply
+
+    with serving(busy) as server:
+        here = connect(server, USER)
+        with here.transport:
+            assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+    assert len(answer.issued) == 2
+
+
 def test_a_body_is_sent_again_after_a_challenge() -> None:
     """A token that ends before a long upload: the whole body goes out a second time."""
     answer = TokenAnswer()
@@ -437,7 +458,7 @@ def test_a_registry_token_is_the_bearer_token_itself() -> None:
 
 
 def test_a_foreign_realm_gets_no_credentials_unless_it_is_trusted() -> None:
-    """It is asked anonymously, with a warning that names the option; trusted, it gets them."""
+    """It is asked anonymously, with a warning that says what to do; trusted, it gets them."""
     with serving(lambda r: tokens(r)) as server:
         elsewhere = f"http://localhost:{server.port}/token"
         tokens = TokenAnswer(realm=elsewhere)
@@ -446,7 +467,8 @@ def test_a_foreign_realm_gets_no_credentials_unless_it_is_trusted() -> None:
             here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
         assert tokens.issued[0].authorization is None
         assert "account" not in tokens.issued[0].query
-        assert "--trust-realm localhost" in here.notes.warnings[0]
+        assert "not trusted" in here.notes.warnings[0]
+        assert here.notes.hints == [Remedy.TRUST_REALM("localhost")]
         here = connect(server, USER, "localhost")
         with here.transport:
             here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
@@ -518,7 +540,7 @@ def test_refused_credentials_are_told_with_the_servers_words_but_without_secrets
         here = connect(server, USER)
         with here.transport, pytest.raises(UnauthorizedError, match="is wrong") as caught:
             here.session.request("GET", "/v2/x", scopes=(PUSH,))
-    assert failure_of(caught.value) is not None
+    assert caught.value.answer is not None
     for text in (str(caught.value), repr(caught.value), here.notes.everything):
         assert "hushhush" not in text
         assert "dXNlcjpodXNoaHVzaA" not in text
@@ -560,8 +582,9 @@ def test_credentials_can_be_checked() -> None:
             assert here.session.check_credentials() is True
         tokens.realm = f"http://localhost:{server.port}/token"
         here = connect(server, USER)
-        with here.transport, pytest.raises(UnauthorizedError, match="--trust-realm"):
+        with here.transport, pytest.raises(UnauthorizedError) as caught:
             here.session.check_credentials()
+        assert caught.value.hint == Remedy.TRUST_REALM("localhost")
         server.answer = lambda _: Reply()
         here = connect(server, USER)
         with here.transport:

@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 
 from imgpack.errors import UnsafeError
-from imgpack.registry import session as sessions
-from imgpack.registry.http.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http import handlers
+from imgpack.registry.http.message import BytesBody
+from imgpack.registry.http.transport import Transport, TransportOptions
 from imgpack.registry.http.url_policy import Reach
-from tests.registry.loopback import Reply, Request, head, raw_serving, serving
+from tests.registry.loopback import Reply, Request, head, raw_serving, send, serving
 from tests.registry.test_auth import PUSH, USER, challenge, connect
 
 
 @pytest.fixture(autouse=True)
 def _public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every registry's own address is public, as far as a session can tell."""
-    monkeypatch.setattr(sessions, "reach_of_host", lambda host: Reach.PUBLIC)
+    monkeypatch.setattr(handlers, "reach_of_host", lambda host: Reach.PUBLIC)
 
 
 @dataclass
@@ -126,6 +127,6 @@ def test_a_name_that_leads_inside_only_when_connected_to_gets_no_byte(
     with inside() as server, Transport(options) as transport:
         url = f"http://rebound.test:{server.port}/"
         with pytest.raises(UnsafeError, match=r"local address 127\.0\.0\.1"):
-            transport.send("GET", url, headers={}, reach=Reach.PUBLIC)
+            send(transport, "GET", url, reach=Reach.PUBLIC)
     assert len(asked) == 2
     assert server.met in ([], [b""])

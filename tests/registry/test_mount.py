@@ -7,11 +7,11 @@ import pytest
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
 from imgpack.image.image import Image, Named
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.mount import BASE_NAME, recorded_bases
 from imgpack.registry.push.push import PushOptions, RegistrySink
-from imgpack.registry.registries import Connector
-from imgpack.registry.session import SessionOptions
+from imgpack.registry.registries import Registries
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference
 from tests.registry import faults
@@ -206,9 +206,9 @@ class Known:
 def push_with_tokens(registry: HostileRegistry, image: Image) -> None:
     name = Reference.parse(f"{registry.host}/a/b:1")
     options = SessionOptions(sleep=lambda seconds: None)
-    with Connector(TransportOptions(), options, Known()) as connector:
-        options = PushOptions(mount_from=from_base(registry))
-        RegistrySink(connector, options).write([Named(image, (name,))], jobs=1)
+    with Registries(TransportOptions(), options, Known()) as registries:
+        pushing = PushOptions(mount_from=from_base(registry))
+        RegistrySink(registries, pushing).write([Named(image, (name,))], jobs=1)
 
 
 def test_the_token_for_a_mount_holds_pull_on_the_source(image: Image) -> None:

@@ -41,7 +41,7 @@ from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.pull.download import RemoteSource, read_remote_blob
 from imgpack.registry.pull.image import fetch_schema1, open_remote
 from imgpack.registry.push.plan import Schema1Options
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.repository import Repository
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -119,9 +119,9 @@ def pull(
 ) -> Pulled:
     """Pull everything that ``name`` names."""
     wanted = None if platform is None else Platform.parse(platform)
-    with connect(attempts=attempts) as connector:
+    with connect(attempts=attempts) as registries:
         reference = Reference.parse(f"{registry.host}/{name}")
-        named = open_remote(connector, reference).image(platform=wanted)
+        named = open_remote(registries, reference).image(platform=wanted)
         sink = Received()
         sink.write([named], jobs=jobs)
         return Pulled(named.image, sink)
@@ -423,8 +423,8 @@ def test_an_index_of_many_large_documents_is_refused() -> None:
             entries.append(Descriptor(image.manifest.media_type, Digest.parse(digest), len(padded)))
         index = build_index(entries, mediatype.DOCKER_INDEX)
         registry.add_manifest("a/b", index.raw, index.media_type, "many")
-        with connect() as connector, pytest.raises(LimitError, match="platform"):
-            open_remote(connector, Reference.parse(f"{registry.host}/a/b:many")).image()
+        with connect() as registries, pytest.raises(LimitError, match="platform"):
+            open_remote(registries, Reference.parse(f"{registry.host}/a/b:many")).image()
 
 
 def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
@@ -444,8 +444,8 @@ def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
             mediatype.DOCKER_MANIFEST,
         )
         registry.add_manifest("a/b", manifest.raw, manifest.media_type, "1")
-        with connect() as connector:
-            opened = open_remote(connector, Reference.parse(f"{registry.host}/a/b:1"))
+        with connect() as registries:
+            opened = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
             with pytest.raises(UnsupportedError, match="foreign layer"):
                 refuse_foreign(opened.image().image, "a/b:1")
             with pytest.raises(UnsupportedError, match="foreign layer"):
@@ -562,9 +562,9 @@ def add_signed_index(registry: HostileRegistry, image: Image) -> Index:
 def test_what_is_no_image_in_an_index_is_carried_along() -> None:
     """A signature beside the images arrives with them, byte for byte, blob for blob."""
     image = make_image(b"one", oci=True)
-    with HostileRegistry() as registry, connect() as connector:
+    with HostileRegistry() as registry, connect() as registries:
         index = add_signed_index(registry, image)
-        whole = open_remote(connector, Reference.parse(f"{registry.host}/a:signed")).image()
+        whole = open_remote(registries, Reference.parse(f"{registry.host}/a:signed")).image()
         (pushed,) = push_to(registry.host, whole.image, "b:1", mounts=False)
         assert pushed.descriptor.digest == index.descriptor.digest
         assert registry.incomplete() == []
@@ -685,10 +685,10 @@ def test_the_layers_of_a_schema1_image_share_one_file(wish: Schema1Options) -> N
     image = make_image(*(b"layer %d" % number for number in range(12)))
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1", schema1=wish)
-        with connect() as connector:
+        with connect() as registries:
             name = Reference.parse(f"{registry.host}/a/b:1-schema1")
             before = _nameless_files()
-            opened = open_remote(connector, name)
+            opened = open_remote(registries, name)
             assert _nameless_files() == before + 1
             sink = Received()
             sink.write([opened.image()], jobs=4)
@@ -713,10 +713,10 @@ def test_a_schema1_image_needs_room_for_its_layers(wish: Schema1Options, tmp_pat
         push_to(registry.host, image, "a/b:1", schema1=wish)
         reference = Reference.parse(f"{registry.host}/a/b:1-schema1")
         with (
-            connect() as connector,
+            connect() as registries,
             pytest.raises(OutputError, match=r"temporary file in .*/missing: No such.*TMPDIR"),
         ):
-            open_remote(connector, reference, scratch=lambda: str(tmp_path / "missing"))
+            open_remote(registries, reference, scratch=lambda: str(tmp_path / "missing"))
 
 
 def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Options) -> None:
@@ -766,9 +766,9 @@ def test_a_schema1_manifest_is_fetched_by_its_payloads_digest(wish: Schema1Optio
     """What is signed has its digest without the signature."""
     with HostileRegistry() as registry:
         _, signed = push_to(registry.host, make_image(b"1"), "a/b:1", schema1=wish)
-        with connect() as connector:
+        with connect() as registries:
             reference = Reference.parse(f"{registry.host}/a/b@{signed.descriptor.digest}")
-            raw = fetch_schema1(connector, reference)
+            raw = fetch_schema1(registries, reference)
         assert verify(raw).digest == signed.descriptor.digest
         accept = registry.sent("GET", MANIFEST_GET)[0].headers["accept"]
         assert mediatype.SCHEMA1_SIGNED in accept
@@ -779,8 +779,8 @@ def test_a_registry_that_answers_no_schema1_is_told_so(image: Image) -> None:
     """Asked for schema1, many registries answer what they have."""
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
-        with connect() as connector, pytest.raises(UnsupportedError, match="no schema1"):
-            fetch_schema1(connector, Reference.parse(f"{registry.host}/a/b:1"))
+        with connect() as registries, pytest.raises(UnsupportedError, match="no schema1"):
+            fetch_schema1(registries, Reference.parse(f"{registry.host}/a/b:1"))
 
 
 # Single blobs
@@ -789,16 +789,16 @@ def test_a_registry_that_answers_no_schema1_is_told_so(image: Image) -> None:
 def test_a_blob_is_streamed_verified(image: Image) -> None:
     """By its digest; a wrong one ends with an error."""
     layer = image.manifest.layers[1]
-    with HostileRegistry() as registry, connect() as connector:
+    with HostileRegistry() as registry, connect() as registries:
         push_to(registry.host, image, "a/b:1")
         reference = Reference.parse(f"{registry.host}/a/b@{layer.digest}")
-        data = b"".join(read_remote_blob(connector, reference))
+        data = b"".join(read_remote_blob(registries, reference))
         assert digest_of(data) == str(layer.digest)
         registry.content[str(layer.digest)] = b"other"
         with pytest.raises(DigestError):
-            list(read_remote_blob(connector, reference))
+            list(read_remote_blob(registries, reference))
         with pytest.raises(InvalidReferenceError, match="digest"):
-            read_remote_blob(connector, reference.with_tag("1"))
+            read_remote_blob(registries, reference.with_tag("1"))
 
 
 def test_a_resumed_download_that_sends_too_much_is_found_out(image: Image) -> None:
@@ -815,8 +815,8 @@ def test_a_resumed_download_that_sends_too_much_is_found_out(image: Image) -> No
         push_to(registry.host, image, "a/b:1")
         registry.misbehave("GET", str(big.digest), faults.truncate(100_000))
         registry.misbehave("GET", str(big.digest), generous, times=None)
-        with connect() as connector:
-            source = RemoteSource(RepositoryClient(connector.session(registry.host), "a/b"))
+        with connect() as registries:
+            source = RemoteSource(Repository(registries.session(registry.host), "a/b"))
             with pytest.raises(DigestError, match="sends more than the"):
                 for piece in source.read_blob(big):
                     got += piece

@@ -19,13 +19,13 @@ from imgpack.errors import (
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
 from imgpack.image.image import Image, ImageIndex, Named, walk
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.dry_run import dry_run
 from imgpack.registry.push.mount import BASE_NAME
 from imgpack.registry.push.plan import Schema1Options, plan_repositories
 from imgpack.registry.push.push import PushOptions, RegistrySink
-from imgpack.registry.registries import Connector
-from imgpack.registry.session import SessionOptions
+from imgpack.registry.registries import Registries
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.descriptor import Descriptor
@@ -170,12 +170,12 @@ def test_a_member_that_has_a_name_of_its_own_is_there_before_its_index(first: bo
     """An index is never named before what it names, in whatever order they are given."""
     member = make_image(b"1")
     index = make_index(member, make_image(b"2", platform="linux/arm64"))
-    with HostileRegistry() as registry, connect() as connector:
+    with HostileRegistry() as registry, connect() as registries:
         images = [
             Named(image, (Reference.parse(f"{registry.host}/a/b:{tag}"),))
             for image, tag in ((index, "all"), (member, "amd64"))
         ]
-        RegistrySink(connector).write(images if first else images[::-1])
+        RegistrySink(registries).write(images if first else images[::-1])
         assert [r.status for r in registry.sent("PUT", MANIFEST_PUT)] == [201] * 4
         assert registry.incomplete() == []
 
@@ -444,8 +444,8 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(image: Image) -> No
         registry.add_blob("base", image.source.blobs[image.manifest.layers[1].digest])  # type: ignore[attr-defined]
         names = (Reference.parse(f"{registry.host}/a/b:1"),)
         options = PushOptions(mount_from=(Reference.parse(f"{registry.host}/base"),))
-        with connect() as connector:
-            steps = dry_run(connector, [Named(image, names)], options)
+        with connect() as registries:
+            steps = dry_run(registries, [Named(image, names)], options)
         assert [step.action for step in steps] == ["keep", "mount", "send", "send", "name"]
         assert steps[1].source == "base"
         assert {r.method for r in registry.requests} == {"HEAD"}
@@ -546,8 +546,8 @@ def push_as_user(registry: HostileRegistry, image: Image, jobs: int = 1) -> None
     """Push to a/b:1 with the right user and password."""
     options = SessionOptions(sleep=lambda seconds: None)
     name = Reference.parse(f"{registry.host}/a/b:1")
-    with Connector(TransportOptions(), options, Known(registry.host)) as connector:
-        RegistrySink(connector).write([Named(image, (name,))], jobs=jobs)
+    with Registries(TransportOptions(), options, Known(registry.host)) as registries:
+        RegistrySink(registries).write([Named(image, (name,))], jobs=jobs)
 
 
 def test_a_token_that_runs_out_during_an_upload_is_replaced(image: Image) -> None:

@@ -11,15 +11,15 @@ import pytest
 
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, RegistryError
+from imgpack.registry.http.endpoint import SessionOptions
+from imgpack.registry.http.message import BytesBody
 from imgpack.registry.http.redaction import LONGEST_MESSAGE, Secrets
 from imgpack.registry.http.retry import RetryPolicy
-from imgpack.registry.http.transport import BytesBody
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.pull.image import open_remote
 from imgpack.registry.push.upload_session import begin, complete
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import RepositoryClient
-from imgpack.registry.session import SessionOptions
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import Repository
 from imgpack.registry.tags import list_tags
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import describe
@@ -117,27 +117,27 @@ def test_an_error_is_covered_whole_and_stays_what_it_is() -> None:
 # A registry that repeats what it was sent
 
 
-Ask = Callable[[Connector, Reference], object]
+Ask = Callable[[Registries, Reference], object]
 
 
-def tags(connector: Connector, name: Reference) -> object:
+def tags(registries: Registries, name: Reference) -> object:
     """List the tags."""
-    return list(list_tags(client(connector, name)))
+    return list(list_tags(client(registries, name)))
 
 
-def client(connector: Connector, name: Reference) -> RepositoryClient:
+def client(registries: Registries, name: Reference) -> Repository:
     """The repository's endpoints."""
-    return RepositoryClient(connector.session(name.registry), name.repository)
+    return Repository(registries.session(name.registry), name.repository)
 
 
-def read(connector: Connector, name: Reference) -> object:
+def read(registries: Registries, name: Reference) -> object:
     """Read a blob from its second byte."""
-    return list(RemoteSource(client(connector, name), Notes()).read_blob(BLOB, 1))
+    return list(RemoteSource(client(registries, name)).read_blob(BLOB, 1))
 
 
-def upload(connector: Connector, name: Reference) -> object:
+def upload(registries: Registries, name: Reference) -> object:
     """Push a blob."""
-    there = client(connector, name)
+    there = client(registries, name)
     return complete(there, begin(there), BLOB, BytesBody(b"0123456789"))
 
 
@@ -182,10 +182,10 @@ def notes() -> Notes:
     return Notes()
 
 
-def connected(reporter: Notes) -> Connector:
+def connected(reporter: Notes) -> Registries:
     """With the password, and few attempts."""
     options = SessionOptions(retry=RetryPolicy(attempts=2))
-    return Connector(None, options, One(Credential("user", PASSWORD)), reporter)
+    return Registries(None, options, One(Credential("user", PASSWORD)), reporter)
 
 
 @pytest.mark.parametrize("kind", REPEATED)
@@ -201,9 +201,9 @@ def test_no_secret_is_in_an_error_or_a_detail(kind: str, notes: Notes) -> None:
     with (
         serving(answer) as server,
         pytest.raises(ImgpackError) as caught,
-        connected(notes) as connector,
+        connected(notes) as registries,
     ):
-        ask(connector, Reference.parse(f"{server.host}/a:1"))
+        ask(registries, Reference.parse(f"{server.host}/a:1"))
     assert_hidden(f"{caught.value}\n{caught.value!r}\n{notes.everything}")
 
 
@@ -216,8 +216,8 @@ def test_no_secret_is_in_a_warning(notes: Notes) -> None:
             return error(401, "UNAUTHORIZED", "who?", ("WWW-Authenticate", 'Basic realm="x"'))
         return warned
 
-    with serving(answer) as server, connected(notes) as connector:
-        tags(connector, Reference.parse(f"{server.host}/a:1"))
+    with serving(answer) as server, connected(notes) as registries:
+        tags(registries, Reference.parse(f"{server.host}/a:1"))
     assert notes.warnings == [f"{server.host}: you sent ***, that is ***"]
 
 
@@ -234,9 +234,9 @@ def test_a_token_is_a_secret_as_soon_as_it_is_there(notes: Notes) -> None:
     with (
         serving(answer) as server,
         pytest.raises(ImgpackError) as caught,
-        connected(notes) as connector,
+        connected(notes) as registries,
     ):
-        tags(connector, Reference.parse(f"{server.host}/a:1"))
+        tags(registries, Reference.parse(f"{server.host}/a:1"))
     assert "***" in caught.value.message
     assert "t0ken" not in f"{caught.value}{notes.everything}"
 

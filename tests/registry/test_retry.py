@@ -1,4 +1,4 @@
-"""Which failures are tried again, how often, and after how long."""
+"""Which answers are tried again, how often, and after how long."""
 
 import email.utils
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.registry.http.errors import Failure
+from imgpack.errors import Answer
 from imgpack.registry.http.retry import RetryPolicy, parse_retry_after
 
 POLICY = RetryPolicy(attempts=5, first=1.0, ceiling=8.0, retry_after_ceiling=60.0)
@@ -15,21 +15,21 @@ MANIFEST = "https://r.test/v2/a/manifests/latest"
 
 
 @pytest.mark.parametrize(
-    ("method", "url", "failure", "attempts"),
+    ("method", "url", "answer", "attempts"),
     [
         ("GET", BLOB, None, 5),
-        *[("GET", BLOB, Failure(s), 5) for s in (408, 425, 429, 499, 500, 502, 503, 504)],
-        *[("GET", BLOB, Failure(s), 5) for s in (520, 521, 522, 523, 524)],
-        *[("GET", BLOB, Failure(s), 1) for s in (301, 400, 401, 403, 404, 405, 413, 415, 416, 501)],
-        ("PUT", MANIFEST, Failure(429, ("TOOMANYREQUESTS",)), 5),
-        ("PUT", MANIFEST, Failure(403, ("TOOMANYREQUESTS",)), 5),
-        ("PUT", MANIFEST, Failure(500, ("UNKNOWN",)), 2),
-        ("PUT", MANIFEST, Failure(500), 2),
-        ("PUT", MANIFEST, Failure(503), 5),
-        ("GET", MANIFEST, Failure(500, ("UNKNOWN",)), 5),
-        ("PUT", BLOB, Failure(500, ("UNKNOWN",)), 5),
+        *[("GET", BLOB, Answer(s), 5) for s in (408, 425, 429, 499, 500, 502, 503, 504)],
+        *[("GET", BLOB, Answer(s), 5) for s in (520, 521, 522, 523, 524)],
+        *[("GET", BLOB, Answer(s), 1) for s in (301, 400, 401, 403, 404, 405, 413, 415, 416, 501)],
+        ("PUT", MANIFEST, Answer(429, ("TOOMANYREQUESTS",)), 5),
+        ("PUT", MANIFEST, Answer(403, ("TOOMANYREQUESTS",)), 5),
+        ("PUT", MANIFEST, Answer(500, ("UNKNOWN",)), 2),
+        ("PUT", MANIFEST, Answer(500), 2),
+        ("PUT", MANIFEST, Answer(503), 5),
+        ("GET", MANIFEST, Answer(500, ("UNKNOWN",)), 5),
+        ("PUT", BLOB, Answer(500, ("UNKNOWN",)), 5),
         *[
-            ("PUT", MANIFEST, Failure(500, (code,)), 1)
+            ("PUT", MANIFEST, Answer(500, (code,)), 1)
             for code in (
                 "UNSUPPORTED",
                 "DENIED",
@@ -38,15 +38,15 @@ MANIFEST = "https://r.test/v2/a/manifests/latest"
                 "UNAUTHORIZED",
             )
         ],
-        ("PUT", BLOB, Failure(500, ("BLOB_UPLOAD_INVALID",)), 1),
-        ("PUT", BLOB, Failure(503, ("DIGEST_INVALID",)), 1),
+        ("PUT", BLOB, Answer(500, ("BLOB_UPLOAD_INVALID",)), 1),
+        ("PUT", BLOB, Answer(503, ("DIGEST_INVALID",)), 1),
     ],
 )
 def test_the_decision_is_by_status_and_code(
-    method: str, url: str, failure: Failure | None, attempts: int
+    method: str, url: str, answer: Answer | None, attempts: int
 ) -> None:
     """A 500 with a permanent code is permanent; too many requests pass, whatever the status."""
-    assert POLICY.limit(method, url, failure) == attempts
+    assert POLICY.limit(method, url, answer) == attempts
 
 
 def test_waits_double_up_to_the_ceiling_with_jitter() -> None:
@@ -58,9 +58,9 @@ def test_waits_double_up_to_the_ceiling_with_jitter() -> None:
 
 def test_what_the_registry_asks_for_is_waited_but_not_for_ever() -> None:
     """``Retry-After`` counts instead of the backoff, up to its own ceiling."""
-    assert POLICY.wait(1, Failure(429, retry_after=20.0), lambda: 0.0) == 20.0
-    assert POLICY.wait(1, Failure(429, retry_after=0.0), lambda: 0.5) == 0.5
-    assert POLICY.wait(1, Failure(429, retry_after=86400.0), lambda: 0.0) == 60.0
+    assert POLICY.wait(1, Answer(429, retry_after=20.0), lambda: 0.0) == 20.0
+    assert POLICY.wait(1, Answer(429, retry_after=0.0), lambda: 0.5) == 0.5
+    assert POLICY.wait(1, Answer(429, retry_after=86400.0), lambda: 0.0) == 60.0
 
 
 NOW = 1_700_000_000.0

@@ -26,8 +26,8 @@ class OneRepository:
     @contextmanager
     def sink(self) -> Iterator[ImageSink]:
         """A sink with connections of its own."""
-        with connect() as connector:
-            yield RegistrySink(connector)
+        with connect() as registries:
+            yield RegistrySink(registries)
 
     def name(self, tag: str) -> Reference:
         """A tag of the repository."""
@@ -41,8 +41,8 @@ class OneRepository:
     @contextmanager
     def read(self, name: Reference) -> Iterator[Opened]:
         """Pulled by its name."""
-        with connect() as connector:
-            yield open_remote(connector, name)
+        with connect() as registries:
+            yield open_remote(registries, name)
 
 
 class TestRegistrySink(ImageSinkContract):

@@ -11,7 +11,7 @@ from imgpack.errors import (
     RegistryError,
     UnsafeError,
 )
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.repository import Repository
 from imgpack.registry.tags import list_tags
 from imgpack.spec.digest import Digest
 from tests.registry import faults
@@ -21,8 +21,8 @@ from tests.registry.images import connect, make_image, push_to
 
 def listed(registry: HostileRegistry) -> list[str]:
     """All tags of a/b."""
-    with connect(attempts=1) as connector:
-        return list(list_tags(RepositoryClient(connector.session(registry.host), "a/b")))
+    with connect(attempts=1) as registries:
+        return list(list_tags(Repository(registries.session(registry.host), "a/b")))
 
 
 def with_tags(registry: HostileRegistry, *tags: str) -> None:
@@ -136,9 +136,9 @@ def test_an_endless_list_ends() -> None:
 def test_a_tag_and_an_image_can_be_deleted() -> None:
     """By tag only the tag goes, by digest everything that points there."""
     image = make_image(b"1")
-    with HostileRegistry() as registry, connect() as connector:
+    with HostileRegistry() as registry, connect() as registries:
         push_to(registry.host, image, "a/b:1", "a/b:2", "a/b:3")
-        client = RepositoryClient(connector.session(registry.host), "a/b")
+        client = Repository(registries.session(registry.host), "a/b")
         client.delete_manifest("1")
         assert listed(registry) == ["2", "3"]
         client.delete_manifest(image.manifest.descriptor.digest)

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,9 +15,11 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
-from imgpack.registry.http.transport import BytesBody, Transport, TransportOptions
+from imgpack.registry.http import message
+from imgpack.registry.http.message import BytesBody
+from imgpack.registry.http.transport import Transport, TransportOptions
 from imgpack.registry.http.url_policy import Origin, Reach
-from tests.registry.loopback import Reply, Request, head, raw_serving, reset, serving
+from tests.registry.loopback import Reply, Request, head, raw_serving, reset, send, serving
 
 MIB = 1 << 20
 
@@ -29,12 +31,10 @@ class Pieces:
     size: int
     piece: bytes = b"x" * MIB
     sent: int = 0
-    opened: list[int] = field(default_factory=list)
 
-    def open(self, offset: int) -> Iterator[bytes]:
-        """The bytes from ``offset``."""
-        self.opened.append(offset)
-        left = self.size - offset
+    def open(self) -> Iterator[bytes]:
+        """The bytes, from the first one."""
+        left = self.size
         while left > 0:
             piece = self.piece[:left]
             left -= len(piece)
@@ -58,7 +58,9 @@ def test_a_request_goes_out_as_given_and_nothing_is_added_in_secret() -> None:
 
     with serving(answer) as server, short() as transport:
         for _ in range(2):
-            with transport.send("GET", f"{server.url}/v2/?a=%2F", headers={"X-A": "b"}) as response:
+            with transport.send(
+                message.Request("GET", f"{server.url}/v2/?a=%2F", {"X-A": "b"})
+            ) as response:
                 assert (response.status, response.headers["x-two"]) == (200, "1")
                 assert response.read() == b"raw"
     request = server.seen[1]
@@ -74,7 +76,7 @@ def test_a_body_has_an_exact_length_and_is_never_chunked(size: int) -> None:
     """The body comes from an iterator, and still has a Content-Length."""
     with serving(lambda _: Reply(201)) as server, short() as transport:
         body = Pieces(size)
-        with transport.send("PUT", f"{server.url}/x", headers={}, body=body) as response:
+        with send(transport, "PUT", f"{server.url}/x", body=body) as response:
             assert response.status == 201
     request = server.seen[0]
     assert request.headers["content-length"] == str(size)
@@ -85,7 +87,7 @@ def test_a_body_has_an_exact_length_and_is_never_chunked(size: int) -> None:
 def test_a_post_without_a_body_says_so() -> None:
     """An upload is opened with ``Content-Length: 0``."""
     with serving(lambda _: Reply(202)) as server, short() as transport:
-        transport.send("POST", f"{server.url}/x", headers={}).close()
+        send(transport, "POST", f"{server.url}/x").close()
     assert server.seen[0].headers["content-length"] == "0"
 
 
@@ -96,13 +98,13 @@ def test_a_body_of_another_length_than_promised_is_an_error() -> None:
     class Lying:
         size: int
 
-        def open(self, offset: int) -> Iterator[bytes]:
+        def open(self) -> Iterator[bytes]:
             yield b"four"
 
     with serving(lambda _: Reply(201)) as server, short() as transport:
         for size in (3, 5):
             with pytest.raises(ValueError, match="bytes long"):
-                transport.send("PUT", f"{server.url}/x", headers={}, body=Lying(size))
+                send(transport, "PUT", f"{server.url}/x", body=Lying(size))
 
 
 def test_an_error_of_the_source_is_told_as_it_is() -> None:
@@ -113,14 +115,14 @@ def test_an_error_of_the_source_is_told_as_it_is() -> None:
         error: Exception
         size: int = 10
 
-        def open(self, offset: int) -> Iterator[bytes]:
+        def open(self) -> Iterator[bytes]:
             yield b"x"
             raise self.error
 
     with serving(lambda _: Reply(201)) as server, short() as transport:
         for error in (OSError(5, "input/output error"), SourceChangedError("a: changed")):
             with pytest.raises(type(error)) as caught:
-                transport.send("PUT", f"{server.url}/x", headers={}, body=Failing(error))
+                send(transport, "PUT", f"{server.url}/x", body=Failing(error))
             assert caught.value is error
 
 
@@ -154,7 +156,7 @@ def test_an_answer_that_comes_before_the_body_is_sent_is_read(script: object) ->
     """An early refusal stops the sending and is told, however the connection ends."""
     body = Pieces(256 * MIB)
     with raw_serving(script) as port, short() as transport:  # type: ignore[arg-type]
-        with transport.send("PUT", f"http://127.0.0.1:{port}/x", headers={}, body=body) as response:
+        with send(transport, "PUT", f"http://127.0.0.1:{port}/x", body=body) as response:
             assert (response.status, response.read()) == (413, b"big")
         assert body.sent < body.size
 
@@ -168,9 +170,9 @@ def test_a_connection_that_was_cut_short_is_not_used_again() -> None:
 
     with raw_serving(_answer_early, second) as port, short() as transport:
         url = f"http://127.0.0.1:{port}/x"
-        with transport.send("PUT", url, headers={}, body=Pieces(64 * MIB)) as response:
+        with send(transport, "PUT", url, body=Pieces(64 * MIB)) as response:
             assert response.read() == b"big"
-        with transport.send("GET", url, headers={}) as response:
+        with send(transport, "GET", url) as response:
             assert response.read() == b"ok"
 
 
@@ -185,7 +187,7 @@ def test_connections_are_kept_and_used_again() -> None:
 
     with raw_serving(script) as port, short() as transport:
         for _ in range(3):
-            with transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response:
+            with send(transport, "GET", f"http://127.0.0.1:{port}/") as response:
                 assert response.read() == b"ok"
     assert len(connections) == 1
 
@@ -203,17 +205,17 @@ def test_an_answer_without_a_body_keeps_its_connection() -> None:
 
     with raw_serving(script) as port, short() as transport:
         for method in ("HEAD", "POST", "PUT", "HEAD"):
-            transport.send(method, f"http://127.0.0.1:{port}/", headers={}).close()
+            send(transport, method, f"http://127.0.0.1:{port}/").close()
     assert len(connections) == 1
 
 
 def test_a_body_above_the_limit_fails_and_is_not_cut() -> None:
     """``read`` has no half results."""
     with serving(lambda _: Reply(200, (), b"x" * 1000)) as server, short() as transport:
-        with transport.send("GET", server.url, headers={}) as response:
+        with send(transport, "GET", server.url) as response:
             assert response.read(1000) == b"x" * 1000
         with (
-            transport.send("GET", server.url, headers={}) as response,
+            send(transport, "GET", server.url) as response,
             pytest.raises(RegistryError, match="longer than 999 bytes"),
         ):
             response.read(999)
@@ -229,7 +231,7 @@ def test_an_endless_body_ends() -> None:
             connection.sendall(b"x" * 65536)
 
     with raw_serving(script) as port, short() as transport:
-        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        response = send(transport, "GET", f"http://127.0.0.1:{port}/")
         with response, pytest.raises(RegistryError):
             response.read(MIB)
 
@@ -250,7 +252,7 @@ def test_endless_headers_end(piece: bytes) -> None:
             connection.sendall(piece)
 
     with raw_serving(script) as port, short() as transport, pytest.raises(ImgpackError):
-        transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        send(transport, "GET", f"http://127.0.0.1:{port}/")
 
 
 def test_an_endless_chunk_size_line_ends() -> None:
@@ -263,7 +265,7 @@ def test_an_endless_chunk_size_line_ends() -> None:
             connection.sendall(b"0" * 65536)
 
     with raw_serving(script) as port, short() as transport:
-        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        response = send(transport, "GET", f"http://127.0.0.1:{port}/")
         with response, pytest.raises(ImgpackError):
             response.read(MIB)
 
@@ -286,7 +288,7 @@ def test_a_chunk_size_is_hexadecimal_digits_only(size: bytes, *, all_at_once: bo
             sent += MIB
 
     with raw_serving(script) as port, short() as transport:
-        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        response = send(transport, "GET", f"http://127.0.0.1:{port}/")
         with response, pytest.raises(UnreachableError, match="the size of a chunk"):
             response.read(MIB) if all_at_once else list(response.stream())
     assert sent < 64 * MIB
@@ -303,7 +305,7 @@ def test_a_chunked_answer_is_read() -> None:
     with (
         raw_serving(script) as port,
         short() as transport,
-        transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response,
+        send(transport, "GET", f"http://127.0.0.1:{port}/") as response,
     ):
         assert b"".join(response.stream(2)) == b"abcde"
 
@@ -323,10 +325,10 @@ def test_a_body_shorter_than_promised_is_a_lost_connection(sent: bytes) -> None:
         connection.sendall(sent)
 
     with raw_serving(script) as port, short() as transport:
-        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        response = send(transport, "GET", f"http://127.0.0.1:{port}/")
         with response, pytest.raises(UnreachableError):
             response.read()
-        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        response = send(transport, "GET", f"http://127.0.0.1:{port}/")
         with response, pytest.raises(UnreachableError):
             list(response.stream())
 
@@ -346,9 +348,9 @@ def test_silence_has_an_end() -> None:
     with raw_serving(quiet, halfway) as port, short(silence_timeout=0.3) as transport:
         url = f"http://127.0.0.1:{port}/"
         with pytest.raises(UnreachableError, match="silent"):
-            transport.send("GET", url, headers={})
+            send(transport, "GET", url)
         with (
-            transport.send("GET", url, headers={}) as response,
+            send(transport, "GET", url) as response,
             pytest.raises(UnreachableError, match="silent"),
         ):
             response.read()
@@ -382,7 +384,7 @@ def test_a_byte_now_and_then_keeps_nobody_busy(kind: str) -> None:
         try:
             with (
                 pytest.raises(UnreachableError),
-                transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response,
+                send(transport, "GET", f"http://127.0.0.1:{port}/") as response,
             ):
                 list(response.stream())
         finally:
@@ -403,7 +405,7 @@ def test_a_document_has_to_come_in_one_go() -> None:
     with raw_serving(pad) as port, short(silence_timeout=0.1) as transport:
         try:
             with (
-                transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response,
+                send(transport, "GET", f"http://127.0.0.1:{port}/") as response,
                 pytest.raises(UnreachableError, match="slow"),
             ):
                 response.read(MIB)
@@ -421,7 +423,7 @@ def test_trailers_end() -> None:
             connection.sendall(b"X: y\r\n" * 1000)
 
     with raw_serving(endless) as port, short() as transport:
-        response = transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        response = send(transport, "GET", f"http://127.0.0.1:{port}/")
         with response, pytest.raises(ImgpackError):
             list(response.stream())
 
@@ -438,7 +440,7 @@ def test_provisional_answers_are_passed_over() -> None:
     with (
         raw_serving(hint) as port,
         short() as transport,
-        transport.send("GET", f"http://127.0.0.1:{port}/", headers={}) as response,
+        send(transport, "GET", f"http://127.0.0.1:{port}/") as response,
     ):
         assert (response.status, response.read()) == (200, b"ok")
 
@@ -454,7 +456,7 @@ def test_a_server_that_does_not_take_the_body_is_given_up() -> None:
     with raw_serving(stuck) as port, short(silence_timeout=0.4) as transport:
         started = time.monotonic()
         with pytest.raises(UnreachableError):
-            transport.send("PUT", f"http://127.0.0.1:{port}/", headers={}, body=Pieces(256 * MIB))
+            send(transport, "PUT", f"http://127.0.0.1:{port}/", body=Pieces(256 * MIB))
         assert time.monotonic() - started < 8
         done.set()
 
@@ -470,7 +472,7 @@ def test_what_is_not_http_is_an_error_of_imgpack(junk: bytes) -> None:
         connection.sendall(junk)
 
     with raw_serving(script) as port, short() as transport, pytest.raises(ImgpackError):
-        transport.send("GET", f"http://127.0.0.1:{port}/", headers={}).read()
+        send(transport, "GET", f"http://127.0.0.1:{port}/").read()
 
 
 def test_a_refused_connection_names_the_server() -> None:
@@ -478,13 +480,13 @@ def test_a_refused_connection_names_the_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with short() as transport, pytest.raises(UnreachableError, match=f"127.0.0.1:{port}: cannot"):
-        transport.send("GET", f"http://127.0.0.1:{port}/", headers={})
+        send(transport, "GET", f"http://127.0.0.1:{port}/")
 
 
 def test_a_name_that_does_not_resolve_is_said_to() -> None:
     """The top-level domain ``invalid`` never exists."""
     with short() as transport, pytest.raises(UnreachableError, match=r"registry\.invalid"):
-        transport.send("GET", "https://registry.invalid/", headers={})
+        send(transport, "GET", "https://registry.invalid/")
 
 
 def test_an_address_further_inside_than_the_registry_is_not_spoken_to() -> None:
@@ -493,17 +495,17 @@ def test_an_address_further_inside_than_the_registry_is_not_spoken_to() -> None:
         for host in ("localhost", "127.0.0.1"):
             url = f"http://{host}:{server.port}/"
             with pytest.raises(UnsafeError, match="local"):
-                transport.send("GET", url, headers={}, reach=Reach.PRIVATE)
-        transport.send("GET", server.url, headers={}, reach=Reach.LOOPBACK).close()
+                send(transport, "GET", url, reach=Reach.PRIVATE)
+        send(transport, "GET", server.url, reach=Reach.LOOPBACK).close()
     assert len(server.seen) == 1
 
 
 def test_a_guarded_and_an_unguarded_connection_are_never_mixed() -> None:
     """A connection that was opened without a bound is not lent to a bounded request."""
     with serving(lambda _: Reply(200)) as server, short() as transport:
-        transport.send("GET", server.url, headers={}).read()
+        send(transport, "GET", server.url).read()
         with pytest.raises(UnsafeError):
-            transport.send("GET", server.url, headers={}, reach=Reach.PUBLIC)
+            send(transport, "GET", server.url, reach=Reach.PUBLIC)
 
 
 def proxied(no_proxy: str = "") -> Transport:
@@ -543,9 +545,7 @@ def test_a_plain_request_goes_through_the_proxy_with_its_credentials() -> None:
     with serving(lambda _: Reply(200, (), b"via")) as proxy:
         options = TransportOptions(proxies=(("http", f"http://me:p%40ss@{proxy.host}"),))
         with Transport(options) as transport:
-            response = transport.send(
-                "GET", "http://registry.test/v2/?n=1", headers={}, reach=Reach.PUBLIC
-            )
+            response = send(transport, "GET", "http://registry.test/v2/?n=1", reach=Reach.PUBLIC)
             with response:
                 assert response.read() == b"via"
     assert proxy.seen[0].target == "http://registry.test/v2/?n=1"
@@ -565,7 +565,7 @@ def test_a_tunnel_that_the_proxy_refuses_is_told() -> None:
             Transport(options) as transport,
             pytest.raises(UnreachableError, match="proxy") as caught,
         ):
-            transport.send("GET", "https://registry.test/v2/", headers={})
+            send(transport, "GET", "https://registry.test/v2/")
     assert "407" in str(caught.value)
     assert "hushhush" not in str(caught.value)
 
@@ -574,7 +574,7 @@ def test_a_proxy_of_an_unknown_kind_is_refused() -> None:
     """SOCKS needs what is not installed; that is said, not guessed around."""
     options = TransportOptions(proxies=(("https", "socks5://u:hushhush@127.0.0.1:1"),))
     with Transport(options) as transport, pytest.raises(UnreachableError, match="proxy") as caught:
-        transport.send("GET", "https://registry.test/v2/", headers={})
+        send(transport, "GET", "https://registry.test/v2/")
     assert "hushhush" not in str(caught.value)
 
 
@@ -586,7 +586,7 @@ def test_a_proxy_that_is_no_address_is_told(proxy: str) -> None:
     """Whatever the environment says, it is an error of ours and without the password."""
     options = TransportOptions(proxies=(("https", proxy),))
     with Transport(options) as transport, pytest.raises(UnreachableError, match="proxy") as caught:
-        transport.send("GET", "https://registry.test/v2/", headers={})
+        send(transport, "GET", "https://registry.test/v2/")
     assert "hushhush" not in str(caught.value)
 
 
@@ -602,7 +602,7 @@ def test_a_transport_is_used_by_many_threads() -> None:
         def work(number: int) -> None:
             for step in range(5):
                 url = f"{server.url}/{number}/{step}"
-                with transport.send("GET", url, headers={}, body=BytesBody(b"x")) as response:
+                with send(transport, "GET", url, body=BytesBody(b"x")) as response:
                     answers.append(response.read())
 
         threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]

@@ -26,7 +26,7 @@ from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.upload import Uploader
 from imgpack.registry.push.upload_mode import MIB, Strategy, Way
 from imgpack.registry.push.upload_session import Begun
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from tests.registry import faults
@@ -59,8 +59,8 @@ class Sending:
     def go(self, *, wrong: bytes | None = None, begun: Begun | None = None) -> None:
         """Send it; ``wrong`` bytes instead of its own if given."""
         strategy = self.strategy or Strategy(self.registry.host, self.chunk)
-        with connect(attempts=self.attempts) as connector:
-            client = RepositoryClient(connector.session(self.registry.host), "a/b")
+        with connect(attempts=self.attempts) as registries:
+            client = Repository(registries.session(self.registry.host), "a/b")
             uploader = Uploader(strategy, Stop(), self.journal, resume_min=1000)
             source = Memory({self.blob.digest: self.data if wrong is None else wrong}, 7_000)
             uploader.upload(client, self.blob, source, begun)
@@ -729,7 +729,7 @@ def test_stopping_cuts_a_blob_off() -> None:
     """When nobody waits any more, the upload ends at the next piece and is cancelled."""
     from imgpack.files.pool import Cancelled
 
-    with HostileRegistry() as registry, connect() as connector:
+    with HostileRegistry() as registry, connect() as registries:
         stop, begun = Stop(), threading.Event()
         sending = Sending(registry)
 
@@ -740,7 +740,7 @@ def test_stopping_cuts_a_blob_off() -> None:
                 stop.set()
                 yield b"x" * 1000
 
-        client = RepositoryClient(connector.session(registry.host), "a/b")
+        client = Repository(registries.session(registry.host), "a/b")
         with pytest.raises(Cancelled):
             Uploader(Strategy(registry.host), stop).upload(client, sending.blob, Endless())
         assert begun.is_set()

@@ -1,1 +1,1 @@
-"""Tests of tar framing and reading."""
+"""Tests of tar headers and reading."""

@@ -1,4 +1,4 @@
-"""Tar framing: the bytes themselves, and what another reader makes of them."""
+"""Tar headers: the bytes themselves, and what another reader makes of them."""
 
 import io
 import tarfile
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.errors import LimitError
-from imgpack.tar import header as frame
+from imgpack.tar import header
 
 PART = st.binary(min_size=1, max_size=90).map(lambda raw: raw.translate(None, b"/\0") or b"x")
 PATH = st.lists(PART, min_size=1, max_size=5).map(b"/".join)
@@ -16,7 +16,7 @@ PATH = st.lists(PART, min_size=1, max_size=5).map(b"/".join)
 
 def opened(data: bytes) -> tarfile.TarFile:
     """The entries, as Python's own reader sees them."""
-    return tarfile.open(fileobj=io.BytesIO(data + frame.END), encoding="utf-8")
+    return tarfile.open(fileobj=io.BytesIO(data + header.END), encoding="utf-8")
 
 
 def read_back(data: bytes) -> tarfile.TarInfo:
@@ -43,12 +43,12 @@ def test_a_plain_header_is_these_bytes() -> None:
     )  # fmt: skip
 
     assert len(expected) == 512
-    assert frame.header(b"etc/motd", size=5, mtime=1742835171) == expected
+    assert header.encode(b"etc/motd", size=5, mtime=1742835171) == expected
 
 
 def test_a_pax_header_is_these_bytes() -> None:
     """One fixed name, mode 0644, no time, sorted records, padding."""
-    block = frame.header(
+    block = header.encode(
         b"f", uid=3000000, gid=4294967294, xattrs={b"user.b": b"\n\xff", b"a": b"1"}
     )
     body = (
@@ -66,31 +66,31 @@ def test_a_pax_header_is_these_bytes() -> None:
 
 
 @given(
-    st.binary(max_size=frame.MAX_NAME),
+    st.binary(max_size=header.MAX_NAME),
     st.integers(0, 0o7777),
-    st.integers(0, frame.MAX_ID),
-    st.integers(0, frame.MAX_ID),
-    st.integers(0, frame.MAX_SIZE),
-    st.integers(0, frame.MAX_SIZE),
+    st.integers(0, header.MAX_ID),
+    st.integers(0, header.MAX_ID),
+    st.integers(0, header.MAX_SIZE),
+    st.integers(0, header.MAX_SIZE),
 )
 def test_the_short_way_to_a_files_header_gives_the_same_bytes(
     name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int
 ) -> None:
     """Whatever fits a ustar header."""
-    whole = frame.header(name, size=size, mode=mode, mtime=mtime, uid=uid, gid=gid)
+    whole = header.encode(name, size=size, mode=mode, mtime=mtime, uid=uid, gid=gid)
 
-    assert frame.plain(name, frame.owner(mode, uid, gid), size, mtime) == whole
+    assert header.plain(name, header.owner(mode, uid, gid), size, mtime) == whole
 
 
 def test_the_end_is_two_zero_blocks() -> None:
     """And no padding to a record, as Go writes it."""
-    assert bytes(1024) == frame.END
+    assert bytes(1024) == header.END
 
 
 @pytest.mark.parametrize(("size", "length"), [(0, 0), (1, 511), (511, 1), (512, 0), (513, 511)])
 def test_content_is_padded_to_a_block(size: int, length: int) -> None:
     """With zeros, and not at all when it fits."""
-    assert frame.padding(size) == bytes(length)
+    assert header.padding(size) == bytes(length)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_content_is_padded_to_a_block(size: int, length: int) -> None:
 )
 def test_names_at_the_borders_of_the_fields(name: bytes, pax: bool) -> None:
     """100 bytes, a prefix of 155, and a PAX record only beyond them."""
-    kind = frame.DIRECTORY if name.endswith(b"/") else frame.FILE
-    block = frame.header(name, typeflag=kind)
+    kind = header.DIRECTORY if name.endswith(b"/") else header.FILE
+    block = header.encode(name, typeflag=kind)
 
     assert (len(block) > 512) is pax
     assert raw(read_back(block).name) == name.rstrip(b"/")
@@ -124,7 +124,7 @@ def test_names_at_the_borders_of_the_fields(name: bytes, pax: bool) -> None:
 @given(path=PATH)
 def test_a_split_is_the_name_and_as_long_a_prefix_as_fits(path: bytes) -> None:
     """Nothing is lost, both parts fit, neither is empty."""
-    split = frame.split_name(path)
+    split = header.split_name(path)
     if split is None:
         assert len(path) > 100
         return
@@ -139,7 +139,7 @@ def test_a_split_is_the_name_and_as_long_a_prefix_as_fits(path: bytes) -> None:
     link=st.just(b"") | PATH,
     size=st.integers(0, 2**62),
     mode=st.integers(0, 0o7777),
-    mtime=st.integers(0, frame.MAX_SIZE),
+    mtime=st.integers(0, header.MAX_SIZE),
     uid=st.integers(0, 2**32 - 1),
     gid=st.sampled_from([0, 65535, 2097151, 2097152, 2**32 - 2]),
     device=st.tuples(st.integers(0, 4095), st.integers(0, 2**20 - 1)),
@@ -153,8 +153,8 @@ def test_pythons_reader_sees_what_was_written(
     device: tuple[int, int], xattrs: dict[bytes, bytes],
 ) -> None:  # fmt: skip
     """Any name, link, number and attribute survives, and the header is whole blocks."""
-    kind = frame.CHARACTER_DEVICE if not link else frame.SYMLINK
-    block = frame.header(
+    kind = header.CHARACTER_DEVICE if not link else header.SYMLINK
+    block = header.encode(
         path, mode=mode, mtime=mtime, uid=uid, gid=gid, typeflag=kind, link=link,
         device=device, xattrs=xattrs,
     )  # fmt: skip
@@ -171,7 +171,7 @@ def test_pythons_reader_sees_what_was_written(
         if key.startswith("SCHILY.xattr.")
     }
     assert found == xattrs
-    sized = frame.header(path, size=size)
+    sized = header.encode(path, size=size)
     with opened(sized) as tar:
         head = tar.next()
     assert head is not None
@@ -181,7 +181,7 @@ def test_pythons_reader_sees_what_was_written(
 @pytest.mark.parametrize(("size", "pax"), [(2**33 - 1, False), (2**33, True)])
 def test_sizes_at_the_border_of_the_field(size: int, pax: bool) -> None:
     """8 GiB need a PAX record, never base 256."""
-    block = frame.header(b"f", size=size)
+    block = header.encode(b"f", size=size)
 
     assert (b"size=%d\n" % size in block) is pax
     assert (len(block) > 512) is pax
@@ -191,7 +191,7 @@ def test_sizes_at_the_border_of_the_field(size: int, pax: bool) -> None:
 @pytest.mark.parametrize("length", [*range(1, 20), *range(80, 130), *range(985, 1010)])
 def test_a_record_says_its_own_length(length: int) -> None:
     """Also where the length's own digits make it longer."""
-    block = frame.pax({b"k": b"v" * length})
+    block = header.pax({b"k": b"v" * length})
     size = int(block[124:135], 8)
     body = block[512 : 512 + size]
 
@@ -202,18 +202,18 @@ def test_a_record_says_its_own_length(length: int) -> None:
 
 def test_more_records_than_a_loader_reads_are_refused() -> None:
     """Go's reader, and so every engine, takes a mebibyte of them for one entry."""
-    fits = frame.MAX_PAX - len(b"1048576 SCHILY.xattr.user.k=\n")
-    raw = frame.header(b"srv/f", xattrs={b"user.k": bytes(fits)})
-    assert len(raw) == frame.MAX_PAX + 2 * frame.BLOCK
+    fits = header.MAX_PAX - len(b"1048576 SCHILY.xattr.user.k=\n")
+    raw = header.encode(b"srv/f", xattrs={b"user.k": bytes(fits)})
+    assert len(raw) == header.MAX_PAX + 2 * header.BLOCK
     with pytest.raises(LimitError, match="the attributes of srv/f take 1048577 bytes") as caught:
-        frame.header(b"srv/f", xattrs={b"user.k": bytes(fits + 1)})
+        header.encode(b"srv/f", xattrs={b"user.k": bytes(fits + 1)})
 
-    assert "remove some" in caught.value.hint
+    assert "remove some" in str(caught.value.hint)
 
 
 def test_nothing_of_gnu_and_nothing_global() -> None:
     """Long names and links have PAX records; ``docker build`` breaks on global headers."""
-    block = frame.header(b"a" * 300, link=b"b" * 300, typeflag=frame.SYMLINK)
+    block = header.encode(b"a" * 300, link=b"b" * 300, typeflag=header.SYMLINK)
 
     assert [block[at + 156 : at + 157] for at in (0, len(block) - 512)] == [b"x", b"2"]
     assert raw(read_back(block).linkname) == b"b" * 300

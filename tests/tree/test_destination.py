@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import TreeError
-from imgpack.tree.destination import parse_dest, place
-from imgpack.tree.directory import Parent, Tree
+from imgpack.tree.destination import Placed, parse_dest, place
+from imgpack.tree.directory import Directory
+from imgpack.tree.entries import Entries
+from imgpack.tree.tree import Parent, Tree
 
 
 def test_a_destination_is_its_components() -> None:
@@ -22,36 +24,39 @@ def test_an_unsafe_destination_is_refused(text: bytes) -> None:
         parse_dest(text)
 
 
-def paths(tree: Tree) -> list[bytes]:
+SRC = Entries([])
+
+
+def paths(tree: Placed[Tree]) -> list[bytes]:
     """The directories that a tree's layer brings along."""
     return [parent.path for parent in tree.parents]
 
 
 def test_without_layers_below_all_parents_are_made_up() -> None:
     """Nothing is there yet; the last one is the tree itself."""
-    opt, app = Parent(b"opt", b"/src", made_up=True), Parent(b"opt/app", b"/src")
+    opt, app = Parent(b"opt", SRC, made_up=True), Parent(b"opt/app", SRC)
 
-    assert place(b"/src", b"/opt/app", []) == Tree(b"/src", b"opt/app", (opt, app))
-    assert place(b"/src", b"/", []) == Tree(b"/src")
+    assert place(SRC, b"/opt/app", []) == Placed(SRC, b"opt/app", (opt, app))
+    assert place(SRC, b"/", []) == Placed(SRC)
 
 
 def test_parents_of_a_lower_layer_stay_what_they_are(tmp_path: Path) -> None:
     """The destination as well, if it is there."""
     (tmp_path / "opt").mkdir()
-    below, opt = [Tree(bytes(tmp_path))], Parent(b"opt", bytes(tmp_path / "opt"))
+    below, opt = [Directory(bytes(tmp_path))], Parent(b"opt", Directory(bytes(tmp_path)), b"opt")
 
-    assert place(b"/s", b"/opt/app", below).parents == (opt, Parent(b"opt/app", b"/s"))
-    assert place(b"/s", b"/opt", below).parents == (opt,)
+    assert place(SRC, b"/opt/app", below).parents == (opt, Parent(b"opt/app", SRC))
+    assert place(SRC, b"/opt", below).parents == (opt,)
 
 
 def test_parents_that_a_lower_destination_made_stay_what_they_are(tmp_path: Path) -> None:
     """Made-up directories count as well, and a tree that is given twice is the same each time."""
-    root = bytes(tmp_path)
+    root = Directory(bytes(tmp_path))
     below = place(root, b"/srv/www", [])
     srv, www = Parent(b"srv", root, made_up=True), Parent(b"srv/www", root)
 
     assert below.parents == (srv, www)
-    assert place(b"/s", b"/srv/www/x", [below]).parents == (srv, www, Parent(b"srv/www/x", b"/s"))
+    assert place(SRC, b"/srv/www/x", [below]).parents == (srv, www, Parent(b"srv/www/x", SRC))
     assert place(root, b"/srv", [below]).parents == (srv,)
 
 
@@ -61,10 +66,10 @@ def test_symlinked_parents_are_followed(tmp_path: Path) -> None:
     (tmp_path / "lib").symlink_to("usr/lib")
     (tmp_path / "abs").symlink_to("/usr/./lib/")
     (tmp_path / "usr/up").symlink_to("../lib")
-    below = [Tree(bytes(tmp_path))]
+    below = [Directory(bytes(tmp_path))]
 
     for dest in (b"/lib/x", b"/abs/x", b"/usr/up/x"):
-        found = place(b"/s", dest, below)
+        found = place(SRC, dest, below)
         assert (found.dest, paths(found)) == (b"usr/lib/x", [b"usr", b"usr/lib", b"usr/lib/x"])
 
 
@@ -73,7 +78,7 @@ def test_a_link_through_a_directory_that_is_not_there_is_refused(tmp_path: Path)
     (tmp_path / "l").symlink_to("x/../y")
 
     with pytest.raises(TreeError, match=r"/l/q leads through a symlink into /x/\.\., and no lower"):
-        place(b"/s", b"/l/q", [Tree(bytes(tmp_path))])
+        place(SRC, b"/l/q", [Directory(bytes(tmp_path))])
 
 
 def test_what_a_middle_layer_replaced_is_gone(tmp_path: Path) -> None:
@@ -84,11 +89,11 @@ def test_what_a_middle_layer_replaced_is_gone(tmp_path: Path) -> None:
     two.mkdir()
     (two / "a").touch()
     (three / "a").mkdir(parents=True)
-    below = [Tree(bytes(root)) for root in (one, two, three)]
+    below = [Directory(bytes(root)) for root in (one, two, three)]
 
-    assert place(b"/s", b"/a/l", below).parents == (
-        Parent(b"a", bytes(three / "a")),
-        Parent(b"a/l", b"/s"),
+    assert place(SRC, b"/a/l", below).parents == (
+        Parent(b"a", below[2], b"a"),
+        Parent(b"a/l", SRC),
     )
 
 
@@ -99,11 +104,11 @@ def test_symlinks_of_a_lower_layer_are_never_followed_on_the_host(tmp_path: Path
     base.mkdir()
     (base / "lib").symlink_to(outside)
     (middle / "lib").mkdir(parents=True)
-    below = [Tree(bytes(base)), Tree(bytes(middle))]
+    below = [Directory(bytes(base)), Directory(bytes(middle))]
 
-    assert place(b"/s", b"/lib/x", below).parents == (
-        Parent(b"lib", bytes(middle / "lib")),
-        Parent(b"lib/x", b"/s"),
+    assert place(SRC, b"/lib/x", below).parents == (
+        Parent(b"lib", below[1], b"lib"),
+        Parent(b"lib/x", SRC),
     )
 
 
@@ -111,7 +116,7 @@ def test_a_link_to_nowhere_brings_its_target(tmp_path: Path) -> None:
     """The target becomes a directory of this layer."""
     (tmp_path / "data").symlink_to("var/data")
 
-    found = place(b"/s", b"/data", [Tree(bytes(tmp_path))])
+    found = place(SRC, b"/data", [Directory(bytes(tmp_path))])
 
     assert (found.dest, paths(found)) == (b"var/data", [b"var", b"var/data"])
 
@@ -120,7 +125,7 @@ def test_links_above_the_root_stay_in_the_image(tmp_path: Path) -> None:
     """``..`` at the top is the top, as in a chroot."""
     (tmp_path / "up").symlink_to("../../../etc")
 
-    assert place(b"/s", b"/up/x", [Tree(bytes(tmp_path))]).dest == b"etc/x"
+    assert place(SRC, b"/up/x", [Directory(bytes(tmp_path))]).dest == b"etc/x"
 
 
 def test_a_loop_of_links_is_told(tmp_path: Path) -> None:
@@ -129,7 +134,7 @@ def test_a_loop_of_links_is_told(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to("a")
 
     with pytest.raises(TreeError, match="too many symlinks"):
-        place(b"/s", b"/a/x", [Tree(bytes(tmp_path))])
+        place(SRC, b"/a/x", [Directory(bytes(tmp_path))])
 
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
@@ -137,7 +142,7 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "etc").touch()
 
     with pytest.raises(TreeError, match="goes through /etc, which is not a directory"):
-        place(b"/s", b"/etc/app", [Tree(bytes(tmp_path))])
+        place(SRC, b"/etc/app", [Directory(bytes(tmp_path))])
 
 
 def test_the_topmost_layer_that_has_a_path_decides(tmp_path: Path) -> None:
@@ -147,4 +152,6 @@ def test_the_topmost_layer_that_has_a_path_decides(tmp_path: Path) -> None:
     (one / "etc").touch()
     (two / "etc").mkdir(parents=True)
 
-    assert place(b"/s", b"/etc/app", [Tree(bytes(one)), Tree(bytes(two))]).dest == b"etc/app"
+    assert (
+        place(SRC, b"/etc/app", [Directory(bytes(one)), Directory(bytes(two))]).dest == b"etc/app"
+    )

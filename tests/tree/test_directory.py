@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from imgpack.errors import SourceChangedError, SourceError, TreeError, printable
 from imgpack.tree.destination import place
-from imgpack.tree.directory import Problems, Tree, check_root, scan, walk
+from imgpack.tree.directory import Directory, directory, scan
 from imgpack.tree.entry import Entry
+from imgpack.tree.problems import Problems
+from imgpack.tree.tree import Stamps, Tree
 from tests.privileges import OBEYING_MODES
 
 NAMES = st.binary(min_size=1, max_size=12).filter(
@@ -27,7 +29,7 @@ NAMES = st.binary(min_size=1, max_size=12).filter(
 def found(root: Path, dest: bytes = b"/", below: Sequence[Tree] = ()) -> list[Entry]:
     """The entries of a tree without problems."""
     problems = Problems()
-    entries = list(walk(place(bytes(root), dest, below), problems))
+    entries = list(place(Directory(bytes(root)), dest, below).entries(problems))
     problems.check()
     return entries
 
@@ -53,7 +55,7 @@ def test_the_order_is_bytewise_whatever_the_names(
         if not any(part.startswith(b".wh.") for part in parts):
             os.makedirs(os.path.join(root, *parts), exist_ok=True)
 
-    walked = [entry.path.split(b"/") for entry in walk(Tree(root), Problems())]
+    walked = [entry.path.split(b"/") for entry in Directory(root).entries(Problems())]
 
     assert walked == sorted(walked)
     assert len(set(map(tuple, walked))) == len(walked)
@@ -74,11 +76,11 @@ def test_an_entry_says_what_lstat_says(tmp_path: Path) -> None:
         True,
     )
     assert stat.S_ISLNK(link.mode)
-    assert link.source == bytes(tmp_path / "link")
+    assert link.content == bytes(tmp_path / "link")
 
 
 def test_every_kind_of_file_is_met(tmp_path: Path) -> None:
-    """Sockets too: it is the framing that leaves them out, with a warning."""
+    """Sockets too: it is the encoder that leaves them out, with a warning."""
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(tmp_path / "socket"))
@@ -146,9 +148,11 @@ def test_a_name_that_means_a_deletion_is_refused(tmp_path: Path, name: str) -> N
 
 UNREADABLE = """
 import os, sys
-from imgpack.tree.directory import Problems, Tree, walk
+from imgpack.tree.directory import Directory
+from imgpack.tree.problems import Problems
+from imgpack.tree.tree import Tree
 problems = Problems()
-list(walk(Tree(os.fsencode(sys.argv[1])), problems))
+list(Directory(os.fsencode(sys.argv[1])).entries(problems))
 for path, why in problems.unreadable:
     print(os.fsdecode(path), why)
 """
@@ -195,10 +199,10 @@ def test_a_source_must_be_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(SourceError, match="missing does not exist"):
-        check_root(bytes(tmp_path / "missing"))
+        directory(bytes(tmp_path / "missing"))
     with pytest.raises(SourceError, match="file is not a directory"):
-        check_root(bytes(tmp_path / "file"))
-    check_root(bytes(tmp_path))
+        directory(bytes(tmp_path / "file"))
+    assert directory(bytes(tmp_path)) == Directory(bytes(tmp_path))
 
 
 def test_parents_come_first(tmp_path: Path) -> None:
@@ -222,13 +226,13 @@ def test_parents_are_repeated_as_they_are_below(tmp_path: Path) -> None:
     os.utime(base / "tmp", (5, 5))
     app.mkdir(mode=0o700)
 
-    tmp, here = found(app, b"/tmp/app", [Tree(bytes(base))])
+    tmp, here = found(app, b"/tmp/app", [Directory(bytes(base))])
 
-    assert (tmp.path, tmp.source, tmp.mode) == (b"tmp", bytes(base / "tmp"), 0o41777)
+    assert (tmp.path, tmp.content, tmp.mode) == (b"tmp", bytes(base / "tmp"), 0o41777)
     assert tmp.mtime_ns == 5_000_000_000
     assert (here.path, here.mode) == (b"tmp/app", 0o40700)
-    assert [entry.path for entry in found(app, b"/tmp", [Tree(bytes(base))])] == [b"tmp"]
-    assert found(app, b"/tmp", [Tree(bytes(base))])[0].mode == 0o41777
+    assert [entry.path for entry in found(app, b"/tmp", [Directory(bytes(base))])] == [b"tmp"]
+    assert found(app, b"/tmp", [Directory(bytes(base))])[0].mode == 0o41777
 
 
 def test_a_made_up_parent_is_repeated_with_its_time(tmp_path: Path) -> None:
@@ -237,11 +241,11 @@ def test_a_made_up_parent_is_repeated_with_its_time(tmp_path: Path) -> None:
     for seconds, tree in ((10, one), (20, two)):
         tree.mkdir()
         os.utime(tree, (seconds, seconds))
-    below = place(bytes(one), b"/srv/one", [])
+    below = place(Directory(bytes(one)), b"/srv/one", [])
 
     srv, here = found(two, b"/srv/two", [below])
 
-    assert (srv.path, srv.source, srv.mode, srv.uid) == (b"srv", b"", 0o40755, 0)
+    assert (srv.path, srv.content, srv.mode, srv.uid) == (b"srv", b"", 0o40755, 0)
     assert (srv.mtime_ns, here.mtime_ns) == (10_000_000_000, 20_000_000_000)
 
 
@@ -249,12 +253,12 @@ def test_a_parent_that_vanishes_is_told(tmp_path: Path) -> None:
     """Also when something else has its name."""
     base = tmp_path / "base"
     (base / "opt").mkdir(parents=True)
-    tree = place(bytes(tmp_path), b"/opt/app", [Tree(bytes(base))])
+    tree = place(Directory(bytes(tmp_path)), b"/opt/app", [Directory(bytes(base))])
     (base / "opt").rmdir()
     for change in (lambda: None, (base / "opt").touch):
         change()
         with pytest.raises(SourceChangedError, match="base/opt vanished"):
-            list(walk(tree, Problems()))
+            list(tree.entries(Problems()))
 
 
 def test_a_directory_that_became_a_symlink_is_not_followed(tmp_path: Path) -> None:
@@ -265,7 +269,7 @@ def test_a_directory_that_became_a_symlink_is_not_followed(tmp_path: Path) -> No
         (place_ / "secret").touch()
 
     with pytest.raises(SourceChangedError, match="tree/d changed"):
-        for path, _, _ in scan(Tree(bytes(tree)), Problems()):
+        for path, _, _ in scan(Stamps(bytes(tree)), Problems()):
             assert path == b"d"
             (tree / "d").rename(tmp_path / "away")
             (tree / "d").symlink_to(outside)
@@ -286,7 +290,7 @@ def test_a_symlink_put_in_place_of_an_open_directory_changes_nothing(
 
     seen = {}
     with pytest.raises(SourceChangedError) if depth > 16 else contextlib.nullcontext():
-        for path, _, status in scan(Tree(bytes(tree)), Problems()):
+        for path, _, status in scan(Stamps(bytes(tree)), Problems()):
             seen[path] = status.st_ino
             if path == os.fsencode(below.relative_to(tree)):
                 (tree / "d").rename(tmp_path / "away")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from imgpack.spec.platform import Platform
-from imgpack.tree.directory import Tree
+from imgpack.tree.destination import Placed, place
+from imgpack.tree.directory import Directory
 from imgpack.tree.elf import guess_platform
 
 
@@ -16,12 +17,12 @@ def elf(machine: int, *, bits: int = 2, order: int = 1) -> bytes:
     return ident + struct.pack("<HH" if order == 1 else ">HH", 2, machine) + bytes(44)
 
 
-def tree(root: Path, files: dict[str, bytes], dest: bytes = b"") -> Tree:
+def tree(root: Path, files: dict[str, bytes], dest: bytes = b"") -> Placed[Directory]:
     """A tree with these files."""
     for name, data in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
-    return Tree(str(root).encode(), dest)
+    return place(Directory(str(root).encode()), b"/" + dest, [])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_a_symlink_never_leads_out_of_the_tree(tmp_path: Path) -> None:
     (root / "bin/sh").symlink_to(outside)
     (root / "usr").symlink_to(tmp_path)
 
-    assert guess_platform([Tree(str(root).encode())], ["/usr/outside"]) is None
+    assert guess_platform([Directory(str(root).encode())], ["/usr/outside"]) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF", elf(9999), elf(62)[:19]])

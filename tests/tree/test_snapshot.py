@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.tree.destination import place
-from imgpack.tree.directory import Problems, Tree, walk
+from imgpack.tree.destination import Placed, place
+from imgpack.tree.directory import Directory
 from imgpack.tree.entry import Entry
+from imgpack.tree.problems import Problems
 from imgpack.tree.snapshot import (
     RACY_NS,
     Change,
-    Look,
+    Comparison,
     Recorder,
     differences,
     recording,
@@ -24,61 +25,63 @@ LATER = 1 << 62
 """Nanoseconds: so long after every change that nothing is racy."""
 
 
-def snapshot(tree: Tree, started_ns: int = LATER) -> io.BytesIO:
+def snapshot(tree: Placed[Directory], started_ns: int = LATER) -> io.BytesIO:
     """A snapshot of a tree, taken at some time."""
     file = io.BytesIO()
     recorder = Recorder(file, started_ns)
-    for _ in recording(tree, Problems(), recorder):
+    for _ in recording(tree.stamps, Problems(), recorder):
         pass
     assert recorder.flush() is None
     return io.BytesIO(file.getvalue())
 
 
-def look(tree: Tree, old: io.BytesIO, at: int = LATER) -> Look:
-    """A look at a tree that has an old snapshot."""
+def compared(tree: Placed[Directory], old: io.BytesIO, at: int = LATER) -> Comparison:
+    """A tree next to its old snapshot."""
     new = io.BytesIO()
-    return Look(tree, Problems(), old, Recorder(new, at))
+    return Comparison(tree.stamps, Problems(), old, Recorder(new, at))
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path) -> Placed[Directory]:
     """A small tree."""
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "file").write_bytes(b"content")
     (tmp_path / "d" / "other").write_bytes(b"content")
     (tmp_path / "link").symlink_to("d")
-    return place(bytes(tmp_path), b"/opt/app", [])
+    return place(Directory(bytes(tmp_path)), b"/opt/app", [])
 
 
-def test_two_snapshots_of_one_tree_are_equal(tree: Tree) -> None:
+def test_two_snapshots_of_one_tree_are_equal(tree: Placed[Directory]) -> None:
     """To the byte, whenever they were taken."""
     assert snapshot(tree).getvalue() == snapshot(tree, LATER + 5).getvalue()
-    assert look(tree, snapshot(tree)).unchanged()
-    assert list(differences(snapshot(tree), snapshot(tree), tree)) == []
+    assert compared(tree, snapshot(tree)).unchanged()
+    assert list(differences(snapshot(tree), snapshot(tree), tree.stamps)) == []
 
 
 def bare(entries: Iterable[Entry]) -> list[Entry]:
     """The entries without their records, which a plain walk does not make."""
-    return [entry._replace(record=b"") for entry in entries]
+    return [entry._replace(stamp=b"") for entry in entries]
 
 
-def test_a_snapshot_replays_the_walk(tree: Tree) -> None:
+def test_a_snapshot_replays_the_walk(tree: Placed[Directory]) -> None:
     """The same entries, so that the tree is walked once."""
-    assert bare(replay(snapshot(tree), tree)) == list(walk(tree, Problems()))
+    assert bare(replay(snapshot(tree), tree.stamps)) == list(tree.entries(Problems()))
 
 
-def test_recording_yields_the_walk(tree: Tree) -> None:
+def test_recording_yields_the_walk(tree: Placed[Directory]) -> None:
     """And writes what is replayed."""
     file = io.BytesIO()
     recorder = Recorder(file, LATER)
 
-    entries = list(recording(tree, Problems(), recorder))
+    entries = list(recording(tree.stamps, Problems(), recorder))
     recorder.flush()
 
-    assert bare(entries) == list(walk(tree, Problems()))
+    assert bare(entries) == list(tree.entries(Problems()))
     assert file.getvalue() == snapshot(tree).getvalue()
-    assert [entry.record for entry in replay(file, tree)] == [entry.record for entry in entries]
-    assert all(entry.record for entry in entries if entry.source)
+    assert [entry.stamp for entry in replay(file, tree.stamps)] == [
+        entry.stamp for entry in entries
+    ]
+    assert all(entry.stamp for entry in entries if entry.content)
 
 
 def rewrite(root: Path) -> None:
@@ -139,26 +142,28 @@ def retype(root: Path) -> None:
     ],
 )
 def test_a_change_is_seen_and_named(
-    tree: Tree, change: Callable[[Path], None], path: bytes, how: str
+    tree: Placed[Directory], change: Callable[[Path], None], path: bytes, how: str
 ) -> None:
     """Whatever it is: content, mode, time, attributes, links, type."""
-    os.utime(os.fsdecode(tree.root + b"/d/file"), ns=(5, 5))
+    os.utime(os.fsdecode(tree.tree.root + b"/d/file"), ns=(5, 5))
     before = snapshot(tree)
-    change(Path(os.fsdecode(tree.root)))
+    change(Path(os.fsdecode(tree.tree.root)))
     after = snapshot(tree)
 
-    changes = {found.path: found.how for found in differences(before, after, tree)}
+    changes = {found.path: found.how for found in differences(before, after, tree.stamps)}
 
-    assert not look(tree, io.BytesIO(before.getvalue())).unchanged()
+    assert not compared(tree, io.BytesIO(before.getvalue())).unchanged()
     assert how in changes[path]
     assert b"opt/app/d/other" not in changes or path == b"opt/app/d/other"
 
 
 @pytest.mark.parametrize("name", ["a", "d/a", "d/zz", "zz"])
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_look_gives_every_entry_wherever_the_change_is(tree: Tree, name: str, gone: bool) -> None:
+def test_a_comparison_gives_every_entry_wherever_the_change_is(
+    tree: Placed[Directory], name: str, gone: bool
+) -> None:
     """At the front, in the middle, at the end: those seen before it and those after it."""
-    file = Path(os.fsdecode(tree.root)) / name
+    file = Path(os.fsdecode(tree.tree.root)) / name
     file.touch()
     old = snapshot(tree)
     if gone:
@@ -167,48 +172,50 @@ def test_a_look_gives_every_entry_wherever_the_change_is(tree: Tree, name: str, 
         file.write_bytes(b"new")
     new = io.BytesIO()
     recorder = Recorder(new, LATER)
-    seen = Look(tree, Problems(), old, recorder)
+    seen = Comparison(tree.stamps, Problems(), old, recorder)
 
     assert not seen.unchanged()
     entries = list(seen.entries())
     recorder.flush()
 
-    assert bare(entries) == list(walk(tree, Problems()))
+    assert bare(entries) == list(tree.entries(Problems()))
     assert new.getvalue() == snapshot(tree).getvalue()
-    assert all(entry.record for entry in entries if entry.source)
+    assert all(entry.stamp for entry in entries if entry.content)
 
 
-def test_a_look_at_an_unchanged_tree_gives_every_entry_too(tree: Tree) -> None:
+def test_a_comparison_at_an_unchanged_tree_gives_every_entry_too(tree: Placed[Directory]) -> None:
     """The cache may have lost what the layer consists of."""
-    seen = look(tree, snapshot(tree))
+    seen = compared(tree, snapshot(tree))
 
     assert seen.unchanged()
-    assert bare(seen.entries()) == list(walk(tree, Problems()))
+    assert bare(seen.entries()) == list(tree.entries(Problems()))
 
 
-def test_a_look_ends_where_the_first_change_is(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_ends_where_the_first_change_is(
+    tree: Placed[Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The rest of the walk goes along with the reading."""
     old = snapshot(tree)
-    (Path(os.fsdecode(tree.root)) / "d" / "file").write_bytes(b"changed")
+    (Path(os.fsdecode(tree.tree.root)) / "d" / "file").write_bytes(b"changed")
     looked: list[bytes] = []
     lstat = os.lstat
     monkeypatch.setattr(os, "lstat", lambda path, **at: looked.append(path) or lstat(path, **at))
 
-    assert not look(tree, old).unchanged()
+    assert not compared(tree, old).unchanged()
 
     # The root stands for the parent that is made up, for the destination, and for itself.
-    assert looked == [tree.root] * 3 + [b"d", b"file"]
+    assert looked == [tree.tree.root] * 3 + [b"d", b"file"]
 
 
-def test_added_and_removed_paths_are_named_in_order(tree: Tree) -> None:
+def test_added_and_removed_paths_are_named_in_order(tree: Placed[Directory]) -> None:
     """In the order of the walk, directories with what they held."""
-    root = Path(os.fsdecode(tree.root))
+    root = Path(os.fsdecode(tree.tree.root))
     before = snapshot(tree)
     (root / "d/file").unlink()
     (root / "d.new").touch()
     os.utime(root / "d", ns=(7, 7))
 
-    found = list(differences(before, snapshot(tree), tree))
+    found = list(differences(before, snapshot(tree), tree.stamps))
 
     assert Change(b"opt/app/d/file", "removed") in found
     assert Change(b"opt/app/d.new", "added") in found
@@ -217,47 +224,47 @@ def test_added_and_removed_paths_are_named_in_order(tree: Tree) -> None:
     )
 
 
-def test_a_young_entry_never_compares_equal(tree: Tree) -> None:
+def test_a_young_entry_never_compares_equal(tree: Placed[Directory]) -> None:
     """Another change within the clock's grain could carry the same times."""
-    ctime = max(entry.ctime_ns for entry in walk(tree, Problems()))
+    ctime = max(entry.ctime_ns for entry in tree.entries(Problems()))
     at = ctime + RACY_NS
     young, later = snapshot(tree, at), snapshot(tree, at + 1_000_000_000)
 
-    assert not look(tree, io.BytesIO(young.getvalue()), at=at + 1_000_000_000).unchanged()
-    assert {found.how for found in differences(young, later, tree)} <= {
+    assert not compared(tree, io.BytesIO(young.getvalue()), at=at + 1_000_000_000).unchanged()
+    assert {found.how for found in differences(young, later, tree.stamps)} <= {
         "changed too recently to tell by its times"
     }
 
 
-def test_times_of_a_far_future_are_exact(tree: Tree) -> None:
+def test_times_of_a_far_future_are_exact(tree: Placed[Directory]) -> None:
     """Nanoseconds after the year 2262 need more than 64 bits."""
-    file = os.fsdecode(tree.root + b"/d/file")
+    file = os.fsdecode(tree.tree.root + b"/d/file")
     for far in (32503680000123456789, -1, -1_500_000_001):
         os.utime(file, ns=(0, far))
         if os.lstat(file).st_mtime_ns != far:
             continue  # this file system cannot say it either
-        entries = {entry.path: entry for entry in replay(snapshot(tree), tree)}
+        entries = {entry.path: entry for entry in replay(snapshot(tree), tree.stamps)}
         assert entries[b"opt/app/d/file"].mtime_ns == far
 
 
-def test_a_full_disk_ends_no_walk(tree: Tree) -> None:
+def test_a_full_disk_ends_no_walk(tree: Placed[Directory]) -> None:
     """The recorder remembers the failure and tells it at the end."""
     with open("/dev/full", "r+b", buffering=0) as full:
         recorder = Recorder(full, LATER)
-        entries = list(recording(tree, Problems(), recorder))
+        entries = list(recording(tree.stamps, Problems(), recorder))
         failure = recorder.flush()
 
-    assert bare(entries) == list(walk(tree, Problems()))
+    assert bare(entries) == list(tree.entries(Problems()))
     assert failure is not None
     assert failure.strerror == "No space left on device"
 
 
-def test_a_cut_snapshot_is_different_and_no_crash(tree: Tree) -> None:
+def test_a_cut_snapshot_is_different_and_no_crash(tree: Placed[Directory]) -> None:
     """A damaged cache costs a rebuild."""
     whole = snapshot(tree).getvalue()
     for length in range(0, len(whole), 7):
-        assert not look(tree, io.BytesIO(whole[:length])).unchanged()
-        list(differences(io.BytesIO(whole[:length]), snapshot(tree), tree))
+        assert not compared(tree, io.BytesIO(whole[:length])).unchanged()
+        list(differences(io.BytesIO(whole[:length]), snapshot(tree), tree.stamps))
 
 
 def test_a_change_of_a_parent_below_is_seen(tmp_path: Path) -> None:
@@ -265,12 +272,12 @@ def test_a_change_of_a_parent_below_is_seen(tmp_path: Path) -> None:
     base, app = tmp_path / "base", tmp_path / "app"
     (base / "tmp").mkdir(parents=True)
     app.mkdir()
-    tree = place(bytes(app), b"/tmp/app", [Tree(bytes(base))])
+    tree = place(Directory(bytes(app)), b"/tmp/app", [Directory(bytes(base))])
     old = snapshot(tree)
-    assert look(tree, io.BytesIO(old.getvalue())).unchanged()
+    assert compared(tree, io.BytesIO(old.getvalue())).unchanged()
 
     (base / "tmp").chmod(0o1777)
 
-    assert not look(tree, io.BytesIO(old.getvalue())).unchanged()
-    changes = list(differences(io.BytesIO(old.getvalue()), snapshot(tree), tree))
+    assert not compared(tree, io.BytesIO(old.getvalue())).unchanged()
+    changes = list(differences(io.BytesIO(old.getvalue()), snapshot(tree), tree.stamps))
     assert [change.path for change in changes] == [b"tmp"]

@@ -1,4 +1,4 @@
-"""The rules for owners and times, and which extended attributes belong to an image."""
+"""Transforms of owners and times, and which extended attributes belong to an image."""
 
 import errno
 import os
@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from imgpack.errors import TreeError
 from imgpack.tree import xattrs
-from imgpack.tree.transform import MAX_TIME, Rules
+from imgpack.tree.directory import Directory, mapped
+from imgpack.tree.entries import file
+from imgpack.tree.entry import Entry
+from imgpack.tree.transform import MAX_TIME, ClampTime, SetOwner, SetTime
 
 CAPS = struct.pack("<IIII", 0x3000, 0, 0, 0)
 V3 = struct.pack("<I", 0x03000001) + CAPS + struct.pack("<I", 100000)
@@ -24,54 +27,63 @@ FUSE = b"user.fuseoverlayfs.override_stat"
 ROOTLESS = b"user.rootlesscontainers"
 
 
-def test_ids_are_kept_by_default() -> None:
+def entry(mtime_ns: int = 0) -> Entry:
+    """A file of somebody's."""
+    return file(b"f", b"", uid=9, gid=9, mtime_ns=mtime_ns)
+
+
+def test_ids_are_kept_by_default(tmp_path: Path) -> None:
     """Large ones too."""
-    assert Rules().ids(12, 4294967294) == (12, 4294967294)
+    found = Directory(bytes(tmp_path)).find(b"")
+
+    assert found is not None
+    assert (found.uid, found.gid) == (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
+    assert mapped(12, 4294967294, (1, 1)) == (12, 4294967294)
 
 
 def test_the_callers_own_ids_become_roots() -> None:
     """Each id for itself; those of others stay."""
-    rules = Rules(caller=(1000, 100))
-
-    assert rules.ids(1000, 100) == (0, 0)
-    assert rules.ids(1000, 5) == (0, 5)
-    assert rules.ids(7, 100) == (7, 0)
+    assert mapped(1000, 100, (1000, 100)) == (0, 0)
+    assert mapped(1000, 5, (1000, 100)) == (0, 5)
+    assert mapped(7, 100, (1000, 100)) == (7, 0)
 
 
 def test_an_owner_is_everybodys() -> None:
     """Zero is an owner like any other."""
-    assert Rules(owner=(0, 0), caller=(5, 5)).ids(9, 9) == (0, 0)
+    assert SetOwner(0, 0)(entry()) == entry()._replace(uid=0, gid=0)
 
 
-@given(st.integers(-(10**20), 10**21))
-def test_times_are_whole_seconds_that_a_header_can_say(mtime_ns: int) -> None:
+@given(st.integers(-(10**20), 10**21), st.integers(0, 2 * MAX_TIME))
+def test_times_that_are_clamped_are_those_that_a_header_can_say(mtime_ns: int, at: int) -> None:
     """Rounded down, and never outside of eleven octal digits."""
-    seconds = Rules().seconds(mtime_ns)
+    seconds = ClampTime(at)(entry(mtime_ns)).mtime_ns // 10**9
 
-    assert 0 <= seconds <= MAX_TIME
-    if 0 <= mtime_ns < MAX_TIME * 10**9:
+    assert 0 <= seconds <= min(MAX_TIME, at)
+    if 0 <= mtime_ns < min(MAX_TIME, at) * 10**9:
         assert seconds == mtime_ns // 10**9
 
 
 def test_times_are_clamped_or_set() -> None:
     """A clamp lowers later times only; zero is a time."""
-    assert Rules(clamp=50).seconds(51 * 10**9) == 50
-    assert Rules(clamp=50).seconds(49 * 10**9) == 49
-    assert Rules(clamp=0).seconds(10**9) == 0
-    assert Rules(mtime=0, clamp=50).seconds(99 * 10**9) == 0
-    assert Rules(mtime=10**11).seconds(0) == MAX_TIME
+    for before, after in ((51, 50), (50, 50), (49, 49), (-1, 0)):
+        assert ClampTime(50)(entry(before * 10**9)).mtime_ns == after * 10**9
+    assert ClampTime(0)(entry(10**9)).mtime_ns == 0
+    assert SetTime(0)(entry(99 * 10**9)).mtime_ns == 0
 
 
-@given(st.tuples(*[st.none() | st.integers(0, 3)] * 2), st.none() | st.integers(0, 3))
-def test_other_rules_have_another_identity(
-    times: tuple[int | None, int | None], owner: int | None
+@given(st.lists(st.tuples(st.sampled_from([SetTime, ClampTime]), st.integers(0, 2)), max_size=2))
+def test_another_transform_has_another_identity(
+    made: list[tuple[type[SetTime] | type[ClampTime], int]],
 ) -> None:
-    """A layer in the cache is never taken for one built under other rules."""
-    pair = None if owner is None else (owner, owner)
-    rules = Rules(pair, None, *times)
+    """A layer in the cache is never taken for one built under other transforms."""
+    others = [SetOwner(1, 2), SetOwner(2, 1), SetTime(3), ClampTime(3)]
+    transforms = [kind(number) for kind, number in made]
 
-    assert rules.identity() != Rules(None, (0, 0), *times).identity()
-    assert rules.identity() == Rules(pair, None, *times).identity()
+    for other in others:
+        assert other.identity not in [transform.identity for transform in transforms]
+    assert [kind(number).identity for kind, number in made] == [
+        transform.identity for transform in transforms
+    ]
 
 
 def test_capabilities_of_a_user_namespace_become_portable() -> None:

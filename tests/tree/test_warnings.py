@@ -2,22 +2,24 @@
 
 from pathlib import Path
 
-from imgpack.tree.destination import Replaced, place, replaced
-from imgpack.tree.directory import Problems, Tree, walk
+from imgpack.tree.destination import Placed, Replaced, place, replaced
+from imgpack.tree.directory import Directory
+from imgpack.tree.problems import Problems
+from imgpack.tree.tree import Tree
 
 
-def names(root: Path, *paths: str) -> Tree:
+def names(root: Path, *paths: str) -> Directory:
     """A tree with these empty files."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).touch()
-    return Tree(str(root).encode())
+    return Directory(str(root).encode())
 
 
 def met(tree: Tree) -> Problems:
     """What the walk of a tree met."""
     problems = Problems()
-    for _ in walk(tree, problems):
+    for _ in tree.entries(problems):
         pass
     return problems
 
@@ -43,9 +45,7 @@ def test_a_directory_over_a_symlink_of_a_lower_tree_is_told(tmp_path: Path) -> N
     """A second layer's /lib would replace the base's link to usr/lib."""
     base = names(tmp_path / "base", "usr/lib/libc")
     (tmp_path / "base/lib").symlink_to("usr/lib")
-    upper = place(
-        str(names(tmp_path / "up", "lib/x", "usr/lib/y").root, "ascii").encode(), b"/", []
-    )
+    upper = place(names(tmp_path / "up", "lib/x", "usr/lib/y"), b"/", [])
 
     assert list(replaced(upper, [base])) == [Replaced(b"lib", b"usr/lib")]
 
@@ -56,7 +56,10 @@ def test_anything_else_over_a_directory_of_a_lower_tree_is_told(tmp_path: Path) 
     upper = names(tmp_path / "up", "usr/lib/libc", "etc/conf", "etc/passwd", "opt/new")
     (tmp_path / "up/lib").symlink_to("usr/lib")
 
-    assert list(replaced(upper, [base])) == [Replaced(b"lib", None), Replaced(b"etc/conf", None)]
+    assert list(replaced(Placed(upper), [base])) == [
+        Replaced(b"lib", None),
+        Replaced(b"etc/conf", None),
+    ]
 
 
 def test_what_a_middle_tree_replaced_is_not_told_again(tmp_path: Path) -> None:
@@ -65,4 +68,4 @@ def test_what_a_middle_tree_replaced_is_not_told_again(tmp_path: Path) -> None:
     (tmp_path / "base/lib").symlink_to("usr/lib")
     upper = names(tmp_path / "up", "lib/x")
 
-    assert list(replaced(upper, [base, middle])) == []
+    assert list(replaced(Placed(upper), [base, middle])) == []

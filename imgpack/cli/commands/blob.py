@@ -65,4 +65,4 @@ def _remote(
     from imgpack.registry.pull.download import read_remote_blob
 
     connections = stack.enter_context(connector(registry, terminal))
-    return read_remote_blob(connections, parse_reference(location), terminal)
+    return read_remote_blob(connections, parse_reference(location))

@@ -1,6 +1,5 @@
 """``imgpack build``: directory trees into an image archive or layout."""
 
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,10 +28,11 @@ from imgpack.spec.format import Format
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
 from imgpack.store.archive.write import open_writer
-from imgpack.tree.directory import Tree
+from imgpack.tree.destination import Placed
+from imgpack.tree.directory import Directory
 from imgpack.tree.elf import guess_platform
 from imgpack.tree.snapshot import Change
-from imgpack.tree.transform import MAX_TIME, Rules
+from imgpack.tree.transform import MAX_TIME, ClampTime, SetOwner, SetTime, Transform
 
 _EXPLAINED = 100
 
@@ -131,14 +131,14 @@ def build(terminal: Terminal, /, **values: Any) -> None:
 class _Request:
     """What is to be built, parsed and checked; nothing was read or written yet."""
 
-    trees: tuple[Tree, ...]
+    trees: tuple[Placed[Directory], ...]
     names: tuple[Reference, ...]
     output: str
     to_stdout: bool
     recipe: Recipe
     codec: Codec
     created: str | None
-    rules: Rules
+    transforms: tuple[Transform, ...]
     cache_limit: int
 
 
@@ -163,7 +163,7 @@ def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
         created = rfc3339(parse_time(values["created"], "--created"))
     elif epoch is not None:
         created = rfc3339(datetime.fromtimestamp(epoch, UTC))
-    rules = _rules(values, epoch)
+    transforms = tuple(_transforms(values, epoch))
     cache_limit = parse_size(values["cache_limit"], "--cache-limit")
     names = _names(values["tag"], trees)
     output = values["output"] if values["output"] is not None else default_output(trees[0])
@@ -171,18 +171,19 @@ def _parse(values: dict[str, Any], terminal: Terminal) -> _Request:
     if not to_stdout:
         check_outside(trees, output, "the output")
     check_metadata_file(values["metadata_file"], (output,), trees)
-    return _Request(trees, names, output, to_stdout, recipe, codec, created, rules, cache_limit)
+    return _Request(
+        trees, names, output, to_stdout, recipe, codec, created, transforms, cache_limit
+    )
 
 
-def _platform(text: str | None, trees: tuple[Tree, ...], runtime: Runtime) -> Platform:
+def _platform(text: str | None, trees: tuple[Placed[Directory], ...], runtime: Runtime) -> Platform:
     if text is not None:
         return Platform.parse(text)
     programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
     return guess_platform(trees, programs) or Platform()
 
 
-def _rules(values: dict[str, Any], epoch: int | None) -> Rules:
-    mtime = None
+def _transforms(values: dict[str, Any], epoch: int | None) -> Iterator[Transform]:
     if values["mtime"] is not None:
         mtime = whole_seconds(parse_time(values["mtime"], "--mtime"))
         if not 0 <= mtime <= MAX_TIME:
@@ -190,7 +191,9 @@ def _rules(values: dict[str, Any], epoch: int | None) -> Rules:
                 f"--mtime {values['mtime']!r} cannot be written",
                 "a layer's times lie between 1970 and 2242",
             )
-    owner = None
+        yield SetTime(mtime)
+    elif epoch is not None:
+        yield ClampTime(epoch)
     if values["owner"] != "keep":
         uid, colon, gid = values["owner"].partition(":")
         if not (colon and all(n.isascii() and n.isdigit() and len(n) < 12 for n in (uid, gid))):
@@ -200,11 +203,10 @@ def _rules(values: dict[str, Any], epoch: int | None) -> Rules:
         owner = int(uid), int(gid)
         if max(owner) >= 2**32 - 1:
             raise ConfigError(f"--owner {values['owner']!r} is above the largest id, {2**32 - 2}")
-    caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
-    return Rules(owner, caller, mtime, epoch)
+        yield SetOwner(*owner)
 
 
-def _names(tags: tuple[str, ...], trees: tuple[Tree, ...]) -> tuple[Reference, ...]:
+def _names(tags: tuple[str, ...], trees: tuple[Placed[Directory], ...]) -> tuple[Reference, ...]:
     if tags:
         return tuple(dict.fromkeys(parse_name(tag) for tag in tags))
     try:
@@ -220,7 +222,7 @@ def _options(values: dict[str, Any], terminal: Terminal, request: _Request) -> O
     if not values["no_cache"]:
         cache = open_cache(values["cache_dir"], request.trees, terminal)
     return Options(
-        request.rules,
+        request.transforms,
         request.codec,
         values["jobs"] or usable_cpus(),
         cache,

@@ -103,5 +103,5 @@ def _to_registry(
         journal=upload_journal(),
     )
     with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        sink = RegistrySink(connections, options, terminal)
+        sink = RegistrySink(connections, options)
         write_printing(sink, [Named(image.image, (name,))], jobs)

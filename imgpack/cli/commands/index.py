@@ -72,13 +72,10 @@ def create(
     from imgpack.registry.push.push import PushOptions, RegistrySink
 
     with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        opened = [
-            open_remote(connections, source, scratch=scratch_directory, reporter=terminal)
-            for source in sources
-        ]
+        opened = [open_remote(connections, source, scratch=scratch_directory) for source in sources]
         joined = join([one.image().image for one in opened], wanted, pairs)
         options = PushOptions(mount_from=sources, journal=upload_journal())
-        sink = RegistrySink(connections, options, terminal)
+        sink = RegistrySink(connections, options)
         write_printing(sink, [Named(joined, (name,))], jobs, metadata_file)
 
 

@@ -49,7 +49,7 @@ def pull(
     from imgpack.registry.pull.image import open_remote
 
     with connector(registry, terminal, jobs=jobs) as connections:
-        opened = open_remote(connections, name, scratch=scratch_directory, reporter=terminal)
+        opened = open_remote(connections, name, scratch=scratch_directory)
         named = opened.image(platform=wanted)
         refuse_foreign(named.image, name.shown())
         digest = named.image.document.descriptor.digest

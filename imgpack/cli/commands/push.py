@@ -27,7 +27,7 @@ from imgpack.spec.reference import Reference
 if TYPE_CHECKING:
     from imgpack.registry.push.plan import Schema1Options
     from imgpack.registry.push.push import PushOptions
-    from imgpack.registry.registries import Connector
+    from imgpack.registry.registries import Registries
 
 MIB: Final = 1 << 20
 
@@ -104,11 +104,11 @@ def push(
             if dry_run:
                 _show(connections, images, options)
                 return
-            sink = RegistrySink(connections, options, terminal)
+            sink = RegistrySink(connections, options)
             write_printing(sink, images, jobs, metadata_file)
 
 
-def _show(connections: "Connector", images: tuple[Named, ...], options: "PushOptions") -> None:
+def _show(connections: "Registries", images: tuple[Named, ...], options: "PushOptions") -> None:
     from imgpack.registry.push.dry_run import dry_run
 
     for step in dry_run(connections, images, options):

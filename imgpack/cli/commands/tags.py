@@ -14,7 +14,7 @@ from imgpack.spec.json import encode
 from imgpack.spec.reference import Reference
 
 if TYPE_CHECKING:
-    from imgpack.registry.repository import RepositoryClient
+    from imgpack.registry.repository import Repository
 
 
 @click.command("tags")
@@ -29,11 +29,10 @@ def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: Regist
         raise InvalidReferenceError(
             f"{repository!r} is more than a repository", "leave out the tag and the digest"
         )
-    from imgpack.registry.repository import RepositoryClient
     from imgpack.registry.tags import list_tags
 
     with connector(registry, terminal) as connections:
-        client = RepositoryClient(connections.session(name.registry), name.repository)
+        client = connections.repository(name)
         if as_json:
             document = {"name": name.shown(), "tags": list(list_tags(client))}
             click.echo(encode(document, indent=2).decode())
@@ -50,12 +49,10 @@ def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOpt
     """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
     names = [_exact(text) for text in references]
     given_for = one_registry(registry.creds, names)
-    from imgpack.registry.repository import RepositoryClient
-
     option = creds_option(given_for)
     with connector(registry, terminal, registry=given_for, creds_option=option) as connections:
         for name in names:
-            client = RepositoryClient(connections.session(name.registry), name.repository)
+            client = connections.repository(name)
             try:
                 client.delete_manifest(name.digest or name.target)
             except ImgpackError as error:
@@ -72,13 +69,11 @@ def _exact(text: str) -> Reference:
     return name
 
 
-def _explained(error: ImgpackError, name: Reference, client: "RepositoryClient") -> ImgpackError:
+def _explained(error: ImgpackError, name: Reference, client: "Repository") -> ImgpackError:
     """What to do when a registry does not delete (405): many delete by digest only, or not."""
-    from imgpack.registry.http.errors import failure_of
-
-    failure = failure_of(error)
-    refused = failure is not None and (failure.status == 405 or "UNSUPPORTED" in failure.codes)
-    by_tag_only = failure is not None and "DIGEST_INVALID" in failure.codes
+    answer = error.answer
+    refused = answer is not None and (answer.status == 405 or "UNSUPPORTED" in answer.codes)
+    by_tag_only = answer is not None and "DIGEST_INVALID" in answer.codes
     if not (refused or by_tag_only):
         return error
     if name.digest is not None:

@@ -13,7 +13,8 @@ from imgpack.cli.options.sources import containing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import CacheError, ConfigError, printable
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.tree.directory import Tree
+from imgpack.tree.destination import Placed
+from imgpack.tree.directory import Directory
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DAY_NS: Final = 86_400 * 10**9
@@ -39,7 +40,7 @@ def chosen_directory(directory: str | None) -> str:
 
 
 def open_cache(
-    directory: str | None, trees: Sequence[Tree], terminal: Terminal
+    directory: str | None, trees: Sequence[Placed[Directory]], terminal: Terminal
 ) -> SegmentCache | None:
     """The cache in ``directory``, which must not lie in one of ``trees``.
 
@@ -49,7 +50,7 @@ def open_cache(
         place = chosen_directory(directory)
         if tree := containing(trees, place):
             raise CacheError(
-                f"the cache {place} lies inside the source {printable(tree.root)}",
+                f"the cache {place} lies inside the source {printable(tree.tree.root)}",
                 "name another with --cache-dir, or use --no-cache",
             )
         return SegmentCache(place, terminal.warn)

@@ -92,4 +92,4 @@ def open_location(
 
     reference = parse_reference(text)
     with connector(registry, terminal, jobs=jobs, creds_option=creds_option) as connections:
-        yield open_remote(connections, reference, scratch=scratch_directory, reporter=terminal)
+        yield open_remote(connections, reference, scratch=scratch_directory)

@@ -8,19 +8,22 @@ password is never echoed or printed; ``--help`` loads no network module.
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from imgpack.cli.options.group import gathered
+from imgpack.cli.output.advice import worded
 from imgpack.cli.output.terminal import Terminal
+from imgpack.errors import Advice, ImgpackError, Remedy
 
 if TYPE_CHECKING:
     from imgpack.credentials.lookup import CredentialFile, CredentialStore, Given
     from imgpack.registry.http.transport import TransportOptions
-    from imgpack.registry.registries import Connector
+    from imgpack.registry.registries import Registries
 
 PASSWORD_LIMIT: Final = 64 << 10
 """Characters of a password on standard input."""
@@ -111,6 +114,7 @@ def registry_options(command: _F) -> _F:
     return gathered("registry", RegistryOptions, _OPTIONS, command)
 
 
+@contextmanager
 def connector(
     options: RegistryOptions,
     terminal: Terminal,
@@ -118,16 +122,16 @@ def connector(
     jobs: int = 4,
     registry: str | None = None,
     creds_option: str = "--creds",
-) -> "Connector":
+) -> Iterator["Registries"]:
     """Sessions with these options. ``registry`` is whom ``--creds`` is for, if there are several.
 
-    ``creds_option`` is what ``creds`` is called here, empty if nobody can be given any.
-    Asks for a missing password on a terminal. Raises ``click.UsageError`` and
-    ``CredentialError``; a context manager.
+    ``creds_option`` is what ``creds`` is called here, empty if nobody can be given any;
+    errors that leave the block name it. Asks for a missing password on a terminal.
+    Raises ``click.UsageError`` and ``CredentialError``.
     """
+    from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
-    from imgpack.registry.registries import Connector
-    from imgpack.registry.session import SessionOptions
+    from imgpack.registry.registries import Registries
 
     if not options.tls_verify:
         terminal.warn("certificates are not verified: anybody on the way can read and change data")
@@ -137,11 +141,20 @@ def connector(
         plain_http=False if plain_http is None and named else plain_http,
         retry=RetryPolicy(attempts=options.retries + 1),
         trusted_realms=options.trust_realm,
-        creds_option=creds_option,
-        creds_registry=registry,
     )
     store = credential_store(os.environ, given_credential(options, registry, creds_option))
-    return Connector(transport_options(options, os.environ, jobs), session, store, terminal)
+    transport = transport_options(options, os.environ, jobs)
+    try:
+        with Registries(transport, session, store, terminal) as registries:
+            yield registries
+    except ImgpackError as error:
+        hint = error.hint
+        if not (creds_option and isinstance(hint, Advice) and hint.remedy is Remedy.LOG_IN):
+            raise
+        if registry not in (None, *hint.values):
+            raise
+        text = f"{worded(hint)}, or give {creds_option}"
+        raise error.reworded(error.message, text) from error.__cause__
 
 
 def transport_options(

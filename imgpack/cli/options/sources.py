@@ -8,32 +8,32 @@ import click
 from imgpack.errors import LimitError, OutputError, TreeError, printable
 from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
-from imgpack.tree.destination import Replaced, parse_dest, place, replaced
-from imgpack.tree.directory import Tree, check_root
+from imgpack.tree.destination import Placed, Replaced, parse_dest, place, replaced
+from imgpack.tree.directory import Directory, directory
 
 
 def parse_sources(
     texts: Sequence[str], warn: Callable[[str], None] = lambda message: None
-) -> tuple[Tree, ...]:
+) -> tuple[Placed[Directory], ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory."""
     if len(texts) > MAX_LAYERS:
         raise LimitError(
             f"{len(texts)} layers are too many",
             f"Docker takes {MAX_LAYERS}; put several trees into one",
         )
-    trees: list[Tree] = []
+    caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
+    trees: list[Placed[Directory]] = []
     seen: set[tuple[bytes, tuple[bytes, ...]]] = set()
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        check_root(source)
-        root = os.path.realpath(source)
+        found = directory(source, caller)
         wanted = parse_dest(dest)
-        if (root, wanted) in seen:
+        if (found.root, wanted) in seen:
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
-        seen.add((root, wanted))
-        tree = place(root, dest, trees)
+        seen.add((found.root, wanted))
+        tree = place(found, dest, trees)
         for one in replaced(tree, trees) if trees else ():
             warn(_told(one, source))
         trees.append(tree)
@@ -66,30 +66,30 @@ def _split(text: bytes) -> tuple[bytes, bytes]:
     return source, dest
 
 
-def name_of(tree: Tree) -> str:
+def name_of(tree: Placed[Directory]) -> str:
     """What an image is called by default: its first source's last component."""
-    return printable(os.path.basename(tree.root)) or "rootfs"
+    return printable(os.path.basename(tree.tree.root)) or "rootfs"
 
 
-def default_output(tree: Tree) -> str:
+def default_output(tree: Placed[Directory]) -> str:
     """The archive that is written when nobody says where: the first source's name and ``.tar``."""
-    return f"{os.fsdecode(os.path.basename(tree.root)) or 'rootfs'}.tar"
+    return f"{os.fsdecode(os.path.basename(tree.tree.root)) or 'rootfs'}.tar"
 
 
-def check_outside(trees: Sequence[Tree], path: str, what: str) -> None:
+def check_outside(trees: Sequence[Placed[Directory]], path: str, what: str) -> None:
     """Raise ``OutputError`` if ``path`` lies in a tree, which would change while it is read."""
     tree = containing(trees, path)
     if tree is not None:
         raise OutputError(
-            f"{what} {path} lies inside the source {printable(tree.root)}",
+            f"{what} {path} lies inside the source {printable(tree.tree.root)}",
             "choose a place outside",
         )
 
 
-def containing(trees: Sequence[Tree], path: str) -> Tree | None:
+def containing(trees: Sequence[Placed[Directory]], path: str) -> Placed[Directory] | None:
     """The tree that ``path``, an output that need not exist, lies in."""
     real = os.fsencode(real_path(path)) + b"/"
     for tree in trees:
-        if real.startswith(tree.root.rstrip(b"/") + b"/"):
+        if real.startswith(tree.tree.root.rstrip(b"/") + b"/"):
             return tree
     return None

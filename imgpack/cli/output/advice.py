@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from imgpack.errors import Hint, ImgpackError, Remedy
+from imgpack.errors import Hint, Remedy
 
 _WORDS: Final = {
     Remedy.CHOOSE_PLATFORM: "choose one with --platform",
@@ -39,6 +39,6 @@ def worded(hint: Hint) -> str:
     return _WORDS[hint.remedy].format(*hint.values)
 
 
-def line(error: ImgpackError) -> str:
-    """What failed and what to do, for one line."""
-    return f"{error.message}; {worded(error.hint)}" if error.hint else error.message
+def line(message: str, hint: Hint) -> str:
+    """What happened and what to do, for one line."""
+    return f"{message}; {worded(hint)}" if hint else message

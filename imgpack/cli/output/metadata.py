@@ -19,13 +19,14 @@ from imgpack.image.describe import described
 from imgpack.image.image import AnyImage, Published
 from imgpack.spec.json import encode
 from imgpack.store.archive.write import STDOUT
-from imgpack.tree.directory import Tree
+from imgpack.tree.destination import Placed
+from imgpack.tree.directory import Directory
 
 
 def check_metadata_file(
     path: str | None,
     others: Sequence[str | None] = (),
-    trees: Sequence[Tree] = (),
+    trees: Sequence[Placed[Directory]] = (),
     *,
     dry_run: bool = False,
 ) -> None:

@@ -7,7 +7,9 @@ from typing import Any, Self
 
 import click
 
+from imgpack.cli.output.advice import line
 from imgpack.cli.output.display import one_line
+from imgpack.errors import Hint
 from imgpack.events import Meter
 
 _NAME_WIDTH = 24
@@ -61,8 +63,9 @@ class Terminal:
             self._bars.append(bar)
         return _Bar(self, bar)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, hint: Hint = "") -> None:
         """One line on standard error, the same one never twice."""
+        message = line(message, hint)
         with self._lock:
             if self.quiet or message in self._warned:
                 return

@@ -3,7 +3,7 @@
 The line is the sha256 of a JSON object, a space, and the object; the snapshot of the
 tree follows it, whose size and CRC-32 the object has. Invariants: what ``parse``
 returns is whole and well-formed: keys are names that the cache gives, sizes are those
-of the pieces, times can be written. That it is *true* of the tree and the segments,
+of the segments, times can be written. That it is *true* of the tree and the segments,
 the check sum says only against damage: whoever may write the cache may write images.
 """
 
@@ -16,44 +16,60 @@ from typing import Any, Final
 
 from imgpack.compression.codec import MAX_LAYER
 from imgpack.errors import ImgpackError
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.layer import Layer
 from imgpack.tree.transform import MAX_TIME
 
 FORMAT: Final = "imgpack-cache-7"
 
 CHECK_PATTERN: Final = r"[0-9a-f]{17,24}"
-"""What ``codec.fingerprint`` gives: 16 digits of check sums, then the length in bytes."""
+"""What ``checksum.fingerprint`` gives: 16 digits of check sums, then the length in bytes."""
 KEY_PATTERN: Final = CHECK_PATTERN + r"-[0-9a-f]{16}"
 """The fingerprint of the raw bytes, then the codec; used as a path, so nothing else is."""
 _CHECK: Final = re.compile(CHECK_PATTERN)
 _KEY: Final = re.compile(KEY_PATTERN)
-_RECORDS: Final = re.compile(r"(?:[0-9a-f]{64})?")
+_STAMPS: Final = re.compile(r"(?:[0-9a-f]{64})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class CachedSegment:
     """One compressed segment of a layer: its key, and the check sum of its bytes.
 
-    ``records`` is the hash of the snapshot's records that it was made of, empty if
-    one of them may not be trusted.
+    ``stamps`` is the hash of the stamps that it was made of, empty if one of them may
+    not be trusted.
     """
 
     key: str
     check: str
-    records: str = ""
+    stamps: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The bytes of a layer: digests and sizes (bytes) of the raw and the compressed stream."""
+
+    diff_id: Digest
+    digest: Digest
+    raw_size: int
+    size: int
+
+    def layer(self, media_type: str) -> Layer:
+        """The layer that a manifest and a configuration name."""
+        return Layer(Descriptor(media_type, self.digest, self.size), self.diff_id)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRecord:
-    """A layer that was built before: what it is, and the segments that it consists of."""
+    """A layer that was built: its bytes, what to say of it, and its segments in the cache.
 
-    diff_id: Digest
-    digest: Digest
-    size: int
-    raw_size: int
+    ``newest`` is the newest time in it, in seconds.
+    """
+
+    written: Written
     newest: int
     warnings: tuple[str, ...]
-    pieces: tuple[Piece, ...]
+    segments: tuple[CachedSegment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +84,19 @@ class Filed:
 
 def line_of(filed: Filed) -> bytes:
     """``filed`` as the first line of its file."""
-    layer = filed.layer
+    layer, written = filed.layer, filed.layer.written
     obj = {
         "format": FORMAT,
         "key": filed.key,
         "snapshot": filed.snapshot_size,
         "snapshot_crc": filed.snapshot_crc,
-        "diff_id": str(layer.diff_id),
-        "digest": str(layer.digest),
-        "size": layer.size,
-        "raw_size": layer.raw_size,
+        "diff_id": str(written.diff_id),
+        "digest": str(written.digest),
+        "size": written.size,
+        "raw_size": written.raw_size,
         "newest": layer.newest,
         "warnings": layer.warnings,
-        "pieces": [(piece.key, piece.check, piece.records) for piece in layer.pieces],
+        "pieces": [(one.key, one.check, one.stamps) for one in layer.segments],
     }
     text = json.dumps(obj).encode() + b"\n"
     return hashlib.sha256(text).hexdigest().encode() + b" " + text
@@ -100,18 +116,21 @@ def parse(line: bytes) -> Filed | None:
 def _filed(obj: Any) -> Filed:
     if obj["format"] != FORMAT:
         raise ValueError("another format")
-    layer = LayerRecord(
+    written = Written(
         _digest(obj["diff_id"]),
         _digest(obj["digest"]),
-        _number(obj["size"], MAX_LAYER),
         _number(obj["raw_size"], MAX_LAYER),
+        _number(obj["size"], MAX_LAYER),
+    )
+    layer = LayerRecord(
+        written,
         _number(obj["newest"], MAX_TIME),
         tuple(_string(warning) for warning in _array(obj["warnings"])),
-        tuple(_piece(*_array(piece)) for piece in _array(obj["pieces"])),
+        tuple(_segment(*_array(segment)) for segment in _array(obj["pieces"])),
     )
-    keys, checks = zip(*((piece.key, piece.check) for piece in layer.pieces), strict=True)
-    if (layer.raw_size, layer.size) != (_length(keys), _length(checks)):
-        raise ValueError("a size is not that of the pieces")
+    keys, checks = zip(*((one.key, one.check) for one in layer.segments), strict=True)
+    if (written.raw_size, written.size) != (_length(keys), _length(checks)):
+        raise ValueError("a size is not that of the segments")
     return Filed(
         _string(obj["key"]),
         layer,
@@ -120,8 +139,8 @@ def _filed(obj: Any) -> Filed:
     )
 
 
-def _piece(key: Any, check: Any, records: Any) -> Piece:
-    return Piece(_matching(_KEY, key), _matching(_CHECK, check), _matching(_RECORDS, records))
+def _segment(key: Any, check: Any, stamps: Any) -> CachedSegment:
+    return CachedSegment(_matching(_KEY, key), _matching(_CHECK, check), _matching(_STAMPS, stamps))
 
 
 def _length(fingerprints: Iterable[str]) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from imgpack.compression.codec import crc32, fingerprint
+from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.files.atomic import Temporary
 from imgpack.files.reading import NotRegularError, open_regular
 from imgpack.files.scratch import nameless_file

@@ -1,6 +1,6 @@
 """Connections that look where they go and listen while they send (RFC 9112, 7.1 and 9.5).
 
-Part of the transport: the only other module that sees urllib3. Invariants: with
+Part of the transport. Invariants: with
 a ``reach`` no byte goes to an address that is further inside; an answer that
 arrives while a body is being sent stops the sending; a connection whose request
 was cut short is not used again; the silence time-out holds for sending too, and
@@ -32,7 +32,6 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
-from imgpack.registry.http.errors import mark_unconnected
 from imgpack.registry.http.url_policy import Origin, Reach, clean, reach_of_address, redact
 
 PLAIN_SLICE: Final = 256 << 10
@@ -337,7 +336,8 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
     if isinstance(error, exceptions.ConnectTimeoutError):
-        return mark_unconnected(_unconnected(error, cause, origin))
+        message, hint = _unconnected(error, cause, origin)
+        return UnreachableError(message, hint, unconnected=str(origin))
     if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
         return UnreachableError(f"{shown}: the registry fell silent", Remedy.LONGER_TIMEOUT())
     if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
@@ -347,16 +347,13 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
     return RegistryError(f"{shown}: the answer is not proper HTTP ({what})")
 
 
-def _unconnected(error: Exception, cause: BaseException, origin: Origin) -> UnreachableError:
+def _unconnected(error: Exception, cause: BaseException, origin: Origin) -> tuple[str, str]:
     if isinstance(error, exceptions.NameResolutionError):
-        return UnreachableError(f"{origin.host}: the name does not resolve", "check its spelling")
+        return f"{origin.host}: the name does not resolve", "check its spelling"
     if isinstance(error, exceptions.NewConnectionError):
-        reason = cause.strerror if isinstance(cause, OSError) else None
-        return UnreachableError(
-            f"{origin}: cannot connect ({reason or type(cause).__name__})",
-            "check the name, the port and the network",
-        )
-    return UnreachableError(f"{origin}: no connection in time", "check the name and the network")
+        reason = (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__
+        return f"{origin}: cannot connect ({reason})", "check the name, the port and the network"
+    return f"{origin}: no connection in time", "check the name and the network"
 
 
 def _root(error: BaseException) -> BaseException:
@@ -382,10 +379,7 @@ def _loss(cause: BaseException) -> str:
 def _tls_error(cause: ssl.SSLError | ssl.CertificateError, origin: Origin) -> TlsError:
     reason = getattr(cause, "reason", None) or ""
     if any(word in reason for word in _PLAIN_ANSWERS):
-        return TlsError(
-            f"{origin}: the server does not speak TLS",
-            Remedy.USE_HTTP(),
-        )
+        return TlsError(f"{origin}: the server does not speak TLS", Remedy.USE_HTTP())
     if isinstance(cause, ssl.SSLCertVerificationError):
         return TlsError(
             f"{origin}: the certificate is not trusted ({clean(cause.verify_message, 200)})",

@@ -2,26 +2,29 @@
 
 OCI distribution-spec v1.1, "Error Codes". Invariants: the registry's text is
 bounded, on one line and free of control characters and of the secrets that were
-sent; every status has one leaf of ``imgpack.errors``; what was refused is
-attached to the error, for callers who decide by status and code.
+sent; every status has one leaf of ``imgpack.errors``, whose ``answer``
+is for callers who decide by status and code.
 """
 
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from imgpack.errors import (
+    Answer,
+    Hint,
     ImgpackError,
     NotFoundError,
     RateLimitError,
     RegistryError,
+    Remedy,
     UnauthorizedError,
-    UnreachableError,
 )
+from imgpack.registry.http.message import Response
 from imgpack.registry.http.redaction import Secrets
-from imgpack.registry.http.url_policy import clean, redact
+from imgpack.registry.http.retry import parse_retry_after
+from imgpack.registry.http.url_policy import clean
 
 ERROR_LIMIT: Final = 64 << 10
 """Bytes of an error answer that are looked at."""
@@ -32,77 +35,15 @@ _LONGEST_WAIT: Final = 30 * 86400
 _UPLOAD_CODES: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An answer that was not expected: status, error codes and the registry's own words.
+def read_answer(response: Response, secrets: Secrets, now: float, *, foreign: bool) -> Answer:
+    """Read an answer that was not expected; whatever cannot be read is left out.
 
-    ``details`` holds one text for each error's ``detail`` (JSON unless it was a
-    string): the digest, for ``MANIFEST_BLOB_UNKNOWN``. ``retry_after`` is what
-    the registry asked for, in seconds. ``headers`` are some of the answer's:
-    ``range``, ``location``, ``docker-upload-uuid``, ``oci-chunk-min-length``.
+    ``now`` is seconds since 1970.
     """
-
-    status: int
-    codes: tuple[str, ...] = ()
-    text: str = ""
-    details: tuple[str, ...] = ()
-    retry_after: float | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-
-    def header(self, name: str) -> str | None:
-        """One of the kept headers, by its lower-case name."""
-        return dict(self.headers).get(name)
-
-
-def attach(error: ImgpackError, failure: Failure | None) -> ImgpackError:
-    """Attach what the registry answered to ``error``; returns it."""
-    vars(error)["failure"] = failure
-    return error
-
-
-def failure_of(error: BaseException) -> Failure | None:
-    """What the registry answered, if ``error`` comes from an answer."""
-    failure = getattr(error, "failure", None)
-    return failure if isinstance(failure, Failure) else None
-
-
-def is_connection_loss(error: BaseException) -> bool:
-    """Whether ``error`` is a broken or silent connection rather than an answer."""
-    return isinstance(error, UnreachableError) and failure_of(error) is None
-
-
-def is_unconnected(error: BaseException) -> bool:
-    """Whether there was no connection at all: no such name, refused, or no answer to the call."""
-    return getattr(error, "unconnected", False) is True
-
-
-def mark_unconnected(error: ImgpackError) -> ImgpackError:
-    """Say that there was no connection at all; returns the error."""
-    vars(error)["unconnected"] = True
-    return error
-
-
-def is_final(error: BaseException) -> bool:
-    """Whether the retries for ``error`` are used up already (those of a token request)."""
-    return getattr(error, "final", False) is True
-
-
-def mark_final(error: ImgpackError) -> ImgpackError:
-    """Say that nothing is to be tried again for ``error``; returns it."""
-    vars(error)["final"] = True
-    return error
-
-
-def parse_failure(
-    status: int,
-    body: bytes,
-    content_type: str,
-    *,
-    retry_after: float | None = None,
-    headers: tuple[tuple[str, str], ...] = (),
-    secrets: Secrets,
-) -> Failure:
-    """Read an error answer; whatever cannot be read is left out."""
+    try:
+        body = response.read_at_most(ERROR_LIMIT)
+    except ImgpackError:
+        body = b""
     codes: list[str] = []
     texts: list[str] = []
     details: list[str] = []
@@ -117,9 +58,18 @@ def parse_failure(
             words.append(text)
         texts.append(": ".join(words))
     if not texts:
+        content_type = response.headers.get("content-type", "")
         texts.append(_plain_text(body, content_type.partition(";")[0].strip()))
     text = secrets.quote("; ".join(texts), 400)
-    return Failure(status, tuple(codes), text, tuple(details), retry_after, headers)
+    return Answer(
+        response.status,
+        tuple(codes),
+        text,
+        tuple(details),
+        parse_retry_after(response.headers.get("retry-after"), now),
+        response.header_values("www-authenticate"),
+        foreign,
+    )
 
 
 def _plain_text(body: bytes, content_type: str) -> str:
@@ -148,30 +98,29 @@ def _entries(body: bytes) -> list[dict[str, Any]]:
     return []
 
 
-def make_error(failure: Failure, method: str, url: str, *, hint: str = "") -> ImgpackError:
-    """The leaf for ``failure``, with the failure attached (see ``failure_of``)."""
-    told = f": {failure.text}" if failure.text else ""
-    message = f"{method} {redact(url)}: the registry answered {failure.status}{told}"
-    return attach(_leaf(failure, message, hint), failure)
+def refusal(answer: Answer, method: str, shown: str, *, hint: Hint = "") -> ImgpackError:
+    """The leaf for an ``answer`` to a request; ``hint`` if there is something better to say."""
+    told = f": {answer.text}" if answer.text else ""
+    message = f"{method} {shown}: the registry answered {answer.status}{told}"
+    leaf, usual = _leaf(answer)
+    return leaf(message, hint or usual, answer)
 
 
-def _leaf(failure: Failure, message: str, hint: str) -> ImgpackError:
-    status = failure.status
-    if status == 401:
-        return UnauthorizedError(message, hint or "log in with imgpack login")
-    if status == 403:
-        return UnauthorizedError(message, hint or "these credentials may not do this")
-    if status == 404 and not _UPLOAD_CODES.intersection(failure.codes):
-        return NotFoundError(message, hint or "check the name")
-    if status == 429 or "TOOMANYREQUESTS" in failure.codes:
-        return RateLimitError(message, hint or f"try again {_when(failure.retry_after)}")
+def _leaf(answer: Answer) -> tuple[type[ImgpackError], Hint]:
+    status = answer.status
+    if status in (401, 403):
+        return UnauthorizedError, "these credentials may not do this"
+    if status == 404 and not _UPLOAD_CODES.intersection(answer.codes):
+        return NotFoundError, "check the name"
+    if status == 429 or "TOOMANYREQUESTS" in answer.codes:
+        return RateLimitError, f"try again {_when(answer.retry_after)}"
     if status == 413:
-        return RegistryError(message, hint or "a proxy before the registry limits the body size")
-    if status == 400 and "HTTPS" in failure.text:
-        return RegistryError(message, hint or "the server wants https: give --no-plain-http")
+        return RegistryError, "a proxy before the registry limits the body size"
+    if status == 400 and "HTTPS" in answer.text:
+        return RegistryError, Remedy.USE_HTTPS()
     if 300 <= status < 400:
-        return RegistryError(message, hint or "redirects are followed for reading only")
-    return RegistryError(message, hint)
+        return RegistryError, "redirects are followed for reading only"
+    return RegistryError, ""
 
 
 def _when(seconds: float | None) -> str:

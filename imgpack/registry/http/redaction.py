@@ -11,10 +11,11 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from imgpack.errors import ImgpackError
+from imgpack.errors import Hint, ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.registry.http.url_policy import clean, redact
 
@@ -52,11 +53,11 @@ class Secrets:
         return text
 
     def quote(self, text: str, limit: int) -> str:
-        """What a server said: without secrets, then cleaned and cut (``safety.clean``)."""
+        """What a server said: without secrets, then cleaned and cut (``clean``)."""
         return clean(self.hide(text), limit)
 
     def redact(self, url: str) -> str:
-        """A URL as it may be shown (``safety.redact``), its path without secrets too."""
+        """A URL as it may be shown (``redact``), its path without secrets too."""
         return redact(self.hide(url))
 
     def cover(self, error: ImgpackError) -> ImgpackError:
@@ -70,8 +71,19 @@ class Secrets:
             return error
         return error.reworded(message, hint)
 
+    @contextmanager
+    def covering(self) -> Iterator[None]:
+        """Errors leave the block without secrets."""
+        try:
+            yield
+        except ImgpackError as error:
+            covered = self.cover(error)
+            if covered is error:
+                raise
+            raise covered from error.__cause__
 
-class DiscreetReporter:
+
+class RedactingReporter:
     """A reporter that tells another one everything but secrets."""
 
     def __init__(self, reporter: Reporter, secrets: Secrets) -> None:
@@ -82,9 +94,9 @@ class DiscreetReporter:
         """Start a piece of work."""
         return self._reporter.begin(label, total)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, hint: Hint = "") -> None:
         """Something the user should know."""
-        self._reporter.warn(self._secrets.hide(message))
+        self._reporter.warn(self._secrets.hide(message), hint)
 
     def detail(self, message: str) -> None:
         """Something for ``--verbose``."""

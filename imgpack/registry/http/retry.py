@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.registry.http.errors import Failure
+from imgpack.errors import Answer
 
 TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, *range(520, 525)})
 PERMANENT_CODES: Final = frozenset(
@@ -47,31 +47,31 @@ class RetryPolicy:
     ceiling: float = 30.0
     retry_after_ceiling: float = 60.0
 
-    def limit(self, method: str, url: str, failure: Failure | None) -> int:
-        """How many attempts this failure is worth in all; 1: it is permanent.
+    def limit(self, method: str, url: str, answer: Answer | None) -> int:
+        """How many attempts a failure is worth in all; 1: it is permanent.
 
-        ``failure`` is ``None`` for a lost connection. A 500 for a manifest can
+        ``answer`` is ``None`` for a lost connection. A 500 for a manifest can
         be permanent (schema1 switched off, a foreign layer refused), and is
         tried once more only.
         """
-        if failure is None:
+        if answer is None:
             return self.attempts
-        if "TOOMANYREQUESTS" in failure.codes:
+        if "TOOMANYREQUESTS" in answer.codes:
             return self.attempts
-        if failure.status not in TRANSIENT_STATUSES or PERMANENT_CODES.intersection(failure.codes):
+        if answer.status not in TRANSIENT_STATUSES or PERMANENT_CODES.intersection(answer.codes):
             return 1
-        if failure.status == 500 and method == "PUT" and "/manifests/" in url:
+        if answer.status == 500 and method == "PUT" and "/manifests/" in url:
             return min(2, self.attempts)
         return self.attempts
 
-    def wait(self, attempt: int, failure: Failure | None, random: Callable[[], float]) -> float:
+    def wait(self, attempt: int, answer: Answer | None, random: Callable[[], float]) -> float:
         """Seconds to wait after the failed ``attempt`` (the first is 1)."""
         backoff = min(self.first * 2.0 ** min(attempt - 1, 32), self.ceiling)
         jittered = backoff * (0.75 + random() / 2)
-        if failure is None or failure.retry_after is None:
+        if answer is None or answer.retry_after is None:
             return jittered
         # A little more than was asked for, so that many clients do not come back at once.
-        return min(failure.retry_after, self.retry_after_ceiling) + random() * self.first
+        return min(answer.retry_after, self.retry_after_ceiling) + random() * self.first
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with bounds: the one user of urllib3.
+"""HTTP/1.1 with bounds, over urllib3.
 
 RFC 9110 and 9112. Invariants: nothing is retried, redirected, decompressed or
 remembered here (no cookies); every wait has an end; a request body goes out with
@@ -13,61 +13,25 @@ checked again before a byte is sent. Behind a proxy it is the proxy that
 resolves, and only the spelling is checked.
 """
 
-import abc
 import base64
-import contextlib
 import threading
-import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
 from imgpack import __version__
-from imgpack.errors import ImgpackError, RegistryError, UnreachableError, UnsafeError
+from imgpack.errors import ImgpackError, UnreachableError, UnsafeError
 from imgpack.registry.http.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
+from imgpack.registry.http.message import BLOCK, Body, Closing, Request, Response
 from imgpack.registry.http.no_proxy import is_bypassed
 from imgpack.registry.http.tls import TlsOptions, host_certificates, make_context
 from imgpack.registry.http.url_policy import Origin, Reach, is_loopback, redact
 
-BLOCK: Final = 1 << 20
-"""Bytes of one read from and write to a socket; the fastest by measurement."""
-DOCUMENT_LIMIT: Final = 4 << 20
-"""Bytes of a manifest, index or configuration that are read at most."""
-DOCUMENT_PATIENCE: Final = 10
-"""Silence time-outs within which a document (not a blob) has to be there."""
 _MAX_POOLS: Final = 64
-
-
-class Body(Protocol):
-    """A request body that can be sent again from any offset."""
-
-    @property
-    def size(self) -> int:
-        """The length in bytes, exactly."""
-
-    def open(self, offset: int) -> Iterator[bytes]:
-        """The bytes from ``offset`` to the end, in pieces of any size."""
-
-
-@dataclass(frozen=True, slots=True)
-class BytesBody:
-    """A small body in memory."""
-
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        """The length in bytes."""
-        return len(self.data)
-
-    def open(self, offset: int) -> Iterator[bytes]:
-        """The bytes from ``offset``, in one piece."""
-        yield self.data[offset:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,125 +51,6 @@ class TransportOptions:
     user_agent: str = f"imgpack/{__version__}"
 
 
-class Closing(abc.ABC):
-    """A context manager that closes at its end."""
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Give back what is held. May be called again."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Response(Closing):
-    """An answer: ``status``, ``headers``, the final ``url``; a context manager.
-
-    The body is read once, by ``read`` or by ``stream``; closing early drops the
-    connection rather than draining it.
-    """
-
-    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, silence: float) -> None:
-        self.status = raw.status
-        self.headers: Mapping[str, str] = raw.headers
-        self.url = url
-        self._raw = raw
-        self._silence = silence
-        self._held: bytes | None = None
-
-    def header_values(self, name: str) -> tuple[str, ...]:
-        """Every value of a header that may be given several times, one each."""
-        return tuple(self._raw.headers.getlist(name))
-
-    def preload(self, limit: int) -> None:
-        """Read the whole body now, so that ``read`` needs no connection."""
-        self._held = self.read(limit)
-
-    def read(self, limit: int = DOCUMENT_LIMIT) -> bytes:
-        """The whole body; fails, never truncates, when it is longer than ``limit`` bytes.
-
-        Raises ``RegistryError`` above the limit, ``UnreachableError`` when the
-        connection breaks or the body is shorter than promised.
-        """
-        if self._held is not None:
-            return self._bounded(self._held, limit)
-        data = self.read_at_most(limit + 1)
-        self._bounded(data, limit)
-        self.close()
-        return data
-
-    def _bounded(self, data: bytes, limit: int) -> bytes:
-        if len(data) > limit:
-            self.close()
-            raise RegistryError(
-                f"{redact(self.url)}: the answer is longer than {limit} bytes",
-                "the registry is broken, or it is no registry",
-            )
-        return data
-
-    def read_at_most(self, limit: int) -> bytes:
-        """Up to ``limit`` bytes of the body, for texts that may be cut.
-
-        Raises ``UnreachableError`` when even this little does not come in a few minutes.
-        """
-        if self._held is not None:
-            return self._held[:limit]
-        pieces: list[bytes] = []
-        left, deadline = limit, time.monotonic() + DOCUMENT_PATIENCE * self._silence
-        while left > 0:
-            piece = self._piece(min(BLOCK, left), waits=False)
-            if not piece:
-                break
-            if time.monotonic() > deadline:
-                self.close()
-                raise UnreachableError(f"{redact(self.url)}: the answer is too slow", "try again")
-            pieces.append(piece)
-            left -= len(piece)
-        return b"".join(pieces)
-
-    def stream(self, chunk: int = BLOCK) -> Iterator[bytes]:
-        """The body in pieces of up to ``chunk`` bytes.
-
-        Raises ``UnreachableError`` when the connection breaks, falls silent or
-        the body is shorter than its Content-Length. The caller bounds the sum.
-        """
-        if self._held is not None:
-            yield self._held
-            return
-        try:
-            while piece := self._piece(chunk):
-                yield piece
-        finally:
-            self.close()
-
-    def _piece(self, size: int, *, waits: bool = True) -> bytes:
-        """The next ``size`` bytes or, unless it ``waits`` for them, what has come."""
-        read = self._raw.read if waits else self._raw.read1
-        try:
-            # Not stream(): urllib3's own chunk parser reads lines without a bound.
-            return read(size, decode_content=False)
-        except (HTTPError, OSError, ValueError) as error:
-            self.close()
-            raise connection_error(error, self.url) from error
-
-    def close(self) -> None:
-        """Give the connection back if the body was read, else drop it. May be called again."""
-        if self._raw.length_remaining == 0:
-            # Nothing is left to read, but urllib3 keeps a connection only once that was tried.
-            with contextlib.suppress(HTTPError, OSError, ValueError):
-                self._raw.read(1, decode_content=False)
-        self._raw.close()
-        self._raw.release_conn()
-
-
 class _SourceFailed(Exception):
     """The body's own source raised; kept apart from the errors of the connection."""
 
@@ -220,7 +65,7 @@ def _reading(source: Iterator[bytes]) -> Iterator[bytes]:
 def _pieces(body: Body) -> Generator[bytes]:
     """The body's bytes in blocks, exactly as many as it promised."""
     left = body.size
-    source = body.open(0)
+    source = body.open()
     try:
         for piece in _reading(source):
             left -= len(piece)
@@ -251,31 +96,22 @@ class Transport(Closing):
                 _close(manager)
             self._managers.clear()
 
-    def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: Body | None = None,
-        reach: Reach | None = None,
-    ) -> Response:
-        """Send one request to an absolute URL and return its answer, whatever its status.
+    def send(self, request: Request) -> Response:
+        """Send one request and return its answer, whatever its status.
 
-        ``reach`` bounds the addresses for a URL that a registry gave. Raises
-        ``UnreachableError``, ``TlsError``, ``UnsafeError``, ``RegistryError``
+        Raises ``UnreachableError``, ``TlsError``, ``UnsafeError``, ``RegistryError``
         (an answer that is not HTTP), or whatever the body's source raises.
         """
-        origin = Origin.of(url)
-        pool, target = self._pool(origin, url, reach)
+        pool, target = self._pool(request)
         sent = {"User-Agent": self.options.user_agent, "Accept-Encoding": "identity"}
-        sent.update(headers)
-        if body is not None:
-            sent["Content-Length"] = str(body.size)
-        pieces = _pieces(body) if body is not None else None
+        sent.update(request.headers)
+        pieces = None
+        if request.body is not None:
+            sent["Content-Length"] = str(request.body.size)
+            pieces = _pieces(request.body)
         try:
             raw = pool.urlopen(
-                method,
+                request.method,
                 target,
                 body=pieces,
                 headers=urllib3.HTTPHeaderDict(sent),
@@ -290,11 +126,11 @@ class Transport(Closing):
         except ImgpackError:
             raise
         except (HTTPError, OSError, ValueError) as error:
-            raise connection_error(error, url) from error
+            raise connection_error(error, request.url) from error
         finally:
             if pieces is not None:
                 pieces.close()
-        return Response(raw, url, self.options.silence_timeout)
+        return Response(raw, request.url, self.options.silence_timeout)
 
     def knows(self, origin: Origin) -> bool:
         """Whether there are certificates for this very host, so that it is meant to use TLS."""
@@ -308,10 +144,8 @@ class Transport(Closing):
             return None
         return None if is_bypassed(origin, self.options.no_proxy) else proxy
 
-    def _pool(
-        self, origin: Origin, url: str, reach: Reach | None
-    ) -> tuple[urllib3.HTTPConnectionPool, str]:
-        parts = urlsplit(url)
+    def _pool(self, request: Request) -> tuple[urllib3.HTTPConnectionPool, str]:
+        origin, reach, parts = request.origin, request.reach, urlsplit(request.url)
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         with self._lock:
             manager = self._managers.get((origin, reach))

@@ -5,7 +5,7 @@ URLs and pagination links are input. Invariants: credentials go to one origin
 (scheme, host and port) only; no loopback, private, link-local or metadata
 address is reached because a registry said so, in whatever spelling, unless it
 is the registry's own host; nothing is downgraded from https to http; no control
-character gets into a message (nor a secret: see ``discretion``, which also cuts
+character gets into a message (nor a secret: see ``redaction``, which also cuts
 what is too long to be shown).
 
 A name is judged by its spelling here and by the address it resolves to when the

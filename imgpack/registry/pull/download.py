@@ -18,13 +18,11 @@ from imgpack.errors import (
     RegistryError,
     UnreachableError,
 )
-from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import foreign_layer
-from imgpack.registry.http.errors import is_connection_loss
-from imgpack.registry.http.transport import Response
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.http.message import Response
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import Repository
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference
@@ -38,9 +36,8 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/(?:([0-9]{1,16})
 class RemoteSource:
     """The blobs of one repository. Safe to use from many threads."""
 
-    def __init__(self, client: RepositoryClient, reporter: Reporter = SILENT) -> None:
+    def __init__(self, client: Repository) -> None:
         self.client = client
-        self._reporter = client.session.discreet(reporter)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``, not verified.
@@ -62,15 +59,15 @@ class RemoteSource:
                     return
                 error: ImgpackError = self._short(descriptor, position)
             except UnreachableError as lost:
-                if not is_connection_loss(lost):
-                    raise
                 error = lost
             failed = 1 if position - mark >= PROGRESS else failed + 1
             mark = position
             if failed >= options.retry.attempts:
                 raise error
             pause = options.retry.wait(failed, None, options.random)
-            self._reporter.detail(f"{error.message}; going on at byte {position} in {pause:.1f} s")
+            self.client.reporter.detail(
+                f"{error.message}; going on at byte {position} in {pause:.1f} s"
+            )
             options.sleep(pause)
 
     def _attempt(self, descriptor: Descriptor, position: int) -> Iterator[bytes]:
@@ -124,9 +121,7 @@ class RemoteSource:
         )
 
 
-def read_remote_blob(
-    connector: Connector, reference: Reference, reporter: Reporter = SILENT
-) -> Iterator[bytes]:
+def read_remote_blob(registries: Registries, reference: Reference) -> Iterator[bytes]:
     """One blob by its digest, verified: a wrong one ends with ``DigestError``.
 
     Raises ``InvalidReferenceError`` for a reference without a digest.
@@ -135,7 +130,7 @@ def read_remote_blob(
         raise InvalidReferenceError(
             f"{reference.shown()} names no blob", "a blob is named by its digest: REF@sha256:…"
         )
-    client = RepositoryClient(connector.session(reference.registry), reference.repository)
+    client = registries.repository(reference)
     what = f"{client.name}: blob {reference.digest}"
     blob = Descriptor(mediatype.OCTET_STREAM, reference.digest, client.blob_size(reference.digest))
-    return verify_stream(RemoteSource(client, reporter).read_blob(blob), blob, what)
+    return verify_stream(RemoteSource(client).read_blob(blob), blob, what)

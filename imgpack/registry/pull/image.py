@@ -10,15 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError, about
-from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import BlobSource
 from imgpack.image.opened import Opened, Root
 from imgpack.image.resolve import Resolver
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.pull.schema1 import convert_schema1
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import ACCEPT_SCHEMA1, RepositoryClient, Served
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import ACCEPT_SCHEMA1, Repository, Served
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -28,26 +27,25 @@ from imgpack.spec.reference import Reference
 
 
 def open_remote(
-    connector: Connector,
+    registries: Registries,
     reference: Reference,
     *,
     scratch: Callable[[], str] = tempfile.gettempdir,
-    reporter: Reporter = SILENT,
 ) -> Opened:
     """What lies at ``reference`` (its digest, if it is pinned; else its tag).
 
-    One document is read; others, and blobs, as long as the connector is open. ``scratch``
+    One document is read; others, and blobs, as long as ``registries`` is open. ``scratch``
     finds the directory for a schema1 image's layers. Raises ``NotFoundError``,
     ``DocumentError``, ``DigestError`` and others.
     """
     reference = reference.tagged()
-    client = RepositoryClient(connector.session(reference.registry), reference.repository)
+    client = registries.repository(reference)
     served = client.get_manifest(reference.digest or reference.target)
     names = (reference.with_tag(reference.tag),) if reference.tag is not None else ()
     shown = reference.shown()
-    blobs: BlobSource = RemoteSource(client, reporter)
+    blobs: BlobSource = RemoteSource(client)
     if served.media_type in mediatype.SCHEMA1_TYPES:
-        manifest, config, blobs = convert_schema1(client, served, shown, scratch, reporter)
+        manifest, config, blobs = convert_schema1(client, served, shown, scratch)
         described = manifest.descriptor
         made = {described.digest: manifest.raw, config.digest: config.raw}
     else:
@@ -57,9 +55,9 @@ def open_remote(
     return Opened(shown, [Root(described, names)], resolver, lambda: None)
 
 
-def fetch_schema1(connector: Connector, reference: Reference) -> bytes:
+def fetch_schema1(registries: Registries, reference: Reference) -> bytes:
     """What the registry answers when only schema1 is asked for; its signature is checked."""
-    client = RepositoryClient(connector.session(reference.registry), reference.repository)
+    client = registries.repository(reference)
     target = reference.digest or reference.tagged().target
     served = client.get_manifest(target, ACCEPT_SCHEMA1)
     if served.media_type not in mediatype.SCHEMA1_TYPES:
@@ -83,7 +81,7 @@ class _RemoteImages:
     """One repository as an ``ImageSource``; ``made`` are documents that are known already."""
 
     def __init__(
-        self, client: RepositoryClient, blobs: BlobSource, made: dict[Digest, bytes], shown: str
+        self, client: Repository, blobs: BlobSource, made: dict[Digest, bytes], shown: str
     ) -> None:
         self._client = client
         self._blobs = blobs

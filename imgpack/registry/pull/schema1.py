@@ -12,10 +12,9 @@ from typing import Final
 
 from imgpack.compression.codec import MAX_LAYER, decompress
 from imgpack.errors import DigestError, about
-from imgpack.events import Reporter
 from imgpack.files.scratch import ScratchBlob, ScratchFile, ScratchSource
 from imgpack.registry.pull.download import RemoteSource
-from imgpack.registry.repository import RepositoryClient, Served
+from imgpack.registry.repository import Repository, Served
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor, describe
@@ -32,11 +31,10 @@ _ALWAYS: Final = 1 << 20
 
 
 def convert_schema1(
-    client: RepositoryClient,
+    client: Repository,
     served: Served,
     what: str,
     scratch: Callable[[], str],
-    reporter: Reporter,
 ) -> tuple[Manifest, ImageConfig, ScratchSource]:
     """The image of a schema1 document that was served; its layers are fetched now."""
     with about(what):
@@ -46,7 +44,7 @@ def convert_schema1(
     blobs: dict[Digest, ScratchBlob] = {}
     layers: dict[Digest, Layer] = {}
     for digest in dict.fromkeys(order):
-        blobs[digest] = _fetch(client, digest, file, reporter)
+        blobs[digest] = _fetch(client, digest, file)
         with about(f"{client.name}: the layer {digest}"):
             layers[digest] = _identify(digest, blobs[digest])
     config = to_config(schema1, {digest: layer.diff_id for digest, layer in layers.items()})
@@ -56,15 +54,13 @@ def convert_schema1(
     return manifest, config, ScratchSource(blobs)
 
 
-def _fetch(
-    client: RepositoryClient, digest: Digest, file: ScratchFile, reporter: Reporter
-) -> ScratchBlob:
+def _fetch(client: Repository, digest: Digest, file: ScratchFile) -> ScratchBlob:
     size = client.blob_size(digest)
     blob = Descriptor(mediatype.DOCKER_LAYER_GZIP, digest, size)
     start, hasher = file.size, digest.hasher()
-    meter = reporter.begin(digest.hex[:12], size)
+    meter = client.reporter.begin(digest.hex[:12], size)
     try:
-        for piece in RemoteSource(client, reporter).read_blob(blob):
+        for piece in RemoteSource(client).read_blob(blob):
             hasher.update(piece)
             file.append(piece)
             meter.advance(len(piece))

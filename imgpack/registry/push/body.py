@@ -109,6 +109,6 @@ class Part:
         """Bytes, exactly."""
         return self.end - self.start
 
-    def open(self, offset: int) -> Iterator[bytes]:
-        """The bytes from ``offset`` within the part."""
-        return self.blob.pieces(self.start + offset, self.end)
+    def open(self) -> Iterator[bytes]:
+        """The bytes of the part."""
+        return self.blob.pieces(self.start, self.end)

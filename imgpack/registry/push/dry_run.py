@@ -11,8 +11,8 @@ from imgpack.image.image import Named
 from imgpack.image.plan import PlannedBlob
 from imgpack.registry.push.plan import RepositoryPlan, plan_repositories
 from imgpack.registry.push.push import PushOptions
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import Repository
 from imgpack.spec.digest import Digest
 
 
@@ -28,15 +28,15 @@ class PushStep:
 
 
 def dry_run(
-    connector: Connector, images: Sequence[Named], options: PushOptions
+    registries: Registries, images: Sequence[Named], options: PushOptions
 ) -> tuple[PushStep, ...]:
     """The steps of a push, in its order. Raises what the registry raises."""
     steps: list[PushStep] = []
     homes: dict[tuple[str, Digest], str] = {}
     for plan in plan_repositories(images, options.mount_from, options.schema1):
-        client = RepositoryClient(connector.session(plan.registry), plan.repository)
+        client = Repository(registries.session(plan.registry), plan.repository)
         blobs = (*plan.layers, *plan.configs)
-        steps += [_step(connector, client, plan, blob, homes, options) for blob in blobs]
+        steps += [_step(registries, client, plan, blob, homes, options) for blob in blobs]
         for document in (*plan.manifests, *plan.indexes, *plan.named):
             shown = (
                 document.name.shown() if document.tag is None else f"{client.name}:{document.tag}"
@@ -46,8 +46,8 @@ def dry_run(
 
 
 def _step(
-    connector: Connector,
-    client: RepositoryClient,
+    registries: Registries,
+    client: Repository,
     plan: RepositoryPlan,
     blob: PlannedBlob,
     homes: dict[tuple[str, Digest], str],
@@ -60,7 +60,7 @@ def _step(
         return PushStep("keep", client.name, descriptor.digest, descriptor.size)
     sources = [home] if home != plan.repository else []
     for source in [*sources, *plan.bases, *plan.recorded] if options.mounts else ():
-        other = RepositoryClient(connector.session(plan.registry), source)
+        other = Repository(registries.session(plan.registry), source)
         if source == home or other.has_blob(descriptor, pushing=False):
             return PushStep("mount", client.name, descriptor.digest, descriptor.size, source)
     return PushStep("send", client.name, descriptor.digest, descriptor.size)

@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from imgpack.errors import ImgpackError, InvalidReferenceError
-from imgpack.events import Reporter
 from imgpack.image.image import AnyImage, walk
 from imgpack.registry.push import upload_session as sessions
 from imgpack.registry.push.upload import Uploader
 from imgpack.registry.push.upload_session import Begun
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import DEFAULT_REGISTRY, Reference
 
@@ -55,14 +54,13 @@ def mount_repositories(texts: Iterable[str], registries: Iterable[str]) -> tuple
 class Mounter:
     """Tries mounts at one registry. Safe to use from many threads."""
 
-    def __init__(self, uploader: Uploader, reporter: Reporter) -> None:
+    def __init__(self, uploader: Uploader) -> None:
         self._uploader = uploader
-        self._reporter = reporter
         self._refusing: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def mount(
-        self, client: RepositoryClient, blob: Descriptor, sources: Iterable[str]
+        self, client: Repository, blob: Descriptor, sources: Iterable[str]
     ) -> tuple[bool, Begun | None]:
         """Whether ``blob`` was mounted; if not, the upload session to go on with, if any."""
         begun: Begun | None = None
@@ -71,14 +69,14 @@ class Mounter:
             try:
                 opened = sessions.mount(client, blob, source)
             except ImgpackError as error:
-                self._reporter.detail(f"no mount from {source}: {error.message}")
+                client.reporter.detail(f"no mount from {source}: {error.message}")
                 with self._lock:
                     self._refusing.add((client.repository, source))
                 continue
             if begun is not None:
                 self._uploader.give_up(client, begun)
             if opened is None:
-                self._reporter.detail(f"{client.name}: {blob.digest} mounted from {source}")
+                client.reporter.detail(f"{client.name}: {blob.digest} mounted from {source}")
                 return True, None
             begun = opened
         return False, begun

@@ -14,12 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from imgpack.errors import ImgpackError, RegistryError, Remedy
-from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.files.pool import Stop, run_all
 from imgpack.image.image import ImageSink, Named, Published
 from imgpack.image.plan import PlannedBlob
-from imgpack.registry.http.errors import attach, failure_of
 from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.mount import Mounter
 from imgpack.registry.push.plan import (
@@ -30,8 +28,8 @@ from imgpack.registry.push.plan import (
 )
 from imgpack.registry.push.upload import RESUME_MIN, Uploader
 from imgpack.registry.push.upload_mode import Strategy
-from imgpack.registry.registries import Connector
-from imgpack.registry.repository import RepositoryClient, missing_blobs
+from imgpack.registry.registries import Registries
+from imgpack.registry.repository import Repository, missing_blobs
 from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
@@ -56,13 +54,11 @@ class RegistrySink:
 
     def __init__(
         self,
-        connector: Connector,
+        registries: Registries,
         options: PushOptions | None = None,
-        reporter: Reporter = SILENT,
     ) -> None:
-        self._connector = connector
+        self._registries = registries
         self._options = options or PushOptions()
-        self._reporter = reporter
 
     def write(
         self,
@@ -85,14 +81,12 @@ class RegistrySink:
             out.append(published)
             on_published(published)
 
-        registries = {
-            registry: _RegistryPush(
-                self._connector, registry, self._options, self._reporter, stop, jobs
-            )
+        pushes = {
+            registry: _RegistryPush(self._registries, registry, self._options, stop, jobs)
             for registry in _registries(plans)
         }
         try:
-            for registry, push in registries.items():
+            for registry, push in pushes.items():
                 push.push([one for one in plans if one.registry == registry], note)
             return tuple(out)
         except BaseException:
@@ -109,26 +103,24 @@ class _RegistryPush:
 
     def __init__(
         self,
-        connector: Connector,
+        registries: Registries,
         registry: str,
         options: PushOptions,
-        reporter: Reporter,
         stop: Stop,
         jobs: int,
     ) -> None:
-        self._session = connector.session(registry)
+        self._session = registries.session(registry)
         self._options = options
-        self._reporter = reporter = self._session.discreet(reporter)
+        self._reporter = self._session.reporter
         self._stop = stop
         self._jobs = jobs
         self._uploader = Uploader(
             Strategy(registry, options.chunk),
             stop,
             options.journal,
-            reporter,
             options.resume_min,
         )
-        self._mounter = Mounter(self._uploader, reporter)
+        self._mounter = Mounter(self._uploader)
         self._held: set[Digest] = set()
 
     def push(self, plans: Sequence[RepositoryPlan], on_pushed: Callable[[Published], None]) -> None:
@@ -144,8 +136,8 @@ class _RegistryPush:
             for document in plan.named:
                 on_pushed(self._name(plan, document))
 
-    def _client(self, plan: RepositoryPlan) -> RepositoryClient:
-        return RepositoryClient(self._session, plan.repository)
+    def _client(self, plan: RepositoryPlan) -> Repository:
+        return Repository(self._session, plan.repository)
 
     def _run(self, tasks: Sequence[Callable[[], None]]) -> None:
         run_all(tasks, self._jobs, self._stop)
@@ -216,7 +208,7 @@ class _RegistryPush:
                 raise
         return Published(document.name, document.descriptor)
 
-    def _put(self, client: RepositoryClient, plan: RepositoryPlan, document: PushDocument) -> None:
+    def _put(self, client: Repository, plan: RepositoryPlan, document: PushDocument) -> None:
         described = document.descriptor
         target = described.digest if document.tag is None else document.tag
 
@@ -242,12 +234,10 @@ class _RegistryPush:
             )
             send()
 
-    def _is_there(
-        self, client: RepositoryClient, document: PushDocument, error: ImgpackError
-    ) -> bool:
+    def _is_there(self, client: Repository, document: PushDocument, error: ImgpackError) -> bool:
         """Whether a tag that cannot be written (any more) says what it should already."""
-        failure = failure_of(error)
-        if failure is None or failure.status not in _IMMUTABLE or document.tag is None:
+        answer = error.answer
+        if answer is None or answer.status not in _IMMUTABLE or document.tag is None:
             return False
         try:
             there = client.head_manifest(document.tag, pushing=True)
@@ -260,22 +250,21 @@ class _RegistryPush:
 
 def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:
     """The error, with what to do when a registry does not take schema1, or Docker's types."""
-    failure = failure_of(error)
-    if failure is None:
+    answer = error.answer
+    if answer is None:
         return error
     if document.descriptor.media_type not in mediatype.SCHEMA1_TYPES:
-        if failure.status == 415 and ".docker." in document.descriptor.media_type:
-            other = RegistryError(error.message, Remedy.USE_OCI())
-            return attach(other, failure)
+        if answer.status == 415 and ".docker." in document.descriptor.media_type:
+            return RegistryError(error.message, Remedy.USE_OCI(), answer)
         return error
-    disabled = failure.status == 500 and not set(failure.codes) - {"UNKNOWN"}
-    if not disabled and "MANIFEST_INVALID" not in failure.codes and failure.status != 415:
+    disabled = answer.status == 500 and not set(answer.codes) - {"UNKNOWN"}
+    if not disabled and "MANIFEST_INVALID" not in answer.codes and answer.status != 415:
         return error
-    refused = RegistryError(
+    return RegistryError(
         f"{document.name.shown()}: the registry does not take schema1 manifests: {error.message}",
         Remedy.NO_SCHEMA1(),
+        answer,
     )
-    return attach(refused, failure)
 
 
 if TYPE_CHECKING:

@@ -10,18 +10,16 @@ kept in the journal; bytes that are not the blob's are never sent to their end.
 
 from typing import Final
 
-from imgpack.errors import ImgpackError
-from imgpack.events import SILENT, Reporter
+from imgpack.errors import Answer, ImgpackError, UnreachableError
 from imgpack.files.pool import Cancelled, Stop
 from imgpack.image.image import BlobSource
-from imgpack.registry.http.errors import Failure, failure_of, is_connection_loss
-from imgpack.registry.http.transport import BytesBody
+from imgpack.registry.http.message import BytesBody
 from imgpack.registry.push import upload_session as sessions
 from imgpack.registry.push.body import Outgoing
 from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.upload_mode import Strategy, Way
 from imgpack.registry.push.upload_session import Begun
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 
 RESUME_MIN: Final = 1 << 20
@@ -43,18 +41,16 @@ class Uploader:
         strategy: Strategy,
         stop: Stop,
         journal: UploadJournal | None = None,
-        reporter: Reporter = SILENT,
         resume_min: int = RESUME_MIN,
     ) -> None:
         self.strategy = strategy
         self.stop = stop
-        self.reporter = reporter
         self._journal = journal
         self._resume_min = resume_min
 
     def upload(
         self,
-        client: RepositoryClient,
+        client: Repository,
         blob: Descriptor,
         source: BlobSource,
         begun: Begun | None = None,
@@ -65,7 +61,7 @@ class Uploader:
         registry's last refusal maps to.
         """
         label = f"{blob.digest.hex[:12]} -> {client.repository}"
-        meter = self.reporter.begin(label, blob.size)
+        meter = client.reporter.begin(label, blob.size)
         try:
             outgoing = Outgoing(blob, source, meter, self.stop)
             journal = self._journal if blob.size >= self._resume_min else None
@@ -73,7 +69,7 @@ class Uploader:
         finally:
             meter.end()
 
-    def give_up(self, client: RepositoryClient, begun: Begun) -> None:
+    def give_up(self, client: Repository, begun: Begun) -> None:
         """Cancel a session, best effort; a registry that refused once is not asked again."""
         if self.strategy.cancels and not sessions.cancel(client, begun):
             self.strategy.cancels = False
@@ -85,13 +81,13 @@ class _Transfer:
     def __init__(
         self,
         uploader: Uploader,
-        client: RepositoryClient,
+        client: Repository,
         outgoing: Outgoing,
         journal: UploadJournal | None,
     ) -> None:
         self._uploader = uploader
         self._strategy = uploader.strategy
-        self._reporter = uploader.reporter
+        self._reporter = client.reporter
         self._client = client
         self._outgoing = outgoing
         self._blob = outgoing.descriptor
@@ -142,23 +138,23 @@ class _Transfer:
 
     def _recovered(self, error: ImgpackError, way: Way) -> bool:
         """Decide what comes after a failure: raise ``error``, or say as ``_attempted`` does."""
-        failure, lost = failure_of(error), is_connection_loss(error)
-        if not (failure or lost):
+        answer, lost = error.answer, isinstance(error, UnreachableError)
+        if not (answer or lost):
             self._leave(keep=False, reachable=True)
             raise error
-        if failure is not None and self._refuses_way(failure, way):
+        if answer is not None and self._refuses_way(answer, way):
             self._reporter.detail(f"{error.message}; trying another way")
             self._give_up()
             return False
         self._failures += 1
         self._failures_in_this_way += 1
-        if not self._worth_trying(failure):
+        if not self._worth_trying(answer):
             self._leave(keep=lost, reachable=not lost)
             raise error
-        self._pause(error, failure)
+        self._pause(error, answer)
         if self._client.has_blob(self._blob):
             return True
-        if failure is not None and set(failure.codes) & _CORRUPTED:
+        if answer is not None and set(answer.codes) & _CORRUPTED:
             self._resumable = False
         if not self._goes_on():
             self._give_up()
@@ -166,24 +162,24 @@ class _Transfer:
                 self._failures_in_this_way = 0
         return False
 
-    def _refuses_way(self, failure: Failure, way: Way) -> bool:
+    def _refuses_way(self, answer: Answer, way: Way) -> bool:
         """Whether the registry refuses this way of sending, and another one is left."""
-        codes = set(failure.codes)
-        if failure.status not in _REFUSES_WAY or codes & _FINAL_404:
+        codes = set(answer.codes)
+        if answer.status not in _REFUSES_WAY or codes & _FINAL_404:
             return False
-        if codes & _SESSION_LOST and failure.status == 404:
+        if codes & _SESSION_LOST and answer.status == 404:
             return False
         return self._strategy.refused(way)
 
-    def _worth_trying(self, failure: Failure | None) -> bool:
+    def _worth_trying(self, answer: Answer | None) -> bool:
         policy = self._client.session.options.retry
-        if failure is None or set(failure.codes) & (_SESSION_LOST | _CORRUPTED):
+        if answer is None or set(answer.codes) & (_SESSION_LOST | _CORRUPTED):
             return self._failures < policy.attempts
-        return self._failures < policy.limit("PUT", "/blobs/uploads/", failure)
+        return self._failures < policy.limit("PUT", "/blobs/uploads/", answer)
 
-    def _pause(self, error: ImgpackError, failure: Failure | None) -> None:
+    def _pause(self, error: ImgpackError, answer: Answer | None) -> None:
         options = self._client.session.options
-        pause = options.retry.wait(self._failures, failure, options.random)
+        pause = options.retry.wait(self._failures, answer, options.random)
         self._reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
         options.sleep(pause)
         self._uploader.stop.check()

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from imgpack.errors import DigestError, ImgpackError, RegistryError
-from imgpack.registry.auth.tokens import Scope
-from imgpack.registry.http.transport import Body, BytesBody, Response
+from imgpack.registry.http.message import Body, BytesBody, Response, Scope
 from imgpack.registry.http.url_policy import Origin, check_location
-from imgpack.registry.repository import RepositoryClient
+from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.mediatype import OCTET_STREAM
 
@@ -32,7 +31,7 @@ class Begun:
     minimum: int = 0
 
 
-def begin(client: RepositoryClient) -> Begun:
+def begin(client: Repository) -> Begun:
     """Open an upload session. Raises ``RegistryError`` when the answer is not a registry's."""
     with client.session.request(
         "POST",
@@ -50,7 +49,7 @@ def begin(client: RepositoryClient) -> Begun:
         return _begun(client, response)
 
 
-def mount(client: RepositoryClient, blob: Descriptor, source: str) -> Begun | None:
+def mount(client: Repository, blob: Descriptor, source: str) -> Begun | None:
     """Mount ``blob`` from the repository ``source``; ``None`` when that is done.
 
     Otherwise the session that the registry opened instead. Raises whatever the
@@ -77,7 +76,7 @@ def mount(client: RepositoryClient, blob: Descriptor, source: str) -> Begun | No
     return None
 
 
-def status(client: RepositoryClient, begun: Begun, blob: Descriptor) -> Begun | None:
+def status(client: Repository, begun: Begun, blob: Descriptor) -> Begun | None:
     """The same session with the offset that the registry proves; ``None`` if it proves none.
 
     ``0-0`` proves nothing: Distribution says it for no byte and for one.
@@ -101,7 +100,7 @@ def status(client: RepositoryClient, begun: Begun, blob: Descriptor) -> Begun | 
     return None
 
 
-def reopened(client: RepositoryClient, location: str, blob: Descriptor) -> Begun | None:
+def reopened(client: Repository, location: str, blob: Descriptor) -> Begun | None:
     """The session at a ``location`` from an earlier process, if it is the registry's and lives."""
     session = client.session
     try:
@@ -113,7 +112,7 @@ def reopened(client: RepositoryClient, location: str, blob: Descriptor) -> Begun
     return status(client, Begun(url), blob)
 
 
-def patch(client: RepositoryClient, begun: Begun, body: Body, *, ranged: bool) -> Begun:
+def patch(client: Repository, begun: Begun, body: Body, *, ranged: bool) -> Begun:
     """Send bytes into a session; the session as the registry leaves it."""
     headers = {"Content-Type": OCTET_STREAM}
     end = begun.offset + body.size
@@ -139,7 +138,7 @@ def patch(client: RepositoryClient, begun: Begun, body: Body, *, ranged: bool) -
     return replace(begun, location=where, offset=end)
 
 
-def complete(client: RepositoryClient, begun: Begun, blob: Descriptor, body: Body) -> None:
+def complete(client: Repository, begun: Begun, blob: Descriptor, body: Body) -> None:
     """Close a session with a PUT of the remaining bytes, and see that the blob is stored."""
     with client.session.request(
         "PUT",
@@ -167,7 +166,7 @@ def complete(client: RepositoryClient, begun: Begun, blob: Descriptor, body: Bod
         )
 
 
-def cancel(client: RepositoryClient, begun: Begun) -> bool:
+def cancel(client: Repository, begun: Begun) -> bool:
     """Give a session up; whether the registry lets us (many do not)."""
     # Distribution wants the action delete, for which a token server may refuse any token: with
     # scopes of its own, this does not touch the token that the push goes on with.
@@ -185,7 +184,7 @@ def cancel(client: RepositoryClient, begun: Begun) -> bool:
     return True
 
 
-def _begun(client: RepositoryClient, response: Response) -> Begun:
+def _begun(client: Repository, response: Response) -> Begun:
     told = response.headers.get("OCI-Chunk-Min-Length") or ""
     minimum = int(told) if re.fullmatch(r"[0-9]{1,12}", told) else 0
     return Begun(client.session.location(response), 0, minimum)

@@ -34,8 +34,7 @@ from imgpack.store.contents import (
     manifest_json,
     schema1_json,
 )
-from imgpack.tar import header as tar_header
-from imgpack.tar.header import BLOCK, DIRECTORY, END, MAX_SIZE, padding
+from imgpack.tar.header import BLOCK, DIRECTORY, END, MAX_SIZE, encode, padding
 
 _NO_COPY: Final = {
     errno.EXDEV,
@@ -66,7 +65,7 @@ Part = bytes | Extent
 
 def header(name: str, size: int) -> bytes:
     """The header of a regular file, with a pax record if its size needs one."""
-    return tar_header.header(name.encode(), size=size)
+    return encode(name.encode(), size=size)
 
 
 def header_size(size: int | None) -> int:
@@ -82,8 +81,7 @@ def front(images: Sequence[Named]) -> bytes:
         if raw is not None:
             files[name] = raw
     directories = b"".join(
-        tar_header.header(name, mode=0o755, typeflag=DIRECTORY)
-        for name in (b"blobs/", b"blobs/sha256/")
+        encode(name, mode=0o755, typeflag=DIRECTORY) for name in (b"blobs/", b"blobs/sha256/")
     )
     inner = {blob_path(digest): raw for digest, raw in documents(images).items()}
     return _members(files) + directories + _members(inner)

@@ -1,0 +1,180 @@
+"""What stands between a request to a registry and the transport, each around the next.
+
+RFC 9110, section 15.4 (redirects); OCI distribution-spec v1.1, "Warnings".
+Invariants: redirects are followed for GET and HEAD only and at most five times;
+what led to another origin goes on without credentials, wherever it leads then;
+what is not expected is an error with the registry's own words, bounded and
+without secrets.
+"""
+
+import threading
+from dataclasses import replace
+from typing import Final
+
+from imgpack.errors import ImgpackError, RegistryError, UnreachableError
+from imgpack.registry.http.endpoint import Endpoint
+from imgpack.registry.http.errors import read_answer, refusal
+from imgpack.registry.http.message import Handler, Request, Response
+from imgpack.registry.http.url_policy import Reach, check_redirect, reach_of_host
+
+MAX_REDIRECTS: Final = 5
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MAX_WARNINGS: Final = 10
+
+
+def sending(transport: Handler, endpoint: Endpoint) -> Handler:
+    """What takes requests to ``endpoint``, and to where it sends us, as they are."""
+    told = Told(Bounded(transport, endpoint), endpoint)
+    return Retries(Refusals(Redirects(told, endpoint), endpoint), endpoint)
+
+
+class _Around:
+    """A handler around ``inner``, for one endpoint."""
+
+    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
+        self._inner = inner
+        self._endpoint = endpoint
+
+
+class Bounded(_Around):
+    """Bounds the addresses of other hosts: how far inside the registry is, and no further."""
+
+    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
+        super().__init__(inner, endpoint)
+        self._lock = threading.Lock()
+        self._reach: Reach | None = None
+
+    def send(self, request: Request) -> Response:
+        """The answer. Raises ``UnsafeError`` for an address that is further inside."""
+        if request.origin.host != self._endpoint.origin.host:
+            with self._lock:
+                if self._reach is None:
+                    self._reach = min(reach_of_host(self._endpoint.origin.host), Reach.LOOPBACK)
+            request = replace(request, reach=self._reach)
+        return self._inner.send(request)
+
+
+class Told(_Around):
+    """Tells of every answer in a detail, and passes on the registry's warnings, each text once."""
+
+    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
+        super().__init__(inner, endpoint)
+        self._lock = threading.Lock()
+        self._warnings: set[str] = set()
+
+    def send(self, request: Request) -> Response:
+        """The answer, whatever it is."""
+        response = self._inner.send(request)
+        shown = self._endpoint.secrets.redact(request.shown)
+        self._endpoint.reporter.detail(f"{request.method} {shown} -> {response.status}")
+        if not request.private:
+            self._warn(response)
+        return response
+
+    def _warn(self, response: Response) -> None:
+        """``Warning: 299 - "text"`` (distribution-spec, "Warnings")."""
+        for value in response.header_values("warning"):
+            if not value.startswith("299 "):
+                continue
+            said = value.partition('"')[2].rpartition('"')[0]
+            text = self._endpoint.secrets.quote(said, 300)
+            with self._lock:
+                if not text or text in self._warnings or len(self._warnings) >= _MAX_WARNINGS:
+                    continue
+                self._warnings.add(text)
+            self._endpoint.reporter.warn(f"{self._endpoint.registry}: {text}")
+
+
+class Redirects(_Around):
+    """Follows redirects of what only reads; credentials stay with the origin they were for."""
+
+    def send(self, request: Request) -> Response:
+        """The answer that the last redirect led to. Raises ``UnsafeError``, ``RegistryError``."""
+        follows = request.method in ("GET", "HEAD") and not request.private
+        at_home, hop = True, request
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._inner.send(hop)
+            location = response.headers.get("location")
+            if response.status not in REDIRECTS or not follows or not location:
+                response.at_home = at_home
+                return response
+            response.close()
+            hop = replace(hop, url=check_redirect(location, hop.url, self._endpoint.origin))
+            if hop.origin != request.origin:
+                # Nothing brings the credentials back, so a stranger cannot choose their use.
+                at_home, hop = False, hop.harmless()
+        shown = self._endpoint.secrets.redact(hop.url)
+        raise RegistryError(f"{shown}: more than {MAX_REDIRECTS} redirects")
+
+
+class Refusals(_Around):
+    """Makes an error of an answer that was not expected, and reads what was, if it is small."""
+
+    def send(self, request: Request) -> Response:
+        """The answer whose status is expected. Raises the leaf for any other."""
+        response = self._inner.send(request)
+        if response.status in request.expected:
+            if request.limit is not None:
+                with response:
+                    response.preload(request.limit)
+            return response
+        foreign = not response.at_home or request.origin != self._endpoint.origin
+        with response:
+            now = self._endpoint.options.now()
+            answer = read_answer(response, self._endpoint.secrets, now, foreign=foreign)
+        shown = self._endpoint.secrets.redact(replace(request, url=response.url).shown)
+        registry = self._endpoint.registry
+        hint = f"{registry} sent us to this other server, which gets no credentials"
+        raise refusal(answer, request.method, shown, hint=hint if foreign else "")
+
+
+class Retries(_Around):
+    """Tries again what may pass: lost connections, and the answers that the policy names."""
+
+    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
+        super().__init__(inner, endpoint)
+        self._options = endpoint.options
+        self._met = False
+
+    def send(self, request: Request) -> Response:
+        """The answer of the last attempt. Raises what the last attempt failed with."""
+        number = 0
+        while True:
+            number += 1
+            try:
+                response = self._inner.send(request)
+            except ImgpackError as error:
+                if number >= self._limit(request, error):
+                    raise
+                pause = self._options.retry.wait(number, error.answer, self._options.random)
+                self._endpoint.reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
+            else:
+                self._met = True
+                return response
+            self._options.sleep(pause)
+
+    def _limit(self, request: Request, error: ImgpackError) -> int:
+        """How many attempts the request is worth, now that one has failed with ``error``."""
+        unconnected = error.unconnected if isinstance(error, UnreachableError) else None
+        # A first contact that fails is more likely a wrong name than a passing fault.
+        if not self._met and unconnected == str(request.origin):
+            return 1
+        self._met = True
+        if not request.retry or (unconnected is None and error.answer is None):
+            return 1
+        return self._options.retry.limit(request.method, request.url, error.answer)
+
+
+class Redacted(_Around):
+    """Lets errors leave without secrets, and with the repository if nobody answered at all."""
+
+    def send(self, request: Request) -> Response:
+        """The answer."""
+        with self._endpoint.secrets.covering():
+            try:
+                return self._inner.send(request)
+            except UnreachableError as error:
+                if not (request.scopes and error.unconnected):
+                    raise
+                name = f"{self._endpoint.registry}/{request.scopes[0].repository}"
+                raise error.reworded(f"{name}: {error.message}") from error.__cause__

@@ -1,0 +1,95 @@
+"""What every tree is, whatever it is made of: its entries, and what lies at a path."""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from imgpack.errors import TreeError, printable
+from imgpack.tree.entry import Entry, made_up_directory
+from imgpack.tree.problems import Problems, changed
+
+WHITEOUT_PREFIX = b".wh."
+"""Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
+
+
+class Tree(Protocol):
+    """What one layer is made of; ``str`` of it is what people call it."""
+
+    @property
+    def stamps(self) -> "Stamps | None":
+        """What proves, without a look into a file, that nothing changed; else it is always read."""
+
+    def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
+        """Everything below the root once, in the bytewise order of components, parents first.
+
+        ``under`` is the directory of the image that the tree fills. What cannot be read is
+        added to ``problems``; without them, ``SourceError`` names all of it at the end.
+        Raises ``TreeError`` for a name that no layer can hold.
+        """
+
+    def find(self, path: bytes) -> Entry | None:
+        """What is at ``path``, which is empty for the root; no symbolic link is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A directory of the image on the way to a tree, which the tree's layer has as well.
+
+    It is like that of ``like`` at ``at``. One that no tree has is made up, ``0755 0:0``,
+    and has only the time of that: the root of the tree that it was first needed for.
+    """
+
+    path: bytes
+    like: Tree
+    at: bytes = b""
+    made_up: bool = False
+
+    def entry(self) -> Entry:
+        """What it is now. Raises ``SourceChangedError``: it was there before."""
+        found = self.like.find(self.at)
+        if found is None or not stat.S_ISDIR(found.mode):
+            stamps = self.like.stamps
+            raise changed(join(stamps.root, self.at) if stamps else self.path, "vanished")
+        if self.made_up:
+            return made_up_directory(self.path, found.mtime_ns)
+        return found._replace(path=self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """A tree on disk, of which ``lstat`` tells whether it is as it was.
+
+    ``root`` is absolute and fills ``dest``, below ``parents``. The ids ``caller`` are
+    read as 0:0.
+    """
+
+    root: bytes
+    caller: tuple[int, int] | None = None
+    dest: bytes = b""
+    parents: tuple[Parent, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """A text that differs whenever the same stamps may mean other entries."""
+        parents = [
+            (parent.path, parent.like.stamps and parent.like.stamps.identity, parent.at,
+             parent.made_up)
+            for parent in self.parents
+        ]  # fmt: skip
+        return repr((self.root, self.caller, self.dest, parents))
+
+
+def join(above: bytes, path: bytes) -> bytes:
+    """``above/path``, of which either may be empty."""
+    return above + b"/" + path if above and path else above or path
+
+
+def check_name(name: bytes, shown: bytes) -> None:
+    """Raise ``TreeError`` if the last component of ``shown`` is one that means a deletion."""
+    if name.startswith(WHITEOUT_PREFIX):
+        raise TreeError(
+            f"{printable(shown)} cannot be in a layer: "
+            "a name that starts with .wh. means a deletion",
+            "rename or remove it",
+        )
