@@ -190,7 +190,8 @@ def _pointer(entry: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _annotations(entry: dict[str, Any]) -> dict[str, str]:
-    return member(entry, "annotations", dict, default={})
+    annotations: dict[str, str] = member(entry, "annotations", dict, default={})
+    return annotations
 
 
 def _read_index(path: str) -> dict[str, Any]:
