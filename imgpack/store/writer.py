@@ -102,7 +102,6 @@ class ImageWriter(ABC):
     def _copy(self, blob: PlannedBlob, stop: Stop) -> None:
         descriptor = blob.descriptor
         if self._size(descriptor.digest) == descriptor.size:
-            self.reporter.detail(f"{descriptor.digest} is already there")
             return
         meter = self.reporter.begin(descriptor.digest.hex[:12], descriptor.size)
         try:

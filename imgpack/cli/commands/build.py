@@ -36,6 +36,7 @@ from imgpack.cli.output.metadata import (
 from imgpack.cli.output.results import create, print_names, to_standard_output
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, printable
+from imgpack.files.streams import STDOUT
 
 _EXPLAINED = 100
 
@@ -93,9 +94,12 @@ def build(
     count = jobs or usable_cpus()
     with create(terminal, target) as sink:
         built = building(into=sink, names=names, cache=segments, jobs=count, explain=explained)
+    where = "standard output" if target == STDOUT else target
+    document = built.manifest.descriptor
+    terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
     if segments is not None and segments.stored:
         trim(segments, limit)
-    published = [Published(name, built.manifest.descriptor) for name in names]
+    published = [Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [built])
     print_names(published, err=to_stdout or takes_standard_output(metadata_file))

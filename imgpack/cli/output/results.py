@@ -76,4 +76,6 @@ def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs
     """Write ``images`` to an archive, a layout or a stream, and print what was written."""
     with create(terminal, target) as sink:
         published = api.copy(images, sink, jobs=jobs)
+    if not all(named.tags for named in images):
+        terminal.warn("the -t of imgpack build and imgpack pull names it")
     print_names(published, err=to_standard_output(target))
