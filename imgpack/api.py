@@ -35,7 +35,7 @@ from imgpack.image.image import (
 )
 from imgpack.image.join import join
 from imgpack.image.location import is_path, parse_reference, remote_name, target_name
-from imgpack.image.opened import Opened
+from imgpack.image.opened import Opened, with_names
 from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
 from imgpack.layer.build import Explain, Options
@@ -260,7 +260,7 @@ def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
         raise UnsupportedError(
             f"names are for one image, and there are {len(found)}", "give each its own in Named"
         )
-    return (Named(found[0].image, tuple(map(_reference, names))),)
+    return (with_names(found[0], tuple(map(_reference, names))),)
 
 
 def _reference(name: str | Reference) -> Reference:

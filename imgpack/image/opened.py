@@ -5,7 +5,7 @@ are read when an image is asked for, and no sooner.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -176,3 +176,8 @@ def _is_digest(text: str) -> bool:
     except ImgpackError:
         return False
     return True
+
+
+def with_names(named: Named, names: Sequence[Reference]) -> Named:
+    """``named`` under other names and nothing else."""
+    return replace(named, names=tuple(names), labels=())

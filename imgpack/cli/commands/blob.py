@@ -6,8 +6,8 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import connect_for
+from imgpack.cli.options.output import to_standard_output
 from imgpack.cli.options.registry import RegistryOptions, registry_options
-from imgpack.cli.output.results import to_standard_output
 from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import STDOUT, open_output
 

@@ -26,14 +26,14 @@ from imgpack.cli.options.config import (
     runtime_options,
 )
 from imgpack.cli.options.layers import LayerFlags, layer_options
-from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
-from imgpack.cli.output.metadata import (
+from imgpack.cli.options.metadata import (
     check_metadata_file,
     metadata_option,
     takes_standard_output,
     write_metadata,
 )
-from imgpack.cli.output.results import create, print_names, to_standard_output
+from imgpack.cli.options.output import create, print_names, to_standard_output
+from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, printable
 from imgpack.files.streams import STDOUT

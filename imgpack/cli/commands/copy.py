@@ -7,9 +7,9 @@ import click
 from imgpack import api
 from imgpack.api import Named, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
+from imgpack.cli.options.output import push_printing, write_archive
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
-from imgpack.cli.output.results import push_printing, write_archive
 from imgpack.cli.output.terminal import Terminal
 
 

@@ -6,11 +6,11 @@ import click
 
 from imgpack import api
 from imgpack.api import Named, Platform, Reference, is_path, parse_reference, target_name
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import check_metadata_file, metadata_option
+from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
-from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.options.transfer import jobs_option, upload_journal
-from imgpack.cli.output.metadata import check_metadata_file, metadata_option
-from imgpack.cli.output.results import push_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 

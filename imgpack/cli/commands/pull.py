@@ -4,10 +4,10 @@ import click
 
 from imgpack import api
 from imgpack.api import Named, Platform, parse_name, parse_reference
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.output import to_standard_output, write_archive
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
-from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.cli.output.results import to_standard_output, write_archive
 from imgpack.cli.output.terminal import Terminal
 
 

@@ -8,11 +8,11 @@ import click
 from imgpack import api
 from imgpack.api import Named, Reference, remote_name, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
+from imgpack.cli.options.metadata import check_metadata_file, metadata_option
+from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import Schema1Flags, schema1_options
 from imgpack.cli.options.transfer import MountFlags, jobs_option, mount_options, upload_journal
-from imgpack.cli.output.metadata import check_metadata_file, metadata_option
-from imgpack.cli.output.results import push_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 

@@ -3,6 +3,7 @@
 Invariant: an archive needs none of the network's modules.
 """
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,8 @@ from imgpack import api
 from imgpack.api import Named, Opened, Platform
 from imgpack.cli.options.group import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
-from imgpack.cli.options.scratch import scratch_directory
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import ArchiveError
+from imgpack.errors import ArchiveError, OutputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +96,16 @@ def connect_for(
     api.parse_reference(text)  # a mistyped one is told before a password is asked for
     with connect(registry, terminal, jobs=jobs, creds_option=creds_option) as registries:
         yield registries
+
+
+def scratch_directory() -> str:
+    """Where files without a name go for a while: ``TMPDIR``, or ``/tmp`` mostly.
+
+    Asked for when it is needed. Raises ``OutputError``.
+    """
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise OutputError(
+            "there is no directory for temporary files", "let TMPDIR name one that can be written"
+        ) from error

@@ -1,4 +1,4 @@
-"""What the commands say at the end, and where: one line a name, unless an archive goes there."""
+"""Where what is made goes (``-o``, a registry), and what is said at the end: one line a name."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +9,8 @@ import click
 
 from imgpack import api
 from imgpack.api import LayerSink, Named, Published
-from imgpack.cli.options.scratch import scratch_directory
-from imgpack.cli.output.metadata import takes_standard_output, write_metadata
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import takes_standard_output, write_metadata
 from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import STDOUT, named_descriptor
 
@@ -76,6 +76,4 @@ def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs
     """Write ``images`` to an archive, a layout or a stream, and print what was written."""
     with create(terminal, target) as sink:
         published = api.copy(images, sink, jobs=jobs)
-    if not all(named.tags for named in images):
-        terminal.warn("the -t of imgpack build and imgpack pull names it")
     print_names(published, err=to_standard_output(target))
