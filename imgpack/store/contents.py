@@ -115,7 +115,7 @@ def index_json(images: Sequence[Named]) -> bytes:
 def manifest_json(images: Iterable[Named]) -> bytes | None:
     """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so).
 
-    ``None`` where there is no image, but artifacts alone: loaders refuse an empty list.
+    ``None`` for artifacts alone, of which it can say nothing.
     """
     items: list[dict[str, Any]] = []
     for named in images:

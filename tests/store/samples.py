@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex, Named, images_in
+from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex, Named, images_in, walk
 from imgpack.image.opened import Opened
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig, build_config
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.json import encode
 from imgpack.spec.manifest import Manifest, build_index, build_manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
@@ -196,3 +197,23 @@ def make_nested(source: Memory) -> ImageIndex:
     index = build_index([one.document.descriptor for one in members])
     source.add(index.raw)
     return ImageIndex(index, members)
+
+
+def read_blobs(image: AnyImage) -> dict[Digest, bytes]:
+    """All that is no document, at any depth, from the sources that the images have."""
+    out: dict[Digest, bytes] = {}
+    for one in walk(image):
+        if not isinstance(one, ImageIndex):
+            own = (one.manifest.config,) if isinstance(one, Artifact) else ()
+            for blob in (*own, *one.manifest.layers):
+                out[blob.digest] = b"".join(one.source.read_blob(blob))
+    return out
+
+
+def saved(path: Path) -> Path:
+    """An archive of ``LAYERS`` as ``docker save`` of old wrote it, with one name."""
+    config = make_config(LAYERS)
+    name = f"{config.digest.hex}.json"
+    item = {"Config": name, "RepoTags": ["foo:1"], "Layers": ["a/layer.tar", "b/layer.tar"]}
+    files = {"manifest.json": encode([item]), name: config.raw}
+    return make_tar(path, files | {"a/layer.tar": LAYERS[0], "b/layer.tar": LAYERS[1]})

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
+from imgpack.spec.reference import parse_name
 from imgpack.spec.schema1.payload import build_schema1
 from imgpack.store.archive.write import open_writer
 from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
@@ -31,6 +33,7 @@ from .samples import (
     LAYERS,
     NAMES,
     Memory,
+    make_artifact,
     make_image,
     make_multi,
     manifests_of,
@@ -363,6 +366,56 @@ def test_several_images_share_an_archive(tmp_path: Path) -> None:
             opened.select("nothing:7")
 
 
+@pytest.mark.parametrize("target", ["image.tar", "layout/"])
+def test_what_points_at_an_image_without_being_a_name_is_carried(
+    tmp_path: Path, target: str
+) -> None:
+    """Bare tags, as umoci and skopeo write them, and annotations, on an image and an artifact."""
+    source = Memory()
+    one = Named(make_image(source, docker=False), (), ("v1", "v2"), (("a", "b"),))
+    two = Named(make_artifact(source), (), ("chart",))
+    write_all(f"{tmp_path}/{target}", one, two)
+    with open_images(f"{tmp_path}/{target}") as opened:
+        found = [(named.names, named.labels, named.annotations) for named in opened.images()]
+    assert found == [((), ("v1", "v2"), (("a", "b"),)), ((), ("chart",), ())]
+
+
+def _refs(path: Path) -> list[str]:
+    index = json.loads((path / "index.json").read_bytes())
+    return [entry["annotations"][REF_ANNOTATION] for entry in index["manifests"]]
+
+
+def test_a_tag_stands_once_in_an_index_json(tmp_path: Path) -> None:
+    """To umoci it would be ambiguous; the second name with it stands there whole."""
+    source = Memory()
+    image, other = make_image(source), make_image(source, [LAYERS[1]])
+    names = (parse_name("a:1"), parse_name("b:1"), parse_name("c:2"))
+    target = write_all(f"{tmp_path}/l/", Named(image, names), Named(other, (), ("2",)))
+    assert _refs(target) == ["1", "docker.io/library/b:1", "docker.io/library/c:2", "2"]
+    write_image(target, other, (parse_name("d:1"), parse_name("b:1")))
+    whole = [f"docker.io/library/{name}" for name in ("c:2", "d:1", "b:1")]
+    assert _refs(target) == ["1", whole[0], "2", *whole[1:]]
+    write_image(target, image, names[:1])
+    assert sorted(_refs(target)) == sorted(["1", "2", *whole])
+    with open_images(str(target)) as opened:
+        assert {name.shown() for root in opened.roots for name in root.names} == {
+            "a:1",
+            "b:1",
+            "c:2",
+            "d:1",
+        }
+        assert only_image(opened, "b:1").manifest.raw == other.manifest.raw
+
+
+def test_artifacts_alone_have_no_manifest_json(tmp_path: Path) -> None:
+    """It could name nothing, and no reader takes an empty one."""
+    write_image(tmp_path / "a.tar", make_artifact(Memory()))
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        assert "manifest.json" not in tar.getnames()
+    with open_images(str(tmp_path / "a.tar")) as opened:
+        assert opened.image().names == NAMES
+
+
 def test_adding_to_a_layout_keeps_other_images_and_moves_the_name(tmp_path: Path) -> None:
     """As a registry does with a tag."""
     source = Memory()
@@ -410,10 +463,6 @@ def test_an_empty_directory_becomes_a_layout_and_any_other_is_refused(tmp_path: 
 
 def test_many_writers_of_one_layout_lose_no_image(tmp_path: Path) -> None:
     """The index is changed under a lock."""
-    import threading
-
-    from imgpack.spec.reference import parse_name
-
     images = [make_image(Memory(), [tar_of({f"f{n}": b"x"})]) for n in range(8)]
     threads = [
         threading.Thread(
