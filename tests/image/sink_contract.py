@@ -160,7 +160,8 @@ class SinkContract:
         image = make_image(source)
         second = image.manifest.layers[1]
         image = replace(image, manifest=replace(image.manifest, layers=(source.endless, second)))
-        with pytest.raises(SourceError, match="second layer"), place.sink() as sink:
-            sink.write([Named(image, place.names)], jobs=2)
-        assert source.closed.wait(8)
+        with place.sink() as sink:
+            with pytest.raises(SourceError, match="second layer"):
+                sink.write([Named(image, place.names)], jobs=2)
+            assert source.closed.wait(8)
         assert place.is_empty()

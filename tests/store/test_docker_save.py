@@ -316,7 +316,7 @@ def test_a_directory_of_skopeos_is_told_with_how_to_convert_it(tmp_path: Path) -
     (where / "version").write_bytes(b"Directory Transport Version: 1.1\n")
     with pytest.raises(ArchiveError, match="no OCI layout") as caught:
         open_images(str(where))
-    assert f"skopeo copy dir:{where} oci:NEW" in caught.value.hint
+    assert f"skopeo copy dir:{where} oci:NEW" in str(caught.value.hint)
 
 
 def test_a_configuration_that_is_not_named_by_its_digest_beside_index_json_is_ambiguous(

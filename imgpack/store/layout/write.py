@@ -111,8 +111,6 @@ class LayoutWriter(ImageWriter):
             size = self._stored.size(digest)
             sound = size is not None and _is_sound(self._stored, Descriptor("", digest, size))
             self._checked[digest] = size if sound else None
-            if sound:
-                self.reporter.detail(f"{self.path}: {digest} is already there")
         return self._checked[digest]
 
     def _publish(self, images: Sequence[Named]) -> None:
@@ -190,8 +188,8 @@ def _pointer(entry: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _annotations(entry: dict[str, Any]) -> dict[str, str]:
-    annotations: dict[str, str] = member(entry, "annotations", dict, default={})
-    return annotations
+    found: dict[str, str] = member(entry, "annotations", dict, default={})
+    return found
 
 
 def _read_index(path: str) -> dict[str, Any]:
