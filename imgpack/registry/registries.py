@@ -4,7 +4,6 @@ Invariant: no error that leaves a ``with`` block over it has a secret in it.
 """
 
 import threading
-from types import TracebackType
 
 from imgpack.credentials.lookup import CredentialSource, NoCredentials
 from imgpack.errors import ImgpackError
@@ -59,12 +58,7 @@ class Registries(Closing):
         origin = registry_origin(registry, plain_http=plain_http)
         return Endpoint(registry, origin, self._options, self.secrets, self.reporter)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close()
         # Documents, too, are a registry's words, and are quoted far from here.
         if isinstance(error, ImgpackError):
