@@ -5,6 +5,7 @@ Read with the standard library's ``ast``, so that nothing has to run for it.
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 import time
@@ -54,7 +55,7 @@ ROOMS = {
 }
 
 LONGEST_FILE = 400
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION = 50
 LARGEST_PROTOCOL = 3
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 AMBIENT = {
@@ -310,6 +311,32 @@ def test_only_the_command_line_looks_around() -> None:
                 called = ast.unparse(node.func)
                 if called in CLOCKS or called in ("print", "input"):
                     wrong.append(f"{name_of(path)}:{node.lineno} {called}()")
+    assert wrong == []
+
+
+def texts_of(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Every text of a module that is no docstring, with its line."""
+    docstrings = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        own = isinstance(node, ast.Constant) and id(node) not in docstrings
+        if own and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def test_no_message_of_the_library_names_an_option() -> None:
+    """The command line words what to do with its own options; others have none."""
+    wrong = []
+    for path in MODULES:
+        # Docker's history spells a health check with the options of a Dockerfile.
+        if own_room(path) in ("cli", "__main__") or name_of(path) == "image/documents.py":
+            continue
+        for line, text in texts_of(parsed(path)):
+            if re.search(r"(?<![\w-])--[a-z]", text) or "imgpack login" in text:
+                wrong.append(f"{name_of(path)}:{line} {text}")
     assert wrong == []
 
 

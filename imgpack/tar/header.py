@@ -165,7 +165,7 @@ def encode(
     value that a ustar field cannot hold is zero (or cut) there, and exact in PAX.
     Raises ``LimitError`` for more attributes than loaders read.
     """
-    records: dict[bytes, bytes] = {}
+    records = {b"SCHILY.xattr." + key: value for key, value in (xattrs or {}).items()}
     path, prefix = name, b""
     if len(name) > MAX_NAME:
         split = split_name(name)
@@ -177,31 +177,27 @@ def encode(
     if len(link) > MAX_NAME:
         records[b"linkpath"] = link
         link = link[:MAX_NAME]
-    if size > MAX_SIZE:
-        records[b"size"] = b"%d" % size
-        size = 0
-    if uid > MAX_ID:
-        records[b"uid"] = b"%d" % uid
-        uid = 0
-    if gid > MAX_ID:
-        records[b"gid"] = b"%d" % gid
-        gid = 0
-    if xattrs:
-        for key, value in xattrs.items():
-            records[b"SCHILY.xattr." + key] = value
     block = ustar(
         name,
-        size=size,
+        size=_fitting(records, b"size", size, MAX_SIZE),
         mode=mode,
         mtime=mtime,
-        uid=uid,
-        gid=gid,
+        uid=_fitting(records, b"uid", uid, MAX_ID),
+        gid=_fitting(records, b"gid", gid, MAX_ID),
         typeflag=typeflag,
         link=link,
         device=device,
         prefix=prefix,
     )
     return _extended(path, records) + block if records else block
+
+
+def _fitting(records: dict[bytes, bytes], key: bytes, value: int, most: int) -> int:
+    """``value`` if its field holds it, else zero, with the value in ``records``."""
+    if value <= most:
+        return value
+    records[key] = b"%d" % value
+    return 0
 
 
 def _extended(path: bytes, records: Mapping[bytes, bytes]) -> bytes:

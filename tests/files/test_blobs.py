@@ -61,7 +61,7 @@ def test_a_stream_passes_only_with_every_byte_right(raw: bytes, cut: int, flip: 
 def test_a_directory_under_a_blobs_name_is_no_blob(tmp_path: Path) -> None:
     """Nor is a link, to a file that has the very bytes."""
     store = BlobDirectory(str(tmp_path))
-    store.put(b"blob")
+    store.put(b"blob", Digest.of(b"blob"))
     path = Path(store.path(Digest.of(b"blob")))
     assert store.size(Digest.of(b"blob")) == 4
     path.rename(tmp_path / "outside")

@@ -1,15 +1,18 @@
 """Manifests, indexes and configurations: there and back, and what is refused with which reason."""
 
+import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from imgpack.errors import DocumentError, LimitError
+from imgpack.errors import DocumentError, LimitError, about
 from imgpack.spec import mediatype
-from imgpack.spec.config import History, ImageConfig, Runtime, build_config
+from imgpack.spec.config import History, ImageConfig, Runtime, build_config, rfc3339
 from imgpack.spec.descriptor import MAX_SIZE, Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import encode
@@ -41,7 +44,7 @@ def test_a_manifest_survives_being_parsed(manifest: Manifest) -> None:
     """What was built is what is parsed, from the raw bytes alone."""
     assert Manifest.parse(manifest.raw) == manifest
     assert Manifest.parse(manifest.raw, manifest.media_type) == manifest
-    assert parse_document(manifest.raw, "", "it") == manifest
+    assert parse_document(manifest.raw) == manifest
     assert manifest.descriptor.digest == Digest.of(manifest.raw)
 
 
@@ -49,7 +52,7 @@ def test_a_manifest_survives_being_parsed(manifest: Manifest) -> None:
 def test_an_index_survives_being_parsed(index: Index) -> None:
     """Platforms, annotations and all."""
     assert Index.parse(index.raw) == index
-    assert parse_document(index.raw, index.media_type, "it") == index
+    assert parse_document(index.raw, index.media_type) == index
     assert index.descriptor.size == len(index.raw)
 
 
@@ -58,6 +61,39 @@ def test_a_configuration_survives_being_parsed(config: ImageConfig) -> None:
     """The raw bytes hold everything."""
     assert ImageConfig.parse(config.raw) == config
     assert config.digest == Digest.of(config.raw)
+
+
+def test_a_document_has_the_digest_that_it_was_named_by() -> None:
+    """Of whatever algorithm; sha256 where nothing is said."""
+    raw = encode(MANIFEST)
+    sha512 = Digest("sha512", hashlib.sha512(raw).hexdigest())
+    for parse in (Manifest.parse, parse_document):
+        manifest = parse(raw, "", sha512)
+        assert manifest.descriptor == Descriptor(mediatype.DOCKER_MANIFEST, sha512, len(raw))
+    assert Index.parse(encode(INDEX), digest=ONE).descriptor.digest == ONE
+    assert ImageConfig.parse(encode(IMAGE), ONE).digest == ONE
+    assert ImageConfig.parse(encode(IMAGE)).digest == Digest.of(encode(IMAGE))
+
+
+def test_a_manifest_of_no_image_is_known_by_its_configuration() -> None:
+    """Charts, signatures and attestations; what they say they are is kept."""
+    assert Manifest.parse(encode(MANIFEST)).is_image
+    chart = MANIFEST["config"] | {"mediaType": "application/vnd.cncf.helm.config.v1+json"}
+    obj = MANIFEST | {"config": chart, "mediaType": mediatype.OCI_MANIFEST}
+    bare = Manifest.parse(encode(obj))
+    assert (bare.is_image, bare.artifact_type) == (False, "")
+    said = Manifest.parse(encode(obj | {"artifactType": "application/vnd.x", "subject": chart}))
+    assert (said.is_image, said.artifact_type) == (False, "application/vnd.x")
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_a_time_is_written_in_utc_and_read_back(moment: datetime) -> None:
+    """With four digits of the year, and a fraction only where there is one."""
+    assume(datetime(1, 1, 3) < moment.replace(tzinfo=None) < datetime(9999, 12, 29))
+    text = rfc3339(moment)
+    assert datetime.fromisoformat(text) == moment.astimezone(UTC)
+    assert text.endswith("Z") and text[4] == "-" and ("." in text) == bool(moment.microsecond)
+    assert "." not in text or not text.endswith("0Z")
 
 
 @given(strategies.runtimes())
@@ -92,9 +128,9 @@ def test_a_manifest_built_from_the_users_has_the_same_fields_in_the_same_order()
 
 
 def _refusal(obj: Any, media_type: str = "") -> str:
-    with pytest.raises(DocumentError) as caught:
-        parse_document(encode(obj), media_type, "x.y/a:b")
-    assert "x.y/a:b" in caught.value.message
+    with pytest.raises(DocumentError) as caught, about("x.y/a:b"):
+        parse_document(encode(obj), media_type)
+    assert caught.value.message.startswith("x.y/a:b: ")
     return caught.value.message
 
 
@@ -110,17 +146,18 @@ def _refusal(obj: Any, media_type: str = "") -> str:
         ({"mediaType": mediatype.SCHEMA1}, "not an image manifest"),
         ({"mediaType": "text/plain"}, "not an image manifest"),
         ({"mediaType": 5}, "'mediaType'"),
-        ({"schemaVersion": 1}, "schemaVersion 1, not 2"),
+        ({"schemaVersion": 1}, "schemaVersion is 1, not 2"),
         ({"schemaVersion": "2"}, "'schemaVersion'"),
         ({"schemaVersion": True}, "'schemaVersion'"),
-        ({"Layers": []}, "take for 'layers'"),
-        ({"layer\u017f": []}, "take for 'layers'"),
-        ({"MANIFESTS": []}, "take for 'manifests'"),
+        ({"Layers": []}, "the key 'Layers' for 'layers'"),
+        ({"layer\u017f": []}, "the key 'layer\u017f' for 'layers'"),
+        ({"MANIFESTS": []}, "the key 'MANIFESTS' for 'manifests'"),
         ({"layers": {}}, "'layers'"),
         ({"layers": None}, "'layers'"),
         ({"layers": [None]}, "not an object"),
         ({"config": []}, "'config'"),
         ({"annotations": {"a": 1}}, "annotation"),
+        ({"artifactType": 1}, "'artifactType'"),
     ],
 )
 def test_an_ambiguous_or_malformed_manifest_is_refused_with_the_reason(
@@ -160,8 +197,8 @@ def test_a_document_served_as_another_kind_is_refused() -> None:
 def test_a_document_without_a_type_is_what_its_fields_say() -> None:
     """OCI allows ``mediaType`` to be absent."""
     bare = {key: value for key, value in MANIFEST.items() if key != "mediaType"}
-    assert parse_document(encode(bare), "", "it").media_type == mediatype.OCI_MANIFEST
-    served = parse_document(encode(bare), mediatype.DOCKER_MANIFEST + "; charset=utf-8", "it")
+    assert parse_document(encode(bare)).media_type == mediatype.OCI_MANIFEST
+    served = parse_document(encode(bare), mediatype.DOCKER_MANIFEST + "; charset=utf-8")
     assert served.media_type == mediatype.DOCKER_MANIFEST
 
 
@@ -181,7 +218,7 @@ def test_a_document_of_no_kind_is_refused() -> None:
         ({"size": None}, "'size'"),
         ({"digest": "sha256:../../x"}, "invalid digest"),
         ({"digest": None}, "'digest'"),
-        ({"Digest": str(ONE)}, "take for 'digest'"),
+        ({"Digest": str(ONE)}, "the key 'Digest' for 'digest'"),
         ({"urls": ["a", 1]}, "url"),
         ({"annotations": []}, "'annotations'"),
         ({"mediaType": "a" * 256}, "256 characters"),
@@ -192,14 +229,14 @@ def test_a_malformed_descriptor_is_refused_with_the_reason(
 ) -> None:
     """Digests and sizes are checked before anything is fetched by them."""
     with pytest.raises(DocumentError) as caught:
-        parse_document(encode(MANIFEST | {"layers": [MANIFEST["config"] | change]}), "", "it")
+        parse_document(encode(MANIFEST | {"layers": [MANIFEST["config"] | change]}))
     assert reason in caught.value.message
 
 
 def test_a_manifest_of_absurdly_many_layers_is_refused() -> None:
     """No reader takes it, and every layer would be a request."""
     with pytest.raises(LimitError, match="1025 layers"):
-        parse_document(encode(MANIFEST | {"layers": [MANIFEST["config"]] * 1025}), "", "it")
+        parse_document(encode(MANIFEST | {"layers": [MANIFEST["config"]] * 1025}))
 
 
 @pytest.mark.parametrize(
@@ -209,14 +246,14 @@ def test_a_manifest_of_absurdly_many_layers_is_refused() -> None:
         ({"rootfs": []}, "'rootfs'"),
         ({"rootfs": {"diff_ids": [1]}}, "invalid digest"),
         ({"rootfs": {"diff_ids": "x"}}, "'diff_ids'"),
-        ({"rootfs": {"Diff_IDs": []}}, "take for 'diff_ids'"),
+        ({"rootfs": {"Diff_IDs": []}}, "the key 'Diff_IDs' for 'diff_ids'"),
         ({"history": {}}, "'history'"),
         ({"history": [None]}, "not an object"),
         ({"history": [{"created_by": 1}]}, "'created_by'"),
-        ({"history": [{"Created_By": "x"}]}, "take for 'created_by'"),
+        ({"history": [{"Created_By": "x"}]}, "the key 'Created_By' for 'created_by'"),
         ({"history": [{"empty_layer": 1}]}, "'empty_layer'"),
-        ({"history": [{}, {}]}, "2 history entries with a layer and 1 layers"),
-        ({"History": []}, "take for 'history'"),
+        ({"history": [{}, {}]}, "2 history entries have a layer, and there are 1 layers"),
+        ({"History": []}, "the key 'History' for 'history'"),
         ({"architecture": 64}, "'architecture'"),
         ({"os": "../etc"}, "invalid platform"),
         ({"config": []}, "'config'"),
@@ -227,9 +264,10 @@ def test_a_malformed_configuration_is_refused_with_the_reason(
     change: dict[str, Any], reason: str
 ) -> None:
     """Each field has its own refusal."""
-    with pytest.raises(DocumentError) as caught:
-        ImageConfig.parse(encode(IMAGE | change), "the configuration")
-    assert reason in caught.value.message and "the configuration" in caught.value.message
+    with pytest.raises(DocumentError) as caught, about("the configuration"):
+        ImageConfig.parse(encode(IMAGE | change))
+    assert reason in caught.value.message
+    assert caught.value.message.startswith("the configuration: ")
 
 
 def test_a_configuration_without_history_is_taken() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from imgpack.errors import InvalidReferenceError
 from imgpack.spec.digest import Digest
-from imgpack.spec.reference import Reference, parse_name
+from imgpack.spec.reference import Reference, is_tag, parse_name
 from tests import strategies
 
 HEX = "0123456789abcdef" * 4
@@ -189,3 +189,13 @@ def test_the_name_of_an_image_that_is_made_has_a_tag_and_no_digest() -> None:
     assert str(parse_name("a:b")) == "docker.io/library/a:b"
     with pytest.raises(InvalidReferenceError, match="it has a digest"):
         parse_name(f"a@{DIGEST}")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("v1", True), ("_", True), ("a" * 128, True), ("", False), ("a" * 129, False),
+     (".a", False), ("a/b", False), ("a:b", False), ("a\n", False), ("é", False)],
+)  # fmt: skip
+def test_a_tag_is_told_from_other_text(text: str, is_one: bool) -> None:
+    """A layout's label may be either."""
+    assert is_tag(text) is is_one

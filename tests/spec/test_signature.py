@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.errors import DocumentError, SignatureError
+from imgpack.errors import DocumentError, SignatureError, about
 from imgpack.spec.schema1.payload import build_schema1
-from imgpack.spec.schema1.signature import SigningKey, sign, split_payload, verify
+from imgpack.spec.schema1.signature import SigningKey, sign, verify
 from tests.spec import schema1_cases
 
 VECTOR = (Path(__file__).parent.parent / "data" / "schema1-signed.json").read_bytes()
@@ -68,7 +68,7 @@ def _refusal(raw: bytes) -> str:
 def test_the_vector_verifies() -> None:
     """A real registry's signature covers the payload and gives its digest."""
     schema1 = verify(VECTOR)
-    assert schema1.payload == PAYLOAD == split_payload(VECTOR)
+    assert schema1.payload == PAYLOAD
     assert (schema1.name, schema1.tag, schema1.architecture) == ("groot/layer1", "latest", "amd64")
     assert str(schema1.digest) == (
         "sha256:23b0f7cb5f3afa46bb25bf2acccf377bd17e93581b7fcdf132cce6c031212ea9"
@@ -88,9 +88,9 @@ def test_one_flipped_byte_anywhere_in_the_payload_is_refused() -> None:
     for position in (*range(0, 6735, stride), 6734):
         flipped = bytearray(VECTOR)
         flipped[position] ^= 1
-        with pytest.raises((SignatureError, DocumentError)) as caught:
-            verify(bytes(flipped), "registry.example/a:b")
-        assert "registry.example/a:b" in caught.value.message
+        with pytest.raises((SignatureError, DocumentError)) as caught, about("x.y/a:b"):
+            verify(bytes(flipped))
+        assert caught.value.message.startswith("x.y/a:b: ")
 
 
 def test_a_change_that_is_still_json_is_a_bad_signature() -> None:
@@ -131,7 +131,6 @@ def test_what_is_signed_here_verifies(key: SigningKey, algorithm: str) -> None:
     """Each kind of key signs, is named by its algorithm, and its signature verifies."""
     raw = sign(SMALL.payload, key, TIME)
     assert verify(raw) == SMALL
-    assert split_payload(raw) == SMALL.payload
     header = json.loads(raw)["signatures"][0]["header"]
     assert header["alg"] == algorithm
     assert header["jwk"]["kid"] == key.key_id
@@ -331,9 +330,10 @@ def test_a_malformed_signature_is_refused_with_the_reason(raw: bytes, reason: st
 )
 def test_an_unusable_signing_key_is_refused_with_the_reason(pem: bytes, reason: str) -> None:
     """The error names the file and says which keys there are."""
-    with pytest.raises(SignatureError, match=reason) as caught:
-        SigningKey.load(pem, "key.pem")
-    assert "key.pem" in caught.value.message and "P-256" in caught.value.hint
+    with pytest.raises(SignatureError, match=reason) as caught, about("key.pem"):
+        SigningKey.load(pem)
+    assert caught.value.message.startswith("key.pem: ")
+    assert "P-256" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"{", VECTOR, b'{"a":1,}'])

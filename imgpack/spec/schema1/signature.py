@@ -253,7 +253,7 @@ class SigningKey:
         except TypeError as error:
             raise SignatureError("the key is encrypted", _KEY_HINT) from error
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise SignatureError("it holds no private key that can be read", _KEY_HINT) from (error)
+            raise SignatureError("it holds no private key that can be read", _KEY_HINT) from error
         if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVE_NAMES:
             return cls(key)
         if isinstance(key, rsa.RSAPrivateKey) and 2048 <= key.key_size <= MAX_RSA_BITS:

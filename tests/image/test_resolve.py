@@ -1,0 +1,128 @@
+"""From a descriptor to what it names: every depth, one platform, and what is never read."""
+
+import pytest
+
+from imgpack.errors import DocumentError, LimitError, NotFoundError, UnsupportedError
+from imgpack.image.image import AnyImage
+from imgpack.image.resolve import MAX_DEPTH, Resolver
+from imgpack.spec import mediatype
+from imgpack.spec.digest import Digest
+from imgpack.spec.json import MAX_DOCUMENT, MAX_DOCUMENTS
+from imgpack.spec.manifest import build_index
+from imgpack.spec.platform import Platform
+from tests.image.samples import Memory, artifact, image, index, put
+
+
+def _nested(memory: Memory, depth: int) -> AnyImage:
+    made: AnyImage = image(memory)
+    for _ in range(depth):
+        made = index(memory, made)
+    return made
+
+
+@pytest.mark.parametrize("depth", range(MAX_DEPTH + 1))
+def test_what_is_named_comes_back_whole_at_any_depth(depth: int) -> None:
+    """Equal to what was made, so byte for byte; the one image is found in it by its platform."""
+    memory = Memory()
+    made = _nested(memory, depth)
+    descriptor = made.document.descriptor
+    assert Resolver(memory, "it").image(descriptor) == made
+    found = Resolver(memory, "it").image(descriptor, Platform.parse("linux/amd64"))
+    assert found.document == image(Memory()).document
+
+
+def test_indexes_nested_too_deeply_are_refused() -> None:
+    """Whether all is asked for or one platform."""
+    memory = Memory()
+    descriptor = _nested(memory, MAX_DEPTH + 1).document.descriptor
+    for platform in (None, Platform.parse("linux/arm64")):
+        with pytest.raises(LimitError, match=f"^it: .* more than {MAX_DEPTH} deep"):
+            Resolver(memory, "it").image(descriptor, platform)
+
+
+def test_artifacts_are_carried_and_serve_no_platform() -> None:
+    """Beside images, or alone."""
+    memory = Memory()
+    chart, one = artifact(memory), image(memory)
+    made = index(memory, chart, one)
+    assert Resolver(memory, "it").image(made.document.descriptor) == made
+    assert Resolver(memory, "it").image(chart.document.descriptor) == chart
+    amd64 = Platform.parse("linux/amd64")
+    assert Resolver(memory, "it").image(made.document.descriptor, amd64) == one
+    with pytest.raises(NotFoundError, match="no image for linux/amd64") as caught:
+        Resolver(memory, "it").image(chart.document.descriptor, amd64)
+    assert "none at all" in str(caught.value)
+
+
+def test_for_one_platform_only_what_it_needs_is_read() -> None:
+    """The manifests of others are not."""
+    memory = Memory()
+    one, two = image(memory), image(memory, "linux/arm64")
+    made = index(memory, one, two)
+    resolver = Resolver(memory, "it")
+    assert resolver.image(made.document.descriptor, Platform.parse("linux/arm64")) == two
+    assert set(memory.fetched) == {
+        made.document.descriptor.digest, two.document.descriptor.digest, two.config.digest,
+    }  # fmt: skip
+    with pytest.raises(NotFoundError, match=r"^it has no image for linux/s390x") as caught:
+        resolver.image(made.document.descriptor, Platform.parse("linux/s390x"))
+    assert caught.value.hint == "choose one of: linux/amd64, linux/arm64"
+
+
+def test_a_document_is_read_once_however_often_it_is_named() -> None:
+    """What was read stays."""
+    memory = Memory()
+    one = image(memory)
+    made = index(memory, index(memory, one), one)
+    resolver = Resolver(memory, "it")
+    assert resolver.image(made.document.descriptor) == made
+    assert len(memory.fetched) == len(set(memory.fetched))
+
+
+def test_members_that_are_not_held_are_left_out() -> None:
+    """An image's own documents may not be missing."""
+    memory = Memory()
+    one, two = image(memory), image(memory, "linux/arm64")
+    made = index(memory, one, two)
+    del memory.blobs[two.manifest.descriptor.digest]
+    found = Resolver(memory, "it").image(made.document.descriptor)
+    assert found.document == made.document
+    assert list(getattr(found, "members", ())) == [one]
+    with pytest.raises(NotFoundError, match=r"^it has no manifest"):
+        Resolver(memory, "it").image(two.manifest.descriptor)
+    del memory.blobs[one.config.digest]
+    with pytest.raises(NotFoundError, match=f"^it has no configuration {one.config.digest}"):
+        Resolver(memory, "it").image(one.manifest.descriptor)
+
+
+def test_an_error_in_a_document_names_the_source_and_the_document() -> None:
+    """The parser knows neither."""
+    memory = Memory()
+    bad = put(memory, mediatype.OCI_MANIFEST, b"{}")
+    with pytest.raises(DocumentError) as caught:
+        Resolver(memory, "x.oci").document(bad)
+    assert caught.value.message.startswith(f"x.oci: manifest {bad.digest}: 'schemaVersion'")
+
+
+def test_what_is_no_document_is_not_read_out_of_an_index() -> None:
+    """Its type says what it is."""
+    memory = Memory()
+    odd = build_index([put(memory, "text/plain", b"text")])
+    put(memory, odd.media_type, odd.raw)
+    with pytest.raises(UnsupportedError, match=r"^it: an index names .* but 'text/plain'"):
+        Resolver(memory, "it").image(odd.descriptor)
+    assert Digest.of(b"text") not in memory.fetched
+
+
+def test_documents_are_bounded_one_by_one_and_together() -> None:
+    """Before the large one is read, and however small each is."""
+    memory = Memory()
+    resolver = Resolver(memory, "it")
+    large = put(memory, mediatype.OCI_MANIFEST, bytes(MAX_DOCUMENT + 1))
+    with pytest.raises(LimitError, match=f"has {MAX_DOCUMENT + 1} bytes"):
+        resolver.document(large)
+    assert memory.fetched == []
+    for _ in range(MAX_DOCUMENTS >> 10):
+        resolver.count(1)
+    with pytest.raises(LimitError, match=f"more than {MAX_DOCUMENTS} bytes together"):
+        resolver.count(1)
