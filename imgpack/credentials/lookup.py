@@ -137,15 +137,6 @@ class CredentialSource(Protocol):
         """The credential for a repository. Raises ``CredentialError``."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoCredentials:
-    """A source that has none."""
-
-    def find(self, registry: str, repository: str) -> Credential | None:
-        """Nothing."""
-        return None
-
-
 class CredentialStore:
     """Looks a repository up in the sources, in their order. Safe to call from any thread.
 
@@ -205,24 +196,17 @@ class CredentialStore:
     def _find_in(
         self, path: str, document: dict[str, Any], registry: str, repository: str
     ) -> Credential | None:
-        helpers = _table(path, document, "credHelpers")
-        auths = _table(path, document, "auths")
+        auths = table(path, document, "auths")
         for name in candidates(registry, repository):
-            for key, value in helpers.items():
-                if normalise_key(key) == name and value:
-                    return self._ask(path, value, name)
+            if helper := helper_name(path, document, name):
+                return self._ask(path, helper, name)
             entry = next((v for k, v in auths.items() if normalise_key(k) == name), None)
             credential = _parse_entry(path, name, entry) if entry is not None else None
-            if credential is not None and name != registry_key(registry):
+            store = document.get("credsStore")
+            if store and name == registry_key(registry):
+                credential = self._ask(path, store, name) or credential
+            if credential is not None:
                 return credential
-            if name == registry_key(registry):
-                store = document.get("credsStore")
-                if store:
-                    stored = self._ask(path, store, name)
-                    if stored is not None:
-                        return stored
-                if credential is not None:
-                    return credential
         return None
 
     def helper(self, path: str, name: object) -> Helper:
@@ -280,13 +264,18 @@ def candidates(registry: str, repository: str) -> Iterator[str]:
     yield host
 
 
-def _table(path: str, document: dict[str, Any], name: str) -> dict[str, Any]:
-    table = document.get(name)
-    if table is None:
-        return {}
-    if not isinstance(table, dict):
+def table(path: str, document: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object in a file's document, empty if it is not there. Raises ``CredentialError``."""
+    found = document.get(name)
+    if found is not None and not isinstance(found, dict):
         raise CredentialError(f"{path}: {name} is not a JSON object", "repair or remove it")
-    return table
+    return found or {}
+
+
+def helper_name(path: str, document: dict[str, Any], name: str) -> object:
+    """What ``credHelpers`` says for a normalised key; falsy if it says nothing."""
+    helpers = table(path, document, "credHelpers")
+    return next((v for k, v in helpers.items() if v and normalise_key(k) == name), None)
 
 
 def _parse_entry(path: str, name: str, entry: object) -> Credential | None:

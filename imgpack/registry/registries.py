@@ -5,7 +5,7 @@ Invariant: no error that leaves a ``with`` block over it has a secret in it.
 
 import threading
 
-from imgpack.credentials.lookup import CredentialSource, NoCredentials
+from imgpack.credentials.lookup import CredentialSource, CredentialStore
 from imgpack.errors import ImgpackError
 from imgpack.events import SILENT, Reporter
 from imgpack.registry.http.endpoint import Endpoint, SessionOptions, registry_origin
@@ -34,7 +34,7 @@ class Registries(Closing):
         self.secrets = Secrets()
         self.reporter = RedactingReporter(reporter, self.secrets)
         self._options = options or SessionOptions()
-        self._credentials = credentials or NoCredentials()
+        self._credentials = credentials or CredentialStore()
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 

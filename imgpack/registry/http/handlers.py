@@ -34,15 +34,13 @@ class _Around:
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
         self._inner = inner
         self._endpoint = endpoint
+        self._lock = threading.Lock()
 
 
 class Bounded(_Around):
     """Bounds the addresses of other hosts: how far inside the registry is, and no further."""
 
-    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        super().__init__(inner, endpoint)
-        self._lock = threading.Lock()
-        self._reach: Reach | None = None
+    _reach: Reach | None = None
 
     def send(self, request: Request) -> Response:
         """The answer. Raises ``UnsafeError`` for an address that is further inside."""
@@ -59,7 +57,6 @@ class Told(_Around):
 
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
         super().__init__(inner, endpoint)
-        self._lock = threading.Lock()
         self._warnings: set[str] = set()
 
     def send(self, request: Request) -> Response:
@@ -131,9 +128,7 @@ class Refusals(_Around):
 class Retries(_Around):
     """Tries again what may pass: lost connections, and the answers that the policy names."""
 
-    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        super().__init__(inner, endpoint)
-        self._met = False
+    _met = False
 
     def send(self, request: Request) -> Response:
         """The answer of the last attempt. Raises what the last attempt failed with."""

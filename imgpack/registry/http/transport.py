@@ -15,7 +15,7 @@ resolves, and only the spelling is checked.
 
 import base64
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -55,29 +55,24 @@ class _SourceFailed(Exception):
     """The body's own source raised; kept apart from the errors of the connection."""
 
 
-def _reading(source: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield from source
-    except (OSError, ValueError) as error:
-        raise _SourceFailed from error
-
-
 def _pieces(body: Body) -> Generator[bytes]:
     """The body's bytes in blocks, exactly as many as it promised."""
     left = body.size
     source = body.open()
     try:
-        for piece in _reading(source):
+        for piece in source:
             left -= len(piece)
             if left < 0:
                 break
             for start in range(0, len(piece), BLOCK):
                 yield piece[start : start + BLOCK]
+        if left:
+            raise ValueError(f"a body is not {body.size} bytes long")
+    except (OSError, ValueError) as error:
+        raise _SourceFailed from error
     finally:
         if isinstance(source, Generator):
             source.close()
-    if left:
-        raise _SourceFailed from ValueError(f"a body is not {body.size} bytes long")
 
 
 class Transport(Closing):
