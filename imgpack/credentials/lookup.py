@@ -13,7 +13,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Protocol
 
 from imgpack.credentials.program import Helper
@@ -137,6 +137,7 @@ class CredentialSource(Protocol):
         """The credential for a repository. Raises ``CredentialError``."""
 
 
+@dataclass(repr=False, eq=False)
 class CredentialStore:
     """Looks a repository up in the sources, in their order. Safe to call from any thread.
 
@@ -144,21 +145,15 @@ class CredentialStore:
     ``environment`` what they get, ``helper_timeout`` how long one may take.
     """
 
-    def __init__(
-        self,
-        sources: tuple[CredentialFile, ...] = (),
-        given: Given | None = None,
-        *,
-        search_path: str = "",
-        environment: tuple[tuple[str, str], ...] = (),
-        helper_timeout: float = 30.0,
-    ) -> None:
-        self._sources = sources
-        self._given = given
+    sources: tuple[CredentialFile, ...] = ()
+    given: Given | None = None
+    _: KW_ONLY
+    search_path: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    helper_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
         self._given_to: str | None = None
-        self._search_path = search_path
-        self._environment = environment
-        self._timeout = helper_timeout
         self._documents: dict[str, dict[str, Any] | None] = {}
         self._lock = threading.Lock()
 
@@ -168,9 +163,9 @@ class CredentialStore:
         Raises ``CredentialError`` for a broken file or helper.
         """
         with self._lock:
-            if self._given is not None and self._is_meant(self._given, registry):
-                return self._given.credential
-            for source in self._sources:
+            if self.given is not None and self._is_meant(self.given, registry):
+                return self.given.credential
+            for source in self.sources:
                 if source.path not in self._documents:
                     self._documents[source.path] = source.read()
                 document = self._documents[source.path]
@@ -212,7 +207,7 @@ class CredentialStore:
     def helper(self, path: str, name: object) -> Helper:
         """The helper program that the file at ``path`` configures."""
         return Helper.locate(
-            path, name, self._search_path, environment=self._environment, timeout=self._timeout
+            path, name, self.search_path, environment=self.environment, timeout=self.helper_timeout
         )
 
     def _ask(self, path: str, name: object, key: str) -> Credential | None:

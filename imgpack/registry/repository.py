@@ -241,9 +241,11 @@ def _digest_or_none(text: str | None) -> Digest | None:
 def _examined(raw: bytes, media_type: str, what: str, target: str | Digest) -> Served:
     """Find out what was served, and its digest; compare it when it was asked for by digest."""
     kind = media_type.partition(";")[0].strip()
-    if kind not in ACCEPT_ALL and _is_schema1(raw, what):
-        # Registries before Distribution serve schema1 as application/json.
-        kind = mediatype.SCHEMA1_SIGNED
+    if kind not in ACCEPT_ALL:
+        with about(redact(what)):
+            # Registries before Distribution serve schema1 as application/json.
+            schema1 = decode(raw).get("schemaVersion") == 1
+        kind = mediatype.SCHEMA1_SIGNED if schema1 else ""
     if kind in mediatype.SCHEMA1_TYPES:
         from imgpack.spec.schema1.signature import verify
 
@@ -260,10 +262,4 @@ def _examined(raw: bytes, media_type: str, what: str, target: str | Digest) -> S
             f"{what}: the registry answered a document with the digest {digest}",
             "the registry is broken or was tampered with",
         )
-    return Served(raw, kind if kind in ACCEPT_ALL else "", digest)
-
-
-def _is_schema1(raw: bytes, what: str) -> bool:
-    with about(redact(what)):
-        document = decode(raw)
-    return document.get("schemaVersion") == 1
+    return Served(raw, kind, digest)

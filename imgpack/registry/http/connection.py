@@ -1,7 +1,7 @@
 """Connections that look where they go and listen while they send (RFC 9112, 7.1 and 9.5).
 
-Part of the transport. Invariants: with
-a ``reach`` no byte goes to an address that is further inside; an answer that
+Invariants: with a ``reach`` no byte goes to an address that is further inside, whatever a
+name resolved to before; an answer that
 arrives while a body is being sent stops the sending; a connection whose request
 was cut short is not used again; the silence time-out holds for sending too, and
 nobody keeps us busy for ever with a byte now and then: an answer's head has a

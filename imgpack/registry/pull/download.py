@@ -9,6 +9,7 @@ does it itself.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import DigestError, InvalidReferenceError, RegistryError, UnreachableError
@@ -27,11 +28,11 @@ PROGRESS: Final = 1 << 16
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/(?:([0-9]{1,16})|\*)")
 
 
+@dataclass(frozen=True, slots=True)
 class RemoteSource:
     """The blobs of one repository. Safe to use from many threads."""
 
-    def __init__(self, client: Repository) -> None:
-        self.client = client
+    client: Repository
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``, not verified.

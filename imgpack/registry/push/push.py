@@ -8,6 +8,7 @@ image cannot have a blob mounted that it only names: unless the user said where
 from, its bytes are read and checked first.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -206,13 +207,12 @@ class _RegistryPush:
         answer = error.answer
         if answer is None or answer.status not in _IMMUTABLE or document.tag is None:
             return False
-        try:
+        with contextlib.suppress(ImgpackError):
             there = self._client(plan).head_manifest(document.tag, pushing=True)
-        except ImgpackError:
-            return False
-        if there == document.descriptor.digest:
-            self._reporter.detail(f"{document.name.shown()} cannot be written, and need not be")
-        return there == document.descriptor.digest
+            if there == document.descriptor.digest:
+                self._reporter.detail(f"{document.name.shown()} cannot be written, and need not be")
+                return True
+        return False
 
 
 def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:

@@ -6,6 +6,7 @@ registry's own status proves it; a blob counts as stored only with evidence
 (201 and a Location, its digest, or a HEAD that finds it).
 """
 
+import contextlib
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
@@ -68,13 +69,11 @@ class UploadSession:
     def reopen(cls, client: Repository, location: str, blob: Descriptor) -> "UploadSession | None":
         """The session at an earlier process's ``location``, if it is the registry's and lives."""
         session = client.session
-        try:
+        with contextlib.suppress(ImgpackError):
             url = check_location(location, session.url("/v2/"), session.origin)
-            if Origin.of(url) != session.origin:
-                return None
-        except ImgpackError:
-            return None
-        return cls(client, url).proved(blob)
+            if Origin.of(url) == session.origin:
+                return cls(client, url).proved(blob)
+        return None
 
     @classmethod
     def _opened(cls, client: Repository, response: Response) -> "UploadSession":
@@ -88,14 +87,14 @@ class UploadSession:
         ``0-0`` proves nothing: Distribution says it for no byte and for one.
         """
         for location in dict.fromkeys((self.location, _without_state(self.location))):
-            try:
-                with _request(self.client, "GET", location, {204}) as response:
-                    offset = _held(response)
-                    if not 1 < offset <= blob.size:
-                        return None
-                    return replace(self, location=self._next(response, location), offset=offset)
-            except ImgpackError:
-                continue
+            with (
+                contextlib.suppress(ImgpackError),
+                _request(self.client, "GET", location, {204}) as response,
+            ):
+                offset = _held(response)
+                if not 1 < offset <= blob.size:
+                    return None
+                return replace(self, location=self._next(response, location), offset=offset)
         return None
 
     def patch(self, body: Body, *, ranged: bool) -> "UploadSession":
