@@ -1,13 +1,12 @@
 """What a codec's file says of it: its levels, and how bytes go both ways."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Bytes = bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """One way to compress; a table of these is all that the rest of the package knows.
 
     ``levels`` are the lowest and the highest, ``version`` names the release that decides

@@ -89,7 +89,7 @@ class Encoder:
         found = self._attributes(seen)
         if found is None:
             return None
-        entry: Entry | None = found.recorded(seen)
+        entry: Entry | None = seen if found is xattrs.NONE else found.recorded(seen)
         for transform in self._transforms:
             entry = entry and transform(entry)
         if entry is None:

@@ -10,9 +10,8 @@ the bytes do not depend on timing or on ``jobs``.
 import hashlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
@@ -34,8 +33,7 @@ class Output(Protocol):
         """Take the next bytes, whose memory is used again afterwards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """What came out: the bytes written, their segments in the cache, and how many were there."""
 
     written: Written
@@ -43,8 +41,7 @@ class Run:
     reused: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Compressed:
+class _Compressed(NamedTuple):
     data: bytes | memoryview
     cached: CachedSegment | None
     reused: bool

@@ -80,12 +80,14 @@ class Placed(Generic[_T_co]):
             if parent.path == path:
                 return parent.entry()
         inside = _inside(self.dest, path)
-        if inside is not None or not path:
-            found = self.tree.find(inside or b"")
-            if found is not None and inside is None:
-                return made_up_directory(path, found.mtime_ns)
-            return found and found._replace(path=path)
-        return None
+        if inside is None and path:
+            return None
+        found = self.tree.find(inside or b"")
+        if found is None:
+            return None
+        return (
+            made_up_directory(b"", found.mtime_ns) if inside is None else found._replace(path=path)
+        )
 
 
 def place(tree: _T, dest: bytes, below: Sequence[Tree]) -> Placed[_T]:

@@ -12,6 +12,7 @@ MAX_TIME: Final = 0o77777777777
 """Seconds: the last time that a ustar header can say; loaders reset later ones."""
 
 _NS: Final = 1_000_000_000
+_new = tuple.__new__
 
 
 class Transform(Protocol):
@@ -42,7 +43,8 @@ class SetOwner:
 
     def __call__(self, entry: Entry) -> Entry:
         """``entry`` with the owner."""
-        return entry._replace(uid=self.uid, gid=self.gid)
+        # Not _replace, which takes four times as long: this runs for every file.
+        return _new(Entry, (*entry[:6], self.uid, self.gid, *entry[8:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class SetTime:
 
     def __call__(self, entry: Entry) -> Entry:
         """``entry`` with the time."""
-        return entry._replace(mtime_ns=self.seconds * _NS)
+        return _new(Entry, (*entry[:9], self.seconds * _NS, *entry[10:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,10 +105,10 @@ class _RemoteImages:
                 f"{self.shown}: the manifest {digest} has {len(served.raw)} bytes, "
                 f"not {descriptor.size}"
             )
-        if descriptor.media_type not in ("", served.media_type) and served.media_type:
+        kind = _described(served, self.shown).media_type if served.media_type else ""
+        if kind and descriptor.media_type not in ("", kind):
             raise DocumentError(
-                f"{self.shown}: {digest} is {served.media_type!r}, "
-                f"and the index says {descriptor.media_type!r}"
+                f"{self.shown}: {digest} is {kind!r}, and the index says {descriptor.media_type!r}"
             )
         return served.raw
 

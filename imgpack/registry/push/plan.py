@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgpack.errors import DocumentError, Remedy, UnsupportedError
-from imgpack.image.image import Image, Named, RawBlob
+from imgpack.image.image import Image, Named, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
@@ -111,11 +111,16 @@ def _plan(
         if (names := tuple(n for n in named.names if (n.registry, n.repository) == place))
     ]
     planned = plan(here)
-    roots = {named.image.document.descriptor.digest for named in here}
+    members = {
+        one.document.descriptor.digest
+        for named in here
+        for one in walk(named.image)
+        if one is not named.image
+    }
     inner = [
         PushDocument(here[0].names[0], document.raw, document.descriptor)
         for document in planned.documents
-        if document.descriptor.digest not in roots
+        if document.descriptor.digest in members
     ]
     documents: list[PushDocument] = []
     empty: tuple[PlannedBlob, ...] = ()
