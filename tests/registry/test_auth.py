@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, RegistryError, Remedy, UnauthorizedError, UnsafeError
 from imgpack.registry.auth.challenge import Challenge, parse_challenges
-from imgpack.registry.auth.realm import realm_is_trusted
 from imgpack.registry.auth.tokens import merge_scopes
+from imgpack.registry.auth.trust import realm_is_trusted
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody, Scope
 from imgpack.registry.http.retry import RetryPolicy

@@ -160,7 +160,7 @@ def test_a_registry_that_takes_no_put_is_patched() -> None:
 
 
 def test_what_a_host_refused_is_remembered() -> None:
-    """The second blob starts with the way that worked for the first."""
+    """The second blob starts with the mode that worked for the first."""
     with HostileRegistry(monolithic=False) as registry:
         modes = UploadModes(registry.host)
         Sending(registry, modes=modes).go()
@@ -229,7 +229,7 @@ def test_a_registry_that_drops_later_patches_is_found_out() -> None:
     ],
 )
 def test_ecr_never_gets_a_second_patch(host: str, last: UploadMode) -> None:
-    """For ECR there is no chunked way; for the others it is the last one."""
+    """For ECR there is no chunked mode; for the others it is the last one."""
     modes = UploadModes(host)
     while modes.mode < last:
         assert modes.refused(modes.mode)
@@ -292,7 +292,7 @@ def test_a_stale_state_ends_in_a_new_session() -> None:
 
 
 def test_a_session_lost_between_two_load_balanced_registries_is_opened_again() -> None:
-    """``BLOB_UPLOAD_INVALID`` says nothing against the way of sending."""
+    """``BLOB_UPLOAD_INVALID`` says nothing against the upload mode."""
     with HostileRegistry() as registry:
         registry.misbehave("PUT", PUT, faults.answer(404, "BLOB_UPLOAD_INVALID"))
         sending = Sending(registry)
@@ -301,7 +301,7 @@ def test_a_session_lost_between_two_load_balanced_registries_is_opened_again() -
         assert registry.sent("PATCH") == []
 
 
-def test_resets_again_and_again_lead_to_another_way() -> None:
+def test_resets_again_and_again_lead_to_another_mode() -> None:
     """Two broken PUTs without progress, and the blob goes by PATCH."""
     with HostileRegistry(keep_sessions=False) as registry:
 

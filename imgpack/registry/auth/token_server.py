@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from imgpack.credentials.lookup import TOKEN_USER, Credential, encode_auth
 from imgpack.errors import ImgpackError, RegistryError, Remedy, UnauthorizedError, UnsafeError
 from imgpack.registry.auth.challenge import Challenge
-from imgpack.registry.auth.realm import realm_is_trusted
+from imgpack.registry.auth.trust import realm_is_trusted
 from imgpack.registry.http.endpoint import Endpoint
 from imgpack.registry.http.handlers import REDIRECTS
 from imgpack.registry.http.message import BytesBody, Handler, Request

@@ -123,7 +123,7 @@ class _BlobUpload:
             self._leave(keep=False, reachable=True)
             raise error
         if answer is not None and self._refuses_mode(answer, mode):
-            self.client.reporter.detail(f"{error.message}; trying another way")
+            self.client.reporter.detail(f"{error.message}; trying another upload mode")
             self._give_up()
             return False
         self.failures += 1
