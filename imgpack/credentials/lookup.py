@@ -137,7 +137,7 @@ class CredentialSource(Protocol):
         """The credential for a repository. Raises ``CredentialError``."""
 
 
-@dataclass(repr=False, eq=False)
+@dataclass(repr=False, eq=False, slots=True)
 class CredentialStore:
     """Looks a repository up in the sources, in their order. Safe to call from any thread.
 
@@ -151,11 +151,9 @@ class CredentialStore:
     search_path: str = ""
     environment: tuple[tuple[str, str], ...] = ()
     helper_timeout: float = 30.0
-
-    def __post_init__(self) -> None:
-        self._given_to: str | None = None
-        self._documents: dict[str, dict[str, Any] | None] = {}
-        self._lock = threading.Lock()
+    _given_to: str | None = field(default=None, init=False)
+    _documents: dict[str, dict[str, Any] | None] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def find(self, registry: str, repository: str = "") -> Credential | None:
         """The credential for ``registry/repository``; ``None``: go on anonymously.

@@ -324,8 +324,7 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
     if isinstance(error, exceptions.ConnectTimeoutError):
-        message, hint = _unconnected(error, cause, origin)
-        return UnreachableError(message, hint, unconnected=str(origin))
+        return UnreachableError(*_unconnected(error, cause, origin), unconnected=str(origin))
     if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
         return UnreachableError(f"{shown}: the registry fell silent", Remedy.LONGER_TIMEOUT())
     if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):

@@ -81,22 +81,18 @@ def plan_repositories(
     Raises ``DocumentError`` for a name whose digest is not the image's.
     """
     for named in images:
-        _check_digests(named)
+        digest = named.image.document.descriptor.digest
+        for name in named.names:
+            if name.digest not in (None, digest):
+                raise DocumentError(
+                    f"{name.shown()}: the image's digest is {digest}",
+                    "push it to a tag, or to the digest that it has",
+                )
     places = dict.fromkeys(
         (name.registry, name.repository) for named in images for name in named.names
     )
     given = tuple(mount_from)
     return tuple(_plan(place, images, given, schema1) for place in places)
-
-
-def _check_digests(named: Named) -> None:
-    digest = named.image.document.descriptor.digest
-    for name in named.names:
-        if name.digest not in (None, digest):
-            raise DocumentError(
-                f"{name.shown()}: the image's digest is {digest}",
-                "push it to a tag, or to the digest that it has",
-            )
 
 
 def _plan(
