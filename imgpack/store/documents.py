@@ -10,6 +10,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENT
 from imgpack.spec.reference import Reference
 from imgpack.store.contents import blob_path
+from imgpack.tar.index import TarFile
 
 
 class Container(Protocol):
@@ -45,6 +46,11 @@ class ContainerSource:
     def check_size(self, blob: Descriptor) -> None:
         """Refuse a blob of another size than ``blob`` says. Raises ``ArchiveError``."""
         size = self.size(blob.digest)
+        if size is None and isinstance(self.container, TarFile) and not self.container.ended:
+            raise ArchiveError(
+                f"{self.path} is truncated: it has no end, and no layer {blob.digest}",
+                "copy or make it again",
+            )
         if size not in (None, blob.size):
             raise ArchiveError(
                 f"{self.path}: the layer {blob.digest} has {size} bytes, "
