@@ -133,11 +133,12 @@ def open(
     A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
     ``../`` is a path; any other is a reference, which is asked for through
     ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
-    a schema1 image. Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
+    a schema1 image, and for an archive that is compressed or comes from a pipe.
+    Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
     if isinstance(location, str) and is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             yield opened
         return
     from imgpack.registry.pull.image import open_remote
@@ -149,7 +150,11 @@ def open(
 
 @contextmanager
 def open_blob(
-    location: str, digest: Digest, *, registries: "Registries | None" = None
+    location: str,
+    digest: Digest,
+    *,
+    registries: "Registries | None" = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
 
@@ -157,7 +162,7 @@ def open_blob(
     what ``open`` raises, and ``NotFoundError`` if it is not there.
     """
     if is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from imgpack.errors import ImgpackError, InvalidReferenceError, NotFoundError, Remedy
+from imgpack.errors import ImgpackError, NotFoundError, Remedy
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec.descriptor import Descriptor
@@ -161,7 +161,7 @@ class Opened:
         try:
             if Reference.parse(text).tagged() in root.names:
                 return True
-        except InvalidReferenceError:
+        except ImgpackError:
             pass
         return _is_digest(text) and text == self._image_id(root)
 

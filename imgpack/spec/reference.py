@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imgpack.errors import InvalidReferenceError
+from imgpack.errors import InvalidReferenceError, UnsupportedError
 from imgpack.spec.digest import Digest
 
 DEFAULT_REGISTRY: Final = "docker.io"
@@ -71,10 +71,8 @@ class Reference:
         try:
             digest = Digest.parse(digest_text) if at else None
             return cls(*_split_registry(head + slash + last), tag if colon else None, digest)
-        except InvalidReferenceError as error:
-            raise InvalidReferenceError(
-                f"invalid image name {text!r}: {error.message}", error.hint
-            ) from None
+        except (InvalidReferenceError, UnsupportedError) as error:
+            raise error.reworded(f"invalid image name {text!r}: {error.message}") from None
 
     @property
     def name(self) -> str:

@@ -35,7 +35,7 @@ _UNKNOWN: Final = Platform("unknown", "unknown")
 _SOURCE_TYPES: Final = {
     mediatype.OCI_LAYER: mediatype.DOCKER_LAYER,
     mediatype.OCI_LAYER_GZIP: mediatype.DOCKER_LAYER_GZIP,
-    mediatype.OCI_LAYER_ZSTD: "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    mediatype.OCI_LAYER_ZSTD: mediatype.DOCKER_LAYER_ZSTD,
 }
 
 

@@ -42,7 +42,7 @@ _HARD_LINK: Final = ord("1")
 _SYMBOLIC_LINK: Final = ord("2")
 _HEADER_ONLY: Final = frozenset(b"123456")
 _WINDOW: Final = 1 << 16
-_HERE: Final = re.compile(r"\A(?:\./)++")
+_HERE: Final = re.compile(r"\A(?:\./++)++")
 _LENGTH: Final = re.compile(rb"([0-9]{1,19}) ")
 
 
