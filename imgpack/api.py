@@ -29,6 +29,7 @@ from imgpack.image.image import (
     ImageSink,
     LayerSink,
     Named,
+    Opaque,
     Published,
     images_in,
     refuse_foreign,
@@ -99,7 +100,7 @@ _NETWORK: Final = {
 __all__ = [
     "AnyImage", "Artifact", "Change", "ClampTime", "Codec", "Digest", "Directory", "Entries",
     "Entry", "Explain", "Format", "Image", "ImageIndex", "ImageSink", "LayerSink", "Named",
-    "Opened", "Placed", "Platform", "Published", "PushOptions", "PushStep", "Reference",
+    "Opaque", "Opened", "Placed", "Platform", "Published", "PushOptions", "PushStep", "Reference",
     "Registries", "RegistrySink", "Replaced", "RetryPolicy", "Runtime", "Schema1Options",
     "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions", "Transform",
     "TransportOptions", "Tree", "UploadJournal",

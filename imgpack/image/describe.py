@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from imgpack.image.image import AnyImage, Artifact, ImageIndex, Named
+from imgpack.image.image import AnyImage, Artifact, ImageIndex, Named, Opaque, layers_of
 
 
 def described(image: AnyImage) -> dict[str, Any]:
     """Digests, sizes (bytes), media types and diff_ids."""
     out = image.document.descriptor.as_json()
+    if isinstance(image, Opaque):
+        return out
     if isinstance(image, ImageIndex):
         return out | {"manifests": [described(member) for member in image.members]}
     if isinstance(image, Artifact):
@@ -34,6 +36,8 @@ def _inspected(image: AnyImage) -> dict[str, Any]:
     if isinstance(image, ImageIndex):
         members = [{"names": []} | _inspected(member) for member in image.members]
         return {"index": image.index.descriptor.as_json(), "images": members}
+    if isinstance(image, Opaque):
+        return {"blob": image.descriptor.as_json()}
     manifest = image.manifest
     if isinstance(image, Artifact):
         return {
@@ -56,5 +60,4 @@ def _inspected(image: AnyImage) -> dict[str, Any]:
 
 def total_size(image: AnyImage) -> int:
     """Bytes of the distinct layers, as they are stored."""
-    layers = () if isinstance(image, ImageIndex) else image.manifest.layers
-    return sum({layer.digest: layer.size for layer in layers}.values())
+    return sum({layer.digest: layer.size for layer in layers_of(image)}.values())

@@ -7,7 +7,16 @@ appear; documents come children first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgpack.image.image import AnyImage, BlobSource, Image, ImageIndex, Named, RawBlob, walk
+from imgpack.image.image import (
+    AnyImage,
+    BlobSource,
+    Image,
+    ImageIndex,
+    Named,
+    Opaque,
+    RawBlob,
+    walk,
+)
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -44,6 +53,9 @@ def plan(images: Sequence[Named]) -> Plan:
             if isinstance(one, ImageIndex):
                 one.check_complete()
                 continue
+            if isinstance(one, Opaque):
+                blobs.setdefault(one.descriptor.digest, PlannedBlob(one.descriptor, one.source))
+                continue
             own = one.manifest.layers
             if isinstance(one, Image):
                 config = PlannedBlob(one.manifest.config, RawBlob(one.config.raw))
@@ -60,4 +72,5 @@ def plan(images: Sequence[Named]) -> Plan:
 
 def _children_first(image: AnyImage) -> list[Manifest | Index]:
     members = image.members if isinstance(image, ImageIndex) else ()
-    return [*(each for member in members for each in _children_first(member)), image.document]
+    own = () if isinstance(image, Opaque) else (image.document,)
+    return [*(each for member in members for each in _children_first(member)), *own]

@@ -14,7 +14,7 @@ from itertools import chain
 from imgpack.errors import ArchiveError, DigestError, ImgpackError, LimitError, UnsupportedError
 from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex, walk
+from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex, Opaque, walk
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -44,8 +44,10 @@ def verify_images(images: Iterable[AnyImage], where: str, reporter: Reporter = S
     return len({digest for digest, _ in seen})
 
 
-def _promised(one: Image | Artifact) -> list[tuple[Descriptor, Digest | None]]:
+def _promised(one: Image | Artifact | Opaque) -> list[tuple[Descriptor, Digest | None]]:
     """The blobs that no document holds, and what they unpack to; nothing, in an artifact."""
+    if isinstance(one, Opaque):
+        return [(one.descriptor, None)]
     if isinstance(one, Artifact):
         return [(blob, None) for blob in (one.manifest.config, *one.manifest.layers)]
     return list(zip(one.manifest.layers, one.config.diff_ids, strict=True))

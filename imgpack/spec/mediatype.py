@@ -32,6 +32,11 @@ _LAYERS: Final = ("application/vnd.oci.image.layer.", "application/vnd.docker.im
 SCHEMA1_TYPES: Final = frozenset({SCHEMA1, SCHEMA1_SIGNED})
 
 
+def is_document(media_type: str) -> bool:
+    """Whether an index's entry of this type (empty: not said) is a manifest or an index."""
+    return not media_type or media_type in MANIFESTS or media_type in INDEXES
+
+
 def is_layer(media_type: str) -> bool:
     """Whether this is the type of a layer that unpacks to a tar, however it is compressed."""
     return media_type.startswith(_LAYERS) and not media_type.endswith("encrypted")

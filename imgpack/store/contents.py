@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError
-from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    Image,
+    ImageIndex,
+    Named,
+    Opaque,
+    images_in,
+    walk,
+)
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -43,7 +52,8 @@ def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
     """Manifests, indexes and configurations in the archive's order, each once."""
     out: dict[Digest, bytes] = {}
     for one in _all(images):
-        out.setdefault(one.document.descriptor.digest, one.document.raw)
+        if not isinstance(one, Opaque):
+            out.setdefault(one.document.descriptor.digest, one.document.raw)
         if isinstance(one, Image):
             out.setdefault(one.config.digest, one.config.raw)
     return out
@@ -53,7 +63,9 @@ def blobs(images: Sequence[Named]) -> tuple[Descriptor, ...]:
     """All blobs that are no documents, in the archive's order, each once; foreign ones not."""
     out: dict[Digest, Descriptor] = {}
     for one in _all(images):
-        if not isinstance(one, ImageIndex):
+        if isinstance(one, Opaque):
+            out.setdefault(one.descriptor.digest, one.descriptor)
+        elif not isinstance(one, ImageIndex):
             for blob in (one.manifest.config, *one.manifest.layers):
                 if not mediatype.is_foreign(blob.media_type):
                     out.setdefault(blob.digest, blob)
@@ -89,6 +101,9 @@ def index_entries(images: Sequence[Named], taken: Iterable[str] = ()) -> list[di
     refs = {*taken, *(label for named in images for label in named.labels)}
     for named in images:
         bare = named.image.document.descriptor.as_json()
+        if isinstance(named.image, Artifact) and named.image.manifest.artifact_type:
+            # What lists referrers goes by it (image-spec descriptor.md).
+            bare["artifactType"] = named.image.manifest.artifact_type
         pointers: list[dict[str, str]] = []
         for name in named.tags:
             ref = str(name) if name.tag in refs else name.target

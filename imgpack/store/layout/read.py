@@ -7,9 +7,8 @@ digest are one image with several names. And what skopeo calls ``dir:`` (podman
 
 from typing import Final
 
-from imgpack.errors import ArchiveError, UnsupportedError, about
+from imgpack.errors import ArchiveError, about
 from imgpack.image.opened import Root
-from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import decode
@@ -18,7 +17,6 @@ from imgpack.spec.reference import is_tag
 from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
 from imgpack.store.documents import ContainerSource, parse_names, read_small
 
-_TYPES: Final = mediatype.MANIFESTS | mediatype.INDEXES | {""}
 _DUMP: Final = b"Directory Transport Version: 1."
 _POINTERS: Final = frozenset({NAME_ANNOTATION, REF_ANNOTATION})
 
@@ -35,11 +33,6 @@ def read_layout(source: ContainerSource) -> list[Root]:
         index = Index.parse(raw)
     groups: dict[Digest, list[Descriptor]] = {}
     for entry in index.manifests:
-        if entry.media_type not in _TYPES:
-            raise UnsupportedError(
-                f"{path}: index.json names {entry.digest}, which is neither a manifest nor an "
-                f"index but {entry.media_type[:80]!r}"
-            )
         groups.setdefault(entry.digest, []).append(entry)
     return [_root(entries) for entries in groups.values()]
 
