@@ -7,18 +7,19 @@ This runs once for every file of a tree, and half of the time that small files c
 is spent here: the path of an ordinary file is kept short, at some cost in looks.
 """
 
+import errno
 import functools
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import SourceError, TreeError, printable
 from imgpack.layer.buffer import Buffer
 from imgpack.tar import header
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
-from imgpack.tree.problems import Problems, changed
+from imgpack.tree.problems import Problems, brief, changed
 from imgpack.tree.transform import MAX_TIME, Transform
 
 TYPE: Final = 0o170000
@@ -28,7 +29,6 @@ FILE_TYPE: Final = stat.S_IFREG
 SPARSE_WARNING: Final = 1 << 30
 """Bytes of holes in one file above which the user is warned: a layer stores them as zeros."""
 
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LINKABLE: Final = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO})
 """What a hard link may name. Not devices: rootless runtimes leave them out, and a
 link to one would then fail the whole layer."""
@@ -39,6 +39,8 @@ _KINDS: Final = {
     stat.S_IFBLK: header.BLOCK_DEVICE,
     stat.S_IFIFO: header.FIFO,
 }
+_REPLACED: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOTDIR})
+"""Of ``readlink``: there is no link any more."""
 _ROOTLESS_MAX_ID: Final = 65535
 _NS: Final = 1_000_000_000
 _NO_DEVICE: Final = (0, 0)
@@ -100,7 +102,7 @@ class Encoder:
 
     def file(self, entry: Entry, seen: Entry) -> None:
         """Encode a regular file on disk that is no link, read at once; ``seen`` by the walk."""
-        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _ = entry
+        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _, _ = entry
         assert type(source) is bytes
         if links > 1:
             self._link(entry)
@@ -129,9 +131,9 @@ class Encoder:
             return
         finally:
             os.close(descriptor)
-        if at != end:
-            raise changed(source, "changed")
         _check_same(seen, now)
+        if at != end:
+            raise _unlike_its_size(source)
         padding = header.padding(size)
         buffer.filled = end + len(padding)
         view[end : buffer.filled] = padding
@@ -160,7 +162,7 @@ class Encoder:
             for number, step in enumerate(steps):
                 if number:
                     yield number
-                self._read(entry, descriptor, step)
+                self._read(seen, descriptor, step)
             _check_same(seen, os.fstat(descriptor))
         except OSError as error:
             self._problems.add(entry.shown, error)
@@ -193,7 +195,7 @@ class Encoder:
             return
         self.buffer.append(header.padding(entry.size))
 
-    def other(self, entry: Entry) -> None:
+    def other(self, entry: Entry, seen: Entry) -> None:
         """Encode anything else: a link to what was written, a directory, a device, ..."""
         mode = entry.mode
         name, link, device = entry.path, b"", _NO_DEVICE
@@ -210,12 +212,19 @@ class Encoder:
         if kind == header.DIRECTORY:
             name += b"/"
         elif kind == header.SYMLINK:
-            link = self._target(entry)
+            target = self._target(entry)
+            if target is None:
+                return
+            link = target
         elif kind in (header.CHARACTER_DEVICE, header.BLOCK_DEVICE):
             device = self._device(entry, kind)
         found = self._attributes(entry)
-        if found is not None:
-            self.buffer.append(self._header(entry, found, kind, name, link, device))
+        if found is None:
+            return
+        if kind != header.DIRECTORY and seen.folder is not None:
+            # Whether a directory is another by now, the walk sees when it goes into it.
+            self._check_status(seen)
+        self.buffer.append(self._header(entry, found, kind, name, link, device))
 
     def _attributes(self, entry: Entry) -> xattrs.Attributes | None:
         """What its attributes say; ``None`` if they cannot be read, which is remembered."""
@@ -223,7 +232,7 @@ class Encoder:
         try:
             if not isinstance(content, bytes):
                 return xattrs.interpret(content.xattrs, entry.path, entry.mode)
-            return xattrs.read(content, content, entry.mode) if content else xattrs.NONE
+            return xattrs.read(entry.reach, content, entry.mode) if content else xattrs.NONE
         except FileNotFoundError:
             raise changed(entry.shown, "vanished") from None
         except OSError as error:
@@ -245,28 +254,40 @@ class Encoder:
     def _open(self, entry: Entry) -> int:
         """A descriptor of the entry's file; -1 if it cannot be read, which is remembered."""
         try:
-            return os.open(entry.shown, _OPEN)
+            return entry.open_descriptor()
         except FileNotFoundError:
             raise changed(entry.shown, "vanished") from None
         except OSError as error:
             self._problems.add(entry.shown, error)
             return -1
 
-    def _read(self, entry: Entry, descriptor: int, count: int) -> None:
+    def _read(self, seen: Entry, descriptor: int, count: int) -> None:
         """Append the next ``count`` bytes of a file."""
         buffer = self.buffer
         view, end = buffer.reserve(count), buffer.filled + count
         while buffer.filled < end:
             more = os.readv(descriptor, (view[buffer.filled : end],))
             if not more:
-                raise changed(entry.shown, "was truncated")
+                _check_same(seen, os.fstat(descriptor))
+                raise _unlike_its_size(seen.shown)
             buffer.filled += more
 
-    def _target(self, entry: Entry) -> bytes:
+    def _target(self, entry: Entry) -> bytes | None:
+        """Where a symbolic link points; ``None`` if it cannot be read, which is remembered."""
         try:
             return entry.target()
-        except OSError:
-            raise changed(entry.shown, "changed") from None
+        except OSError as error:
+            if error.errno in _REPLACED:
+                raise changed(entry.shown, "changed") from None
+            self._problems.add(entry.shown, error)
+            return None
+
+    def _check_status(self, seen: Entry) -> None:
+        try:
+            now = seen.status()
+        except FileNotFoundError:
+            raise changed(seen.shown, "vanished") from None
+        _check_same(seen, now)
 
     def _device(self, entry: Entry, kind: bytes) -> tuple[int, int]:
         numbers = os.major(entry.rdev), os.minor(entry.rdev)
@@ -338,8 +359,21 @@ def _owner(mode: int, uid: int, gid: int) -> bytes | None:
     return header.owner(mode & 0o7777, uid, gid)
 
 
+def _unlike_its_size(path: bytes) -> SourceError:
+    return SourceError(
+        f"{brief(path)} does not hold as many bytes as its size says, as in /proc and /sys",
+        "leave it out: only files that are stored can be in an image",
+    )
+
+
 def _check_same(entry: Entry, now: os.stat_result) -> None:
     """Raise ``SourceChangedError`` if an open file is not what the walk saw."""
-    # Mode, inode and device: an entry has them in the order of a stat result.
-    if now[:3] != entry[2:5] or now.st_size != entry.size or now.st_mtime_ns != entry.mtime_ns:
+    # Mode, inode and device: an entry has them in the order of a stat result. The ctime
+    # tells what the mtime does not: that can be put back.
+    if (
+        now[:3] != entry[2:5]
+        or now.st_size != entry.size
+        or now.st_mtime_ns != entry.mtime_ns
+        or now.st_ctime_ns != entry.ctime_ns
+    ):
         raise changed(entry.shown, "changed")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import TreeError
 from imgpack.tree.entry import Entry, made_up_directory
-from imgpack.tree.problems import Problems, changed
+from imgpack.tree.problems import Problems, brief, changed
 
 WHITEOUT_PREFIX = b".wh."
 """Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
@@ -89,7 +89,6 @@ def check_name(name: bytes, shown: bytes) -> None:
     """Raise ``TreeError`` if the last component of ``shown`` is one that means a deletion."""
     if name.startswith(WHITEOUT_PREFIX):
         raise TreeError(
-            f"{printable(shown)} cannot be in a layer: "
-            "a name that starts with .wh. means a deletion",
+            f"{brief(shown)} cannot be in a layer: a name that starts with .wh. means a deletion",
             "rename or remove it",
         )

@@ -1,5 +1,6 @@
 """Building layers: what is reused, what is read again, and why."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from imgpack.layer.build import Built, LayerBuilder, Options
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.tree.destination import place
 from imgpack.tree.directory import Directory
-from imgpack.tree.snapshot import Change
+from imgpack.tree.snapshot import RACY_NS, Change
 from imgpack.tree.transform import SetOwner, SetTime
 from tests.layer.trees import MIB, Blob, fill, noise
 
@@ -87,8 +88,7 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 from imgpack.cli.main import cli
 cli(sys.argv[1:], standalone_mode=False)
-root = os.path.realpath(sys.argv[2])
-print(sum(path.startswith(root + "/") for path in opened), file=sys.stderr)
+print(sum(os.path.basename(path).startswith("file") for path in opened), file=sys.stderr)
 """
 
 
@@ -199,9 +199,11 @@ def test_contents_are_read_again_on_request(bench: Bench) -> None:
 
 def test_a_young_tree_is_read_again(bench: Bench) -> None:
     """A change in the same tick would have left no trace."""
-    young = replace(bench.options(), started_ns=time.time_ns())
+    # By the tree's own clock: however slow the machine is, it does not age.
+    born = max(path.lstat().st_ctime_ns for path in bench.root.rglob("*"))
+    young = replace(bench.options(), started_ns=born)
     bench.build(young)
-    second = bench.build(replace(young, started_ns=time.time_ns()))
+    second = bench.build(replace(young, started_ns=born + RACY_NS))
     third = bench.build()
     fourth = bench.build()
 
@@ -267,23 +269,24 @@ def test_a_damaged_snapshot_is_no_snapshot(bench: Bench) -> None:
     assert bench.build().unchanged
 
 
-def test_a_failed_build_commits_and_remembers_nothing(bench: Bench) -> None:
-    """Here a path that is too long for the system appears in the tree."""
+def test_a_failed_build_commits_and_remembers_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a disk that cannot be read any more."""
     bench.build()
-    here = os.open(bench.root, os.O_RDONLY)
-    for _ in range(20):
-        os.mkdir("x" * 250, dir_fd=here)
-        here, above = os.open("x" * 250, os.O_RDONLY, dir_fd=here), here
-        os.close(above)
-    os.close(here)
+    (bench.root / "d0/file0000").write_bytes(b"new")
+
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "readv", broken)
     blob = Blob()
 
     for _ in range(2):
-        with pytest.raises(SourceError, match="File name too long"):
+        with pytest.raises(SourceError, match="Input/output error"):
             LayerBuilder(bench.options()).build(Directory(bytes(bench.root)), blob.opening)
         assert blob.committed is None
         assert blob.data.getvalue() == b""
-    subprocess.run(["rm", "-rf", str(bench.root / ("x" * 250))], check=True)
 
 
 MEMORY = """
