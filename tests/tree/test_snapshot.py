@@ -10,6 +10,7 @@ import pytest
 from imgpack.tree.destination import Placed, place
 from imgpack.tree.directory import Directory
 from imgpack.tree.entry import Entry
+from imgpack.tree.mounts import Mount
 from imgpack.tree.problems import Problems
 from imgpack.tree.snapshot import (
     RACY_NS,
@@ -281,3 +282,34 @@ def test_a_change_of_a_parent_below_is_seen(tmp_path: Path) -> None:
     assert not compared(tree, io.BytesIO(old.getvalue())).unchanged()
     changes = list(differences(io.BytesIO(old.getvalue()), snapshot(tree), tree.stamps))
     assert [change.path for change in changes] == [b"tmp"]
+
+
+def mounted(monkeypatch: pytest.MonkeyPatch, kind: str, number: int) -> None:
+    monkeypatch.setattr("imgpack.tree.snapshot.mount_of", lambda *_: Mount(kind, number))
+
+
+def test_a_tree_that_was_mounted_again_is_not_the_same(
+    tree: Placed[Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another image may be there, with the same numbers and times; it is told once."""
+    mounted(monkeypatch, "ext4", 5)
+    old = snapshot(tree)
+    assert compared(tree, io.BytesIO(old.getvalue())).unchanged()
+    mounted(monkeypatch, "ext4", 6)
+
+    assert not compared(tree, io.BytesIO(old.getvalue())).unchanged()
+    (change,) = differences(io.BytesIO(old.getvalue()), snapshot(tree), tree.stamps)
+    assert "mounted again" in change.how
+
+
+def test_times_that_prove_nothing_are_not_believed(
+    tree: Placed[Directory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of squashfs, say: every answer is as it was, and the tree is read."""
+    mounted(monkeypatch, "squashfs", 0)
+    old, recorder = snapshot(tree), Recorder(io.BytesIO(), LATER + 1)
+    seen = Comparison(tree.stamps, Problems(), io.BytesIO(old.getvalue()), recorder)
+
+    assert not seen.unchanged()
+    assert recorder.distrusted == "squashfs"
+    assert list(differences(old, snapshot(tree, LATER + 1), tree.stamps)) == []
