@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from imgpack.errors import NotFoundError, Remedy
+from imgpack.errors import Hint, NotFoundError, Remedy
 from imgpack.image.image import Image
 from imgpack.image.opened import Opened
 from imgpack.spec.descriptor import Descriptor
@@ -14,6 +14,13 @@ from tests.store.samples import LAYERS, only_image
 
 class SourceContract:
     """The tests; a subclass has the fixture ``opened``: an image of ``LAYERS``, in one place."""
+
+    hints: tuple[Hint, ...] = (Remedy.LIST_DIGESTS(), "")
+    """What may be advised for a blob that is not there."""
+
+    def where(self, opened: Opened) -> str:
+        """What an error about a blob says of the place."""
+        return opened.location
 
     def _blobs(self, opened: Opened) -> list[tuple[Descriptor, bytes]]:
         image = only_image(opened)
@@ -50,7 +57,7 @@ class SourceContract:
         missing = Descriptor("", Digest.of(b"nowhere"), 7)
         with pytest.raises(NotFoundError, match=str(missing.digest)) as caught:
             b"".join(opened.read_blob(missing))
-        assert opened.location in caught.value.message
+        assert self.where(opened) in caught.value.message
 
     def test_any_blob_is_described_by_its_digest(self, opened: Opened) -> None:
         """As its manifest does, and the manifest itself."""
@@ -59,7 +66,7 @@ class SourceContract:
             assert opened.describe(known.digest) == known
         with pytest.raises(NotFoundError) as caught:
             opened.describe(Digest.of(b"nowhere"))
-        assert caught.value.hint in (Remedy.LIST_DIGESTS(), "")
+        assert caught.value.hint in self.hints
 
     def test_images_are_given_again_the_same(self, opened: Opened) -> None:
         """What was read is not read a second time."""

@@ -658,16 +658,16 @@ def test_a_member_of_no_stated_type_is_what_it_was_served_as() -> None:
 
 
 @pytest.fixture
-def wish() -> Schema1Options:
+def schema1() -> Schema1Options:
     """A throw-away key and a fixed time."""
     return Schema1Options(SigningKey.generate(), "2020-01-01T00:00:00Z")
 
 
-def test_a_schema1_image_is_converted(wish: Schema1Options) -> None:
+def test_a_schema1_image_is_converted(schema1: Schema1Options) -> None:
     """The layers and their diff_ids are those of the image that it was made from."""
     image = make_image(b"one", noise(5000), empty=True)
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         pulled = pull(registry, "a/b:1-schema1")
         assert isinstance(pulled.image, Image)
         assert pulled.image.config.diff_ids == image.config.diff_ids
@@ -680,11 +680,11 @@ def test_a_schema1_image_is_converted(wish: Schema1Options) -> None:
             assert layer.digest in pulled.sink.blobs
 
 
-def test_the_layers_of_a_schema1_image_share_one_file(wish: Schema1Options) -> None:
+def test_the_layers_of_a_schema1_image_share_one_file(schema1: Schema1Options) -> None:
     """However many there are, they do not use up the files that a process may open."""
     image = make_image(*(b"layer %d" % number for number in range(12)))
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         with connect() as registries:
             name = Reference.parse(f"{registry.host}/a/b:1-schema1")
             before = _nameless_files()
@@ -706,11 +706,11 @@ def _nameless_files() -> int:
     return sum(link.endswith(" (deleted)") for link in links)
 
 
-def test_a_schema1_image_needs_room_for_its_layers(wish: Schema1Options, tmp_path: Path) -> None:
+def test_a_schema1_image_needs_room_for_its_layers(schema1: Schema1Options, tmp_path: Path) -> None:
     """The error says which variable chooses another place."""
     image = make_image(b"one")
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         reference = Reference.parse(f"{registry.host}/a/b:1-schema1")
         with (
             connect() as registries,
@@ -719,11 +719,11 @@ def test_a_schema1_image_needs_room_for_its_layers(wish: Schema1Options, tmp_pat
             open_remote(registries, reference, scratch=lambda: str(tmp_path / "missing"))
 
 
-def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Options) -> None:
+def test_a_flipped_byte_in_schema1_is_found_out(schema1: Schema1Options) -> None:
     """Before any layer is fetched."""
     image = make_image(b"one")
     with HostileRegistry() as registry:
-        _, signed = push_to(registry.host, image, "a/b:1", schema1=wish)
+        _, signed = push_to(registry.host, image, "a/b:1", schema1=schema1)
         kind, raw = registry.repository("a/b").manifests[str(signed.descriptor.digest)]
         registry.repository("a/b").manifests[str(signed.descriptor.digest)] = (
             kind,
@@ -735,18 +735,18 @@ def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Options) -> None:
         assert registry.sent("GET", BLOB_GET) == []
 
 
-def test_a_wrong_layer_of_a_schema1_image_is_found_out(wish: Schema1Options) -> None:
+def test_a_wrong_layer_of_a_schema1_image_is_found_out(schema1: Schema1Options) -> None:
     """Its blob sum is the digest that is checked."""
     image = make_image(noise(5000))
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         layer = image.manifest.layers[0]
         registry.content[str(layer.digest)] = b"\0" * layer.size
         with pytest.raises(DigestError, match=str(layer.digest)):
             pull(registry, "a/b:1-schema1")
 
 
-def test_a_layer_of_a_schema1_image_that_is_a_bomb_is_refused(wish: Schema1Options) -> None:
+def test_a_layer_of_a_schema1_image_that_is_a_bomb_is_refused(schema1: Schema1Options) -> None:
     """More than gzip can ever expand is not unpacked to the end."""
     import zstandard
 
@@ -757,15 +757,15 @@ def test_a_layer_of_a_schema1_image_that_is_a_bomb_is_refused(wish: Schema1Optio
     manifest = build_manifest(plain.manifest.config, [layer], mediatype.DOCKER_MANIFEST)
     image = Image(manifest, plain.config, Memory({digest: bomb}))
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         with pytest.raises(LimitError, match="decompresses"):
             pull(registry, "a/b:1-schema1")
 
 
-def test_a_schema1_manifest_is_fetched_by_its_payloads_digest(wish: Schema1Options) -> None:
+def test_a_schema1_manifest_is_fetched_by_its_payloads_digest(schema1: Schema1Options) -> None:
     """What is signed has its digest without the signature."""
     with HostileRegistry() as registry:
-        _, signed = push_to(registry.host, make_image(b"1"), "a/b:1", schema1=wish)
+        _, signed = push_to(registry.host, make_image(b"1"), "a/b:1", schema1=schema1)
         with connect() as registries:
             reference = Reference.parse(f"{registry.host}/a/b@{signed.descriptor.digest}")
             raw = fetch_schema1(registries, reference)

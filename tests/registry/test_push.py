@@ -57,7 +57,7 @@ def image() -> Image:
 
 
 @pytest.fixture
-def wish() -> Schema1Options:
+def schema1() -> Schema1Options:
     """A throw-away key and a fixed time."""
     return Schema1Options(SigningKey.generate(), "2020-01-01T00:00:00Z")
 
@@ -378,11 +378,11 @@ def test_absurd_headers_do_no_harm(image: Image) -> None:
 # Schema1
 
 
-def test_the_schema1_manifest_goes_to_a_tag_of_its_own(wish: Schema1Options) -> None:
+def test_the_schema1_manifest_goes_to_a_tag_of_its_own(schema1: Schema1Options) -> None:
     """Signed, under TAG-schema1, with the empty layer that it names."""
     image = make_image(b"1", empty=True)
     with HostileRegistry() as registry:
-        first, second = push_to(registry.host, image, "a/b:1", schema1=wish)
+        first, second = push_to(registry.host, image, "a/b:1", schema1=schema1)
         assert (first.name.tag, second.name.tag) == ("1", "1-schema1")
         assert str(EMPTY_LAYER) in registry.repository("a/b").blobs
         kind, raw = registry.repository("a/b").manifests[str(second.descriptor.digest)]
@@ -393,9 +393,9 @@ def test_the_schema1_manifest_goes_to_a_tag_of_its_own(wish: Schema1Options) -> 
         assert registry.incomplete() == []
 
 
-def test_the_schema1_tag_can_be_chosen(image: Image, wish: Schema1Options) -> None:
+def test_the_schema1_tag_can_be_chosen(image: Image, schema1: Schema1Options) -> None:
     """``--schema1-tag``; and no empty layer is sent that nothing names."""
-    chosen = Schema1Options(wish.key, wish.time, "old")
+    chosen = Schema1Options(schema1.key, schema1.time, "old")
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1", schema1=chosen)
         assert registry.repository("a/b").tags.keys() == {"1", "old"}
@@ -403,12 +403,12 @@ def test_the_schema1_tag_can_be_chosen(image: Image, wish: Schema1Options) -> No
 
 
 def test_a_registry_without_schema1_is_a_clear_and_final_error(
-    image: Image, wish: Schema1Options
+    image: Image, schema1: Schema1Options
 ) -> None:
     """500 UNKNOWN is what Distribution 2.8 says; it is not tried again and again."""
     with HostileRegistry(schema1=False) as registry:
         with pytest.raises(RegistryError, match=r"compatibility\.schema1\.enabled"):
-            push_to(registry.host, image, "a/b:1", schema1=wish)
+            push_to(registry.host, image, "a/b:1", schema1=schema1)
         assert len(registry.sent("PUT", "schema1")) <= 2
         assert registry.repository("a/b").tags.keys() == {"1"}
 
@@ -424,12 +424,12 @@ def test_a_registry_that_takes_oci_only_is_told_with_what_to_do(image: Image, ma
         assert registry.repository("a/b").tags == {}
 
 
-def test_an_index_has_no_schema1_manifest(wish: Schema1Options) -> None:
+def test_an_index_has_no_schema1_manifest(schema1: Schema1Options) -> None:
     """Schema1 is of one platform."""
     index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
     with HostileRegistry() as registry:
         with pytest.raises(UnsupportedError, match="several") as caught:
-            push_to(registry.host, index, "a/b:1", schema1=wish)
+            push_to(registry.host, index, "a/b:1", schema1=schema1)
         assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
         assert registry.requests == []
 
@@ -693,13 +693,13 @@ def test_only_a_refusal_to_overwrite_is_fine_when_the_tag_says_the_same(
     ],
 )
 def test_schema1_is_blamed_only_for_what_it_may_have_caused(
-    image: Image, wish: Schema1Options, status: int, code: str, explained: bool
+    image: Image, schema1: Schema1Options, status: int, code: str, explained: bool
 ) -> None:
     """Everything else keeps the registry's own words and no advice to leave it out."""
     with HostileRegistry() as registry:
         registry.misbehave("PUT", "/1-schema1$", faults.answer(status, code), times=None)
         with pytest.raises(ImgpackError) as caught:
-            push_to(registry.host, image, "a/b:1", schema1=wish)
+            push_to(registry.host, image, "a/b:1", schema1=schema1)
     assert ("does not take schema1" in caught.value.message) is explained
     assert (caught.value.hint == Remedy.NO_SCHEMA1()) is explained
     assert str(status) in caught.value.message

@@ -13,6 +13,7 @@ from imgpack.image.opened import Opened
 from imgpack.spec.reference import Reference
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
+from tests.contracts.image_sink import KeepingContract
 from tests.image.sink_contract import SinkContract
 from tests.image.source_contract import SourceContract
 
@@ -65,7 +66,7 @@ class TestArchiveSink(SinkContract):
         return _Path(tmp_path, "image.tar")
 
 
-class TestLayoutSink(SinkContract):
+class TestLayoutSink(SinkContract, KeepingContract):
     """A directory."""
 
     @pytest.fixture

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -83,24 +84,24 @@ class Secrets:
             raise covered from error.__cause__
 
 
+@dataclass(frozen=True, slots=True)
 class RedactingReporter:
     """A reporter that tells another one everything but secrets."""
 
-    def __init__(self, reporter: Reporter, secrets: Secrets) -> None:
-        self._reporter = reporter
-        self._secrets = secrets
+    reporter: Reporter
+    secrets: Secrets
 
     def begin(self, label: str, total: int | None) -> Meter:
         """Start a piece of work."""
-        return self._reporter.begin(label, total)
+        return self.reporter.begin(label, total)
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """Something the user should know."""
-        self._reporter.warn(self._secrets.hide(message), hint)
+        self.reporter.warn(self.secrets.hide(message), hint)
 
     def detail(self, message: str) -> None:
         """Something for ``--verbose``."""
-        self._reporter.detail(self._secrets.hide(message))
+        self.reporter.detail(self.secrets.hide(message))
 
 
 def _spellings(secret: str) -> Iterator[str]:
@@ -128,7 +129,6 @@ def _in_json(text: str) -> Iterator[str]:
 
 def _in_a_url(text: str) -> Iterator[str]:
     """As a path, a segment or a query has it, with hexadecimal digits of either case."""
-    for encoded in (quote(text), quote(text, safe=""), quote(text, safe="$&+,/:;=@")):
+    some = quote(text, safe="$&+,/:;=@")
+    for encoded in (quote(text), quote(text, safe=""), some, quote_plus(text)):
         yield from (encoded, _PERCENT.sub(lambda found: found[0].lower(), encoded))
-    spaced = quote_plus(text)
-    yield from (spaced, _PERCENT.sub(lambda found: found[0].lower(), spaced))
