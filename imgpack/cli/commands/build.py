@@ -33,7 +33,13 @@ from imgpack.cli.options.metadata import (
     write_metadata,
 )
 from imgpack.cli.options.output import create, print_names, to_standard_output
-from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
+from imgpack.cli.options.sources import (
+    check_outside,
+    default_output,
+    name_of,
+    parse_sources,
+    written_to,
+)
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, printable
 from imgpack.files.streams import STDOUT
@@ -91,9 +97,10 @@ def build(
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
     explained = _Explainer(terminal) if explain else None
-    count = jobs or usable_cpus()
+    building = partial(building, jobs=jobs or usable_cpus(), cache=segments, explain=explained)
+    outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with create(terminal, target) as sink:
-        built = building(into=sink, names=names, cache=segments, jobs=count, explain=explained)
+        built = building(into=sink, names=names, outputs=outputs)
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
