@@ -16,6 +16,7 @@ from typing import Final
 
 from imgpack.errors import SourceError, TreeError, printable
 from imgpack.layer.buffer import Buffer
+from imgpack.layer.links import Links
 from imgpack.tar import header
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
@@ -41,6 +42,10 @@ _KINDS: Final = {
 }
 _REPLACED: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOTDIR})
 """Of ``readlink``: there is no link any more."""
+_MAX_PATH: Final = 4095
+"""Bytes of a path that Linux takes, and so engines, which do not unpack by descriptors."""
+_WARNINGS: Final = 100
+"""Entries that are warned of one by one; the others are counted."""
 _ROOTLESS_MAX_ID: Final = 65535
 _NS: Final = 1_000_000_000
 _NO_DEVICE: Final = (0, 0)
@@ -62,12 +67,17 @@ class Encoder:
         self._transforms = transforms
         self._dropped = b""  # the directory that was left out last, with a slash behind it
         self._problems = problems
-        self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._links = Links()
         self._large_ids = 0
         self._odd_times = 0
+        self._untold = 0
+        self._long_paths = 0
+        self._long_path = b""
 
     def finish(self) -> None:
         """All entries were written: warn of what is told in numbers."""
+        if self._untold:
+            self.warnings.append(f"and {self._untold} more warnings like these")
         if self._large_ids:
             self.warnings.append(
                 f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
@@ -78,10 +88,21 @@ class Encoder:
                 f"{self._odd_times} entries have a time before 1970 or after 2242, which no "
                 "loader keeps; they get the nearest one"
             )
+        if self._long_paths:
+            self.warnings.append(
+                f"{self._long_paths} entries have a path above {_MAX_PATH:,} bytes, which no "
+                f"engine unpacks; the first is {brief(self._long_path)}"
+            )
+
+    def _warn(self, message: str) -> None:
+        if len(self.warnings) < _WARNINGS:
+            self.warnings.append(message)
+        else:
+            self._untold += 1
 
     def is_link(self, entry: Entry) -> bool:
         """Whether an entry with this inode was written, so that this one will be a link to it."""
-        return (entry.device, entry.inode) in self._linked
+        return entry in self._links
 
     def transformed(self, seen: Entry) -> Entry | None:
         """``seen``, with what its attributes record, as the transforms leave it."""
@@ -105,7 +126,7 @@ class Encoder:
         path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _, _ = entry
         assert type(source) is bytes
         if links > 1:
-            self._link(entry)
+            self._links.first(entry)
         descriptor = self._open(entry)
         if descriptor < 0:
             return
@@ -145,7 +166,7 @@ class Encoder:
         changed there.
         """
         if entry.links > 1:
-            self._link(entry)
+            self._links.first(entry)
         on_disk = type(entry.content) is bytes
         return self._on_disk(entry, seen, sizes) if on_disk else self._held(entry, sizes)
 
@@ -199,7 +220,7 @@ class Encoder:
         """Encode anything else: a link to what was written, a directory, a device, ..."""
         mode = entry.mode
         name, link, device = entry.path, b"", _NO_DEVICE
-        first = self._link(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
+        first = self._links.first(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
         if first:
             # Loaders apply the link's own header to the inode, so it repeats owner, mode
             # and attributes: a chown of the link drops file capabilities otherwise.
@@ -207,7 +228,7 @@ class Encoder:
         elif (mode & TYPE) in _KINDS:
             kind = _KINDS[mode & TYPE]
         else:
-            self.warnings.append(f"skipped the socket {printable(entry.shown)}: tar has none")
+            self._warn(f"skipped the socket {printable(entry.shown)}: tar has none")
             return
         if kind == header.DIRECTORY:
             name += b"/"
@@ -238,18 +259,6 @@ class Encoder:
         except OSError as error:
             self._problems.add(entry.shown, error)
             return None
-
-    def _link(self, entry: Entry) -> bytes | None:
-        """The path of the first entry with this inode, or ``None`` for the first itself."""
-        key = (entry.device, entry.inode)
-        first, left = self._linked.get(key, (None, entry.links))
-        if first is None:
-            self._linked[key] = (entry.path, left - 1)
-        elif left > 1:
-            self._linked[key] = (first, left - 1)
-        else:
-            del self._linked[key]  # all its names were met: memory need not grow
-        return first
 
     def _open(self, entry: Entry) -> int:
         """A descriptor of the entry's file; -1 if it cannot be read, which is remembered."""
@@ -302,7 +311,7 @@ class Encoder:
     def _warn_sparse(self, entry: Entry, found: os.stat_result) -> None:
         holes = entry.size - found.st_blocks * 512
         if holes > SPARSE_WARNING:
-            self.warnings.append(
+            self._warn(
                 f"{printable(entry.shown)} has {holes >> 30} GiB of holes, which a layer stores "
                 "as zeros and a runtime unpacks in full (for lastlog, see useradd -l)"
             )
@@ -330,13 +339,16 @@ class Encoder:
             if not self._transforms:  # they were given what is recorded
                 entry = found.recorded(entry)
             for dropped, why in found.dropped:
-                self.warnings.append(
+                self._warn(
                     f"dropped the attribute {printable(dropped)} of {printable(entry.shown)}: {why}"
                 )
         uid, gid = entry.uid, entry.gid
         mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1
+        if len(name) > _MAX_PATH:
+            self._long_paths += 1
+            self._long_path = self._long_path or entry.shown
         return header.encode(
             name,
             size=entry.size if kind == header.FILE else 0,
