@@ -26,6 +26,16 @@ def printable(text: str | bytes) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def brief(path: bytes) -> str:
+    """A path as it can be shown on one line, however long it is: without its middle."""
+    if len(path) > _LONGEST:
+        path = path[: _LONGEST // 2] + b"..." + path[-_LONGEST // 2 :]
+    return printable(path)
+
+
+_LONGEST = 1024
+
+
 class Remedy(Enum):
     """What to do about an error, where the words depend on who called.
 

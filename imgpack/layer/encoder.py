@@ -14,13 +14,13 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from imgpack.errors import SourceError, TreeError, printable
+from imgpack.errors import SourceError, TreeError, brief, printable
 from imgpack.layer.buffer import Buffer
 from imgpack.layer.links import Links
 from imgpack.tar import header
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
-from imgpack.tree.problems import Problems, brief, changed
+from imgpack.tree.problems import Problems, changed
 from imgpack.tree.transform import MAX_TIME, Transform
 
 TYPE: Final = 0o170000

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from imgpack.errors import LimitError, OutputError
+from imgpack.errors import LimitError, OutputError, brief
 from imgpack.tree.entry import Entry
-from imgpack.tree.problems import brief
 
 if TYPE_CHECKING:
     import sqlite3

@@ -4,19 +4,10 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final
 
-from imgpack.errors import SourceChangedError, SourceError, printable
+from imgpack.errors import SourceChangedError, SourceError, brief
 
 _KEPT: Final = 1 << 16
 """Bytes of paths that are told one by one; what is more is counted."""
-_LONGEST: Final = 1024
-"""Characters of one path in a message: longer ones lose their middle."""
-
-
-def brief(path: bytes) -> str:
-    """A path as it can be shown on one line, however long it is."""
-    if len(path) > _LONGEST:
-        path = path[: _LONGEST // 2] + b"..." + path[-_LONGEST // 2 :]
-    return printable(path)
 
 
 @dataclass(slots=True)

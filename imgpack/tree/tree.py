@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from imgpack.errors import LimitError, TreeError
+from imgpack.errors import LimitError, TreeError, brief
 from imgpack.tree.entry import Entry, made_up_directory
-from imgpack.tree.problems import Problems, brief, changed
+from imgpack.tree.problems import Problems, changed
 
 WHITEOUT_PREFIX = b".wh."
 """Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""

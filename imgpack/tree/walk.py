@@ -12,9 +12,9 @@ import stat
 from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
-from imgpack.errors import OutputError
+from imgpack.errors import OutputError, brief
 from imgpack.tree.entry import Entry, Folder
-from imgpack.tree.problems import Problems, brief, changed
+from imgpack.tree.problems import Problems, changed
 from imgpack.tree.tree import Stamps, check_name
 
 _new = tuple.__new__

@@ -17,8 +17,10 @@ from imgpack.events import Silent
 from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
 from imgpack.layer.cache.segments import SegmentCache
+from imgpack.tree import snapshot
 from imgpack.tree.destination import place
 from imgpack.tree.directory import Directory
+from imgpack.tree.mounts import Mount
 from imgpack.tree.snapshot import RACY_NS, Change
 from imgpack.tree.transform import SetOwner, SetTime
 from tests.layer.trees import MIB, Blob, fill, noise
@@ -88,7 +90,7 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 from imgpack.cli.main import cli
 cli(sys.argv[1:], standalone_mode=False)
-print(sum(os.path.basename(path).startswith("file") for path in opened), file=sys.stderr)
+print(sum(os.path.basename(path).startswith("file0") for path in opened), file=sys.stderr)
 """
 
 
@@ -209,6 +211,39 @@ def test_a_young_tree_is_read_again(bench: Bench) -> None:
 
     assert (second.unchanged, third.unchanged, fourth.unchanged) == (False, False, True)
     assert bench.reasons[1:3] == ["changed", "changed"]
+
+
+def test_a_cache_that_cannot_be_written_is_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was filled once and lies on a read-only disk: no file of the tree is opened."""
+    first = bench.build()
+    monkeypatch.setattr(SegmentCache, "temporary", lambda cache: None)
+
+    assert bench.build().unchanged
+    assert not bench.build(replace(bench.options(), check_contents=True)).unchanged
+    rewrite(bench.root)
+    changed = bench.build()
+
+    assert not changed.unchanged
+    assert changed.reused == len(first.record.segments) - 1
+    assert bench.reasons[1:] == ["reused: nothing changed"] + ["the cache cannot be written"] * 2
+
+
+@pytest.mark.parametrize("change", ["distrusted", "mounted again"])
+def test_a_tree_whose_times_prove_nothing_is_read_and_said_to_be(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Another image of squashfs may lie there by now, with the same times."""
+    bench.build()
+    mount = Mount("squashfs", 0) if change == "distrusted" else Mount("ext4", 5)
+    monkeypatch.setattr(snapshot, "mount_of", lambda *_: mount)
+    again = bench.build()
+
+    assert not again.unchanged
+    told = {"distrusted": "read, for the times of squashfs prove nothing"}
+    assert bench.reasons[-1] == told.get(change, "changed")
+    assert bench.build().unchanged is (change != "distrusted")
 
 
 class Ear(Silent):

@@ -41,7 +41,7 @@ from imgpack.cli.options.sources import (
     written_to,
 )
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import InvalidReferenceError, printable
+from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
 
 _EXPLAINED = 100
@@ -164,7 +164,7 @@ class _Explainer:
         self._terminal.say(f"layer {self._layer}: {reason}")
         for count, change in enumerate(changes or ()):
             if count < _EXPLAINED or self._terminal.verbose:
-                self._terminal.say(f"  {printable(change.path)}: {change.how}")
+                self._terminal.say(f"  {brief(change.path)}: {change.how}")
             else:
                 self._terminal.say("  and more; --verbose lists them all")
                 break
