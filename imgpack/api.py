@@ -34,7 +34,13 @@ from imgpack.image.image import (
     refuse_foreign,
 )
 from imgpack.image.join import join
-from imgpack.image.location import is_path, parse_reference, remote_name, target_name
+from imgpack.image.location import (
+    is_path,
+    parse_reference,
+    remote_name,
+    target_name,
+    writable_name,
+)
 from imgpack.image.opened import Opened, with_names
 from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
@@ -108,7 +114,7 @@ __all__ = [
     "images_in", "inspected", "is_path", "join", "mount_repositories", "open", "open_blob",
     "parse_name", "parse_reference", "push", "refuse_foreign", "remote_name", "replaced",
     "schema1_name", "schema1_payload", "symlink", "tags", "target_name", "total_size",
-    "verify_images",
+    "verify_images", "writable_name",
 ]  # fmt: skip
 
 Names = Sequence[str | Reference] | None
