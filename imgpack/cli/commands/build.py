@@ -102,7 +102,7 @@ def build(
     published = [Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [built])
-    print_names(published, err=to_stdout or takes_standard_output(metadata_file))
+    print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
 
 
 def _building(

@@ -107,4 +107,4 @@ def _to_registry(
         journal=upload_journal(),
     )
     with connect(registry, terminal, [name.registry], jobs=jobs) as registries:
-        push_printing(registries, [Named(image.image, (name,))], options, jobs)
+        push_printing(terminal, registries, [Named(image.image, (name,))], options, jobs)

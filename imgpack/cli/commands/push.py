@@ -84,7 +84,7 @@ def push(
             if dry_run:
                 _show(registries, images, options)
             else:
-                push_printing(registries, images, options, jobs, metadata_file)
+                push_printing(terminal, registries, images, options, jobs, metadata_file)
 
 
 def _show(
