@@ -33,6 +33,7 @@ from imgpack.cli.options.metadata import (
     write_metadata,
 )
 from imgpack.cli.options.output import create, print_names, to_standard_output
+from imgpack.cli.options.path import DIRECTORY, FILE
 from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, printable
@@ -42,13 +43,14 @@ _EXPLAINED = 100
 
 
 @click.command("build")
-@click.argument("sources", metavar="SRC[:/DEST]...", nargs=-1, required=True)
+@click.argument("sources", type=DIRECTORY, metavar="SRC[:/DEST]...", nargs=-1, required=True)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
 @click.option(
     "-o",
     "--output",
+    type=FILE,
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
 )

@@ -8,6 +8,7 @@ from imgpack import api
 from imgpack.api import Named, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.output import push_printing, write_archive
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
 from imgpack.cli.output.terminal import Terminal
@@ -15,8 +16,8 @@ from imgpack.errors import InvalidReferenceError
 
 
 @click.command("copy")
-@click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DST")
+@click.argument("source", type=FILE, metavar="SRC")
+@click.argument("destination", type=FILE, metavar="DST")
 @click.option(
     "--all-platforms",
     is_flag=True,

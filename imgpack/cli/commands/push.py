@@ -11,6 +11,7 @@ from imgpack.api import Named, Reference, remote_name, target_name, writable_nam
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.metadata import check_metadata_file, metadata_option
 from imgpack.cli.options.output import push_printing
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import Schema1Flags, schema1_options
 from imgpack.cli.options.transfer import MountFlags, jobs_option, mount_options, upload_journal
@@ -21,7 +22,7 @@ MIB: Final = 1 << 20
 
 
 @click.command("push")
-@click.argument("archive", metavar="ARCHIVE")
+@click.argument("archive", type=FILE, metavar="ARCHIVE")
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @mount_options
 @schema1_options

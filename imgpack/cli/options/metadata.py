@@ -11,6 +11,7 @@ from contextlib import suppress
 import click
 
 from imgpack.api import AnyImage, Directory, Placed, Published, described
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.sources import check_outside
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
@@ -19,7 +20,10 @@ from imgpack.files.writing import real_path
 from imgpack.spec.json import encode
 
 metadata_option = click.option(
-    "--metadata-file", metavar="FILE", help="Write digests, sizes and names to a JSON file."
+    "--metadata-file",
+    type=FILE,
+    metavar="FILE",
+    help="Write digests, sizes and names to a JSON file.",
 )
 
 
