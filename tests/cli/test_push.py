@@ -89,7 +89,7 @@ def test_the_metadata_file_says_everything(
         imgpack_here("push", "a.tar", "--metadata-file", "m.json").ok()
         document = json.loads((tmp_path / "m.json").read_bytes())
         descriptor = image.manifest.descriptor
-        assert document["names"] == [
+        assert document["published"] == [
             {
                 "name": f"{registry.host}/a:1",
                 "digest": str(descriptor.digest),

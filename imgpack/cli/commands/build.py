@@ -11,6 +11,7 @@ from imgpack.api import (
     Directory,
     Format,
     Image,
+    Named,
     Placed,
     Published,
     Reference,
@@ -103,7 +104,7 @@ def build(
         trim(segments, limit)
     published = [Published(name, document) for name in names]
     if metadata_file is not None:
-        write_metadata(metadata_file, published, [built])
+        write_metadata(metadata_file, published, [Named(built, names)])
     print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
 
 

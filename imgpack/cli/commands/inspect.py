@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from imgpack import api
-from imgpack.api import AnyImage, Artifact, Image, Named, inspected, total_size
+from imgpack.api import AnyImage, Artifact, Image, Named, described, total_size
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
@@ -56,10 +56,8 @@ def inspect(
         whole = [named.image for named in images]
         verified = api.verify_images(whole, opened.location, terminal) if verify else None
         if as_json:
-            document: dict[str, Any] = {"location": location}
-            if verified is not None:
-                document["verified"] = True
-            document["images"] = [inspected(named) for named in images]
+            told = [described(named) for named in images]
+            document = {"location": location, "verified": verify, "images": told}
             click.echo(_json(document))
             return
         lines: list[str] = []

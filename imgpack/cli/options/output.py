@@ -51,7 +51,7 @@ def push_printing(
         images, registries=registries, options=options, jobs=jobs, on_published=pushed
     )
     if metadata_file is not None:
-        write_metadata(metadata_file, published, [named.image for named in images])
+        write_metadata(metadata_file, published, images)
     if lost:
         raise lost[0]
 
