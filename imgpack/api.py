@@ -113,8 +113,8 @@ __all__ = [
     "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
     "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
     "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
-    "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name", "total_size",
-    "verify_images", "writable_name",
+    "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
+    "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
 
 Names = Sequence[str | Reference] | None

@@ -74,7 +74,14 @@ def create(terminal: Terminal, target: str) -> Iterator[LayerSink]:
 
 
 def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs: int) -> None:
-    """Write ``images`` to an archive, a layout or a stream, and print what was written."""
+    """Write ``images`` to an archive, a layout or a stream, and print what was written.
+
+    Of what has no name it is the digest.
+    """
     with create(terminal, target) as sink:
         published = api.copy(images, sink, jobs=jobs)
-    print_names(terminal, published, err=to_standard_output(target))
+    err = to_standard_output(target)
+    print_names(terminal, published, err=err)
+    for one in published:
+        if one.name is None:
+            terminal.result(str(one.descriptor.digest), err=err)
