@@ -19,7 +19,7 @@ from imgpack.errors import UnsupportedError, printable
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.build import build_image
-from imgpack.image.describe import described, inspected, total_size
+from imgpack.image.describe import described, published_names, total_size
 from imgpack.image.documents import Recipe
 from imgpack.image.image import (
     AnyImage,
@@ -34,7 +34,13 @@ from imgpack.image.image import (
     refuse_foreign,
 )
 from imgpack.image.join import join
-from imgpack.image.location import is_path, parse_reference, remote_name, target_name
+from imgpack.image.location import (
+    is_path,
+    parse_reference,
+    remote_name,
+    target_name,
+    writable_name,
+)
 from imgpack.image.opened import Opened, with_names
 from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
@@ -105,10 +111,10 @@ __all__ = [
     "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "inspected", "is_path", "join", "mount_repositories", "open", "open_blob",
-    "parse_name", "parse_reference", "push", "refuse_foreign", "remote_name", "replaced",
-    "schema1_name", "schema1_payload", "symlink", "tags", "target_name", "total_size",
-    "verify_images",
+    "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
+    "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
+    "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
 
 Names = Sequence[str | Reference] | None

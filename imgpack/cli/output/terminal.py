@@ -1,18 +1,22 @@
 """What people see while imgpack works: progress bars on a terminal, warnings, details."""
 
+import os
 import sys
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self, TextIO
 
 import click
 
 from imgpack.cli.output.advice import line
-from imgpack.cli.output.display import one_line
+from imgpack.cli.output.display import clipped, one_line
 from imgpack.errors import Hint
 from imgpack.events import Meter
 
-_NAME_WIDTH = 24
+_LABEL: Final = 24
+"""Columns of a bar's label, where the terminal is wide enough for thrice as many."""
+
+_NARROW: Final = "{desc} {n_fmt}/{total_fmt} {rate_fmt}"
 
 
 class Terminal:
@@ -42,6 +46,7 @@ class Terminal:
             for bar in self._bars:
                 bar.close()
             self._bars.clear()
+            sys.stderr.flush()
 
     def begin(self, label: str, total: int | None) -> Meter:
         """A bar of ``total`` bytes, or a meter that draws nothing."""
@@ -49,17 +54,22 @@ class Terminal:
             return _Bar(self, None)
         from tqdm import tqdm
 
+        columns, rows = _screen(sys.stderr)
+        width = min(_LABEL, columns // 3)
         with self._lock:
             bar = tqdm(
-                desc=label[:_NAME_WIDTH].ljust(_NAME_WIDTH),
+                desc=clipped(one_line(label), width).ljust(width),
                 total=total,
                 unit="B",
                 unit_scale=True,
                 unit_divisor=1024,
                 leave=False,
                 file=sys.stderr,
-                dynamic_ncols=True,
+                ncols=columns,
+                nrows=rows,
+                bar_format=_NARROW if columns < 3 * _LABEL else None,
             )
+            bar.dynamic_ncols = _screen  # type: ignore[assignment]  # asked again at each line
             self._bars.append(bar)
         return _Bar(self, bar)
 
@@ -81,20 +91,36 @@ class Terminal:
         """One line on standard error that was asked for, even under ``--quiet``."""
         self._line(message, indent=len(message) - len(message.lstrip()))
 
-    def _line(self, text: str, *, indent: int = 0) -> None:
-        text = " " * indent + one_line(" ".join(text.split()))
+    def result(self, text: str, *, err: bool = False) -> None:
+        """One line of what the command was called for, on standard output unless ``err``."""
         with self._lock:
-            if self._bars:
-                self._bars[-1].write(text, file=sys.stderr)
-            else:
-                click.echo(text, err=True)
+            self._beside_bars(text, err=err)
+
+    def _line(self, text: str, *, indent: int = 0) -> None:
+        with self._lock:
+            self._beside_bars(" " * indent + one_line(" ".join(text.split())), err=True)
+
+    def _beside_bars(self, text: str, *, err: bool) -> None:
+        if not self._bars:
+            click.echo(text, err=err)
+            return
+        # Bars are off the screen before the line is written, whichever stream it goes to.
+        with self._bars[-1].external_write_mode(file=sys.stderr):
+            click.echo(text, err=err)
 
     def forget(self, bar: Any) -> None:
-        """A bar is done: take it off the screen."""
+        """A bar is done: take it off the screen before anything else is written there."""
         with self._lock:
             if bar in self._bars:
                 self._bars.remove(bar)
                 bar.close()
+                sys.stderr.flush()
+
+
+def _screen(stream: TextIO) -> tuple[int, int]:
+    """The columns and rows that bars may take; a terminal that knows no size has 80 and 24."""
+    columns, rows = os.get_terminal_size(stream.fileno())
+    return (columns or 80) - 1, (rows or 24) - 1
 
 
 class _Bar:
