@@ -103,3 +103,11 @@ def test_the_root_of_a_tree_is_a_directory(dest: str) -> None:
     """A file without a path would be lost in silence."""
     with pytest.raises(errors.TreeError, match="root"):
         imgpack.entries([imgpack.file("", b"lost")], dest=dest)
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_no_jobs_make_no_image(tmp_path: Path, jobs: int) -> None:
+    """Its layers would be empty."""
+    with pytest.raises(ValueError, match="at least one job"):
+        build(tmp_path / "a.tar", jobs=jobs)
+    assert not list(tmp_path.iterdir())
