@@ -206,3 +206,30 @@ def test_an_index_without_platforms_serves_those_that_its_images_have() -> None:
     with pytest.raises(NotFoundError) as caught:
         Resolver(memory, "it").image(made.descriptor, lost.config.platform)
     assert caught.value.hint == "choose one of: linux/amd64, linux/arm64"
+
+
+def test_what_serves_no_platform_is_not_offered() -> None:
+    """Attestations are of none, an artifact is no image, and a platform is told once."""
+    memory = Memory()
+    one, chart = image(memory), artifact(memory)
+    statement = image(memory, "unknown/unknown")
+    entry = replace(one.document.descriptor, platform=one.config.platform)
+    said = replace(statement.document.descriptor, platform=statement.config.platform)
+    odd = replace(chart.document.descriptor, platform=one.config.platform)
+    made = build_index([odd, said, entry, entry])
+    put(memory, made.media_type, made.raw)
+    resolver = Resolver(memory, "it")
+    assert resolver.image(made.descriptor, one.config.platform) == one
+    with pytest.raises(NotFoundError) as caught:
+        resolver.image(made.descriptor, Platform.parse("linux/s390x"))
+    assert caught.value.hint == "choose one of: linux/amd64"
+
+
+def test_a_document_that_is_named_with_two_sizes_is_read_as_each() -> None:
+    """The source says of which size it is."""
+    memory = Memory()
+    right = image(memory).document.descriptor
+    resolver = Resolver(memory, "it")
+    for descriptor in (right, replace(right, size=right.size + 1), right):
+        resolver.document(descriptor)
+    assert memory.fetched == [right.digest, right.digest]
