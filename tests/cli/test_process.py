@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import NotFoundError, OutputError, SourceError
-from tests.cli_runner import Imgpack, InProcess
+from tests.cli_runner import Imgpack, InProcess, Outcome
 
 
 @pytest.fixture
@@ -148,15 +148,64 @@ def test_a_signal_is_one_line_from_the_start(
     imgpack: Imgpack, tmp_path: Path, number: str, words: str
 ) -> None:
     """While modules are still being imported."""
-    place = tmp_path / "modules"
-    place.mkdir()
-    (place / "click.py").write_text(
-        f"import os, signal\nos.kill(os.getpid(), signal.{number})\nimport time\ntime.sleep(5)\n"
-    )
-    done = imgpack("--version", env={"PYTHONPATH": str(place)})
+    done = importing(imgpack, tmp_path, f"os.kill(os.getpid(), signal.{number})")
 
     assert done.code == 128 + signal.Signals[number]
     assert done.err == f"imgpack: error: {words}\n"
+
+
+def importing(imgpack: Imgpack, tmp_path: Path, code: str) -> Outcome:
+    """What becomes of an imgpack that runs ``code`` while it starts, and then waits."""
+    place = tmp_path / "modules"
+    place.mkdir()
+    (place / "click.py").write_text(f"import os, signal\n{code}\nimport time\ntime.sleep(60)\n")
+    return imgpack("--version", env={"PYTHONPATH": str(place)}, timeout=50)
+
+
+@pytest.mark.parametrize(
+    "swallowed",
+    [
+        "import weakref\nclass Thing: pass\nthing = Thing()\n"
+        "r = weakref.ref(thing, lambda _: end())\ndel thing",
+        "class Thing:\n    def __del__(self): end()\nThing()",
+        "try: end()\nexcept BaseException: pass",
+    ],
+    ids=["by a weak reference", "by a finaliser", "by somebody's except"],
+)
+@pytest.mark.parametrize(("number", "words"), [("INT", "interrupted"), ("TERM", "terminated")])
+def test_a_signal_is_not_lost_with_its_exception(
+    imgpack: Imgpack, tmp_path: Path, swallowed: str, number: str, words: str
+) -> None:
+    """Python drops what some callbacks raise; the process ends all the same."""
+    code = f"def end(): os.kill(os.getpid(), signal.SIG{number})\n{swallowed}"
+    done = importing(imgpack, tmp_path, code)
+
+    assert (done.code, done.err) == (
+        128 + signal.Signals[f"SIG{number}"],
+        f"imgpack: error: {words}\n",
+    )
+
+
+def test_a_storm_of_signals_disturbs_no_cleaning_up(imgpack: Imgpack, tmp_path: Path) -> None:
+    """Which may take long."""
+    storm = "    for n in (signal.SIGTERM, signal.SIGHUP) * 100: os.kill(os.getpid(), n)\n"
+    code = (
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\nfinally:\n"
+        f"{storm}    import time\n    time.sleep(0.3)\n{storm}    os.write(2, b'clean\\n')"
+    )
+    done = importing(imgpack, tmp_path, code)
+
+    assert (done.code, done.err) == (143, "clean\nimgpack: error: terminated\n")
+
+
+def test_a_signal_after_the_end_prints_nothing(imgpack: Imgpack, tmp_path: Path) -> None:
+    """While the interpreter clears up."""
+    code = (
+        "import atexit\natexit.register(os.kill, os.getpid(), signal.SIGTERM)\nraise SystemExit(0)"
+    )
+    done = importing(imgpack, tmp_path, code)
+
+    assert (done.code, done.err) == (-signal.SIGTERM, "")
 
 
 def test_an_ignored_hangup_stays_ignored(imgpack: Imgpack) -> None:
