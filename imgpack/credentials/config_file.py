@@ -19,9 +19,11 @@ from imgpack.credentials.lookup import (
     CredentialFile,
     CredentialStore,
     encode_auth,
+    helper_name,
     normalise_key,
     registry_key,
     server_name,
+    table,
 )
 from imgpack.credentials.program import Helper
 from imgpack.errors import CredentialError
@@ -53,9 +55,7 @@ def store_credential(
     with _locked(path):
         document = CredentialFile(path).read() or {}
         helper = _helper_of(path, document, name, store)
-        auths = _auths(path, document)
-        for key in [key for key in auths if normalise_key(key) == name]:
-            del auths[key]
+        auths = _others(path, document, name)
         secret = encode_auth(credential.username, credential.password)
         auths[server_name(name)] = {"auth": secret} if helper is None else {}
         data = _encoded({**document, "auths": auths})
@@ -84,13 +84,11 @@ def _erased(source: CredentialFile, name: str, store: CredentialStore) -> bool:
         document = _document(source) or {}
         helper = _helper_of(source.path, document, name, store)
         erased = helper is not None and helper.erase(server_name(name))
-        auths = _auths(source.path, document)
-        keys = [key for key in auths if normalise_key(key) == name]
-        for key in keys:
-            del auths[key]
-        if keys:
+        auths = _others(source.path, document, name)
+        known = len(auths) < len(table(source.path, document, "auths"))
+        if known:
             _replace(source.path, _encoded({**document, "auths": auths}))
-    return bool(keys) or erased
+    return known or erased
 
 
 @contextlib.contextmanager
@@ -119,11 +117,10 @@ def _is_written(source: CredentialFile) -> bool:
     return source.text is None and not source.legacy
 
 
-def _auths(path: str, document: dict[str, Any]) -> dict[str, Any]:
-    auths = document.get("auths") or {}
-    if not isinstance(auths, dict):
-        raise CredentialError(f"{path}: auths is not a JSON object", "repair or remove the file")
-    return dict(auths)
+def _others(path: str, document: dict[str, Any], name: str) -> dict[str, Any]:
+    """The entries of ``auths`` for everything else than ``name``."""
+    auths = table(path, document, "auths")
+    return {key: value for key, value in auths.items() if normalise_key(key) != name}
 
 
 def _mentions(document: dict[str, Any], name: str) -> bool:
@@ -134,13 +131,8 @@ def _mentions(document: dict[str, Any], name: str) -> bool:
 def _helper_of(
     path: str, document: dict[str, Any], name: str, store: CredentialStore
 ) -> Helper | None:
-    helpers = document.get("credHelpers")
-    if isinstance(helpers, dict):
-        for key, value in helpers.items():
-            if normalise_key(key) == name and value:
-                return store.helper(path, value)
-    default = document.get("credsStore")
-    return store.helper(path, default) if default else None
+    program = helper_name(path, document, name) or document.get("credsStore")
+    return store.helper(path, program) if program else None
 
 
 def _encoded(document: dict[str, Any]) -> bytes:

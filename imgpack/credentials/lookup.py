@@ -13,7 +13,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Protocol
 
 from imgpack.credentials.program import Helper
@@ -137,15 +137,7 @@ class CredentialSource(Protocol):
         """The credential for a repository. Raises ``CredentialError``."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoCredentials:
-    """A source that has none."""
-
-    def find(self, registry: str, repository: str) -> Credential | None:
-        """Nothing."""
-        return None
-
-
+@dataclass(repr=False, eq=False, slots=True)
 class CredentialStore:
     """Looks a repository up in the sources, in their order. Safe to call from any thread.
 
@@ -153,23 +145,15 @@ class CredentialStore:
     ``environment`` what they get, ``helper_timeout`` how long one may take.
     """
 
-    def __init__(
-        self,
-        sources: tuple[CredentialFile, ...] = (),
-        given: Given | None = None,
-        *,
-        search_path: str = "",
-        environment: tuple[tuple[str, str], ...] = (),
-        helper_timeout: float = 30.0,
-    ) -> None:
-        self._sources = sources
-        self._given = given
-        self._given_to: str | None = None
-        self._search_path = search_path
-        self._environment = environment
-        self._timeout = helper_timeout
-        self._documents: dict[str, dict[str, Any] | None] = {}
-        self._lock = threading.Lock()
+    sources: tuple[CredentialFile, ...] = ()
+    given: Given | None = None
+    _: KW_ONLY
+    search_path: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    helper_timeout: float = 30.0
+    _given_to: str | None = field(default=None, init=False)
+    _documents: dict[str, dict[str, Any] | None] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def find(self, registry: str, repository: str = "") -> Credential | None:
         """The credential for ``registry/repository``; ``None``: go on anonymously.
@@ -177,9 +161,9 @@ class CredentialStore:
         Raises ``CredentialError`` for a broken file or helper.
         """
         with self._lock:
-            if self._given is not None and self._is_meant(self._given, registry):
-                return self._given.credential
-            for source in self._sources:
+            if self.given is not None and self._is_meant(self.given, registry):
+                return self.given.credential
+            for source in self.sources:
                 if source.path not in self._documents:
                     self._documents[source.path] = source.read()
                 document = self._documents[source.path]
@@ -205,30 +189,23 @@ class CredentialStore:
     def _find_in(
         self, path: str, document: dict[str, Any], registry: str, repository: str
     ) -> Credential | None:
-        helpers = _table(path, document, "credHelpers")
-        auths = _table(path, document, "auths")
+        auths = table(path, document, "auths")
         for name in candidates(registry, repository):
-            for key, value in helpers.items():
-                if normalise_key(key) == name and value:
-                    return self._ask(path, value, name)
+            if helper := helper_name(path, document, name):
+                return self._ask(path, helper, name)
             entry = next((v for k, v in auths.items() if normalise_key(k) == name), None)
             credential = _parse_entry(path, name, entry) if entry is not None else None
-            if credential is not None and name != registry_key(registry):
+            store = document.get("credsStore")
+            if store and name == registry_key(registry):
+                credential = self._ask(path, store, name) or credential
+            if credential is not None:
                 return credential
-            if name == registry_key(registry):
-                store = document.get("credsStore")
-                if store:
-                    stored = self._ask(path, store, name)
-                    if stored is not None:
-                        return stored
-                if credential is not None:
-                    return credential
         return None
 
     def helper(self, path: str, name: object) -> Helper:
         """The helper program that the file at ``path`` configures."""
         return Helper.locate(
-            path, name, self._search_path, environment=self._environment, timeout=self._timeout
+            path, name, self.search_path, environment=self.environment, timeout=self.helper_timeout
         )
 
     def _ask(self, path: str, name: object, key: str) -> Credential | None:
@@ -280,13 +257,18 @@ def candidates(registry: str, repository: str) -> Iterator[str]:
     yield host
 
 
-def _table(path: str, document: dict[str, Any], name: str) -> dict[str, Any]:
-    table = document.get(name)
-    if table is None:
-        return {}
-    if not isinstance(table, dict):
+def table(path: str, document: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object in a file's document, empty if it is not there. Raises ``CredentialError``."""
+    found = document.get(name)
+    if found is not None and not isinstance(found, dict):
         raise CredentialError(f"{path}: {name} is not a JSON object", "repair or remove it")
-    return table
+    return found or {}
+
+
+def helper_name(path: str, document: dict[str, Any], name: str) -> object:
+    """What ``credHelpers`` says for a normalised key; falsy if it says nothing."""
+    helpers = table(path, document, "credHelpers")
+    return next((v for k, v in helpers.items() if v and normalise_key(k) == name), None)
 
 
 def _parse_entry(path: str, name: str, entry: object) -> Credential | None:

@@ -82,18 +82,19 @@ class Helper:
     def store(self, server: str, username: str, secret: str) -> None:
         """Store a secret. Raises ``CredentialError`` when that fails."""
         document = {"ServerURL": server, "Username": username, "Secret": secret}
-        code, _ = self._run("store", json.dumps(document).encode())
-        if code != 0:
-            raise self._broken(f"could not store the credentials (status {code})")
+        self._change("store", json.dumps(document).encode())
 
     def erase(self, server: str) -> bool:
         """Forget the server's secret; whether there was one. Raises ``CredentialError``."""
         if self.get(server) is None:
             return False
-        code, _ = self._run("erase", server.encode())
-        if code != 0:
-            raise self._broken(f"could not erase the credentials (status {code})")
+        self._change("erase", server.encode())
         return True
+
+    def _change(self, verb: str, document: bytes) -> None:
+        code, _ = self._run(verb, document)
+        if code != 0:
+            raise self._broken(f"could not {verb} the credentials (status {code})")
 
     def _run(self, verb: str, document: bytes) -> tuple[int, bytes]:
         try:

@@ -66,7 +66,6 @@ def build_image(
     documents = recipe.documents(dests, layers, created or _rfc3339(newest))
     image = Image(*documents, RawBlob(b""))
     sink.write([Named(image, names)])
-    reporter.detail(f"image {image.config.digest}, manifest {image.manifest.descriptor.digest}")
     return image
 
 

@@ -187,8 +187,8 @@ class RawBlob:
 
 def refuse_foreign(image: AnyImage, where: str) -> None:
     """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
-    for one in images_in(image):
-        for layer in one.manifest.layers:
+    for one in walk(image):
+        for layer in () if isinstance(one, ImageIndex) else one.manifest.layers:
             if mediatype.is_foreign(layer.media_type):
                 raise foreign_layer(layer, where)
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from imgpack.errors import ImgpackError, InvalidReferenceError, NotFoundError, Remedy
-from imgpack.image.image import AnyImage, ImageIndex, Named, walk
+from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -56,6 +56,7 @@ class Opened:
         self.roots = tuple(roots)
         self.schema1_payload = schema1_payload
         self._resolver = resolver
+        self._images: dict[tuple[Descriptor, Platform | None], AnyImage] = {}
         self._close = close
 
     def __enter__(self) -> Self:
@@ -95,10 +96,11 @@ class Opened:
         one, is that one image. Raises ``NotFoundError``, and what reading raises.
         """
         root = root or self.select(None)
-        image = self._resolver.image(root.descriptor, platform)
-        if isinstance(image, ImageIndex):
-            image = self._reduced(image)
-        return Named(image, root.names, root.labels, root.annotations)
+        key = root.descriptor, platform
+        if key not in self._images:
+            found = self._resolver.image(*key)
+            self._images[key] = self._reduced(found) if isinstance(found, ImageIndex) else found
+        return Named(self._images[key], root.names, root.labels, root.annotations)
 
     def document(self, root: Root | None = None) -> Manifest | Index:
         """The one document that ``root`` points at, and nothing that it names."""
@@ -148,8 +150,7 @@ class Opened:
                 f"{self.location} has none of the manifests of the index {index.descriptor.digest}"
             )
         partial = len(image.members) < len(index.manifests)
-        real = [one for one in image.members if not isinstance(one, ImageIndex)]
-        images = [one for one in real if one.document.is_image]
+        images = [one for one in image.members if isinstance(one, Image)]
         return images[0] if partial and len(images) == 1 else image
 
     def _answers(self, root: Root, text: str) -> bool:

@@ -7,7 +7,7 @@ little input cannot stand for much work, memory or output; a platform is chosen 
 descriptors first, and only what it needs is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from imgpack.errors import (
@@ -46,12 +46,19 @@ class ImageSource(BlobSource, Protocol):
 class Resolver:
     """Reads what descriptors name from one source; errors name ``location``.
 
-    A document that was read stays here, so that it is read once.
+    A document that was read stays here, so that it is read once. ``check_blob`` raises
+    for a blob that is there and cannot be what its manifest says.
     """
 
-    def __init__(self, source: ImageSource, location: str) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        location: str,
+        check_blob: Callable[[Descriptor], None] = lambda blob: None,
+    ) -> None:
         self.source = source
         self.location = location
+        self._check_blob = check_blob
         self._raws: dict[tuple[Digest, int], bytes | None] = {}
         self._documents: dict[tuple[Digest, str], Manifest | Index] = {}
         self._configs: dict[Digest, ImageConfig] = {}
@@ -71,8 +78,11 @@ class Resolver:
 
     def config(self, manifest: Manifest) -> ImageConfig:
         """The configuration of an image's ``manifest``."""
-        digest = manifest.config.digest
         raw = self._fetched(manifest.config, "configuration")
+        return self.parse_config(raw, manifest.config.digest)
+
+    def parse_config(self, raw: bytes, digest: Digest) -> ImageConfig:
+        """The configuration ``raw``, parsed once. Raises ``DocumentError``."""
         if digest not in self._configs:
             with about(f"{self.location}: configuration {digest}"):
                 self._configs[digest] = ImageConfig.parse(raw, digest)
@@ -100,6 +110,8 @@ class Resolver:
 
     def single(self, manifest: Manifest) -> Image | Artifact:
         """The image of ``manifest``, or the artifact."""
+        for blob in manifest.layers:
+            self._check_blob(blob)
         if not manifest.is_image:
             return Artifact(manifest, self.source)
         config = self.config(manifest)
@@ -114,11 +126,7 @@ class Resolver:
         """Take note that a document of ``size`` bytes is named. Raises ``LimitError``."""
         self._named += max(size, _LEAST)
         if self._named > MAX_DOCUMENTS:
-            raise LimitError(
-                f"{self.location} names manifests and configurations of more than "
-                f"{MAX_DOCUMENTS} bytes together",
-                Remedy.CHOOSE_PLATFORM(),
-            )
+            raise too_many(self.location)
 
     def _whole(self, document: Manifest | Index, depth: int) -> AnyImage:
         if isinstance(document, Manifest):
@@ -130,9 +138,15 @@ class Resolver:
                     f"{self.location}: an index names {entry.digest}, which is neither a manifest "
                     f"nor an index but {entry.media_type[:80]!r}"
                 )
-        held = [entry for entry in document.manifests if self.holds(entry)]
-        members = tuple(self._whole(self.document(entry), depth + 1) for entry in held)
-        return ImageIndex(document, members)
+        held = (self.document(entry) for entry in document.manifests if self.holds(entry))
+        members = (self._whole(one, depth + 1) for one in held if self._has_config(one))
+        return ImageIndex(document, tuple(members))
+
+    def _has_config(self, document: Manifest | Index) -> bool:
+        """Whether a member can be read; Docker saves the manifest alone of what it did not pull."""
+        if isinstance(document, Index) or not document.is_image:
+            return True
+        return self.holds(document.config)
 
     def _matching(
         self, index: Index, platform: Platform, depth: int, there: list[str]
@@ -198,3 +212,12 @@ class Resolver:
             f"{self.location} has no image for {platform}",
             f"choose one of: {', '.join(real)}" if real else "it has none at all",
         )
+
+
+def too_many(location: str) -> LimitError:
+    """The error for more documents than ``MAX_DOCUMENTS``."""
+    return LimitError(
+        f"{location} names manifests and configurations of more than "
+        f"{MAX_DOCUMENTS} bytes together",
+        Remedy.CHOOSE_PLATFORM(),
+    )

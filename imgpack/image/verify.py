@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from imgpack.errors import ArchiveError, DigestError, ImgpackError, LimitError, UnsupportedError
 from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import AnyImage, Artifact, BlobSource, ImageIndex, walk
+from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex, walk
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -19,27 +19,31 @@ from imgpack.spec.format import compression_of
 
 
 def verify_images(images: Iterable[AnyImage], where: str, reporter: Reporter = SILENT) -> int:
-    """Check all layers of all images, from any source; the number of distinct blobs.
+    """Check all layers of all images, and artifacts whole; the number of distinct blobs.
 
     Raises ``DigestError`` naming the layer, or what the codec raises for a
     damaged stream, or ``NotFoundError``.
     """
-    seen: dict[Digest, Digest | None] = {}
+    seen: dict[tuple[Digest, bool], Digest | None] = {}
     for image in images:
         for one in walk(image):
             if isinstance(one, ImageIndex):
                 continue
-            unpacked = (None,) * len(one.manifest.layers)
-            diff_ids = unpacked if isinstance(one, Artifact) else one.config.diff_ids
-            for layer, diff_id in zip(one.manifest.layers, diff_ids, strict=True):
+            for layer, diff_id in _promised(one):
                 if mediatype.is_foreign(layer.media_type):
                     continue
-                if layer.digest not in seen:
-                    seen[layer.digest] = _diff_id(
-                        one.source, layer, where, reporter, unpack=diff_id is not None
-                    )
-                _compare(layer, seen[layer.digest], diff_id, where)
-    return len(seen)
+                key = layer.digest, diff_id is not None
+                if key not in seen:
+                    seen[key] = _diff_id(one.source, layer, where, reporter, unpack=key[1])
+                _compare(layer, seen[key], diff_id, where)
+    return len({digest for digest, _ in seen})
+
+
+def _promised(one: Image | Artifact) -> list[tuple[Descriptor, Digest | None]]:
+    """The blobs that no document holds, and what they unpack to; nothing, in an artifact."""
+    if isinstance(one, Artifact):
+        return [(blob, None) for blob in (one.manifest.config, *one.manifest.layers)]
+    return list(zip(one.manifest.layers, one.config.diff_ids, strict=True))
 
 
 def _compare(layer: Descriptor, found: Digest | None, diff_id: Digest | None, where: str) -> None:

@@ -4,9 +4,8 @@ Invariant: no error that leaves a ``with`` block over it has a secret in it.
 """
 
 import threading
-from types import TracebackType
 
-from imgpack.credentials.lookup import CredentialSource, NoCredentials
+from imgpack.credentials.lookup import CredentialSource, CredentialStore
 from imgpack.errors import ImgpackError
 from imgpack.events import SILENT, Reporter
 from imgpack.registry.http.endpoint import Endpoint, SessionOptions, registry_origin
@@ -35,7 +34,7 @@ class Registries(Closing):
         self.secrets = Secrets()
         self.reporter = RedactingReporter(reporter, self.secrets)
         self._options = options or SessionOptions()
-        self._credentials = credentials or NoCredentials()
+        self._credentials = credentials or CredentialStore()
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
@@ -59,12 +58,7 @@ class Registries(Closing):
         origin = registry_origin(registry, plain_http=plain_http)
         return Endpoint(registry, origin, self._options, self.secrets, self.reporter)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close()
         # Documents, too, are a registry's words, and are quoted far from here.
         if isinstance(error, ImgpackError):

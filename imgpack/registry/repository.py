@@ -8,7 +8,7 @@ registry gave it (a web server that says 200 to everything is none).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -39,6 +39,8 @@ ACCEPT_ALL: Final = (
 )
 """Every type, each by name: registries do not count ``*/*`` and convert what is left out."""
 ACCEPT_SCHEMA1: Final = (mediatype.SCHEMA1_SIGNED, mediatype.SCHEMA1)
+
+NOT_A_REGISTRY: Final = "this does not look like a container registry; check the host name"
 
 _OK: Final = frozenset({200})
 _ABSENT: Final = frozenset({403, 404})
@@ -72,6 +74,20 @@ class Repository:
         """The path of an endpoint."""
         return f"/v2/{self.repository}/{rest}"
 
+    def _request(
+        self,
+        method: str,
+        rest: str,
+        scope: Scope,
+        headers: Mapping[str, str] | None = None,
+        *,
+        body: BytesBody | None = None,
+        expected: Container[int] = _OK,
+    ) -> Response:
+        return self.session.request(
+            method, self.path(rest), scopes=(scope,), headers=headers, body=body, expected=expected
+        )
+
     # Blobs
 
     def has_blob(self, descriptor: Descriptor, *, pushing: bool = True) -> bool:
@@ -80,38 +96,30 @@ class Repository:
         A 403 counts as absent (GHCR answers it for what is not linked yet): the
         upload that follows gives the real answer.
         """
-        path = self.path(f"blobs/{descriptor.digest}")
-        scopes = (self.push if pushing else self.pull,)
+        rest, scope = f"blobs/{descriptor.digest}", self.push if pushing else self.pull
         expected = _OK | _ABSENT | {405, 206}
-        with self.session.request("HEAD", path, scopes=scopes, expected=expected) as response:
+        with self._request("HEAD", rest, scope, expected=expected) as response:
             if response.status != 405:
                 return response.status == 200 and _is_blob(response, descriptor)
         # The first byte is enough to know, where HEAD is not allowed.
-        headers = {"Range": "bytes=0-0"}
-        with self.session.request(
-            "GET", path, scopes=scopes, headers=headers, expected=expected | {416}
-        ) as response:
+        first = {"Range": "bytes=0-0"}
+        with self._request("GET", rest, scope, first, expected=expected | {416}) as response:
             return response.status in (200, 206) and _is_blob(response, descriptor)
 
-    def open_blob(self, descriptor: Descriptor, offset: int = 0) -> Response:
+    def open_blob(self, digest: Digest, offset: int = 0) -> Response:
         """Start reading a blob at ``offset``: status 206, or 200 and the whole blob."""
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        return self.session.request(
-            "GET",
-            self.path(f"blobs/{descriptor.digest}"),
-            scopes=(self.pull,),
-            headers=headers,
-            expected=frozenset({200, 206}) if offset else _OK,
-        )
+        expected = _OK | {206} if offset else _OK
+        return self._request("GET", f"blobs/{digest}", self.pull, headers, expected=expected)
 
     def blob_size(self, digest: Digest) -> int:
         """The bytes that the registry says a blob has, for those who have no descriptor."""
-        path, expected = self.path(f"blobs/{digest}"), _OK | {405}
-        with self.session.request("HEAD", path, scopes=(self.pull,), expected=expected) as response:
-            allowed, told = response.status == 200, response.headers.get("Content-Length") or ""
-        if not allowed:
-            with self.open_blob(Descriptor(mediatype.OCTET_STREAM, digest, 0)) as response:
-                told = response.headers.get("Content-Length") or ""
+        response = self._request("HEAD", f"blobs/{digest}", self.pull, expected=_OK | {405})
+        response.close()
+        if response.status == 405:
+            response = self.open_blob(digest)
+            response.close()
+        told = response.headers.get("Content-Length") or ""
         if not re.fullmatch(r"[0-9]{1,15}", told):
             raise RegistryError(f"{self.name}: the registry does not say how long {digest} is")
         return int(told)
@@ -126,32 +134,23 @@ class Repository:
         Raises ``NotFoundError``, ``DigestError``, ``DocumentError``,
         ``SignatureError`` (schema1).
         """
-        path = self.path(f"manifests/{quote(str(target), safe=':')}")
-        scopes = (self.push if pushing else self.pull,)
-        with self.session.request(
-            "GET", path, scopes=scopes, headers={"Accept": ", ".join(accept)}, expected=_OK
-        ) as response:
+        scope, headers = self.push if pushing else self.pull, {"Accept": ", ".join(accept)}
+        with self._request("GET", _manifest(target), scope, headers) as response:
             raw = response.read(DOCUMENT_LIMIT)
-            told = response.headers.get("Docker-Content-Digest")
-            media_type = response.headers.get("Content-Type") or ""
         what = f"{self.name}{'@' if isinstance(target, Digest) else ':'}{target}"
-        served = _examined(raw, media_type, what, target)
-        self._compare(told, served.digest, what)
+        served = _examined(raw, response.headers.get("Content-Type") or "", what, target)
+        self._compare(response, served.digest, what)
         return served
 
     def head_manifest(self, target: str | Digest, *, pushing: bool = False) -> Digest | None:
         """The digest that a tag has, or ``None`` when there is none or it is not told."""
-        path = self.path(f"manifests/{quote(str(target), safe=':')}")
-        with self.session.request(
-            "HEAD",
-            path,
-            scopes=(self.push if pushing else self.pull,),
-            headers={"Accept": ", ".join(ACCEPT_ALL)},
-            expected=_OK | _ABSENT | {405},
+        scope, headers = self.push if pushing else self.pull, {"Accept": ", ".join(ACCEPT_ALL)}
+        expected = _OK | _ABSENT | {405}
+        with self._request(
+            "HEAD", _manifest(target), scope, headers, expected=expected
         ) as response:
-            if response.status != 200:
-                return None
-            return _digest_or_none(response.headers.get("Docker-Content-Digest"))
+            told = response.headers.get("Docker-Content-Digest")
+            return _digest_or_none(told) if response.status == 200 else None
 
     def put_manifest(
         self, raw: bytes, media_type: str, target: str | Digest, digest: Digest
@@ -161,25 +160,17 @@ class Repository:
         ``digest`` is the document's (of the payload, for schema1). Raises
         ``DigestError`` when the registry answers another one.
         """
-        path = self.path(f"manifests/{quote(str(target), safe=':')}")
-        with self.session.request(
-            "PUT",
-            path,
-            scopes=(self.push,),
-            headers={"Content-Type": media_type},
-            body=BytesBody(raw),
-            expected=frozenset({200, 201, 202, 204}),
-        ) as response:
-            told = response.headers.get("Docker-Content-Digest")
-            location = response.headers.get("Location")
-            status = response.status
+        headers, expected = {"Content-Type": media_type}, _OK | {201, 202, 204}
+        response = self._request(
+            "PUT", _manifest(target), self.push, headers, body=BytesBody(raw), expected=expected
+        )
+        response.close()
         what = f"{self.name}, {target}"
-        self._compare(told, digest, what)
-        believed = told == str(digest) or (status == 201 and location)
-        if not believed and self._stored(target, media_type) != digest:
+        self._compare(response, digest, what)
+        if not says_stored(response, digest) and self._stored(target, media_type) != digest:
             raise RegistryError(
-                f"{what}: the registry answered {status} without saying what it stored",
-                "this does not look like a container registry; check the host name",
+                f"{what}: the registry answered {response.status} without saying what it stored",
+                NOT_A_REGISTRY,
             )
 
     def _stored(self, target: str | Digest, media_type: str) -> Digest | None:
@@ -190,13 +181,12 @@ class Repository:
 
     def delete_manifest(self, target: str | Digest) -> None:
         """Delete a tag or a manifest. Raises ``NotFoundError``, ``RegistryError``."""
-        path = self.path(f"manifests/{quote(str(target), safe=':')}")
-        scopes = (Scope(self.repository, ("delete",)),)
-        expected = frozenset({200, 202, 204})
-        self.session.request("DELETE", path, scopes=scopes, expected=expected).close()
+        scope, expected = Scope(self.repository, ("delete",)), _OK | {202, 204}
+        self._request("DELETE", _manifest(target), scope, expected=expected).close()
 
-    def _compare(self, told: str | None, digest: Digest, what: str) -> None:
+    def _compare(self, response: Response, digest: Digest, what: str) -> None:
         """Refuse a ``Docker-Content-Digest`` of the same algorithm that says something else."""
+        told = response.headers.get("Docker-Content-Digest")
         given = _digest_or_none(told)
         if told is not None and given is None:
             said = self.session.secrets.quote(told, 80)
@@ -208,7 +198,14 @@ class Repository:
             )
 
 
-def missing_blobs(error: ImgpackError, known: Mapping[Digest, Descriptor]) -> set[Digest]:
+def says_stored(response: Response, digest: Digest) -> bool:
+    """Whether the answer to a PUT proves that what has ``digest`` is stored."""
+    if response.headers.get("Docker-Content-Digest") == str(digest):
+        return True
+    return response.status == 201 and bool(response.headers.get("Location"))
+
+
+def missing_blobs(error: ImgpackError, known: Collection[Digest]) -> set[Digest]:
     """The blobs that a refused manifest PUT says are missing; all of ``known`` if it names none.
 
     Empty when the refusal was for another reason.
@@ -219,6 +216,10 @@ def missing_blobs(error: ImgpackError, known: Mapping[Digest, Descriptor]) -> se
         return set()
     said = " ".join((*answer.details, answer.text))
     return {digest for digest in known if str(digest) in said} or set(known)
+
+
+def _manifest(target: str | Digest) -> str:
+    return f"manifests/{quote(str(target), safe=':')}"
 
 
 def _is_blob(response: Response, descriptor: Descriptor) -> bool:
@@ -240,29 +241,25 @@ def _digest_or_none(text: str | None) -> Digest | None:
 def _examined(raw: bytes, media_type: str, what: str, target: str | Digest) -> Served:
     """Find out what was served, and its digest; compare it when it was asked for by digest."""
     kind = media_type.partition(";")[0].strip()
-    if kind not in ACCEPT_ALL and _is_schema1(raw, what):
-        # Registries before Distribution serve schema1 as application/json.
-        kind = mediatype.SCHEMA1_SIGNED
+    if kind not in ACCEPT_ALL:
+        with about(redact(what)):
+            # Registries before Distribution serve schema1 as application/json.
+            schema1 = decode(raw).get("schemaVersion") == 1
+        kind = mediatype.SCHEMA1_SIGNED if schema1 else ""
     if kind in mediatype.SCHEMA1_TYPES:
         from imgpack.spec.schema1.signature import verify
 
         with about(what):
             digest = verify(raw).digest
-    else:
-        digest = Digest.of(raw)
-    if isinstance(target, Digest) and kind not in mediatype.SCHEMA1_TYPES:
+    elif isinstance(target, Digest):
         hasher = target.hasher()
         hasher.update(raw)
         digest = Digest(target.algorithm, hasher.hexdigest())
+    else:
+        digest = Digest.of(raw)
     if isinstance(target, Digest) and digest != target:
         raise DigestError(
             f"{what}: the registry answered a document with the digest {digest}",
             "the registry is broken or was tampered with",
         )
-    return Served(raw, kind if kind in ACCEPT_ALL else "", digest)
-
-
-def _is_schema1(raw: bytes, what: str) -> bool:
-    with about(redact(what)):
-        document = decode(raw)
-    return document.get("schemaVersion") == 1
+    return Served(raw, kind, digest)

@@ -27,6 +27,7 @@ class Session:
         self.options = endpoint.options
         self.secrets = endpoint.secrets
         self.reporter = endpoint.reporter
+        self.pause = endpoint.pause
         self._auth = Authentication(sending(transport, endpoint), endpoint, credentials)
         self._handler = Redacted(self._auth, endpoint)
 

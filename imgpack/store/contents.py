@@ -78,15 +78,22 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def index_entries(images: Iterable[Named]) -> list[dict[str, Any]]:
+def index_entries(images: Sequence[Named], taken: Iterable[str] = ()) -> list[dict[str, Any]]:
     """The descriptors of ``index.json``: one a name or label, without a platform.
 
-    ``ctr`` drops a descriptor whose platform is not its own, so none is said.
+    ``ctr`` drops a descriptor whose platform is not its own, so none is said. To umoci
+    a tag that is there twice is ambiguous: after the first, and where it is a label or
+    among ``taken``, the whole name stands for it, as podman writes it.
     """
     out: list[dict[str, Any]] = []
+    refs = {*taken, *(label for named in images for label in named.labels)}
     for named in images:
         bare = named.image.document.descriptor.as_json()
-        pointers = [{NAME_ANNOTATION: str(name), REF_ANNOTATION: name.tag} for name in named.tags]
+        pointers: list[dict[str, str]] = []
+        for name in named.tags:
+            ref = str(name) if name.tag in refs else name.target
+            pointers.append({NAME_ANNOTATION: str(name), REF_ANNOTATION: ref})
+            refs.add(ref)
         pointers += [{REF_ANNOTATION: label} for label in named.labels]
         for pointer in pointers or [{}]:
             annotations = dict(named.annotations) | pointer
@@ -94,7 +101,7 @@ def index_entries(images: Iterable[Named]) -> list[dict[str, Any]]:
     return out
 
 
-def index_json(images: Iterable[Named]) -> bytes:
+def index_json(images: Sequence[Named]) -> bytes:
     """The file ``index.json``."""
     return encode(
         {
@@ -105,8 +112,11 @@ def index_json(images: Iterable[Named]) -> bytes:
     )
 
 
-def manifest_json(images: Iterable[Named]) -> bytes:
-    """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so)."""
+def manifest_json(images: Iterable[Named]) -> bytes | None:
+    """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so).
+
+    ``None`` for artifacts alone, of which it can say nothing.
+    """
     items: list[dict[str, Any]] = []
     for named in images:
         image = _one_platform(named.image)
@@ -121,7 +131,7 @@ def manifest_json(images: Iterable[Named]) -> bytes:
         if sources:
             item["LayerSources"] = sources
         items.append(item)
-    return encode(items)
+    return encode(items) if items else None
 
 
 def _layer_sources(image: Image) -> dict[str, Any]:

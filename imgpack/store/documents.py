@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from imgpack.errors import ImgpackError, LimitError, NotFoundError
+from imgpack.errors import ArchiveError, ImgpackError, LimitError, NotFoundError
 from imgpack.files.blobs import verify_stream
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -41,6 +41,16 @@ class ContainerSource:
     def size(self, digest: Digest) -> int | None:
         """The size in bytes of a blob, or ``None`` if it is not there."""
         return self.container.size(self._name(digest))
+
+    def check_size(self, blob: Descriptor) -> None:
+        """Refuse a blob of another size than ``blob`` says. Raises ``ArchiveError``."""
+        size = self.size(blob.digest)
+        if size not in (None, blob.size):
+            raise ArchiveError(
+                f"{self.path}: the layer {blob.digest} has {size} bytes, "
+                f"and its manifest says {blob.size}",
+                "the archive is damaged; make it again",
+            )
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified. Raises ``NotFoundError``."""

@@ -37,7 +37,7 @@ def open_images(path: str) -> Opened:
         container = _open(path)
         stack.callback(container.close)
         source = ContainerSource(container, path)
-        resolver = Resolver(source, path)
+        resolver = Resolver(source, path, source.check_size)
         if isinstance(container, Directory):
             _check_directory(container, path)
             opened = Opened(path, read_layout(source), resolver, container.close)
@@ -55,7 +55,9 @@ def _archive(tar: TarFile, source: ContainerSource, resolver: Resolver) -> Opene
                 f"{path} is a tar archive and no image: it has no manifest.json and no oci-layout",
                 Remedy.BUILD_A_TREE(),
             )
-        return Opened(path, read_docker(source, tar, items), resolver, tar.close)
+        return Opened(
+            path, read_docker(source, tar, items, resolver.parse_config), resolver, tar.close
+        )
     payload = None if items is None else read_small(tar, SCHEMA1_NAME, path)
     opened = Opened(path, read_layout(source), resolver, tar.close, payload)
     if items is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from imgpack.events import Meter, Reporter
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
-from imgpack.image.image import LayerSink, Named, Published
+from imgpack.image.image import LayerSink, Named, Published, images_in
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -102,7 +102,6 @@ class ImageWriter(ABC):
     def _copy(self, blob: PlannedBlob, stop: Stop) -> None:
         descriptor = blob.descriptor
         if self._size(descriptor.digest) == descriptor.size:
-            self.reporter.detail(f"{descriptor.digest} is already there")
             return
         meter = self.reporter.begin(descriptor.digest.hex[:12], descriptor.size)
         try:
@@ -124,7 +123,7 @@ class ImageWriter(ABC):
             writer.abort()
 
     def _warn_of_no_name(self, named: Named) -> None:
-        if not named.tags:
+        if not named.tags and any(images_in(named.image)):
             self.reporter.warn(
                 f"{self.path}: an image has no name; containerd-based loaders (ctr, kind, k3s)"
                 " store nothing of it, Docker and podman load it by its ID"

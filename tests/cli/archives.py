@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from imgpack.image.image import Image, MultiImage, copy_image
+from imgpack.image.image import AnyImage, Named
 from imgpack.spec.reference import parse_name
 from imgpack.store.archive.write import open_writer
 
 
-def write_archive(path: Path | str, image: Image | MultiImage, *names: str) -> str:
+def write_archive(path: Path | str, image: AnyImage, *names: str) -> str:
     """Write ``image`` to an archive or layout; its path."""
     target = str(path)
     with open_writer(target) as writer:
-        copy_image(image, writer, tuple(parse_name(name) for name in names))
-        writer.finish()
+        writer.write([Named(image, tuple(parse_name(name) for name in names))])
     return target

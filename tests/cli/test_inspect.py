@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.options.location import is_path
 from imgpack.cli.output.display import one_line, table
 from imgpack.errors import ArchiveError
 from imgpack.events import human_size
-from imgpack.image.image import Image
+from imgpack.image.image import Artifact, Image, ImageIndex, walk
+from imgpack.image.location import is_path
 from imgpack.spec.config import History, Ports, Runtime, build_config
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -29,6 +29,7 @@ from tests.store.samples import (
     make_config,
     make_image,
     make_multi,
+    make_nested,
     make_tar,
     tar_of,
     write_image,
@@ -78,7 +79,7 @@ def test_programs_get_json(image: Image, imgpack_here: InProcess) -> None:
         layer.as_json() | {"diff_id": str(diff_id)}
         for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True)
     ]
-    assert one["size"] == sum(layer.size for layer in image.layers)
+    assert one["size"] == sum(layer.size for layer in image.manifest.layers)
     assert [entry["created_by"] for entry in one["history"]] == ["layer 0", "layer 1"]
 
 
@@ -87,8 +88,10 @@ def test_the_digests_that_people_see_are_those_that_blob_takes(
 ) -> None:
     """In full, on lines that are not much wider than one."""
     lines = imgpack_here("inspect", "a.tar").ok().decode().splitlines()
-    (shown,) = (word for word in " ".join(lines).split() if word == str(image.layers[1].digest))
-    raw = b"".join(image.source.read_blob(image.layers[1]))
+    (shown,) = (
+        word for word in " ".join(lines).split() if word == str(image.manifest.layers[1].digest)
+    )
+    raw = b"".join(image.source.read_blob(image.manifest.layers[1]))
     assert imgpack_here("blob", f"a.tar@{shown}").ok() == raw
     assert max(map(len, lines)) <= 125
 
@@ -148,7 +151,7 @@ def test_configurations_and_empty_layers_are_shown(tmp_path: Path, imgpack_here:
     manifest = build_manifest(
         Descriptor(kind.config.media_type, config.digest, len(config.raw)), [], kind.media_type
     )
-    write_image(tmp_path / "a.tar", Image(manifest, config, source, NAMES))
+    write_image(tmp_path / "a.tar", Image(manifest, config, source))
     out = imgpack_here("inspect", "a.tar").ok().decode()
     for shown in ("me@example.org", "A=1", "B=2", "80/tcp", '["/bin/sh", "-c"]', "in 0 layers"):
         assert shown in out
@@ -234,7 +237,7 @@ def test_a_nameless_image_has_no_schema1_without_a_name(
     tmp_path: Path, imgpack_here: InProcess
 ) -> None:
     """The hint says how to give one."""
-    write_image(tmp_path / "n.tar", make_image(Memory(), names=()))
+    write_image(tmp_path / "n.tar", make_image(Memory()), ())
     assert "--name" in imgpack_here("manifest", "--schema1", "n.tar").failed(9)
     imgpack_here("manifest", "--schema1", "n.tar", "--name", "x:1").ok()
     assert b"(no name)" in imgpack_here("inspect", "n.tar").ok()
@@ -261,7 +264,7 @@ def test_a_platform_is_chosen_out_of_several(tmp_path: Path, imgpack_here: InPro
     write_image(tmp_path / "m.tar", image)
     assert imgpack_here("manifest", "m.tar").ok() == image.index.raw
     chosen = imgpack_here("manifest", "m.tar", "--platform", "linux/arm64").ok()
-    assert chosen == image.images[1].manifest.raw
+    assert chosen == image.members[1].manifest.raw
     assert "linux/arm64/v8" in imgpack_here("manifest", "m.tar", "--config").failed(2)
     line = imgpack_here("manifest", "m.tar", "--platform", "linux/s390x").failed(20)
     assert "linux/amd64, linux/arm64/v8" in line
@@ -270,6 +273,35 @@ def test_a_platform_is_chosen_out_of_several(tmp_path: Path, imgpack_here: InPro
     assert "linux/arm64/v8" in out
     document = json.loads(imgpack_here("inspect", "--json", "m.tar").ok())
     assert len(document["images"][0]["images"]) == 2
+
+
+def test_what_is_no_image_is_shown_as_what_it_is(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """An index in an index with its images, and a chart beside it, to people and to programs."""
+    source = Memory()
+    outer = make_nested(source)
+    inner, chart = outer.members
+    assert isinstance(inner, ImageIndex)
+    assert isinstance(chart, Artifact)
+    write_image(tmp_path / "m.tar", outer)
+    out = imgpack_here("inspect", "--verify", "m.tar").ok().decode()
+    for one in walk(outer):
+        assert str(one.document.descriptor.digest) in out
+    for heading in ("index", "linux/amd64", "linux/arm64", "artifact"):
+        assert f"\n\n{heading}\n" in out
+    assert f"Artifact     {chart.type}" in out
+
+    (one_json,) = json.loads(imgpack_here("inspect", "--json", "m.tar").ok())["images"]
+    nested, artifact = one_json["images"]
+    assert nested["index"]["digest"] == str(inner.index.descriptor.digest)
+    assert [each["platform"] for each in nested["images"]] == ["linux/amd64", "linux/arm64"]
+    assert artifact["artifactType"] == chart.type
+    assert artifact["layers"] == [layer.as_json() for layer in chart.manifest.layers]
+
+    write_image(tmp_path / "chart.tar", chart)
+    assert imgpack_here("manifest", "chart.tar").ok() == chart.manifest.raw
+    assert chart.type in imgpack_here("manifest", "chart.tar", "--config").failed(9)
+    chosen = imgpack_here("manifest", "m.tar", "--platform", "linux/arm64").ok()
+    assert chosen == inner.members[1].document.raw
 
 
 def test_any_blob_is_streamed_and_verified(
@@ -287,7 +319,7 @@ def test_any_blob_is_streamed_and_verified(
 
 def test_a_blob_goes_through_a_descriptor(imgpack: Imgpack, image: Image, tmp_path: Path) -> None:
     """The file behind it is not replaced."""
-    layer = image.layers[0]
+    layer = image.manifest.layers[0]
     (tmp_path / "log").write_bytes(b"before")
     imgpack(
         "blob", f"a.tar@{layer.digest}", "-o", "/dev/stdout",
@@ -302,7 +334,7 @@ def test_a_blob_is_not_written_to_a_terminal(image: Image, imgpack: Imgpack) -> 
     main, side = pty.openpty()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "imgpack", "blob", f"./a.tar@{image.layers[0].digest}"],
+            [sys.executable, "-m", "imgpack", "blob", f"./a.tar@{image.manifest.layers[0].digest}"],
             stdout=side, stderr=subprocess.PIPE, cwd=imgpack.directory, check=False, timeout=30,
         )  # fmt: skip
     finally:

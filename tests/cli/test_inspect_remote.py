@@ -89,14 +89,14 @@ def test_a_platform_is_chosen_out_of_an_index(registry: Registry, imgpack_here: 
     """Without a choice the index itself is printed."""
     source = Memory()
     multi = make_multi(source, "linux/amd64", "linux/arm64/v8")
-    for image in multi.images:
+    for image in multi.members:
         _push(registry, "shown/multi", str(image.config.platform)[6:11], image, source)
     url = f"http://{registry.host}/v2/shown/multi/manifests/latest"
     _send(url, multi.index.raw, multi.index.media_type, "PUT")
     reference = f"{registry.host}/shown/multi"
     assert imgpack_here("manifest", reference).ok() == multi.index.raw
     chosen = imgpack_here("manifest", reference, "--platform", "linux/arm64").ok()
-    assert chosen == multi.images[1].manifest.raw
+    assert chosen == multi.members[1].manifest.raw
     assert "linux/arm64/v8" in imgpack_here("inspect", reference).ok().decode()
 
 

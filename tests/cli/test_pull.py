@@ -19,14 +19,15 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image.image import Image, MultiImage
+from imgpack.image.image import Image, ImageIndex, Named, walk
 from imgpack.spec.manifest import Index, build_index
+from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
-from tests.registry.images import make_image, make_index, noise, push_to
+from tests.registry.images import make_artifact, make_image, make_index, noise, push_to
 from tests.registry.test_pull import add_signed_index
 
 
@@ -59,9 +60,7 @@ def test_pull_can_stream_and_write_layouts(
         assert imgpack_here("pull", reference, "-o", "-").ok() == (tmp_path / "a.tar").read_bytes()
         imgpack_here("pull", reference, "-o", "layout/").ok()
         with open_images(str(tmp_path / "layout")) as opened:
-            (one,) = opened.images
-            assert isinstance(one, Image)
-            assert one.manifest.raw == image.manifest.raw
+            assert opened.image().image.document.raw == image.manifest.raw
 
 
 def test_only_a_stream_needs_a_directory_for_temporary_files(
@@ -97,7 +96,7 @@ def test_a_pull_that_fails_leaves_nothing(
     """Neither the output nor a temporary."""
     with HostileRegistry() as registry:
         push_to(registry.host, image, "app:1")
-        layer = image.layers[1]
+        layer = image.manifest.layers[1]
         registry.content[str(layer.digest)] = b"\0" * layer.size
         imgpack_here("pull", f"{registry.host}/app:1").failed(DigestError.exit_code)
         assert list(tmp_path.iterdir()) == []
@@ -123,7 +122,7 @@ def test_one_platform_of_several(imgpack_here: InProcess, tmp_path: Path) -> Non
         push_to(registry.host, index, "app:1")
         reference = f"{registry.host}/app:1"
         out = imgpack_here("pull", reference, "--platform", "linux/arm64").ok().decode()
-        assert str(index.images[1].manifest.descriptor.digest) in out
+        assert str(index.members[1].manifest.descriptor.digest) in out
         line = imgpack_here("pull", reference, "--platform", "linux/s390x").failed(
             NotFoundError.exit_code
         )
@@ -136,7 +135,7 @@ def test_pull_can_rename(imgpack_here: InProcess, tmp_path: Path, image: Image) 
         push_to(registry.host, image, "app:1")
         imgpack_here("pull", f"{registry.host}/app:1", "-o", "a.tar", "-t", "mine:2").ok()
     with open_images(str(tmp_path / "a.tar")) as opened:
-        assert [name.shown() for name in opened.images[0].names] == ["mine:2"]
+        assert [name.shown() for name in opened.roots[0].names] == ["mine:2"]
 
 
 # copy
@@ -152,9 +151,8 @@ def test_copy_goes_any_way(imgpack_here: InProcess, tmp_path: Path, image: Image
         imgpack_here("copy", "layout/", "./b.tar").ok()
         assert two.incomplete() == []
         with open_images(str(tmp_path / "b.tar")) as opened:
-            (last,) = opened.images
-            assert isinstance(last, Image)
-            assert last.manifest.raw == image.manifest.raw
+            last = opened.image()
+            assert last.image.document.raw == image.manifest.raw
             assert [name.shown() for name in last.names] == [f"{two.host}/other:2"]
 
 
@@ -181,7 +179,7 @@ def test_copy_keeps_an_index_whole_or_takes_one_platform(imgpack_here: InProcess
         imgpack_here(
             "copy", f"{registry.host}/a:1", f"{registry.host}/c:1", "--platform", "linux/arm64"
         ).ok()
-        child = index.images[1].manifest.descriptor.digest
+        child = index.members[1].manifest.descriptor.digest
         assert registry.repository("c").tags["1"] == str(child)
         assert registry.incomplete() == []
 
@@ -393,7 +391,7 @@ def test_attestations_stay_beside_what_they_attest(imgpack_here: InProcess) -> N
         ),
     ]
     with HostileRegistry() as registry:
-        push_to(registry.host, MultiImage(build_index(entries), (image, note)), "a:1")
+        push_to(registry.host, ImageIndex(build_index(entries), (image, note)), "a:1")
         push_to(registry.host, make_image(b"2", platform="linux/arm64"), "b:1")
         new = f"{registry.host}/c:1"
         added = ("--add", f"{registry.host}/a:1", "--add", f"{registry.host}/b:1")
@@ -422,6 +420,52 @@ def test_a_signed_index_goes_through_an_archive(imgpack_here: InProcess) -> None
         assert registry.incomplete() == []
 
 
+def test_an_index_in_an_index_goes_any_way_byte_for_byte(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Registry, archive, layout, another registry: every document is what it was."""
+    inner = make_index(make_image(b"1", oci=True), make_artifact(b"note"))
+    outer = make_index(inner, make_image(b"2", platform="linux/arm64", oci=True))
+    raws = [one.document.raw for one in walk(outer)]
+    with HostileRegistry() as one, HostileRegistry() as two:
+        push_to(one.host, outer, "a:1")
+        imgpack_here("pull", f"{one.host}/a:1", "-o", "a.tar").ok()
+        imgpack_here("copy", "a.tar", "layout/").ok()
+        for path in ("a.tar", "layout"):
+            with open_images(str(tmp_path / path)) as opened:
+                assert [each.document.raw for each in walk(opened.image().image)] == raws
+        out = imgpack_here("push", "layout/", f"{two.host}/b:1").ok().decode()
+        assert out == f"{two.host}/b:1@{outer.index.descriptor.digest}\n"
+        assert {raw for _, raw in two.repository("b").manifests.values()} == set(raws)
+        assert two.incomplete() == []
+
+
+def test_a_chart_is_carried_though_it_is_no_image(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Between registries, and through a layout."""
+    chart = make_artifact(b"templates")
+    with HostileRegistry() as one, HostileRegistry() as two:
+        push_to(one.host, chart, "charts/web:1")
+        imgpack_here("copy", f"{one.host}/charts/web:1", f"{two.host}/web:1").ok()
+        imgpack_here("copy", f"{one.host}/charts/web:1", "layout/").ok()
+        imgpack_here("push", "layout/", f"{two.host}/web:2").ok()
+        digest = str(chart.manifest.descriptor.digest)
+        assert two.repository("web").tags == {"1": digest, "2": digest}
+        assert two.incomplete() == []
+
+
+def test_a_copied_layout_keeps_its_bare_tags(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """What other tools write for a name: a tag without a repository."""
+    with open_writer(f"{tmp_path}/layout/") as writer:
+        writer.write([Named(image, (), ("v1", "stable"))])
+    for target in ("b.tar", "copied/"):
+        imgpack_here("copy", "layout/", f"./{target}").ok()
+        with open_images(str(tmp_path / target)) as opened:
+            assert opened.image().labels == ("v1", "stable")
+        imgpack_here("manifest", f"./{target}", "--image", "stable").ok()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_a_pull_stops_at_once_and_leaves_nothing(
     imgpack: Imgpack, tmp_path: Path, number: signal.Signals, code: int
@@ -437,7 +481,7 @@ def test_a_signal_during_a_pull_stops_at_once_and_leaves_nothing(
 
     with HostileRegistry() as registry:
         push_to(registry.host, image, "app:1")
-        layers = "|".join(layer.digest.hex for layer in image.layers)
+        layers = "|".join(layer.digest.hex for layer in image.manifest.layers)
         registry.misbehave("GET", layers, hold, times=None)
         process = imgpack.start("pull", f"{registry.host}/app:1")
         assert waiting.wait(20)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.options.location import remote_name
-from imgpack.cli.output.results import upload_journal
+from imgpack.cli.options.transfer import upload_journal
 from imgpack.errors import (
     ArchiveError,
     DigestError,
@@ -23,7 +22,8 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image.image import Image, copy_image
+from imgpack.image.image import Image, Named
+from imgpack.image.location import remote_name
 from imgpack.spec.digest import EMPTY_LAYER
 from imgpack.spec.reference import parse_name
 from imgpack.store.archive.write import open_writer
@@ -129,7 +129,7 @@ def test_mount_from_takes_a_path_or_a_whole_name(
 ) -> None:
     """``--mount-from REPO`` is in the registry that is pushed to."""
     with HostileRegistry() as registry:
-        for layer in image.layers:
+        for layer in image.manifest.layers:
             registry.add_blob("test2/base", image.source.blobs[layer.digest])  # type: ignore[attr-defined]
         write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
         source = "test2/base" if short else f"{registry.host}/test2/base"
@@ -187,7 +187,7 @@ def test_a_damaged_archive_is_not_pushed(
         raw[len(raw) // 2] ^= 1
         path.write_bytes(raw)
         line = imgpack_here("push", "a.tar").failed(DigestError.exit_code)
-        assert str(image.layers[1].digest) in line
+        assert str(image.manifest.layers[1].digest) in line
         assert registry.sent("PUT", "manifests") == []
 
 
@@ -257,9 +257,12 @@ def test_two_images_do_not_share_a_schema1_tag(
     """The second manifest would replace the first."""
     with HostileRegistry() as registry:
         with open_writer(str(tmp_path / "two.tar")) as writer:
-            for number, one in enumerate((image, make_image(b"other"))):
-                copy_image(one, writer, (parse_name(f"{registry.host}/a:{number}"),))
-            writer.finish()
+            writer.write(
+                [
+                    Named(one, (parse_name(f"{registry.host}/a:{number}"),))
+                    for number, one in enumerate((image, make_image(b"other")))
+                ]
+            )
         arguments = ("push", "two.tar", "--schema1")
         line = imgpack_here(*arguments, "--schema1-tag", "s").failed(2)
         assert "would replace what else is pushed to" in line
@@ -455,7 +458,7 @@ def test_an_interrupted_upload_goes_on_in_the_next_process(
 ) -> None:
     """Killed after 1 MiB of 3: the second run sends the other two. ``--no-resume`` does not."""
     image = make_image(noise(3 * MIB, 1))
-    size = image.layers[0].size
+    size = image.manifest.layers[0].size
     for options, expected in (((), size - MIB), (("--no-resume",), size)):
         with HostileRegistry() as registry:
             reached = threading.Event()

@@ -11,10 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.image.image import Named, walk
+from imgpack.image.plan import plan
+from imgpack.image.verify import verify_images
+from imgpack.spec import mediatype
+from imgpack.store.open import open_images
+from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack
 from tests.interop.conftest import Built
 from tests.interop.test_loaders import GREETING, HELLO, RUN
 from tests.interop.trees import describe, differences, make_small_tree
+from tests.registry.images import make_artifact, make_image, make_index
 from tests.servers.certificates import NAME, Authority
 from tests.servers.distribution import OCI_MANIFEST, V2_MANIFEST, Registry, docker_registry
 from tests.servers.engine import Podman
@@ -280,6 +287,27 @@ def test_a_redirecting_storage_never_sees_the_credentials(
     assert len(fetched) >= 2
     assert all('authorization="-"' in line or 'authorization=""' in line for line in fetched)
     assert manifest_digest(imgpack, "back.tar") == manifest_digest(imgpack, hello)
+
+
+def test_an_index_in_an_index_and_a_chart_come_back_as_they_were(
+    registry: Registry, imgpack: Imgpack
+) -> None:
+    """A real registry takes them, child before parent, and every document stays what it is."""
+    inner = make_index(make_image(b"1", oci=True), make_artifact(b"note"))
+    arm = make_image(b"2", platform="linux/arm64", oci=True)
+    outer = make_index(inner, arm, make_artifact(b"chart"))
+    write_archive(imgpack.directory / "nested.tar", outer, "nested:1")
+    reference = f"{registry.host}/nested/all:1"
+    imgpack("push", "nested.tar", reference).ok()
+    assert registry.manifest("nested/all", "1", mediatype.OCI_INDEX).body == outer.index.raw
+    imgpack("pull", reference, "-o", "back.tar").ok()
+    with open_images(str(imgpack.directory / "back.tar")) as opened:
+        back = opened.image().image
+        assert [one.document.raw for one in walk(back)] == [one.document.raw for one in walk(outer)]
+        assert verify_images([back], "back.tar") == len(plan([Named(back)]).blobs)
+    argv = [require("skopeo"), "--override-arch=arm64", "inspect", "--raw", "--config"]
+    config = run([*argv, "--tls-verify=false", f"docker://{reference}"]).stdout
+    assert json.loads(config)["architecture"] == "arm64"
 
 
 def test_a_registry_that_is_not_there_is_named(imgpack: Imgpack, hello: str) -> None:

@@ -3,15 +3,14 @@
 import gzip
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgpack.events import SILENT, Reporter
-from imgpack.image.image import Image, MultiImage
+from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex, Named, Published
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.retry import RetryPolicy
 from imgpack.registry.http.transport import TransportOptions
-from imgpack.registry.push.plan import Delivery
-from imgpack.registry.push.push import Pushed, PushOptions, push
+from imgpack.registry.push.push import PushOptions, RegistrySink
 from imgpack.registry.registries import Registries
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, build_config
@@ -74,23 +73,30 @@ def make_image(
     return Image(manifest, config, Memory({Digest.of(blob): blob for blob in blobs}))
 
 
-def make_index(*images: Image, oci: bool = True) -> MultiImage:
-    """An index over images."""
+def make_artifact(content: bytes, kind: str = "application/vnd.example.chart+json") -> Artifact:
+    """A manifest that is no image: its configuration is of type ``kind``, its layer ``content``."""
+    blobs = {Digest.of(raw): raw for raw in (b"{}", content)}
+    config = Descriptor(kind, Digest.of(b"{}"), 2)
+    layer = Descriptor("application/octet-stream", Digest.of(content), len(content))
+    manifest = build_manifest(config, [layer], mediatype.OCI_MANIFEST)
+    return Artifact(manifest, Memory(blobs))
+
+
+def make_index(*members: AnyImage, oci: bool = True) -> ImageIndex:
+    """An index over images, indexes and artifacts."""
     entries = [
-        Descriptor(
-            image.manifest.media_type,
-            image.manifest.descriptor.digest,
-            image.manifest.descriptor.size,
-            platform=image.config.platform,
+        replace(
+            one.document.descriptor,
+            platform=one.config.platform if isinstance(one, Image) else None,
         )
-        for image in images
+        for one in members
     ]
     kind = mediatype.OCI_INDEX if oci else mediatype.DOCKER_INDEX
-    return MultiImage(build_index(entries, kind), images)
+    return ImageIndex(build_index(entries, kind), members)
 
 
 def connect(*, attempts: int = 5, reporter: Reporter = SILENT, silence: float = 5.0) -> Registries:
-    """A registries whose waits take no time."""
+    """Registries whose waits take no time."""
     options = SessionOptions(retry=RetryPolicy(attempts=attempts), sleep=lambda seconds: None)
     transport = TransportOptions(connect_timeout=5.0, silence_timeout=silence)
     return Registries(transport, options, None, reporter)
@@ -98,17 +104,15 @@ def connect(*, attempts: int = 5, reporter: Reporter = SILENT, silence: float = 
 
 def push_to(
     host: str,
-    image: Image | MultiImage,
+    image: AnyImage,
     *names: str,
     attempts: int = 5,
     reporter: Reporter = SILENT,
+    jobs: int = 4,
     **options: object,
-) -> tuple[Pushed, ...]:
+) -> tuple[Published, ...]:
     """Push ``image`` to names at ``host``."""
     references = tuple(Reference.parse(f"{host}/{name}") for name in names)
     with connect(attempts=attempts, reporter=reporter) as registries:
-        return push(
-            registries,
-            [Delivery(image, references)],
-            PushOptions(**options),  # type: ignore[arg-type]
-        )
+        sink = RegistrySink(registries, PushOptions(**options))  # type: ignore[arg-type]
+        return sink.write([Named(image, references)], jobs=jobs)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, RegistryError, Remedy, UnauthorizedError, UnsafeError
 from imgpack.registry.auth.challenge import Challenge, parse_challenges
-from imgpack.registry.auth.realm import realm_is_trusted
 from imgpack.registry.auth.tokens import merge_scopes
+from imgpack.registry.auth.trust import realm_is_trusted
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody, Scope
 from imgpack.registry.http.retry import RetryPolicy
@@ -474,6 +474,24 @@ def test_a_foreign_realm_gets_no_credentials_unless_it_is_trusted() -> None:
             here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
         assert tokens.issued[1].authorization == BASIC
         assert here.notes.warnings == []
+
+
+@pytest.mark.parametrize("refusing", ["registry", "token server"])
+def test_a_refusal_after_credentials_were_withheld_asks_whether_to_trust(refusing: str) -> None:
+    """Nothing is wrong with the credentials: nobody has seen them."""
+
+    def refuse(request: Request) -> Reply:
+        if request.path == "/token" and refusing == "registry":
+            return Reply(200, body=b'{"token": "anonymous"}')
+        if request.path == "/token":
+            return error(401, "UNAUTHORIZED")
+        return challenge(f"http://localhost:{server.port}/token")
+
+    with serving(refuse) as server:
+        here = connect(server, USER)
+        with here.transport, pytest.raises(UnauthorizedError) as caught:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,))
+    assert caught.value.hint == Remedy.TRUST_REALM("localhost")
 
 
 def test_an_identity_token_stays_away_from_a_foreign_realm() -> None:

@@ -6,12 +6,11 @@ import pytest
 
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
-from imgpack.image.image import Image
+from imgpack.image.image import Image, Named
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.mount import BASE_NAME, recorded_bases
-from imgpack.registry.push.plan import Delivery
-from imgpack.registry.push.push import PushOptions, push
+from imgpack.registry.push.push import PushOptions, RegistrySink
 from imgpack.registry.registries import Registries
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference
@@ -24,7 +23,7 @@ MOUNT = "mount="
 
 def hold(registry: HostileRegistry, repository: str, image: Image) -> None:
     """Let ``repository`` hold the image's layers already."""
-    for layer in image.layers:
+    for layer in image.manifest.layers:
         registry.add_blob(repository, image.source.blobs[layer.digest])  # type: ignore[attr-defined]
 
 
@@ -44,7 +43,9 @@ def test_layers_are_mounted_from_the_named_repository(image: Image) -> None:
         hold(registry, "base", image)
         push_to(registry.host, image, "a/b:1", mount_from=from_base(registry))
         mounts = registry.sent("POST", MOUNT)
-        assert {m.query["mount"][0] for m in mounts} >= {str(x.digest) for x in image.layers}
+        assert {m.query["mount"][0] for m in mounts} >= {
+            str(x.digest) for x in image.manifest.layers
+        }
         assert all(m.query["from"] == ["base"] for m in mounts)
         assert all(m.headers["content-length"] == "0" for m in mounts)
         sent = [r.query["digest"] for r in registry.sent("PUT", "uploads")]
@@ -92,7 +93,7 @@ def test_a_mount_that_is_only_claimed_is_not_believed(image: Image) -> None:
 def test_a_claimed_mount_that_is_found_missing_later_is_repaired(image: Image) -> None:
     """201 with the digest but without the blob: the manifest's refusal tells, and it is sent."""
     with HostileRegistry() as registry:
-        lost = str(image.layers[0].digest)
+        lost = str(image.manifest.layers[0].digest)
         registry.misbehave(
             "POST", f"mount=sha256%3A{lost[7:]}", faults.answer(201, Docker_Content_Digest=lost)
         )
@@ -106,7 +107,7 @@ def test_candidates_are_tried_in_turn_and_sessions_do_not_leak(image: Image) -> 
         hold(registry, "second", image)
         sources = tuple(Reference.parse(f"{registry.host}/{n}") for n in ("first", "second"))
         push_to(registry.host, image, "a/b:1", mount_from=sources)
-        layer = str(image.layers[0].digest)
+        layer = str(image.manifest.layers[0].digest)
         asked = [
             m.query["from"][0] for m in registry.sent("POST", MOUNT) if layer in m.query["mount"]
         ]
@@ -140,7 +141,7 @@ def test_the_recorded_base_is_a_candidate(image: Image) -> None:
 def test_an_image_cannot_have_mounted_what_it_does_not_hold(bytes_given: bytes | None) -> None:
     """Who knows a digest only does not get a private layer published by another's push."""
     secret = make_image(b"a secret that only the user may read")
-    layer = secret.layers[0]
+    layer = secret.manifest.layers[0]
     with HostileRegistry() as registry:
         hold(registry, "private", secret)
         annotations = {BASE_NAME: f"{registry.host}/private:1"}
@@ -206,11 +207,8 @@ def push_with_tokens(registry: HostileRegistry, image: Image) -> None:
     name = Reference.parse(f"{registry.host}/a/b:1")
     options = SessionOptions(sleep=lambda seconds: None)
     with Registries(TransportOptions(), options, Known()) as registries:
-        push(
-            registries,
-            [Delivery(image, (name,))],
-            PushOptions(mount_from=from_base(registry), jobs=1),
-        )
+        pushing = PushOptions(mount_from=from_base(registry))
+        RegistrySink(registries, pushing).write([Named(image, (name,))], jobs=1)
 
 
 def test_the_token_for_a_mount_holds_pull_on_the_source(image: Image) -> None:

@@ -4,8 +4,9 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,26 @@ from imgpack.errors import (
     NotFoundError,
     OutputError,
     RegistryError,
-    Remedy,
     SignatureError,
     UnreachableError,
     UnsupportedError,
 )
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import BlobSource, Image, MultiImage, copy_image, refuse_foreign
+from imgpack.files.pool import Stop, run_all
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    Image,
+    ImageIndex,
+    Named,
+    Published,
+    refuse_foreign,
+    walk,
+)
+from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.pull.download import RemoteSource, read_remote_blob
 from imgpack.registry.pull.image import fetch_schema1, open_remote
-from imgpack.registry.push.plan import Schema1Wish
+from imgpack.registry.push.plan import Schema1Options
 from imgpack.registry.repository import Repository
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
@@ -42,7 +53,16 @@ from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
 from tests.registry.exchange import Exchange
 from tests.registry.hostile import HostileRegistry, digest_of
-from tests.registry.images import MIB, Memory, connect, make_image, make_index, noise, push_to
+from tests.registry.images import (
+    MIB,
+    Memory,
+    connect,
+    make_artifact,
+    make_image,
+    make_index,
+    noise,
+    push_to,
+)
 
 BLOB_GET = r"/blobs/sha256:"
 MANIFEST_GET = r"/manifests/"
@@ -54,35 +74,38 @@ class Received:
 
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
-        self.documents: list[Manifest | Index] = []
+        self.documents: tuple[Manifest | Index, ...] = ()
         self.names: tuple[Reference, ...] = ()
         self.lock = threading.Lock()
         self.running = self.peak = 0
 
-    def has_blob(self, descriptor: Descriptor) -> bool:
-        return descriptor.digest in self.blobs
+    def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
+        planned = plan(images)
+        blobs = (*planned.blobs, *planned.configs)
+        run_all([partial(self._take, blob) for blob in blobs], jobs, Stop())
+        self.documents = planned.documents
+        self.names = images[-1].names
+        return ()
 
-    def put_blob(self, descriptor: Descriptor, source: BlobSource) -> None:
+    def _take(self, blob: PlannedBlob) -> None:
         with self.lock:
             self.running += 1
             self.peak = max(self.peak, self.running)
         try:
-            chunks = verify_stream(source.read_blob(descriptor), descriptor, str(descriptor.digest))
-            self.blobs[descriptor.digest] = b"".join(chunks)
+            descriptor = blob.descriptor
+            chunks = blob.source.read_blob(descriptor)
+            verified = verify_stream(chunks, descriptor, str(descriptor.digest))
+            self.blobs[descriptor.digest] = b"".join(verified)
         finally:
             with self.lock:
                 self.running -= 1
-
-    def put_manifest(self, document: Manifest | Index, names: tuple[Reference, ...]) -> None:
-        self.documents.append(document)
-        self.names = names
 
 
 @dataclass
 class Pulled:
     """What came back."""
 
-    image: Image | MultiImage
+    image: AnyImage
     sink: Received
 
 
@@ -98,10 +121,10 @@ def pull(
     wanted = None if platform is None else Platform.parse(platform)
     with connect(attempts=attempts) as registries:
         reference = Reference.parse(f"{registry.host}/{name}")
-        image = open_remote(registries, reference, wanted)
+        named = open_remote(registries, reference).image(platform=wanted)
         sink = Received()
-        copy_image(image, sink, image.names, jobs=jobs)
-        return Pulled(image, sink)
+        sink.write([named], jobs=jobs)
+        return Pulled(named.image, sink)
 
 
 @pytest.fixture
@@ -122,7 +145,7 @@ def test_what_was_pushed_comes_back(oci: bool) -> None:
         assert pulled.image.config.raw == image.config.raw
         assert pulled.sink.documents[-1].raw == image.manifest.raw
         assert pulled.sink.names == (Reference.parse(f"{registry.host}/a/b:1"),)
-        for layer in image.layers:
+        for layer in image.manifest.layers:
             expected = image.source.blobs[layer.digest]  # type: ignore[attr-defined]
             assert pulled.sink.blobs[layer.digest] == expected
 
@@ -148,7 +171,7 @@ def test_layers_come_at_the_same_time(image: Image) -> None:
             barrier.wait()
             return False
 
-        layers = "|".join(layer.digest.hex for layer in image.layers)
+        layers = "|".join(layer.digest.hex for layer in image.manifest.layers)
         registry.misbehave("GET", layers, together, times=3)
         assert pull(registry, jobs=3).sink.peak == 3
 
@@ -159,7 +182,7 @@ def test_layers_come_at_the_same_time(image: Image) -> None:
 @pytest.mark.parametrize("after", [1, 100_000, 299_999])
 def test_a_truncated_download_goes_on_where_it_stopped(image: Image, after: int) -> None:
     """The rest is asked for by its range, and the whole is verified."""
-    big = image.layers[1]
+    big = image.manifest.layers[1]
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
         registry.requests.clear()
@@ -171,7 +194,7 @@ def test_a_truncated_download_goes_on_where_it_stopped(image: Image, after: int)
 
 def test_a_registry_without_ranges_sends_everything_again(image: Image) -> None:
     """200 instead of 206: what is known already is skipped."""
-    big = image.layers[1]
+    big = image.manifest.layers[1]
     with HostileRegistry(ranges=False) as registry:
         push_to(registry.host, image, "a/b:1")
         registry.misbehave("GET", str(big.digest), faults.truncate(100_000))
@@ -181,7 +204,7 @@ def test_a_registry_without_ranges_sends_everything_again(image: Image) -> None:
 
 def test_many_breaks_are_no_reason_to_give_up_while_there_is_progress(image: Image) -> None:
     """Each attempt brings 70,000 bytes; two attempts without any would be the limit."""
-    big = image.layers[1]
+    big = image.manifest.layers[1]
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
         registry.misbehave("GET", str(big.digest), faults.truncate(70_000), times=None)
@@ -194,16 +217,18 @@ def test_a_download_without_progress_ends() -> None:
     image = make_image(noise(5000))
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
-        registry.misbehave("GET", str(image.layers[0].digest), faults.truncate(0), times=None)
+        registry.misbehave(
+            "GET", str(image.manifest.layers[0].digest), faults.truncate(0), times=None
+        )
         with pytest.raises(UnreachableError):
             pull(registry, attempts=3)
-        assert len(registry.sent("GET", str(image.layers[0].digest))) <= 9
+        assert len(registry.sent("GET", str(image.manifest.layers[0].digest))) <= 9
 
 
 @pytest.mark.parametrize("told", ["bytes 0-9/10", "bytes 5-1/x", "", "bytes */300000", "bytes 7-"])
 def test_a_part_is_appended_only_where_it_belongs(image: Image, told: str) -> None:
     """A 206 with another Content-Range than asked for is refused."""
-    big = image.layers[1]
+    big = image.manifest.layers[1]
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
         registry.misbehave("GET", str(big.digest), faults.truncate(100_000))
@@ -217,7 +242,7 @@ def test_a_part_is_appended_only_where_it_belongs(image: Image, told: str) -> No
 
 def test_wrong_bytes_of_the_right_length_are_found_out(image: Image) -> None:
     """The digest of a layer is checked while it streams."""
-    big = image.layers[1]
+    big = image.manifest.layers[1]
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
         registry.content[str(big.digest)] = b"\0" * big.size
@@ -228,7 +253,7 @@ def test_wrong_bytes_of_the_right_length_are_found_out(image: Image) -> None:
 @pytest.mark.parametrize("change", [-1, 1, -300_000, 300_000])
 def test_a_wrong_length_is_found_out_at_once(image: Image, change: int) -> None:
     """Content-Length is compared with the manifest's size before the body is read."""
-    big = image.layers[1]
+    big = image.manifest.layers[1]
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1")
         wrong = (registry.content[str(big.digest)] * 2)[: big.size + change]
@@ -399,7 +424,7 @@ def test_an_index_of_many_large_documents_is_refused() -> None:
         index = build_index(entries, mediatype.DOCKER_INDEX)
         registry.add_manifest("a/b", index.raw, index.media_type, "many")
         with connect() as registries, pytest.raises(LimitError, match="platform"):
-            open_remote(registries, Reference.parse(f"{registry.host}/a/b:many"))
+            open_remote(registries, Reference.parse(f"{registry.host}/a/b:many")).image()
 
 
 def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
@@ -420,11 +445,11 @@ def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
         )
         registry.add_manifest("a/b", manifest.raw, manifest.media_type, "1")
         with connect() as registries:
-            image = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
+            opened = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
             with pytest.raises(UnsupportedError, match="foreign layer"):
-                refuse_foreign(image, "a/b:1")
+                refuse_foreign(opened.image().image, "a/b:1")
             with pytest.raises(UnsupportedError, match="foreign layer"):
-                list(image.source.read_blob(foreign))  # type: ignore[union-attr]
+                list(opened.read_blob(foreign))
         assert not registry.sent("GET", "secret")
 
 
@@ -449,7 +474,7 @@ def test_what_is_not_there_is_not_found() -> None:
 # Indexes
 
 
-def platforms(*names: str) -> MultiImage:
+def platforms(*names: str) -> ImageIndex:
     """An index with an image for each platform."""
     return make_index(*(make_image(name.encode(), platform=name) for name in names))
 
@@ -460,13 +485,13 @@ def test_an_index_comes_whole_or_one_platform_of_it() -> None:
     with HostileRegistry() as registry:
         push_to(registry.host, index, "a/b:1")
         whole = pull(registry)
-        assert isinstance(whole.image, MultiImage)
+        assert isinstance(whole.image, ImageIndex)
         assert whole.sink.documents[-1].raw == index.index.raw
         assert len(whole.sink.documents) == 4
         registry.requests.clear()
         one = pull(registry, platform="linux/arm64")
         assert isinstance(one.image, Image)
-        assert one.image.manifest.raw == index.images[1].manifest.raw
+        assert one.image.manifest.raw == index.members[1].manifest.raw
         assert one.sink.names == (Reference.parse(f"{registry.host}/a/b:1"),)
         assert len(registry.sent("GET", MANIFEST_GET)) == 2
 
@@ -492,7 +517,7 @@ def test_an_index_that_states_no_platforms_is_looked_into() -> None:
     """The configurations tell what the index does not."""
     images = [make_image(name.encode(), platform=name) for name in ("linux/amd64", "linux/arm64")]
     entries = [image.manifest.descriptor for image in images]
-    index = MultiImage(build_index(entries), tuple(images))
+    index = ImageIndex(build_index(entries), tuple(images))
     with HostileRegistry() as registry:
         push_to(registry.host, index, "a/b:1")
         pulled = pull(registry, platform="linux/arm64")
@@ -539,9 +564,9 @@ def test_what_is_no_image_in_an_index_is_carried_along() -> None:
     image = make_image(b"one", oci=True)
     with HostileRegistry() as registry, connect() as registries:
         index = add_signed_index(registry, image)
-        whole = open_remote(registries, Reference.parse(f"{registry.host}/a:signed"))
-        (pushed,) = push_to(registry.host, whole, "b:1", mounts=False)
-        assert pushed.digest == index.descriptor.digest
+        whole = open_remote(registries, Reference.parse(f"{registry.host}/a:signed")).image()
+        (pushed,) = push_to(registry.host, whole.image, "b:1", mounts=False)
+        assert pushed.descriptor.digest == index.descriptor.digest
         assert registry.incomplete() == []
         assert registry.repository("b").blobs == registry.repository("a").blobs
 
@@ -574,51 +599,101 @@ def test_indexes_within_indexes_end() -> None:
             document = build_index([entry])
             registry.add_manifest("a/b", document.raw, document.media_type, f"deep{depth}")
         assert pull(registry, "a/b:deep1", "linux/amd64").image
-        with pytest.raises(UnsupportedError) as caught:
-            pull(registry, "a/b:deep1")
-        assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
-        with pytest.raises(RegistryError, match="nested"):
-            pull(registry, "a/b:deep5", "linux/amd64")
+        whole = pull(registry, "a/b:deep1")
+        assert [one.media_type for one in whole.sink.documents[1:]] == [mediatype.OCI_INDEX] * 2
+        for platform in ("linux/amd64", None):
+            with pytest.raises(LimitError, match="nested"):
+                pull(registry, "a/b:deep5", platform)
+
+
+def test_an_index_with_an_index_and_artifacts_comes_back_whole() -> None:
+    """Byte for byte, every document and every blob, however deep; one platform of it too."""
+    inner = make_index(make_image(b"1", oci=True), make_artifact(b"note"))
+    arm = make_image(b"2", platform="linux/arm64", oci=True)
+    outer = make_index(make_artifact(b"chart"), inner, arm)
+    with HostileRegistry() as registry:
+        push_to(registry.host, outer, "a/b:1")
+        pulled = pull(registry)
+        assert [one.document.raw for one in walk(pulled.image)] == [
+            one.document.raw for one in walk(outer)
+        ]
+        assert {str(digest) for digest in pulled.sink.blobs} == registry.repository("a/b").blobs
+        for name, wanted in (("linux/amd64", inner.members[0]), ("linux/arm64", arm)):
+            one = pull(registry, platform=name).image
+            assert isinstance(one, Image)
+            assert one.document.raw == wanted.document.raw
+
+
+def test_an_artifact_comes_back_as_it_is() -> None:
+    """A chart is no image, has no platform, and is carried byte for byte."""
+    chart = make_artifact(b"templates")
+    with HostileRegistry() as registry:
+        push_to(registry.host, chart, "charts/web:1")
+        pulled = pull(registry, "charts/web:1")
+        assert isinstance(pulled.image, Artifact)
+        assert pulled.image.type == "application/vnd.example.chart+json"
+        assert pulled.image.manifest.raw == chart.manifest.raw
+        assert pulled.sink.blobs == chart.source.blobs  # type: ignore[attr-defined]
+        with pytest.raises(NotFoundError):
+            pull(registry, "charts/web:1", "linux/amd64")
+
+
+def test_a_member_of_no_stated_type_is_what_it_was_served_as() -> None:
+    """Where the index is silent, the registry and the body must still agree."""
+    image = make_image(b"one")
+    entry = image.manifest.descriptor.as_json() | {"mediaType": ""}
+    raw = json.dumps(
+        {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [entry]}
+    ).encode()
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1")
+        registry.add_manifest("a/b", raw, mediatype.OCI_INDEX, "silent")
+        assert pull(registry, "a/b:silent").sink.documents[0].raw == image.manifest.raw
+        registry.add_manifest("a/b", image.manifest.raw, mediatype.OCI_MANIFEST)
+        with pytest.raises(DocumentError, match="served as"):
+            pull(registry, "a/b:silent")
 
 
 # Schema1
 
 
 @pytest.fixture
-def wish() -> Schema1Wish:
+def schema1() -> Schema1Options:
     """A throw-away key and a fixed time."""
-    return Schema1Wish(SigningKey.generate(), "2020-01-01T00:00:00Z")
+    return Schema1Options(SigningKey.generate(), "2020-01-01T00:00:00Z")
 
 
-def test_a_schema1_image_is_converted(wish: Schema1Wish) -> None:
+def test_a_schema1_image_is_converted(schema1: Schema1Options) -> None:
     """The layers and their diff_ids are those of the image that it was made from."""
     image = make_image(b"one", noise(5000), empty=True)
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         pulled = pull(registry, "a/b:1-schema1")
         assert isinstance(pulled.image, Image)
         assert pulled.image.config.diff_ids == image.config.diff_ids
-        assert [x.digest for x in pulled.image.layers] == [x.digest for x in image.layers]
+        assert [x.digest for x in pulled.image.manifest.layers] == [
+            x.digest for x in image.manifest.layers
+        ]
         assert [h.empty_layer for h in pulled.image.config.history] == [False, False, True]
         assert pulled.image.manifest.media_type == mediatype.DOCKER_MANIFEST
-        for layer in image.layers:
+        for layer in image.manifest.layers:
             assert layer.digest in pulled.sink.blobs
 
 
-def test_the_layers_of_a_schema1_image_share_one_file(wish: Schema1Wish) -> None:
+def test_the_layers_of_a_schema1_image_share_one_file(schema1: Schema1Options) -> None:
     """However many there are, they do not use up the files that a process may open."""
     image = make_image(*(b"layer %d" % number for number in range(12)))
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         with connect() as registries:
             name = Reference.parse(f"{registry.host}/a/b:1-schema1")
             before = _nameless_files()
             opened = open_remote(registries, name)
             assert _nameless_files() == before + 1
             sink = Received()
-            copy_image(opened, sink, opened.names, jobs=4)
-        assert [sink.blobs[x.digest] for x in image.layers] == [
-            registry.content[str(x.digest)] for x in image.layers
+            sink.write([opened.image()], jobs=4)
+        assert [sink.blobs[x.digest] for x in image.manifest.layers] == [
+            registry.content[str(x.digest)] for x in image.manifest.layers
         ]
 
 
@@ -631,11 +706,11 @@ def _nameless_files() -> int:
     return sum(link.endswith(" (deleted)") for link in links)
 
 
-def test_a_schema1_image_needs_room_for_its_layers(wish: Schema1Wish, tmp_path: Path) -> None:
+def test_a_schema1_image_needs_room_for_its_layers(schema1: Schema1Options, tmp_path: Path) -> None:
     """The error says which variable chooses another place."""
     image = make_image(b"one")
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         reference = Reference.parse(f"{registry.host}/a/b:1-schema1")
         with (
             connect() as registries,
@@ -644,13 +719,13 @@ def test_a_schema1_image_needs_room_for_its_layers(wish: Schema1Wish, tmp_path: 
             open_remote(registries, reference, scratch=lambda: str(tmp_path / "missing"))
 
 
-def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Wish) -> None:
+def test_a_flipped_byte_in_schema1_is_found_out(schema1: Schema1Options) -> None:
     """Before any layer is fetched."""
     image = make_image(b"one")
     with HostileRegistry() as registry:
-        _, signed = push_to(registry.host, image, "a/b:1", schema1=wish)
-        kind, raw = registry.repository("a/b").manifests[str(signed.digest)]
-        registry.repository("a/b").manifests[str(signed.digest)] = (
+        _, signed = push_to(registry.host, image, "a/b:1", schema1=schema1)
+        kind, raw = registry.repository("a/b").manifests[str(signed.descriptor.digest)]
+        registry.repository("a/b").manifests[str(signed.descriptor.digest)] = (
             kind,
             raw.replace(b"amd64", b"amd65", 1),
         )
@@ -660,18 +735,18 @@ def test_a_flipped_byte_in_schema1_is_found_out(wish: Schema1Wish) -> None:
         assert registry.sent("GET", BLOB_GET) == []
 
 
-def test_a_wrong_layer_of_a_schema1_image_is_found_out(wish: Schema1Wish) -> None:
+def test_a_wrong_layer_of_a_schema1_image_is_found_out(schema1: Schema1Options) -> None:
     """Its blob sum is the digest that is checked."""
     image = make_image(noise(5000))
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
-        layer = image.layers[0]
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
+        layer = image.manifest.layers[0]
         registry.content[str(layer.digest)] = b"\0" * layer.size
         with pytest.raises(DigestError, match=str(layer.digest)):
             pull(registry, "a/b:1-schema1")
 
 
-def test_a_layer_of_a_schema1_image_that_is_a_bomb_is_refused(wish: Schema1Wish) -> None:
+def test_a_layer_of_a_schema1_image_that_is_a_bomb_is_refused(schema1: Schema1Options) -> None:
     """More than gzip can ever expand is not unpacked to the end."""
     import zstandard
 
@@ -682,19 +757,19 @@ def test_a_layer_of_a_schema1_image_that_is_a_bomb_is_refused(wish: Schema1Wish)
     manifest = build_manifest(plain.manifest.config, [layer], mediatype.DOCKER_MANIFEST)
     image = Image(manifest, plain.config, Memory({digest: bomb}))
     with HostileRegistry() as registry:
-        push_to(registry.host, image, "a/b:1", schema1=wish)
+        push_to(registry.host, image, "a/b:1", schema1=schema1)
         with pytest.raises(LimitError, match="decompresses"):
             pull(registry, "a/b:1-schema1")
 
 
-def test_a_schema1_manifest_is_fetched_by_its_payloads_digest(wish: Schema1Wish) -> None:
+def test_a_schema1_manifest_is_fetched_by_its_payloads_digest(schema1: Schema1Options) -> None:
     """What is signed has its digest without the signature."""
     with HostileRegistry() as registry:
-        _, signed = push_to(registry.host, make_image(b"1"), "a/b:1", schema1=wish)
+        _, signed = push_to(registry.host, make_image(b"1"), "a/b:1", schema1=schema1)
         with connect() as registries:
-            reference = Reference.parse(f"{registry.host}/a/b@{signed.digest}")
+            reference = Reference.parse(f"{registry.host}/a/b@{signed.descriptor.digest}")
             raw = fetch_schema1(registries, reference)
-        assert verify(raw).digest == signed.digest
+        assert verify(raw).digest == signed.descriptor.digest
         accept = registry.sent("GET", MANIFEST_GET)[0].headers["accept"]
         assert mediatype.SCHEMA1_SIGNED in accept
         assert mediatype.DOCKER_MANIFEST not in accept
@@ -713,7 +788,7 @@ def test_a_registry_that_answers_no_schema1_is_told_so(image: Image) -> None:
 
 def test_a_blob_is_streamed_verified(image: Image) -> None:
     """By its digest; a wrong one ends with an error."""
-    layer = image.layers[1]
+    layer = image.manifest.layers[1]
     with HostileRegistry() as registry, connect() as registries:
         push_to(registry.host, image, "a/b:1")
         reference = Reference.parse(f"{registry.host}/a/b@{layer.digest}")
@@ -728,7 +803,7 @@ def test_a_blob_is_streamed_verified(image: Image) -> None:
 
 def test_a_resumed_download_that_sends_too_much_is_found_out(image: Image) -> None:
     """No byte beyond the declared ones is handed on, whatever the range says."""
-    big = image.layers[1]
+    big = image.manifest.layers[1]
 
     def generous(exchange: Exchange) -> bool:
         data = exchange.registry.content[str(big.digest)]

@@ -18,13 +18,13 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
-from imgpack.image.image import Image, MultiImage
+from imgpack.image.image import Image, ImageIndex, Named, walk
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
-from imgpack.registry.push.dry_run import rehearse
+from imgpack.registry.push.dry_run import dry_run
 from imgpack.registry.push.mount import BASE_NAME
-from imgpack.registry.push.plan import Delivery, Schema1Wish
-from imgpack.registry.push.push import PushOptions, push
+from imgpack.registry.push.plan import Schema1Options, plan_repositories
+from imgpack.registry.push.push import PushOptions, RegistrySink
 from imgpack.registry.registries import Registries
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
@@ -36,7 +36,15 @@ from imgpack.spec.reference import Reference
 from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
-from tests.registry.images import Memory, connect, make_image, make_index, noise, push_to
+from tests.registry.images import (
+    Memory,
+    connect,
+    make_artifact,
+    make_image,
+    make_index,
+    noise,
+    push_to,
+)
 
 MANIFEST_PUT = r"/manifests/"
 BLOB_PUT = r"/blobs/uploads/"
@@ -49,9 +57,9 @@ def image() -> Image:
 
 
 @pytest.fixture
-def wish() -> Schema1Wish:
+def schema1() -> Schema1Options:
     """A throw-away key and a fixed time."""
-    return Schema1Wish(SigningKey.generate(), "2020-01-01T00:00:00Z")
+    return Schema1Options(SigningKey.generate(), "2020-01-01T00:00:00Z")
 
 
 def test_layers_go_first_then_config_then_manifest(image: Image) -> None:
@@ -59,12 +67,12 @@ def test_layers_go_first_then_config_then_manifest(image: Image) -> None:
     with HostileRegistry() as registry:
         (pushed,) = push_to(registry.host, image, "a/b:1")
         sent = [r.query["digest"][0] for r in registry.sent("PUT", BLOB_PUT)]
-        layers = {str(layer.digest) for layer in image.layers}
+        layers = {str(layer.digest) for layer in image.manifest.layers}
         assert set(sent[:-1]) == layers
         assert sent[-1] == str(image.config.digest)
         assert registry.requests[-1].target == "/v2/a/b/manifests/1"
-        assert pushed.digest == image.manifest.descriptor.digest
-        assert registry.repository("a/b").manifests[str(pushed.digest)] == (
+        assert pushed.descriptor.digest == image.manifest.descriptor.digest
+        assert registry.repository("a/b").manifests[str(pushed.descriptor.digest)] == (
             image.manifest.media_type,
             image.manifest.raw,
         )
@@ -89,7 +97,7 @@ def test_pushing_again_takes_at_most_five_requests_beyond_a_head_for_each_blob(a
         for _ in range(2):
             registry.requests.clear()
             push_as_user(registry, image, jobs=8)
-        blobs = len(image.layers) + 1
+        blobs = len(image.manifest.layers) + 1
         further = [r for r in registry.requests if r.method != "HEAD" or r.status == 401]
         assert len(registry.requests) == blobs + len(further)
         assert len(further) <= 3
@@ -99,11 +107,11 @@ def test_a_blob_is_sent_once_to_a_registry(image: Image) -> None:
     """Two tags and two more repositories: one upload a blob, mounts for the rest."""
     with HostileRegistry() as registry:
         pushed = push_to(registry.host, image, "a/b:1", "a/b:2", "c/d:1", "e/f:1")
-        blobs = len(image.layers) + 1
+        blobs = len(image.manifest.layers) + 1
         assert len(registry.sent("PUT", BLOB_PUT)) == blobs
         assert len(registry.sent("POST", "mount=")) == 2 * blobs
         assert [str(one.name.tag) for one in pushed] == ["1", "2", "1", "1"]
-        assert {one.digest for one in pushed} == {image.manifest.descriptor.digest}
+        assert {one.descriptor.digest for one in pushed} == {image.manifest.descriptor.digest}
         assert registry.incomplete() == []
 
 
@@ -123,19 +131,53 @@ def test_the_manifests_of_an_index_go_before_it() -> None:
     with HostileRegistry() as registry:
         (pushed,) = push_to(registry.host, index, "a/b:1")
         puts = [r.path.rpartition("/")[2] for r in registry.sent("PUT", MANIFEST_PUT)]
-        children = {str(child.manifest.descriptor.digest) for child in index.images}
+        children = {str(child.manifest.descriptor.digest) for child in index.members}
         assert set(puts[:2]) == children
         assert puts[2] == "1"
-        assert pushed.media_type == mediatype.OCI_INDEX
+        assert pushed.descriptor.media_type == mediatype.OCI_INDEX
         assert registry.incomplete() == []
 
 
 def test_an_index_without_its_images_is_refused_before_anything_is_sent() -> None:
     """An incomplete index names what is missing."""
     whole = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
-    missing = whole.images[1].manifest.descriptor.digest
-    with pytest.raises(DocumentError, match=str(missing)):
-        Delivery(MultiImage(whole.index, whole.images[:1]), ())
+    missing = whole.members[1].manifest.descriptor.digest
+    partial = ImageIndex(whole.index, whole.members[:1])
+    with HostileRegistry() as registry:
+        with pytest.raises(DocumentError, match=str(missing)):
+            push_to(registry.host, partial, "a/b:1")
+        assert registry.requests == []
+
+
+def test_an_index_may_lie_in_an_index_and_all_of_it_goes_first() -> None:
+    """Manifests at once, then the inner index, then the outer one under its name."""
+    inner = make_index(make_image(b"1"), make_artifact(b"note"))
+    outer = make_index(inner, make_image(b"2", platform="linux/arm64"), make_artifact(b"chart"))
+    with HostileRegistry() as registry:
+        (pushed,) = push_to(registry.host, outer, "a/b:1")
+        puts = [r.path.rpartition("/")[2] for r in registry.sent("PUT", MANIFEST_PUT)]
+        assert puts[-2:] == [str(inner.index.descriptor.digest), "1"]
+        assert len(puts) == 6
+        assert pushed.descriptor == outer.index.descriptor
+        held = registry.repository("a/b").manifests
+        for one in walk(outer):
+            assert held[str(one.document.descriptor.digest)][1] == one.document.raw
+        assert registry.incomplete() == []
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["index first", "member first"])
+def test_a_member_that_has_a_name_of_its_own_is_there_before_its_index(first: bool) -> None:
+    """An index is never named before what it names, in whatever order they are given."""
+    member = make_image(b"1")
+    index = make_index(member, make_image(b"2", platform="linux/arm64"))
+    with HostileRegistry() as registry, connect() as registries:
+        images = [
+            Named(image, (Reference.parse(f"{registry.host}/a/b:{tag}"),))
+            for image, tag in ((index, "all"), (member, "amd64"))
+        ]
+        RegistrySink(registries).write(images if first else images[::-1])
+        assert [r.status for r in registry.sent("PUT", MANIFEST_PUT)] == [201] * 4
+        assert registry.incomplete() == []
 
 
 def test_foreign_layers_are_not_pushed() -> None:
@@ -162,13 +204,13 @@ def test_by_digest_there_is_no_tag(image: Image) -> None:
     with HostileRegistry() as registry:
         (pushed,) = push_to(registry.host, image, "a/b")
         assert registry.repository("a/b").tags == {}
-        assert str(pushed.digest) in registry.repository("a/b").manifests
+        assert str(pushed.descriptor.digest) in registry.repository("a/b").manifests
 
 
 def test_a_wrong_pinned_digest_is_refused(image: Image) -> None:
     """Pushing to ``REPO@DIGEST`` means that digest."""
     with pytest.raises(DocumentError, match="the image's digest is"):
-        Delivery(image, (Reference.parse(f"localhost/a@{Digest.of(b'x')}"),))
+        plan_repositories([Named(image, (Reference.parse(f"localhost/a@{Digest.of(b'x')}"),))])
 
 
 # Failures
@@ -224,18 +266,18 @@ def test_a_push_that_failed_anywhere_can_be_repeated(image: Image, skip: int) ->
 def test_a_wrong_layer_stops_the_push(image: Image) -> None:
     """A damaged archive never becomes a damaged image in a registry."""
     wrong = dict(image.source.blobs)  # type: ignore[attr-defined]
-    wrong[image.layers[1].digest] = b"\0" * image.layers[1].size
+    wrong[image.manifest.layers[1].digest] = b"\0" * image.manifest.layers[1].size
     damaged = Image(image.manifest, image.config, Memory(wrong))
     with HostileRegistry() as registry:
         with pytest.raises(DigestError):
             push_to(registry.host, damaged, "a/b:1")
-        assert str(image.layers[1].digest) not in registry.content
+        assert str(image.manifest.layers[1].digest) not in registry.content
         assert registry.repository("a/b").manifests == {}
 
 
 def test_a_blob_that_a_registry_only_claims_to_have_is_sent_after_all(image: Image) -> None:
     """HEAD says 200, the manifest is refused for it: those blobs are sent, once."""
-    lost = image.layers[1]
+    lost = image.manifest.layers[1]
     with HostileRegistry() as registry:
         registry.misbehave(
             "HEAD",
@@ -305,7 +347,7 @@ def test_a_tag_that_cannot_be_overwritten_is_fine_when_it_says_the_same(image: I
         push_to(registry.host, image, "a/b:1")
         registry.misbehave("PUT", MANIFEST_PUT, faults.answer(400, "TAG_INVALID"), times=None)
         (pushed,) = push_to(registry.host, image, "a/b:1")
-        assert pushed.digest == image.manifest.descriptor.digest
+        assert pushed.descriptor.digest == image.manifest.descriptor.digest
         with pytest.raises(RegistryError, match="TAG_INVALID"):
             push_to(registry.host, make_image(b"other"), "a/b:1")
 
@@ -336,24 +378,24 @@ def test_absurd_headers_do_no_harm(image: Image) -> None:
 # Schema1
 
 
-def test_the_schema1_manifest_goes_to_a_tag_of_its_own(wish: Schema1Wish) -> None:
+def test_the_schema1_manifest_goes_to_a_tag_of_its_own(schema1: Schema1Options) -> None:
     """Signed, under TAG-schema1, with the empty layer that it names."""
     image = make_image(b"1", empty=True)
     with HostileRegistry() as registry:
-        first, second = push_to(registry.host, image, "a/b:1", schema1=wish)
+        first, second = push_to(registry.host, image, "a/b:1", schema1=schema1)
         assert (first.name.tag, second.name.tag) == ("1", "1-schema1")
         assert str(EMPTY_LAYER) in registry.repository("a/b").blobs
-        kind, raw = registry.repository("a/b").manifests[str(second.digest)]
+        kind, raw = registry.repository("a/b").manifests[str(second.descriptor.digest)]
         assert kind == mediatype.SCHEMA1_SIGNED
         read = verify(raw)
         assert (read.name, read.tag) == ("a/b", "1-schema1")
-        assert read.digest == second.digest
+        assert read.digest == second.descriptor.digest
         assert registry.incomplete() == []
 
 
-def test_the_schema1_tag_can_be_chosen(image: Image, wish: Schema1Wish) -> None:
+def test_the_schema1_tag_can_be_chosen(image: Image, schema1: Schema1Options) -> None:
     """``--schema1-tag``; and no empty layer is sent that nothing names."""
-    chosen = Schema1Wish(wish.key, wish.time, "old")
+    chosen = Schema1Options(schema1.key, schema1.time, "old")
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1", schema1=chosen)
         assert registry.repository("a/b").tags.keys() == {"1", "old"}
@@ -361,12 +403,12 @@ def test_the_schema1_tag_can_be_chosen(image: Image, wish: Schema1Wish) -> None:
 
 
 def test_a_registry_without_schema1_is_a_clear_and_final_error(
-    image: Image, wish: Schema1Wish
+    image: Image, schema1: Schema1Options
 ) -> None:
     """500 UNKNOWN is what Distribution 2.8 says; it is not tried again and again."""
     with HostileRegistry(schema1=False) as registry:
         with pytest.raises(RegistryError, match=r"compatibility\.schema1\.enabled"):
-            push_to(registry.host, image, "a/b:1", schema1=wish)
+            push_to(registry.host, image, "a/b:1", schema1=schema1)
         assert len(registry.sent("PUT", "schema1")) <= 2
         assert registry.repository("a/b").tags.keys() == {"1"}
 
@@ -376,34 +418,34 @@ def test_a_registry_that_takes_oci_only_is_told_with_what_to_do(image: Image, ma
     """zot answers 415 to Docker's media types unless it is configured otherwise."""
     with HostileRegistry() as registry:
         registry.misbehave("PUT", "manifests", faults.answer(415, "MANIFEST_INVALID"), times=None)
-        with pytest.raises(RegistryError) as caught:
+        with pytest.raises(RegistryError, match="the OCI format") as caught:
             push_to(registry.host, make_index(image) if many else image, "a/b:1")
         assert caught.value.hint == Remedy.USE_OCI()
         assert registry.repository("a/b").tags == {}
 
 
-def test_an_index_has_no_schema1_manifest(wish: Schema1Wish) -> None:
+def test_an_index_has_no_schema1_manifest(schema1: Schema1Options) -> None:
     """Schema1 is of one platform."""
     index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
     with HostileRegistry() as registry:
-        with pytest.raises(UnsupportedError) as caught:
-            push_to(registry.host, index, "a/b:1", schema1=wish)
+        with pytest.raises(UnsupportedError, match="several") as caught:
+            push_to(registry.host, index, "a/b:1", schema1=schema1)
         assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
         assert registry.requests == []
 
 
-# Rehearsal
+# Dry run
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(image: Image) -> None:
     """Kept, mounted, sent, named; only HEAD requests."""
     with HostileRegistry() as registry:
-        registry.add_blob("a/b", image.source.blobs[image.layers[0].digest])  # type: ignore[attr-defined]
-        registry.add_blob("base", image.source.blobs[image.layers[1].digest])  # type: ignore[attr-defined]
+        registry.add_blob("a/b", image.source.blobs[image.manifest.layers[0].digest])  # type: ignore[attr-defined]
+        registry.add_blob("base", image.source.blobs[image.manifest.layers[1].digest])  # type: ignore[attr-defined]
         names = (Reference.parse(f"{registry.host}/a/b:1"),)
         options = PushOptions(mount_from=(Reference.parse(f"{registry.host}/base"),))
         with connect() as registries:
-            steps = rehearse(registries, [Delivery(image, names)], options)
+            steps = dry_run(registries, [Named(image, names)], options)
         assert [step.action for step in steps] == ["keep", "mount", "send", "send", "name"]
         assert steps[1].source == "base"
         assert {r.method for r in registry.requests} == {"HEAD"}
@@ -481,7 +523,10 @@ def test_an_index_over_docker_manifests_arrives_as_it_is() -> None:
     assert build_index(index.index.manifests, mediatype.DOCKER_INDEX).raw == index.index.raw
     with HostileRegistry() as registry:
         (pushed,) = push_to(registry.host, index, "a/b:1")
-        assert registry.repository("a/b").manifests[str(pushed.digest)][1] == index.index.raw
+        assert (
+            registry.repository("a/b").manifests[str(pushed.descriptor.digest)][1]
+            == index.index.raw
+        )
 
 
 # Credentials on the way
@@ -502,7 +547,7 @@ def push_as_user(registry: HostileRegistry, image: Image, jobs: int = 1) -> None
     options = SessionOptions(sleep=lambda seconds: None)
     name = Reference.parse(f"{registry.host}/a/b:1")
     with Registries(TransportOptions(), options, Known(registry.host)) as registries:
-        push(registries, [Delivery(image, (name,))], PushOptions(jobs=jobs))
+        RegistrySink(registries).write([Named(image, (name,))], jobs=jobs)
 
 
 def test_a_token_that_runs_out_during_an_upload_is_replaced(image: Image) -> None:
@@ -648,13 +693,13 @@ def test_only_a_refusal_to_overwrite_is_fine_when_the_tag_says_the_same(
     ],
 )
 def test_schema1_is_blamed_only_for_what_it_may_have_caused(
-    image: Image, wish: Schema1Wish, status: int, code: str, explained: bool
+    image: Image, schema1: Schema1Options, status: int, code: str, explained: bool
 ) -> None:
     """Everything else keeps the registry's own words and no advice to leave it out."""
     with HostileRegistry() as registry:
         registry.misbehave("PUT", "/1-schema1$", faults.answer(status, code), times=None)
         with pytest.raises(ImgpackError) as caught:
-            push_to(registry.host, image, "a/b:1", schema1=wish)
+            push_to(registry.host, image, "a/b:1", schema1=schema1)
     assert ("does not take schema1" in caught.value.message) is explained
     assert (caught.value.hint == Remedy.NO_SCHEMA1()) is explained
     assert str(status) in caught.value.message

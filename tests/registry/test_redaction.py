@@ -17,7 +17,7 @@ from imgpack.registry.http.redaction import LONGEST_MESSAGE, Secrets
 from imgpack.registry.http.retry import RetryPolicy
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.pull.image import open_remote
-from imgpack.registry.push.upload_session import begin, complete
+from imgpack.registry.push.upload_session import UploadSession
 from imgpack.registry.registries import Registries
 from imgpack.registry.repository import Repository
 from imgpack.registry.tags import list_tags
@@ -138,7 +138,7 @@ def read(registries: Registries, name: Reference) -> object:
 def upload(registries: Registries, name: Reference) -> object:
     """Push a blob."""
     there = client(registries, name)
-    return complete(there, begin(there), BLOB, BytesBody(b"0123456789"))
+    return UploadSession.begin(there).complete(BLOB, BytesBody(b"0123456789"))
 
 
 def document(status: int, **entry: object) -> Reply:

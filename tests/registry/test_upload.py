@@ -24,8 +24,8 @@ from imgpack.errors import (
 from imgpack.files.pool import Stop
 from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.upload import Uploader
-from imgpack.registry.push.upload_mode import MIB, Strategy, Way
-from imgpack.registry.push.upload_session import Begun
+from imgpack.registry.push.upload_mode import MIB, UploadMode, UploadModes
+from imgpack.registry.push.upload_session import UploadSession
 from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -46,7 +46,7 @@ class Sending:
     attempts: int = 5
     chunk: int | None = None
     journal: UploadJournal | None = None
-    strategy: Strategy | None = None
+    modes: UploadModes | None = None
 
     @property
     def data(self) -> bytes:
@@ -56,14 +56,16 @@ class Sending:
     def blob(self) -> Descriptor:
         return Descriptor("application/octet-stream", Digest.of(self.data), self.size)
 
-    def go(self, *, wrong: bytes | None = None, begun: Begun | None = None) -> None:
-        """Send it; ``wrong`` bytes instead of its own if given."""
-        strategy = self.strategy or Strategy(self.registry.host, self.chunk)
+    def go(self, *, wrong: bytes | None = None, session: str | None = None) -> None:
+        """Send it, ``wrong`` bytes instead of its own if given, into the session at a Location."""
+        modes = self.modes or UploadModes(self.registry.host, self.chunk)
         with connect(attempts=self.attempts) as registries:
             client = Repository(registries.session(self.registry.host), "a/b")
-            uploader = Uploader(strategy, Stop(), self.journal, resume_min=1000)
+            uploader = Uploader(modes, Stop(), self.journal, resume_min=1000)
             source = Memory({self.blob.digest: self.data if wrong is None else wrong}, 7_000)
-            uploader.upload(client, self.blob, source, begun)
+            uploader.upload(
+                client, self.blob, source, UploadSession(client, session) if session else None
+            )
 
     @property
     def arrived(self) -> bool:
@@ -158,13 +160,13 @@ def test_a_registry_that_takes_no_put_is_patched() -> None:
 
 
 def test_what_a_host_refused_is_remembered() -> None:
-    """The second blob starts with the way that worked for the first."""
+    """The second blob starts with the mode that worked for the first."""
     with HostileRegistry(monolithic=False) as registry:
-        strategy = Strategy(registry.host)
-        Sending(registry, strategy=strategy).go()
+        modes = UploadModes(registry.host)
+        Sending(registry, modes=modes).go()
         before = len(registry.sent("PUT"))
-        Sending(registry, size=5000, strategy=strategy).go()
-        assert strategy.way is Way.STREAMED
+        Sending(registry, size=5000, modes=modes).go()
+        assert modes.mode is UploadMode.STREAMED
         assert len(registry.sent("PUT")) == before + 1
 
 
@@ -220,28 +222,28 @@ def test_a_registry_that_drops_later_patches_is_found_out() -> None:
 @pytest.mark.parametrize(
     ("host", "last"),
     [
-        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", Way.STREAMED),
-        ("public.ecr.aws", Way.STREAMED),
-        ("ghcr.io", Way.CHUNKED),
-        ("localhost:5000", Way.CHUNKED),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", UploadMode.STREAMED),
+        ("public.ecr.aws", UploadMode.STREAMED),
+        ("ghcr.io", UploadMode.CHUNKED),
+        ("localhost:5000", UploadMode.CHUNKED),
     ],
 )
-def test_ecr_never_gets_a_second_patch(host: str, last: Way) -> None:
-    """For ECR there is no chunked way; for the others it is the last one."""
-    strategy = Strategy(host)
-    while strategy.way < last:
-        assert strategy.refused(strategy.way)
-    if last is Way.STREAMED:
-        assert not strategy.refused(Way.STREAMED)
-    assert strategy.way is last
+def test_ecr_never_gets_a_second_patch(host: str, last: UploadMode) -> None:
+    """For ECR there is no chunked mode; for the others it is the last one."""
+    modes = UploadModes(host)
+    while modes.mode < last:
+        assert modes.refused(modes.mode)
+    if last is UploadMode.STREAMED:
+        assert not modes.refused(UploadMode.STREAMED)
+    assert modes.mode is last
 
 
 def test_chunk_sizes_keep_the_bounds_of_known_hosts() -> None:
     """GHCR takes at most 4 MiB, Amazon at least 5."""
-    assert Strategy("ghcr.io").chunk() == 4 * MIB
-    assert Strategy("ghcr.io", 64 * MIB).chunk() == 4 * MIB
-    assert Strategy("x.elb.amazonaws.com", 1 * MIB).chunk() == 5 * MIB
-    assert Strategy("localhost:5000", 2 * MIB).chunk(3 * MIB) == 3 * MIB
+    assert UploadModes("ghcr.io").chunk() == 4 * MIB
+    assert UploadModes("ghcr.io", 64 * MIB).chunk() == 4 * MIB
+    assert UploadModes("x.elb.amazonaws.com", 1 * MIB).chunk() == 5 * MIB
+    assert UploadModes("localhost:5000", 2 * MIB).chunk(3 * MIB) == 3 * MIB
 
 
 @pytest.mark.parametrize("after", [0, 1, 100_000])
@@ -290,7 +292,7 @@ def test_a_stale_state_ends_in_a_new_session() -> None:
 
 
 def test_a_session_lost_between_two_load_balanced_registries_is_opened_again() -> None:
-    """``BLOB_UPLOAD_INVALID`` says nothing against the way of sending."""
+    """``BLOB_UPLOAD_INVALID`` says nothing against the upload mode."""
     with HostileRegistry() as registry:
         registry.misbehave("PUT", PUT, faults.answer(404, "BLOB_UPLOAD_INVALID"))
         sending = Sending(registry)
@@ -299,7 +301,7 @@ def test_a_session_lost_between_two_load_balanced_registries_is_opened_again() -
         assert registry.sent("PATCH") == []
 
 
-def test_resets_again_and_again_lead_to_another_way() -> None:
+def test_resets_again_and_again_lead_to_another_mode() -> None:
     """Two broken PUTs without progress, and the blob goes by PATCH."""
     with HostileRegistry(keep_sessions=False) as registry:
 
@@ -604,7 +606,7 @@ def test_the_session_of_a_mount_is_not_leaked_when_an_older_one_goes_on(
         registry.uploads["abc"] = Upload("a/b", bytearray(sending.data[:5000]))
         registry.uploads["new"] = Upload("a/b")
         journal.record(f"{registry.host}/a/b", sending.blob, "/v2/a/b/blobs/uploads/abc")
-        sending.go(begun=Begun(f"http://{registry.host}/v2/a/b/blobs/uploads/new"))
+        sending.go(session=f"http://{registry.host}/v2/a/b/blobs/uploads/new")
         assert sending.arrived
         assert registry.sent("POST") == []
         assert registry.uploads == {}
@@ -730,20 +732,20 @@ def test_stopping_cuts_a_blob_off() -> None:
     from imgpack.files.pool import Cancelled
 
     with HostileRegistry() as registry, connect() as registries:
-        stop, begun = Stop(), threading.Event()
+        stop, started = Stop(), threading.Event()
         sending = Sending(registry)
 
         class Endless:
             def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
                 yield b"x" * 1000
-                begun.set()
+                started.set()
                 stop.set()
                 yield b"x" * 1000
 
         client = Repository(registries.session(registry.host), "a/b")
         with pytest.raises(Cancelled):
-            Uploader(Strategy(registry.host), stop).upload(client, sending.blob, Endless())
-        assert begun.is_set()
+            Uploader(UploadModes(registry.host), stop).upload(client, sending.blob, Endless())
+        assert started.is_set()
         assert not sending.arrived
         assert len(registry.sent("DELETE")) == 1
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgpack.image.image import Image, MultiImage, copy_image
+from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex, Named, images_in, walk
+from imgpack.image.opened import Opened
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig, build_config
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.json import encode
 from imgpack.spec.manifest import Manifest, build_index, build_manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
@@ -32,6 +34,15 @@ class Memory:
         """Keep ``raw``."""
         self.blobs[Digest.of(raw)] = raw
         return Digest.of(raw)
+
+    def size(self, digest: Digest) -> int | None:
+        """As an ``ImageSource``."""
+        return len(self.blobs[digest]) if digest in self.blobs else None
+
+    def fetch(self, descriptor: Descriptor) -> bytes | None:
+        """As an ``ImageSource``, which counts as a read."""
+        self.reads.append(descriptor.digest)
+        return self.blobs.get(descriptor.digest)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """In small chunks, as a network would."""
@@ -70,7 +81,6 @@ def make_image(
     layers: Sequence[bytes] = LAYERS,
     *,
     docker: bool = True,
-    names: tuple[Reference, ...] = NAMES,
     platform: Platform | None = None,
     compress: bool = True,
 ) -> Image:
@@ -90,17 +100,16 @@ def make_image(
         mediatype.DOCKER_MANIFEST if docker else mediatype.OCI_MANIFEST,
     )
     source.add(manifest.raw)
-    return Image(manifest, config, source, names)
+    return Image(manifest, config, source)
 
 
-def make_multi(source: Memory, *platforms: str) -> MultiImage:
+def make_multi(source: Memory, *platforms: str) -> ImageIndex:
     """A multi-platform image, one layer each."""
     images = tuple(
         make_image(
             source,
             [tar_of({"arch": text.encode()})],
             docker=False,
-            names=(),
             platform=Platform.parse(text),
         )
         for text in platforms
@@ -114,14 +123,20 @@ def make_multi(source: Memory, *platforms: str) -> MultiImage:
         )
         for one in images
     ]
-    return MultiImage(build_index(entries), images, NAMES)
+    index = build_index(entries)
+    source.add(index.raw)
+    return ImageIndex(index, images)
 
 
-def write_image(target: Path | str, image: Image | MultiImage) -> Path:
-    """Copy ``image`` under its names to an archive or layout."""
+def write_image(target: Path | str, image: AnyImage, names: tuple[Reference, ...] = NAMES) -> Path:
+    """Copy ``image`` to an archive or layout."""
+    return write_all(target, Named(image, names))
+
+
+def write_all(target: Path | str, *images: Named) -> Path:
+    """Copy ``images`` to one archive or layout."""
     with open_writer(str(target)) as writer:
-        copy_image(image, writer, image.names)
-        writer.finish()
+        writer.write(images)
     return Path(target)
 
 
@@ -147,8 +162,58 @@ def read_layers(image: Image) -> list[bytes]:
     return [b"".join(image.source.read_blob(layer)) for layer in image.manifest.layers]
 
 
-def manifests_of(image: Image | MultiImage) -> list[Manifest]:
+def manifests_of(image: AnyImage) -> list[Manifest]:
     """The manifests of one or several platforms."""
-    if isinstance(image, MultiImage):
-        return [one.manifest for one in image.images]
-    return [image.manifest]
+    return [one.manifest for one in images_in(image)]
+
+
+def opened_images(opened: Opened) -> list[AnyImage]:
+    """All images of a location, to be verified."""
+    return [named.image for named in opened.images()]
+
+
+def only_image(opened: Opened, text: str | None = None) -> Image:
+    """The one image that ``text`` names, which is of one platform."""
+    image = opened.image(opened.select(text)).image
+    assert isinstance(image, Image)
+    return image
+
+
+def make_artifact(source: Memory) -> Artifact:
+    """A chart: a manifest whose configuration is none of an image's."""
+    config, chart = b'{"name":"chart"}', b"chart" * 500
+    manifest = build_manifest(
+        Descriptor("application/vnd.cncf.helm.config.v1+json", source.add(config), len(config)),
+        [Descriptor("application/vnd.cncf.helm.chart", source.add(chart), len(chart))],
+        mediatype.OCI_MANIFEST,
+    )
+    source.add(manifest.raw)
+    return Artifact(manifest, source)
+
+
+def make_nested(source: Memory) -> ImageIndex:
+    """An index of an index of two platforms, and of an artifact."""
+    members = (make_multi(source, "linux/amd64", "linux/arm64"), make_artifact(source))
+    index = build_index([one.document.descriptor for one in members])
+    source.add(index.raw)
+    return ImageIndex(index, members)
+
+
+def read_blobs(image: AnyImage) -> dict[Digest, bytes]:
+    """All that is no document, at any depth, from the sources that the images have."""
+    out: dict[Digest, bytes] = {}
+    for one in walk(image):
+        if not isinstance(one, ImageIndex):
+            own = (one.manifest.config,) if isinstance(one, Artifact) else ()
+            for blob in (*own, *one.manifest.layers):
+                out[blob.digest] = b"".join(one.source.read_blob(blob))
+    return out
+
+
+def saved(path: Path) -> Path:
+    """An archive of ``LAYERS`` as ``docker save`` of old wrote it, with one name."""
+    config = make_config(LAYERS)
+    name = f"{config.digest.hex}.json"
+    item = {"Config": name, "RepoTags": ["foo:1"], "Layers": ["a/layer.tar", "b/layer.tar"]}
+    files = {"manifest.json": encode([item]), name: config.raw}
+    return make_tar(path, files | {"a/layer.tar": LAYERS[0], "b/layer.tar": LAYERS[1]})

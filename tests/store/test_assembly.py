@@ -1,6 +1,8 @@
 """Whatever was guessed and in whatever order blobs came, an archive has the same bytes."""
 
 import tarfile
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgpack.files.writing import output_errors
-from imgpack.image.image import Image
+from imgpack.image.image import Image, Named
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
 from imgpack.spec.reference import parse_name
-from imgpack.store.archive.assembly import Draft, Extent, header, header_size
+from imgpack.store.archive.assembly import Assembly, Extent, header, header_size
 from imgpack.store.archive.write import open_writer
 
-from .samples import Memory, make_image, write_image
+from .samples import NAMES, Memory, make_image, write_image
 
 _SIZES = st.lists(st.integers(0, 3000), min_size=0, max_size=6)
 
@@ -41,16 +43,14 @@ def _build(target: Path, image: Image, source: Memory, expected: list[int | None
                 guess = _guess(image, sizes)
             except Exception:
                 guess = image
-            writer.plan(guess.manifest, image.names, configs=[image.config.raw])
+            writer.reserve(Named(guess, NAMES))
         for layer, size in zip(image.manifest.layers, expected, strict=True):
             blob = writer.open_blob(size)
             blob.write(source.blobs[layer.digest][:100])
             blob.write(source.blobs[layer.digest][100:])
             blob.commit(layer.digest, layer.size)
             blob.abort()
-        writer.put_document(image.config.raw)
-        writer.put_manifest(image.manifest, image.names)
-        writer.finish()
+        writer.write([Named(image, NAMES)])
     return target.read_bytes()
 
 
@@ -83,16 +83,14 @@ def test_a_right_plan_needs_no_copy(tmp_path: Path) -> None:
     with open_writer(str(tmp_path / "a.tar")) as writer:
         sizes = [layer.size for layer in image.manifest.layers]
         guess = _guess(image, sizes)
-        writer.plan(guess.manifest, image.names, configs=[image.config.raw])
+        writer.reserve(Named(guess, NAMES))
         for layer in image.manifest.layers:
             blob = writer.open_blob(layer.size)
             blob.write(source.blobs[layer.digest])
             blob.commit(layer.digest, layer.size)
         (draft,) = tmp_path.iterdir()
         inode = draft.stat().st_ino
-        writer.put_document(image.config.raw)
-        writer.put_manifest(image.manifest, image.names)
-        writer.finish()
+        writer.write([Named(image, NAMES)])
     assert (tmp_path / "a.tar").stat().st_ino == inode
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar"]
 
@@ -102,18 +100,24 @@ def test_known_blobs_may_come_in_any_order_and_at_once(tmp_path: Path) -> None:
     source = Memory()
     image = make_image(source)
     reference = write_image(tmp_path / "a.tar", image).read_bytes()
+    inodes: list[int] = []
+    second_is_read = threading.Event()
+
+    class Backwards(Memory):
+        def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+            first = descriptor == image.manifest.layers[0]
+            if first:
+                assert second_is_read.wait(20)
+            yield from super().read_blob(descriptor, offset)
+            if not first:
+                (draft,) = (path for path in tmp_path.iterdir() if path.name != "a.tar")
+                inodes.append(draft.stat().st_ino)
+                second_is_read.set()
+
     with open_writer(str(tmp_path / "b.tar")) as writer:
-        writer.plan(image.manifest, image.names, configs=[image.config.raw])
-        first, second = image.manifest.layers
-        writer.put_blob(second, source)
-        writer.put_blob(first, source)
-        writer.put_blob(image.manifest.config, source)
-        (draft,) = (path for path in tmp_path.iterdir() if path.name != "a.tar")
-        inode = draft.stat().st_ino
-        writer.put_manifest(image.manifest, image.names)
-        writer.finish()
+        writer.write([Named(replace(image, source=Backwards(source.blobs)), NAMES)], jobs=2)
     assert (tmp_path / "b.tar").read_bytes() == reference
-    assert (tmp_path / "b.tar").stat().st_ino == inode
+    assert [(tmp_path / "b.tar").stat().st_ino] == inodes
 
 
 def test_an_aborted_blob_leaves_no_trace_in_the_bytes(tmp_path: Path) -> None:
@@ -128,11 +132,7 @@ def test_an_aborted_blob_leaves_no_trace_in_the_bytes(tmp_path: Path) -> None:
         blob = writer.open_blob()
         blob.write(b"unused")
         blob.commit(Digest.of(b"unused"), 6)
-        for layer in image.manifest.layers:
-            writer.put_blob(layer, source)
-        writer.put_document(image.config.raw)
-        writer.put_manifest(image.manifest, image.names)
-        writer.finish()
+        writer.write([Named(image, NAMES)])
     assert (tmp_path / "b.tar").read_bytes() == reference
 
 
@@ -159,8 +159,8 @@ def test_blobs_beyond_eight_gibibytes_are_laid_out_without_overlap(tmp_path: Pat
     huge = Descriptor("application/vnd.oci.image.layer.v1.tar", Digest.of(b"huge"), 9 << 30)
     small = Descriptor("application/vnd.oci.image.layer.v1.tar", Digest.of(b"small"), 5)
     with (tmp_path / "draft").open("w+b") as file:
-        draft = Draft(file.fileno(), partial(output_errors, "draft"))
-        first, second = draft.reserve(huge), draft.reserve(small)
+        assembly = Assembly(file.fileno(), partial(output_errors, "draft"))
+        first, second = assembly.reserve(huge), assembly.reserve(small)
         assert first.start == 1536
         assert second.start == Extent(1536, 9 << 30).end + 512
 
@@ -168,9 +168,9 @@ def test_blobs_beyond_eight_gibibytes_are_laid_out_without_overlap(tmp_path: Pat
 def test_names_in_the_front_do_not_move_an_image(tmp_path: Path) -> None:
     """Renaming an image changes the front alone: the layers' bytes follow unchanged."""
     source = Memory()
-    one = make_image(source, names=(parse_name("a:1"),))
-    raw = write_image(tmp_path / "a.tar", one).read_bytes()
-    other = write_image(tmp_path / "b.tar", replace(one, names=(parse_name("b:2"),))).read_bytes()
+    one = make_image(source)
+    raw = write_image(tmp_path / "a.tar", one, (parse_name("a:1"),)).read_bytes()
+    other = write_image(tmp_path / "b.tar", one, (parse_name("b:2"),)).read_bytes()
     assert len(raw) == len(other)
     assert raw != other
     assert raw[-30_000:] == other[-30_000:] or len(raw) < 30_000

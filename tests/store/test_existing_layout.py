@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import ArchiveError, ImgpackError, OutputError
-from imgpack.image.image import Image, copy_image
+from imgpack.image.image import Image, Named
 from imgpack.image.verify import verify_images
 from imgpack.spec.digest import Digest
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 
-from .samples import Memory, make_image, write_image
+from .samples import NAMES, Memory, make_image, opened_images, write_image
 
 
 @pytest.fixture
@@ -54,37 +54,36 @@ def _refused(layout: Path, image: Image, reason: str, kind: type[ImgpackError]) 
 
 def test_a_stored_blob_of_wrong_bytes_is_replaced(layout: Path, image: Image) -> None:
     """The right size is not enough: layers, manifests and configurations are made whole."""
-    digests = [layer.digest for layer in image.layers]
+    digests = [layer.digest for layer in image.manifest.layers]
     for digest in (*digests, image.config.digest, image.manifest.descriptor.digest):
         file = _blob(layout, digest)
         file.write_bytes(bytes(file.stat().st_size))
         write_image(layout, image)
         with open_images(str(layout)) as opened:
-            assert verify_images(opened.images, opened.path) == 2
+            assert verify_images(opened_images(opened), opened.location) == 2
 
 
 def test_a_stored_blob_that_cannot_be_read_is_replaced(layout: Path, image: Image) -> None:
     """A link in a blob's place says nothing about what the layout holds."""
-    file = _blob(layout, image.layers[0].digest)
+    file = _blob(layout, image.manifest.layers[0].digest)
     outside = layout.parent / "outside"
     file.rename(outside)
     file.symlink_to(outside)
     write_image(layout, image)
     assert not file.is_symlink()
     with open_images(str(layout)) as opened:
-        assert verify_images(opened.images, opened.path) == 2
+        assert verify_images(opened_images(opened), opened.location) == 2
 
 
 def test_a_sound_stored_blob_is_checked_once_and_not_copied(layout: Path) -> None:
     """Its bytes are read where they lie, and not from the source."""
     source = Memory()
     again = make_image(source)
-    inode = _blob(layout, again.layers[0].digest).stat().st_ino
+    inode = _blob(layout, again.manifest.layers[0].digest).stat().st_ino
     with open_writer(f"{layout}/") as writer:
-        copy_image(again, writer, again.names)
-        writer.finish()
+        writer.write([Named(again, NAMES)])
     assert source.reads == []
-    assert _blob(layout, again.layers[0].digest).stat().st_ino == inode
+    assert _blob(layout, again.manifest.layers[0].digest).stat().st_ino == inode
 
 
 @pytest.mark.parametrize("part", ["blobs", "blobs/sha256"])
@@ -146,7 +145,7 @@ def test_an_oci_layout_that_is_no_file_is_refused(layout: Path, image: Image, fu
 
 def test_a_directory_in_place_of_a_blob_is_named(layout: Path, image: Image) -> None:
     """It is not removed: nobody knows what it is for."""
-    blob = _blob(layout, image.layers[0].digest)
+    blob = _blob(layout, image.manifest.layers[0].digest)
     blob.unlink()
     blob.mkdir()
     _refused(layout, image, f"{blob.name} is a directory; remove it", OutputError)

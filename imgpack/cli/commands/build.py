@@ -114,9 +114,10 @@ def build(terminal: Terminal, /, **values: Any) -> None:
             reporter=terminal,
             explain=_Explainer(terminal) if values["explain"] else None,
         )
+    digest = image.manifest.descriptor.digest
+    terminal.detail(f"image {image.config.digest}, manifest {digest}: to {writer.path}")
     if layers.cache is not None and layers.cache.stored:
         trim(layers.cache, request.cache_limit)
-    digest = image.manifest.descriptor.digest
     metadata_file = values["metadata_file"]
     if metadata_file is not None:
         published = [Published(name, image.manifest.descriptor) for name in request.names]

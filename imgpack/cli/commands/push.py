@@ -79,20 +79,17 @@ def push(
     check_metadata_file(metadata_file, (archive, schema1.signing_key), dry_run=dry_run)
     if by_digest:
         _warn_of_tags(references, terminal)
-    from imgpack.registry.push.mount import mount_repositories
     from imgpack.registry.push.push import PushOptions, RegistrySink
 
     with open_location(_path(archive), terminal, registry, choice=choice) as opened:
         found = (choice.one(opened),) if references else choice.all(opened)
         images = _named(found, references, archive, by_digest=by_digest)
         signing = schema1.options()
-        if signing is not None:
-            _check_schema1_tags(images, signing)
+        _check_schema1_tags(images, signing)
         names = [name for named in images for name in named.names]
-        registries = dict.fromkeys(name.registry for name in names)
         only_one = one_registry(registry.creds, names)
         options = PushOptions(
-            mount_from=mount_repositories(mount.mount_from, registries),
+            mount_from=_bases(mount, names),
             mounts=not mount.no_mount,
             schema1=signing,
             journal=None if no_resume else upload_journal(),
@@ -103,9 +100,15 @@ def push(
         ) as connections:
             if dry_run:
                 _show(connections, images, options)
-                return
-            sink = RegistrySink(connections, options)
-            write_printing(sink, images, jobs, metadata_file)
+            else:
+                write_printing(RegistrySink(connections, options), images, jobs, metadata_file)
+
+
+def _bases(mount: MountFlags, names: list[Reference]) -> tuple[Reference, ...]:
+    """The repositories of ``--mount-from`` in each registry that is pushed to."""
+    from imgpack.registry.push.mount import mount_repositories
+
+    return mount_repositories(mount.mount_from, dict.fromkeys(name.registry for name in names))
 
 
 def _show(connections: "Registries", images: tuple[Named, ...], options: "PushOptions") -> None:
@@ -149,8 +152,10 @@ def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:
             terminal.warn(f"{text}: --by-digest pushes no tag, so {tag!r} is left out")
 
 
-def _check_schema1_tags(images: tuple[Named, ...], options: "Schema1Options") -> None:
+def _check_schema1_tags(images: tuple[Named, ...], options: "Schema1Options | None") -> None:
     """No schema1 manifest may go to a tag that something else of this push goes to."""
+    if options is None:
+        return
     pairs = [(one, name) for one in images for name in one.names if name.tag is not None]
     owners: dict[Reference, Named | None] = {replace(name, digest=None): None for _, name in pairs}
     for named, name in pairs:

@@ -71,6 +71,8 @@ def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs
         reporter=terminal,
     ) as writer:
         published = writer.write(images, jobs=jobs)
+    if not all(named.tags for named in images):
+        terminal.warn("the -t of imgpack build and imgpack pull names it")
     for one in published:
         if one.name is not None:
             click.echo(pinned(one.name, one.descriptor.digest), err=to_stdout)

@@ -130,14 +130,17 @@ class Authentication:
     def _advised(
         self, error: ImgpackError, answer: Answer, scopes: tuple[Scope, ...]
     ) -> ImgpackError:
-        if answer.status == 401 and self.credential(scopes) is not None:
-            return error.reworded(error.message, Remedy.CHECK_LOGIN(self._registry))
-        anonymous = (
-            answer.status == 403 and self.challenge is not None and self.credential(scopes) is None
-        )
-        if answer.status == 401 or anonymous:
-            return error.reworded(error.message, Remedy.LOG_IN(self._registry))
-        return error
+        if answer.status != 401 and (answer.status != 403 or self.challenge is None):
+            return error
+        if self.credential(scopes) is None:
+            advice = Remedy.LOG_IN(self._registry)
+        elif self.server.withheld:
+            advice = Remedy.TRUST_REALM(self.server.withheld)
+        elif answer.status == 401:
+            advice = Remedy.CHECK_LOGIN(self._registry)
+        else:
+            return error
+        return error.reworded(error.message, advice)
 
 
 def _choose(challenges: tuple[Challenge, ...]) -> Challenge | None:

@@ -51,15 +51,15 @@ def _parse(text: str) -> list[Challenge]:
             parameters.append((found.group(1).lower(), value))
             position = found.end()
             continue
-        begun = _SCHEME.match(text, position)
-        if begun is None:
+        start = _SCHEME.match(text, position)
+        if start is None:
             position = _next_comma(text, position)
             continue
         if scheme:
             challenges.append(Challenge(scheme, tuple(parameters)))
-        scheme, parameters = begun.group(1).lower(), []
-        token = _TOKEN68.match(text, begun.end())
-        position = token.end() if token else begun.end()
+        scheme, parameters = start.group(1).lower(), []
+        token = _TOKEN68.match(text, start.end())
+        position = token.end() if token else start.end()
     if scheme:
         challenges.append(Challenge(scheme, tuple(parameters)))
     return challenges

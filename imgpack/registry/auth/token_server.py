@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from imgpack.credentials.lookup import TOKEN_USER, Credential, encode_auth
 from imgpack.errors import ImgpackError, RegistryError, Remedy, UnauthorizedError, UnsafeError
 from imgpack.registry.auth.challenge import Challenge
-from imgpack.registry.auth.realm import realm_is_trusted
+from imgpack.registry.auth.trust import realm_is_trusted
 from imgpack.registry.http.endpoint import Endpoint
 from imgpack.registry.http.handlers import REDIRECTS
 from imgpack.registry.http.message import BytesBody, Handler, Request
@@ -126,8 +126,9 @@ class TokenServer:
             with self._inner.send(request) as response:
                 status, data = response.status, response.read(TOKEN_LIMIT)
         except UnauthorizedError as error:
-            message = f"the token server refused: {error.message}"
-            raise error.reworded(message, Remedy.CHECK_LOGIN(self._endpoint.registry)) from None
+            trust, login = Remedy.TRUST_REALM, Remedy.CHECK_LOGIN
+            advice = trust(self.withheld) if self.withheld else login(self._endpoint.registry)
+            raise error.reworded(f"the token server refused: {error.message}", advice) from None
         except ImgpackError as error:
             if error.answer is None:
                 raise

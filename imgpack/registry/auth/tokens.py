@@ -42,17 +42,16 @@ class Tokens:
             with self._lock:
                 token = self._tokens.get(key)
                 wanted = merge_scopes((*key, *self._grown.get(key, ())))
-            if token is not None and self._clock() < token.renew_at:
-                return token
-            try:
-                token = self._fetch(challenge, wanted, credential)
-            except ImgpackError:
+            if token is None or self._clock() >= token.renew_at:
+                try:
+                    token = self._fetch(challenge, wanted, credential)
+                except ImgpackError:
+                    with self._lock:
+                        # What was wanted beyond the key must not spoil those that did without.
+                        self._grown.pop(key, None)
+                    raise
                 with self._lock:
-                    # What was wanted beyond the key must not spoil the requests that did without.
-                    self._grown.pop(key, None)
-                raise
-            with self._lock:
-                self._tokens[key] = token
+                    self._tokens[key] = token
             return token
 
     def grow(self, scopes: tuple[Scope, ...], challenge: Challenge) -> bool:

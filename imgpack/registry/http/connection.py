@@ -1,7 +1,7 @@
 """Connections that look where they go and listen while they send (RFC 9112, 7.1 and 9.5).
 
-Part of the transport. Invariants: with
-a ``reach`` no byte goes to an address that is further inside; an answer that
+Invariants: with a ``reach`` no byte goes to an address that is further inside, whatever a
+name resolved to before; an answer that
 arrives while a body is being sent stops the sending; a connection whose request
 was cut short is not used again; the silence time-out holds for sending too, and
 nobody keeps us busy for ever with a byte now and then: an answer's head has a
@@ -54,12 +54,8 @@ def check_addresses(host: str, port: int, reach: Reach) -> None:
         _check(host, str(info[4][0]), reach)
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return ipaddress.ip_address(text.partition("%")[0])
-
-
 def _check(host: str, text: str, reach: Reach) -> None:
-    if reach_of_address(_address(text)) > reach:
+    if reach_of_address(ipaddress.ip_address(text.partition("%")[0])) > reach:
         raise UnsafeError(
             f"{host}: the registry sent us there, and it is the private or local address {text}",
             "nothing was sent to it",
@@ -120,15 +116,15 @@ class _Answer(http.client.HTTPResponse):
     """An answer whose provisional ones (100 to 199) are bounded: there may be a few.
 
     The sizes of its chunks are hexadecimal digits and nothing else.
-    ``begun`` are bytes of it that were read while the body was being sent.
+    ``early`` are bytes of it that were read while the body was being sent.
     """
 
     _provisional = 0
 
-    def __init__(self, sock: Any, *args: Any, begun: bytes = b"", **options: Any) -> None:
+    def __init__(self, sock: Any, *args: Any, early: bytes = b"", **options: Any) -> None:
         super().__init__(sock, *args, **options)
         this: Any = self
-        self._incoming = _Incoming(begun, this.fp.detach(), sock.gettimeout() or 60.0)
+        self._incoming = _Incoming(early, this.fp.detach(), sock.gettimeout() or 60.0)
         this.fp = io.BufferedReader(self._incoming)
 
     def begin(self) -> None:
@@ -143,11 +139,16 @@ class _Answer(http.client.HTTPResponse):
         # http.client passes over 100 only; 101 would be the end of HTTP.
         return version, 100 if 101 < status < 200 else status, reason
 
+    def _line(self, what: str) -> bytes:
+        this: Any = self
+        line: bytes = this.fp.readline(MAX_LINE + 1)
+        if len(line) > MAX_LINE:
+            raise http.client.LineTooLong(what)
+        return line
+
     def _read_next_chunk_size(self) -> int:
         this: Any = self
-        line = this.fp.readline(MAX_LINE + 1)
-        if len(line) > MAX_LINE:
-            raise http.client.LineTooLong("chunk size")
+        line = self._line("chunk size")
         found = _CHUNK_SIZE.fullmatch(line)
         if found:
             return int(found[1], 16)
@@ -158,12 +159,8 @@ class _Answer(http.client.HTTPResponse):
         raise http.client.HTTPException("the size of a chunk is malformed")
 
     def _read_and_discard_trailer(self) -> None:
-        this: Any = self
         for _ in range(MAX_TRAILERS):
-            line = this.fp.readline(MAX_LINE + 1)
-            if len(line) > MAX_LINE:
-                raise http.client.LineTooLong("trailer line")
-            if line in (b"\r\n", b"\n", b""):
+            if self._line("trailer line") in (b"\r\n", b"\n", b""):
                 return
         raise http.client.HTTPException("too many trailers")
 
@@ -173,21 +170,24 @@ class _Guarded:
 
     reach: Reach | None = None
     silence: float = 60.0
+    sock: Any
+    timeout: Any
+    response_class: Any = _Answer
     _sending: bool = False
     _cut: bool = False
 
     def _new_conn(self) -> socket.socket:
         this: Any = self
-        checked = self.reach is not None and this.proxy is None
-        if checked and self.reach is not None:
+        reach = self.reach if this.proxy is None else None
+        if reach is not None:
             # A name that does not resolve fails below, with urllib3's own error.
             with contextlib.suppress(OSError, UnicodeError):
-                check_addresses(this._dns_host, this.port, self.reach)
+                check_addresses(this._dns_host, this.port, reach)
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
-        if checked and self.reach is not None:
+        if reach is not None:
             try:
                 # The name may resolve differently each time; this is where it led.
-                _check(this._dns_host, str(sock.getpeername()[0]), self.reach)
+                _check(this._dns_host, str(sock.getpeername()[0]), reach)
             except BaseException:
                 sock.close()
                 raise
@@ -195,32 +195,29 @@ class _Guarded:
 
     def connect(self) -> None:
         self._cut = False
-        this: Any = self
-        this.response_class = _Answer
+        self.response_class = _Answer
         super().connect()  # type: ignore[misc]
-        this.sock.settimeout(self.silence)
+        self.sock.settimeout(self.silence)
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> None:
-        this: Any = self
-        if this.sock is not None:
-            this.timeout = self.silence
-        this._sending = options.get("body") is not None
+        if self.sock is not None:
+            self.timeout = self.silence
+        self._sending = options.get("body") is not None
         try:
             super().request(method, url, *args, **options)  # type: ignore[misc]
         except OSError:
             self._cut = True
             raise
         finally:
-            this._sending = False
+            self._sending = False
 
     def send(self, data: Any) -> None:
-        this: Any = self
-        if not self._sending or getattr(this, "sock", None) is None:
+        if not self._sending or self.sock is None:
             super().send(data)  # type: ignore[misc]
             return
         # Small enough that a slice fits where there is room, so that no send blocks for long
         # while an answer waits: after a reset, TLS can no longer read what came before it.
-        step = TLS_SLICE if isinstance(this.sock, ssl.SSLSocket) else PLAIN_SLICE
+        step = TLS_SLICE if isinstance(self.sock, ssl.SSLSocket) else PLAIN_SLICE
         view = memoryview(data)
         for start in range(0, len(view), step):
             self._await_room()
@@ -234,9 +231,8 @@ class _Guarded:
 
     def _await_room(self) -> None:
         """Wait until something can be sent; raises ``BrokenPipeError`` when an answer came."""
-        this: Any = self
         poll = select.poll()
-        poll.register(this.sock, select.POLLIN | select.POLLOUT)
+        poll.register(self.sock, select.POLLIN | select.POLLOUT)
         while True:
             found = poll.poll(self.silence * 1000)
             if not found:
@@ -251,28 +247,24 @@ class _Guarded:
 
     def _answered(self) -> bool:
         """Whether an answer waits. TLS has messages of its own, so there some of it is read."""
-        this: Any = self
-        sock = getattr(this, "sock", None)
+        sock = self.sock
         if not isinstance(sock, ssl.SSLSocket):
             return self._readable()
         if not sock.pending() and not self._readable():
             return False
         sock.settimeout(0)
         try:
-            begun = sock.recv(16384)
+            early = sock.recv(16384)
         except ssl.SSLWantReadError:
             return False
         finally:
             sock.settimeout(self.silence)
-        this.response_class = functools.partial(_Answer, begun=begun)
+        self.response_class = functools.partial(_Answer, early=early)
         return True
 
     def _readable(self) -> bool:
-        sock: Any = getattr(self, "sock", None)
-        if sock is None:
-            return False
         poll = select.poll()
-        poll.register(sock, select.POLLIN)
+        poll.register(self.sock, select.POLLIN)
         return bool(poll.poll(0))
 
     @property
@@ -284,13 +276,9 @@ class _Guarded:
 class GuardedHTTPConnection(_Guarded, HTTPConnection):
     """A plain connection."""
 
-    response_class = _Answer
-
 
 class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
     """A TLS connection."""
-
-    response_class = _Answer
 
 
 class _Pool:
@@ -336,8 +324,7 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
     if isinstance(error, exceptions.ConnectTimeoutError):
-        message, hint = _unconnected(error, cause, origin)
-        return UnreachableError(message, hint, unconnected=str(origin))
+        return UnreachableError(*_unconnected(error, cause, origin), unconnected=str(origin))
     if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
         return UnreachableError(f"{shown}: the registry fell silent", Remedy.LONGER_TIMEOUT())
     if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from imgpack.errors import ImgpackError
 from imgpack.events import Reporter
 from imgpack.registry.http.redaction import Secrets
 from imgpack.registry.http.retry import RetryPolicy
@@ -42,6 +43,12 @@ class Endpoint:
     options: SessionOptions
     secrets: Secrets
     reporter: Reporter
+
+    def pause(self, attempt: int, error: ImgpackError, then: str = "trying again") -> None:
+        """Wait after the failed ``attempt`` (the first is 1), and tell why and what comes then."""
+        seconds = self.options.retry.wait(attempt, error.answer, self.options.random)
+        self.reporter.detail(f"{error.message}; {then} in {seconds:.1f} s")
+        self.options.sleep(seconds)
 
 
 def registry_origin(registry: str, *, plain_http: bool | None = None) -> Origin:

@@ -15,7 +15,7 @@ from imgpack.errors import ImgpackError, RegistryError, UnreachableError
 from imgpack.registry.http.endpoint import Endpoint
 from imgpack.registry.http.errors import read_answer, refusal
 from imgpack.registry.http.message import Handler, Request, Response
-from imgpack.registry.http.url_policy import Reach, check_redirect, reach_of_host
+from imgpack.registry.http.url_policy import Reach, check_location, reach_of_host
 
 MAX_REDIRECTS: Final = 5
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -34,15 +34,13 @@ class _Around:
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
         self._inner = inner
         self._endpoint = endpoint
+        self._lock = threading.Lock()
 
 
 class Bounded(_Around):
     """Bounds the addresses of other hosts: how far inside the registry is, and no further."""
 
-    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        super().__init__(inner, endpoint)
-        self._lock = threading.Lock()
-        self._reach: Reach | None = None
+    _reach: Reach | None = None
 
     def send(self, request: Request) -> Response:
         """The answer. Raises ``UnsafeError`` for an address that is further inside."""
@@ -59,7 +57,6 @@ class Told(_Around):
 
     def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
         super().__init__(inner, endpoint)
-        self._lock = threading.Lock()
         self._warnings: set[str] = set()
 
     def send(self, request: Request) -> Response:
@@ -91,7 +88,7 @@ class Redirects(_Around):
     def send(self, request: Request) -> Response:
         """The answer that the last redirect led to. Raises ``UnsafeError``, ``RegistryError``."""
         follows = request.method in ("GET", "HEAD") and not request.private
-        at_home, hop = True, request
+        home, at_home, hop = self._endpoint.origin, True, request
         for _ in range(MAX_REDIRECTS + 1):
             response = self._inner.send(hop)
             location = response.headers.get("location")
@@ -99,7 +96,7 @@ class Redirects(_Around):
                 response.at_home = at_home
                 return response
             response.close()
-            hop = replace(hop, url=check_redirect(location, hop.url, self._endpoint.origin))
+            hop = replace(hop, url=check_location(location, hop.url, home, "the redirect"))
             if hop.origin != request.origin:
                 # Nothing brings the credentials back, so a stranger cannot choose their use.
                 at_home, hop = False, hop.harmless()
@@ -131,10 +128,7 @@ class Refusals(_Around):
 class Retries(_Around):
     """Tries again what may pass: lost connections, and the answers that the policy names."""
 
-    def __init__(self, inner: Handler, endpoint: Endpoint) -> None:
-        super().__init__(inner, endpoint)
-        self._options = endpoint.options
-        self._met = False
+    _met = False
 
     def send(self, request: Request) -> Response:
         """The answer of the last attempt. Raises what the last attempt failed with."""
@@ -143,15 +137,12 @@ class Retries(_Around):
             number += 1
             try:
                 response = self._inner.send(request)
+                self._met = True
+                return response
             except ImgpackError as error:
                 if number >= self._limit(request, error):
                     raise
-                pause = self._options.retry.wait(number, error.answer, self._options.random)
-                self._endpoint.reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
-            else:
-                self._met = True
-                return response
-            self._options.sleep(pause)
+                self._endpoint.pause(number, error)
 
     def _limit(self, request: Request, error: ImgpackError) -> int:
         """How many attempts the request is worth, now that one has failed with ``error``."""
@@ -162,7 +153,7 @@ class Retries(_Around):
         self._met = True
         if not request.retry or (unconnected is None and error.answer is None):
             return 1
-        return self._options.retry.limit(request.method, request.url, error.answer)
+        return self._endpoint.options.retry.limit(request.method, request.url, error.answer)
 
 
 class Redacted(_Around):

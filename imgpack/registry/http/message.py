@@ -13,7 +13,6 @@ import contextlib
 import time
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 import urllib3
@@ -125,12 +124,7 @@ class Closing(abc.ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close()
 
 
@@ -165,16 +159,9 @@ class Response(Closing):
         Raises ``RegistryError`` above the limit, ``UnreachableError`` when the
         connection breaks or the body is shorter than promised.
         """
-        if self._held is not None:
-            return self._bounded(self._held, limit)
         data = self.read_at_most(limit + 1)
-        self._bounded(data, limit)
         self.close()
-        return data
-
-    def _bounded(self, data: bytes, limit: int) -> bytes:
         if len(data) > limit:
-            self.close()
             raise RegistryError(
                 f"{redact(self.url)}: the answer is longer than {limit} bytes",
                 "the registry is broken, or it is no registry",

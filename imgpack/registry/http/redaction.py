@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -83,24 +84,24 @@ class Secrets:
             raise covered from error.__cause__
 
 
+@dataclass(frozen=True, slots=True)
 class RedactingReporter:
     """A reporter that tells another one everything but secrets."""
 
-    def __init__(self, reporter: Reporter, secrets: Secrets) -> None:
-        self._reporter = reporter
-        self._secrets = secrets
+    reporter: Reporter
+    secrets: Secrets
 
     def begin(self, label: str, total: int | None) -> Meter:
         """Start a piece of work."""
-        return self._reporter.begin(label, total)
+        return self.reporter.begin(label, total)
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """Something the user should know."""
-        self._reporter.warn(self._secrets.hide(message), hint)
+        self.reporter.warn(self.secrets.hide(message), hint)
 
     def detail(self, message: str) -> None:
         """Something for ``--verbose``."""
-        self._reporter.detail(self._secrets.hide(message))
+        self.reporter.detail(self.secrets.hide(message))
 
 
 def _spellings(secret: str) -> Iterator[str]:

@@ -1,21 +1,15 @@
 """HTTP/1.1 with bounds, over urllib3.
 
-RFC 9110 and 9112. Invariants: nothing is retried, redirected, decompressed or
-remembered here (no cookies); every wait has an end; a request body goes out with
-an exact Content-Length, from an iterator that the body can open again; an answer
-that comes before the body is sent is read and returned; a connection whose
-request was cut short is never used again; a TLS failure never becomes plain
-HTTP. Safe to use from many threads.
-
-For a destination that a registry chose, ``reach`` bounds the address: names are
-resolved and checked before connecting, and the address that was connected to is
-checked again before a byte is sent. Behind a proxy it is the proxy that
-resolves, and only the spelling is checked.
+RFC 9110 and 9112; the connections are those of ``connection``. Invariants: nothing
+is retried, redirected, decompressed or remembered here (no cookies); a request body
+goes out with an exact Content-Length, from an iterator that the body can open
+again; a TLS failure never becomes plain HTTP. Behind a proxy it is the proxy that
+resolves, so a ``reach`` bounds only the spelling of an address.
 """
 
 import base64
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -55,29 +49,24 @@ class _SourceFailed(Exception):
     """The body's own source raised; kept apart from the errors of the connection."""
 
 
-def _reading(source: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield from source
-    except (OSError, ValueError) as error:
-        raise _SourceFailed from error
-
-
 def _pieces(body: Body) -> Generator[bytes]:
     """The body's bytes in blocks, exactly as many as it promised."""
     left = body.size
     source = body.open()
     try:
-        for piece in _reading(source):
+        for piece in source:
             left -= len(piece)
             if left < 0:
                 break
             for start in range(0, len(piece), BLOCK):
                 yield piece[start : start + BLOCK]
+        if left:
+            raise ValueError(f"a body is not {body.size} bytes long")
+    except (OSError, ValueError) as error:
+        raise _SourceFailed from error
     finally:
         if isinstance(source, Generator):
             source.close()
-    if left:
-        raise _SourceFailed from ValueError(f"a body is not {body.size} bytes long")
 
 
 class Transport(Closing):
@@ -174,12 +163,10 @@ class Transport(Closing):
             if not self.options.tls.verify:
                 options["cert_reqs"] = "CERT_NONE"
                 options["assert_hostname"] = False
-        proxy = self.proxy_of(origin)
-        manager = (
-            urllib3.PoolManager(**options)
-            if proxy is None
-            else _proxy_manager(proxy, options, self.options.tls)
-        )
+        if (proxy := self.proxy_of(origin)) is not None:
+            manager: urllib3.PoolManager = _proxy_manager(proxy, options, self.options.tls)
+        else:
+            manager = urllib3.PoolManager(**options)
         manager.pool_classes_by_scheme = {"http": GuardedHTTPPool, "https": GuardedHTTPSPool}
         return manager
 

@@ -45,6 +45,7 @@ _INSIDE: Final = tuple(
     map(ipaddress.ip_network, ("192.0.0.0/24", "fec0::/10", "64:ff9b:1::/48", "192.88.99.0/24"))
 )
 _METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+_MALFORMED = re.compile(r"[\x00-\x20\x7f\\]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -85,7 +86,7 @@ class Origin:
 
 def _split(url: str) -> SplitResult:
     """Split a URL that every parser reads in the same way, or refuse it."""
-    if len(url) > MAX_URL or not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
+    if len(url) > MAX_URL or not url.isascii() or _MALFORMED.search(url):
         raise UnsafeError(f"a malformed URL was refused: {redact(url)}")
     try:
         parts = urlsplit(url)
@@ -200,24 +201,17 @@ def check_realm(realm: str, registry: Origin) -> Origin:
     return _check_target(realm, "the token realm", registry, secure=registry.scheme == "https")
 
 
-def check_location(location: str, request_url: str, registry: Origin) -> str:
-    """Resolve and check an upload ``Location``; return an absolute URL.
+def check_location(
+    location: str, request_url: str, registry: Origin, what: str = "the upload location"
+) -> str:
+    """Resolve and check a ``Location``, of an upload or a redirect; return an absolute URL.
 
     Relative ones are joined to ``request_url``. ``http`` on the registry's own
     host becomes the registry's https (a TLS proxy that its registry does not
     know). Another origin must be https and not private; the session sends it no
     credentials. Raises ``UnsafeError``.
     """
-    return _resolved(location, request_url, registry, "the upload location")
-
-
-def check_redirect(location: str, request_url: str, registry: Origin) -> str:
-    """Resolve and check a redirect's ``Location``: the rules of ``check_location``."""
-    return _resolved(location, request_url, registry, "the redirect")
-
-
-def _resolved(location: str, request_url: str, registry: Origin, what: str) -> str:
-    if not location or re.search(r"[\x00-\x20\x7f\\]", location) or not location.isascii():
+    if _MALFORMED.search(location) or not (location and location.isascii()):
         raise UnsafeError(f"{what} of {registry.netloc} is malformed: {redact(location)!r}")
     try:
         url = urljoin(request_url, location)
@@ -239,12 +233,13 @@ def check_link(link: str, request_url: str) -> str:
 
     Raises ``UnsafeError`` for anything that does not lead under ``/v2/``.
     """
-    if not link.isascii() or re.search(r"[\x00-\x20\x7f\\]", link) or len(link) > MAX_URL:
-        raise UnsafeError(f"a malformed page link was refused: {redact(link)!r}")
+    malformed = UnsafeError(f"a malformed page link was refused: {redact(link)!r}")
+    if _MALFORMED.search(link) or not link.isascii() or len(link) > MAX_URL:
+        raise malformed
     try:
         parts = urlsplit(urljoin(request_url, link))
     except ValueError:
-        raise UnsafeError(f"a malformed page link was refused: {redact(link)!r}") from None
+        raise malformed from None
     if not parts.path.startswith("/v2/") or "/../" in parts.path:
         raise UnsafeError(f"a page link leads out of the registry's API: {redact(link)!r}")
     return parts.path + (f"?{parts.query}" if parts.query else "")

@@ -9,15 +9,10 @@ does it itself.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import (
-    DigestError,
-    ImgpackError,
-    InvalidReferenceError,
-    RegistryError,
-    UnreachableError,
-)
+from imgpack.errors import DigestError, InvalidReferenceError, RegistryError, UnreachableError
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import foreign_layer
 from imgpack.registry.http.message import Response
@@ -33,11 +28,11 @@ PROGRESS: Final = 1 << 16
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/(?:([0-9]{1,16})|\*)")
 
 
+@dataclass(frozen=True, slots=True)
 class RemoteSource:
     """The blobs of one repository. Safe to use from many threads."""
 
-    def __init__(self, client: Repository) -> None:
-        self.client = client
+    client: Repository
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``, not verified.
@@ -47,9 +42,9 @@ class RemoteSource:
         """
         if mediatype.is_foreign(descriptor.media_type):
             raise foreign_layer(descriptor, self.client.name)
-        position = offset
-        options = self.client.session.options
-        failed, mark = 0, offset
+        policy = self.client.session.options.retry
+        position = mark = offset
+        failed = 0
         while position < descriptor.size:
             try:
                 for piece in self._attempt(descriptor, position):
@@ -57,36 +52,32 @@ class RemoteSource:
                     yield piece
                 if position >= descriptor.size:
                     return
-                error: ImgpackError = self._short(descriptor, position)
-            except UnreachableError as lost:
-                error = lost
-            failed = 1 if position - mark >= PROGRESS else failed + 1
-            mark = position
-            if failed >= options.retry.attempts:
-                raise error
-            pause = options.retry.wait(failed, None, options.random)
-            self.client.reporter.detail(
-                f"{error.message}; going on at byte {position} in {pause:.1f} s"
-            )
-            options.sleep(pause)
+                raise UnreachableError(
+                    f"{self.client.name}: {descriptor.digest} ended after {position} of "
+                    f"{descriptor.size} bytes"
+                )
+            except UnreachableError as error:
+                failed = 1 if position - mark >= PROGRESS else failed + 1
+                mark = position
+                if failed >= policy.attempts:
+                    raise
+                self.client.session.pause(failed, error, f"going on at byte {position}")
 
     def _attempt(self, descriptor: Descriptor, position: int) -> Iterator[bytes]:
         left = descriptor.size - position
-        with self.client.open_blob(descriptor, position) as response:
+        with self.client.open_blob(descriptor.digest, position) as response:
             skip = self._skipped(response, descriptor, position)
             for piece in response.stream():
-                if skip:
-                    cut = min(skip, len(piece))
-                    skip -= cut
-                    piece = piece[cut:]
-                if len(piece) > left:
+                rest = piece[skip:]
+                skip -= len(piece) - len(rest)
+                if len(rest) > left:
                     raise DigestError(
                         f"{self.client.name}: the registry sends more than the "
                         f"{descriptor.size} bytes of {descriptor.digest}"
                     )
-                left -= len(piece)
-                if piece:
-                    yield piece
+                left -= len(rest)
+                if rest:
+                    yield rest
 
     def _skipped(self, response: Response, descriptor: Descriptor, position: int) -> int:
         """The bytes of the answer that come before ``position``."""
@@ -102,23 +93,14 @@ class RemoteSource:
             total = found[3]
         else:
             total = response.headers.get("Content-Length")
-        if total is not None and total.isascii() and total.isdigit() and len(total) < 20:
-            self._check_size(int(total), descriptor)
-        return 0 if response.status == 206 else position
-
-    def _check_size(self, total: int, descriptor: Descriptor) -> None:
-        if total != descriptor.size:
+        size = int(total or "") if re.fullmatch(r"[0-9]{1,19}", total or "") else descriptor.size
+        if size != descriptor.size:
             raise DigestError(
-                f"{self.client.name}: the registry's blob {descriptor.digest} has {total} bytes, "
+                f"{self.client.name}: the registry's blob {descriptor.digest} has {size} bytes, "
                 f"not {descriptor.size}",
                 "the registry is broken or was tampered with",
             )
-
-    def _short(self, descriptor: Descriptor, position: int) -> UnreachableError:
-        return UnreachableError(
-            f"{self.client.name}: {descriptor.digest} ended after {position} of "
-            f"{descriptor.size} bytes"
-        )
+        return 0 if response.status == 206 else position
 
 
 def read_remote_blob(registries: Registries, reference: Reference) -> Iterator[bytes]:

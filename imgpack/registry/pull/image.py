@@ -8,6 +8,7 @@ document names one kind of thing only.
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError, about
 from imgpack.files.blobs import verify_stream
@@ -77,42 +78,40 @@ def _described(served: Served, shown: str) -> Descriptor:
         return parse_document(served.raw, served.media_type, served.digest).descriptor
 
 
+@dataclass(frozen=True, slots=True)
 class _RemoteImages:
     """One repository as an ``ImageSource``; ``made`` are documents that are known already."""
 
-    def __init__(
-        self, client: Repository, blobs: BlobSource, made: dict[Digest, bytes], shown: str
-    ) -> None:
-        self._client = client
-        self._blobs = blobs
-        self._made = made
-        self._shown = shown
+    client: Repository
+    blobs: BlobSource
+    made: dict[Digest, bytes]
+    shown: str
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified."""
-        return self._blobs.read_blob(descriptor, offset)
+        return self.blobs.read_blob(descriptor, offset)
 
     def fetch(self, descriptor: Descriptor) -> bytes:
         """A document, verified: manifests and indexes by their endpoint, others as blobs."""
         digest = descriptor.digest
-        if digest in self._made:
-            return self._made[digest]
+        if digest in self.made:
+            return self.made[digest]
         if descriptor.media_type not in mediatype.MANIFESTS | mediatype.INDEXES | {""}:
-            what = f"{self._shown}: document {digest}"
+            what = f"{self.shown}: document {digest}"
             return b"".join(verify_stream(self.read_blob(descriptor), descriptor, what))
-        served = self._client.get_manifest(digest)
+        served = self.client.get_manifest(digest)
         if len(served.raw) != descriptor.size:
             raise DigestError(
-                f"{self._shown}: the manifest {digest} has {len(served.raw)} bytes, "
+                f"{self.shown}: the manifest {digest} has {len(served.raw)} bytes, "
                 f"not {descriptor.size}"
             )
-        if descriptor.media_type not in ("", served.media_type) and served.media_type:
+        kind = _described(served, self.shown).media_type if served.media_type else ""
+        if kind and descriptor.media_type not in ("", kind):
             raise DocumentError(
-                f"{self._shown}: {digest} is {served.media_type!r}, "
-                f"and the index says {descriptor.media_type!r}"
+                f"{self.shown}: {digest} is {kind!r}, and the index says {descriptor.media_type!r}"
             )
         return served.raw
 
     def size(self, digest: Digest) -> int:
         """The bytes that the registry says a blob has."""
-        return self._client.blob_size(digest)
+        return self.client.blob_size(digest)

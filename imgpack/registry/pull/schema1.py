@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from imgpack.compression.codec import MAX_LAYER, decompress
-from imgpack.errors import DigestError, about
+from imgpack.errors import about
+from imgpack.files.blobs import verify_stream
 from imgpack.files.scratch import ScratchBlob, ScratchFile, ScratchSource
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.repository import Repository, Served
@@ -55,24 +56,16 @@ def convert_schema1(
 
 
 def _fetch(client: Repository, digest: Digest, file: ScratchFile) -> ScratchBlob:
-    size = client.blob_size(digest)
-    blob = Descriptor(mediatype.DOCKER_LAYER_GZIP, digest, size)
-    start, hasher = file.size, digest.hasher()
-    meter = client.reporter.begin(digest.hex[:12], size)
+    blob = Descriptor(mediatype.DOCKER_LAYER_GZIP, digest, client.blob_size(digest))
+    start, what = file.size, f"{client.name}: the layer {digest}"
+    meter = client.reporter.begin(digest.hex[:12], blob.size)
     try:
-        for piece in RemoteSource(client).read_blob(blob):
-            hasher.update(piece)
+        for piece in verify_stream(RemoteSource(client).read_blob(blob), blob, what):
             file.append(piece)
             meter.advance(len(piece))
     finally:
         meter.end()
-    if hasher.hexdigest() != digest.hex:
-        file.close()
-        raise DigestError(
-            f"{client.name}: the layer {digest} is {digest.algorithm}:{hasher.hexdigest()}",
-            "the registry is broken or was tampered with",
-        )
-    return ScratchBlob(file, start, file.size - start)
+    return ScratchBlob(file, start, blob.size)
 
 
 def _identify(digest: Digest, blob: ScratchBlob) -> Layer:

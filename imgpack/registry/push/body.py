@@ -1,4 +1,4 @@
-"""A blob on its way out: read again as often as an attempt needs, and checked every time.
+"""A blob as a request body: read again as often as an attempt needs, and checked every time.
 
 Invariants: the last piece is handed out only after the whole blob's size and
 digest were found right, so a wrong blob is never sent to its end; nothing is
@@ -6,7 +6,6 @@ kept in memory but one piece and a hash state.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgpack.errors import DigestError
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     import hashlib
 
 
-class Outgoing:
-    """One blob that is being sent, by one thread at a time."""
+class BlobBody:
+    """One blob, or the part of it that was chosen last; sent by one thread at a time."""
 
     def __init__(
         self, descriptor: Descriptor, source: BlobSource, meter: Meter, stop: Stop
@@ -30,20 +29,32 @@ class Outgoing:
         self._meter = meter
         self._stop = stop
         self._shown = 0
+        self._start, self._end = 0, descriptor.size
+        # What was hashed last: up to where, and the state there.
         self._mark: tuple[int, hashlib._Hash] = (0, descriptor.digest.hasher())
         if descriptor.size == 0:
             self._check(self._mark[1])
 
-    def part(self, start: int, end: int) -> "Part":
-        """The bytes from ``start`` to ``end``, as a request body."""
-        return Part(self, start, end)
+    def part(self, start: int, end: int) -> "BlobBody":
+        """The bytes from ``start`` to ``end`` are the body from now on."""
+        self._start, self._end = start, end
+        return self
 
-    def pieces(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes themselves. Raises ``DigestError`` before the last piece of a wrong blob."""
+    @property
+    def size(self) -> int:
+        """Bytes, exactly."""
+        return self._end - self._start
+
+    def open(self) -> Iterator[bytes]:
+        """The bytes. Raises ``DigestError`` before the last piece of a wrong blob."""
+        start, end = self._start, self._end
         if start >= end:
             return
-        hasher, position = self._hashed(start), start
-        for piece in self._source.read_blob(self.descriptor, start):
+        position, known = self._mark
+        if position > start:
+            position, known = 0, self.descriptor.digest.hasher()
+        hasher = known.copy()
+        for piece in self._source.read_blob(self.descriptor, position):
             self._stop.check()
             if position + len(piece) > end:
                 if end == self.descriptor.size:
@@ -52,18 +63,17 @@ class Outgoing:
             hasher.update(piece)
             position += len(piece)
             if position == end:
-                self._finish(hasher, end)
-            yield piece
-            self._show(position)
+                if end == self.descriptor.size:
+                    self._check(hasher)
+                self._mark = (end, hasher)
+            # What comes before the part is read for its hash only.
+            if position > start:
+                yield piece[start - position :]
+                self._meter.advance(position - self._shown)
+                self._shown = position
             if position == end:
                 return
-        if position < end:
-            raise self._wrong(f"ends after {position} bytes")
-
-    def _finish(self, hasher: "hashlib._Hash", end: int) -> None:
-        if end == self.descriptor.size:
-            self._check(hasher)
-        self._mark = (end, hasher)
+        raise self._wrong(f"ends after {position} bytes")
 
     def _check(self, hasher: "hashlib._Hash") -> None:
         if hasher.hexdigest() != self.descriptor.digest.hex:
@@ -74,41 +84,3 @@ class Outgoing:
             f"the blob {self.descriptor.digest} of {self.descriptor.size} bytes {found}",
             "the image is damaged; build or fetch it again",
         )
-
-    def _hashed(self, position: int) -> "hashlib._Hash":
-        """The hash state after ``position`` bytes, read again unless it is known."""
-        at, hasher = self._mark
-        if at == position:
-            return hasher.copy()
-        hasher, left = self.descriptor.digest.hasher(), position
-        chunks = self._source.read_blob(self.descriptor)
-        while left > 0:
-            self._stop.check()
-            piece = next(chunks, b"")[:left]
-            if not piece:
-                raise self._wrong(f"ends after {position - left} bytes")
-            hasher.update(piece)
-            left -= len(piece)
-        return hasher
-
-    def _show(self, position: int) -> None:
-        self._meter.advance(position - self._shown)
-        self._shown = position
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A request body: the bytes of a blob from ``start`` to ``end``."""
-
-    blob: Outgoing
-    start: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        """Bytes, exactly."""
-        return self.end - self.start
-
-    def open(self) -> Iterator[bytes]:
-        """The bytes of the part."""
-        return self.blob.pieces(self.start, self.end)

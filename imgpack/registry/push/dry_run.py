@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imgpack.image.image import Named
-from imgpack.image.plan import PlannedBlob
 from imgpack.registry.push.plan import RepositoryPlan, plan_repositories
 from imgpack.registry.push.push import PushOptions
 from imgpack.registry.registries import Registries
 from imgpack.registry.repository import Repository
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 
 
@@ -35,8 +35,13 @@ def dry_run(
     homes: dict[tuple[str, Digest], str] = {}
     for plan in plan_repositories(images, options.mount_from, options.schema1):
         client = Repository(registries.session(plan.registry), plan.repository)
-        blobs = (*plan.layers, *plan.configs)
-        steps += [_step(registries, client, plan, blob, homes, options) for blob in blobs]
+        for descriptor in (blob.descriptor for blob in (*plan.layers, *plan.configs)):
+            home = homes.setdefault((plan.registry, descriptor.digest), plan.repository)
+            action, source = "keep", ""
+            if not client.has_blob(descriptor):
+                source = _source(client, plan, descriptor, home) if options.mounts else ""
+                action = "mount" if source else "send"
+            steps.append(PushStep(action, client.name, descriptor.digest, descriptor.size, source))
         for document in (*plan.manifests, *plan.indexes, *plan.named):
             shown = (
                 document.name.shown() if document.tag is None else f"{client.name}:{document.tag}"
@@ -45,22 +50,11 @@ def dry_run(
     return tuple(steps)
 
 
-def _step(
-    registries: Registries,
-    client: Repository,
-    plan: RepositoryPlan,
-    blob: PlannedBlob,
-    homes: dict[tuple[str, Digest], str],
-    options: PushOptions,
-) -> PushStep:
-    descriptor = blob.descriptor
-    key = (plan.registry, descriptor.digest)
-    home = homes.setdefault(key, plan.repository)
-    if client.has_blob(descriptor):
-        return PushStep("keep", client.name, descriptor.digest, descriptor.size)
-    sources = [home] if home != plan.repository else []
-    for source in [*sources, *plan.bases, *plan.recorded] if options.mounts else ():
-        other = Repository(registries.session(plan.registry), source)
-        if source == home or other.has_blob(descriptor, pushing=False):
-            return PushStep("mount", client.name, descriptor.digest, descriptor.size, source)
-    return PushStep("send", client.name, descriptor.digest, descriptor.size)
+def _source(client: Repository, plan: RepositoryPlan, blob: Descriptor, home: str) -> str:
+    """The repository that a blob would be mounted from, or the empty string."""
+    if home != plan.repository:
+        return home
+    for source in (*plan.bases, *plan.recorded):
+        if source == home or Repository(client.session, source).has_blob(blob, pushing=False):
+            return source
+    return ""

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from imgpack.errors import ImgpackError, InvalidReferenceError
+from imgpack.files.pool import Stop
 from imgpack.image.image import AnyImage, walk
-from imgpack.registry.push import upload_session as sessions
-from imgpack.registry.push.upload import Uploader
-from imgpack.registry.push.upload_session import Begun
+from imgpack.registry.push.upload_mode import UploadModes
+from imgpack.registry.push.upload_session import UploadSession
 from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import DEFAULT_REGISTRY, Reference
@@ -54,38 +54,36 @@ def mount_repositories(texts: Iterable[str], registries: Iterable[str]) -> tuple
 class Mounter:
     """Tries mounts at one registry. Safe to use from many threads."""
 
-    def __init__(self, uploader: Uploader) -> None:
-        self._uploader = uploader
+    def __init__(self, modes: UploadModes, stop: Stop) -> None:
+        self._modes = modes
+        self._stop = stop
         self._refusing: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def mount(
         self, client: Repository, blob: Descriptor, sources: Iterable[str]
-    ) -> tuple[bool, Begun | None]:
+    ) -> tuple[bool, UploadSession | None]:
         """Whether ``blob`` was mounted; if not, the upload session to go on with, if any."""
-        begun: Begun | None = None
+        session: UploadSession | None = None
         for source in self._candidates(client.repository, sources):
-            self._uploader.stop.check()
+            self._stop.check()
             try:
-                opened = sessions.mount(client, blob, source)
+                opened = UploadSession.mount(client, blob, source)
             except ImgpackError as error:
                 client.reporter.detail(f"no mount from {source}: {error.message}")
                 with self._lock:
                     self._refusing.add((client.repository, source))
                 continue
-            if begun is not None:
-                self._uploader.give_up(client, begun)
+            if session is not None:
+                self._modes.cancel(session)
             if opened is None:
                 client.reporter.detail(f"{client.name}: {blob.digest} mounted from {source}")
                 return True, None
-            begun = opened
-        return False, begun
+            session = opened
+        return False, session
 
     def _candidates(self, target: str, sources: Iterable[str]) -> list[str]:
         with self._lock:
-            usable = [
-                source
-                for source in dict.fromkeys(sources)
-                if source != target and (target, source) not in self._refusing
-            ]
+            refusing = {source for name, source in self._refusing if name == target}
+        usable = [one for one in dict.fromkeys(sources) if one not in {target, *refusing}]
         return usable[:MAX_TRIES]

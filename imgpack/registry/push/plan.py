@@ -9,13 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgpack.errors import DocumentError, Remedy, UnsupportedError
-from imgpack.image.image import Image, Named, RawBlob
+from imgpack.image.image import Image, Named, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import EMPTY_LAYER, EMPTY_LAYER_GZIP, Digest
-from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.reference import Reference
 from imgpack.spec.schema1.payload import build_schema1, empty_layers
 from imgpack.spec.schema1.signature import SigningKey, sign
@@ -82,22 +81,18 @@ def plan_repositories(
     Raises ``DocumentError`` for a name whose digest is not the image's.
     """
     for named in images:
-        _check_digests(named)
+        digest = named.image.document.descriptor.digest
+        for name in named.names:
+            if name.digest not in (None, digest):
+                raise DocumentError(
+                    f"{name.shown()}: the image's digest is {digest}",
+                    "push it to a tag, or to the digest that it has",
+                )
     places = dict.fromkeys(
         (name.registry, name.repository) for named in images for name in named.names
     )
     given = tuple(mount_from)
     return tuple(_plan(place, images, given, schema1) for place in places)
-
-
-def _check_digests(named: Named) -> None:
-    digest = named.image.document.descriptor.digest
-    for name in named.names:
-        if name.digest not in (None, digest):
-            raise DocumentError(
-                f"{name.shown()}: the image's digest is {digest}",
-                "push it to a tag, or to the digest that it has",
-            )
 
 
 def _plan(
@@ -112,39 +107,41 @@ def _plan(
         if (names := tuple(n for n in named.names if (n.registry, n.repository) == place))
     ]
     planned = plan(here)
-    roots = {named.image.document.descriptor.digest for named in here}
+    members = {
+        one.document.descriptor.digest
+        for named in here
+        for one in walk(named.image)
+        if one is not named.image
+    }
     inner = [
         PushDocument(here[0].names[0], document.raw, document.descriptor)
         for document in planned.documents
-        if document.descriptor.digest not in roots
+        if document.descriptor.digest in members
     ]
-    named_documents: list[PushDocument] = []
+    documents: list[PushDocument] = []
     empty: tuple[PlannedBlob, ...] = ()
     for named in here:
-        named_documents += [_document(named.image.document, name) for name in named.names]
+        root = named.image.document
+        documents += [PushDocument(n, root.raw, root.descriptor, n.tag) for n in named.names]
         if schema1 is not None:
             made, needs_empty = _schema1(named, schema1)
-            named_documents += made
+            documents += made
             empty = _EMPTY if needs_empty else empty
     recorded = [base for named in here for base in recorded_bases(named.image)]
     return RepositoryPlan(
         *place,
-        (*planned.blobs, *empty),
-        planned.configs,
-        tuple(one for one in inner if one.descriptor.media_type in mediatype.MANIFESTS),
-        tuple(one for one in inner if one.descriptor.media_type in mediatype.INDEXES),
-        tuple(named_documents),
-        _in_registry(place[0], mount_from),
-        _in_registry(place[0], recorded),
+        layers=(*planned.blobs, *empty),
+        configs=planned.configs,
+        manifests=tuple(d for d in inner if d.descriptor.media_type in mediatype.MANIFESTS),
+        indexes=tuple(d for d in inner if d.descriptor.media_type in mediatype.INDEXES),
+        named=tuple(documents),
+        bases=_in_registry(place[0], mount_from),
+        recorded=_in_registry(place[0], recorded),
     )
 
 
 def _in_registry(registry: str, names: Iterable[Reference]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.repository for name in names if name.registry == registry))
-
-
-def _document(document: Manifest | Index, name: Reference) -> PushDocument:
-    return PushDocument(name, document.raw, document.descriptor, name.tag)
 
 
 _EMPTY = (

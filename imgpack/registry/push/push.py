@@ -8,7 +8,8 @@ image cannot have a blob mounted that it only names: unless the user said where
 from, its bytes are read and checked first.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -27,9 +28,10 @@ from imgpack.registry.push.plan import (
     plan_repositories,
 )
 from imgpack.registry.push.upload import RESUME_MIN, Uploader
-from imgpack.registry.push.upload_mode import Strategy
+from imgpack.registry.push.upload_mode import UploadModes
 from imgpack.registry.registries import Registries
 from imgpack.registry.repository import Repository, missing_blobs
+from imgpack.registry.session import Session
 from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
@@ -52,11 +54,7 @@ class PushOptions:
 class RegistrySink:
     """Registries as an ``ImageSink``: every image goes to all of its names."""
 
-    def __init__(
-        self,
-        registries: Registries,
-        options: PushOptions | None = None,
-    ) -> None:
+    def __init__(self, registries: Registries, options: PushOptions | None = None) -> None:
         self._registries = registries
         self._options = options or PushOptions()
 
@@ -73,68 +71,48 @@ class RegistrySink:
         Raises what a source, a registry or its connection raises; no tag points at
         an incomplete image then.
         """
-        stop = Stop()
-        plans = plan_repositories(images, self._options.mount_from, self._options.schema1)
-        out: list[Published] = []
-
-        def note(published: Published) -> None:
-            out.append(published)
-            on_published(published)
-
-        pushes = {
-            registry: _RegistryPush(self._registries, registry, self._options, stop, jobs)
-            for registry in _registries(plans)
-        }
+        plans: dict[str, list[RepositoryPlan]] = {}
+        for plan in plan_repositories(images, self._options.mount_from, self._options.schema1):
+            plans.setdefault(plan.registry, []).append(plan)
+        stop, out = Stop(), list[Published]()
+        sessions = [self._registries.session(registry) for registry in plans]
         try:
-            for registry, push in pushes.items():
-                push.push([one for one in plans if one.registry == registry], note)
+            for session in sessions:
+                push = _RegistryPush(session, self._options, stop, jobs)
+                for published in push.push(plans[session.registry]):
+                    out.append(published)
+                    on_published(published)
             return tuple(out)
         except BaseException:
             stop.set()
             raise
 
 
-def _registries(plans: Iterable[RepositoryPlan]) -> list[str]:
-    return list(dict.fromkeys(plan.registry for plan in plans))
-
-
 class _RegistryPush:
     """A push to one registry, and what is known of it in this run."""
 
-    def __init__(
-        self,
-        registries: Registries,
-        registry: str,
-        options: PushOptions,
-        stop: Stop,
-        jobs: int,
-    ) -> None:
-        self._session = registries.session(registry)
+    def __init__(self, session: Session, options: PushOptions, stop: Stop, jobs: int) -> None:
+        self._session = session
+        self._reporter = session.reporter
         self._options = options
-        self._reporter = self._session.reporter
         self._stop = stop
         self._jobs = jobs
-        self._uploader = Uploader(
-            Strategy(registry, options.chunk),
-            stop,
-            options.journal,
-            options.resume_min,
-        )
-        self._mounter = Mounter(self._uploader)
+        modes = UploadModes(session.registry, options.chunk)
+        self._uploader = Uploader(modes, stop, options.journal, options.resume_min)
+        self._mounter = Mounter(modes, stop)
         self._held: set[Digest] = set()
 
-    def push(self, plans: Sequence[RepositoryPlan], on_pushed: Callable[[Published], None]) -> None:
-        """Push all that goes to a registry; ``on_pushed`` is told of each name that is there."""
-        self._bring_all(plans, lambda plan: plan.layers)
-        self._bring_all(plans, lambda plan: plan.configs)
+    def push(self, plans: Sequence[RepositoryPlan]) -> Iterator[Published]:
+        """Push all that goes to a registry; says each name as soon as it is there."""
+        self._bring_all([(plan, blob) for plan in plans for blob in plan.layers])
+        self._bring_all([(plan, blob) for plan in plans for blob in plan.configs])
         for plan in plans:
-            client = self._client(plan)
-            self._run([partial(self._put, client, plan, one) for one in plan.manifests])
+            self._run([partial(self._put, plan, one) for one in plan.manifests])
             for one in plan.indexes:
-                self._put(client, plan, one)
+                self._put(plan, one)
         for plan in plans:
             for document in plan.named:
-                on_pushed(self._name(plan, document))
+                yield self._name(plan, document)
 
     def _client(self, plan: RepositoryPlan) -> Repository:
         return Repository(self._session, plan.repository)
@@ -142,43 +120,38 @@ class _RegistryPush:
     def _run(self, tasks: Sequence[Callable[[], None]]) -> None:
         run_all(tasks, self._jobs, self._stop)
 
-    def _bring_all(
-        self,
-        plans: Sequence[RepositoryPlan],
-        blobs_of: Callable[[RepositoryPlan], tuple[PlannedBlob, ...]],
-    ) -> None:
+    def _bring_all(self, wanted: Sequence[tuple[RepositoryPlan, PlannedBlob]]) -> None:
         """Bring blobs to the first repository that needs them, then from there to the others."""
         leaders: dict[Digest, str] = {}
         first: list[tuple[RepositoryPlan, PlannedBlob]] = []
-        others: list[tuple[RepositoryPlan, PlannedBlob]] = []
-        for plan in plans:
-            for blob in blobs_of(plan):
-                digest = blob.descriptor.digest
-                (others if digest in leaders else first).append((plan, blob))
-                leaders.setdefault(digest, plan.repository)
+        others: list[Callable[[], None]] = []
+        for plan, blob in wanted:
+            digest = blob.descriptor.digest
+            if digest in leaders:
+                others.append(partial(self._bring, plan, blob, (leaders[digest],)))
+            else:
+                leaders[digest] = plan.repository
+                first.append((plan, blob))
         # The largest first: what starts last should not be what takes longest.
         first.sort(key=lambda pair: -pair[1].descriptor.size)
-        self._run([partial(self._bring, plan, blob, ()) for plan, blob in first])
-        self._run(
-            [
-                partial(self._bring, plan, blob, (leaders[blob.descriptor.digest],))
-                for plan, blob in others
-            ]
-        )
+        self._run([partial(self._bring, plan, blob) for plan, blob in first])
+        self._run(others)
 
-    def _bring(self, plan: RepositoryPlan, blob: PlannedBlob, leaders: tuple[str, ...]) -> None:
+    def _bring(
+        self, plan: RepositoryPlan, blob: PlannedBlob, leaders: tuple[str, ...] = ()
+    ) -> None:
         client, descriptor = self._client(plan), blob.descriptor
         if client.has_blob(descriptor):
             self._reporter.detail(f"{client.name}: {descriptor.digest} is already there")
             return
-        mounted, begun = False, None
+        mounted, session = False, None
         if self._options.mounts:
-            guessed = (*leaders, *plan.recorded)
-            trusted = guessed if guessed and self._is_held(blob) else ()
-            sources = (*trusted[: len(leaders)], *plan.bases, *trusted[len(leaders) :])
-            mounted, begun = self._mounter.mount(client, descriptor, sources)
+            held = bool(leaders or plan.recorded) and self._is_held(blob)
+            guessed = (leaders, plan.recorded) if held else ((), ())
+            sources = (*guessed[0], *plan.bases, *guessed[1])
+            mounted, session = self._mounter.mount(client, descriptor, sources)
         if not mounted:
-            self._uploader.upload(client, descriptor, blob.source, begun)
+            self._uploader.upload(client, descriptor, blob.source, session)
             self._held.add(descriptor.digest)
 
     def _is_held(self, blob: PlannedBlob) -> bool:
@@ -199,53 +172,47 @@ class _RegistryPush:
         return True
 
     def _name(self, plan: RepositoryPlan, document: PushDocument) -> Published:
-        client = self._client(plan)
         self._stop.check()
         try:
-            self._put(client, plan, document)
+            self._put(plan, document)
         except ImgpackError as error:
-            if not self._is_there(client, document, error):
+            if not self._is_there(plan, document, error):
                 raise
         return Published(document.name, document.descriptor)
 
-    def _put(self, client: Repository, plan: RepositoryPlan, document: PushDocument) -> None:
-        described = document.descriptor
-        target = described.digest if document.tag is None else document.tag
-
-        def send() -> None:
-            client.put_manifest(document.raw, described.media_type, target, described.digest)
-
+    def _put(self, plan: RepositoryPlan, document: PushDocument) -> None:
+        client, described = self._client(plan), document.descriptor
+        send = partial(
+            client.put_manifest,
+            document.raw,
+            described.media_type,
+            described.digest if document.tag is None else document.tag,
+            described.digest,
+        )
         try:
             send()
         except ImgpackError as error:
             blobs = plan.blobs
-            known = {digest: blob.descriptor for digest, blob in blobs.items()}
-            missing = missing_blobs(error, known)
+            missing = [blobs[digest] for digest in sorted(missing_blobs(error, blobs))]
             if not missing:
                 raise _explained(error, document) from error.__cause__
             # A registry may say that a blob is there when it is not: send it regardless, once.
             self._reporter.detail(f"{error.message}; sending {len(missing)} blobs again")
-            again = [blobs[digest] for digest in sorted(missing)]
-            self._run(
-                [
-                    partial(self._uploader.upload, client, blob.descriptor, blob.source)
-                    for blob in again
-                ]
-            )
+            upload = partial(self._uploader.upload, client)
+            self._run([partial(upload, blob.descriptor, blob.source) for blob in missing])
             send()
 
-    def _is_there(self, client: Repository, document: PushDocument, error: ImgpackError) -> bool:
+    def _is_there(self, plan: RepositoryPlan, document: PushDocument, error: ImgpackError) -> bool:
         """Whether a tag that cannot be written (any more) says what it should already."""
         answer = error.answer
         if answer is None or answer.status not in _IMMUTABLE or document.tag is None:
             return False
-        try:
-            there = client.head_manifest(document.tag, pushing=True)
-        except ImgpackError:
-            return False
-        if there == document.descriptor.digest:
-            self._reporter.detail(f"{document.name.shown()} cannot be written, and need not be")
-        return there == document.descriptor.digest
+        with contextlib.suppress(ImgpackError):
+            there = self._client(plan).head_manifest(document.tag, pushing=True)
+            if there == document.descriptor.digest:
+                self._reporter.detail(f"{document.name.shown()} cannot be written, and need not be")
+                return True
+        return False
 
 
 def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:

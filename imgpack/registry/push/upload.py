@@ -1,24 +1,23 @@
-"""Sending one blob, by whatever way the registry takes it, until it is there.
+"""Sending one blob, in whatever mode the registry takes it, until it is there.
 
-OCI distribution-spec v1.1, "Pushing a blob"; the order of ways is that of
-``strategy``. Invariants: an attempt opens a new session unless the registry's
-status proves how many bytes the old one holds; before bytes are sent again the
-registry is asked whether the blob has arrived; sessions that are given up are
-cancelled if the registry allows it, those that a later run can continue are
-kept in the journal; bytes that are not the blob's are never sent to their end.
+OCI distribution-spec v1.1, "Pushing a blob". Invariants: an attempt opens a new
+session unless the registry's status proves how many bytes the old one holds;
+before bytes are sent again the registry is asked whether the blob has arrived;
+sessions that are given up are cancelled if the registry allows it, those that a
+later run can continue are kept in the journal; bytes that are not the blob's are
+never sent to their end.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import Answer, ImgpackError, UnreachableError
 from imgpack.files.pool import Cancelled, Stop
 from imgpack.image.image import BlobSource
-from imgpack.registry.http.message import BytesBody
-from imgpack.registry.push import upload_session as sessions
-from imgpack.registry.push.body import Outgoing
+from imgpack.registry.push.body import BlobBody
 from imgpack.registry.push.journal import UploadJournal
-from imgpack.registry.push.upload_mode import Strategy, Way
-from imgpack.registry.push.upload_session import Begun
+from imgpack.registry.push.upload_mode import UploadMode, UploadModes
+from imgpack.registry.push.upload_session import NOTHING, UploadSession
 from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 
@@ -27,211 +26,183 @@ RESUME_MIN: Final = 1 << 20
 PROGRESS: Final = 1 << 16
 """Bytes (or a hundredth of the blob) that earn a blob new attempts."""
 
-_REFUSES_WAY: Final = frozenset({404, 405, 406, 411, 413, 415, 416, 501})
+_REFUSES_MODE: Final = frozenset({404, 405, 406, 411, 413, 415, 416, 501})
 _SESSION_LOST: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _FINAL_404: Final = frozenset({"NAME_UNKNOWN", "NAME_INVALID"})
 _CORRUPTED: Final = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
 
 
+@dataclass(frozen=True, slots=True)
 class Uploader:
     """Sends blobs to one registry. Safe to use from many threads."""
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        stop: Stop,
-        journal: UploadJournal | None = None,
-        resume_min: int = RESUME_MIN,
-    ) -> None:
-        self.strategy = strategy
-        self.stop = stop
-        self._journal = journal
-        self._resume_min = resume_min
+    modes: UploadModes
+    stop: Stop
+    journal: UploadJournal | None = None
+    resume_min: int = RESUME_MIN
 
     def upload(
         self,
         client: Repository,
         blob: Descriptor,
         source: BlobSource,
-        begun: Begun | None = None,
+        session: UploadSession | None = None,
     ) -> None:
-        """Send ``blob``; go on with the session ``begun`` that a mount left, if there is one.
+        """Send ``blob``; go on with the ``session`` that a mount left, if there is one.
 
         Raises ``DigestError`` when the source's bytes are wrong, else what the
         registry's last refusal maps to.
         """
-        label = f"{blob.digest.hex[:12]} -> {client.repository}"
-        meter = client.reporter.begin(label, blob.size)
+        meter = client.reporter.begin(f"{blob.digest.hex[:12]} -> {client.repository}", blob.size)
         try:
-            outgoing = Outgoing(blob, source, meter, self.stop)
-            journal = self._journal if blob.size >= self._resume_min else None
-            _Transfer(self, client, outgoing, journal).run(begun)
+            body = BlobBody(blob, source, meter, self.stop)
+            journal = self.journal if blob.size >= self.resume_min else None
+            _BlobUpload(client, body, self.modes, self.stop, journal).run(session)
         finally:
             meter.end()
 
-    def give_up(self, client: Repository, begun: Begun) -> None:
-        """Cancel a session, best effort; a registry that refused once is not asked again."""
-        if self.strategy.cancels and not sessions.cancel(client, begun):
-            self.strategy.cancels = False
 
-
-class _Transfer:
+@dataclass(slots=True)
+class _BlobUpload:
     """One blob on its way: its session as it was last seen, and how often sending failed."""
 
-    def __init__(
-        self,
-        uploader: Uploader,
-        client: Repository,
-        outgoing: Outgoing,
-        journal: UploadJournal | None,
-    ) -> None:
-        self._uploader = uploader
-        self._strategy = uploader.strategy
-        self._reporter = client.reporter
-        self._client = client
-        self._outgoing = outgoing
-        self._blob = outgoing.descriptor
-        self._journal = journal
-        self._session: Begun | None = None
-        self._failures = 0
-        self._failures_in_this_way = 0
-        self._furthest = 0
-        self._resumable = True
+    client: Repository
+    body: BlobBody
+    modes: UploadModes
+    stop: Stop
+    journal: UploadJournal | None
+    session: UploadSession | None = None
+    failures: int = 0
+    failures_in_this_mode: int = 0
+    furthest: int = 0
+    resumable: bool = True
 
-    def run(self, begun: Begun | None) -> None:
+    @property
+    def blob(self) -> Descriptor:
+        return self.body.descriptor
+
+    def run(self, session: UploadSession | None) -> None:
         """Send until the blob is there, or raise what the last attempt failed with."""
-        self._session = self._from_journal() or begun
-        if begun is not None and self._session is not begun:
-            self._uploader.give_up(self._client, begun)
+        self.session = self._from_journal() or session
+        if session is not None and self.session is not session:
+            self.modes.cancel(session)
         while not self._attempted():
             pass
         self._forget()
 
     def _attempted(self) -> bool:
         """One attempt; whether the blob is there. If not, another one is worth it."""
-        self._uploader.stop.check()
-        way = self._strategy.way
-        session = self._session or sessions.begin(self._client)
-        self._keep(session)
+        self.stop.check()
+        mode = self.modes.mode
+        session = self._keep(self.session or UploadSession.begin(self.client))
         try:
-            self._send(session, way)
+            self._send(session, mode)
         except ImgpackError as error:
-            return self._recovered(error, way)
+            return self._recovered(error, mode)
         except Cancelled:
             self._leave(keep=True, reachable=True)
             raise
         return True
 
-    def _send(self, session: Begun, way: Way) -> None:
-        blob, outgoing = self._blob, self._outgoing
-        if way is Way.MONOLITHIC and session.offset == 0:
-            sessions.complete(self._client, session, blob, outgoing.part(0, blob.size))
+    def _send(self, session: UploadSession, mode: UploadMode) -> None:
+        size = self.blob.size
+        if mode is UploadMode.MONOLITHIC and session.offset == 0:
+            session.complete(self.blob, self.body.part(0, size))
             return
-        step = self._strategy.chunk(session.minimum) if way is Way.CHUNKED else blob.size
-        while session.offset < blob.size:
-            end = min(session.offset + max(step, 1), blob.size)
-            part = outgoing.part(session.offset, end)
-            ranged = way is Way.CHUNKED or session.offset > 0
-            session = sessions.patch(self._client, session, part, ranged=ranged)
-            self._keep(session)
-        sessions.complete(self._client, session, blob, BytesBody(b""))
+        chunked = mode is UploadMode.CHUNKED
+        step = self.modes.chunk(session.minimum) if chunked else size
+        while session.offset < size:
+            part = self.body.part(session.offset, min(session.offset + step, size))
+            session = self._keep(session.patch(part, ranged=chunked or session.offset > 0))
+        session.complete(self.blob, NOTHING)
 
-    def _recovered(self, error: ImgpackError, way: Way) -> bool:
+    def _recovered(self, error: ImgpackError, mode: UploadMode) -> bool:
         """Decide what comes after a failure: raise ``error``, or say as ``_attempted`` does."""
         answer, lost = error.answer, isinstance(error, UnreachableError)
         if not (answer or lost):
             self._leave(keep=False, reachable=True)
             raise error
-        if answer is not None and self._refuses_way(answer, way):
-            self._reporter.detail(f"{error.message}; trying another way")
+        if answer is not None and self._refuses_mode(answer, mode):
+            self.client.reporter.detail(f"{error.message}; trying another upload mode")
             self._give_up()
             return False
-        self._failures += 1
-        self._failures_in_this_way += 1
+        self.failures += 1
+        self.failures_in_this_mode += 1
         if not self._worth_trying(answer):
             self._leave(keep=lost, reachable=not lost)
             raise error
-        self._pause(error, answer)
-        if self._client.has_blob(self._blob):
+        self.client.session.pause(self.failures, error)
+        self.stop.check()
+        if self.client.has_blob(self.blob):
             return True
         if answer is not None and set(answer.codes) & _CORRUPTED:
-            self._resumable = False
+            self.resumable = False
         if not self._goes_on():
             self._give_up()
-            if self._failures_in_this_way >= 2 and self._strategy.refused(way):
-                self._failures_in_this_way = 0
+            if self.failures_in_this_mode >= 2 and self.modes.refused(mode):
+                self.failures_in_this_mode = 0
         return False
 
-    def _refuses_way(self, answer: Answer, way: Way) -> bool:
-        """Whether the registry refuses this way of sending, and another one is left."""
+    def _refuses_mode(self, answer: Answer, mode: UploadMode) -> bool:
+        """Whether the registry refuses this mode, and another one is left."""
         codes = set(answer.codes)
-        if answer.status not in _REFUSES_WAY or codes & _FINAL_404:
+        if answer.status not in _REFUSES_MODE or codes & _FINAL_404:
             return False
         if codes & _SESSION_LOST and answer.status == 404:
             return False
-        return self._strategy.refused(way)
+        return self.modes.refused(mode)
 
     def _worth_trying(self, answer: Answer | None) -> bool:
-        policy = self._client.session.options.retry
+        policy = self.client.session.options.retry
         if answer is None or set(answer.codes) & (_SESSION_LOST | _CORRUPTED):
-            return self._failures < policy.attempts
-        return self._failures < policy.limit("PUT", "/blobs/uploads/", answer)
-
-    def _pause(self, error: ImgpackError, answer: Answer | None) -> None:
-        options = self._client.session.options
-        pause = options.retry.wait(self._failures, answer, options.random)
-        self._reporter.detail(f"{error.message}; trying again in {pause:.1f} s")
-        options.sleep(pause)
-        self._uploader.stop.check()
+            return self.failures < policy.attempts
+        return self.failures < policy.limit("PUT", "/blobs/uploads/", answer)
 
     def _goes_on(self) -> bool:
         """Whether the old session still holds bytes; a corrupted blob is never continued."""
-        if not self._resumable or self._session is None:
+        if not self.resumable or self.session is None:
             return False
-        proved = sessions.status(self._client, self._session, self._blob)
+        proved = self.session.proved(self.blob)
         if proved is None:
             return False
-        self._session = proved
-        if proved.offset - self._furthest >= min(PROGRESS, self._blob.size // 100 + 1):
+        self.session = proved
+        if proved.offset - self.furthest >= min(PROGRESS, self.blob.size // 100 + 1):
             # Progress: a long blob over a bad line gets as many attempts as it needs.
-            self._furthest = proved.offset
-            self._failures = self._failures_in_this_way = 0
-            self._reporter.detail(f"{self._client.name}: going on at byte {proved.offset}")
+            self.furthest = proved.offset
+            self.failures = self.failures_in_this_mode = 0
+            self.client.reporter.detail(f"{self.client.name}: going on at byte {proved.offset}")
         return True
 
     # The session, here and in the journal
 
-    def _keep(self, session: Begun) -> None:
-        self._session = session
-        if self._journal is not None:
-            self._journal.record(self._client.name, self._blob, session.location)
+    def _keep(self, session: UploadSession) -> UploadSession:
+        self.session = session
+        if self.journal is not None:
+            self.journal.record(self.client.name, self.blob, session.location)
+        return session
 
     def _give_up(self) -> None:
         """The next attempt opens a new session."""
-        if self._session is not None:
-            self._uploader.give_up(self._client, self._session)
-            self._session = None
+        if self.session is not None:
+            self.modes.cancel(self.session)
+            self.session = None
 
     def _leave(self, *, keep: bool, reachable: bool) -> None:
         """No further attempt: keep the session for a later run, or cancel it."""
-        if keep and self._journal is not None:
+        if keep and self.journal is not None:
             return
         self._forget()
         if reachable:
             self._give_up()
 
-    def _from_journal(self) -> Begun | None:
-        if self._journal is None:
-            return None
-        location = self._journal.take(self._client.name, self._blob)
-        if location is None:
-            return None
-        begun = sessions.reopened(self._client, location, self._blob)
-        if begun is not None:
-            name = self._client.name
-            self._reporter.detail(f"{name}: going on at byte {begun.offset} of an upload")
-        return begun
+    def _from_journal(self) -> UploadSession | None:
+        client, journal = self.client, self.journal
+        location = journal.take(client.name, self.blob) if journal is not None else None
+        session = UploadSession.reopen(client, location, self.blob) if location else None
+        if session is not None:
+            client.reporter.detail(f"{client.name}: going on at byte {session.offset} of an upload")
+        return session
 
     def _forget(self) -> None:
-        if self._journal is not None:
-            self._journal.forget(self._client.name, self._blob)
+        if self.journal is not None:
+            self.journal.forget(self.client.name, self.blob)

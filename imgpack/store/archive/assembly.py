@@ -75,16 +75,18 @@ def header_size(size: int | None) -> int:
 
 def front(images: Sequence[Named]) -> bytes:
     """Everything before the first layer: the metadata, the directories, the documents."""
-    files = {"oci-layout": OCI_LAYOUT, "index.json": index_json(images)}
-    files["manifest.json"] = manifest_json(images)
-    payload = schema1_json(images)
-    if payload is not None:
-        files[SCHEMA1_NAME] = payload
+    files = {
+        "oci-layout": OCI_LAYOUT,
+        "index.json": index_json(images),
+        "manifest.json": manifest_json(images),
+        SCHEMA1_NAME: schema1_json(images),
+    }
     directories = b"".join(
         encode(name, mode=0o755, typeflag=DIRECTORY) for name in (b"blobs/", b"blobs/sha256/")
     )
     inner = {blob_path(digest): raw for digest, raw in documents(images).items()}
-    return _members(files) + directories + _members(inner)
+    there = {name: raw for name, raw in files.items() if raw is not None}
+    return _members(there) + directories + _members(inner)
 
 
 def _members(files: dict[str, bytes]) -> bytes:

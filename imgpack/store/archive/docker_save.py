@@ -9,18 +9,19 @@ uncompressed one must have the diff_id that the configuration names.
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError, about
+from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError
 from imgpack.image.image import Image, Named, images_in
 from imgpack.image.opened import Root
+from imgpack.image.resolve import too_many
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Compression, Format, detect
-from imgpack.spec.json import check_keys, decode, member
+from imgpack.spec.json import MAX_DOCUMENTS, check_keys, decode, member
 from imgpack.spec.manifest import Manifest, build_manifest
 from imgpack.store.documents import ContainerSource, parse_names, read_small
 from imgpack.tar.index import Member, TarFile
@@ -74,16 +75,26 @@ def _item(obj: Any) -> Item:
     return Item(member(obj, "Config", str), tuple(tags), tuple(layers))
 
 
-def read_docker(source: ContainerSource, tar: TarFile, items: tuple[Item, ...]) -> list[Root]:
-    """What ``manifest.json`` names, with a manifest made for each."""
+def read_docker(
+    source: ContainerSource,
+    tar: TarFile,
+    items: tuple[Item, ...],
+    parse: Callable[[bytes, Digest], ImageConfig],
+) -> list[Root]:
+    """What ``manifest.json`` names, with a manifest made for each; ``parse`` its configurations."""
     layers = _Layers(source, tar)
     configs: dict[str, ImageConfig] = {}
     made: dict[Digest, tuple[Manifest, list[str]]] = {}
+    total = 0
     for item in items:
         if item.config not in configs:
-            configs[item.config] = _config(source, item.config)
+            configs[item.config] = _config(source, item.config, parse)
         own = [layers.read(name) for name in item.layers]
         manifest = _manifest(configs[item.config], own)
+        # Few bytes of manifest.json name a layer, of which a manifest says much more.
+        total += len(manifest.raw)
+        if total > MAX_DOCUMENTS:
+            raise too_many(source.path)
         _check_plain(source.path, item, configs[item.config], own)
         _, tags = made.setdefault(manifest.descriptor.digest, (manifest, []))
         tags += item.tags
@@ -121,17 +132,18 @@ class _Layers:
         return layer
 
 
-def _config(source: ContainerSource, name: str) -> ImageConfig:
+def _config(
+    source: ContainerSource, name: str, parse: Callable[[bytes, Digest], ImageConfig]
+) -> ImageConfig:
     raw = read_small(source.container, name, source.path)
     if raw is None:
         raise ArchiveError(f"{source.path} has no configuration {name[:200]!r}")
-    with about(f"{source.path}: {name[:200]}"):
-        config = ImageConfig.parse(raw)
+    digest = Digest.of(raw)
     match = _CONFIG.fullmatch(name)
-    if match and match[1] != config.digest.hex:
-        raise _damaged(source.path, "configuration", name, config.digest)
-    source.names.setdefault(config.digest, name)
-    return config
+    if match and match[1] != digest.hex:
+        raise _damaged(source.path, "configuration", name, digest)
+    source.names.setdefault(digest, name)
+    return parse(raw, digest)
 
 
 def _damaged(path: str, what: str, name: str, digest: Digest) -> DigestError:

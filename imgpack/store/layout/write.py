@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
-from imgpack.errors import ArchiveError, ImgpackError, OutputError, about
+from imgpack.errors import ImgpackError, OutputError, about
 from imgpack.events import Reporter
 from imgpack.files.atomic import (
     AtomicFile,
@@ -40,7 +40,6 @@ from imgpack.store.contents import (
     NAME_ANNOTATION,
     OCI_LAYOUT,
     REF_ANNOTATION,
-    blobs,
     documents,
     index_entries,
     index_json,
@@ -117,9 +116,6 @@ class LayoutWriter(ImageWriter):
     def _publish(self, images: Sequence[Named]) -> None:
         for digest, raw in documents(images).items():
             self._staged.put(raw, digest)
-        for blob in blobs(images):
-            if self._size(blob.digest) != blob.size:
-                raise ArchiveError(f"the manifest names the blob {blob.digest}, which was not put")
         with output_errors(self.path):
             if not self._exists and self._rename(images):
                 return
@@ -157,7 +153,7 @@ class LayoutWriter(ImageWriter):
             sync_directory(directory)
         path = os.path.join(self._target, INDEX_FILE)
         index = _read_index(path) if os.path.lexists(path) else decode(index_json(()))
-        index = merge_index(index, index_entries(images))
+        index = merge_index(index, images)
         write_file(path, encode(index), self.path)
 
 
@@ -171,25 +167,29 @@ def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
     return True
 
 
-def merge_index(index: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """``index`` with ``entries`` added: a name that was there moves, all else stays."""
+def merge_index(index: dict[str, Any], images: Sequence[Named]) -> dict[str, Any]:
+    """``index`` with ``images`` added: a name that was there moves, all else stays."""
+    entries = index_entries(images)
     pointers = {_pointer(entry) for entry in entries} - {None}
     old = [
         entry
         for entry in member(index, "manifests", list, default=[])
         if _pointer(entry) not in pointers and entry not in entries
     ]
-    return index | {"manifests": [*old, *entries]}
+    refs = {ref for entry in old if (ref := _annotations(entry).get(REF_ANNOTATION)) is not None}
+    return index | {"manifests": [*old, *index_entries(images, refs)]}
 
 
-def _pointer(entry: Any) -> tuple[str, str] | None:
+def _pointer(entry: dict[str, Any]) -> tuple[str, str] | None:
     """What an entry is known by: its name or, without one, its label."""
-    annotations = entry.get("annotations") if isinstance(entry, dict) else None
-    for key in (NAME_ANNOTATION, REF_ANNOTATION):
-        name = annotations.get(key) if isinstance(annotations, dict) else None
-        if isinstance(name, str):
-            return key, name
-    return None
+    annotations = _annotations(entry)
+    found = ((key, annotations.get(key)) for key in (NAME_ANNOTATION, REF_ANNOTATION))
+    return next(((key, name) for key, name in found if name is not None), None)
+
+
+def _annotations(entry: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = member(entry, "annotations", dict, default={})
+    return found
 
 
 def _read_index(path: str) -> dict[str, Any]:

@@ -51,9 +51,8 @@ _SHARED_PARENTS: Final = frozenset(
 
 def realm_is_trusted(realm: Origin, registry: Origin, trusted: tuple[str, ...]) -> bool:
     """Whether the credentials for ``registry`` may go to ``realm`` (already checked)."""
-    if realm.host == registry.host or realm.host in {host.lower() for host in trusted}:
-        return True
-    if f"{realm.host}:{realm.port}" in {host.lower() for host in trusted}:
+    allowed = {host.lower() for host in trusted}
+    if realm.host in (registry.host, *allowed) or f"{realm.host}:{realm.port}" in allowed:
         return True
     if realm.scheme != "https":
         return False

@@ -1,0 +1,1 @@
+"""What every implementation of a protocol promises; the rooms join theirs."""

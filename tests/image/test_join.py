@@ -1,0 +1,84 @@
+"""An index made of images and indexes."""
+
+from dataclasses import replace
+
+import pytest
+
+from imgpack.errors import ConfigError, DocumentError, NotFoundError
+from imgpack.image.image import ImageIndex
+from imgpack.image.join import join
+from imgpack.spec import mediatype
+from imgpack.spec.manifest import build_index
+from imgpack.spec.platform import Platform
+from tests.store.samples import LAYERS, Memory, make_image, make_multi, make_nested
+
+ARM64 = Platform("linux", "arm64")
+
+
+def _platforms(index: ImageIndex) -> list[str]:
+    return [str(entry.platform) for entry in index.index.manifests]
+
+
+def test_images_and_the_members_of_indexes_are_joined_in_order() -> None:
+    """Each once; their documents are what they were."""
+    source = Memory()
+    both = make_multi(source, "linux/arm64", "linux/s390x")
+    image = make_image(source, docker=False)
+    joined = join([image, both, both.members[0]])
+    assert _platforms(joined) == ["linux/amd64", "linux/arm64", "linux/s390x"]
+    assert joined.members == (image, *both.members)
+    joined.check_complete()
+
+
+def test_an_entry_keeps_what_its_index_says_of_it() -> None:
+    """Its annotations and its variant."""
+    source = Memory()
+    image = make_image(source, docker=False, platform=ARM64)
+    entry = replace(
+        image.manifest.descriptor,
+        platform=Platform("linux", "arm64", "v8"),
+        annotations=(("a", "b"),),
+    )
+    joined = join([ImageIndex(build_index([entry]), (image,))])
+    assert joined.index.manifests == (entry,)
+
+
+def test_two_different_images_of_one_platform_are_not_joined() -> None:
+    """Nobody could tell them apart."""
+    source = Memory()
+    with pytest.raises(ConfigError, match="two different images are for linux/amd64"):
+        join([make_image(source), make_image(source, [LAYERS[0]])])
+
+
+def test_docker_manifests_alone_make_a_docker_list() -> None:
+    """With annotations, which it has no place for, and with others, an OCI index."""
+    source = Memory()
+    docker, oci = make_image(source), make_image(source, docker=False, platform=ARM64)
+    assert join([docker]).index.media_type == mediatype.DOCKER_INDEX
+    assert join([docker], (), {"a": "b"}).index.media_type == mediatype.OCI_INDEX
+    assert join([docker, oci]).index.media_type == mediatype.OCI_INDEX
+
+
+def test_chosen_platforms_must_be_there_and_are_all_there_is() -> None:
+    """In the order of the wish."""
+    both = make_multi(Memory(), "linux/amd64", "linux/arm64", "linux/s390x")
+    wanted = [Platform.parse("linux/s390x"), Platform.parse("linux/amd64")]
+    assert _platforms(join([both], wanted)) == ["linux/s390x", "linux/amd64"]
+    with pytest.raises(NotFoundError, match="linux/riscv64") as caught:
+        join([both], [Platform("linux", "riscv64")])
+    assert caught.value.hint == "there are: linux/amd64, linux/arm64, linux/s390x"
+
+
+def test_what_is_not_all_there_cannot_be_joined() -> None:
+    """The entry would lead nowhere."""
+    both = make_multi(Memory(), "linux/amd64", "linux/arm64")
+    with pytest.raises(DocumentError, match="are not there"):
+        join([replace(both, members=both.members[:1])])
+
+
+def test_an_index_within_an_index_and_an_artifact_are_carried_as_they_are() -> None:
+    """They have no platform; each is there once."""
+    nested = make_nested(Memory())
+    joined = join([nested, nested])
+    assert joined.index.manifests == nested.index.manifests
+    assert joined.members == nested.members

@@ -1,0 +1,141 @@
+"""What a location holds, and what may be asked of it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from imgpack.errors import NotFoundError, Remedy
+from imgpack.image.image import AnyImage, Image, ImageIndex, images_in
+from imgpack.image.opened import Opened, Root, with_names
+from imgpack.image.resolve import Resolver
+from imgpack.spec.platform import Platform
+from imgpack.spec.reference import parse_name
+from tests.store.samples import NAMES, Memory, make_artifact, make_image, make_multi, make_nested
+
+ARM64 = Platform("linux", "arm64")
+
+
+def _opened(source: Memory, *roots: Root) -> Opened:
+    return Opened("here", roots, Resolver(source, "here"), lambda: None)
+
+
+def _root(image: AnyImage, *names: str, labels: Sequence[str] = ()) -> Root:
+    return Root(image.document.descriptor, tuple(map(parse_name, names)), tuple(labels))
+
+
+def test_nothing_is_read_before_an_image_is_asked_for() -> None:
+    """One document for what a root points at, all of it for the image."""
+    source = Memory()
+    image = make_multi(source, "linux/amd64", "linux/arm64")
+    opened = _opened(source, _root(image, "a:1"))
+    assert opened.select("a:1") is opened.roots[0]
+    assert source.reads == []
+    assert opened.document() == image.index
+    assert len(source.reads) == 1
+    opened.images()
+    assert len(source.reads) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("a:1", 0), ("docker.io/library/a:1", 0), ("b:2", 1), ("2", 1), ("v1", 2), ("b", None)],
+)
+def test_an_image_is_chosen_by_name_tag_or_label(text: str, found: int | None) -> None:
+    """Exactly; what is not there is told with what is."""
+    source = Memory()
+    roots = (
+        _root(make_image(source), "a:1"),
+        _root(make_multi(source, "linux/amd64"), "b:2"),
+        _root(make_artifact(source), labels=["v1"]),
+    )
+    opened = _opened(source, *roots)
+    if found is not None:
+        assert opened.select(text) is roots[found]
+        return
+    with pytest.raises(NotFoundError, match=r"here holds no image 'b'") as caught:
+        opened.select(text)
+    assert caught.value.hint == Remedy.CHOOSE_IMAGE("a:1, b:2, v1")
+
+
+def test_an_image_is_chosen_by_its_digest_or_its_id() -> None:
+    """An index has no ID; that of its image is no answer."""
+    source = Memory()
+    image, index = make_image(source), make_multi(source, "linux/amd64")
+    opened = _opened(source, _root(image), _root(index))
+    (inner,) = images_in(index)
+    for text in (image.manifest.descriptor.digest, image.config.digest):
+        assert opened.select(str(text)) is opened.roots[0]
+    assert opened.select(str(index.index.descriptor.digest)) is opened.roots[1]
+    with pytest.raises(NotFoundError):
+        opened.select(str(inner.config.digest))
+
+
+def test_a_tag_of_two_images_chooses_none_and_so_does_nothing_of_several() -> None:
+    """Ten are listed at most."""
+    source = Memory()
+    image = make_image(source)
+    opened = _opened(source, *(_root(image, f"n{number}:1") for number in range(12)))
+    with pytest.raises(NotFoundError, match="here holds several images '1'"):
+        opened.select("1")
+    with pytest.raises(NotFoundError, match="here holds 12 images") as caught:
+        opened.image()
+    listed = ", ".join(f"n{number}:1" for number in range(10))
+    assert caught.value.hint == Remedy.CHOOSE_IMAGE(f"{listed}, …")
+    with pytest.raises(NotFoundError, match="here holds no image"):
+        _opened(source).image()
+
+
+def test_of_several_images_those_for_one_platform_are_given() -> None:
+    """Only if none has it, it is an error: the first one's."""
+    source = Memory()
+    both = make_multi(source, "linux/amd64", "linux/arm64")
+    opened = _opened(source, _root(make_image(source), "a:1"), _root(both, "b:2"))
+    (found,) = opened.images(ARM64)
+    assert found.names == (parse_name("b:2"),)
+    assert isinstance(found.image, Image)
+    assert found.image.config.platform == ARM64
+    assert len(opened.images(Platform())) == 2
+    with pytest.raises(NotFoundError, match="here has no image for linux/s390x"):
+        opened.images(Platform("linux", "s390x"))
+
+
+def test_an_index_of_which_nothing_is_there_is_not_found() -> None:
+    """It cannot be shown or copied; one of nothing can."""
+    source = Memory()
+    image = make_multi(source, "linux/amd64", "linux/arm64")
+    for one in images_in(image):
+        del source.blobs[one.manifest.descriptor.digest]
+    with pytest.raises(NotFoundError, match="here has none of the manifests of the index"):
+        _opened(source, _root(image)).images()
+    empty = make_multi(source)
+    assert _opened(source, _root(empty)).image().image == empty
+
+
+def test_an_index_of_which_several_are_there_stays_one() -> None:
+    """Only a single image may stand for it; an artifact beside that is not counted."""
+    source = Memory()
+    image = make_multi(source, "linux/amd64", "linux/arm64", "linux/s390x")
+    first, second, third = images_in(image)
+    del source.blobs[third.manifest.descriptor.digest]
+    found = _opened(source, _root(image)).image().image
+    assert isinstance(found, ImageIndex)
+    assert [one.document for one in found.members] == [first.manifest, second.manifest]
+
+
+def test_all_that_a_nested_index_names_can_be_described() -> None:
+    """The configuration of an artifact, too."""
+    source = Memory()
+    nested = make_nested(source)
+    opened = _opened(source, _root(nested))
+    for digest, raw in source.blobs.items():
+        assert opened.describe(digest).size == len(raw)
+
+
+def test_other_names_leave_nothing_of_the_old_ones() -> None:
+    """A label is a name, too."""
+    source = Memory()
+    root = _root(make_image(source), "a:1", labels=["v1"])
+    named = _opened(source, root).image()
+    assert (named.names, named.labels) == (root.names, root.labels)
+    other = with_names(named, NAMES)
+    assert (other.image, other.names, other.labels) == (named.image, NAMES, ())

@@ -1,0 +1,108 @@
+"""The full check: digests of all blobs, and what layers unpack to."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from imgpack.errors import DigestError, ImgpackError, NotFoundError
+from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex
+from imgpack.image.verify import verify_images
+from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor, describe
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_index, build_manifest
+from imgpack.spec.platform import Platform
+from tests.store.samples import Memory, make_artifact, make_config, make_image, make_nested
+
+
+def _with_config(image: Image, *contents: bytes) -> Image:
+    """The layers of ``image`` under a configuration for ``contents``."""
+    config = make_config(contents)
+    described = describe(image.manifest.config.media_type, config.raw)
+    manifest = build_manifest(described, image.manifest.layers, image.manifest.media_type)
+    return Image(manifest, config, image.source)
+
+
+def _attested(source: Memory) -> ImageIndex:
+    """An image and its attestation under one index, as BuildKit makes them."""
+    image = make_image(source, docker=False)
+    statement = b'{"_type":"https://in-toto.io/Statement/v0.1"}'
+    config = make_config([statement], Platform("unknown", "unknown"))
+    blob = Descriptor("application/vnd.in-toto+json", source.add(statement), len(statement))
+    manifest = build_manifest(
+        describe(mediatype.OCI_CONFIG, config.raw), [blob], mediatype.OCI_MANIFEST
+    )
+    images = (image, Image(manifest, config, source))
+    return ImageIndex(build_index([one.manifest.descriptor for one in images]), images)
+
+
+def test_a_wrong_diff_id_is_found() -> None:
+    """The layer is sound, and unpacks to something else than the configuration says."""
+    image = make_image(Memory())
+    wrong = _with_config(image, b"something", b"else")
+    promised = Digest.of(b"something")
+    with pytest.raises(DigestError, match=f"here: the layer .* unpacks to .* says {promised}"):
+        verify_images([wrong], "here")
+    assert verify_images([image], "here") == 2
+
+
+def test_a_wrong_diff_id_is_found_wherever_the_layer_was_met_before() -> None:
+    """In a sound image, or in an artifact, where it has none."""
+    source = Memory()
+    image = make_image(source)
+    wrong = _with_config(image, b"something", b"else")
+    chart = Artifact(replace(image.manifest, config=make_artifact(source).manifest.config), source)
+    for before in (image, chart):
+        with pytest.raises(DigestError, match="unpacks to"):
+            verify_images([before, wrong], "here")
+
+
+def test_a_blob_is_read_once_however_many_images_have_it() -> None:
+    """As many as are distinct are counted."""
+    source = Memory()
+    image = make_image(source)
+    assert verify_images([image, replace(image), image], "here") == 2
+    assert len(source.reads) == 2
+
+
+@pytest.mark.parametrize(("make", "count"), [(_attested, 3), (make_artifact, 2), (make_nested, 4)])
+def test_every_blob_of_whatever_is_verified(make: Callable[[Memory], AnyImage], count: int) -> None:
+    """A changed byte in any of them is found: an attestation's, a chart's, its configuration's."""
+    source = Memory()
+    image = make(source)
+    assert verify_images([image], "here") == count
+    read = set(source.reads)
+    assert len(read) == count
+    for digest in read:
+        good = source.blobs[digest]
+        source.blobs[digest] = good[:-1] + bytes([good[-1] ^ 1])
+        with pytest.raises(ImgpackError, match=f"here: layer {digest}"):
+            verify_images([image], "here")
+        source.blobs[digest] = good
+
+
+def test_a_blob_of_an_artifact_may_be_of_a_layers_type_and_is_not_unpacked() -> None:
+    """It has no diff_id that it could have to match."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    raw = b"no gzip at all"
+    blob = Descriptor(mediatype.OCI_LAYER_GZIP, source.add(raw), len(raw))
+    chart = build_manifest(make_artifact(source).manifest.config, [blob], mediatype.OCI_MANIFEST)
+    assert verify_images([image, Artifact(chart, source)], "here") == 4
+
+
+def test_a_layer_that_is_not_there_is_not_found() -> None:
+    """A foreign one is not looked for."""
+
+    class Empty(Memory):
+        def read_blob(self, descriptor: Descriptor, offset: int = 0):  # type: ignore[no-untyped-def]
+            raise NotFoundError(f"here has no blob {descriptor.digest}")
+
+    image = make_image(Memory())
+    lost = replace(image, source=Empty())
+    with pytest.raises(NotFoundError):
+        verify_images([lost], "here")
+    kind = mediatype.DOCKER_FOREIGN_LAYER_GZIP
+    foreign = tuple(replace(layer, media_type=kind) for layer in image.manifest.layers)
+    assert verify_images([replace(lost, manifest=replace(image.manifest, layers=foreign))], "") == 0

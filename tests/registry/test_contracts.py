@@ -1,0 +1,73 @@
+"""A registry keeps the contracts of sinks and of sources."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from imgpack.image.image import ImageSink
+from imgpack.image.opened import Opened
+from imgpack.registry.pull.image import open_remote
+from imgpack.registry.push.push import RegistrySink
+from imgpack.spec.reference import Reference
+from tests.contracts.image_sink import KeepingContract
+from tests.image.sink_contract import SinkContract
+from tests.image.source_contract import SourceContract
+from tests.registry.hostile import HostileRegistry
+from tests.registry.images import connect, push_to
+from tests.store.samples import Memory, make_image
+
+
+class _Repository:
+    """A repository of the loopback registry: a ``Place``."""
+
+    def __init__(self, registry: HostileRegistry) -> None:
+        self.registry = registry
+        name = Reference.parse(f"{registry.host}/a/b")
+        self.names = (name.with_tag("1"), name.with_tag("latest"))
+
+    @contextmanager
+    def sink(self) -> Iterator[ImageSink]:
+        """A sink with connections of its own."""
+        with connect() as registries:
+            yield RegistrySink(registries)
+
+    @contextmanager
+    def opened(self, name: Reference) -> Iterator[Opened]:
+        """Pulled by its name; no other leads to something incomplete, either."""
+        assert self.registry.incomplete() == []
+        with connect() as registries:
+            yield open_remote(registries, name)
+
+    def is_empty(self) -> bool:
+        """Without a tag, and without a document."""
+        found = self.registry.repository("a/b")
+        return not found.tags and not found.manifests
+
+
+class TestRegistrySink(SinkContract, KeepingContract):
+    """The loopback registry, correct and with nothing in it."""
+
+    @pytest.fixture
+    def place(self) -> Iterator[_Repository]:
+        """An empty repository."""
+        with HostileRegistry() as registry:
+            yield _Repository(registry)
+
+
+class TestRegistrySource(SourceContract):
+    """What was pushed there; a blob is the repository's, whatever tag was opened."""
+
+    hints = ("check the name",)
+
+    def where(self, opened: Opened) -> str:
+        """Its path there."""
+        host, _, path = opened.location.rpartition(":")[0].partition("/")
+        return f"{host}/v2/{path}/"
+
+    @pytest.fixture
+    def opened(self) -> Iterator[Opened]:
+        """Open."""
+        with HostileRegistry() as registry, connect() as registries:
+            push_to(registry.host, make_image(Memory()), "a/b:1")
+            yield open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
