@@ -294,6 +294,13 @@ class RateLimitError(ImgpackError):
     meaning = "a registry's rate limit was not lifted in time"
 
 
+class ResourceError(ImgpackError):
+    """The system has too little left for the process: memory, open files, processes."""
+
+    exit_code = 24
+    meaning = "too little memory, or too few open files or processes, to do it"
+
+
 USAGE_EXIT_CODE = 2
 HUNG_UP_EXIT_CODE = 129
 INTERRUPTED_EXIT_CODE = 130

@@ -10,6 +10,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from typing import NoReturn
 
 
 def run() -> None:
@@ -20,10 +21,16 @@ def run() -> None:
 
         signals.run()
     except KeyboardInterrupt:
-        try:
-            os.write(2, b"imgpack: error: interrupted\n")
-        finally:  # whatever else comes
-            os._exit(130)
+        _leave("interrupted", 130)
+    except (OSError, MemoryError, ImportError) as problem:  # it cannot even read itself
+        _leave(f"cannot start: {ascii(str(problem) or 'out of memory')[1:-1]}", 24)
+
+
+def _leave(message: str, code: int) -> "NoReturn":
+    try:
+        os.write(2, f"imgpack: error: {message}\n".encode())
+    finally:  # whatever else comes
+        os._exit(code)
 
 
 def _ignore(lost: "UnraisableHookArgs", /) -> None:

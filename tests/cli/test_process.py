@@ -1,5 +1,6 @@
 """``imgpack`` as a process: its streams, its signals, and what it says when it is told nothing."""
 
+import json
 import os
 import pty
 import signal
@@ -25,6 +26,20 @@ def tree(tmp_path: Path) -> Path:
 def shell(redirection: str) -> tuple[str, ...]:
     """What goes before a command to run it with a redirection."""
     return ("sh", "-c", f'exec "$@" {redirection}', "sh")
+
+
+def at_a_terminal(*arguments: str | Path, cwd: Path) -> bytes:
+    """What a command shows whose standard output is a terminal."""
+    master, slave = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "imgpack", *arguments],
+            stdout=slave, cwd=cwd, check=True, timeout=60,
+        )  # fmt: skip
+        return os.read(master, 1 << 16)
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 # Streams
@@ -76,16 +91,7 @@ def test_a_document_at_a_terminal_holds_no_control_sequences(imgpack: Imgpack, t
     command = ("manifest", "--config", "t.tar")
     assert b'"author":"\xc2\x9b31m"' in imgpack(*command).ok()
 
-    master, slave = pty.openpty()
-    try:
-        subprocess.run(
-            [sys.executable, "-m", "imgpack", *command],
-            stdout=slave, cwd=tree.parent, check=True, timeout=30,
-        )  # fmt: skip
-        shown = os.read(master, 65536)
-    finally:
-        os.close(master)
-        os.close(slave)
+    shown = at_a_terminal(*command, cwd=tree.parent)
 
     assert b'"author":"\\x9b31m"' in shown
     assert b"\x9b" not in shown
@@ -302,3 +308,15 @@ def test_a_descriptor_of_an_impossible_number_is_an_output_that_cannot_be_writte
 def test_metadata_may_go_where_everything_goes(imgpack: Imgpack, tree: Path) -> None:
     """/dev/null is no file that anything could be harmed in."""
     imgpack("build", "t", "-o", "/dev/null", "--metadata-file", "/dev/null").ok()
+
+
+def test_metadata_at_a_terminal_holds_no_control_sequences(imgpack: Imgpack, tree: Path) -> None:
+    """And is the same document there as anywhere."""
+    command = ("build", "t", "--author", "\x9b31m\u202e☃", "-o", "t.tar", "--metadata-file")
+    imgpack(*command, "m.json").ok()
+    written = (tree.parent / "m.json").read_text()
+    shown = at_a_terminal(*command, "/dev/stdout", cwd=tree.parent).decode()
+
+    assert shown.replace("\r\n", "\n") == written
+    assert written.replace("\n", "").isprintable()
+    assert json.loads(written)["images"]

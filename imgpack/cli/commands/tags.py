@@ -6,11 +6,11 @@ import click
 
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
 from imgpack.cli.options.transfer import creds_option, one_registry
+from imgpack.cli.output.display import json_text
 from imgpack.cli.output.results import pinned
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
 from imgpack.image.location import remote_name
-from imgpack.spec.json import encode
 from imgpack.spec.reference import Reference
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: Regist
         client = connections.repository(name)
         if as_json:
             document = {"name": name.shown(), "tags": list(list_tags(client))}
-            click.echo(encode(document, indent=2).decode())
+            click.echo(json_text(document))
             return
         for tag in list_tags(client):
             click.echo(tag)

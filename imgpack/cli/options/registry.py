@@ -146,6 +146,7 @@ def connector(
     transport = transport_options(options, os.environ, jobs)
     try:
         with Registries(transport, session, store, terminal) as registries:
+            terminal.hide(registries.secrets.hide)
             yield registries
     except ImgpackError as error:
         hint = error.hint

@@ -11,13 +11,13 @@ from contextlib import suppress
 import click
 
 from imgpack.cli.options.sources import check_outside
+from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.streams import StreamFile, is_stream, named_descriptor, open_output
 from imgpack.files.writing import real_path
 from imgpack.image.describe import described
 from imgpack.image.image import AnyImage, Published
-from imgpack.spec.json import encode
 from imgpack.store.archive.write import STDOUT
 from imgpack.tree.destination import Placed
 from imgpack.tree.directory import Directory
@@ -101,4 +101,4 @@ def write_metadata(path: str, published: Iterable[Published], images: Iterable[A
         "images": [described(image) for image in images],
     }
     with open_output(path) as write:
-        write(encode(document, indent=2) + b"\n")
+        write(f"{json_text(document)}\n".encode())

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ class Terminal:
         self._bars: list[Any] = []
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._hiding: list[Callable[[str], str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -43,12 +45,17 @@ class Terminal:
                 bar.close()
             self._bars.clear()
 
+    def hide(self, hiding: Callable[[str], str]) -> None:
+        """From now on nothing is shown but what ``hiding`` leaves of it."""
+        self._hiding.append(hiding)
+
     def begin(self, label: str, total: int | None) -> Meter:
         """A bar of ``total`` bytes, or a meter that draws nothing."""
         if self.quiet or not sys.stderr.isatty():
             return _Bar(self, None)
         from tqdm import tqdm
 
+        tqdm.monitor_interval = 0  # no thread of its own
         with self._lock:
             bar = tqdm(
                 desc=label[:_NAME_WIDTH].ljust(_NAME_WIDTH),
@@ -81,7 +88,22 @@ class Terminal:
         """One line on standard error that was asked for, even under ``--quiet``."""
         self._line(message, indent=len(message) - len(message.lstrip()))
 
+    def fail(self, message: str) -> None:
+        """The one line of a failure."""
+        self._line(f"imgpack: error: {message}")
+
+    def trace(self, problem: BaseException) -> None:
+        """Every line of a traceback, and of those that it comes of."""
+        import traceback
+
+        for part in traceback.format_exception(problem):
+            for text in part.splitlines():
+                self._line(text, indent=len(text) - len(text.lstrip()))
+
     def _line(self, text: str, *, indent: int = 0) -> None:
+        # It may quote an archive or a registry: no control sequence of theirs goes out.
+        for hiding in self._hiding:
+            text = hiding(text)
         text = " " * indent + one_line(" ".join(text.split()))
         with self._lock:
             if self._bars:
