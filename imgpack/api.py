@@ -1,74 +1,172 @@
-"""The public Python API: build, open, create, copy.
+"""The public Python API: what images are made of, read from and written to.
 
-``import imgpack`` gives these names and loads what they need when they are called.
+``import imgpack`` gives these names and loads what they need when they are called;
+what talks to registries is imported when it is first asked for by name.
 Nothing here reads the environment: credentials, proxies, caches and clocks are given.
 Errors are those of ``imgpack.errors``; progress goes to a ``Reporter``.
 """
 
+import importlib
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from imgpack.compression.codec import Codec
 from imgpack.errors import UnsupportedError
 from imgpack.events import SILENT, Reporter
+from imgpack.files.blobs import verify_stream
 from imgpack.image.build import build_image
+from imgpack.image.describe import described, inspected, total_size
 from imgpack.image.documents import Recipe
-from imgpack.image.image import Image, ImageSink, LayerSink, Named, Published
-from imgpack.image.location import is_path, parse_reference
-from imgpack.image.opened import Opened
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    Image,
+    ImageIndex,
+    ImageSink,
+    LayerSink,
+    Named,
+    Published,
+    images_in,
+    refuse_foreign,
+)
+from imgpack.image.join import join
+from imgpack.image.location import is_path, parse_reference, remote_name, target_name
+from imgpack.image.opened import Opened, with_names
+from imgpack.image.schema1 import schema1_name, schema1_payload
+from imgpack.image.verify import verify_images
 from imgpack.layer.build import Explain, Options
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.config import Runtime
+from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
-from imgpack.tree.destination import Placed, place
+from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
 from imgpack.tree.directory import directory as read_directory
 from imgpack.tree.elf import guess_platform
-from imgpack.tree.entries import Entries
+from imgpack.tree.entries import (
+    Entries,
+    block_device,
+    character_device,
+    fifo,
+    file,
+    folder,
+    hard_link,
+    symlink,
+)
 from imgpack.tree.entry import Entry
-from imgpack.tree.transform import Transform
+from imgpack.tree.snapshot import Change
+from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
 from imgpack.tree.tree import Tree
 
 if TYPE_CHECKING:
-    from imgpack.registry.push.push import PushOptions
+    from imgpack.registry.http.endpoint import SessionOptions
+    from imgpack.registry.http.retry import RetryPolicy
+    from imgpack.registry.http.tls import TlsOptions
+    from imgpack.registry.http.transport import TransportOptions
+    from imgpack.registry.pull.image import fetch_schema1
+    from imgpack.registry.push.dry_run import PushStep, dry_run
+    from imgpack.registry.push.journal import UploadJournal
+    from imgpack.registry.push.mount import mount_repositories
+    from imgpack.registry.push.plan import Schema1Options
+    from imgpack.registry.push.push import PushOptions, RegistrySink
     from imgpack.registry.registries import Registries
+
+# Where those names of the network lie that are imported when they are asked for.
+_NETWORK: Final = {
+    "PushOptions": "push.push",
+    "PushStep": "push.dry_run",
+    "Registries": "registries",
+    "RegistrySink": "push.push",
+    "RetryPolicy": "http.retry",
+    "Schema1Options": "push.plan",
+    "SessionOptions": "http.endpoint",
+    "TlsOptions": "http.tls",
+    "TransportOptions": "http.transport",
+    "UploadJournal": "push.journal",
+    "dry_run": "push.dry_run",
+    "fetch_schema1": "pull.image",
+    "mount_repositories": "push.mount",
+}
+
+__all__ = [
+    "AnyImage", "Artifact", "Change", "ClampTime", "Codec", "Digest", "Directory", "Entries",
+    "Entry", "Explain", "Format", "Image", "ImageIndex", "ImageSink", "LayerSink", "Named",
+    "Opened", "Placed", "Platform", "Published", "PushOptions", "PushStep", "Reference",
+    "Registries", "RegistrySink", "Replaced", "RetryPolicy", "Runtime", "Schema1Options",
+    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions", "Transform",
+    "TransportOptions", "Tree", "UploadJournal",
+    "block_device", "build", "character_device", "copy", "create", "delete", "described",
+    "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
+    "images_in", "inspected", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "parse_name", "parse_reference", "push", "refuse_foreign", "remote_name", "replaced",
+    "schema1_name", "schema1_payload", "symlink", "tags", "target_name", "total_size",
+    "verify_images",
+]  # fmt: skip
 
 Names = Sequence[str | Reference] | None
 """What an image is to be called instead."""
 
 
+def __getattr__(name: str) -> Any:
+    if name not in _NETWORK:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
+
+
 @contextmanager
 def open(
-    location: str,
+    location: str | Reference,
     *,
     registries: "Registries | None" = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Opened]:
     """The images of an archive, an OCI layout or a reference, to be read inside the ``with``.
 
-    A location that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
+    A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
     ``../`` is a path; any other is a reference, which is asked for through
     ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
     a schema1 image. Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
-    if is_path(location):
+    if isinstance(location, str) and is_path(location):
         with open_images(location) as opened:
             yield opened
         return
     from imgpack.registry.pull.image import open_remote
 
-    reference = parse_reference(location)
+    reference = parse_reference(location) if isinstance(location, str) else location
     with _connected(registries) as connected:
         yield open_remote(connected, reference, scratch=scratch)
+
+
+@contextmanager
+def open_blob(
+    location: str, digest: Digest, *, registries: "Registries | None" = None
+) -> Iterator[Iterator[bytes]]:
+    """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
+
+    They are verified as they are read: a wrong one ends with ``DigestError``. Raises
+    what ``open`` raises, and ``NotFoundError`` if it is not there.
+    """
+    if is_path(location):
+        with open_images(location) as opened:
+            descriptor = opened.describe(digest)
+            what = f"{location}: blob {digest}"
+            yield verify_stream(opened.read_blob(descriptor), descriptor, what)
+        return
+    from imgpack.registry.pull.download import read_remote_blob
+
+    reference = parse_reference(f"{location}@{digest}")
+    with _connected(registries) as connected:
+        yield read_remote_blob(connected, reference)
 
 
 @contextmanager
@@ -106,16 +204,41 @@ def push(
     registries: "Registries | None" = None,
     options: "PushOptions | None" = None,
     jobs: int = 4,
+    on_published: Callable[[Published], object] = lambda published: None,
 ) -> tuple[Published, ...]:
     """Push ``images`` to their names, or the one image there is to ``names``.
 
     Through ``registries`` (without: anonymously). No tag is written before all that it
-    stands for is there. Raises what source, registries and connections raise.
+    stands for is there; ``on_published`` is told of each when it is. Raises what source,
+    registries and connections raise.
     """
     from imgpack.registry.push.push import RegistrySink
 
     with _connected(registries) as connected:
-        return copy(images, RegistrySink(connected, options), names, jobs=jobs)
+        sink = RegistrySink(connected, options)
+        return sink.write(_renamed(images, names), jobs=jobs, on_published=on_published)
+
+
+def tags(repository: str | Reference, *, registries: "Registries | None" = None) -> Iterator[str]:
+    """The tags of a repository, in the registry's order, each once, as they are listed.
+
+    Raises what registries and their connections raise.
+    """
+    from imgpack.registry.tags import list_tags
+
+    with _connected(registries) as connected:
+        yield from list_tags(connected.repository(_reference(repository)))
+
+
+def delete(name: Reference, *, registries: "Registries | None" = None) -> None:
+    """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
+
+    Raises what registries and their connections raise: many refuse the one or the other.
+    """
+    from imgpack.registry.tags import delete_name
+
+    with _connected(registries) as connected:
+        delete_name(connected.repository(name), name)
 
 
 @contextmanager
@@ -137,7 +260,7 @@ def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
         raise UnsupportedError(
             f"names are for one image, and there are {len(found)}", "give each its own in Named"
         )
-    return (Named(found[0].image, tuple(map(_reference, names))),)
+    return (with_names(found[0], tuple(map(_reference, names))),)
 
 
 def _reference(name: str | Reference) -> Reference:
@@ -176,7 +299,7 @@ def build(
     config: Runtime | None = None,
     platform: Platform | None = None,
     format: Format = Format.DOCKER,
-    compression: str = "gzip",
+    compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
     created: str | None = None,
     author: str = "",
@@ -200,9 +323,8 @@ def build(
     if platform is None:
         programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
         platform = guess_platform(layers, programs) or Platform()
-    options = Options(
-        tuple(transforms), Codec.parse(compression), jobs, cache, clock(), check_contents
-    )
+    codec = Codec.parse(compression) if isinstance(compression, str) else compression
+    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents)
     return build_image(
         layers,
         into,

@@ -53,6 +53,7 @@ class Remedy(Enum):
     TRUST_AUTHORITY = "give the certificate of its authority"
     NAME_SCHEMA1 = "give a name for it"
     MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
+    DELETE_DIGEST = "it may delete by digest, which removes every tag of the image: {0}"
     NO_SCHEMA1 = (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without schema1 otherwise"

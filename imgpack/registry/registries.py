@@ -51,11 +51,9 @@ class Registries(Closing):
         return Repository(self.session(name.registry), name.repository)
 
     def _endpoint(self, registry: str) -> Endpoint:
-        plain_http = self._options.plain_http
-        secure = registry_origin(registry, plain_http=False)
-        if plain_http is None and self.transport.knows(secure):
-            plain_http = False
-        origin = registry_origin(registry, plain_http=plain_http)
+        origin = registry_origin(registry, plain_http=False)
+        if self._options.plain_http is not None or not self.transport.knows(origin):
+            origin = registry_origin(registry, plain_http=self._options.plain_http)
         return Endpoint(registry, origin, self._options, self.secrets, self.reporter)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

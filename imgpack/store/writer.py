@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from imgpack.errors import Remedy
 from imgpack.events import Meter, Reporter
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
@@ -126,7 +127,8 @@ class ImageWriter(ABC):
         if not named.tags and any(images_in(named.image)):
             self.reporter.warn(
                 f"{self.path}: an image has no name; containerd-based loaders (ctr, kind, k3s)"
-                " store nothing of it, Docker and podman load it by its ID"
+                " store nothing of it, Docker and podman load it by its ID",
+                Remedy.NAME_IT(),
             )
 
 

@@ -16,12 +16,12 @@ from imgpack.errors import TreeError, printable
 from imgpack.tar.header import MAX_ID
 from imgpack.tree.entry import Entry, made_up_directory
 from imgpack.tree.problems import Problems
+from imgpack.tree.transform import MAX_OWNER
 from imgpack.tree.tree import Stamps, check_name, join
 
 Opener = Callable[[], BinaryIO]
 """Opens content, at its start each time."""
 
-_MAX_OWNER: Final = 2**32 - 2
 _MAX_SIZE: Final = 1 << 62
 
 
@@ -187,8 +187,8 @@ def _entry(path: str | bytes, kind: int, fields: Fields, held: _Held, size: int 
     uid, gid = fields.get("uid", 0), fields.get("gid", 0)
     xattrs = dict(fields.get("xattrs", {}))
     _check(path, "mode", mode, 0o7777)
-    _check(path, "uid", uid, _MAX_OWNER)
-    _check(path, "gid", gid, _MAX_OWNER)
+    _check(path, "uid", uid, MAX_OWNER)
+    _check(path, "gid", gid, MAX_OWNER)
     _check(path, "size", size, _MAX_SIZE)
     for name, value in xattrs.items():
         if not name or not value or b"=" in name or b"\0" in name:

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import click
 
+from imgpack import api
+from imgpack.api import Named, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
+from imgpack.cli.options.output import push_printing, write_archive
+from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
-from imgpack.cli.output.results import write_archive, write_printing
 from imgpack.cli.output.terminal import Terminal
-from imgpack.image.image import Named, refuse_foreign
-from imgpack.image.location import is_path, parse_reference, target_name
-from imgpack.spec.reference import Reference
 
 
 @click.command("copy")
@@ -67,7 +66,7 @@ def copy(
         if to_archive:
             images = choice.all(opened)
             for named in () if is_path(source) else images:
-                refuse_foreign(named.image, source)
+                api.refuse_foreign(named.image, source)
             write_archive(terminal, images, destination, jobs)
         else:
             named = choice.one(opened)
@@ -94,14 +93,10 @@ def _to_registry(
     jobs: int,
     registry: RegistryOptions,
 ) -> None:
-    from imgpack.registry.push.mount import mount_repositories
-    from imgpack.registry.push.push import PushOptions, RegistrySink
-
     origin = () if is_path(source) else (parse_reference(source),)
-    options = PushOptions(
-        mount_from=(*origin, *mount_repositories(mount_from, [name.registry])),
+    options = api.PushOptions(
+        mount_from=(*origin, *api.mount_repositories(mount_from, [name.registry])),
         journal=upload_journal(),
     )
-    with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        sink = RegistrySink(connections, options)
-        write_printing(sink, [Named(image.image, (name,))], jobs)
+    with connect(registry, terminal, [name.registry], jobs=jobs) as registries:
+        push_printing(registries, [Named(image.image, (name,))], options, jobs)

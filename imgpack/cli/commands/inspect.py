@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import click
 
+from imgpack import api
+from imgpack.api import AnyImage, Artifact, Image, Named, inspected, total_size
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import clipped, one_line, table
 from imgpack.cli.output.terminal import Terminal
 from imgpack.events import human_size
-from imgpack.image.describe import inspected, total_size
-from imgpack.image.image import AnyImage, Artifact, Image, Named
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 
@@ -52,7 +52,8 @@ def inspect(
     """
     with open_location(location, terminal, registry, choice=choice) as opened:
         images = choice.all(opened)
-        verified = _verify(images, opened.location, terminal) if verify else None
+        whole = [named.image for named in images]
+        verified = api.verify_images(whole, opened.location, terminal) if verify else None
         if as_json:
             document: dict[str, Any] = {"location": location}
             if verified is not None:
@@ -74,12 +75,6 @@ def _json(document: dict[str, Any]) -> str:
     text = json.dumps(document)
     # Indenting what is deeply nested makes it hundreds of times as long.
     return json.dumps(document, indent=2) if len(text) <= _INDENTED else text
-
-
-def _verify(images: tuple[Named, ...], where: str, terminal: Terminal) -> int:
-    from imgpack.image.verify import verify_images
-
-    return verify_images([named.image for named in images], where, terminal)
 
 
 def _shown(named: Named) -> list[str]:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from imgpack import api
+from imgpack.api import Directory, Placed, Replaced
 from imgpack.errors import LimitError, OutputError, TreeError, printable
 from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
-from imgpack.tree.destination import Placed, Replaced, parse_dest, place, replaced
-from imgpack.tree.directory import Directory, directory
 
 
 def parse_sources(
@@ -23,18 +23,14 @@ def parse_sources(
         )
     caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
     trees: list[Placed[Directory]] = []
-    seen: set[tuple[bytes, tuple[bytes, ...]]] = set()
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        found = directory(source, caller)
-        wanted = parse_dest(dest)
-        if (found.root, wanted) in seen:
+        tree = api.directory(source, dest=dest, below=trees, caller=caller)
+        if any((one.tree.root, one.dest) == (tree.tree.root, tree.dest) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
-        seen.add((found.root, wanted))
-        tree = place(found, dest, trees)
-        for one in replaced(tree, trees) if trees else ():
+        for one in api.replaced(tree, trees) if trees else ():
             warn(_told(one, source))
         trees.append(tree)
     return tuple(trees)

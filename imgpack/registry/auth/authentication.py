@@ -145,7 +145,6 @@ class Authentication:
 
 def _choose(challenges: tuple[Challenge, ...]) -> Challenge | None:
     """Bearer before Basic; a Bearer without a realm is of no use."""
-    for challenge in challenges:
-        if challenge.scheme == "bearer" and challenge.get("realm"):
-            return challenge
-    return next((c for c in challenges if c.scheme == "basic"), None)
+    bearers = [c for c in challenges if c.scheme == "bearer" and c.get("realm")]
+    basics = [c for c in challenges if c.scheme == "basic"]
+    return next(iter(bearers + basics), None)

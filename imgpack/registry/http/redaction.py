@@ -129,7 +129,6 @@ def _in_json(text: str) -> Iterator[str]:
 
 def _in_a_url(text: str) -> Iterator[str]:
     """As a path, a segment or a query has it, with hexadecimal digits of either case."""
-    for encoded in (quote(text), quote(text, safe=""), quote(text, safe="$&+,/:;=@")):
+    some = quote(text, safe="$&+,/:;=@")
+    for encoded in (quote(text), quote(text, safe=""), some, quote_plus(text)):
         yield from (encoded, _PERCENT.sub(lambda found: found[0].lower(), encoded))
-    spaced = quote_plus(text)
-    yield from (spaced, _PERCENT.sub(lambda found: found[0].lower(), spaced))

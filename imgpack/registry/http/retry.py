@@ -54,9 +54,7 @@ class RetryPolicy:
         be permanent (schema1 switched off, a foreign layer refused), and is
         tried once more only.
         """
-        if answer is None:
-            return self.attempts
-        if "TOOMANYREQUESTS" in answer.codes:
+        if answer is None or "TOOMANYREQUESTS" in answer.codes:
             return self.attempts
         if answer.status not in TRANSIENT_STATUSES or PERMANENT_CODES.intersection(answer.codes):
             return 1

@@ -10,17 +10,17 @@ from contextlib import suppress
 
 import click
 
+from imgpack.api import AnyImage, Directory, Placed, Published, described
 from imgpack.cli.options.sources import check_outside
 from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
-from imgpack.files.streams import StreamFile, is_stream, named_descriptor, open_output
+from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descriptor, open_output
 from imgpack.files.writing import real_path
-from imgpack.image.describe import described
-from imgpack.image.image import AnyImage, Published
-from imgpack.store.archive.write import STDOUT
-from imgpack.tree.destination import Placed
-from imgpack.tree.directory import Directory
+
+metadata_option = click.option(
+    "--metadata-file", metavar="FILE", help="Write digests, sizes and names to a JSON file."
+)
 
 
 def check_metadata_file(
