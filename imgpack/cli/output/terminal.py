@@ -1,5 +1,6 @@
 """What people see while imgpack works: progress bars on a terminal, warnings, details."""
 
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from imgpack.errors import Hint
 from imgpack.events import Meter
 
 _NAME_WIDTH = 24
+_USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
+"""A user name and password in a URL, wherever it comes from."""
 
 
 class Terminal:
@@ -104,6 +107,7 @@ class Terminal:
         # It may quote an archive or a registry: no control sequence of theirs goes out.
         for hiding in self._hiding:
             text = hiding(text)
+        text = _USER.sub(r"\1***@", text)
         text = " " * indent + one_line(" ".join(text.split()))
         with self._lock:
             if self._bars:
