@@ -17,6 +17,7 @@ from typing import ClassVar, Final, Self
 
 _DIGEST: Final = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}$")
 
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(r"/|:[0-9]{1,5}$|^[^:]*$")
 """What stands behind an ``@`` and is no digest."""
 
@@ -40,11 +41,12 @@ def without_user(text: str) -> str:
     """
     digest = _DIGEST.search(text)
     head, tail = (text[: digest.start()], digest[0]) if digest else (text, "")
-    scheme, mark, rest = head.partition("://")
-    host = (rest if mark else head).rpartition("@")[2]
-    if host in (rest, head) or not (mark or _HOST.search(host)):
+    found = _SCHEME.match(head)
+    scheme = found[0] if found else ""
+    host = head.removeprefix(scheme).rpartition("@")[2]
+    if scheme + host == head or not (scheme or _HOST.search(host)):
         return text
-    return f"{scheme if mark else ''}{mark}***@{host}{tail}"
+    return f"{scheme}***@{host}{tail}"
 
 
 class Remedy(Enum):
