@@ -5,9 +5,11 @@ raised. They are resolved when they are first used: ``import imgpack`` loads not
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from imgpack import errors as errors
     from imgpack.api import (
         Format,
@@ -65,7 +67,7 @@ __version__ = "0.1.0"
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> "Any":
         if name not in __all__ and name not in ("api", "errors"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import imgpack.api
