@@ -10,20 +10,21 @@ import importlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import UnsupportedError
-from imgpack.events import SILENT, Reporter
+from imgpack.errors import ImgpackError, UnsupportedError, printable
+from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.build import build_image
-from imgpack.image.describe import described, inspected, total_size
+from imgpack.image.describe import described, published_names, total_size
 from imgpack.image.documents import Recipe
 from imgpack.image.image import (
     AnyImage,
     Artifact,
+    BlobSource,
     Image,
     ImageIndex,
     ImageSink,
@@ -35,15 +36,24 @@ from imgpack.image.image import (
     refuse_foreign,
 )
 from imgpack.image.join import join
-from imgpack.image.location import is_path, parse_reference, remote_name, target_name
-from imgpack.image.opened import Opened, with_names
+from imgpack.image.location import (
+    is_path,
+    parse_reference,
+    remote_name,
+    target_name,
+    writable_name,
+)
+from imgpack.image.opened import Opened, Root, with_names
 from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
 from imgpack.layer.build import Explain, Options
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.spec.config import Runtime
+from imgpack.spec.config import Healthcheck, ImageConfig, Ports, Runtime
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
+from imgpack.spec.layer import Layer
+from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
 from imgpack.store.archive.write import open_writer
@@ -51,7 +61,7 @@ from imgpack.store.open import open_images
 from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
 from imgpack.tree.directory import directory as read_directory
-from imgpack.tree.elf import guess_platform
+from imgpack.tree.elf import find_program
 from imgpack.tree.entries import (
     Entries,
     block_device,
@@ -98,28 +108,31 @@ _NETWORK: Final = {
 }
 
 __all__ = [
-    "AnyImage", "Artifact", "Change", "ClampTime", "Codec", "Digest", "Directory", "Entries",
-    "Entry", "Explain", "Format", "Image", "ImageIndex", "ImageSink", "LayerSink", "Named",
-    "Opaque", "Opened", "Placed", "Platform", "Published", "PushOptions", "PushStep", "Reference",
-    "Registries", "RegistrySink", "Replaced", "RetryPolicy", "Runtime", "Schema1Options",
-    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions", "Transform",
-    "TransportOptions", "Tree", "UploadJournal",
+    "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
+    "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
+    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
+    "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions",
+    "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
+    "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "inspected", "is_path", "join", "mount_repositories", "open", "open_blob",
-    "parse_name", "parse_reference", "push", "refuse_foreign", "remote_name", "replaced",
-    "schema1_name", "schema1_payload", "symlink", "tags", "target_name", "total_size",
-    "verify_images",
+    "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
+    "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
+    "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
 
 Names = Sequence[str | Reference] | None
 """What an image is to be called instead."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _NETWORK:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _NETWORK:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
 
 
 @contextmanager
@@ -266,7 +279,13 @@ def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
         raise UnsupportedError(
             f"names are for one image, and there are {len(found)}", "give each its own in Named"
         )
-    return (with_names(found[0], tuple(map(_reference, names))),)
+    return (with_names(found[0], _references(names)),)
+
+
+def _references(names: Sequence[str | Reference]) -> tuple[Reference, ...]:
+    if isinstance(names, str):  # a sequence of letters, each of which is a name
+        raise TypeError(f"names are a sequence, and {names!r} is one name")
+    return tuple(map(_reference, names))
 
 
 def _reference(name: str | Reference) -> Reference:
@@ -314,30 +333,46 @@ def build(
     check_contents: bool = False,
     jobs: int = 1,
     clock: Callable[[], int] = time.time_ns,
+    outputs: Set[tuple[int, int]] = frozenset(),
     reporter: Reporter = SILENT,
     explain: Explain | None = None,
 ) -> Image:
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
     ``platform``: what the programs in the layers are for, else linux/amd64, if it is not
-    given. ``compression`` is ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is
-    RFC 3339 in UTC (``None``: the newest time in the layers). The bytes depend on none of
-    ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970, to tell what changed too
-    recently). Raises ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
+    given; of a given one that they contradict is warned. ``compression`` is
+    ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is RFC 3339 in UTC (``None``:
+    the newest time in the layers). The bytes depend on none of ``cache``, ``jobs`` and
+    ``clock`` (nanoseconds since 1970, to tell what changed too recently). ``outputs`` are
+    the devices and inodes of what is being written, which no layer may hold. Raises
+    ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
     """
     runtime = config or Runtime()
-    if platform is None:
-        programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
-        platform = guess_platform(layers, programs) or Platform()
+    platform = _platform(platform, layers, runtime, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
-    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents)
+    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
         Recipe(platform, runtime, author, comment, format),
-        tuple(map(_reference, names)),
+        _references(names),
         options,
         created=created,
         reporter=reporter,
         explain=explain,
     )
+
+
+def _platform(
+    given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
+) -> Platform:
+    programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    found = find_program(layers, programs)
+    if given is None:
+        return found.platform if found else Platform()
+    if found and not given.runs(found.platform):
+        reporter.warn(
+            f"{printable(found.path)} is a program for {found.platform}, "
+            f"and the image is said to be for {given}"
+        )
+    return given

@@ -7,6 +7,7 @@ appear; documents come children first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imgpack.errors import DocumentError
 from imgpack.image.image import (
     AnyImage,
     BlobSource,
@@ -15,6 +16,7 @@ from imgpack.image.image import (
     Named,
     Opaque,
     RawBlob,
+    layers_of,
     walk,
 )
 from imgpack.spec import mediatype
@@ -44,7 +46,10 @@ class Plan:
 
 
 def plan(images: Sequence[Named]) -> Plan:
-    """Everything that ``images`` consist of. Raises ``DocumentError`` for an incomplete index."""
+    """Everything that ``images`` consist of.
+
+    Raises ``DocumentError`` for an incomplete index, and for a blob of two sizes.
+    """
     blobs: dict[Digest, PlannedBlob] = {}
     configs: dict[Digest, PlannedBlob] = {}
     documents: dict[Digest, Manifest | Index] = {}
@@ -53,21 +58,29 @@ def plan(images: Sequence[Named]) -> Plan:
             if isinstance(one, ImageIndex):
                 one.check_complete()
                 continue
+            own = layers_of(one)
             if isinstance(one, Opaque):
-                blobs.setdefault(one.descriptor.digest, PlannedBlob(one.descriptor, one.source))
-                continue
-            own = one.manifest.layers
-            if isinstance(one, Image):
+                own = (one.descriptor,)
+            elif isinstance(one, Image):
                 config = PlannedBlob(one.manifest.config, RawBlob(one.config.raw))
                 configs.setdefault(config.descriptor.digest, config)
             else:
                 own = (one.manifest.config, *own)
             for blob in own:
                 if not mediatype.is_foreign(blob.media_type):
-                    blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
+                    known = blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
+                    _check_size(known.descriptor, blob)
         for document in _children_first(named.image):
             documents.setdefault(document.descriptor.digest, document)
     return Plan(tuple(blobs.values()), tuple(configs.values()), tuple(documents.values()))
+
+
+def _check_size(known: Descriptor, blob: Descriptor) -> None:
+    if known.size != blob.size:
+        raise DocumentError(
+            f"the blob {blob.digest} is said to have {known.size} bytes, and {blob.size} as well",
+            "the image is damaged; build or fetch it again",
+        )
 
 
 def _children_first(image: AnyImage) -> list[Manifest | Index]:
