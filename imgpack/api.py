@@ -56,7 +56,8 @@ from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
-from imgpack.store.archive.write import open_writer
+from imgpack.store.archive.write import is_layout, open_writer
+from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.open import open_images
 from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
@@ -112,12 +113,12 @@ __all__ = [
     "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
     "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
     "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
-    "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy",
+    "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
     "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "images_in", "is_layout", "is_path", "join", "mount_repositories", "open", "open_blob",
     "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
     "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
     "total_size", "verify_images", "writable_name",
@@ -323,7 +324,7 @@ def build(
     names: Sequence[str | Reference] = (),
     config: Runtime | None = None,
     platform: Platform | None = None,
-    format: Format = Format.DOCKER,
+    format: Format | None = None,
     compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
     created: str | None = None,
@@ -340,7 +341,8 @@ def build(
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
     ``platform``: what the programs in the layers are for, else linux/amd64, if it is not
-    given; of a given one that they contradict is warned. ``compression`` is
+    given; of a given one that they contradict is warned. ``format``: OCI's for a layout,
+    else Docker's, if it is not given. ``compression`` is
     ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is RFC 3339 in UTC (``None``:
     the newest time in the layers). The bytes depend on none of ``cache``, ``jobs`` and
     ``clock`` (nanoseconds since 1970, to tell what changed too recently). ``outputs`` are
@@ -348,6 +350,8 @@ def build(
     ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
     """
     runtime = config or Runtime()
+    if format is None:
+        format = Format.OCI if isinstance(into, LayoutWriter) else Format.DOCKER
     platform = _platform(platform, layers, runtime, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
     options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)

@@ -75,7 +75,12 @@ class Opened:
         self._close()
 
     def images(self, platform: Platform | None = None) -> tuple[Named, ...]:
-        """All images, in the location's order; of each only what is for ``platform``, if given."""
+        """All images, in the location's order; of each only what is for ``platform``, if given.
+
+        Raises ``NotFoundError`` if there is none, and what reading raises.
+        """
+        if not self.roots:
+            raise NotFoundError(f"{self.location} holds no image")
         if platform is None:
             return tuple(self.image(root) for root in self.roots)
         found: list[Named] = []

@@ -662,3 +662,19 @@ def test_a_platform_that_nobody_knows_is_taken_unchecked(
     )
 
     assert Archive(done.ok()).config["architecture"] == "foo"
+
+
+def test_a_layout_is_oci_s_and_an_archive_docker_s_unless_said(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """skopeo and umoci read no Docker types in a layout."""
+    (tmp_path / "tree").mkdir()
+    for more, layout, archive in (
+        ((), "oci.image", "docker"),
+        (("--format", "docker"), "docker", "docker"),
+        (("--format", "oci"), "oci.image", "oci.image"),
+    ):
+        for out, kind in ((f"{len(more)}{layout}/", layout), ("a.tar", archive)):
+            imgpack_here("build", "tree", "-o", out, "-t", "a:1", *more).ok()
+            assert f".{kind}." in json.loads(imgpack_here("manifest", out).ok())["mediaType"]
+    imgpack_here("build", "tree", "-o", "zstd/", "--compression", "zstd").ok()

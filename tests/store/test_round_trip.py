@@ -16,7 +16,14 @@ from typing import Any
 
 import pytest
 
-from imgpack.errors import ArchiveError, DigestError, Hint, OutputError, UnsupportedError
+from imgpack.errors import (
+    ArchiveError,
+    DigestError,
+    Hint,
+    NotFoundError,
+    OutputError,
+    UnsupportedError,
+)
 from imgpack.events import Meter, Silent
 from imgpack.image.image import Artifact, Image, ImageIndex, Named, Opaque, RawBlob
 from imgpack.image.verify import verify_images
@@ -24,6 +31,7 @@ from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Manifest, build_index, build_manifest
+from imgpack.spec.platform import Platform
 from imgpack.spec.reference import parse_name
 from imgpack.spec.schema1.payload import build_schema1
 from imgpack.store.archive.write import open_writer
@@ -707,3 +715,37 @@ def test_an_artifacts_type_stands_in_index_json(tmp_path: Path) -> None:
     target = write_all(f"{tmp_path}/layout/", Named(artifact))
     (entry,) = json.loads((target / "index.json").read_bytes())["manifests"]
     assert entry["artifactType"] == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("z.tar.gz", "z.tar"),
+        ("z.tgz", "z.tar"),
+        ("z.tar.zst", "z.tar"),
+        ("oci:lay", "lay/"),
+        ("oci-archive:z.tar", "z.tar"),
+    ],
+)
+def test_a_name_that_promises_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, instead: str
+) -> None:
+    """A plain tar under it would surprise whoever reads it; with ./ in front colons are names."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError) as caught:
+        open_writer(name)
+    assert f"write {instead}," in str(caught.value)
+    write_image("./oci:lay", make_image(Memory()))
+    assert os.listdir() == ["oci:lay"]
+
+
+def test_a_layout_without_an_image_has_nothing_to_be_copied(tmp_path: Path) -> None:
+    """No success without anything done: not of a copy, a push or a verification."""
+    target = write_image(f"{tmp_path}/layout/", make_image(Memory()))
+    (target / "index.json").write_bytes(b'{"schemaVersion":2,"manifests":[]}')
+    for platform in (None, Platform()):
+        with (
+            open_images(str(target)) as opened,
+            pytest.raises(NotFoundError, match="layout holds no image"),
+        ):
+            opened.images(platform)

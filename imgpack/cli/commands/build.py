@@ -91,9 +91,10 @@ def build(
     that docker, podman, containerd, skopeo and crane load.
     """
     trees = parse_sources(sources, terminal.warn)
-    building = _building(trees, in_unicode(image), in_unicode(runtime), layers, terminal)
-    names, limit = _names(tags, trees), cache.limit
     target = default_output(trees[0]) if output is None else output
+    image, runtime = in_unicode(image), in_unicode(runtime)
+    building = _building(trees, image, image.format(target), runtime, layers, terminal)
+    names, limit = _names(tags, trees), cache.limit
     to_stdout = to_standard_output(target)
     if not to_stdout:
         check_outside(trees, target, "the output")
@@ -118,13 +119,14 @@ def build(
 def _building(
     trees: Sequence[Placed[Directory]],
     image: ImageFlags,
+    image_format: Format,
     runtime: RuntimeFlags,
     layers: LayerFlags,
     terminal: Terminal,
 ) -> partial[Image]:
     """``api.build`` with all that decides the image's bytes, parsed and checked."""
     config = runtime.runtime()
-    if config.healthcheck is not None and image.format is not Format.DOCKER:
+    if config.healthcheck is not None and image_format is not Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
     return partial(
@@ -132,8 +134,8 @@ def _building(
         trees,
         config=config,
         platform=image.target,
-        format=image.format,
-        compression=layers.codec(image.format),
+        format=image_format,
+        compression=layers.codec(image_format),
         transforms=tuple(layers.transforms(epoch)),
         created=image.created_at(epoch),
         author=image.author or "",

@@ -63,8 +63,6 @@ def inspect(
         lines: list[str] = []
         for named in images:
             lines += ["", *_shown(named)] if lines else _shown(named)
-        if not images:
-            lines.append(f"{location} holds no image")
         if verified is not None:
             lines += ["", f"verified: {verified} {_plural(verified, 'layer')}, all as promised"]
         click.echo("\n".join(lines))

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from imgpack.api import is_layout
 from imgpack.cli.options.clock import parse_time
 from imgpack.cli.options.group import gathered
 from imgpack.errors import ConfigError, LimitError
@@ -138,17 +139,18 @@ runtime_options = gathered(
 class ImageFlags:
     """What an image says of itself, and in whose format."""
 
-    image_format: str
+    image_format: str | None
     platform: str | None
     platform_unchecked: bool
     created: str | None
     author: str | None
     comment: str | None
 
-    @property
-    def format(self) -> Format:
-        """Whose media types."""
-        return Format(self.image_format)
+    def format(self, target: str) -> Format:
+        """Whose media types: OCI's in a layout, which tools other than Docker read, unless said."""
+        if self.image_format is not None:
+            return Format(self.image_format)
+        return Format.OCI if is_layout(target) else Format.DOCKER
 
     @property
     def target(self) -> Platform | None:
@@ -174,7 +176,7 @@ image_options = gathered(
     "image",
     ImageFlags,
     click.option("--format", "image_format", type=click.Choice(["docker", "oci"]),
-                 default="docker", show_default=True, help="Whose media types."),
+                 help="Whose media types. [default: docker; oci for a layout]"),
     click.option("--platform", metavar="OS/ARCH[/VARIANT]",
                  help="What the image runs on. [default: what its programs are for, "
                       "else linux/amd64]"),
