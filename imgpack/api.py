@@ -10,16 +10,16 @@ import importlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import UnsupportedError
+from imgpack.errors import UnsupportedError, printable
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.build import build_image
-from imgpack.image.describe import described, inspected, total_size
+from imgpack.image.describe import described, published_names, total_size
 from imgpack.image.documents import Recipe
 from imgpack.image.image import (
     AnyImage,
@@ -34,7 +34,13 @@ from imgpack.image.image import (
     refuse_foreign,
 )
 from imgpack.image.join import join
-from imgpack.image.location import is_path, parse_reference, remote_name, target_name
+from imgpack.image.location import (
+    is_path,
+    parse_reference,
+    remote_name,
+    target_name,
+    writable_name,
+)
 from imgpack.image.opened import Opened, with_names
 from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
@@ -50,7 +56,7 @@ from imgpack.store.open import open_images
 from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
 from imgpack.tree.directory import directory as read_directory
-from imgpack.tree.elf import guess_platform
+from imgpack.tree.elf import find_program
 from imgpack.tree.entries import (
     Entries,
     block_device,
@@ -105,10 +111,10 @@ __all__ = [
     "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "inspected", "is_path", "join", "mount_repositories", "open", "open_blob",
-    "parse_name", "parse_reference", "push", "refuse_foreign", "remote_name", "replaced",
-    "schema1_name", "schema1_payload", "symlink", "tags", "target_name", "total_size",
-    "verify_images",
+    "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
+    "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
+    "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
 
 Names = Sequence[str | Reference] | None
@@ -308,23 +314,24 @@ def build(
     check_contents: bool = False,
     jobs: int = 1,
     clock: Callable[[], int] = time.time_ns,
+    outputs: Set[tuple[int, int]] = frozenset(),
     reporter: Reporter = SILENT,
     explain: Explain | None = None,
 ) -> Image:
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
     ``platform``: what the programs in the layers are for, else linux/amd64, if it is not
-    given. ``compression`` is ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is
-    RFC 3339 in UTC (``None``: the newest time in the layers). The bytes depend on none of
-    ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970, to tell what changed too
-    recently). Raises ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
+    given; of a given one that they contradict is warned. ``compression`` is
+    ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is RFC 3339 in UTC (``None``:
+    the newest time in the layers). The bytes depend on none of ``cache``, ``jobs`` and
+    ``clock`` (nanoseconds since 1970, to tell what changed too recently). ``outputs`` are
+    the devices and inodes of what is being written, which no layer may hold. Raises
+    ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
     """
     runtime = config or Runtime()
-    if platform is None:
-        programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
-        platform = guess_platform(layers, programs) or Platform()
+    platform = _platform(platform, layers, runtime, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
-    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents)
+    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
@@ -335,3 +342,18 @@ def build(
         reporter=reporter,
         explain=explain,
     )
+
+
+def _platform(
+    given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
+) -> Platform:
+    programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    found = find_program(layers, programs)
+    if given is None:
+        return found.platform if found else Platform()
+    if found and not given.runs(found.platform):
+        reporter.warn(
+            f"{printable(found.path)} is a program for {found.platform}, "
+            f"and the image is said to be for {given}"
+        )
+    return given

@@ -16,7 +16,6 @@ from enum import Enum
 from typing import ClassVar, Final, Self
 
 _DIGEST: Final = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}$")
-
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(r"/|:[0-9]{1,5}$|^[^:]*$")
 """What stands behind an ``@`` and is no digest."""
@@ -47,6 +46,16 @@ def without_user(text: str) -> str:
     if scheme + host == head or not (scheme or _HOST.search(host)):
         return text
     return f"{scheme}***@{host}{tail}"
+
+
+def brief(path: bytes) -> str:
+    """A path as it can be shown on one line, however long it is: without its middle."""
+    if len(path) > _LONGEST:
+        path = path[: _LONGEST // 2] + b"..." + path[-_LONGEST // 2 :]
+    return printable(path)
+
+
+_LONGEST = 1024
 
 
 class Remedy(Enum):

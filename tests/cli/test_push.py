@@ -89,7 +89,7 @@ def test_the_metadata_file_says_everything(
         imgpack_here("push", "a.tar", "--metadata-file", "m.json").ok()
         document = json.loads((tmp_path / "m.json").read_bytes())
         descriptor = image.manifest.descriptor
-        assert document["names"] == [
+        assert document["published"] == [
             {
                 "name": f"{registry.host}/a:1",
                 "digest": str(descriptor.digest),
@@ -173,7 +173,7 @@ def test_an_archive_without_a_name_needs_a_reference(
     """The hint says how."""
     write_archive(tmp_path / "a.tar", image)
     line = imgpack_here("push", "a.tar").failed(InvalidReferenceError.exit_code)
-    assert "imgpack push ARCHIVE REF" in line
+    assert "imgpack push a.tar REF" in line
 
 
 def test_a_damaged_archive_is_not_pushed(

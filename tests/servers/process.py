@@ -38,6 +38,9 @@ PACKAGES = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "chroot": "coreutils",
+    "bash": "bash",
+    "zsh": "zsh",
+    "fish": "fish",
 }
 
 

@@ -11,6 +11,7 @@ from imgpack.api import (
     Directory,
     Format,
     Image,
+    Named,
     Placed,
     Published,
     Reference,
@@ -33,22 +34,30 @@ from imgpack.cli.options.metadata import (
     write_metadata,
 )
 from imgpack.cli.options.output import create, print_names, to_standard_output
-from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
+from imgpack.cli.options.path import DIRECTORY, FILE
+from imgpack.cli.options.sources import (
+    check_outside,
+    default_output,
+    name_of,
+    parse_sources,
+    written_to,
+)
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import InvalidReferenceError, printable
+from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
 
 _EXPLAINED = 100
 
 
 @click.command("build")
-@click.argument("sources", metavar="SRC[:/DEST]...", nargs=-1, required=True)
+@click.argument("sources", type=DIRECTORY, metavar="SRC[:/DEST]...", nargs=-1, required=True)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
 @click.option(
     "-o",
     "--output",
+    type=FILE,
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
 )
@@ -91,9 +100,10 @@ def build(
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
     explained = _Explainer(terminal) if explain else None
-    count = jobs or usable_cpus()
+    building = partial(building, jobs=jobs or usable_cpus(), cache=segments, explain=explained)
+    outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with create(terminal, target) as sink:
-        built = building(into=sink, names=names, cache=segments, jobs=count, explain=explained)
+        built = building(into=sink, names=names, outputs=outputs)
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
@@ -101,8 +111,8 @@ def build(
         trim(segments, limit)
     published = [Published(name, document) for name in names]
     if metadata_file is not None:
-        write_metadata(metadata_file, published, [built])
-    print_names(published, err=to_stdout or takes_standard_output(metadata_file))
+        write_metadata(metadata_file, published, [Named(built, names)])
+    print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
 
 
 def _building(
@@ -157,7 +167,7 @@ class _Explainer:
         self._terminal.say(f"layer {self._layer}: {reason}")
         for count, change in enumerate(changes or ()):
             if count < _EXPLAINED or self._terminal.verbose:
-                self._terminal.say(f"  {printable(change.path)}: {change.how}")
+                self._terminal.say(f"  {brief(change.path)}: {change.how}")
             else:
                 self._terminal.say("  and more; --verbose lists them all")
                 break

@@ -3,7 +3,7 @@
 import click
 
 from imgpack import api
-from imgpack.api import Reference, remote_name
+from imgpack.api import Reference, remote_name, writable_name
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
@@ -46,7 +46,7 @@ def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOpt
 
 
 def _exact(text: str) -> Reference:
-    name = remote_name(text)
+    name = writable_name(text)
     if name.tag is None and name.digest is None:
         raise InvalidReferenceError(
             f"{text!r} names neither a tag nor a digest", "say what to delete: REPO:TAG"

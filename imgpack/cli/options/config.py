@@ -140,6 +140,7 @@ class ImageFlags:
 
     image_format: str
     platform: str | None
+    platform_unchecked: bool
     created: str | None
     author: str | None
     comment: str | None
@@ -151,8 +152,16 @@ class ImageFlags:
 
     @property
     def target(self) -> Platform | None:
-        """The platform, if it is given. Raises ``ConfigError``."""
-        return None if self.platform is None else Platform.parse(self.platform)
+        """The platform, if it is given. Raises ``ConfigError``, also for one that nobody knows."""
+        if self.platform is None:
+            return None
+        platform = Platform.parse(self.platform)
+        if not (platform.known or self.platform_unchecked):
+            raise ConfigError(
+                f"no runtime knows the platform {platform}",
+                "write it as Go does, as linux/arm64; --platform-unchecked takes any",
+            )
+        return platform
 
     def created_at(self, epoch: int | None) -> str | None:
         """The image's time in RFC 3339: what is given, or the seconds ``epoch``, or ``None``."""
@@ -169,6 +178,8 @@ image_options = gathered(
     click.option("--platform", metavar="OS/ARCH[/VARIANT]",
                  help="What the image runs on. [default: what its programs are for, "
                       "else linux/amd64]"),
+    click.option("--platform-unchecked", is_flag=True,
+                 help="Take a --platform that no runtime knows."),
     click.option("--created", metavar="TIME",
                  help="The image's time. [default: the newest file's]"),
     click.option("--author", metavar="TEXT", help="The author."),

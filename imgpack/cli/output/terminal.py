@@ -1,22 +1,26 @@
 """What people see while imgpack works: progress bars on a terminal, warnings, details."""
 
+import os
 import re
 import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self, TextIO
 
 import click
 
 from imgpack.cli.output.advice import line
-from imgpack.cli.output.display import one_line
+from imgpack.cli.output.display import clipped, one_line
 from imgpack.errors import Hint
 from imgpack.events import Meter
 
-_NAME_WIDTH = 24
 _USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
 """A user name and password in a URL, wherever it comes from."""
+_LABEL: Final = 24
+"""Columns of a bar's label, where the terminal is wide enough for thrice as many."""
+
+_NARROW: Final = "{desc} {n_fmt}/{total_fmt} {rate_fmt}"
 
 
 class Terminal:
@@ -47,6 +51,7 @@ class Terminal:
             for bar in self._bars:
                 bar.close()
             self._bars.clear()
+            sys.stderr.flush()
 
     def hide(self, hiding: Callable[[str], str]) -> None:
         """From now on nothing is shown but what ``hiding`` leaves of it."""
@@ -59,17 +64,22 @@ class Terminal:
         from tqdm import tqdm
 
         tqdm.monitor_interval = 0  # no thread of its own
+        columns, rows = _screen(sys.stderr)
+        width = min(_LABEL, columns // 3)
         with self._lock:
             bar = tqdm(
-                desc=label[:_NAME_WIDTH].ljust(_NAME_WIDTH),
+                desc=clipped(one_line(label), width).ljust(width),
                 total=total,
                 unit="B",
                 unit_scale=True,
                 unit_divisor=1024,
                 leave=False,
                 file=sys.stderr,
-                dynamic_ncols=True,
+                ncols=columns,
+                nrows=rows,
+                bar_format=_NARROW if columns < 3 * _LABEL else None,
             )
+            bar.dynamic_ncols = _screen  # type: ignore[assignment]  # asked again at each line
             self._bars.append(bar)
         return _Bar(self, bar)
 
@@ -103,24 +113,40 @@ class Terminal:
             for text in part.splitlines():
                 self._line(text, indent=len(text) - len(text.lstrip()))
 
+    def result(self, text: str, *, err: bool = False) -> None:
+        """One line of what the command was called for, on standard output unless ``err``."""
+        with self._lock:
+            self._beside_bars(text, err=err)
+
     def _line(self, text: str, *, indent: int = 0) -> None:
         # It may quote an archive or a registry: no control sequence of theirs goes out.
         for hiding in self._hiding:
             text = hiding(text)
         text = _USER.sub(r"\1***@", text)
-        text = " " * indent + one_line(" ".join(text.split()))
         with self._lock:
-            if self._bars:
-                self._bars[-1].write(text, file=sys.stderr)
-            else:
-                click.echo(text, err=True)
+            self._beside_bars(" " * indent + one_line(" ".join(text.split())), err=True)
+
+    def _beside_bars(self, text: str, *, err: bool) -> None:
+        if not self._bars:
+            click.echo(text, err=err)
+            return
+        # Bars are off the screen before the line is written, whichever stream it goes to.
+        with self._bars[-1].external_write_mode(file=sys.stderr):
+            click.echo(text, err=err)
 
     def forget(self, bar: Any) -> None:
-        """A bar is done: take it off the screen."""
+        """A bar is done: take it off the screen before anything else is written there."""
         with self._lock:
             if bar in self._bars:
                 self._bars.remove(bar)
                 bar.close()
+                sys.stderr.flush()
+
+
+def _screen(stream: TextIO) -> tuple[int, int]:
+    """The columns and rows that bars may take; a terminal that knows no size has 80 and 24."""
+    columns, rows = os.get_terminal_size(stream.fileno())
+    return (columns or 80) - 1, (rows or 24) - 1
 
 
 class _Bar:
