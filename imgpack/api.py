@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import UnsupportedError, printable
-from imgpack.events import SILENT, Reporter
+from imgpack.errors import ImgpackError, UnsupportedError, printable
+from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.build import build_image
 from imgpack.image.describe import described, published_names, total_size
@@ -24,6 +24,7 @@ from imgpack.image.documents import Recipe
 from imgpack.image.image import (
     AnyImage,
     Artifact,
+    BlobSource,
     Image,
     ImageIndex,
     ImageSink,
@@ -41,14 +42,17 @@ from imgpack.image.location import (
     target_name,
     writable_name,
 )
-from imgpack.image.opened import Opened, with_names
+from imgpack.image.opened import Opened, Root, with_names
 from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
 from imgpack.layer.build import Explain, Options
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.spec.config import Runtime
+from imgpack.spec.config import Healthcheck, ImageConfig, Ports, Runtime
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
+from imgpack.spec.layer import Layer
+from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
 from imgpack.store.archive.write import open_writer
@@ -103,12 +107,13 @@ _NETWORK: Final = {
 }
 
 __all__ = [
-    "AnyImage", "Artifact", "Change", "ClampTime", "Codec", "Digest", "Directory", "Entries",
-    "Entry", "Explain", "Format", "Image", "ImageIndex", "ImageSink", "LayerSink", "Named",
-    "Opened", "Placed", "Platform", "Published", "PushOptions", "PushStep", "Reference",
-    "Registries", "RegistrySink", "Replaced", "RetryPolicy", "Runtime", "Schema1Options",
-    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions", "Transform",
-    "TransportOptions", "Tree", "UploadJournal",
+    "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
+    "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
+    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
+    "Named", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions", "PushStep",
+    "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
+    "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
     "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
@@ -121,10 +126,12 @@ Names = Sequence[str | Reference] | None
 """What an image is to be called instead."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _NETWORK:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _NETWORK:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
 
 
 @contextmanager
@@ -266,7 +273,13 @@ def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
         raise UnsupportedError(
             f"names are for one image, and there are {len(found)}", "give each its own in Named"
         )
-    return (with_names(found[0], tuple(map(_reference, names))),)
+    return (with_names(found[0], _references(names)),)
+
+
+def _references(names: Sequence[str | Reference]) -> tuple[Reference, ...]:
+    if isinstance(names, str):  # a sequence of letters, each of which is a name
+        raise TypeError(f"names are a sequence, and {names!r} is one name")
+    return tuple(map(_reference, names))
 
 
 def _reference(name: str | Reference) -> Reference:
@@ -336,7 +349,7 @@ def build(
         layers,
         into,
         Recipe(platform, runtime, author, comment, format),
-        tuple(map(_reference, names)),
+        _references(names),
         options,
         created=created,
         reporter=reporter,

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import ClassVar, Final, Self
 
 _DIGEST: Final = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}$")
+
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(r"/|:[0-9]{1,5}$|^[^:]*$")
 """What stands behind an ``@`` and is no digest."""
@@ -32,6 +33,16 @@ def printable(text: str | bytes) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def brief(path: bytes) -> str:
+    """A path as it can be shown on one line, however long it is: without its middle."""
+    if len(path) > _LONGEST:
+        path = path[: _LONGEST // 2] + b"..." + path[-_LONGEST // 2 :]
+    return printable(path)
+
+
+_LONGEST = 1024
+
+
 def without_user(text: str) -> str:
     """A URL or name that a user gave, without the user name and password in it.
 
@@ -46,16 +57,6 @@ def without_user(text: str) -> str:
     if scheme + host == head or not (scheme or _HOST.search(host)):
         return text
     return f"{scheme}***@{host}{tail}"
-
-
-def brief(path: bytes) -> str:
-    """A path as it can be shown on one line, however long it is: without its middle."""
-    if len(path) > _LONGEST:
-        path = path[: _LONGEST // 2] + b"..." + path[-_LONGEST // 2 :]
-    return printable(path)
-
-
-_LONGEST = 1024
 
 
 class Remedy(Enum):

@@ -66,6 +66,8 @@ class Entries:
                         f"and {printable(b'/'.join(parts))} is to be in it"
                     )
         root = found.pop((), made_up_directory(b"", 0))
+        if not stat.S_ISDIR(root.mode):
+            raise TreeError("the root of a tree is a directory", "give what is in it a path")
         self._found = {b"": root} | dict(_linked({b"/".join(p): found[p] for p in sorted(found)}))
 
     def __str__(self) -> str:
@@ -140,7 +142,10 @@ class Fields(TypedDict, total=False):
 def file(
     path: str | bytes, content: bytes | Opener, *, size: int | None = None, **fields: Unpack[Fields]
 ) -> Entry:
-    """A regular file of these bytes, or of ``size`` bytes that ``content`` opens."""
+    """A regular file of these bytes, or of ``size`` bytes that ``content`` opens.
+
+    ``fields``, here and below: ``mode``, ``uid``, ``gid``, ``mtime_ns`` and ``xattrs``.
+    """
     if isinstance(content, bytes):
         size = len(content)
     elif size is None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -434,6 +435,27 @@ def test_adding_to_a_layout_keeps_other_images_and_moves_the_name(tmp_path: Path
     assert sorted(os.listdir(target)) == ["blobs", "index.json", "oci-layout"]
 
 
+def test_a_label_takes_the_tag_of_a_name_in_a_layout(tmp_path: Path) -> None:
+    """Else umoci and skopeo find the tag twice, and take neither."""
+    source, target = Memory(), f"{tmp_path}/layout/"
+    one, two = make_image(source), make_image(source, [tar_of({"other": b"2"})])
+    write_image(target, one, (parse_name("foo:v1"),))
+    with open_writer(target) as writer:
+        writer.write([Named(two, labels=("v1",))])
+    with open_images(target) as opened:
+        assert [(root.names, root.labels) for root in opened.roots] == [
+            ((parse_name("foo:v1"),), ()),
+            ((), ("v1",)),
+        ]
+    refs = [entry["annotations"][REF_ANNOTATION] for entry in _entries(tmp_path / "layout")]
+    assert refs == ["docker.io/library/foo:v1", "v1"]
+
+
+def _entries(layout: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((layout / "index.json").read_bytes())["manifests"]
+    return found
+
+
 def test_a_failed_addition_leaves_the_layout_as_it_was(tmp_path: Path) -> None:
     """To the byte, and without a leftover."""
     write_image(f"{tmp_path}/layout/", make_image(Memory()))
@@ -501,15 +523,14 @@ def test_a_killed_writer_leaves_nothing_on_sigterm(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from imgpack.store.archive.write import open_writer\n"
-        "from imgpack.cli import entry\n"
+        "from imgpack.cli.signals import Handlers\n"
         "def work():\n"
         "    with open_writer(sys.argv[1]) as writer:\n"
         "        writer.open_blob().write(b'x' * 100_000)\n"
         "        print('ready', flush=True)\n"
         "        time.sleep(60)\n"
-        "import signal\n"
-        "signal.signal(signal.SIGTERM, entry.end)\n"
-        "work()\n"
+        "with Handlers():\n"
+        "    work()\n"
     )
     for target in ("a.tar", "layout/"):
         command = [sys.executable, "-c", script, f"{tmp_path}/{target}"]

@@ -15,12 +15,12 @@ from imgpack.cli.output.display import clipped, one_line
 from imgpack.errors import Hint
 from imgpack.events import Meter
 
-_USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
-"""A user name and password in a URL, wherever it comes from."""
 _LABEL: Final = 24
 """Columns of a bar's label, where the terminal is wide enough for thrice as many."""
 
 _NARROW: Final = "{desc} {n_fmt}/{total_fmt} {rate_fmt}"
+_USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
+"""A user name and password in a URL, wherever it comes from."""
 
 
 class Terminal:
@@ -101,6 +101,11 @@ class Terminal:
         """One line on standard error that was asked for, even under ``--quiet``."""
         self._line(message, indent=len(message) - len(message.lstrip()))
 
+    def result(self, text: str, *, err: bool = False) -> None:
+        """One line of what the command was called for, on standard output unless ``err``."""
+        with self._lock:
+            self._beside_bars(text, err=err)
+
     def fail(self, message: str) -> None:
         """The one line of a failure."""
         self._line(f"imgpack: error: {message}")
@@ -112,11 +117,6 @@ class Terminal:
         for part in traceback.format_exception(problem):
             for text in part.splitlines():
                 self._line(text, indent=len(text) - len(text.lstrip()))
-
-    def result(self, text: str, *, err: bool = False) -> None:
-        """One line of what the command was called for, on standard output unless ``err``."""
-        with self._lock:
-            self._beside_bars(text, err=err)
 
     def _line(self, text: str, *, indent: int = 0) -> None:
         # It may quote an archive or a registry: no control sequence of theirs goes out.
