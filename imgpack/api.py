@@ -187,7 +187,7 @@ def create(
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
-    any other is an archive. Nothing appears under its final name before all of it is
+    any other is an archive. It is written once; an existing layout is added to. Nothing appears under its final name before all of it is
     there. Raises ``OutputError``.
     """
     with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
@@ -297,9 +297,10 @@ def directory(
 def entries(
     items: Iterable[Entry], *, dest: str | bytes = "/", below: Sequence[Tree] = ()
 ) -> Placed[Entries]:
-    """The tree of entries in memory (``imgpack.tree.entries`` makes them), as ``directory``.
+    """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
-    Missing parents are made up. Raises ``TreeError``.
+    ``file``, ``folder``, ``symlink``, ``hard_link`` and others make them. Missing parents
+    are made up. Raises ``TreeError``.
     """
     return place(Entries(items), os.fsencode(dest), below)
 
