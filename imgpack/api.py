@@ -187,8 +187,8 @@ def create(
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
-    any other is an archive. It is written once; an existing layout is added to. Nothing appears under its final name before all of it is
-    there. Raises ``OutputError``.
+    any other is an archive. It is written once; an existing layout is added to. Nothing
+    appears under its final name before all of it is there. Raises ``OutputError``.
     """
     with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
         yield writer
