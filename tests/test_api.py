@@ -126,3 +126,12 @@ def test_content_is_bytes_or_opens_them(content: Any) -> None:
     """Text has bytes in some encoding only, and what can change is no content."""
     with pytest.raises(TypeError, match="content is bytes"):
         imgpack.file("a", content, size=4)
+
+
+def test_an_image_without_a_name_is_not_pushed_in_silence(tmp_path: Path) -> None:
+    """It would go nowhere, and all would seem well."""
+    build(tmp_path / "a.tar")
+    with imgpack.open(f"{tmp_path}/a.tar") as opened:
+        for names in (None, []):
+            with pytest.raises(errors.InvalidReferenceError, match="has no name"):
+                imgpack.push(opened.images(), names)
