@@ -3,7 +3,8 @@
 ``import imgpack`` gives these names and loads what they need when they are called;
 what talks to registries is imported when it is first asked for by name.
 Nothing here reads the environment: credentials, proxies, caches and clocks are given.
-Errors are those of ``imgpack.errors``; progress goes to a ``Reporter``.
+Errors are those of ``imgpack.errors``; mistakes of the program itself (one name for names,
+no jobs, a second write) are Python's own. Progress goes to a ``Reporter``.
 """
 
 import importlib
