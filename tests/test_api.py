@@ -131,7 +131,8 @@ def test_content_is_bytes_or_opens_them(content: Any) -> None:
 def test_an_image_without_a_name_is_not_pushed_in_silence(tmp_path: Path) -> None:
     """It would go nowhere, and all would seem well."""
     build(tmp_path / "a.tar")
+    unnamed: tuple[list[str] | None, ...] = (None, [])
     with imgpack.open(f"{tmp_path}/a.tar") as opened:
-        for names in (None, []):
+        for names in unnamed:
             with pytest.raises(errors.InvalidReferenceError, match="has no name"):
                 imgpack.push(opened.images(), names)
