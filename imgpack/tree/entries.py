@@ -148,6 +148,8 @@ def file(
     """
     if isinstance(content, bytes):
         size = len(content)
+    elif not callable(content):
+        raise TypeError(f"content is bytes, or opens a file of them: not {type(content).__name__}")
     elif size is None:
         raise TreeError(f"the size of {_shown(path)} is not known", "give it with the content")
     return _entry(path, stat.S_IFREG, fields, _Held(content), size)
