@@ -63,6 +63,23 @@ def test_blobs_share_a_scratch_file(directory: Path) -> None:
         list(second.read())
 
 
+def test_a_scratch_file_is_closed_when_nobody_holds_it(directory: Path) -> None:
+    """Not before, and once."""
+    before = len(os.listdir("/proc/self/fd"))
+    file = ScratchFile(str(directory))
+    blob = ScratchBlob(file, 0, 3)
+    file.append(b"one")
+    del file
+    assert b"".join(blob.read()) == b"one"
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    blob.file.close()
+    blob.file.close()
+    del blob
+    assert len(os.listdir("/proc/self/fd")) == before
+    ScratchFile(str(directory))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_scratch_file_that_cannot_be_made_names_the_directory(directory: Path) -> None:
     """Nobody asked for it, so the error says where it would have been."""
     with pytest.raises(OutputError, match=r"cannot write a temporary file in .*/missing"):
