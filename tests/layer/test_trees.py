@@ -110,7 +110,9 @@ def test_a_tree_is_placed_and_below_others(tree: Tree) -> None:
 
     assert [one.path for one in directories] == [b"usr", b"usr/bin", b"usr/bin/x"]
     assert [one.mode for one in directories] == [DIR | 0o755] * 3
-    assert upper.find(b"usr/bin/x/etc/motd") is not None
+    found = upper.find(b"usr/bin/x/etc/motd")
+    assert found is not None
+    assert found.path == b"usr/bin/x/etc/motd"
     assert upper.find(b"usr/bin") is not None
     assert upper.find(b"etc") is None
     with pytest.raises(TreeError, match="goes through /etc/motd, which is not a directory"):
