@@ -111,7 +111,7 @@ def _linked(found: dict[bytes, Entry]) -> Iterator[tuple[bytes, Entry]]:
     linked: dict[bytes, Entry] = {}
     for inode, (first, others) in enumerate(names.items(), 1):
         there = found.get(first)
-        if there is None or first in others or stat.S_ISDIR(there.mode) or _is_link(there):
+        if there is None or stat.S_ISDIR(there.mode) or _is_link(there):
             raise TreeError(
                 f"{printable(others[0])} is a hard link to {printable(first)}, which is "
                 + ("not there" if there is None else "a directory or a link itself"),
