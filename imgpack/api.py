@@ -31,6 +31,7 @@ from imgpack.image.image import (
     ImageSink,
     LayerSink,
     Named,
+    Opaque,
     Published,
     images_in,
     refuse_foreign,
@@ -111,8 +112,8 @@ __all__ = [
     "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
     "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
     "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
-    "Named", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions", "PushStep",
-    "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
+    "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions",
+    "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
     "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
     "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
@@ -147,11 +148,12 @@ def open(
     A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
     ``../`` is a path; any other is a reference, which is asked for through
     ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
-    a schema1 image. Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
+    a schema1 image, and for an archive that is compressed or comes from a pipe.
+    Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
     if isinstance(location, str) and is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             yield opened
         return
     from imgpack.registry.pull.image import open_remote
@@ -163,7 +165,11 @@ def open(
 
 @contextmanager
 def open_blob(
-    location: str, digest: Digest, *, registries: "Registries | None" = None
+    location: str,
+    digest: Digest,
+    *,
+    registries: "Registries | None" = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
 
@@ -171,7 +177,7 @@ def open_blob(
     what ``open`` raises, and ``NotFoundError`` if it is not there.
     """
     if is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imgpack.errors import DocumentError
-from imgpack.image.image import AnyImage, BlobSource, Image, ImageIndex, Named, RawBlob, walk
+from imgpack.image.image import (
+    AnyImage,
+    BlobSource,
+    Image,
+    ImageIndex,
+    Named,
+    Opaque,
+    RawBlob,
+    layers_of,
+    walk,
+)
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -48,8 +58,10 @@ def plan(images: Sequence[Named]) -> Plan:
             if isinstance(one, ImageIndex):
                 one.check_complete()
                 continue
-            own = one.manifest.layers
-            if isinstance(one, Image):
+            own = layers_of(one)
+            if isinstance(one, Opaque):
+                own = (one.descriptor,)
+            elif isinstance(one, Image):
                 config = PlannedBlob(one.manifest.config, RawBlob(one.config.raw))
                 configs.setdefault(config.descriptor.digest, config)
             else:
@@ -73,4 +85,5 @@ def _check_size(known: Descriptor, blob: Descriptor) -> None:
 
 def _children_first(image: AnyImage) -> list[Manifest | Index]:
     members = image.members if isinstance(image, ImageIndex) else ()
-    return [*(each for member in members for each in _children_first(member)), image.document]
+    own = () if isinstance(image, Opaque) else (image.document,)
+    return [*(each for member in members for each in _children_first(member)), *own]

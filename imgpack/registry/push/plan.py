@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgpack.errors import DocumentError, InvalidReferenceError, Remedy, UnsupportedError
-from imgpack.image.image import Image, Named, RawBlob, walk
+from imgpack.image.image import Image, Named, Opaque, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
@@ -125,6 +125,12 @@ def _plan(
     empty: tuple[PlannedBlob, ...] = ()
     for named in here:
         root = named.image.document
+        if isinstance(root, Opaque):
+            raise UnsupportedError(
+                f"{root.descriptor.digest} is {root.media_type[:80]!r}, which is neither a "
+                "manifest nor an index: a registry takes no other under a name",
+                "choose an image, or copy it to a layout",
+            )
         documents += [PushDocument(n, root.raw, root.descriptor, n.tag) for n in named.names]
         if schema1 is not None:
             made, needs_empty = _schema1(named, schema1)
