@@ -3,7 +3,8 @@
 ``import imgpack`` gives these names and loads what they need when they are called;
 what talks to registries is imported when it is first asked for by name.
 Nothing here reads the environment: credentials, proxies, caches and clocks are given.
-Errors are those of ``imgpack.errors``; progress goes to a ``Reporter``.
+Errors are those of ``imgpack.errors``; mistakes of the program itself (one name for names,
+no jobs, a second write) are Python's own. Progress goes to a ``Reporter``.
 """
 
 import importlib
@@ -200,8 +201,8 @@ def create(
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
-    any other is an archive. Nothing appears under its final name before all of it is
-    there. Raises ``OutputError``.
+    any other is an archive. It is written once; an existing layout is added to. Nothing
+    appears under its final name before all of it is there. Raises ``OutputError``.
     """
     with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
         yield writer
@@ -310,9 +311,10 @@ def directory(
 def entries(
     items: Iterable[Entry], *, dest: str | bytes = "/", below: Sequence[Tree] = ()
 ) -> Placed[Entries]:
-    """The tree of entries in memory (``imgpack.tree.entries`` makes them), as ``directory``.
+    """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
-    Missing parents are made up. Raises ``TreeError``.
+    ``file``, ``folder``, ``symlink``, ``hard_link`` and others make them. Missing parents
+    are made up. Raises ``TreeError``.
     """
     return place(Entries(items), os.fsencode(dest), below)
 

@@ -125,8 +125,10 @@ class TarFile:
                 yield _HOLE[: length - at]
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file; harmless a second time."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def find(self, name: str) -> Member | None:
         """The regular file ``name``, or ``None``; links are followed. Raises ``ArchiveError``."""

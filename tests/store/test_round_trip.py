@@ -531,15 +531,14 @@ def test_a_killed_writer_leaves_nothing_on_sigterm(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from imgpack.store.archive.write import open_writer\n"
-        "from imgpack.cli import entry\n"
+        "from imgpack.cli.signals import Handlers\n"
         "def work():\n"
         "    with open_writer(sys.argv[1]) as writer:\n"
         "        writer.open_blob().write(b'x' * 100_000)\n"
         "        print('ready', flush=True)\n"
         "        time.sleep(60)\n"
-        "import signal\n"
-        "signal.signal(signal.SIGTERM, entry.end)\n"
-        "work()\n"
+        "with Handlers():\n"
+        "    work()\n"
     )
     for target in ("a.tar", "layout/"):
         command = [sys.executable, "-c", script, f"{tmp_path}/{target}"]

@@ -8,7 +8,7 @@ not pushed; documents are in an order that is never dangling.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import DocumentError, Remedy, UnsupportedError
+from imgpack.errors import DocumentError, InvalidReferenceError, Remedy, UnsupportedError
 from imgpack.image.image import Image, Named, Opaque, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
@@ -78,10 +78,13 @@ def plan_repositories(
 ) -> tuple[RepositoryPlan, ...]:
     """What goes to each repository, in the order in which they are first named.
 
-    Raises ``DocumentError`` for a name whose digest is not the image's.
+    Raises ``DocumentError`` for a name whose digest is not the image's, and
+    ``InvalidReferenceError`` for an image without a name: it would go nowhere.
     """
     for named in images:
         digest = named.image.document.descriptor.digest
+        if not named.names:
+            raise InvalidReferenceError(f"the image {digest} has no name", Remedy.NAME_IT())
         for name in named.names:
             if name.digest not in (None, digest):
                 raise DocumentError(

@@ -45,8 +45,10 @@ class Directory:
             os.close(fd)
 
     def close(self) -> None:
-        """Close the directory."""
-        os.close(self._fd)
+        """Close the directory; harmless a second time."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def _open(self, name: str) -> tuple[int, int]:
         with self._errors(name):
