@@ -81,6 +81,27 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Opaque:
+    """What an index names by a type that nobody here knows: carried as it is, byte for byte.
+
+    OCI image-spec ``image-index.md``: unknown types are no error for a reader.
+    """
+
+    descriptor: Descriptor
+    source: BlobSource
+
+    @property
+    def document(self) -> "Opaque":
+        """What its names point at: itself."""
+        return self
+
+    @property
+    def media_type(self) -> str:
+        """What it is said to be."""
+        return self.descriptor.media_type
+
+
+@dataclass(frozen=True, slots=True)
 class ImageIndex:
     """An index and what it names, as far as its source holds it, in its order."""
 
@@ -105,7 +126,7 @@ class ImageIndex:
             )
 
 
-AnyImage = Image | Artifact | ImageIndex
+AnyImage = Image | Artifact | ImageIndex | Opaque
 
 
 def walk(image: AnyImage) -> Iterator[AnyImage]:
@@ -114,6 +135,11 @@ def walk(image: AnyImage) -> Iterator[AnyImage]:
     if isinstance(image, ImageIndex):
         for member in image.members:
             yield from walk(member)
+
+
+def layers_of(image: AnyImage) -> tuple[Descriptor, ...]:
+    """The layers of an image or artifact itself."""
+    return image.manifest.layers if isinstance(image, Image | Artifact) else ()
 
 
 def images_in(image: AnyImage) -> Iterator[Image]:
@@ -188,7 +214,7 @@ class RawBlob:
 def refuse_foreign(image: AnyImage, where: str) -> None:
     """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
     for one in walk(image):
-        for layer in () if isinstance(one, ImageIndex) else one.manifest.layers:
+        for layer in layers_of(one):
             if mediatype.is_foreign(layer.media_type):
                 raise foreign_layer(layer, where)
 

@@ -1,8 +1,8 @@
 """Where an image is: a path or a reference, told apart by form.
 
 A text is an archive or layout if such a path exists, or if it looks like a path:
-it ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or ``../``. Anything
-else is a reference.
+it ends in ``.tar`` (``.tar.gz``, ``.tgz``, ``.tar.zst``) or ``/``, or starts with ``/``,
+``./`` or ``../``. Anything else is a reference.
 """
 
 import os
@@ -13,7 +13,7 @@ from imgpack.errors import InvalidReferenceError
 from imgpack.spec.reference import Reference
 
 _PATH_STARTS: Final = ("/", "./", "../")
-_PATH_ENDS: Final = ("/", ".tar")
+_PATH_ENDS: Final = ("/", ".tar", ".tar.gz", ".tgz", ".tar.zst")
 _BARE_REGISTRY: Final = re.compile(r"(?:localhost|[^/@:]*\.[^/@:]*|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
 
@@ -44,9 +44,23 @@ def parse_reference(text: str) -> Reference:
         raise InvalidReferenceError(f"{error.message}, and there is no such file", hint) from error
 
 
+def writable_name(text: str) -> Reference:
+    """``text`` as a name to write to or delete: its registry is written, Docker Hub as well.
+
+    For what goes there by mistake is public. Raises ``InvalidReferenceError``.
+    """
+    name = remote_name(text)
+    if not text.lower().startswith((f"{name.registry}/", "index.docker.io/")):
+        raise InvalidReferenceError(
+            f"{text!r} names no registry",
+            f"write REGISTRY/{name.shown()}, or {name} for Docker Hub",
+        )
+    return name
+
+
 def target_name(text: str) -> Reference:
     """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
-    name = remote_name(text)
+    name = writable_name(text)
     if name.digest is not None and name.tag is None:
         return name
     return name.tagged()

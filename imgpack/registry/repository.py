@@ -19,6 +19,7 @@ from imgpack.errors import (
     ImgpackError,
     InvalidReferenceError,
     RegistryError,
+    UnsupportedError,
     about,
 )
 from imgpack.registry.http.message import DOCUMENT_LIMIT, BytesBody, Response, Scope
@@ -234,7 +235,7 @@ def _is_blob(response: Response, descriptor: Descriptor) -> bool:
 def _digest_or_none(text: str | None) -> Digest | None:
     try:
         return Digest.parse(text or "")
-    except InvalidReferenceError:
+    except (InvalidReferenceError, UnsupportedError):
         return None
 
 

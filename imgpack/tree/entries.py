@@ -66,6 +66,8 @@ class Entries:
                         f"and {printable(b'/'.join(parts))} is to be in it"
                     )
         root = found.pop((), made_up_directory(b"", 0))
+        if not stat.S_ISDIR(root.mode):
+            raise TreeError("the root of a tree is a directory", "give what is in it a path")
         self._found = {b"": root} | dict(_linked({b"/".join(p): found[p] for p in sorted(found)}))
 
     def __str__(self) -> str:
@@ -109,7 +111,7 @@ def _linked(found: dict[bytes, Entry]) -> Iterator[tuple[bytes, Entry]]:
     linked: dict[bytes, Entry] = {}
     for inode, (first, others) in enumerate(names.items(), 1):
         there = found.get(first)
-        if there is None or first in others or stat.S_ISDIR(there.mode) or _is_link(there):
+        if there is None or stat.S_ISDIR(there.mode) or _is_link(there):
             raise TreeError(
                 f"{printable(others[0])} is a hard link to {printable(first)}, which is "
                 + ("not there" if there is None else "a directory or a link itself"),
@@ -140,9 +142,14 @@ class Fields(TypedDict, total=False):
 def file(
     path: str | bytes, content: bytes | Opener, *, size: int | None = None, **fields: Unpack[Fields]
 ) -> Entry:
-    """A regular file of these bytes, or of ``size`` bytes that ``content`` opens."""
+    """A regular file of these bytes, or of ``size`` bytes that ``content`` opens.
+
+    ``fields``, here and below: ``mode``, ``uid``, ``gid``, ``mtime_ns`` and ``xattrs``.
+    """
     if isinstance(content, bytes):
         size = len(content)
+    elif not callable(content):
+        raise TypeError(f"content is bytes, or opens a file of them: not {type(content).__name__}")
     elif size is None:
         raise TreeError(f"the size of {_shown(path)} is not known", "give it with the content")
     return _entry(path, stat.S_IFREG, fields, _Held(content), size)

@@ -474,11 +474,14 @@ def test_the_metadata_file_tells_programs_everything(
 
     document = json.loads((tmp_path / "m.json").read_text())
     found = archive(tmp_path / "rootfs.tar")
-    assert [name["name"] for name in document["names"]] == ["a:1", "b:2"]
-    assert {name["digest"] for name in document["names"]} == {found.digest}
+    assert [name["name"] for name in document["published"]] == [
+        "docker.io/library/a:1",
+        "docker.io/library/b:2",
+    ]
+    assert {name["digest"] for name in document["published"]} == {found.digest}
     (image,) = document["images"]
-    assert image["digest"] == found.digest
-    assert image["mediaType"] == found.manifest["mediaType"]
+    assert image["manifest"]["digest"] == found.digest
+    assert image["manifest"]["mediaType"] == found.manifest["mediaType"]
     assert image["config"] == found.manifest["config"]
     assert [layer["diff_id"] for layer in image["layers"]] == found.config["rootfs"]["diff_ids"]
     assert [layer["size"] for layer in image["layers"]] == [

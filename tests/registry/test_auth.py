@@ -3,7 +3,9 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -320,6 +322,25 @@ def test_a_token_that_ends_while_a_request_waits_is_replaced() -> None:
     assert len(answer.issued) == 2
 
 
+def test_requests_go_together_once_the_registry_has_said_how_to_authenticate() -> None:
+    """Only the first waits alone."""
+    together = threading.Barrier(2, timeout=5)
+    answer = TokenAnswer()
+
+    def meeting(request: Request) -> Reply:
+        if request.path == "/v2/together":
+            together.wait()
+        return answer(request)
+
+    with serving(meeting) as server:
+        here = connect(server)
+        with here.transport, ThreadPoolExecutor(2) as pool:
+            assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+            ask = partial(here.session.request, "GET", scopes=(PUSH,))
+            answers = pool.map(ask, ["/v2/together"] * 2)
+            assert [each.read() for each in answers] == [b"ok", b"ok"]
+
+
 def test_a_body_is_sent_again_after_a_challenge() -> None:
     """A token that ends before a long upload: the whole body goes out a second time."""
     answer = TokenAnswer()
@@ -607,6 +628,17 @@ def test_credentials_can_be_checked() -> None:
         here = connect(server, USER)
         with here.transport:
             assert here.session.check_credentials() is False
+
+
+@pytest.mark.parametrize("credential", [None, Credential(identity_token="refresh")], ids=repr)
+def test_basic_without_a_password_is_asked_once(credential: Credential | None) -> None:
+    """Asking again in the same words would get the same answer."""
+    answer = error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", 'Basic realm="r"'))
+    with serving(lambda _: answer) as server:
+        here = connect(server, credential)
+        with here.transport, pytest.raises(UnauthorizedError):
+            here.session.request("GET", "/v2/x")
+    assert [request.authorization for request in server.seen] == [None]
 
 
 def test_refused_basic_credentials_are_sent_once() -> None:

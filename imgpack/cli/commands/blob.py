@@ -7,14 +7,17 @@ import click
 from imgpack import api
 from imgpack.cli.options.location import connect_for
 from imgpack.cli.options.output import to_standard_output
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import STDOUT, open_output
 
 
 @click.command("blob")
-@click.argument("location", metavar="REF@DIGEST|ARCHIVE@DIGEST")
-@click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
+@click.argument("location", type=FILE, metavar="REF@DIGEST|ARCHIVE@DIGEST")
+@click.option(
+    "-o", "--output", type=FILE, metavar="FILE", help="Write to a file, whole or not at all."
+)
 @registry_options
 @click.pass_obj
 def blob(

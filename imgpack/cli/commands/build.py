@@ -11,6 +11,7 @@ from imgpack.api import (
     Directory,
     Format,
     Image,
+    Named,
     Placed,
     Published,
     Reference,
@@ -33,6 +34,7 @@ from imgpack.cli.options.metadata import (
     write_metadata,
 )
 from imgpack.cli.options.output import create, print_names, to_standard_output
+from imgpack.cli.options.path import DIRECTORY, FILE
 from imgpack.cli.options.sources import (
     check_outside,
     default_output,
@@ -48,13 +50,14 @@ _EXPLAINED = 100
 
 
 @click.command("build")
-@click.argument("sources", metavar="SRC[:/DEST]...", nargs=-1, required=True)
+@click.argument("sources", type=DIRECTORY, metavar="SRC[:/DEST]...", nargs=-1, required=True)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
 @click.option(
     "-o",
     "--output",
+    type=FILE,
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
 )
@@ -108,8 +111,8 @@ def build(
         trim(segments, limit)
     published = [Published(name, document) for name in names]
     if metadata_file is not None:
-        write_metadata(metadata_file, published, [built])
-    print_names(published, err=to_stdout or takes_standard_output(metadata_file))
+        write_metadata(metadata_file, published, [Named(built, names)])
+    print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
 
 
 def _building(

@@ -8,14 +8,16 @@ from imgpack import api
 from imgpack.api import Named, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.output import push_printing, write_archive
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
 from imgpack.cli.output.terminal import Terminal
+from imgpack.errors import InvalidReferenceError
 
 
 @click.command("copy")
-@click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DST")
+@click.argument("source", type=FILE, metavar="SRC")
+@click.argument("destination", type=FILE, metavar="DST")
 @click.option(
     "--all-platforms",
     is_flag=True,
@@ -55,6 +57,7 @@ def copy(
     to_archive = destination == "-" or is_path(destination)
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
+    target = None if to_archive else _target(destination)
     with open_location(
         source,
         terminal,
@@ -63,16 +66,22 @@ def copy(
         creds_option="--creds" if to_archive and src_creds is None else "--src-creds",
         jobs=jobs,
     ) as opened:
-        if to_archive:
+        if target is None:
             images = choice.all(opened)
             for named in () if is_path(source) else images:
                 api.refuse_foreign(named.image, source)
             write_archive(terminal, images, destination, jobs)
         else:
             named = choice.one(opened)
-            _to_registry(
-                terminal, source, named, target_name(destination), mount_from, jobs, registry
-            )
+            _to_registry(terminal, source, named, target, mount_from, jobs, registry)
+
+
+def _target(destination: str) -> Reference:
+    try:
+        return target_name(destination)
+    except InvalidReferenceError as error:
+        path = f"./{destination} is an archive, ./{destination}/ a layout"
+        raise error.reworded(error.message, f"{error.hint}; {path}".removeprefix("; ")) from error
 
 
 def _for_source(
@@ -99,4 +108,4 @@ def _to_registry(
         journal=upload_journal(),
     )
     with connect(registry, terminal, [name.registry], jobs=jobs) as registries:
-        push_printing(registries, [Named(image.image, (name,))], options, jobs)
+        push_printing(terminal, registries, [Named(image.image, (name,))], options, jobs)

@@ -73,7 +73,7 @@ def create(
             images.append(stack.enter_context(opening).image().image)
         joined = api.join(images, wanted, pairs)
         options = api.PushOptions(mount_from=sources, journal=upload_journal())
-        push_printing(registries, [Named(joined, (name,))], options, jobs, metadata_file)
+        push_printing(terminal, registries, [Named(joined, (name,))], options, jobs, metadata_file)
 
 
 def _source(text: str) -> Reference:

@@ -7,8 +7,9 @@ from typing import Any, Final
 import click
 
 from imgpack import api
-from imgpack.api import AnyImage, Artifact, Image, Named, inspected, total_size
+from imgpack.api import AnyImage, Artifact, Image, ImageIndex, Named, Opaque, described, total_size
 from imgpack.cli.options.location import Choice, choice_options, open_location
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import clipped, one_line, table
 from imgpack.cli.output.terminal import Terminal
@@ -30,7 +31,7 @@ _INDENTED: Final = 1 << 20
 
 
 @click.command("inspect")
-@click.argument("location", metavar="ARCHIVE|REF")
+@click.argument("location", type=FILE, metavar="ARCHIVE|REF")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--verify", is_flag=True, help="Read every layer and check digests and diff_ids.")
 @choice_options
@@ -55,10 +56,8 @@ def inspect(
         whole = [named.image for named in images]
         verified = api.verify_images(whole, opened.location, terminal) if verify else None
         if as_json:
-            document: dict[str, Any] = {"location": location}
-            if verified is not None:
-                document["verified"] = True
-            document["images"] = [inspected(named) for named in images]
+            told = [described(named) for named in images]
+            document = {"location": location, "verified": verify, "images": told}
             click.echo(_json(document))
             return
         lines: list[str] = []
@@ -87,6 +86,12 @@ def _shown(named: Named) -> list[str]:
 def _details(image: AnyImage) -> list[str]:
     if isinstance(image, Image):
         return _image(image)
+    if isinstance(image, Opaque):
+        return [
+            _field("Blob", str(image.descriptor.digest)),
+            _field("Type", image.media_type),
+            _field("Size", human_size(image.descriptor.size)),
+        ]
     kind = _FORMATS.get(image.document.media_type, image.document.media_type)
     digest = image.document.descriptor.digest
     if isinstance(image, Artifact):
@@ -105,7 +110,9 @@ def _details(image: AnyImage) -> list[str]:
 def _heading(image: AnyImage) -> str:
     if isinstance(image, Image):
         return one_line(str(image.config.platform))
-    return "artifact" if isinstance(image, Artifact) else "index"
+    if isinstance(image, ImageIndex):
+        return "index"
+    return "artifact" if isinstance(image, Artifact) else "other"
 
 
 def _image(image: Image) -> list[str]:

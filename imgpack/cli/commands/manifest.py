@@ -7,6 +7,7 @@ import click
 from imgpack import api
 from imgpack.api import Artifact, Image, Named, Opened, images_in, is_path, parse_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import signing_key, signing_time
 from imgpack.cli.output.display import one_line
@@ -15,14 +16,14 @@ from imgpack.errors import UnsupportedError, about
 
 
 @click.command("manifest")
-@click.argument("location", metavar="ARCHIVE|REF")
+@click.argument("location", type=FILE, metavar="ARCHIVE|REF")
 @click.option("--config", "want_config", is_flag=True, help="Print the image configuration.")
 @click.option("--schema1", is_flag=True, help="Print the schema1 manifest, signed.")
 @click.option("--unsigned", is_flag=True, help="With --schema1: only the payload.")
 @click.option(
     "--signing-key",
     metavar="PEM",
-    type=click.Path(),
+    type=FILE,
     help="With --schema1: sign with this private key, not with a throw-away one.",
 )
 @click.option("--name", metavar="NAME", help="With --schema1: for this name and tag.")
@@ -64,7 +65,7 @@ def manifest(
         elif want_config:
             _write(_single(choice.one(opened), location).config.raw)
         elif choice.platform is not None:
-            _write(choice.one(opened).image.document.raw)
+            _write(_single(choice.one(opened), location).manifest.raw)
         else:
             _write(opened.document(opened.select(choice.image)).raw)
 

@@ -6,6 +6,7 @@ from imgpack import api
 from imgpack.api import Named, Platform, parse_name, parse_reference
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.output import to_standard_output, write_archive
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.terminal import Terminal
@@ -16,6 +17,7 @@ from imgpack.cli.output.terminal import Terminal
 @click.option(
     "-o",
     "--output",
+    type=FILE,
     metavar="OUT",
     help="A file, - for standard output, or a path ending in / for an OCI layout;"
     " NAME.tar by default.",

@@ -1,26 +1,28 @@
 """``imgpack push``: an archive or layout to one or more names in registries."""
 
+import os
 from dataclasses import replace
 from typing import Final
 
 import click
 
 from imgpack import api
-from imgpack.api import Named, Reference, remote_name, target_name
+from imgpack.api import Named, Reference, remote_name, target_name, writable_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.metadata import check_metadata_file, metadata_option
 from imgpack.cli.options.output import push_printing
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import Schema1Flags, schema1_options
 from imgpack.cli.options.transfer import MountFlags, jobs_option, mount_options, upload_journal
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import InvalidReferenceError
+from imgpack.errors import InvalidReferenceError, about
 
 MIB: Final = 1 << 20
 
 
 @click.command("push")
-@click.argument("archive", metavar="ARCHIVE")
+@click.argument("archive", type=FILE, metavar="ARCHIVE")
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @mount_options
 @schema1_options
@@ -62,9 +64,10 @@ def push(
     schema1.check(by_digest=by_digest)
     mount.check()
     check_metadata_file(metadata_file, (archive, schema1.signing_key), dry_run=dry_run)
+    place = _first_argument(archive, references)
     if by_digest:
         _warn_of_tags(references, terminal)
-    with open_location(_path(archive), terminal, registry, choice=choice) as opened:
+    with open_location(place, terminal, registry, choice=choice) as opened:
         found = (choice.one(opened),) if references else choice.all(opened)
         images = _named(found, references, archive, by_digest=by_digest)
         signing = schema1.options()
@@ -82,7 +85,7 @@ def push(
             if dry_run:
                 _show(registries, images, options)
             else:
-                push_printing(registries, images, options, jobs, metadata_file)
+                push_printing(terminal, registries, images, options, jobs, metadata_file)
 
 
 def _show(
@@ -91,12 +94,6 @@ def _show(
     for step in api.dry_run(registries, images, options):
         source = f" from {step.source}" if step.source else ""
         click.echo(f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}")
-
-
-def _path(archive: str) -> str:
-    """The archive, spelled so that nobody takes it for a reference."""
-    plain = archive == "-" or archive.startswith(("/", "./", "../"))
-    return archive if plain else f"./{archive}"
 
 
 def _named(
@@ -109,15 +106,32 @@ def _named(
     """The images under the names that they are pushed to."""
     out = []
     for named in images:
-        names = [target_name(text) for text in references] if references else list(named.names)
-        if not names:
-            raise InvalidReferenceError(
-                f"{archive}: the image has no name", "say where to: imgpack push ARCHIVE REF"
-            )
+        names = [target_name(text) for text in references] or _own_names(named, archive)
         if by_digest:
             names = [Reference(n.registry, n.repository, None, n.digest) for n in names]
         out.append(Named(named.image, tuple(dict.fromkeys(names))))
     return tuple(out)
+
+
+def _own_names(named: Named, archive: str) -> list[Reference]:
+    """The names that the archive holds, if they say to which registry they belong."""
+    if not named.names:
+        raise InvalidReferenceError(
+            f"{archive}: the image has no name", f"say where to: imgpack push {archive} REF"
+        )
+    with about(archive):
+        # An archive does not tell Docker Hub from a name without a registry.
+        return [writable_name(name.shown()) for name in named.names]
+
+
+def _first_argument(archive: str, references: tuple[str, ...]) -> str:
+    """``archive``, spelled so that nobody takes it for a reference."""
+    if not os.path.lexists(archive):
+        for text in references:
+            if os.path.lexists(text):
+                raise click.UsageError(f"ARCHIVE comes first: imgpack push {text} {archive}")
+    plain = archive == "-" or archive.startswith(("/", "./", "../"))
+    return archive if plain else f"./{archive}"
 
 
 def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:

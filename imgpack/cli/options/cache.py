@@ -12,6 +12,7 @@ import click
 from imgpack.api import Directory, Placed, SegmentCache
 from imgpack.cli.options.clock import now_ns
 from imgpack.cli.options.group import gathered
+from imgpack.cli.options.path import DIRECTORY
 from imgpack.cli.options.sources import containing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import CacheError, ConfigError, Remedy, printable
@@ -75,7 +76,7 @@ class CacheFlags:
 
 
 cache_dir_option = click.option(
-    "--cache-dir", type=click.Path(), metavar="DIR", help="Where segments are cached."
+    "--cache-dir", type=DIRECTORY, metavar="DIR", help="Where segments are cached."
 )
 cache_options = gathered(
     "cache",

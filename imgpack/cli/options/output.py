@@ -15,17 +15,18 @@ from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import STDOUT, named_descriptor
 
 
-def print_names(published: Iterable[Published], *, err: bool) -> None:
+def print_names(terminal: Terminal, published: Iterable[Published], *, err: bool) -> None:
     """``NAME@sha256:…`` for each name, with the tag if it has one: a line on standard output.
 
     On standard error (``err``), if something else goes to the other.
     """
     for one in published:
         if one.name is not None:
-            click.echo(replace(one.name, digest=one.descriptor.digest).shown(), err=err)
+            terminal.result(replace(one.name, digest=one.descriptor.digest).shown(), err=err)
 
 
 def push_printing(
+    terminal: Terminal,
     registries: "api.Registries",
     images: Sequence[Named],
     options: "api.PushOptions",
@@ -42,7 +43,7 @@ def push_printing(
     def pushed(one: Published) -> None:
         try:
             if not lost:
-                print_names([one], err=err)
+                print_names(terminal, [one], err=err)
         except OSError as error:
             lost.append(error)
 
@@ -50,7 +51,7 @@ def push_printing(
         images, registries=registries, options=options, jobs=jobs, on_published=pushed
     )
     if metadata_file is not None:
-        write_metadata(metadata_file, published, [named.image for named in images])
+        write_metadata(metadata_file, published, images)
     if lost:
         raise lost[0]
 
@@ -73,7 +74,14 @@ def create(terminal: Terminal, target: str) -> Iterator[LayerSink]:
 
 
 def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs: int) -> None:
-    """Write ``images`` to an archive, a layout or a stream, and print what was written."""
+    """Write ``images`` to an archive, a layout or a stream, and print what was written.
+
+    Of what has no name it is the digest.
+    """
     with create(terminal, target) as sink:
         published = api.copy(images, sink, jobs=jobs)
-    print_names(published, err=to_standard_output(target))
+    err = to_standard_output(target)
+    print_names(terminal, published, err=err)
+    for one in published:
+        if one.name is None:
+            terminal.result(str(one.descriptor.digest), err=err)

@@ -17,6 +17,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.group import gathered
+from imgpack.cli.options.path import DIRECTORY, FILE
 from imgpack.cli.output.advice import worded
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import Advice, ImgpackError, Remedy
@@ -68,12 +69,10 @@ registry_options = gathered(
         metavar="BOOL",
         help="false: accept any certificate (unsafe).",
     ),
-    click.option(
-        "--ca-file", type=click.Path(), metavar="PEM", help="Trust these authorities as well."
-    ),
+    click.option("--ca-file", type=FILE, metavar="PEM", help="Trust these authorities as well."),
     click.option(
         "--cert-dir",
-        type=click.Path(),
+        type=DIRECTORY,
         metavar="DIR",
         help="*.crt, *.cert and *.key for the registry, as in /etc/docker/certs.d/HOST.",
     ),
@@ -144,6 +143,7 @@ def connect(
     transport = transport_options(options, os.environ, jobs)
     try:
         with api.Registries(transport, session, store, terminal) as registries:
+            terminal.hide(registries.secrets.hide)
             yield registries
     except ImgpackError as error:
         hint = error.hint

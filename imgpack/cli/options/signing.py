@@ -14,6 +14,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.cli.options.group import gathered
+from imgpack.cli.options.path import FILE
 from imgpack.errors import SignatureError, about
 from imgpack.files.reading import read_regular
 from imgpack.spec.config import rfc3339
@@ -80,7 +81,7 @@ schema1_options = gathered(
     click.option(
         "--signing-key",
         metavar="PEM",
-        type=click.Path(),
+        type=FILE,
         help="Sign schema1 with this private key.",
     ),
 )

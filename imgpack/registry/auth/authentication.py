@@ -113,11 +113,11 @@ class Authentication:
         self.challenge = chosen
         grew = self._tokens.grow(request.scopes, chosen)
         ended = self._tokens.drop(request.scopes, refused)
-        if refused is None or grew:
-            return True
         credential = self.credential(request.scopes)
         if chosen.scheme == "basic":
-            return credential is not None and refused != basic(credential)
+            return bool(credential and credential.username and refused != basic(credential))
+        if refused is None or grew:
+            return True
         return (turn == 1 or ended) and not (credential and credential.registry_token)
 
     def _ping(self) -> tuple[Challenge, ...]:

@@ -57,7 +57,7 @@ def open_writer(
 
 
 class _TarWriter(ImageWriter):
-    """What the archive file and the stream share: a assembly."""
+    """What the archive file and the stream share: an assembly."""
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         super().__init__(path, reporter)
