@@ -143,6 +143,7 @@ class LayerBuilder:
                 if reused is not None:
                     return reused
                 self._explain("unchanged, but segments are missing from the cache", None)
+            comparison.record()
             if unwritten := recorder.flush():
                 cache.cannot_write(unwritten)
                 return self._plain(tree, open_blob, "the cache cannot be written")

@@ -10,6 +10,7 @@ Format, private to one cache: a record for each entry in the order of the walk;
 fixed fields first, then the path.
 """
 
+import errno
 import io
 import os
 import struct
@@ -75,6 +76,24 @@ class Recorder:
 
     def add(self, path: bytes, where: bytes, found: os.stat_result, folder: Folder | None) -> bytes:
         """Append what ``lstat`` found at a path of the image; returns the record."""
+        record = self.record(path, where, found, folder)
+        self.append(record)
+        return record
+
+    def fail(self, error: OSError) -> None:
+        """What is recorded is not whole: ``flush`` says so."""
+        self._failure = self._failure or error
+
+    def append(self, records: bytes) -> None:
+        """Append records."""
+        self._pending += records
+        if len(self._pending) >= _BUFFER:
+            self.flush()
+
+    def record(
+        self, path: bytes, where: bytes, found: os.stat_result, folder: Folder | None
+    ) -> bytes:
+        """What ``add`` appends."""
         mode, inode, device, links, uid, gid, size, _, seconds, _ = found
         ctime = found.st_ctime_ns
         try:
@@ -87,12 +106,7 @@ class Recorder:
             len(path), mode, inode, device, links, uid, gid, size, seconds, nanoseconds,
             ctime, found.st_rdev, proof,
         )  # fmt: skip
-        record = fixed + path
-        pending = self._pending
-        pending += record
-        if len(pending) >= _BUFFER:
-            self.flush()
-        return record
+        return fixed + path
 
     def _prove(self, where: bytes, found: os.stat_result, folder: Folder | None) -> int:
         kind, number = mount_of(where, found, folder)
@@ -115,7 +129,7 @@ def _recorded(found: Iterable[Seen], stamps: Stamps, recorder: Recorder) -> Iter
 
 
 class Comparison:
-    """A tree on disk next to its old snapshot; what is seen is recorded anew.
+    """A tree on disk next to its old snapshot; what is seen can be recorded anew.
 
     It ends at the first entry that is not as it was: from there on the tree has to
     be read anyway, and what is left of the walk goes along with the reading.
@@ -127,21 +141,37 @@ class Comparison:
         self._stamps = stamps
         self._problems = problems
         self._old = old
+        self._start = self._same = 0  # where it stood, and how many bytes of it are the same
+        self._differs = b""
         self._recorder = recorder
         self._rest = scan(stamps, problems)
 
     def unchanged(self) -> bool:
         """Whether the tree is as ``old`` says, read from where it stands; to be asked once."""
-        before, add = self._old.read, self._recorder.add
+        before, record = self._old.read, self._recorder.record
+        self._start = self._old.tell()
         for path, where, status, folder in self._rest:
-            record = add(path, where, status, folder)
-            if before(len(record)) != record:
+            now = record(path, where, status, folder)
+            size = len(now)
+            if before(size) != now:
+                self._differs = now
                 return False
+            self._same += size
         return not before(1)
 
-    def entries(self) -> Iterator[Entry]:
-        """All entries of the tree, once it was asked whether they changed."""
+    def record(self) -> None:
+        """Record what was seen: the records that are as they were are copied."""
+        self._old.seek(self._start)
+        while self._same and (piece := self._old.read(min(self._same, _BUFFER))):
+            self._recorder.append(piece)
+            self._same -= len(piece)
+        if self._same:  # somebody cut the cache's file meanwhile
+            self._recorder.fail(OSError(errno.EIO, os.strerror(errno.EIO)))
+        self._recorder.append(self._differs)
         self._recorder.flush()
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries of the tree, once what was seen is recorded."""
         yield from replay(self._recorder.file, self._stamps, self._problems)
         yield from _recorded(self._rest, self._stamps, self._recorder)
 

@@ -176,6 +176,7 @@ def test_a_comparison_gives_every_entry_wherever_the_change_is(
     seen = Comparison(tree.stamps, Problems(), old, recorder)
 
     assert not seen.unchanged()
+    seen.record()
     entries = list(seen.entries())
     recorder.flush()
 
@@ -189,6 +190,7 @@ def test_a_comparison_at_an_unchanged_tree_gives_every_entry_too(tree: Placed[Di
     seen = compared(tree, snapshot(tree))
 
     assert seen.unchanged()
+    seen.record()
     assert bare(seen.entries()) == bare(tree.entries(Problems()))
 
 
@@ -313,3 +315,14 @@ def test_times_that_prove_nothing_are_not_believed(
     assert not seen.unchanged()
     assert recorder.distrusted == "squashfs"
     assert list(differences(old, snapshot(tree, LATER + 1), tree.stamps)) == []
+
+
+def test_a_snapshot_that_is_cut_while_it_is_compared_is_told(tree: Placed[Directory]) -> None:
+    """The rest of what was the same is nowhere: what is recorded must not pass for the tree."""
+    old, recorder = snapshot(tree), Recorder(io.BytesIO(), LATER)
+    seen = Comparison(tree.stamps, Problems(), old, recorder)
+    assert seen.unchanged()
+    old.truncate(10)
+    seen.record()
+
+    assert recorder.flush() is not None
