@@ -101,6 +101,8 @@ def challenge(realm: str, *more: str) -> Reply:
             [("negotiate", "", ""), ("basic", "realm", "x"), ("bearer", "error", "e")],
         ),
         ("Negotiate YIIabc==, Basic realm=z", [("negotiate", "", ""), ("basic", "realm", "z")]),
+        ("Negotiate YIIabc, Basic realm=z", [("negotiate", "", ""), ("basic", "realm", "z")]),
+        ('Basic realm="", x="y"', [("basic", "realm", "")]),
         ('BEARER REALM = "q"', [("bearer", "realm", "q")]),
         ("", []),
         (",,,", []),
