@@ -250,6 +250,24 @@ def test_without_credentials_the_token_is_anonymous() -> None:
     assert "account" not in answer.issued[0].query
 
 
+def test_a_realm_is_asked_with_what_it_brings_and_no_service_that_nobody_named() -> None:
+    """Its own query stays, values that are empty too."""
+    answer = TokenAnswer()
+
+    def bare(request: Request) -> Reply:
+        if request.path == "/token" or request.authorization in answer.valid:
+            return answer(request)
+        value = f'Bearer realm="{server.url}/token?a=1&b="'
+        return error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", value))
+
+    with serving(bare) as server:
+        here = connect(server)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(MOUNT,)).read()
+    scope = "repository%3Ateam%2Fbase%3Apull"
+    assert answer.issued[0].target == f"/token?a=1&b=&scope={scope}"
+
+
 def test_other_scopes_need_another_token() -> None:
     """A pull token is not used for a push."""
     answer = TokenAnswer()
@@ -494,9 +512,11 @@ def test_an_identity_token_is_exchanged_by_post() -> None:
     with serving(answer) as server:
         here = connect(server, Credential(identity_token="refresh-me"))
         with here.transport:
-            here.session.request("GET", "/v2/x", scopes=(PUSH, MOUNT)).read()
+            for scopes in ((PUSH, MOUNT), (MOUNT,)):
+                here.session.request("GET", "/v2/x", scopes=scopes).read()
     request = answer.issued[0]
     assert request.method == "POST"
+    assert answer.issued[1].form["refresh_token"] == ["refresh-me"]
     assert request.form["grant_type"] == ["refresh_token"]
     assert request.form["refresh_token"] == ["refresh-me"]
     assert request.form["scope"] == ["repository:team/app:pull,push repository:team/base:pull"]
