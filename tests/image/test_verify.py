@@ -1,12 +1,13 @@
 """The full check: digests of all blobs, and what layers unpack to."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from imgpack.errors import ArchiveError, DigestError, Hint, ImgpackError, NotFoundError
+from imgpack.compression import codec
+from imgpack.errors import ArchiveError, DigestError, Hint, ImgpackError, LimitError, NotFoundError
 from imgpack.events import Silent
 from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex
 from imgpack.image.verify import verify_images
@@ -71,7 +72,7 @@ def test_a_blob_is_read_once_however_many_images_have_it() -> None:
     assert verify_images([image, chart], "here") == 3
 
 
-def test_a_layer_that_cannot_be_unpacked_is_named() -> None:
+def test_a_layer_that_cannot_be_unpacked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its digest is that of its bytes; the codec knows neither it nor the place."""
     source = Memory()
     image = make_image(source)
@@ -80,6 +81,13 @@ def test_a_layer_that_cannot_be_unpacked_is_named() -> None:
     blob = Descriptor(kind, source.add(raw), len(raw))
     broken = replace(image, manifest=replace(image.manifest, layers=(blob, blob)))
     with pytest.raises(ArchiveError, match=f"^here: layer {blob.digest}: "):
+        verify_images([broken], "here")
+
+    def bomb(chunks: Iterator[bytes], media_type: str) -> Iterator[bytes]:
+        raise LimitError("it never ends")
+
+    monkeypatch.setattr(codec, "decompress", bomb)
+    with pytest.raises(LimitError, match=f"^here: layer {blob.digest}: it never ends"):
         verify_images([broken], "here")
 
 

@@ -14,6 +14,7 @@ from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
 from imgpack.tree.destination import Placed, Replaced, place, replaced
+from imgpack.tree.directory import Directory
 from imgpack.tree.entries import Entries, character_device, file, folder, hard_link, symlink
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -130,6 +131,14 @@ def test_what_replaces_another_kind_of_thing_is_told(tree: Tree) -> None:
     assert list(replaced(place(tree, b"/", []), [lower])) == [
         Replaced(b"bin", None), Replaced(b"pipe", None), Replaced(b"usr/bin", b"/bin"),
     ]  # fmt: skip
+    for over in (symlink("bin", "sbin"), file("bin", b"")):
+        assert list(replaced(place(Entries([over]), b"/", []), [tree])) == []
+
+
+def test_a_directory_that_cannot_be_listed_replaces_nothing(tmp_path: Path) -> None:
+    """The walk tells of it."""
+    gone = Directory(bytes(tmp_path / "gone"))
+    assert list(replaced(place(gone, b"/", []), [Entries([folder("bin")])])) == []
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ class TokenServer:
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise RegistryError(f"{shown}: the token server's answer has no usable token")
         life = document.get("expires_in")
-        if isinstance(life, bool) or not isinstance(life, int | float) or life != life:
+        if not isinstance(life, int | float) or life != life:
             life = MIN_LIFE
         # Between the bounds first: JSON has integers that no float holds.
         life = float(min(max(life, MIN_LIFE), MAX_LIFE))
