@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from imgpack.errors import RegistryError, about
-from imgpack.registry.repository import Repository
+from imgpack.registry.repository import NOT_A_REGISTRY, Repository
 from imgpack.spec.json import decode
 from imgpack.spec.reference import is_tag
 
@@ -38,7 +38,7 @@ def list_tags(client: Repository) -> Iterator[str]:
         visited.add(target)
         with client.session.request("GET", target, scopes=(client.pull,)) as response:
             with about(f"{client.name}: the list of tags"):
-                page = decode(response.read())
+                page = decode(response.read_document())
             links, url = response.header_values("Link"), response.url
         for tag in _tags(page, client.name):
             if tag not in seen:
@@ -51,7 +51,10 @@ def list_tags(client: Repository) -> Iterator[str]:
 def _tags(page: dict[str, Any], name: str) -> Iterator[str]:
     tags = page.get("tags")
     if tags is None:
-        return
+        # Some registries say nothing of tags where there are none, but whose list this is.
+        if "tags" in page or isinstance(page.get("name"), str):
+            return
+        raise RegistryError(f"{name}: the answer is no list of tags", NOT_A_REGISTRY)
     if not isinstance(tags, list):
         raise RegistryError(f"{name}: the list of tags is not a list")
     for tag in tags:

@@ -350,6 +350,22 @@ def test_a_tag_is_removed(imgpack_here: InProcess, image: Image) -> None:
         imgpack_here("rm", name).failed(NotFoundError.exit_code)
 
 
+def test_a_tag_with_a_digest_is_removed_alone(imgpack_here: InProcess, image: Image) -> None:
+    """The digest is checked, and nothing but the tag goes; where that cannot be, nothing does."""
+    digest = image.document.descriptor.digest
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", "a/b:2")
+        name = f"{registry.host}/a/b"
+        wrong = imgpack_here("rm", f"{name}:1@sha256:{'0' * 64}")
+        assert "nothing was deleted" in wrong.failed(DigestError.exit_code)
+        assert imgpack_here("rm", f"{name}:1@{digest}").ok().decode() == f"{name}:1@{digest}\n"
+        assert registry.repository("a/b").tags == {"2": str(digest)}
+        registry.habits.deletes = False
+        refused = imgpack_here("rm", f"{name}:2@{digest}").failed(RegistryError.exit_code)
+        assert "does not delete tags" in refused
+        assert f"imgpack rm {name}@{digest}" in refused
+
+
 def test_rm_explains_what_a_registry_does_not_delete(imgpack_here: InProcess, image: Image) -> None:
     """405 for a tag: by digest it may work; for a digest: the operator must allow it."""
     with HostileRegistry(deletes=False) as registry:

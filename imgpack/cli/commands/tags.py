@@ -46,7 +46,10 @@ def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: Regist
 @registry_options
 @click.pass_obj
 def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOptions) -> None:
-    """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
+    """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags.
+
+    REPO:TAG@DIGEST removes the tag if it has this digest, and the image keeps its others.
+    """
     names = [_exact(text) for text in references]
     given_for = one_registry(registry.creds, names)
     option = creds_option(given_for)
@@ -54,7 +57,10 @@ def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOpt
         for name in names:
             client = connections.repository(name)
             try:
-                client.delete_manifest(name.digest or name.target)
+                if name.tag is not None and name.digest is not None:
+                    client.delete_tag(name.tag, name.digest)
+                else:
+                    client.delete_manifest(name.digest or name.target)
             except ImgpackError as error:
                 raise _explained(error, name, client) from error
             click.echo(name.shown())
@@ -76,12 +82,12 @@ def _explained(error: ImgpackError, name: Reference, client: "Repository") -> Im
     by_tag_only = answer is not None and "DIGEST_INVALID" in answer.codes
     if not (refused or by_tag_only):
         return error
-    if name.digest is not None:
+    if name.tag is None:
         return RegistryError(
             f"{name.shown()}: the registry does not delete images",
             "its operator can allow it (Distribution: storage.delete.enabled)",
         )
-    digest = client.head_manifest(name.target)
+    digest = name.digest or client.head_manifest(name.tag)
     other = "" if digest is None else f": imgpack rm {pinned(name.with_digest(digest), digest)}"
     return RegistryError(
         f"{name.shown()}: the registry does not delete tags",

@@ -1,11 +1,11 @@
 """Sending one blob, in whatever mode the registry takes it, until it is there.
 
 OCI distribution-spec v1.1, "Pushing a blob". Invariants: an attempt opens a new
-session unless the registry's status proves how many bytes the old one holds;
-before bytes are sent again the registry is asked whether the blob has arrived;
-sessions that are given up are cancelled if the registry allows it, those that a
-later run can continue are kept in the journal; bytes that are not the blob's are
-never sent to their end.
+session unless the registry's status proves how many bytes the old one holds, and
+sends the whole blob where the registry does not let it go on there; before bytes are
+sent again the registry is asked whether the blob has arrived; sessions that are given
+up are cancelled if the registry allows it, those that a later run can continue are
+kept in the journal; bytes that are not the blob's are never sent to their end.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from imgpack.image.image import BlobSource
 from imgpack.registry.push.body import BlobBody
 from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.upload_mode import UploadMode, UploadModes
-from imgpack.registry.push.upload_session import NOTHING, UploadSession
+from imgpack.registry.push.upload_session import NOTHING, BytesLost, UploadSession
 from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 
@@ -27,6 +27,7 @@ PROGRESS: Final = 1 << 16
 """Bytes (or a hundredth of the blob) that earn a blob new attempts."""
 
 _REFUSES_MODE: Final = frozenset({404, 405, 406, 411, 413, 415, 416, 501})
+_REFUSES_RESUME: Final = frozenset({400, 404, 405, 406, 409, 410, 411, 412, 416, 422, 501})
 _SESSION_LOST: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _FINAL_404: Final = frozenset({"NAME_UNKNOWN", "NAME_INVALID"})
 _CORRUPTED: Final = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
@@ -98,6 +99,8 @@ class _BlobUpload:
         try:
             self._send(session, mode)
         except ImgpackError as error:
+            if session.offset and self._starts_over(error):
+                return False
             return self._recovered(error, mode)
         except Cancelled:
             self._leave(keep=True, reachable=True)
@@ -116,9 +119,23 @@ class _BlobUpload:
             session = self._keep(session.patch(part, ranged=chunked or session.offset > 0))
         session.complete(self.blob, NOTHING)
 
+    def _starts_over(self, error: ImgpackError) -> bool:
+        """Whether a session that was gone on with is refused; then no other one is, either."""
+        refused = error.answer is not None and error.answer.status in _REFUSES_RESUME
+        if not (refused or isinstance(error, BytesLost)):
+            return False
+        self.client.reporter.detail(f"{error.message}; sending the whole blob")
+        self.resumable = False
+        self._give_up()
+        return True
+
     def _recovered(self, error: ImgpackError, mode: UploadMode) -> bool:
         """Decide what comes after a failure: raise ``error``, or say as ``_attempted`` does."""
         answer, lost = error.answer, isinstance(error, UnreachableError)
+        if isinstance(error, BytesLost) and self.modes.refused(mode):
+            self.client.reporter.detail(f"{error.message}; trying another upload mode")
+            self._give_up()
+            return False
         if not (answer or lost):
             self._leave(keep=False, reachable=True)
             raise error
