@@ -51,6 +51,7 @@ class Remedy(Enum):
     USE_HTTP = "if it is meant to be a plain HTTP registry, allow plain HTTP"
     USE_HTTPS = "the server wants https: do not use plain HTTP"
     TRUST_AUTHORITY = "give the certificate of its authority"
+    SEND_FOREIGN = "the registry may have to be sent it all the same"
     NAME_SCHEMA1 = "give a name for it"
     MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
     NO_SCHEMA1 = (

@@ -1,14 +1,22 @@
 """What has to be written for some images: every blob and document once, in an order to rely on.
 
-Invariants: a blob appears once, however many images name it; foreign layers do not
-appear; documents come children first.
+Invariants: a blob appears once, however many images name it; foreign layers appear
+where the source holds them; documents come children first.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgpack.image.image import AnyImage, BlobSource, Image, ImageIndex, Named, RawBlob, walk
-from imgpack.spec import mediatype
+from imgpack.image.image import (
+    AnyImage,
+    BlobSource,
+    Image,
+    ImageIndex,
+    Named,
+    RawBlob,
+    is_away,
+    walk,
+)
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest
@@ -51,7 +59,7 @@ def plan(images: Sequence[Named]) -> Plan:
             else:
                 own = (one.manifest.config, *own)
             for blob in own:
-                if not mediatype.is_foreign(blob.media_type):
+                if not is_away(one, blob):
                     blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
         for document in _children_first(named.image):
             documents.setdefault(document.descriptor.digest, document)

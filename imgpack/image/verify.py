@@ -11,8 +11,15 @@ from collections.abc import Iterable, Iterator
 from imgpack.errors import ArchiveError, DigestError, ImgpackError, LimitError, UnsupportedError
 from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex, walk
-from imgpack.spec import mediatype
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    BlobSource,
+    Image,
+    ImageIndex,
+    is_away,
+    walk,
+)
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import compression_of
@@ -30,7 +37,7 @@ def verify_images(images: Iterable[AnyImage], where: str, reporter: Reporter = S
             if isinstance(one, ImageIndex):
                 continue
             for layer, diff_id in _promised(one):
-                if mediatype.is_foreign(layer.media_type):
+                if is_away(one, layer):
                     continue
                 key = layer.digest, diff_id is not None
                 if key not in seen:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError
-from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
+from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, is_away, walk
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -50,12 +50,12 @@ def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
 
 
 def blobs(images: Sequence[Named]) -> tuple[Descriptor, ...]:
-    """All blobs that are no documents, in the archive's order, each once; foreign ones not."""
+    """All blobs that are no documents, in the archive's order, each once; none kept elsewhere."""
     out: dict[Digest, Descriptor] = {}
     for one in _all(images):
         if not isinstance(one, ImageIndex):
             for blob in (one.manifest.config, *one.manifest.layers):
-                if not mediatype.is_foreign(blob.media_type):
+                if not is_away(one, blob):
                     out.setdefault(blob.digest, blob)
     known = documents(images)
     return tuple(blob for digest, blob in out.items() if digest not in known)

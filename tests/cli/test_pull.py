@@ -18,6 +18,7 @@ from imgpack.errors import (
     RegistryError,
     UnauthorizedError,
     UnreachableError,
+    UnsupportedError,
 )
 from imgpack.image.image import Image, ImageIndex, Named, walk
 from imgpack.spec.manifest import Index, build_index
@@ -338,6 +339,21 @@ def test_two_images_of_one_platform_make_no_index(imgpack_here: InProcess) -> No
         line = imgpack_here("index", "create", new, "--add", one, "--add", two)
         assert "linux/amd64" in line.failed(ConfigError.exit_code)
         imgpack_here("index", "create", new, "--add", one, "--add", one).ok()
+
+
+def test_an_image_without_a_schema1_manifest_is_told_how_to_get_one(
+    imgpack_here: InProcess,
+) -> None:
+    """The registry of today says 404 when only schema1 is asked for."""
+    image = make_image(b"x", oci=True)
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "shown/one:1")
+        name = f"{registry.host}/shown/one"
+        asked = imgpack_here("manifest", f"{name}:1", "--schema1")
+        told = asked.failed(UnsupportedError.exit_code)
+        assert "answers no schema1 manifest" in told
+        assert "imgpack manifest ARCHIVE --schema1" in told
+        imgpack_here("manifest", f"{name}:2", "--schema1").failed(NotFoundError.exit_code)
 
 
 def test_a_tag_is_removed(imgpack_here: InProcess, image: Image) -> None:

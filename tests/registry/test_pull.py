@@ -41,6 +41,7 @@ from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.pull.download import RemoteSource, read_remote_blob
 from imgpack.registry.pull.image import fetch_schema1, open_remote
 from imgpack.registry.push.plan import Schema1Options
+from imgpack.registry.push.push import PushOptions, RegistrySink
 from imgpack.registry.repository import Repository
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
@@ -498,6 +499,47 @@ def test_a_foreign_layer_is_refused_and_its_url_not_fetched() -> None:
             with pytest.raises(UnsupportedError, match="foreign layer"):
                 list(opened.read_blob(foreign))
         assert not registry.sent("GET", "secret")
+
+
+def add_foreign(registry: HostileRegistry, image: Image, media_type: str) -> Descriptor:
+    """``a/b:1`` is ``image``, its first layer foreign; the registry holds it all the same."""
+    push_to(registry.host, image, "a/b:plain")
+    layers = [layer.as_json() for layer in image.manifest.layers]
+    layers[0] |= {"mediaType": media_type, "urls": [f"http://{registry.host}/secret"]}
+    raw = manifest_json(image, layers=layers)
+    registry.add_manifest("a/b", raw, image.manifest.media_type, "1")
+    return image.manifest.layers[0]
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        mediatype.DOCKER_FOREIGN_LAYER_GZIP,
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    ],
+)
+def test_a_foreign_layer_that_the_registry_holds_is_pulled(image: Image, media_type: str) -> None:
+    """Its type says where else it may be, and not that it is not here."""
+    with HostileRegistry() as registry, connect() as registries:
+        foreign = add_foreign(registry, image, media_type)
+        named = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1")).image()
+        refuse_foreign(named.image, "a/b:1")
+        assert foreign.digest in {blob.descriptor.digest for blob in plan([named]).blobs}
+        assert len(pull(registry).sink.blobs[foreign.digest]) == foreign.size
+        assert not registry.sent("GET", "secret")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_foreign_layer_is_sent_only_where_that_is_allowed(image: Image, allowed: bool) -> None:
+    """What is not to be distributed is sent to nobody unasked; what is there is there."""
+    with HostileRegistry() as registry, HostileRegistry() as other, connect() as registries:
+        foreign = add_foreign(registry, image, mediatype.DOCKER_FOREIGN_LAYER_GZIP)
+        named = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1")).image()
+        for name in ("c/d", "a/b"):
+            target = Named(named.image, (Reference.parse(f"{other.host}/{name}:1"),))
+            RegistrySink(registries, PushOptions(foreign=allowed)).write([target])
+            assert (str(foreign.digest) in other.repository(name).blobs) is allowed
+            assert other.repository(name).tags.keys() == {"1"}
 
 
 def test_an_urls_member_of_an_ordinary_layer_is_not_used(image: Image) -> None:

@@ -6,12 +6,11 @@ import click
 
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.options.transfer import jobs_option, upload_journal
+from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
 from imgpack.cli.output.results import write_archive, write_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.image.image import Named, refuse_foreign
 from imgpack.image.location import is_path, parse_reference, target_name
-from imgpack.spec.reference import Reference
 
 
 @click.command("copy")
@@ -28,6 +27,7 @@ from imgpack.spec.reference import Reference
     help="Credentials for SRC's registry; --creds is for DST's, if both are registries.",
 )
 @click.option("--mount-from", multiple=True, metavar="REPO", help="As for imgpack push.")
+@foreign_option
 @jobs_option
 @choice_options
 @registry_options
@@ -40,6 +40,7 @@ def copy(
     all_platforms: bool,
     src_creds: str | None,
     mount_from: tuple[str, ...],
+    allow_nondistributable: bool,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -71,8 +72,15 @@ def copy(
             write_archive(terminal, images, destination, jobs)
         else:
             named = choice.one(opened)
+            pushed = Named(named.image, (target_name(destination),))
             _to_registry(
-                terminal, source, named, target_name(destination), mount_from, jobs, registry
+                terminal,
+                source,
+                pushed,
+                mount_from,
+                jobs,
+                registry,
+                foreign=allow_nondistributable,
             )
 
 
@@ -89,19 +97,20 @@ def _to_registry(
     terminal: Terminal,
     source: str,
     image: Named,
-    name: Reference,
     mount_from: tuple[str, ...],
     jobs: int,
     registry: RegistryOptions,
+    *,
+    foreign: bool,
 ) -> None:
     from imgpack.registry.push.mount import mount_repositories
     from imgpack.registry.push.push import PushOptions, RegistrySink
 
-    origin = () if is_path(source) else (parse_reference(source),)
+    origin, name = () if is_path(source) else (parse_reference(source),), image.names[0]
     options = PushOptions(
         mount_from=(*origin, *mount_repositories(mount_from, [name.registry])),
         journal=upload_journal(),
+        foreign=foreign,
     )
     with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        sink = RegistrySink(connections, options)
-        write_printing(sink, [Named(image.image, (name,))], jobs)
+        write_printing(RegistrySink(connections, options), [image], jobs)

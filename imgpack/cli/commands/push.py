@@ -11,6 +11,7 @@ from imgpack.cli.options.signing import Schema1Flags, schema1_options
 from imgpack.cli.options.transfer import (
     MountFlags,
     creds_option,
+    foreign_option,
     jobs_option,
     mount_options,
     one_registry,
@@ -37,6 +38,7 @@ MIB: Final = 1 << 20
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @mount_options
 @schema1_options
+@foreign_option
 @click.option("--by-digest", is_flag=True, help="Push without a tag: the digest is the name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option(
@@ -60,6 +62,7 @@ def push(
     references: tuple[str, ...],
     mount: MountFlags,
     schema1: Schema1Flags,
+    allow_nondistributable: bool,
     by_digest: bool,
     dry_run: bool,
     metadata_file: str | None,
@@ -77,8 +80,7 @@ def push(
     schema1.check(by_digest=by_digest)
     mount.check()
     check_metadata_file(metadata_file, (archive, schema1.signing_key), dry_run=dry_run)
-    if by_digest:
-        _warn_of_tags(references, terminal)
+    _warn_of_tags(references if by_digest else (), terminal)
     from imgpack.registry.push.push import PushOptions, RegistrySink
 
     with open_location(_path(archive), terminal, registry, choice=choice) as opened:
@@ -94,6 +96,7 @@ def push(
             schema1=signing,
             journal=None if no_resume else upload_journal(),
             chunk=None if chunk_size is None else chunk_size * MIB,
+            foreign=allow_nondistributable,
         )
         with connector(
             registry, terminal, jobs=jobs, registry=only_one, creds_option=creds_option(only_one)

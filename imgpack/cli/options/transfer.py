@@ -33,6 +33,16 @@ def jobs_option(command: _F) -> _F:
     return result
 
 
+def foreign_option(command: _F) -> _F:
+    """``--allow-nondistributable``."""
+    result: _F = click.option(
+        "--allow-nondistributable",
+        is_flag=True,
+        help="Send foreign layers that the source holds, too; their licence may forbid it.",
+    )(command)
+    return result
+
+
 def one_registry(creds: str | None, names: Iterable[Reference]) -> str | None:
     """The registry that ``--creds`` is for: there must be one, or one password goes to several."""
     registries = list(dict.fromkeys(name.registry for name in names))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import DigestError, InvalidReferenceError, UnreachableError
+from imgpack.errors import DigestError, InvalidReferenceError, NotFoundError, UnreachableError
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import foreign_layer
 from imgpack.registry.http.message import Response
@@ -37,11 +37,9 @@ class RemoteSource:
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``, not verified.
 
-        Raises ``UnsupportedError`` for a layer that is kept elsewhere, and what
-        the registry or the connection raises.
+        Raises ``UnsupportedError`` for a layer that is kept elsewhere and nowhere else,
+        and what the registry or the connection raises.
         """
-        if mediatype.is_foreign(descriptor.media_type):
-            raise foreign_layer(descriptor, self.client.name)
         policy = self.client.session.options.retry
         position = mark = offset
         failed = 0
@@ -56,6 +54,10 @@ class RemoteSource:
                     f"{self.client.name}: {descriptor.digest} ended after {position} of "
                     f"{descriptor.size} bytes"
                 )
+            except NotFoundError as error:
+                if mediatype.is_foreign(descriptor.media_type):
+                    raise foreign_layer(descriptor, self.client.name) from error
+                raise
             except UnreachableError as error:
                 failed = 1 if position - mark >= PROGRESS else failed + 1
                 mark = position
