@@ -128,10 +128,13 @@ class Repository:
 
     # Blobs
 
-    def has_blob(self, descriptor: Descriptor, *, pushing: bool = True) -> bool:
+    def has_blob(
+        self, descriptor: Descriptor, *, pushing: bool = True, certain: bool = False
+    ) -> bool:
         """Whether the repository says it has the blob, and says so as a registry does.
 
-        A 403 counts as absent (GHCR answers it for what is not linked yet): the
+        A 403 counts as absent (GHCR answers it for what is not linked yet), and so does,
+        unless it has to be ``certain``, a registry that does not let us look: the
         upload that follows gives the real answer.
         """
         rest, scope = f"blobs/{descriptor.digest}", self.push if pushing else self.pull
@@ -141,7 +144,7 @@ class Repository:
             with self._look(rest, scope, {}, expected=expected, instead=first) as response:
                 return response.status in (200, 206) and _is_blob(response, descriptor)
         except ImgpackError as error:
-            if error.answer is None or error.answer.status not in _NO_LOOK:
+            if certain or error.answer is None or error.answer.status not in _NO_LOOK:
                 raise
             return False
 

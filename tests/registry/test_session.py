@@ -282,6 +282,22 @@ def test_the_answer_of_a_proxy_is_not_the_registrys() -> None:
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_registry_that_speaks_tls_is_told_apart_by_every_method(method: str) -> None:
+    """Go's server answers some methods with a text, and hangs up on the others."""
+    text = b"Client sent an HTTP request to an HTTPS server.\n"
+
+    def script(connection: socket.socket) -> None:
+        if head(connection).startswith((b"GET ", b"POST ", b"PUT ")):
+            connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" + text)
+
+    with raw_serving(script) as port:
+        here = connect(Loopback(lambda _: Reply(), port=port))
+        with here.transport, pytest.raises(RegistryError, match="HTTPS server") as caught:
+            here.session.request(method, "/v2/x")
+    assert caught.value.hint == Remedy.USE_HTTPS()
+
+
 def test_a_stray_200_is_tried_again_where_the_host_has_proved_itself() -> None:
     """A proxy says such things while it restarts; a web server says nothing else."""
     replies = [Reply(202), Reply(200, (), b"OK"), Reply(202)]

@@ -11,7 +11,7 @@ import threading
 from dataclasses import replace
 from typing import Final
 
-from imgpack.errors import ImgpackError, RegistryError, UnreachableError
+from imgpack.errors import ImgpackError, RegistryError, Remedy, UnreachableError
 from imgpack.registry.http.endpoint import Endpoint
 from imgpack.registry.http.errors import read_answer, refusal
 from imgpack.registry.http.message import Handler, Request, Response
@@ -155,8 +155,21 @@ class Retries(_Around):
                 return response
             except ImgpackError as error:
                 if number >= self._limit(request, error):
+                    self._check_scheme(request, error)
                     raise
                 self._endpoint.pause(number, error)
+
+    def _check_scheme(self, request: Request, error: ImgpackError) -> None:
+        """Raise what is wrong if it is TLS that is spoken here: some servers tell a GET only."""
+        home = self._endpoint.origin
+        lost = isinstance(error, UnreachableError) and not error.unconnected
+        if self._proved or not lost or request.method == "GET" or home.scheme != "http":
+            return
+        try:
+            self._inner.send(Request("GET", f"{home}/v2/", expected={200, 401})).close()
+        except ImgpackError as cause:
+            if cause.hint == Remedy.USE_HTTPS():
+                raise cause from error
 
     def _limit(self, request: Request, error: ImgpackError) -> int:
         """How many attempts the request is worth, now that one has failed with ``error``."""
