@@ -1,34 +1,78 @@
 """imgpack: directory trees into container images, and images into registries.
 
-The names below are the public API (``imgpack.api`` says what each does). They are
-resolved when they are first used: ``import imgpack`` loads nothing else.
+The names below are the public API; ``imgpack.api`` has the rest, ``imgpack.errors`` what is
+raised. They are resolved when they are first used: ``import imgpack`` loads nothing else.
 """
 
-from typing import TYPE_CHECKING, Any
+import sys
 
+TYPE_CHECKING = False  # that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
-    from imgpack.api import build, copy, create, directory, entries, open, push
+    from typing import Any
+
+    from imgpack import errors as errors
+    from imgpack.api import (
+        Format,
+        Image,
+        ImgpackError,
+        Named,
+        Platform,
+        PushOptions,
+        Reference,
+        Registries,
+        Runtime,
+        SegmentCache,
+        build,
+        copy,
+        create,
+        directory,
+        entries,
+        file,
+        folder,
+        hard_link,
+        join,
+        open,
+        push,
+        symlink,
+    )
 
 __all__ = [
+    "Format",
+    "Image",
+    "ImgpackError",
+    "Named",
+    "Platform",
+    "PushOptions",
+    "Reference",
+    "Registries",
+    "Runtime",
+    "SegmentCache",
     "__version__",
     "build",
     "copy",
     "create",
     "directory",
     "entries",
+    "file",
+    "folder",
+    "hard_link",
+    "join",
     "open",
     "push",
+    "symlink",
 ]
 
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import imgpack.api
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
-    return getattr(imgpack.api, name)
+    def __getattr__(name: str) -> "Any":
+        if name not in __all__ and name not in ("api", "errors"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import imgpack.api
+
+        return getattr(imgpack.api, name) if name in __all__ else sys.modules[f"imgpack.{name}"]
 
 
 def __dir__() -> list[str]:

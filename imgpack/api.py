@@ -1,74 +1,185 @@
-"""The public Python API: build, open, create, copy.
+"""The public Python API: what images are made of, read from and written to.
 
-``import imgpack`` gives these names and loads what they need when they are called.
+``import imgpack`` gives these names and loads what they need when they are called;
+what talks to registries is imported when it is first asked for by name.
 Nothing here reads the environment: credentials, proxies, caches and clocks are given.
 Errors are those of ``imgpack.errors``; progress goes to a ``Reporter``.
 """
 
+import importlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import UnsupportedError
-from imgpack.events import SILENT, Reporter
+from imgpack.errors import ImgpackError, UnsupportedError, printable
+from imgpack.events import SILENT, Meter, Reporter
+from imgpack.files.blobs import verify_stream
 from imgpack.image.build import build_image
+from imgpack.image.describe import described, published_names, total_size
 from imgpack.image.documents import Recipe
-from imgpack.image.image import Image, ImageSink, LayerSink, Named, Published
-from imgpack.image.location import is_path, parse_reference
-from imgpack.image.opened import Opened
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    BlobSource,
+    Image,
+    ImageIndex,
+    ImageSink,
+    LayerSink,
+    Named,
+    Published,
+    images_in,
+    refuse_foreign,
+)
+from imgpack.image.join import join
+from imgpack.image.location import (
+    is_path,
+    parse_reference,
+    remote_name,
+    target_name,
+    writable_name,
+)
+from imgpack.image.opened import Opened, Root, with_names
+from imgpack.image.schema1 import schema1_name, schema1_payload
+from imgpack.image.verify import verify_images
 from imgpack.layer.build import Explain, Options
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.spec.config import Runtime
+from imgpack.spec.config import Healthcheck, ImageConfig, Ports, Runtime
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
+from imgpack.spec.layer import Layer
+from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
-from imgpack.tree.destination import Placed, place
+from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
 from imgpack.tree.directory import directory as read_directory
-from imgpack.tree.elf import guess_platform
-from imgpack.tree.entries import Entries
+from imgpack.tree.elf import find_program
+from imgpack.tree.entries import (
+    Entries,
+    block_device,
+    character_device,
+    fifo,
+    file,
+    folder,
+    hard_link,
+    symlink,
+)
 from imgpack.tree.entry import Entry
-from imgpack.tree.transform import Transform
+from imgpack.tree.snapshot import Change
+from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
 from imgpack.tree.tree import Tree
 
 if TYPE_CHECKING:
-    from imgpack.registry.push.push import PushOptions
+    from imgpack.registry.http.endpoint import SessionOptions
+    from imgpack.registry.http.retry import RetryPolicy
+    from imgpack.registry.http.tls import TlsOptions
+    from imgpack.registry.http.transport import TransportOptions
+    from imgpack.registry.pull.image import fetch_schema1
+    from imgpack.registry.push.dry_run import PushStep, dry_run
+    from imgpack.registry.push.journal import UploadJournal
+    from imgpack.registry.push.mount import mount_repositories
+    from imgpack.registry.push.plan import Schema1Options
+    from imgpack.registry.push.push import PushOptions, RegistrySink
     from imgpack.registry.registries import Registries
+
+# Where those names of the network lie that are imported when they are asked for.
+_NETWORK: Final = {
+    "PushOptions": "push.push",
+    "PushStep": "push.dry_run",
+    "Registries": "registries",
+    "RegistrySink": "push.push",
+    "RetryPolicy": "http.retry",
+    "Schema1Options": "push.plan",
+    "SessionOptions": "http.endpoint",
+    "TlsOptions": "http.tls",
+    "TransportOptions": "http.transport",
+    "UploadJournal": "push.journal",
+    "dry_run": "push.dry_run",
+    "fetch_schema1": "pull.image",
+    "mount_repositories": "push.mount",
+}
+
+__all__ = [
+    "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
+    "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
+    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
+    "Named", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions", "PushStep",
+    "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
+    "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
+    "block_device", "build", "character_device", "copy", "create", "delete", "described",
+    "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
+    "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
+    "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
+    "total_size", "verify_images", "writable_name",
+]  # fmt: skip
 
 Names = Sequence[str | Reference] | None
 """What an image is to be called instead."""
 
 
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _NETWORK:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
+
+
 @contextmanager
 def open(
-    location: str,
+    location: str | Reference,
     *,
     registries: "Registries | None" = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Opened]:
     """The images of an archive, an OCI layout or a reference, to be read inside the ``with``.
 
-    A location that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
+    A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
     ``../`` is a path; any other is a reference, which is asked for through
     ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
     a schema1 image. Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
-    if is_path(location):
+    if isinstance(location, str) and is_path(location):
         with open_images(location) as opened:
             yield opened
         return
     from imgpack.registry.pull.image import open_remote
 
-    reference = parse_reference(location)
+    reference = parse_reference(location) if isinstance(location, str) else location
     with _connected(registries) as connected:
         yield open_remote(connected, reference, scratch=scratch)
+
+
+@contextmanager
+def open_blob(
+    location: str, digest: Digest, *, registries: "Registries | None" = None
+) -> Iterator[Iterator[bytes]]:
+    """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
+
+    They are verified as they are read: a wrong one ends with ``DigestError``. Raises
+    what ``open`` raises, and ``NotFoundError`` if it is not there.
+    """
+    if is_path(location):
+        with open_images(location) as opened:
+            descriptor = opened.describe(digest)
+            what = f"{location}: blob {digest}"
+            yield verify_stream(opened.read_blob(descriptor), descriptor, what)
+        return
+    from imgpack.registry.pull.download import read_remote_blob
+
+    reference = parse_reference(f"{location}@{digest}")
+    with _connected(registries) as connected:
+        yield read_remote_blob(connected, reference)
 
 
 @contextmanager
@@ -106,16 +217,43 @@ def push(
     registries: "Registries | None" = None,
     options: "PushOptions | None" = None,
     jobs: int = 4,
+    on_published: Callable[[Published], object] = lambda published: None,
 ) -> tuple[Published, ...]:
     """Push ``images`` to their names, or the one image there is to ``names``.
 
     Through ``registries`` (without: anonymously). No tag is written before all that it
-    stands for is there. Raises what source, registries and connections raise.
+    stands for is there; ``on_published`` is told of each when it is. Raises what source,
+    registries and connections raise.
     """
     from imgpack.registry.push.push import RegistrySink
 
     with _connected(registries) as connected:
-        return copy(images, RegistrySink(connected, options), names, jobs=jobs)
+        sink = RegistrySink(connected, options)
+        return sink.write(_renamed(images, names), jobs=jobs, on_published=on_published)
+
+
+def tags(repository: str | Reference, *, registries: "Registries | None" = None) -> Iterator[str]:
+    """The tags of a repository, in the registry's order, each once, as they are listed.
+
+    Raises what registries and their connections raise.
+    """
+    from imgpack.registry.tags import list_tags
+
+    with _connected(registries) as connected:
+        yield from list_tags(connected.repository(_reference(repository)))
+
+
+def delete(name: Reference, *, registries: "Registries | None" = None) -> None:
+    """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
+
+    With both it is the tag, if it has that digest; else ``DigestError``.
+
+    Raises what registries and their connections raise: many refuse the one or the other.
+    """
+    from imgpack.registry.tags import delete_name
+
+    with _connected(registries) as connected:
+        delete_name(connected.repository(name), name)
 
 
 @contextmanager
@@ -137,7 +275,13 @@ def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
         raise UnsupportedError(
             f"names are for one image, and there are {len(found)}", "give each its own in Named"
         )
-    return (Named(found[0].image, tuple(map(_reference, names))),)
+    return (with_names(found[0], _references(names)),)
+
+
+def _references(names: Sequence[str | Reference]) -> tuple[Reference, ...]:
+    if isinstance(names, str):  # a sequence of letters, each of which is a name
+        raise TypeError(f"names are a sequence, and {names!r} is one name")
+    return tuple(map(_reference, names))
 
 
 def _reference(name: str | Reference) -> Reference:
@@ -176,7 +320,7 @@ def build(
     config: Runtime | None = None,
     platform: Platform | None = None,
     format: Format = Format.DOCKER,
-    compression: str = "gzip",
+    compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
     created: str | None = None,
     author: str = "",
@@ -185,31 +329,46 @@ def build(
     check_contents: bool = False,
     jobs: int = 1,
     clock: Callable[[], int] = time.time_ns,
+    outputs: Set[tuple[int, int]] = frozenset(),
     reporter: Reporter = SILENT,
     explain: Explain | None = None,
 ) -> Image:
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
     ``platform``: what the programs in the layers are for, else linux/amd64, if it is not
-    given. ``compression`` is ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is
-    RFC 3339 in UTC (``None``: the newest time in the layers). The bytes depend on none of
-    ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970, to tell what changed too
-    recently). Raises ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
+    given; of a given one that they contradict is warned. ``compression`` is
+    ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is RFC 3339 in UTC (``None``:
+    the newest time in the layers). The bytes depend on none of ``cache``, ``jobs`` and
+    ``clock`` (nanoseconds since 1970, to tell what changed too recently). ``outputs`` are
+    the devices and inodes of what is being written, which no layer may hold. Raises
+    ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
     """
     runtime = config or Runtime()
-    if platform is None:
-        programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
-        platform = guess_platform(layers, programs) or Platform()
-    options = Options(
-        tuple(transforms), Codec.parse(compression), jobs, cache, clock(), check_contents
-    )
+    platform = _platform(platform, layers, runtime, reporter)
+    codec = Codec.parse(compression) if isinstance(compression, str) else compression
+    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
         Recipe(platform, runtime, author, comment, format),
-        tuple(map(_reference, names)),
+        _references(names),
         options,
         created=created,
         reporter=reporter,
         explain=explain,
     )
+
+
+def _platform(
+    given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
+) -> Platform:
+    programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    found = find_program(layers, programs)
+    if given is None:
+        return found.platform if found else Platform()
+    if found and not given.runs(found.platform):
+        reporter.warn(
+            f"{printable(found.path)} is a program for {found.platform}, "
+            f"and the image is said to be for {given}"
+        )
+    return given

@@ -8,11 +8,18 @@ errors are picklable, so they may cross a process boundary.
 
 import copy
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
+
+_DIGEST: Final = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}$")
+
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST: Final = re.compile(r"/|:[0-9]{1,5}$|^[^:]*$")
+"""What stands behind an ``@`` and is no digest."""
 
 
 def printable(text: str | bytes) -> str:
@@ -24,6 +31,32 @@ def printable(text: str | bytes) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def brief(path: bytes) -> str:
+    """A path as it can be shown on one line, however long it is: without its middle."""
+    if len(path) > _LONGEST:
+        path = path[: _LONGEST // 2] + b"..." + path[-_LONGEST // 2 :]
+    return printable(path)
+
+
+_LONGEST = 1024
+
+
+def without_user(text: str) -> str:
+    """A URL or name that a user gave, without the user name and password in it.
+
+    Whatever parses: what stands before the last ``@`` goes, unless it is a name's before
+    its digest.
+    """
+    digest = _DIGEST.search(text)
+    head, tail = (text[: digest.start()], digest[0]) if digest else (text, "")
+    found = _SCHEME.match(head)
+    scheme = found[0] if found else ""
+    host = head.removeprefix(scheme).rpartition("@")[2]
+    if scheme + host == head or not (scheme or _HOST.search(host)):
+        return text
+    return f"{scheme}***@{host}{tail}"
 
 
 class Remedy(Enum):
@@ -54,6 +87,7 @@ class Remedy(Enum):
     SEND_FOREIGN = "the registry may have to be sent it all the same"
     NAME_SCHEMA1 = "give a name for it"
     MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
+    DELETE_DIGEST = "it may delete by digest, which removes every tag of the image: {0}"
     NO_SCHEMA1 = (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without schema1 otherwise"
@@ -293,6 +327,13 @@ class RateLimitError(ImgpackError):
 
     exit_code = 23
     meaning = "a registry's rate limit was not lifted in time"
+
+
+class ResourceError(ImgpackError):
+    """The system has too little left for the process: memory, open files, processes."""
+
+    exit_code = 24
+    meaning = "too little memory, or too few open files or processes, to do it"
 
 
 USAGE_EXIT_CODE = 2

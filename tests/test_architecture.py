@@ -15,6 +15,9 @@ from types import ModuleType
 
 import pytest
 
+import imgpack
+from imgpack import api
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "imgpack"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -38,7 +41,13 @@ RANKS = {
 }
 
 # Within a room, the same for its own rooms ("": its modules).
-INNER_RANKS = {"registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3}}
+INNER_RANKS = {
+    "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
+    "cli": {"output": 0, "options": 1, "commands": 2, "": 3},
+}
+
+# What the command line imports; everything else it has from the API.
+BESIDE_THE_API = {"api", "cli", "credentials", "errors", "events", "files", "spec", "__version__"}
 
 # A third party's name: the only modules (or rooms, ending in "/") that may import it.
 ROOMS = {
@@ -168,6 +177,30 @@ def test_imports_within_a_room_point_one_way() -> None:
             other = inner_room("/".join(module.split(".")[1:]))
             if room(module) == own_room(path) and other != own and ranks[other] >= ranks[own]:
                 wrong.append(f"{name_of(path)}:{line} imports {module}")
+    assert wrong == []
+
+
+def test_the_command_line_is_written_on_the_api() -> None:
+    """What it cannot have from there, no other program could either."""
+    wrong = [
+        f"{name_of(path)}:{line} imports {module}"
+        for path in MODULES
+        if own_room(path) == "cli"
+        for line, module in imports(path)
+        if room(module) not in {None, *BESIDE_THE_API}
+    ]
+    assert wrong == []
+
+
+def test_commands_do_not_import_each_other() -> None:
+    """What two of them need is an option's, or the library's."""
+    wrong = [
+        f"{name_of(path)}:{line} imports {module}"
+        for path in MODULES
+        if name_of(path).startswith("cli/commands/")
+        for line, module in imports(path)
+        if module.startswith("imgpack.cli.commands")
+    ]
     assert wrong == []
 
 
@@ -386,13 +419,23 @@ def test_starting_up_loads_only_what_is_needed(
     assert loaded & unwanted == set()
 
 
-def test_importing_the_package_loads_nothing_else() -> None:
-    """``import imgpack`` is free: its names are resolved when they are used."""
-    code = "import sys, imgpack; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+@pytest.mark.parametrize("module", ["imgpack", "imgpack.api"])
+def test_importing_the_package_loads_nothing_heavy(module: str) -> None:
+    """``import imgpack`` is free, and no codec and no network comes with its names."""
+    code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert set(done.stdout.split()) & (HEAVY | {"click"}) == set()
+    loaded = set(done.stdout.split())
+    assert {name.split(".")[0] for name in loaded} & (HEAVY | {"click"}) == set()
+    assert ("imgpack.api" in loaded) == (module == "imgpack.api")
+
+
+def test_every_name_of_the_api_can_be_had() -> None:
+    """Those that talk to registries, too, which are imported when they are asked for."""
+    assert [name for name in api.__all__ if getattr(api, name, None) is None] == []
+    assert [name for name in imgpack.__all__ if getattr(imgpack, name, None) is None] == []
+    assert sorted(set(imgpack.__all__) - set(api.__all__)) == ["__version__"]
 
 
 # Without those that look for the machine's other programs while they load: it takes seconds.

@@ -1,16 +1,22 @@
 """The examples: what is committed is what its script writes, and it does what it says."""
 
+import io
 import platform
+import re
 import runpy
 import shutil
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
+import imgpack
 from tests.servers.process import require, require_root, run
 
 ROOT = Path(__file__).resolve().parent.parent
 HELLO = ROOT / "examples" / "hello"
+FROM_MEMORY = ROOT / "examples" / "from_memory.py"
 
 
 def test_the_committed_program_is_what_its_script_writes() -> None:
@@ -28,3 +34,35 @@ def test_the_program_prints_the_greeting_of_its_own_tree(tmp_path: Path) -> None
     tree = shutil.copytree(HELLO / "rootfs", tmp_path / "rootfs")
     (tree / "etc" / "greeting").write_text("good morning\n")
     assert run([require("chroot"), str(tree), "/hello"]).stdout == b"good morning\n"
+
+
+def test_an_image_is_built_from_memory(tmp_path: Path) -> None:
+    """The program writes an archive with its entries, and prints the digest of the image."""
+    archive = str(tmp_path / "memory.tar")
+    printed = run([sys.executable, str(FROM_MEMORY), archive, "good morning"]).stdout
+    with imgpack.open(archive) as opened:
+        (named,) = opened.images()
+        (layer,) = named.image.document.layers
+        content = b"".join(opened.read_blob(layer))
+    assert printed.decode().strip() == str(named.image.document.descriptor.digest)
+    assert [name.shown() for name in named.names] == ["from-memory:1"]
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        greeting = tar.extractfile("etc/greeting")
+        assert greeting is not None
+        assert greeting.read() == b"good morning\n"
+        assert tar.getmember("hello").mode == 0o755
+        assert tar.getmember("usr/bin/hello").linkname == "../../hello"
+
+
+def test_the_readme_s_python_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is shown builds an archive, and copies it to a layout."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.strip()
+    with imgpack.open("layout/") as opened:
+        (named,) = opened.images()
+    assert printed == str(named.image.document.descriptor.digest)
+    assert [name.shown() for name in named.names] == ["localhost:5000/app:1"]

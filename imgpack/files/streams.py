@@ -18,6 +18,8 @@ from typing import Final, Self
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.writing import output_errors, write_all
 
+STDOUT: Final = "-"
+"""What standard output is called where a path is expected."""
 _TABLES: Final = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _MOST_LINKS: Final = 40

@@ -1,55 +1,49 @@
-"""An image as JSON, for programs: one shape wherever imgpack prints one."""
+"""An image as JSON, for programs: one shape wherever imgpack prints one.
+
+``docs/output.schema.json`` says it to others.
+"""
 
 from typing import Any
 
-from imgpack.image.image import AnyImage, Artifact, ImageIndex, Named
+from imgpack.image.image import AnyImage, Artifact, ImageIndex, Named, Published
 
 
-def described(image: AnyImage) -> dict[str, Any]:
-    """Digests, sizes (bytes), media types and diff_ids."""
-    out = image.document.descriptor.as_json()
+def described(named: Named) -> dict[str, Any]:
+    """What there is to know of an image and all in it; sizes in bytes."""
+    names = {"names": [str(name) for name in named.names], "labels": list(named.labels)}
+    return names | _described(named.image)
+
+
+def published_names(published: tuple[Published, ...]) -> list[dict[str, Any]]:
+    """What each name stands for now: its document's descriptor."""
+    return [
+        {"name": str(one.name)} | one.descriptor.as_json()
+        for one in published
+        if one.name is not None
+    ]
+
+
+def _described(image: AnyImage) -> dict[str, Any]:
     if isinstance(image, ImageIndex):
-        return out | {"manifests": [described(member) for member in image.members]}
+        members = [described(Named(member)) for member in image.members]
+        return {"index": image.index.descriptor.as_json(), "images": members}
+    manifest = image.manifest
+    out = {
+        "manifest": manifest.descriptor.as_json(),
+        "config": manifest.config.as_json(),
+        "size": total_size(image),
+    }
     if isinstance(image, Artifact):
-        return out | {
-            "artifactType": image.type,
-            "config": image.manifest.config.as_json(),
-            "layers": [layer.as_json() for layer in image.manifest.layers],
-        }
+        layers = [layer.as_json() for layer in manifest.layers]
+        return out | {"artifactType": image.type, "layers": layers}
+    config = image.config
     return out | {
-        "platform": image.config.platform.as_json(),
-        "config": image.manifest.config.as_json(),
+        "platform": config.platform.as_json(),
+        "created": config.created or None,
         "layers": [
             layer.descriptor.as_json() | {"diff_id": str(layer.diff_id)} for layer in image.layers
         ],
-    }
-
-
-def inspected(named: Named) -> dict[str, Any]:
-    """What there is to know of an image and all in it; sizes in bytes."""
-    return {"names": [str(name) for name in named.names]} | _inspected(named.image)
-
-
-def _inspected(image: AnyImage) -> dict[str, Any]:
-    if isinstance(image, ImageIndex):
-        members = [{"names": []} | _inspected(member) for member in image.members]
-        return {"index": image.index.descriptor.as_json(), "images": members}
-    manifest = image.manifest
-    if isinstance(image, Artifact):
-        return {
-            "manifest": manifest.descriptor.as_json(),
-            "artifactType": image.type,
-            "layers": [layer.as_json() for layer in manifest.layers],
-        }
-    config = image.config
-    return {
-        "manifest": manifest.descriptor.as_json(),
-        "image_id": str(config.digest),
-        "platform": str(config.platform),
-        "created": config.created or None,
-        "size": total_size(image),
-        "layers": described(image)["layers"],
-        "config": dict(config.config),
+        "runtime": dict(config.config),
         "history": [entry.as_json() for entry in config.history],
     }
 

@@ -86,7 +86,8 @@ def _chosen(entries: list[_Entry], wanted: Sequence[Platform]) -> list[_Entry]:
     for platform in wanted:
         found = [entry for entry, own in known if own is not None and platform.matches(own)]
         if not found:
-            there = ", ".join(str(own) for _, own in known)
-            raise NotFoundError(f"none of the images is for {platform}", f"there are: {there}")
+            there = ", ".join(str(own) for _, own in known if own)
+            hint = f"there are: {there}" if there else "none of them has a platform"
+            raise NotFoundError(f"none of the images is for {platform}", hint)
         out |= {entry.descriptor.digest: entry for entry in found}
     return list(out.values())

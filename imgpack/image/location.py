@@ -44,9 +44,23 @@ def parse_reference(text: str) -> Reference:
         raise InvalidReferenceError(f"{error.message}, and there is no such file", hint) from error
 
 
+def writable_name(text: str) -> Reference:
+    """``text`` as a name to write to or delete: its registry is written, Docker Hub as well.
+
+    For what goes there by mistake is public. Raises ``InvalidReferenceError``.
+    """
+    name = remote_name(text)
+    if not text.lower().startswith((f"{name.registry}/", "index.docker.io/")):
+        raise InvalidReferenceError(
+            f"{text!r} names no registry",
+            f"write REGISTRY/{name.shown()}, or {name} for Docker Hub",
+        )
+    return name
+
+
 def target_name(text: str) -> Reference:
     """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
-    name = remote_name(text)
+    name = writable_name(text)
     if name.digest is not None and name.tag is None:
         return name
     return name.tagged()

@@ -7,6 +7,7 @@ where the source holds them; documents come children first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imgpack.errors import DocumentError
 from imgpack.image.image import (
     AnyImage,
     BlobSource,
@@ -43,7 +44,10 @@ class Plan:
 
 
 def plan(images: Sequence[Named]) -> Plan:
-    """Everything that ``images`` consist of. Raises ``DocumentError`` for an incomplete index."""
+    """Everything that ``images`` consist of.
+
+    Raises ``DocumentError`` for an incomplete index, and for a blob of two sizes.
+    """
     blobs: dict[Digest, PlannedBlob] = {}
     configs: dict[Digest, PlannedBlob] = {}
     documents: dict[Digest, Manifest | Index] = {}
@@ -60,10 +64,19 @@ def plan(images: Sequence[Named]) -> Plan:
                 own = (one.manifest.config, *own)
             for blob in own:
                 if not is_away(one, blob):
-                    blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
+                    known = blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
+                    _check_size(known.descriptor, blob)
         for document in _children_first(named.image):
             documents.setdefault(document.descriptor.digest, document)
     return Plan(tuple(blobs.values()), tuple(configs.values()), tuple(documents.values()))
+
+
+def _check_size(known: Descriptor, blob: Descriptor) -> None:
+    if known.size != blob.size:
+        raise DocumentError(
+            f"the blob {blob.digest} is said to have {known.size} bytes, and {blob.size} as well",
+            "the image is damaged; build or fetch it again",
+        )
 
 
 def _children_first(image: AnyImage) -> list[Manifest | Index]:

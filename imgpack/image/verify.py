@@ -54,7 +54,7 @@ def _promised(one: Image | Artifact) -> list[tuple[Descriptor, Digest | None]]:
 
 
 def _compare(layer: Descriptor, found: Digest | None, diff_id: Digest | None, where: str) -> None:
-    if found is not None and diff_id is not None and found != diff_id:
+    if found is not None and found != diff_id:
         raise DigestError(
             f"{where}: the layer {layer.digest} unpacks to {found}, "
             f"and the configuration says {diff_id}"

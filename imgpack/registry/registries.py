@@ -11,7 +11,7 @@ from imgpack.events import SILENT, Reporter
 from imgpack.registry.http.endpoint import Endpoint, SessionOptions, registry_origin
 from imgpack.registry.http.message import Closing
 from imgpack.registry.http.redaction import RedactingReporter, Secrets
-from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.http.transport import Transport, TransportOptions, proxy_secrets
 from imgpack.registry.repository import Repository
 from imgpack.registry.session import Session
 from imgpack.spec.reference import Reference
@@ -32,6 +32,8 @@ class Registries(Closing):
     ) -> None:
         self.transport = Transport(transport_options or TransportOptions())
         self.secrets = Secrets()
+        for _, proxy in self.transport.options.proxies:
+            self.secrets.add(*proxy_secrets(proxy))
         self.reporter = RedactingReporter(reporter, self.secrets)
         self._options = options or SessionOptions()
         self._credentials = credentials or CredentialStore()
@@ -51,11 +53,9 @@ class Registries(Closing):
         return Repository(self.session(name.registry), name.repository)
 
     def _endpoint(self, registry: str) -> Endpoint:
-        plain_http = self._options.plain_http
-        secure = registry_origin(registry, plain_http=False)
-        if plain_http is None and self.transport.knows(secure):
-            plain_http = False
-        origin = registry_origin(registry, plain_http=plain_http)
+        origin = registry_origin(registry, plain_http=False)
+        if self._options.plain_http is not None or not self.transport.knows(origin):
+            origin = registry_origin(registry, plain_http=self._options.plain_http)
         return Endpoint(registry, origin, self._options, self.secrets, self.reporter)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

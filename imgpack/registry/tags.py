@@ -1,6 +1,6 @@
-"""A repository's tags, page by page.
+"""A repository's tags, page by page, and deleting what they name.
 
-OCI distribution-spec v1.1, "Listing Tags". Invariants: a page link is followed
+OCI distribution-spec v1.1, "Listing Tags" and "Deleting tags". Invariants: a page link is followed
 on the registry's own origin only; pages and tags are bounded; a link that was
 followed before ends the listing with an error instead of a loop; what is not a
 tag (``null``, digests: some registries list them) is left out.
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from imgpack.errors import RegistryError, about
+from imgpack.errors import ImgpackError, RegistryError, Remedy, about
 from imgpack.registry.repository import NOT_A_REGISTRY, Repository
 from imgpack.spec.json import decode
-from imgpack.spec.reference import is_tag
+from imgpack.spec.reference import Reference, is_tag
 
 PAGE: Final = 1000
 """Tags asked for at once; Amazon's registry refuses more."""
@@ -68,3 +68,39 @@ def _next(links: tuple[str, ...]) -> str | None:
             if _NEXT.search(link[2]):
                 return link[1]
     return None
+
+
+def delete_name(client: Repository, name: Reference) -> None:
+    """Delete a tag, or by its digest a manifest with all its tags.
+
+    A name with both means the tag, if it has that digest. Raises ``DigestError`` if it
+    has not, ``RegistryError``.
+    """
+    try:
+        if name.tag is not None and name.digest is not None:
+            client.delete_tag(name.tag, name.digest)
+        else:
+            client.delete_manifest(name.digest or name.target)
+    except ImgpackError as error:
+        raise _explained(error, name, client) from error
+
+
+def _explained(error: ImgpackError, name: Reference, client: Repository) -> ImgpackError:
+    """What to do when a registry does not delete (405): many delete by digest only, or not."""
+    answer = error.answer
+    if answer is None or not (
+        answer.status == 405 or {"UNSUPPORTED", "DIGEST_INVALID"} & set(answer.codes)
+    ):
+        return error
+    if name.tag is None:
+        return RegistryError(
+            f"{name.shown()}: the registry does not delete images",
+            "its operator can allow it (Distribution: storage.delete.enabled)",
+        )
+    digest = name.digest or client.head_manifest(name.tag)
+    return RegistryError(
+        f"{name.shown()}: the registry does not delete tags",
+        Remedy.DELETE_DIGEST(name.with_digest(digest).shown())
+        if digest is not None
+        else "it may delete by digest, which removes every tag of the image",
+    )

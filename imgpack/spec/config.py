@@ -104,7 +104,11 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The ``config`` object: what a container of the image is started with."""
+    """The ``config`` object: what a container of the image is started with.
+
+    ``env`` are ``NAME=value``; ``entrypoint`` and ``cmd`` a program and its arguments
+    (``None``: not said, empty: none); ``volumes`` and ``working_dir`` absolute paths.
+    """
 
     user: str = ""
     exposed_ports: tuple[Ports, ...] = ()

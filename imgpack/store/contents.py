@@ -8,11 +8,12 @@ Invariants: everything here is a function of the documents and names alone, so
 an archive's bytes are too; the first files of an archive tell all the rest.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError
-from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, is_away, walk
+from imgpack.image.image import AnyImage, Image, Named, images_in, walk
+from imgpack.image.plan import plan
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -42,7 +43,7 @@ _SOURCE_TYPES: Final = {
 def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
     """Manifests, indexes and configurations in the archive's order, each once."""
     out: dict[Digest, bytes] = {}
-    for one in _all(images):
+    for one in (one for named in images for one in walk(named.image)):
         out.setdefault(one.document.descriptor.digest, one.document.raw)
         if isinstance(one, Image):
             out.setdefault(one.config.digest, one.config.raw)
@@ -51,18 +52,9 @@ def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
 
 def blobs(images: Sequence[Named]) -> tuple[Descriptor, ...]:
     """All blobs that are no documents, in the archive's order, each once; none kept elsewhere."""
-    out: dict[Digest, Descriptor] = {}
-    for one in _all(images):
-        if not isinstance(one, ImageIndex):
-            for blob in (one.manifest.config, *one.manifest.layers):
-                if not is_away(one, blob):
-                    out.setdefault(blob.digest, blob)
     known = documents(images)
-    return tuple(blob for digest, blob in out.items() if digest not in known)
-
-
-def _all(images: Iterable[Named]) -> Iterator[AnyImage]:
-    return (one for named in images for one in walk(named.image))
+    planned = (blob.descriptor for blob in plan(images).blobs)
+    return tuple(blob for blob in planned if blob.digest not in known)
 
 
 def _one_platform(image: AnyImage) -> Image | None:

@@ -54,6 +54,9 @@ class ContainerSource:
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified. Raises ``NotFoundError``."""
+        if descriptor.digest in self.made:
+            yield self.made[descriptor.digest][offset:]
+            return
         if self.size(descriptor.digest) is None:
             raise NotFoundError(f"{self.path} has no blob {descriptor.digest}")
         yield from self.container.chunks(self._name(descriptor.digest), offset)

@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from imgpack.errors import Remedy
 from imgpack.events import Meter, Reporter
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
@@ -31,6 +32,7 @@ class ImageWriter(ABC):
     def __init__(self, path: str, reporter: Reporter) -> None:
         self.path = path
         self.reporter = reporter
+        self._written = False
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +74,7 @@ class ImageWriter(ABC):
 
         Digests and sizes that are not known yet may be any of the same length.
         """
+        self._check_new()
         self._prepare((draft,))
 
     def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
@@ -79,6 +82,7 @@ class ImageWriter(ABC):
 
         A name that several images have is the last one's.
         """
+        self._check_new()
         images = _each_name_once(images)
         planned = plan(images)
         self._prepare(images)
@@ -90,6 +94,7 @@ class ImageWriter(ABC):
             if blob.descriptor.digest not in known
         ]
         run_all(tasks, jobs, stop)
+        self._written = True
         self._publish(images)
         for named in images:
             self._warn_of_no_name(named)
@@ -98,6 +103,10 @@ class ImageWriter(ABC):
             for named in images
             for name in named.names or (None,)
         )
+
+    def _check_new(self) -> None:
+        if self._written:
+            raise RuntimeError(f"{self.path} was written: create it again to write more")
 
     def _copy(self, blob: PlannedBlob, stop: Stop) -> None:
         descriptor = blob.descriptor
@@ -126,7 +135,8 @@ class ImageWriter(ABC):
         if not named.tags and any(images_in(named.image)):
             self.reporter.warn(
                 f"{self.path}: an image has no name; containerd-based loaders (ctr, kind, k3s)"
-                " store nothing of it, Docker and podman load it by its ID"
+                " store nothing of it, Docker and podman load it by its ID",
+                Remedy.NAME_IT(),
             )
 
 

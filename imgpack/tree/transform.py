@@ -6,10 +6,13 @@ Values only: what the environment says of them is read in the CLI and given here
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from imgpack.errors import ConfigError
 from imgpack.tree.entry import Entry
 
 MAX_TIME: Final = 0o77777777777
 """Seconds: the last time that a ustar header can say; loaders reset later ones."""
+MAX_OWNER: Final = 2**32 - 2
+"""The largest id that a file system can hold: the next means "no change" to ``chown``."""
 
 _NS: Final = 1_000_000_000
 _new = tuple.__new__
@@ -31,10 +34,14 @@ class Transform(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SetOwner:
-    """Gives every entry one owner."""
+    """Gives every entry one owner. Raises ``ConfigError`` for ids that no file can have."""
 
     uid: int
     gid: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.uid <= MAX_OWNER and 0 <= self.gid <= MAX_OWNER):
+            raise ConfigError(f"{self.uid}:{self.gid} is above the largest id, {MAX_OWNER}")
 
     @property
     def identity(self) -> str:
@@ -49,9 +56,16 @@ class SetOwner:
 
 @dataclass(frozen=True, slots=True)
 class SetTime:
-    """Gives every entry one time, in seconds."""
+    """Gives every entry one time, in seconds. Raises ``ConfigError`` if no header holds it."""
 
     seconds: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds <= MAX_TIME:
+            raise ConfigError(
+                f"the time {self.seconds} cannot be written",
+                "a layer's times lie between 1970 and 2242",
+            )
 
     @property
     def identity(self) -> str:

@@ -90,7 +90,7 @@ def test_the_metadata_file_says_everything(
         imgpack_here("push", "a.tar", "--metadata-file", "m.json").ok()
         document = json.loads((tmp_path / "m.json").read_bytes())
         descriptor = image.manifest.descriptor
-        assert document["names"] == [
+        assert document["published"] == [
             {
                 "name": f"{registry.host}/a:1",
                 "digest": str(descriptor.digest),
@@ -174,7 +174,7 @@ def test_an_archive_without_a_name_needs_a_reference(
     """The hint says how."""
     write_archive(tmp_path / "a.tar", image)
     line = imgpack_here("push", "a.tar").failed(InvalidReferenceError.exit_code)
-    assert "imgpack push ARCHIVE REF" in line
+    assert "imgpack push a.tar REF" in line
 
 
 def test_a_damaged_archive_is_not_pushed(
@@ -445,27 +445,30 @@ def test_a_killed_push_can_be_repeated(
     with HostileRegistry(**habits) as registry:
         write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
         for _ in range(3):
-            reached = threading.Event()
+            reached, killed = threading.Event(), threading.Event()
             bound = dice.randrange(1, 4 * MIB)
 
             def kill_at(
                 exchange: faults.Exchange,
                 bound: int = bound,
                 reached: threading.Event = reached,
+                killed: threading.Event = killed,
             ) -> bool:
                 session = exchange.record.path.rpartition("/")[2]
                 upload = registry.uploads.get(session)
                 if upload is not None:
                     upload.data += exchange.body(bound)
                 reached.set()
-                time.sleep(0.3)
+                killed.wait(20)
                 return exchange.reset()
 
             registry.misbehave("PUT|PATCH", "uploads|manifests", kill_at, times=1)
             process = imgpack.start("push", "a.tar", "--retries", "0")
-            reached.wait(20)
-            process.send_signal(signal.SIGKILL)
+            while not reached.wait(0.02) and process.poll() is None:
+                pass  # it may have nothing more to send, and end
+            process.kill()
             process.communicate(timeout=20)
+            killed.set()
             registry.faults.clear()
             assert registry.incomplete() == []
         digest = image.manifest.descriptor.digest

@@ -1,21 +1,20 @@
 """The options of the image configuration: what each spelling means."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.cli.options.config import NAMES, parse_runtime
+from imgpack.cli.options.config import RuntimeFlags
 from imgpack.errors import ConfigError, ImgpackError, LimitError
 from imgpack.spec.config import Runtime
 
 
 def runtime(**options: Any) -> Runtime:
     """What some options say, with the others at their defaults."""
-    several = ("env", "label", "expose", "volume", "onbuild")
-    values: dict[str, Any] = {name: () if name in several else None for name in NAMES}
-    return parse_runtime(values | options)
+    return RuntimeFlags(**options).runtime()
 
 
 @pytest.mark.parametrize(
@@ -205,7 +204,9 @@ def test_words_are_unicode(name: str) -> None:
         runtime(**{name: '["\\ud800"]'})
 
 
-@given(name=st.sampled_from(NAMES), text=st.text(max_size=30))
+@given(
+    name=st.sampled_from([field.name for field in fields(RuntimeFlags)]), text=st.text(max_size=30)
+)
 def test_any_text_is_taken_or_refused(name: str, text: str) -> None:
     """Never with an error of another kind."""
     several = name in ("env", "label", "expose", "volume", "onbuild")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from imgpack.errors import DigestError, ImgpackError, NotFoundError
+from imgpack.errors import ArchiveError, DigestError, ImgpackError, NotFoundError
 from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex
 from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
@@ -13,6 +13,7 @@ from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.spec.platform import Platform
+from tests.image.samples import Recorder
 from tests.store.samples import Memory, make_artifact, make_config, make_image, make_nested
 
 
@@ -64,6 +65,37 @@ def test_a_blob_is_read_once_however_many_images_have_it() -> None:
     image = make_image(source)
     assert verify_images([image, replace(image), image], "here") == 2
     assert len(source.reads) == 2
+    chart = Artifact(replace(image.manifest, config=make_artifact(source).manifest.config), source)
+    assert verify_images([image, chart], "here") == 3
+
+
+def test_a_layer_that_cannot_be_unpacked_is_named() -> None:
+    """Its digest is that of its bytes; the codec knows neither it nor the place."""
+    source = Memory()
+    image = make_image(source)
+    raw = b"no gzip at all"
+    kind = image.manifest.layers[0].media_type
+    blob = Descriptor(kind, source.add(raw), len(raw))
+    broken = replace(image, manifest=replace(image.manifest, layers=(blob, blob)))
+    with pytest.raises(ArchiveError, match=f"^here: layer {blob.digest}: "):
+        verify_images([broken], "here")
+
+
+def test_the_work_is_told_byte_by_byte_and_ends_however_it_ends() -> None:
+    """A meter for each blob that is read, of its size."""
+    source = Memory()
+    image = make_image(source)
+    reporter = Recorder()
+    verify_images([image, image], "here", reporter)
+    assert reporter.meters == {
+        layer.digest.hex[:12]: [layer.size, layer.size, True] for layer in image.manifest.layers
+    }
+    first = image.manifest.layers[0].digest
+    source.blobs[first] = source.blobs[first][:-1]
+    reporter = Recorder()
+    with pytest.raises(ImgpackError):
+        verify_images([image], "here", reporter)
+    assert [ended for _, _, ended in reporter.meters.values()] == [True]
 
 
 @pytest.mark.parametrize(("make", "count"), [(_attested, 3), (make_artifact, 2), (make_nested, 4)])
@@ -104,5 +136,8 @@ def test_a_layer_that_is_not_there_is_not_found() -> None:
     with pytest.raises(NotFoundError):
         verify_images([lost], "here")
     kind = mediatype.DOCKER_FOREIGN_LAYER_GZIP
+    away, held = image.manifest.layers
+    mixed = replace(image.manifest, layers=(replace(away, media_type=kind), held))
+    assert verify_images([replace(image, manifest=mixed)], "here") == 1
     foreign = tuple(replace(layer, media_type=kind) for layer in image.manifest.layers)
     assert verify_images([replace(lost, manifest=replace(image.manifest, layers=foreign))], "") == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import SourceChangedError, SourceError, TreeError
+from imgpack.errors import LimitError, SourceChangedError, SourceError, TreeError
 from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
@@ -303,3 +303,18 @@ def test_entries_that_make_no_tree_are_told(make: Callable[[], list[Entry]], tol
     """When they are made, or when the tree is."""
     with pytest.raises(TreeError, match=told):
         Entries(make())
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: file("a/" + "b" * 256, b""), "a name of 256 bytes, and Linux takes 255"),
+        (lambda: symlink("l", "x" * 4096), "the target of l has 4096 bytes, and Linux takes 4095"),
+        (lambda: file("a", b"", xattrs={b"user.a": bytes(65537)}), "attribute of 6 and 65537"),
+        (lambda: file("a", b"", xattrs={b"user." + b"a" * 251: b"x"}), "attribute of 256 and 1"),
+    ],
+)
+def test_what_no_linux_can_unpack_is_refused(make: Callable[[], Entry], told: str) -> None:
+    """With the path: an image that loads nowhere is none."""
+    with pytest.raises(LimitError, match=told):
+        Entries([make()])

@@ -642,6 +642,17 @@ def test_credentials_can_be_checked() -> None:
             assert here.session.check_credentials() is False
 
 
+@pytest.mark.parametrize("credential", [None, Credential(identity_token="refresh")], ids=repr)
+def test_basic_without_a_password_is_asked_once(credential: Credential | None) -> None:
+    """Asking again in the same words would get the same answer."""
+    answer = error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", 'Basic realm="r"'))
+    with serving(lambda _: answer) as server:
+        here = connect(server, credential)
+        with here.transport, pytest.raises(UnauthorizedError):
+            here.session.request("GET", "/v2/x")
+    assert [request.authorization for request in server.seen] == [None]
+
+
 def test_refused_basic_credentials_are_sent_once() -> None:
     """A second time they would be as wrong, and count towards a lock of the account."""
     answer = error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", 'Basic realm="r"'))

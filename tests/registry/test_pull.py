@@ -770,7 +770,10 @@ def test_a_schema1_image_is_converted(schema1: Schema1Options) -> None:
 
 
 def test_the_layers_of_a_schema1_image_share_one_file(schema1: Schema1Options) -> None:
-    """However many there are, they do not use up the files that a process may open."""
+    """However many there are, they do not use up the files that a process may open.
+
+    The documents that are made for them are blobs like any other.
+    """
     image = make_image(*(b"layer %d" % number for number in range(12)))
     with HostileRegistry() as registry:
         push_to(registry.host, image, "a/b:1", schema1=schema1)
@@ -779,6 +782,10 @@ def test_the_layers_of_a_schema1_image_share_one_file(schema1: Schema1Options) -
             before = _nameless_files()
             opened = open_remote(registries, name)
             assert _nameless_files() == before + 1
+            made = opened.document()
+            assert isinstance(made, Manifest)
+            for document in (made.descriptor, made.config):
+                assert Digest.of(b"".join(opened.read_blob(document))) == document.digest
             sink = Received()
             sink.write([opened.image()], jobs=4)
         assert [sink.blobs[x.digest] for x in image.manifest.layers] == [

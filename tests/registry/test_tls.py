@@ -1,5 +1,6 @@
 """TLS: what is trusted, what is refused, client certificates, and no way back to plain HTTP."""
 
+import os
 import shutil
 import socket
 import ssl
@@ -158,6 +159,24 @@ def test_a_bad_authority_file_is_named(tmp_path: Path, name: str) -> None:
         with (
             Transport(TransportOptions(tls=tls)) as transport,
             pytest.raises(TlsError, match=name),
+        ):
+            send(transport, "GET", "https://127.0.0.1:1/")
+
+
+def test_a_pipe_in_place_of_a_certificate_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """An authority, a client's certificate, a client's key."""
+    os.mkfifo(tmp_path / "pipe")
+    shown: list[TlsOptions] = [TlsOptions(ca_file=str(tmp_path / "pipe"))]
+    for number, names in enumerate((("a.crt",), ("a.cert", "a.key"))):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        for name in names:
+            os.mkfifo(directory / name)
+        shown.append(TlsOptions(host_directory=str(directory)))
+    for tls in shown:
+        with (
+            Transport(TransportOptions(tls=tls)) as transport,
+            pytest.raises(TlsError, match="not a regular file"),
         ):
             send(transport, "GET", "https://127.0.0.1:1/")
 

@@ -16,9 +16,12 @@ from imgpack.errors import (
     UnsafeError,
 )
 from imgpack.registry.http import message
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody
+from imgpack.registry.http.retry import RetryPolicy
 from imgpack.registry.http.transport import Transport, TransportOptions
 from imgpack.registry.http.url_policy import Origin, Reach
+from imgpack.registry.registries import Registries
 from tests.registry.loopback import Reply, Request, head, raw_serving, reset, send, serving
 
 MIB = 1 << 20
@@ -632,6 +635,19 @@ def test_a_proxy_that_is_no_address_is_told(proxy: str) -> None:
     with Transport(options) as transport, pytest.raises(UnreachableError, match="proxy") as caught:
         send(transport, "GET", "https://registry.test/v2/")
     assert "hushhush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("char", [*"#/?@: \\[", "://", "%zz"])
+@pytest.mark.parametrize("scheme", ["http://", "", "socks5://"])
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(scheme: str, char: str) -> None:
+    """Whatever the password has in it, and wherever parsers think that the host begins."""
+    proxy = f"{scheme}user:hush{char}hush@127.0.0.1:1"
+    options = TransportOptions(proxies=(("https", proxy),), connect_timeout=1)
+    once = SessionOptions(retry=RetryPolicy(attempts=1))
+    with Registries(options, once) as registries, pytest.raises(UnreachableError) as caught:
+        registries.session("registry.test").request("GET", "/v2/")
+    assert "hush" not in str(caught.value)
+    assert registries.secrets.hide(f"<hush{char}hush>") == "<***>"
 
 
 def test_a_transport_is_used_by_many_threads() -> None:

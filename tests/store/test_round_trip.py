@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from imgpack.errors import ArchiveError, DigestError, OutputError
+from imgpack.errors import ArchiveError, DigestError, Hint, OutputError
 from imgpack.events import Meter, Silent
 from imgpack.image.image import Artifact, Image, ImageIndex, Named, RawBlob
 from imgpack.image.verify import verify_images
@@ -53,7 +54,7 @@ class Warnings(Silent):
         self.warnings: list[str] = []
         self.bytes = 0
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, hint: Hint = "") -> None:
         self.warnings.append(message)
 
     def begin(self, label: str, total: int | None) -> Meter:
@@ -432,6 +433,27 @@ def test_adding_to_a_layout_keeps_other_images_and_moves_the_name(tmp_path: Path
         assert (first.names, second.names) == (NAMES[:1], NAMES[1:])
         assert verify_images(opened_images(opened), opened.location) == 3
     assert sorted(os.listdir(target)) == ["blobs", "index.json", "oci-layout"]
+
+
+def test_a_label_takes_the_tag_of_a_name_in_a_layout(tmp_path: Path) -> None:
+    """Else umoci and skopeo find the tag twice, and take neither."""
+    source, target = Memory(), f"{tmp_path}/layout/"
+    one, two = make_image(source), make_image(source, [tar_of({"other": b"2"})])
+    write_image(target, one, (parse_name("foo:v1"),))
+    with open_writer(target) as writer:
+        writer.write([Named(two, labels=("v1",))])
+    with open_images(target) as opened:
+        assert [(root.names, root.labels) for root in opened.roots] == [
+            ((parse_name("foo:v1"),), ()),
+            ((), ("v1",)),
+        ]
+    refs = [entry["annotations"][REF_ANNOTATION] for entry in _entries(tmp_path / "layout")]
+    assert refs == ["docker.io/library/foo:v1", "v1"]
+
+
+def _entries(layout: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((layout / "index.json").read_bytes())["manifests"]
+    return found
 
 
 def test_a_failed_addition_leaves_the_layout_as_it_was(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.errors import TreeError
+from imgpack.errors import LimitError, TreeError
 from imgpack.tree.destination import Placed, parse_dest, place
 from imgpack.tree.directory import Directory
 from imgpack.tree.entries import Entries
@@ -22,6 +22,13 @@ def test_an_unsafe_destination_is_refused(text: bytes) -> None:
     """Relative, with dots, or with a name that means a deletion."""
     with pytest.raises(TreeError, match="destination"):
         parse_dest(text)
+
+
+def test_a_destination_that_cannot_be_unpacked_is_refused() -> None:
+    """A name of 255 bytes is the longest that Linux takes."""
+    assert parse_dest(b"/" + b"x" * 255) == (b"x" * 255,)
+    with pytest.raises(LimitError, match="name of 256 bytes, and Linux takes 255"):
+        parse_dest(b"/opt/" + b"x" * 256)
 
 
 SRC = Entries([])
@@ -71,6 +78,18 @@ def test_symlinked_parents_are_followed(tmp_path: Path) -> None:
     for dest in (b"/lib/x", b"/abs/x", b"/usr/up/x"):
         found = place(SRC, dest, below)
         assert (found.dest, paths(found)) == (b"usr/lib/x", [b"usr", b"usr/lib", b"usr/lib/x"])
+
+
+def test_an_absolute_link_starts_at_the_root(tmp_path: Path) -> None:
+    """Also one in a directory below, where a name like its target's lies as well."""
+    for path in ("usr/lib", "opt/usr/lib"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "opt/abs").symlink_to("/usr/lib")
+    (tmp_path / "opt/rel").symlink_to("usr/lib")
+    below = [Directory(bytes(tmp_path))]
+
+    assert place(SRC, b"/opt/abs/x", below).dest == b"usr/lib/x"
+    assert place(SRC, b"/opt/rel/x", below).dest == b"opt/usr/lib/x"
 
 
 def test_a_link_through_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -5,14 +5,10 @@ from typing import Final
 
 import click
 
-from imgpack.cli.options.cache import chosen_directory, parse_size, trim
+from imgpack.api import SegmentCache
+from imgpack.cli.options.cache import cache_dir_option, chosen_directory, parse_size, trim
 from imgpack.cli.output.terminal import Terminal
 from imgpack.events import human_size
-from imgpack.layer.cache.segments import SegmentCache
-
-_directory = click.option(
-    "--cache-dir", type=click.Path(), metavar="DIR", help="The cache, if not the default one."
-)
 
 _LEFT_NS: Final = 600 * 10**9
 """Nanoseconds: no build takes minutes for one file, and who prunes wants the space now."""
@@ -24,7 +20,7 @@ def cache() -> None:
 
 
 @cache.command("info")
-@_directory
+@cache_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @click.pass_obj
 def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
@@ -49,7 +45,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
 
 
 @cache.command("prune")
-@_directory
+@cache_dir_option
 @click.option(
     "--keep", default="0", show_default=True, metavar="SIZE", help="Leave the newest, up to SIZE."
 )

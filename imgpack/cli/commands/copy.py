@@ -4,18 +4,20 @@ from dataclasses import replace
 
 import click
 
+from imgpack import api
+from imgpack.api import Named, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
+from imgpack.cli.options.output import push_printing, write_archive
+from imgpack.cli.options.path import FILE
+from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
-from imgpack.cli.output.results import write_archive, write_printing
 from imgpack.cli.output.terminal import Terminal
-from imgpack.image.image import Named, refuse_foreign
-from imgpack.image.location import is_path, parse_reference, target_name
+from imgpack.errors import InvalidReferenceError
 
 
 @click.command("copy")
-@click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DST")
+@click.argument("source", type=FILE, metavar="SRC")
+@click.argument("destination", type=FILE, metavar="DST")
 @click.option(
     "--all-platforms",
     is_flag=True,
@@ -57,6 +59,7 @@ def copy(
     to_archive = destination == "-" or is_path(destination)
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
+    target = None if to_archive else _target(destination)
     with open_location(
         source,
         terminal,
@@ -65,14 +68,13 @@ def copy(
         creds_option="--creds" if to_archive and src_creds is None else "--src-creds",
         jobs=jobs,
     ) as opened:
-        if to_archive:
+        if target is None:
             images = choice.all(opened)
             for named in () if is_path(source) else images:
-                refuse_foreign(named.image, source)
+                api.refuse_foreign(named.image, source)
             write_archive(terminal, images, destination, jobs)
         else:
-            named = choice.one(opened)
-            pushed = Named(named.image, (target_name(destination),))
+            pushed = Named(choice.one(opened).image, (target,))
             _to_registry(
                 terminal,
                 source,
@@ -82,6 +84,14 @@ def copy(
                 registry,
                 foreign=allow_nondistributable,
             )
+
+
+def _target(destination: str) -> Reference:
+    try:
+        return target_name(destination)
+    except InvalidReferenceError as error:
+        path = f"./{destination} is an archive, ./{destination}/ a layout"
+        raise error.reworded(error.message, f"{error.hint}; {path}".removeprefix("; ")) from error
 
 
 def _for_source(
@@ -103,14 +113,11 @@ def _to_registry(
     *,
     foreign: bool,
 ) -> None:
-    from imgpack.registry.push.mount import mount_repositories
-    from imgpack.registry.push.push import PushOptions, RegistrySink
-
     origin, name = () if is_path(source) else (parse_reference(source),), image.names[0]
-    options = PushOptions(
-        mount_from=(*origin, *mount_repositories(mount_from, [name.registry])),
+    options = api.PushOptions(
+        mount_from=(*origin, *api.mount_repositories(mount_from, [name.registry])),
         journal=upload_journal(),
         foreign=foreign,
     )
-    with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        write_printing(RegistrySink(connections, options), [image], jobs)
+    with connect(registry, terminal, [name.registry], jobs=jobs) as registries:
+        push_printing(terminal, registries, [image], options, jobs)

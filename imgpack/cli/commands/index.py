@@ -1,19 +1,18 @@
 """``imgpack index``: join platform images, pushed by different machines, into one index."""
 
+from contextlib import ExitStack
+
 import click
 
-from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.options.scratch import scratch_directory
+from imgpack import api
+from imgpack.api import Named, Platform, Reference, is_path, parse_reference, target_name
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import check_metadata_file, metadata_option
+from imgpack.cli.options.output import push_printing
+from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
-from imgpack.cli.output.metadata import check_metadata_file
-from imgpack.cli.output.results import write_printing
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
-from imgpack.image.image import Named
-from imgpack.image.join import join
-from imgpack.image.location import is_path, parse_reference, target_name
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference
 
 
 @click.group("index")
@@ -41,9 +40,7 @@ def index() -> None:
 @click.option(
     "--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotate the index."
 )
-@click.option(
-    "--metadata-file", metavar="FILE", help="Write digests, sizes and names to a JSON file."
-)
+@metadata_option
 @jobs_option
 @registry_options
 @click.pass_obj
@@ -68,15 +65,15 @@ def create(
     sources = tuple(_source(text) for text in added)
     wanted = tuple(Platform.parse(text) for text in platforms)
     pairs = _annotations(annotations)
-    from imgpack.registry.pull.image import open_remote
-    from imgpack.registry.push.push import PushOptions, RegistrySink
-
-    with connector(registry, terminal, jobs=jobs, registry=name.registry) as connections:
-        opened = [open_remote(connections, source, scratch=scratch_directory) for source in sources]
-        joined = join([one.image().image for one in opened], wanted, pairs)
-        options = PushOptions(mount_from=sources, journal=upload_journal())
-        sink = RegistrySink(connections, options)
-        write_printing(sink, [Named(joined, (name,))], jobs, metadata_file)
+    with ExitStack() as stack:
+        registries = stack.enter_context(connect(registry, terminal, [name.registry], jobs=jobs))
+        images = []
+        for source in sources:
+            opening = api.open(source, registries=registries, scratch=scratch_directory)
+            images.append(stack.enter_context(opening).image().image)
+        joined = api.join(images, wanted, pairs)
+        options = api.PushOptions(mount_from=sources, journal=upload_journal())
+        push_printing(terminal, registries, [Named(joined, (name,))], options, jobs, metadata_file)
 
 
 def _source(text: str) -> Reference:

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import click
 
+from imgpack import api
+from imgpack.api import AnyImage, Artifact, Image, Named, described, total_size
 from imgpack.cli.options.location import Choice, choice_options, open_location
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import clipped, one_line, table
 from imgpack.cli.output.terminal import Terminal
 from imgpack.events import human_size
-from imgpack.image.describe import inspected, total_size
-from imgpack.image.image import AnyImage, Artifact, Image, Named
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 
@@ -30,7 +31,7 @@ _INDENTED: Final = 1 << 20
 
 
 @click.command("inspect")
-@click.argument("location", metavar="ARCHIVE|REF")
+@click.argument("location", type=FILE, metavar="ARCHIVE|REF")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--verify", is_flag=True, help="Read every layer and check digests and diff_ids.")
 @choice_options
@@ -52,12 +53,11 @@ def inspect(
     """
     with open_location(location, terminal, registry, choice=choice) as opened:
         images = choice.all(opened)
-        verified = _verify(images, opened.location, terminal) if verify else None
+        whole = [named.image for named in images]
+        verified = api.verify_images(whole, opened.location, terminal) if verify else None
         if as_json:
-            document: dict[str, Any] = {"location": location}
-            if verified is not None:
-                document["verified"] = True
-            document["images"] = [inspected(named) for named in images]
+            told = [described(named) for named in images]
+            document = {"location": location, "verified": verify, "images": told}
             click.echo(_json(document))
             return
         lines: list[str] = []
@@ -74,12 +74,6 @@ def _json(document: dict[str, Any]) -> str:
     text = json.dumps(document)
     # Indenting what is deeply nested makes it hundreds of times as long.
     return json.dumps(document, indent=2) if len(text) <= _INDENTED else text
-
-
-def _verify(images: tuple[Named, ...], where: str, terminal: Terminal) -> int:
-    from imgpack.image.verify import verify_images
-
-    return verify_images([named.image for named in images], where, terminal)
 
 
 def _shown(named: Named) -> list[str]:

@@ -7,12 +7,13 @@ later is made to forget, and nothing else in them changes.
 
 import os
 import sys
+from dataclasses import replace
 
 import click
 
 from imgpack.cli.options.registry import (
     RegistryOptions,
-    connector,
+    connect,
     credential_files,
     credential_store,
     login_file,
@@ -43,8 +44,8 @@ def login(
     sources = credential_files(os.environ)
     # The file is read before anything is asked of the registry, so that a broken one is told first.
     path = choose_file(sources, host, login_file(os.environ))
-    with connector(options, terminal, registry=host) as connections:
-        session = connections.session(host)
+    with connect(options, terminal, [host]) as registries:
+        session = registries.session(host)
         if not session.check_credentials():
             terminal.warn(f"{host} wants no credentials; these are stored unchecked")
         credential = session.credential()
@@ -60,8 +61,6 @@ def login(
 
 
 def _with_user(options: RegistryOptions, username: str | None, host: str) -> RegistryOptions:
-    from dataclasses import replace
-
     if username is not None and options.creds is not None:
         raise click.UsageError("give the user name either with -u or with --creds")
     if options.creds is None:

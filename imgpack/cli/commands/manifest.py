@@ -4,27 +4,26 @@ import sys
 
 import click
 
+from imgpack import api
+from imgpack.api import Artifact, Image, Named, Opened, images_in, is_path, parse_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
+from imgpack.cli.options.path import FILE
+from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import signing_key, signing_time
 from imgpack.cli.output.display import one_line
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import UnsupportedError, about
-from imgpack.image.image import Artifact, Image, Named, images_in
-from imgpack.image.location import is_path, parse_reference
-from imgpack.image.opened import Opened
-from imgpack.spec.reference import parse_name
 
 
 @click.command("manifest")
-@click.argument("location", metavar="ARCHIVE|REF")
+@click.argument("location", type=FILE, metavar="ARCHIVE|REF")
 @click.option("--config", "want_config", is_flag=True, help="Print the image configuration.")
 @click.option("--schema1", is_flag=True, help="Print the schema1 manifest, signed.")
 @click.option("--unsigned", is_flag=True, help="With --schema1: only the payload.")
 @click.option(
     "--signing-key",
     metavar="PEM",
-    type=click.Path(),
+    type=FILE,
     help="With --schema1: sign with this private key, not with a throw-away one.",
 )
 @click.option("--name", metavar="NAME", help="With --schema1: for this name and tag.")
@@ -96,13 +95,11 @@ def _single(named: Named, location: str) -> Image:
 
 def _payload(opened: Opened, named: Named, wanted: str | None, name: str | None) -> bytes:
     """The stored payload if it is for this name, else one made for it."""
-    from imgpack.image.schema1 import schema1_name, schema1_payload
-
     image = _single(named, opened.location)
     with about(opened.location):
-        reference = parse_name(name) if name is not None else schema1_name(named, wanted)
+        reference = parse_name(name) if name is not None else api.schema1_name(named, wanted)
         exactly = name is None and wanted is not None
-        return schema1_payload(image, reference, opened.schema1_payload, exactly=exactly)
+        return api.schema1_payload(image, reference, opened.schema1_payload, exactly=exactly)
 
 
 def _signed(payload: bytes, path: str | None) -> bytes:
@@ -114,12 +111,11 @@ def _signed(payload: bytes, path: str | None) -> bytes:
 def _remote_schema1(
     location: str, terminal: Terminal, registry: RegistryOptions, *, unsigned: bool
 ) -> bytes:
-    from imgpack.registry.pull.image import fetch_schema1
     from imgpack.spec.schema1.signature import verify
 
-    reference = parse_reference(location)
-    with connector(registry, terminal) as connections:
-        raw = fetch_schema1(connections, reference)
+    reference = api.parse_reference(location)
+    with connect(registry, terminal) as registries:
+        raw = api.fetch_schema1(registries, reference)
     with about(f"the schema1 manifest of {reference}"):
         payload = verify(raw).payload
     return payload if unsigned else raw

@@ -2,15 +2,14 @@
 
 import click
 
-from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.options.scratch import scratch_directory
+from imgpack import api
+from imgpack.api import Named, Platform, parse_name, parse_reference
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.output import to_standard_output, write_archive
+from imgpack.cli.options.path import FILE
+from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.cli.output.results import to_standard_output, write_archive
 from imgpack.cli.output.terminal import Terminal
-from imgpack.image.image import Named, refuse_foreign
-from imgpack.image.location import parse_reference
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import parse_name
 
 
 @click.command("pull")
@@ -18,6 +17,7 @@ from imgpack.spec.reference import parse_name
 @click.option(
     "-o",
     "--output",
+    type=FILE,
     metavar="OUT",
     help="A file, - for standard output, or a path ending in / for an OCI layout;"
     " NAME.tar by default.",
@@ -46,12 +46,12 @@ def pull(
     given = tuple(parse_name(tag) for tag in tags)
     place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
     to_standard_output(place)
-    from imgpack.registry.pull.image import open_remote
-
-    with connector(registry, terminal, jobs=jobs) as connections:
-        opened = open_remote(connections, name, scratch=scratch_directory)
+    with (
+        connect(registry, terminal, jobs=jobs) as registries,
+        api.open(name, registries=registries, scratch=scratch_directory) as opened,
+    ):
         named = opened.image(platform=wanted)
-        refuse_foreign(named.image, name.shown())
+        api.refuse_foreign(named.image, name.shown())
         digest = named.image.document.descriptor.digest
         named = Named(named.image, given or named.names or (name.with_digest(digest),))
         write_archive(terminal, [named], place, jobs)

@@ -1,20 +1,13 @@
 """``imgpack tags`` and ``rm``: what a repository holds, and deleting it."""
 
-from typing import TYPE_CHECKING
-
 import click
 
-from imgpack.cli.options.registry import RegistryOptions, connector, registry_options
-from imgpack.cli.options.transfer import creds_option, one_registry
-from imgpack.cli.output.results import pinned
+from imgpack import api
+from imgpack.api import Reference, remote_name, writable_name
+from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
+from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import ImgpackError, InvalidReferenceError, RegistryError
-from imgpack.image.location import remote_name
-from imgpack.spec.json import encode
-from imgpack.spec.reference import Reference
-
-if TYPE_CHECKING:
-    from imgpack.registry.repository import Repository
+from imgpack.errors import InvalidReferenceError
 
 
 @click.command("tags")
@@ -29,15 +22,13 @@ def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: Regist
         raise InvalidReferenceError(
             f"{repository!r} is more than a repository", "leave out the tag and the digest"
         )
-    from imgpack.registry.tags import list_tags
-
-    with connector(registry, terminal) as connections:
-        client = connections.repository(name)
+    with connect(registry, terminal) as registries:
+        found = api.tags(name, registries=registries)
         if as_json:
-            document = {"name": name.shown(), "tags": list(list_tags(client))}
-            click.echo(encode(document, indent=2).decode())
+            document = {"name": name.shown(), "tags": list(found)}
+            click.echo(json_text(document))
             return
-        for tag in list_tags(client):
+        for tag in found:
             click.echo(tag)
 
 
@@ -51,45 +42,16 @@ def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOpt
     REPO:TAG@DIGEST removes the tag if it has this digest, and the image keeps its others.
     """
     names = [_exact(text) for text in references]
-    given_for = one_registry(registry.creds, names)
-    option = creds_option(given_for)
-    with connector(registry, terminal, registry=given_for, creds_option=option) as connections:
+    with connect(registry, terminal, [name.registry for name in names]) as registries:
         for name in names:
-            client = connections.repository(name)
-            try:
-                if name.tag is not None and name.digest is not None:
-                    client.delete_tag(name.tag, name.digest)
-                else:
-                    client.delete_manifest(name.digest or name.target)
-            except ImgpackError as error:
-                raise _explained(error, name, client) from error
+            api.delete(name, registries=registries)
             click.echo(name.shown())
 
 
 def _exact(text: str) -> Reference:
-    name = remote_name(text)
+    name = writable_name(text)
     if name.tag is None and name.digest is None:
         raise InvalidReferenceError(
             f"{text!r} names neither a tag nor a digest", "say what to delete: REPO:TAG"
         )
     return name
-
-
-def _explained(error: ImgpackError, name: Reference, client: "Repository") -> ImgpackError:
-    """What to do when a registry does not delete (405): many delete by digest only, or not."""
-    answer = error.answer
-    refused = answer is not None and (answer.status == 405 or "UNSUPPORTED" in answer.codes)
-    by_tag_only = answer is not None and "DIGEST_INVALID" in answer.codes
-    if not (refused or by_tag_only):
-        return error
-    if name.tag is None:
-        return RegistryError(
-            f"{name.shown()}: the registry does not delete images",
-            "its operator can allow it (Distribution: storage.delete.enabled)",
-        )
-    digest = name.digest or client.head_manifest(name.tag)
-    other = "" if digest is None else f": imgpack rm {pinned(name.with_digest(digest), digest)}"
-    return RegistryError(
-        f"{name.shown()}: the registry does not delete tags",
-        f"it may delete by digest, which removes every tag of the image{other}",
-    )

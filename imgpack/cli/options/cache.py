@@ -4,17 +4,18 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import click
 
+from imgpack.api import Directory, Placed, SegmentCache
 from imgpack.cli.options.clock import now_ns
+from imgpack.cli.options.group import gathered
+from imgpack.cli.options.path import DIRECTORY
 from imgpack.cli.options.sources import containing
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import CacheError, ConfigError, printable
-from imgpack.layer.cache.segments import SegmentCache
-from imgpack.tree.destination import Placed
-from imgpack.tree.directory import Directory
+from imgpack.errors import CacheError, ConfigError, Remedy, printable
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DAY_NS: Final = 86_400 * 10**9
@@ -39,26 +40,57 @@ def chosen_directory(directory: str | None) -> str:
     return default_directory() if directory is None else directory
 
 
-def open_cache(
-    directory: str | None, trees: Sequence[Placed[Directory]], terminal: Terminal
-) -> SegmentCache | None:
-    """The cache in ``directory``, which must not lie in one of ``trees``.
+@dataclass(frozen=True, slots=True)
+class CacheFlags:
+    """Which cache a build uses, if it uses one."""
 
-    The default one is done without if it cannot be used.
-    """
-    try:
-        place = chosen_directory(directory)
-        if tree := containing(trees, place):
-            raise CacheError(
-                f"the cache {place} lies inside the source {printable(tree.tree.root)}",
-                "name another with --cache-dir, or use --no-cache",
-            )
-        return SegmentCache(place, terminal.warn)
-    except CacheError as error:
-        if directory is not None:
-            raise
-        terminal.warn(f"building without a cache: {error.message}")
-        return None
+    cache_dir: str | None
+    no_cache: bool
+    cache_limit: str
+
+    @property
+    def limit(self) -> int:
+        """Bytes that it may hold. Raises ``ConfigError``."""
+        return parse_size(self.cache_limit, "--cache-limit")
+
+    def open(self, trees: Sequence[Placed[Directory]], terminal: Terminal) -> SegmentCache | None:
+        """The cache, which must not lie in one of ``trees``.
+
+        The default one is done without if it cannot be used.
+        """
+        if self.no_cache:
+            return None
+        try:
+            place = chosen_directory(self.cache_dir)
+            if tree := containing(trees, place):
+                raise CacheError(
+                    f"the cache {place} lies inside the source {printable(tree.tree.root)}",
+                    Remedy.OTHER_CACHE(),
+                )
+            return SegmentCache(place, terminal.warn)
+        except CacheError as error:
+            if self.cache_dir is not None:
+                raise
+            terminal.warn(f"building without a cache: {error.message}")
+            return None
+
+
+cache_dir_option = click.option(
+    "--cache-dir", type=DIRECTORY, metavar="DIR", help="Where segments are cached."
+)
+cache_options = gathered(
+    "cache",
+    CacheFlags,
+    cache_dir_option,
+    click.option("--no-cache", is_flag=True, help="Neither read nor write the cache."),
+    click.option(
+        "--cache-limit",
+        default="10GiB",
+        show_default=True,
+        metavar="SIZE",
+        help="Bytes that the cache may hold.",
+    ),
+)
 
 
 def trim(cache: SegmentCache, limit: int, left_ns: int = _DAY_NS) -> tuple[int, int]:

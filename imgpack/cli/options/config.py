@@ -1,4 +1,4 @@
-"""The options that say what a container of the image is started with, as docker spells them.
+"""What the image says: of itself, and how a container is started, as docker spells it.
 
 Each is checked here against what loaders and engines accept: a configuration
 that loads but cannot run is refused while its author still looks.
@@ -8,15 +8,21 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
 
+from imgpack.cli.options.clock import parse_time
+from imgpack.cli.options.group import gathered
 from imgpack.errors import ConfigError, LimitError
-from imgpack.spec.config import Healthcheck, Ports, Runtime
+from imgpack.spec.config import Healthcheck, Ports, Runtime, rfc3339
+from imgpack.spec.format import Format
+from imgpack.spec.platform import Platform
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+_Flags = TypeVar("_Flags", "RuntimeFlags", "ImageFlags")
 
 _PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
 # Those that Docker's engine knows; any other fails when a container is made.
@@ -42,7 +48,68 @@ _TRIGGER: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-_OPTIONS: Final = (
+
+@dataclass(frozen=True, slots=True)
+class RuntimeFlags:
+    """How a container is started, as it was written."""
+
+    entrypoint: str | None = None
+    cmd: str | None = None
+    env: tuple[str, ...] = ()
+    workdir: str | None = None
+    user: str | None = None
+    label: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    volume: tuple[str, ...] = ()
+    stop_signal: str | None = None
+    healthcheck_cmd: str | None = None
+    healthcheck_interval: str | None = None
+    healthcheck_timeout: str | None = None
+    healthcheck_start_period: str | None = None
+    healthcheck_retries: int | None = None
+    shell: str | None = None
+    onbuild: tuple[str, ...] = ()
+
+    def runtime(self) -> Runtime:
+        """What they say. Raises ``ConfigError`` and ``LimitError``."""
+        return Runtime(
+            user=_user(self.user),
+            exposed_ports=_ports(self.expose),
+            env=_last_wins(self.env, "--env"),
+            entrypoint=_words(self.entrypoint, "--entrypoint"),
+            cmd=_words(self.cmd, "--cmd"),
+            healthcheck=self._healthcheck(),
+            volumes=tuple(dict.fromkeys(_volume(path) for path in self.volume)),
+            working_dir="" if self.workdir is None else _absolute(self.workdir, "--workdir"),
+            onbuild=tuple(_trigger(text) for text in self.onbuild),
+            labels=tuple(
+                (text.partition("=")[0], text.partition("=")[2])
+                for text in _last_wins(self.label, "--label")
+            ),
+            stop_signal=_signal(self.stop_signal),
+            shell=_words(self.shell, "--shell") or (),
+        )
+
+    def _healthcheck(self) -> Healthcheck | None:
+        test = None if self.healthcheck_cmd is None else _test(self.healthcheck_cmd)
+        times = (self.healthcheck_interval, self.healthcheck_timeout, self.healthcheck_start_period)
+        parsed = {
+            name: _duration(text, f"--healthcheck-{name.replace('_', '-')}")
+            for name, text in zip(_TIMES, times, strict=True)
+        }
+        given = any(value is not None for value in (*times, self.healthcheck_retries))
+        if test in (None, ("NONE",)) and given:
+            raise ConfigError(
+                "a health check's times need a check", "add --healthcheck-cmd COMMAND"
+            )
+        if test is None:
+            return None
+        return Healthcheck(test, retries=self.healthcheck_retries or 0, **parsed)
+
+
+runtime_options = gathered(
+    "runtime",
+    RuntimeFlags,
     click.option("--entrypoint", metavar="JSON|WORDS", help="The program that is run."),
     click.option("--cmd", metavar="JSON|WORDS", help="Its default arguments."),
     click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Set a variable."),
@@ -66,36 +133,74 @@ _OPTIONS: Final = (
                  help="An instruction for builds on top of this image."),
 )  # fmt: skip
 
-NAMES: Final = (
-    "entrypoint", "cmd", "env", "workdir", "user", "label", "expose", "volume", "stop_signal",
-    "healthcheck_cmd", "healthcheck_interval", "healthcheck_timeout", "healthcheck_start_period",
-    "healthcheck_retries", "shell", "onbuild",
+
+@dataclass(frozen=True, slots=True)
+class ImageFlags:
+    """What an image says of itself, and in whose format."""
+
+    image_format: str
+    platform: str | None
+    platform_unchecked: bool
+    created: str | None
+    author: str | None
+    comment: str | None
+
+    @property
+    def format(self) -> Format:
+        """Whose media types."""
+        return Format(self.image_format)
+
+    @property
+    def target(self) -> Platform | None:
+        """The platform, if it is given. Raises ``ConfigError``, also for one that nobody knows."""
+        if self.platform is None:
+            return None
+        platform = Platform.parse(self.platform)
+        if not (platform.known or self.platform_unchecked):
+            raise ConfigError(
+                f"no runtime knows the platform {platform}",
+                "write it as Go does, as linux/arm64; --platform-unchecked takes any",
+            )
+        return platform
+
+    def created_at(self, epoch: int | None) -> str | None:
+        """The image's time in RFC 3339: what is given, or the seconds ``epoch``, or ``None``."""
+        if self.created is not None:
+            return rfc3339(parse_time(self.created, "--created"))
+        return None if epoch is None else rfc3339(datetime.fromtimestamp(epoch, UTC))
+
+
+image_options = gathered(
+    "image",
+    ImageFlags,
+    click.option("--format", "image_format", type=click.Choice(["docker", "oci"]),
+                 default="docker", show_default=True, help="Whose media types."),
+    click.option("--platform", metavar="OS/ARCH[/VARIANT]",
+                 help="What the image runs on. [default: what its programs are for, "
+                      "else linux/amd64]"),
+    click.option("--platform-unchecked", is_flag=True,
+                 help="Take a --platform that no runtime knows."),
+    click.option("--created", metavar="TIME",
+                 help="The image's time. [default: the newest file's]"),
+    click.option("--author", metavar="TEXT", help="The author."),
+    click.option("--comment", metavar="TEXT", help="A comment for the history."),
 )  # fmt: skip
 
-TEXTS: Final = tuple(name for name in NAMES if name != "healthcheck_retries")
-"""Those whose values are text."""
 
-
-def runtime_options(command: _F) -> _F:
-    """Add the options to a click command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def in_unicode(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options' ``values`` with every text read as UTF-8, whatever the locale took it for.
+def in_unicode(flags: _Flags) -> _Flags:
+    """``flags`` with every text read as UTF-8, whatever the locale took it for.
 
     Raises ``ConfigError`` for a text that is none: JSON cannot say it.
     """
-    return {name: _utf8(name, value) for name, value in values.items()}
+    values = {field.name: getattr(flags, field.name) for field in fields(flags)}
+    return replace(flags, **{name: _utf8(name, value) for name, value in values.items()})
 
 
 def _utf8(name: str, value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_utf8(name, text) for text in value)
     try:
-        return None if value is None else os.fsencode(value).decode()
+        return os.fsencode(value).decode() if isinstance(value, str) else value
     except UnicodeError:
         raise ConfigError(
             f"--{name.replace('_', '-')} {value!r} is not Unicode text",
@@ -105,27 +210,6 @@ def _utf8(name: str, value: Any) -> Any:
 
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def parse_runtime(values: dict[str, Any]) -> Runtime:
-    """The ``Runtime`` that the options' ``values`` say; raises ``ConfigError``."""
-    return Runtime(
-        user=_user(values["user"]),
-        exposed_ports=_ports(values["expose"]),
-        env=_last_wins(values["env"], "--env"),
-        entrypoint=_words(values["entrypoint"], "--entrypoint"),
-        cmd=_words(values["cmd"], "--cmd"),
-        healthcheck=_healthcheck(values),
-        volumes=tuple(dict.fromkeys(_volume(path) for path in values["volume"])),
-        working_dir="" if values["workdir"] is None else _absolute(values["workdir"], "--workdir"),
-        onbuild=tuple(_trigger(text) for text in values["onbuild"]),
-        labels=tuple(
-            (text.partition("=")[0], text.partition("=")[2])
-            for text in _last_wins(values["label"], "--label")
-        ),
-        stop_signal=_signal(values["stop_signal"]),
-        shell=_words(values["shell"], "--shell") or (),
-    )
 
 
 def _words(text: str | None, option: str) -> tuple[str, ...] | None:
@@ -232,22 +316,6 @@ def _trigger(text: str) -> str:
             "write one Dockerfile instruction, as RUN make, but not ONBUILD, FROM or MAINTAINER",
         )
     return text
-
-
-def _healthcheck(values: dict[str, Any]) -> Healthcheck | None:
-    text: str | None = values["healthcheck_cmd"]
-    test = None if text is None else _test(text)
-    times = {
-        name: _duration(values[f"healthcheck_{name}"], f"--healthcheck-{name.replace('_', '-')}")
-        for name in _TIMES
-    }
-    if test in (None, ("NONE",)) and any(
-        values[f"healthcheck_{name}"] is not None for name in (*_TIMES, "retries")
-    ):
-        raise ConfigError("a health check's times need a check", "add --healthcheck-cmd COMMAND")
-    if test is None:
-        return None
-    return Healthcheck(test, retries=values["healthcheck_retries"] or 0, **times)
 
 
 def _test(text: str) -> tuple[str, ...]:

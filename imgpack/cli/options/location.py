@@ -1,29 +1,21 @@
 """Where an image is: ``ARCHIVE|REF``, told apart by form, and opened the same way.
 
-A text is an archive or layout if such a path exists, or if it looks like a path:
-it ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or ``../``. Anything
-else is a reference. Invariant: an archive needs none of the network's modules.
+Invariant: an archive needs none of the network's modules.
 """
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
 
 import click
 
+from imgpack import api
+from imgpack.api import Named, Opened, Platform
 from imgpack.cli.options.group import gathered
-from imgpack.cli.options.registry import RegistryOptions, connector
-from imgpack.cli.options.scratch import scratch_directory
+from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import ArchiveError
-from imgpack.image.image import Named
-from imgpack.image.location import is_path, parse_reference
-from imgpack.image.opened import Opened
-from imgpack.spec.platform import Platform
-from imgpack.store.open import open_images
-
-_F = TypeVar("_F", bound=Callable[..., Any])
+from imgpack.errors import ArchiveError, OutputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +43,9 @@ class Choice:
         return None if self.platform is None else Platform.parse(self.platform)
 
 
-def choice_options(command: _F) -> _F:
-    """``--image NAME`` and ``--platform P``, as one ``Choice`` named ``choice``."""
-    return gathered("choice", Choice, _OPTIONS, command)
-
-
-_OPTIONS: Final = (
+choice_options = gathered(
+    "choice",
+    Choice,
     click.option("--image", metavar="NAME", help="Which one of several images in an archive."),
     click.option("--platform", metavar="OS/ARCH", help="Which one of a multi-platform image."),
 )
@@ -68,28 +57,55 @@ def open_location(
     terminal: Terminal,
     registry: RegistryOptions,
     *,
-    choice: Choice | None = None,
+    choice: Choice,
     creds_option: str = "--creds",
     jobs: int = 4,
 ) -> Iterator[Opened]:
     """Open an archive, a layout or a reference; blobs can be read inside the ``with``.
 
     ``choice`` is refused where it cannot be made. ``creds_option`` and ``jobs`` are as
-    for ``connector``.
+    for ``connect``.
     """
     if text == "-":
         raise ArchiveError(
             "an archive cannot come from standard input",
             "it is read at any place, so it cannot be a pipe: save it to a file",
         )
-    if is_path(text):
-        with open_images(text) as opened:
-            yield opened
-        return
-    if choice is not None and choice.image is not None:
+    if choice.image is not None and not api.is_path(text):
         raise click.UsageError("--image is for archives; a reference names one image")
-    from imgpack.registry.pull.image import open_remote
+    with (
+        connect_for(text, terminal, registry, creds_option=creds_option, jobs=jobs) as registries,
+        api.open(text, registries=registries, scratch=scratch_directory) as opened,
+    ):
+        yield opened
 
-    reference = parse_reference(text)
-    with connector(registry, terminal, jobs=jobs, creds_option=creds_option) as connections:
-        yield open_remote(connections, reference, scratch=scratch_directory)
+
+@contextmanager
+def connect_for(
+    text: str,
+    terminal: Terminal,
+    registry: RegistryOptions,
+    *,
+    creds_option: str = "--creds",
+    jobs: int = 4,
+) -> Iterator["api.Registries | None"]:
+    """As ``connect``, if ``text`` is a reference; nothing for a path."""
+    if api.is_path(text):
+        yield None
+        return
+    api.parse_reference(text)  # a mistyped one is told before a password is asked for
+    with connect(registry, terminal, jobs=jobs, creds_option=creds_option) as registries:
+        yield registries
+
+
+def scratch_directory() -> str:
+    """Where files without a name go for a while: ``TMPDIR``, or ``/tmp`` mostly.
+
+    Asked for when it is needed. Raises ``OutputError``.
+    """
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise OutputError(
+            "there is no directory for temporary files", "let TMPDIR name one that can be written"
+        ) from error

@@ -8,26 +8,25 @@ password is never echoed or printed; ``--help`` loads no network module.
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from imgpack import api
 from imgpack.cli.options.group import gathered
+from imgpack.cli.options.path import DIRECTORY, FILE
 from imgpack.cli.output.advice import worded
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import Advice, ImgpackError, Remedy
 
 if TYPE_CHECKING:
     from imgpack.credentials.lookup import CredentialFile, CredentialStore, Given
-    from imgpack.registry.http.transport import TransportOptions
-    from imgpack.registry.registries import Registries
 
 PASSWORD_LIMIT: Final = 64 << 10
 """Characters of a password on standard input."""
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,9 @@ class _Boolean(click.types.BoolParamType):
         return super().convert(value, param, ctx)
 
 
-_OPTIONS: Final = (
+registry_options = gathered(
+    "registry",
+    RegistryOptions,
     click.option(
         "--plain-http/--no-plain-http",
         default=None,
@@ -68,12 +69,10 @@ _OPTIONS: Final = (
         metavar="BOOL",
         help="false: accept any certificate (unsafe).",
     ),
-    click.option(
-        "--ca-file", type=click.Path(), metavar="PEM", help="Trust these authorities as well."
-    ),
+    click.option("--ca-file", type=FILE, metavar="PEM", help="Trust these authorities as well."),
     click.option(
         "--cert-dir",
-        type=click.Path(),
+        type=DIRECTORY,
         metavar="DIR",
         help="*.crt, *.cert and *.key for the registry, as in /etc/docker/certs.d/HOST.",
     ),
@@ -107,49 +106,48 @@ _OPTIONS: Final = (
         help="The longest silence of a registry.",
     ),
 )
-
-
-def registry_options(command: _F) -> _F:
-    """Add the options; the command gets them as one ``RegistryOptions`` named ``registry``."""
-    return gathered("registry", RegistryOptions, _OPTIONS, command)
+"""The options; a command gets them as one ``RegistryOptions`` named ``registry``."""
 
 
 @contextmanager
-def connector(
+def connect(
     options: RegistryOptions,
     terminal: Terminal,
+    only: Iterable[str] = (),
     *,
     jobs: int = 4,
-    registry: str | None = None,
     creds_option: str = "--creds",
-) -> Iterator["Registries"]:
-    """Sessions with these options. ``registry`` is whom ``--creds`` is for, if there are several.
+) -> Iterator["api.Registries"]:
+    """Sessions with these options. ``only``: whom ``--creds`` is for, if not for anybody.
 
-    ``creds_option`` is what ``creds`` is called here, empty if nobody can be given any;
-    errors that leave the block name it. Asks for a missing password on a terminal.
-    Raises ``click.UsageError`` and ``CredentialError``.
+    There must be one then, or one password would go to several. ``creds_option`` is what
+    ``creds`` is called here; errors that leave the block name it. Asks for a missing
+    password on a terminal. Raises ``click.UsageError`` and ``CredentialError``.
     """
-    from imgpack.registry.http.endpoint import SessionOptions
-    from imgpack.registry.http.retry import RetryPolicy
-    from imgpack.registry.registries import Registries
-
+    whom = list(dict.fromkeys(only))
+    if options.creds is not None and len(whom) > 1:
+        raise click.UsageError(
+            f"--creds is for one registry, and there are {', '.join(whom)}: use imgpack login"
+        )
+    registry = whom[0] if len(whom) == 1 else None
     if not options.tls_verify:
         terminal.warn("certificates are not verified: anybody on the way can read and change data")
     # Who names certificates means TLS, on a loopback host as well.
     plain_http, named = options.plain_http, bool(options.ca_file or options.cert_dir)
-    session = SessionOptions(
+    session = api.SessionOptions(
         plain_http=False if plain_http is None and named else plain_http,
-        retry=RetryPolicy(attempts=options.retries + 1),
+        retry=api.RetryPolicy(attempts=options.retries + 1),
         trusted_realms=options.trust_realm,
     )
     store = credential_store(os.environ, given_credential(options, registry, creds_option))
     transport = transport_options(options, os.environ, jobs)
     try:
-        with Registries(transport, session, store, terminal) as registries:
+        with api.Registries(transport, session, store, terminal) as registries:
+            terminal.hide(registries.secrets.hide)
             yield registries
     except ImgpackError as error:
         hint = error.hint
-        if not (creds_option and isinstance(hint, Advice) and hint.remedy is Remedy.LOG_IN):
+        if not isinstance(hint, Advice) or hint.remedy is not Remedy.LOG_IN or len(whom) > 1:
             raise
         if registry not in (None, *hint.values):
             raise
@@ -159,22 +157,19 @@ def connector(
 
 def transport_options(
     options: RegistryOptions, environment: Mapping[str, str], jobs: int
-) -> "TransportOptions":
+) -> "api.TransportOptions":
     """Time-outs, TLS and proxies, from options and environment."""
     from urllib.request import getproxies_environment
 
-    from imgpack.registry.http.tls import TlsOptions
-    from imgpack.registry.http.transport import TransportOptions
-
     proxies = getproxies_environment()
-    tls = TlsOptions(
+    tls = api.TlsOptions(
         verify=options.tls_verify,
         cert_file=environment.get("SSL_CERT_FILE") or None,
         cert_dir=environment.get("SSL_CERT_DIR") or None,
         ca_file=options.ca_file,
         host_directory=options.cert_dir,
     )
-    return TransportOptions(
+    return api.TransportOptions(
         jobs=jobs,
         connect_timeout=min(30.0, options.timeout),
         silence_timeout=options.timeout,

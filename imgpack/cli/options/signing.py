@@ -7,21 +7,20 @@ of the payload.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from imgpack import api
 from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.cli.options.group import gathered
+from imgpack.cli.options.path import FILE
 from imgpack.errors import SignatureError, about
 from imgpack.files.reading import read_regular
 from imgpack.spec.config import rfc3339
 
 if TYPE_CHECKING:
-    from imgpack.registry.push.plan import Schema1Options
     from imgpack.spec.schema1.signature import SigningKey
-
-_F = TypeVar("_F", bound=Any)
 
 MAX_KEY: Final = 1 << 20
 
@@ -64,27 +63,25 @@ class Schema1Flags:
         if self.schema1 and by_digest:
             raise click.UsageError("--schema1 needs a tag, and --by-digest gives none")
 
-    def options(self) -> "Schema1Options | None":
+    def options(self) -> "api.Schema1Options | None":
         """How to sign, or ``None``. Raises ``SignatureError``."""
         if not self.schema1:
             return None
-        from imgpack.registry.push.plan import Schema1Options
+        key = signing_key(self.signing_key)
+        return api.Schema1Options(key, signing_time(), self.schema1_tag or "")
 
-        return Schema1Options(signing_key(self.signing_key), signing_time(), self.schema1_tag or "")
 
-
-def schema1_options(command: _F) -> _F:
-    """``--schema1`` and what goes with it, as one ``Schema1Flags`` named ``schema1``."""
-    options = (
-        click.option("--schema1", is_flag=True, help="Also push the signed schema1 manifest."),
-        click.option(
-            "--schema1-tag", metavar="TAG", help="Its tag; by default the image's and -schema1."
-        ),
-        click.option(
-            "--signing-key",
-            metavar="PEM",
-            type=click.Path(),
-            help="Sign schema1 with this private key.",
-        ),
-    )
-    return gathered("schema1", Schema1Flags, options, command)
+schema1_options = gathered(
+    "schema1",
+    Schema1Flags,
+    click.option("--schema1", is_flag=True, help="Also push the signed schema1 manifest."),
+    click.option(
+        "--schema1-tag", metavar="TAG", help="Its tag; by default the image's and -schema1."
+    ),
+    click.option(
+        "--signing-key",
+        metavar="PEM",
+        type=FILE,
+        help="Sign schema1 with this private key.",
+    ),
+)

@@ -1,15 +1,18 @@
 """The positional arguments of ``build``: directories, each with its place in the image."""
 
 import os
+import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import click
 
+from imgpack import api
+from imgpack.api import Directory, Placed, Replaced
 from imgpack.errors import LimitError, OutputError, TreeError, printable
+from imgpack.files.streams import STDOUT, named_descriptor
 from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
-from imgpack.tree.destination import Placed, Replaced, parse_dest, place, replaced
-from imgpack.tree.directory import Directory, directory
 
 
 def parse_sources(
@@ -23,18 +26,14 @@ def parse_sources(
         )
     caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
     trees: list[Placed[Directory]] = []
-    seen: set[tuple[bytes, tuple[bytes, ...]]] = set()
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        found = directory(source, caller)
-        wanted = parse_dest(dest)
-        if (found.root, wanted) in seen:
+        tree = api.directory(source, dest=dest, below=trees, caller=caller)
+        if any((one.tree.root, one.dest) == (tree.tree.root, tree.dest) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
-        seen.add((found.root, wanted))
-        tree = place(found, dest, trees)
-        for one in replaced(tree, trees) if trees else ():
+        for one in api.replaced(tree, trees) if trees else ():
             warn(_told(one, source))
         trees.append(tree)
     return tuple(trees)
@@ -93,3 +92,20 @@ def containing(trees: Sequence[Placed[Directory]], path: str) -> Placed[Director
         if real.startswith(tree.tree.root.rstrip(b"/") + b"/"):
             return tree
     return None
+
+
+def written_to(*paths: str | None) -> frozenset[tuple[int, int]]:
+    """Device and inode of the files that ``paths`` name, and of the directories they lie in.
+
+    By any name, through a bind mount or an open descriptor, a walk knows them by that.
+    """
+    found = set()
+    for path in filter(None, paths):
+        descriptor = 1 if path == STDOUT else named_descriptor(path)
+        places = (path, os.path.dirname(real_path(path))) if descriptor is None else (descriptor,)
+        for place in places:
+            with suppress(OSError):
+                status = os.stat(place)
+                if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                    found.add((status.st_dev, status.st_ino))
+    return frozenset(found)

@@ -14,7 +14,7 @@ _WORDS: Final = {
     Remedy.OTHER_CACHE: "name another with --cache-dir, or use --no-cache",
     Remedy.EMPTY_CACHE: "name an empty or new directory with --cache-dir",
     Remedy.CLEAR_CACHE: "remove it, or name another cache with --cache-dir",
-    Remedy.NAME_IT: "give it a name with -t",
+    Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
     Remedy.LOG_IN: "log in with imgpack login {0}",
     Remedy.CHECK_LOGIN: "check the credentials for {0} (imgpack login {0})",
     Remedy.LOG_IN_EACH: "use imgpack login for each of them instead",
@@ -26,6 +26,9 @@ _WORDS: Final = {
     Remedy.SEND_FOREIGN: "--allow-nondistributable sends it",
     Remedy.NAME_SCHEMA1: "say --name NAME:TAG",
     Remedy.MAKE_SCHEMA1: "imgpack manifest ARCHIVE --schema1 makes one",
+    Remedy.DELETE_DIGEST: (
+        "it may delete by digest, which removes every tag of the image: imgpack rm {0}"
+    ),
     Remedy.NO_SCHEMA1: (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without --schema1 otherwise"

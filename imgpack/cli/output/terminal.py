@@ -1,18 +1,26 @@
 """What people see while imgpack works: progress bars on a terminal, warnings, details."""
 
+import os
+import re
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self, TextIO
 
 import click
 
 from imgpack.cli.output.advice import line
-from imgpack.cli.output.display import one_line
+from imgpack.cli.output.display import clipped, one_line
 from imgpack.errors import Hint
 from imgpack.events import Meter
 
-_NAME_WIDTH = 24
+_LABEL: Final = 24
+"""Columns of a bar's label, where the terminal is wide enough for thrice as many."""
+
+_NARROW: Final = "{desc} {n_fmt}/{total_fmt} {rate_fmt}"
+_USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
+"""A user name and password in a URL, wherever it comes from."""
 
 
 class Terminal:
@@ -28,6 +36,7 @@ class Terminal:
         self._bars: list[Any] = []
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._hiding: list[Callable[[str], str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +51,11 @@ class Terminal:
             for bar in self._bars:
                 bar.close()
             self._bars.clear()
+            sys.stderr.flush()
+
+    def hide(self, hiding: Callable[[str], str]) -> None:
+        """From now on nothing is shown but what ``hiding`` leaves of it."""
+        self._hiding.append(hiding)
 
     def begin(self, label: str, total: int | None) -> Meter:
         """A bar of ``total`` bytes, or a meter that draws nothing."""
@@ -49,17 +63,23 @@ class Terminal:
             return _Bar(self, None)
         from tqdm import tqdm
 
+        tqdm.monitor_interval = 0  # no thread of its own
+        columns, rows = _screen(sys.stderr)
+        width = min(_LABEL, columns // 3)
         with self._lock:
             bar = tqdm(
-                desc=label[:_NAME_WIDTH].ljust(_NAME_WIDTH),
+                desc=clipped(one_line(label), width).ljust(width),
                 total=total,
                 unit="B",
                 unit_scale=True,
                 unit_divisor=1024,
                 leave=False,
                 file=sys.stderr,
-                dynamic_ncols=True,
+                ncols=columns,
+                nrows=rows,
+                bar_format=_NARROW if columns < 3 * _LABEL else None,
             )
+            bar.dynamic_ncols = _screen  # type: ignore[assignment]  # asked again at each line
             self._bars.append(bar)
         return _Bar(self, bar)
 
@@ -81,20 +101,52 @@ class Terminal:
         """One line on standard error that was asked for, even under ``--quiet``."""
         self._line(message, indent=len(message) - len(message.lstrip()))
 
-    def _line(self, text: str, *, indent: int = 0) -> None:
-        text = " " * indent + one_line(" ".join(text.split()))
+    def result(self, text: str, *, err: bool = False) -> None:
+        """One line of what the command was called for, on standard output unless ``err``."""
         with self._lock:
-            if self._bars:
-                self._bars[-1].write(text, file=sys.stderr)
-            else:
-                click.echo(text, err=True)
+            self._beside_bars(text, err=err)
+
+    def fail(self, message: str) -> None:
+        """The one line of a failure."""
+        self._line(f"imgpack: error: {message}")
+
+    def trace(self, problem: BaseException) -> None:
+        """Every line of a traceback, and of those that it comes of."""
+        import traceback
+
+        for part in traceback.format_exception(problem):
+            for text in part.splitlines():
+                self._line(text, indent=len(text) - len(text.lstrip()))
+
+    def _line(self, text: str, *, indent: int = 0) -> None:
+        # It may quote an archive or a registry: no control sequence of theirs goes out.
+        for hiding in self._hiding:
+            text = hiding(text)
+        text = _USER.sub(r"\1***@", text)
+        with self._lock:
+            self._beside_bars(" " * indent + one_line(" ".join(text.split())), err=True)
+
+    def _beside_bars(self, text: str, *, err: bool) -> None:
+        if not self._bars:
+            click.echo(text, err=err)
+            return
+        # Bars are off the screen before the line is written, whichever stream it goes to.
+        with self._bars[-1].external_write_mode(file=sys.stderr):
+            click.echo(text, err=err)
 
     def forget(self, bar: Any) -> None:
-        """A bar is done: take it off the screen."""
+        """A bar is done: take it off the screen before anything else is written there."""
         with self._lock:
             if bar in self._bars:
                 self._bars.remove(bar)
                 bar.close()
+                sys.stderr.flush()
+
+
+def _screen(stream: TextIO) -> tuple[int, int]:
+    """The columns and rows that bars may take; a terminal that knows no size has 80 and 24."""
+    columns, rows = os.get_terminal_size(stream.fileno())
+    return (columns or 80) - 1, (rows or 24) - 1
 
 
 class _Bar:

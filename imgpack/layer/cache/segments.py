@@ -23,9 +23,6 @@ from imgpack.files.writing import write_all
 from imgpack.layer.cache.directory import LAYERS, SEGMENTS, TMP, claim, files
 from imgpack.layer.cache.record import Filed, LayerRecord, line_of, parse
 
-DEFAULT_LIMIT: Final = 10 << 30
-"""Bytes that the cache may hold before the least recently used entries go."""
-
 _HEAD: Final = 32
 _MAX_ENTRY: Final = 64 << 20
 """Bytes: more than a segment ever compresses to; what is larger is damaged."""

@@ -121,11 +121,11 @@ class Authentication:
         self.challenge = chosen
         grew = self._tokens.grow(request.scopes, chosen)
         ended = self._tokens.drop(request.scopes, refused)
-        if refused is None or grew:
-            return True
         credential = self.credential(request.scopes)
         if chosen.scheme == "basic":
-            return credential is not None and refused != basic(credential)
+            return bool(credential and credential.username and refused != basic(credential))
+        if refused is None or grew:
+            return True
         return (turn == 1 or ended) and not (credential and credential.registry_token)
 
     def _ping(self) -> tuple[Challenge, ...]:
@@ -153,7 +153,6 @@ class Authentication:
 
 def _choose(challenges: tuple[Challenge, ...]) -> Challenge | None:
     """Bearer before Basic; a Bearer without a realm is of no use."""
-    for challenge in challenges:
-        if challenge.scheme == "bearer" and challenge.get("realm"):
-            return challenge
-    return next((c for c in challenges if c.scheme == "basic"), None)
+    bearers = [c for c in challenges if c.scheme == "bearer" and c.get("realm")]
+    basics = [c for c in challenges if c.scheme == "basic"]
+    return next(iter(bearers + basics), None)

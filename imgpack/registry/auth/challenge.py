@@ -36,35 +36,20 @@ def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
 
 
 def _parse(text: str) -> list[Challenge]:
-    challenges: list[Challenge] = []
-    parameters: list[tuple[str, str]] = []
-    scheme = ""
+    found: list[tuple[str, list[tuple[str, str]]]] = []
     position = 0
     while position < len(text):
         if text[position] in " \t,":
             position += 1
-            continue
-        found = _PARAMETER.match(text, position)
-        if found and scheme:
-            quoted, plain = found.group(2), found.group(3)
+        elif found and (parameter := _PARAMETER.match(text, position)):
+            name, quoted, plain = parameter.groups()
             value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
-            parameters.append((found.group(1).lower(), value))
-            position = found.end()
-            continue
-        start = _SCHEME.match(text, position)
-        if start is None:
-            position = _next_comma(text, position)
-            continue
-        if scheme:
-            challenges.append(Challenge(scheme, tuple(parameters)))
-        scheme, parameters = start.group(1).lower(), []
-        token = _TOKEN68.match(text, start.end())
-        position = token.end() if token else start.end()
-    if scheme:
-        challenges.append(Challenge(scheme, tuple(parameters)))
-    return challenges
-
-
-def _next_comma(text: str, position: int) -> int:
-    comma = text.find(",", position)
-    return len(text) if comma < 0 else comma + 1
+            found[-1][1].append((name.lower(), value))
+            position = parameter.end()
+        elif scheme := _SCHEME.match(text, position):
+            found.append((scheme[1].lower(), []))
+            token = _TOKEN68.match(text, scheme.end())
+            position = (token or scheme).end()
+        else:
+            position = text.find(",", position) + 1 or len(text)
+    return [Challenge(name, tuple(parameters)) for name, parameters in found]

@@ -35,16 +35,8 @@ PLAIN_SLICE: Final = 256 << 10
 TLS_SLICE: Final = 64 << 10
 
 
-def check_addresses(host: str, port: int, reach: Reach) -> None:
-    """Resolve ``host`` and refuse it when any address lies further inside than ``reach``.
-
-    Raises ``UnsafeError``, or ``OSError`` when the name does not resolve.
-    """
-    for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        _check(host, str(info[4][0]), reach)
-
-
 def _check(host: str, text: str, reach: Reach) -> None:
+    """Refuse ``host`` if its address lies further inside than ``reach``."""
     if reach_of_address(ipaddress.ip_address(text.partition("%")[0])) > reach:
         raise UnsafeError(
             f"{host}: the registry sent us there, and it is the private or local address {text}",
@@ -65,16 +57,17 @@ class _Guarded:
 
     def _new_conn(self) -> socket.socket:
         this: Any = self
-        reach = self.reach if this.proxy is None else None
+        host, reach = this._dns_host, self.reach if this.proxy is None else None
         if reach is not None:
             # A name that does not resolve fails below, with urllib3's own error.
             with contextlib.suppress(OSError, UnicodeError):
-                check_addresses(this._dns_host, this.port, reach)
+                for info in socket.getaddrinfo(host, this.port, type=socket.SOCK_STREAM):
+                    _check(host, str(info[4][0]), reach)
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
         if reach is not None:
             try:
                 # The name may resolve differently each time; this is where it led.
-                _check(this._dns_host, str(sock.getpeername()[0]), reach)
+                _check(host, str(sock.getpeername()[0]), reach)
             except BaseException:
                 sock.close()
                 raise

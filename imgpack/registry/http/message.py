@@ -10,6 +10,7 @@ response is read once, never truncated and never without a bound.
 
 import abc
 import contextlib
+import io
 import time
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -142,7 +143,7 @@ class Response(Closing):
         self.url = url
         self._raw = raw
         self._silence = silence
-        self._held: bytes | None = None
+        self._held: io.BytesIO | None = None
         self.at_home = True
 
     def header_values(self, name: str) -> tuple[str, ...]:
@@ -151,7 +152,7 @@ class Response(Closing):
 
     def preload(self, limit: int) -> None:
         """Read the whole body now, so that ``read`` needs no connection."""
-        self._held = self.read(limit)
+        self._held = io.BytesIO(self.read(limit))
 
     def read(self, limit: int = DOCUMENT_LIMIT) -> bytes:
         """The whole body; fails, never truncates, when it is longer than ``limit`` bytes.
@@ -186,8 +187,6 @@ class Response(Closing):
 
         Raises ``UnreachableError`` when even this little does not come in a few minutes.
         """
-        if self._held is not None:
-            return self._held[:limit]
         pieces: list[bytes] = []
         left, deadline = limit, time.monotonic() + DOCUMENT_PATIENCE * self._silence
         while left > 0:
@@ -207,9 +206,6 @@ class Response(Closing):
         Raises ``UnreachableError`` when the connection breaks, falls silent or
         the body is shorter than its Content-Length. The caller bounds the sum.
         """
-        if self._held is not None:
-            yield self._held
-            return
         try:
             while piece := self._piece(chunk):
                 yield piece
@@ -218,6 +214,8 @@ class Response(Closing):
 
     def _piece(self, size: int, *, waits: bool = True) -> bytes:
         """The next ``size`` bytes or, unless it ``waits`` for them, what has come."""
+        if self._held is not None:
+            return self._held.read(size)
         read = self._raw.read if waits else self._raw.read1
         try:
             # Not stream(): urllib3's own chunk parser reads lines without a bound.

@@ -54,9 +54,7 @@ class RetryPolicy:
         be permanent (schema1 switched off, a foreign layer refused), and is
         tried once more only. A success that proves nothing may pass as well.
         """
-        if answer is None:
-            return self.attempts
-        if "TOOMANYREQUESTS" in answer.codes:
+        if answer is None or "TOOMANYREQUESTS" in answer.codes:
             return self.attempts
         passing = answer.status == 200 or answer.status in TRANSIENT_STATUSES
         if not passing or PERMANENT_CODES.intersection(answer.codes):

@@ -8,6 +8,7 @@ resolves, so a ``reach`` bounds only the spelling of an address.
 """
 
 import base64
+import re
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from imgpack import __version__
-from imgpack.errors import ImgpackError, UnreachableError, UnsafeError
+from imgpack.errors import ImgpackError, UnreachableError, UnsafeError, without_user
 from imgpack.registry.http.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
 from imgpack.registry.http.message import BLOCK, Body, Closing, Request, Response
 from imgpack.registry.http.no_proxy import is_bypassed
@@ -180,11 +181,18 @@ def _close(manager: urllib3.PoolManager) -> None:
     manager.clear()
 
 
+def proxy_secrets(proxy: str) -> tuple[str, str]:
+    """The password in a proxy's URL, whether or not that can be parsed."""
+    user = proxy.rpartition("@")[0]
+    password = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://", "", user).partition(":")[2]
+    return password, unquote(password)
+
+
 def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urllib3.ProxyManager:
     """Raises ``UnreachableError`` for what is no address of a proxy, or one of another kind."""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     refused = UnreachableError(
-        f"the proxy {redact(proxy)} cannot be used",
+        f"the proxy {redact(without_user(proxy))} cannot be used",
         "only http:// and https:// proxies are supported; check HTTP_PROXY and HTTPS_PROXY",
     )
     try:

@@ -256,13 +256,11 @@ def redact(url: str) -> str:
     if not question:
         return head
     pieces = (piece.partition("=") for piece in rest.partition("#")[0].split("&"))
-    shown_pieces = []
-    for key, equals, value in pieces:
-        if not equals:
-            shown_pieces.append("***")
-        else:
-            shown_pieces.append(f"{key}={value if key.lower() in _HARMLESS else '***'}")
-    return f"{head}?{'&'.join(shown_pieces)}"
+    shown = "&".join(
+        f"{key}={value if key.lower() in _HARMLESS else '***'}" if equals else "***"
+        for key, equals, value in pieces
+    )
+    return f"{head}?{shown}"
 
 
 def clean(text: str, limit: int = 500) -> str:

@@ -107,6 +107,8 @@ class _RemoteImages:
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified."""
+        if descriptor.digest in self.made:
+            return iter((self.made[descriptor.digest][offset:],))
         return self.blobs.read_blob(descriptor, offset)
 
     def fetch(self, descriptor: Descriptor) -> bytes:

@@ -6,6 +6,7 @@ instead is used or cancelled, not leaked; a repository that refuses is not asked
 again in the same run; no more than ``MAX_TRIES`` are asked for one blob.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Final
@@ -29,11 +30,9 @@ def recorded_bases(image: AnyImage) -> tuple[Reference, ...]:
     found: dict[Reference, None] = {}
     for one in walk(image):
         name = dict(one.document.annotations).get(BASE_NAME)
-        try:
+        with contextlib.suppress(InvalidReferenceError):
             if name:
                 found[Reference.parse(name)] = None
-        except InvalidReferenceError:
-            continue
     return tuple(found)
 
 

@@ -41,9 +41,12 @@ _IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """How to push. ``chunk`` in bytes; ``journal`` keeps sessions to be continued.
+    """How to push.
 
-    ``foreign``: layers that are not to be distributed are sent as well.
+    ``mount_from`` are repositories that may have the blobs (``mounts``: whether to mount at
+    all); ``schema1`` pushes signed schema1 manifests as well; ``journal`` keeps sessions to
+    be continued, of blobs from ``resume_min`` bytes on; ``chunk`` are the bytes of a PATCH;
+    ``foreign`` sends layers as well that are not to be distributed.
     """
 
     mount_from: tuple[Reference, ...] = ()

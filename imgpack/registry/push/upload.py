@@ -17,7 +17,7 @@ from imgpack.image.image import BlobSource
 from imgpack.registry.push.body import BlobBody
 from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.upload_mode import UploadMode, UploadModes
-from imgpack.registry.push.upload_session import NOTHING, BytesLost, UploadSession
+from imgpack.registry.push.upload_session import NOTHING, UploadSession
 from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 
@@ -121,8 +121,7 @@ class _BlobUpload:
 
     def _starts_over(self, error: ImgpackError) -> bool:
         """Whether a session that was gone on with is refused; then no other one is, either."""
-        refused = error.answer is not None and error.answer.status in _REFUSES_RESUME
-        if not (refused or isinstance(error, BytesLost)):
+        if error.answer is None or error.answer.status not in _REFUSES_RESUME:
             return False
         self.client.reporter.detail(f"{error.message}; sending the whole blob")
         self.resumable = False
@@ -132,10 +131,6 @@ class _BlobUpload:
     def _recovered(self, error: ImgpackError, mode: UploadMode) -> bool:
         """Decide what comes after a failure: raise ``error``, or say as ``_attempted`` does."""
         answer, lost = error.answer, isinstance(error, UnreachableError)
-        if isinstance(error, BytesLost) and self.modes.refused(mode):
-            self.client.reporter.detail(f"{error.message}; trying another upload mode")
-            self._give_up()
-            return False
         if not (answer or lost):
             self._leave(keep=False, reachable=True)
             raise error

@@ -21,11 +21,9 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.mediatype import OCTET_STREAM
 
 NOTHING: Final = BytesBody(b"")
+_OUT_OF_RANGE: Final = Answer(416, ("RANGE_INVALID",))
+"""As good as which it is that a registry kept less than it was sent."""
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,16})")
-
-
-class BytesLost(RegistryError):
-    """A registry took bytes of a blob and kept fewer of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +107,9 @@ class UploadSession:
         with _request(self.client, "PATCH", self.location, expected, body, headers) as response:
             where, held = self._next(response, self.location), _held(response)
         if 0 < held < end and end > 1:
-            raise BytesLost(
-                f"{self.client.name}: {end} bytes of a blob were sent, and the registry kept {held}"
+            raise RegistryError(
+                f"{self.client.name}: {end} bytes of a blob were sent, the registry kept {held}",
+                answer=_OUT_OF_RANGE,
             )
         return replace(self, location=where, offset=end)
 

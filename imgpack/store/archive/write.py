@@ -19,7 +19,7 @@ from imgpack.events import SILENT, Reporter
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.blobs import BlobWriter
 from imgpack.files.scratch import nameless_file
-from imgpack.files.streams import StreamFile, is_stream
+from imgpack.files.streams import STDOUT, StreamFile, is_stream
 from imgpack.files.writing import output_errors, scratch_errors
 from imgpack.image.image import Named
 from imgpack.spec.descriptor import Descriptor
@@ -27,8 +27,6 @@ from imgpack.spec.digest import Digest
 from imgpack.store.archive.assembly import Assembly
 from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.writer import ImageWriter
-
-STDOUT = "-"
 
 
 def open_writer(
@@ -59,7 +57,7 @@ def open_writer(
 
 
 class _TarWriter(ImageWriter):
-    """What the archive file and the stream share: a assembly."""
+    """What the archive file and the stream share: an assembly."""
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         super().__init__(path, reporter)

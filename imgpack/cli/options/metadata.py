@@ -10,17 +10,21 @@ from contextlib import suppress
 
 import click
 
+from imgpack.api import Directory, Named, Placed, Published, described, published_names
+from imgpack.cli.options.path import FILE
 from imgpack.cli.options.sources import check_outside
+from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
-from imgpack.files.streams import StreamFile, is_stream, named_descriptor, open_output
+from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descriptor, open_output
 from imgpack.files.writing import real_path
-from imgpack.image.describe import described
-from imgpack.image.image import AnyImage, Published
-from imgpack.spec.json import encode
-from imgpack.store.archive.write import STDOUT
-from imgpack.tree.destination import Placed
-from imgpack.tree.directory import Directory
+
+metadata_option = click.option(
+    "--metadata-file",
+    type=FILE,
+    metavar="FILE",
+    help="Write digests, sizes and names to a JSON file.",
+)
 
 
 def check_metadata_file(
@@ -85,20 +89,11 @@ def takes_standard_output(path: str | None) -> bool:
     return path is not None and named_descriptor(path) == 1
 
 
-def write_metadata(path: str, published: Iterable[Published], images: Iterable[AnyImage]) -> None:
+def write_metadata(path: str, published: Iterable[Published], images: Iterable[Named]) -> None:
     """Write what each name stands for, and the images, to ``path``. Raises ``OutputError``."""
     document = {
-        "names": [
-            {
-                "name": one.name.shown(),
-                "digest": str(one.descriptor.digest),
-                "mediaType": one.descriptor.media_type,
-                "size": one.descriptor.size,
-            }
-            for one in published
-            if one.name is not None
-        ],
+        "published": published_names(tuple(published)),
         "images": [described(image) for image in images],
     }
     with open_output(path) as write:
-        write(encode(document, indent=2) + b"\n")
+        write(f"{json_text(document)}\n".encode())

@@ -1,0 +1,67 @@
+"""The options of how layers are made: compression, owners, times."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from imgpack.api import ClampTime, Codec, Format, SetOwner, SetTime, Transform
+from imgpack.cli.options.clock import parse_time, whole_seconds
+from imgpack.cli.options.group import gathered
+from imgpack.errors import ConfigError, about
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFlags:
+    """How layers are made, as it was written."""
+
+    compression: str
+    owner: str
+    mtime: str | None
+    check_contents: bool
+
+    def codec(self, image_format: Format) -> Codec:
+        """The compression, which ``image_format`` must know. Raises ``ConfigError``."""
+        codec = Codec.parse(self.compression)
+        image_format.layer_type(codec.compression)
+        return codec
+
+    def transforms(self, epoch: int | None) -> Iterator[Transform]:
+        """What becomes of times, none of them later than ``epoch`` seconds, and of owners."""
+        if self.mtime is not None:
+            with about(f"--mtime {self.mtime!r}"):
+                yield SetTime(whole_seconds(parse_time(self.mtime, "--mtime")))
+        elif epoch is not None:
+            yield ClampTime(epoch)
+        if self.owner != "keep":
+            uid, colon, gid = self.owner.partition(":")
+            if not (colon and all(n.isascii() and n.isdigit() and len(n) < 12 for n in (uid, gid))):
+                raise ConfigError(
+                    f"--owner {self.owner!r} is not keep or UID:GID", "write numbers, as 0:0"
+                )
+            with about("--owner"):
+                yield SetOwner(int(uid), int(gid))
+
+
+layer_options = gathered(
+    "layers",
+    LayerFlags,
+    click.option(
+        "--compression",
+        default="gzip",
+        show_default=True,
+        metavar="gzip[:1-12]|zstd[:1-19]|none",
+        help="How layers are compressed.",
+    ),
+    click.option(
+        "--owner",
+        default="keep",
+        show_default=True,
+        metavar="keep|UID:GID",
+        help="Who owns it all.",
+    ),
+    click.option("--mtime", metavar="TIME", help="Set every file's time."),
+    click.option(
+        "--check-contents", is_flag=True, help="Read every file, even if nothing changed."
+    ),
+)

@@ -1,0 +1,87 @@
+"""Where what is made goes (``-o``, a registry), and what is said at the end: one line a name."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import click
+
+from imgpack import api
+from imgpack.api import LayerSink, Named, Published
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import takes_standard_output, write_metadata
+from imgpack.cli.output.terminal import Terminal
+from imgpack.files.streams import STDOUT, named_descriptor
+
+
+def print_names(terminal: Terminal, published: Iterable[Published], *, err: bool) -> None:
+    """``NAME@sha256:…`` for each name, with the tag if it has one: a line on standard output.
+
+    On standard error (``err``), if something else goes to the other.
+    """
+    for one in published:
+        if one.name is not None:
+            terminal.result(replace(one.name, digest=one.descriptor.digest).shown(), err=err)
+
+
+def push_printing(
+    terminal: Terminal,
+    registries: "api.Registries",
+    images: Sequence[Named],
+    options: "api.PushOptions",
+    jobs: int,
+    metadata_file: str | None = None,
+) -> None:
+    """Push, printing each name when it is there; standard output may be the metadata's.
+
+    If nobody reads them, the push goes on, and its end is the failure.
+    """
+    lost: list[OSError] = []
+    err = takes_standard_output(metadata_file)
+
+    def pushed(one: Published) -> None:
+        try:
+            if not lost:
+                print_names(terminal, [one], err=err)
+        except OSError as error:
+            lost.append(error)
+
+    published = api.push(
+        images, registries=registries, options=options, jobs=jobs, on_published=pushed
+    )
+    if metadata_file is not None:
+        write_metadata(metadata_file, published, images)
+    if lost:
+        raise lost[0]
+
+
+def to_standard_output(output: str, what: str = "an archive") -> bool:
+    """Whether ``what`` goes to standard output, by any name; a terminal is refused."""
+    if output != STDOUT and named_descriptor(output) != 1:
+        return False
+    if sys.stdout.isatty():
+        raise click.UsageError(f"{what} is no text for a terminal; pipe it, or give -o FILE")
+    return True
+
+
+@contextmanager
+def create(terminal: Terminal, target: str) -> Iterator[LayerSink]:
+    """An archive, a layout or a stream (``to_standard_output``), to be written."""
+    stdout = sys.stdout.buffer if to_standard_output(target) else None
+    with api.create(target, stdout=stdout, scratch=scratch_directory, reporter=terminal) as sink:
+        yield sink
+
+
+def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs: int) -> None:
+    """Write ``images`` to an archive, a layout or a stream, and print what was written.
+
+    Of what has no name it is the digest.
+    """
+    with create(terminal, target) as sink:
+        published = api.copy(images, sink, jobs=jobs)
+    err = to_standard_output(target)
+    print_names(terminal, published, err=err)
+    for one in published:
+        if one.name is None:
+            terminal.result(str(one.descriptor.digest), err=err)
