@@ -3,7 +3,8 @@
 ``import imgpack`` gives these names and loads what they need when they are called;
 what talks to registries is imported when it is first asked for by name.
 Nothing here reads the environment: credentials, proxies, caches and clocks are given.
-Errors are those of ``imgpack.errors``; progress goes to a ``Reporter``.
+Errors are those of ``imgpack.errors``; mistakes of the program itself (one name for names,
+no jobs, a second write) are Python's own. Progress goes to a ``Reporter``.
 """
 
 import importlib
@@ -30,6 +31,7 @@ from imgpack.image.image import (
     ImageSink,
     LayerSink,
     Named,
+    Opaque,
     Published,
     images_in,
     refuse_foreign,
@@ -110,8 +112,8 @@ __all__ = [
     "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
     "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
     "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
-    "Named", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions", "PushStep",
-    "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
+    "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions",
+    "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy", "Root",
     "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
     "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
@@ -146,11 +148,12 @@ def open(
     A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
     ``../`` is a path; any other is a reference, which is asked for through
     ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
-    a schema1 image. Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
+    a schema1 image, and for an archive that is compressed or comes from a pipe.
+    Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
     if isinstance(location, str) and is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             yield opened
         return
     from imgpack.registry.pull.image import open_remote
@@ -162,7 +165,11 @@ def open(
 
 @contextmanager
 def open_blob(
-    location: str, digest: Digest, *, registries: "Registries | None" = None
+    location: str,
+    digest: Digest,
+    *,
+    registries: "Registries | None" = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
 
@@ -170,7 +177,7 @@ def open_blob(
     what ``open`` raises, and ``NotFoundError`` if it is not there.
     """
     if is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)
@@ -193,8 +200,8 @@ def create(
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
-    any other is an archive. Nothing appears under its final name before all of it is
-    there. Raises ``OutputError``.
+    any other is an archive. It is written once; an existing layout is added to. Nothing
+    appears under its final name before all of it is there. Raises ``OutputError``.
     """
     with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
         yield writer
@@ -305,9 +312,10 @@ def directory(
 def entries(
     items: Iterable[Entry], *, dest: str | bytes = "/", below: Sequence[Tree] = ()
 ) -> Placed[Entries]:
-    """The tree of entries in memory (``imgpack.tree.entries`` makes them), as ``directory``.
+    """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
-    Missing parents are made up. Raises ``TreeError``.
+    ``file``, ``folder``, ``symlink``, ``hard_link`` and others make them. Missing parents
+    are made up. Raises ``TreeError``.
     """
     return place(Entries(items), os.fsencode(dest), below)
 

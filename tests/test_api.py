@@ -111,3 +111,28 @@ def test_no_jobs_make_no_image(tmp_path: Path, jobs: int) -> None:
     with pytest.raises(ValueError, match="at least one job"):
         build(tmp_path / "a.tar", jobs=jobs)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["env", "entrypoint", "cmd", "volumes", "onbuild", "shell"])
+def test_a_text_is_no_tuple_of_texts(name: str) -> None:
+    """Each of its letters would be a variable, a word or a path."""
+    wrong: dict[str, Any] = {name: "/run"}
+    with pytest.raises(TypeError, match=f"{name} is a tuple"):
+        imgpack.Runtime(**wrong)
+
+
+@pytest.mark.parametrize("content", ["text", bytearray(b"bytes")])
+def test_content_is_bytes_or_opens_them(content: Any) -> None:
+    """Text has bytes in some encoding only, and what can change is no content."""
+    with pytest.raises(TypeError, match="content is bytes"):
+        imgpack.file("a", content, size=4)
+
+
+def test_an_image_without_a_name_is_not_pushed_in_silence(tmp_path: Path) -> None:
+    """It would go nowhere, and all would seem well."""
+    build(tmp_path / "a.tar")
+    unnamed: tuple[list[str] | None, ...] = (None, [])
+    with imgpack.open(f"{tmp_path}/a.tar") as opened:
+        for names in unnamed:
+            with pytest.raises(errors.InvalidReferenceError, match="has no name"):
+                imgpack.push(opened.images(), names)

@@ -87,6 +87,27 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Opaque:
+    """What an index names by a type that nobody here knows: carried as it is, byte for byte.
+
+    OCI image-spec ``image-index.md``: unknown types are no error for a reader.
+    """
+
+    descriptor: Descriptor
+    source: BlobSource
+
+    @property
+    def document(self) -> "Opaque":
+        """What its names point at: itself."""
+        return self
+
+    @property
+    def media_type(self) -> str:
+        """What it is said to be."""
+        return self.descriptor.media_type
+
+
+@dataclass(frozen=True, slots=True)
 class ImageIndex:
     """An index and what it names, as far as its source holds it, in its order."""
 
@@ -111,7 +132,7 @@ class ImageIndex:
             )
 
 
-AnyImage = Image | Artifact | ImageIndex
+AnyImage = Image | Artifact | ImageIndex | Opaque
 
 
 def walk(image: AnyImage) -> Iterator[AnyImage]:
@@ -120,6 +141,11 @@ def walk(image: AnyImage) -> Iterator[AnyImage]:
     if isinstance(image, ImageIndex):
         for member in image.members:
             yield from walk(member)
+
+
+def layers_of(image: AnyImage) -> tuple[Descriptor, ...]:
+    """The layers of an image or artifact itself."""
+    return image.manifest.layers if isinstance(image, Image | Artifact) else ()
 
 
 def images_in(image: AnyImage) -> Iterator[Image]:
@@ -191,17 +217,17 @@ class RawBlob:
         yield self.raw[offset:]
 
 
-def is_away(one: Image | Artifact, layer: Descriptor) -> bool:
+def is_away(one: AnyImage, layer: Descriptor) -> bool:
     """Whether only the ``urls`` of a layer could give it: its source does not hold it."""
-    return mediatype.is_foreign(layer.media_type) and layer.digest not in one.nearby
+    if not (isinstance(one, Image | Artifact) and mediatype.is_foreign(layer.media_type)):
+        return False
+    return layer.digest not in one.nearby
 
 
 def refuse_foreign(image: AnyImage, where: str) -> None:
     """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
     for one in walk(image):
-        if isinstance(one, ImageIndex):
-            continue
-        for layer in one.manifest.layers:
+        for layer in layers_of(one):
             if is_away(one, layer):
                 raise foreign_layer(layer, where)
 

@@ -14,8 +14,10 @@ from imgpack.image.image import (
     Image,
     ImageIndex,
     Named,
+    Opaque,
     RawBlob,
     is_away,
+    layers_of,
     walk,
 )
 from imgpack.spec.descriptor import Descriptor
@@ -56,8 +58,10 @@ def plan(images: Sequence[Named]) -> Plan:
             if isinstance(one, ImageIndex):
                 one.check_complete()
                 continue
-            own = one.manifest.layers
-            if isinstance(one, Image):
+            own = layers_of(one)
+            if isinstance(one, Opaque):
+                own = (one.descriptor,)
+            elif isinstance(one, Image):
                 config = PlannedBlob(one.manifest.config, RawBlob(one.config.raw))
                 configs.setdefault(config.descriptor.digest, config)
             else:
@@ -81,4 +85,5 @@ def _check_size(known: Descriptor, blob: Descriptor) -> None:
 
 def _children_first(image: AnyImage) -> list[Manifest | Index]:
     members = image.members if isinstance(image, ImageIndex) else ()
-    return [*(each for member in members for each in _children_first(member)), image.document]
+    own = () if isinstance(image, Opaque) else (image.document,)
+    return [*(each for member in members for each in _children_first(member)), *own]

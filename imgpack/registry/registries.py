@@ -20,7 +20,8 @@ from imgpack.spec.reference import Reference
 class Registries(Closing):
     """Sessions by registry; a context manager that closes the transport.
 
-    ``reporter`` is told everything that is done over it, but no secret.
+    Without ``credentials``, anonymous. ``reporter`` is told everything that is done over
+    it, but no secret.
     """
 
     def __init__(

@@ -23,6 +23,7 @@ from imgpack.errors import (
     InvalidReferenceError,
     NotFoundError,
     RegistryError,
+    UnsupportedError,
     about,
 )
 from imgpack.registry.http.message import DOCUMENT_LIMIT, BytesBody, Response, Scope
@@ -321,7 +322,7 @@ def _length(response: Response) -> int | None:
 def _digest_or_none(text: str | None) -> Digest | None:
     try:
         return Digest.parse(text or "")
-    except InvalidReferenceError:
+    except (InvalidReferenceError, UnsupportedError):
         return None
 
 

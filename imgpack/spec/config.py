@@ -123,6 +123,11 @@ class Runtime:
     stop_signal: str = ""
     shell: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("env", "entrypoint", "cmd", "volumes", "onbuild", "shell"):
+            if isinstance(value := getattr(self, name), str):  # a sequence of letters
+                raise TypeError(f"{name} is a tuple of texts, and not the text {value!r}")
+
     def as_json(self) -> dict[str, Any]:
         """The JSON object in Docker's key order; what is not set is left out."""
         ports = {port for ports in self.exposed_ports for port in ports.each()}

@@ -50,11 +50,16 @@ _VARIANTS = {"arm": "v5 v6 v7 v8", "arm64": "v8 v9", "amd64": "v1 v2 v3 v4"}
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """``os/architecture[/variant]`` in lower case; valid once built."""
+    """``os/architecture[/variant]`` in lower case; valid once built.
+
+    ``os_version`` and ``os_features`` (Windows' images have them) are kept and choose nothing.
+    """
 
     os: str = "linux"
     architecture: str = "amd64"
     variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for word in (self.os, self.architecture, *([self.variant] if self.variant else [])):
@@ -94,18 +99,27 @@ class Platform:
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> "Platform":
         """The platform in a descriptor or configuration object; raises ``DocumentError``."""
+        features = member(obj, "os.features", list, default=[])
+        if not all(isinstance(feature, str) for feature in features):
+            raise DocumentError("one of the 'os.features' is not a string")
         try:
             return cls(
                 member(obj, "os", str, default="") or "linux",
                 member(obj, "architecture", str, default="") or "unknown",
                 member(obj, "variant", str, default=""),
+                member(obj, "os.version", str, default=""),
+                tuple(features),
             )
         except ConfigError as error:
             raise DocumentError(error.message) from error
 
     def as_json(self) -> dict[str, Any]:
         """The object of an index's descriptor."""
-        out = {"architecture": self.architecture, "os": self.os}
+        out: dict[str, Any] = {"architecture": self.architecture, "os": self.os}
+        if self.os_version:
+            out["os.version"] = self.os_version
+        if self.os_features:
+            out["os.features"] = list(self.os_features)
         if self.variant:
             out["variant"] = self.variant
         return out

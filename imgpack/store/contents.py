@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError
-from imgpack.image.image import AnyImage, Image, Named, images_in, walk
+from imgpack.image.image import AnyImage, Artifact, Image, Named, Opaque, images_in, walk
 from imgpack.image.plan import plan
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
@@ -36,7 +36,7 @@ _UNKNOWN: Final = Platform("unknown", "unknown")
 _SOURCE_TYPES: Final = {
     mediatype.OCI_LAYER: mediatype.DOCKER_LAYER,
     mediatype.OCI_LAYER_GZIP: mediatype.DOCKER_LAYER_GZIP,
-    mediatype.OCI_LAYER_ZSTD: "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    mediatype.OCI_LAYER_ZSTD: mediatype.DOCKER_LAYER_ZSTD,
 }
 
 
@@ -44,7 +44,8 @@ def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
     """Manifests, indexes and configurations in the archive's order, each once."""
     out: dict[Digest, bytes] = {}
     for one in (one for named in images for one in walk(named.image)):
-        out.setdefault(one.document.descriptor.digest, one.document.raw)
+        if not isinstance(one, Opaque):
+            out.setdefault(one.document.descriptor.digest, one.document.raw)
         if isinstance(one, Image):
             out.setdefault(one.config.digest, one.config.raw)
     return out
@@ -81,6 +82,9 @@ def index_entries(images: Sequence[Named], taken: Iterable[str] = ()) -> list[di
     refs = {*taken, *(label for named in images for label in named.labels)}
     for named in images:
         bare = named.image.document.descriptor.as_json()
+        if isinstance(named.image, Artifact) and named.image.manifest.artifact_type:
+            # What lists referrers goes by it (image-spec descriptor.md).
+            bare["artifactType"] = named.image.manifest.artifact_type
         pointers: list[dict[str, str]] = []
         for name in named.tags:
             ref = str(name) if name.tag in refs else name.target

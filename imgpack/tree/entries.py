@@ -111,7 +111,7 @@ def _linked(found: dict[bytes, Entry]) -> Iterator[tuple[bytes, Entry]]:
     linked: dict[bytes, Entry] = {}
     for inode, (first, others) in enumerate(names.items(), 1):
         there = found.get(first)
-        if there is None or first in others or stat.S_ISDIR(there.mode) or _is_link(there):
+        if there is None or stat.S_ISDIR(there.mode) or _is_link(there):
             raise TreeError(
                 f"{printable(others[0])} is a hard link to {printable(first)}, which is "
                 + ("not there" if there is None else "a directory or a link itself"),
@@ -148,6 +148,8 @@ def file(
     """
     if isinstance(content, bytes):
         size = len(content)
+    elif not callable(content):
+        raise TypeError(f"content is bytes, or opens a file of them: not {type(content).__name__}")
     elif size is None:
         raise TreeError(f"the size of {_shown(path)} is not known", "give it with the content")
     return _entry(path, stat.S_IFREG, fields, _Held(content), size)

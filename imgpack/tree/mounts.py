@@ -6,7 +6,6 @@ place answers the same device, inode, size and times. Sources: statx(2)
 (``STATX_MNT_ID_UNIQUE``), proc_pid_mountinfo(5).
 """
 
-import ctypes
 import hashlib
 import os
 import sys
@@ -95,6 +94,8 @@ def _line(number: bytes) -> list[bytes]:
 
 def _unique(descriptor: int) -> bytes | None:
     """The mount's number that none gets again until the next boot, if the kernel has them."""
+    import ctypes  # here, since it is not needed without a cache
+
     found = ctypes.create_string_buffer(_STATX_SIZE)
     try:
         statx = ctypes.CDLL(None, use_errno=True).statx

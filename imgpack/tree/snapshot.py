@@ -27,10 +27,12 @@ from imgpack.tree.walk import Seen, reached, scan
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
 
-_FIXED: Final = struct.Struct("<IIQQIIIQqIqQQQ")
-_PROOF: Final = struct.Struct("<QQ")
-"""The last two: the number of the mount, 0 if its times prove nothing; and 0, or when the
-walk began, if nothing proves this entry."""
+_FIXED: Final = struct.Struct("<IIQQIIIQqIqQQ")
+_PROOF: Final = struct.Struct("<Q")
+"""The last: the number of the mount, if nobody can have changed the entry unseen."""
+_UNPROVEN: Final = 1 << 63
+"""Else this, with when the walk began, so that it never comes again, and the next bit."""
+_DISTRUSTED: Final = 1
 _BUFFER: Final = 1 << 20
 """Bytes of records that are written at once."""
 _SECOND: Final = 1_000_000_000
@@ -55,9 +57,9 @@ class Recorder:
         self.file = file
         self.distrusted = ""
         self._pending = bytearray()
-        self._started = started_ns
+        self._racy = _UNPROVEN | (started_ns << 1) % _UNPROVEN
         self._racy_from = started_ns - RACY_NS
-        self._mounts: dict[int, int] = {0: 1}  # by device; what is made up is on none
+        self._proofs = {0: 0}  # by device; what is made up is on none
         self._failure: OSError | None = None
 
     def flush(self) -> OSError | None:
@@ -75,27 +77,30 @@ class Recorder:
         """Append what ``lstat`` found at a path of the image; returns the record."""
         mode, inode, device, links, uid, gid, size, _, seconds, _ = found
         ctime = found.st_ctime_ns
-        mount = self._mounts.get(device)
-        if mount is None:
-            mount = self._mount(where, found, folder)
+        try:
+            proof = self._proofs[device] if ctime < self._racy_from else self._racy
+        except KeyError:
+            proof = self._prove(where, found, folder)
         # Whole seconds apart: nanoseconds of the year 2262 and later pass 64 bits.
         nanoseconds = found.st_mtime_ns % _SECOND
         fixed = _FIXED.pack(
             len(path), mode, inode, device, links, uid, gid, size, seconds, nanoseconds,
-            ctime, found.st_rdev, mount, 0 if mount and ctime < self._racy_from else self._started,
+            ctime, found.st_rdev, proof,
         )  # fmt: skip
         record = fixed + path
-        self._pending += record
-        if len(self._pending) >= _BUFFER:
+        pending = self._pending
+        pending += record
+        if len(pending) >= _BUFFER:
             self.flush()
         return record
 
-    def _mount(self, where: bytes, found: os.stat_result, folder: Folder | None) -> int:
+    def _prove(self, where: bytes, found: os.stat_result, folder: Folder | None) -> int:
         kind, number = mount_of(where, found, folder)
         if not number:
             self.distrusted = self.distrusted or kind
-        self._mounts[found.st_dev] = number
-        return number
+        proof = number % _UNPROVEN if number else self._racy | _DISTRUSTED
+        self._proofs[found.st_dev] = proof
+        return proof
 
 
 def recording(stamps: Stamps, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
@@ -171,7 +176,7 @@ def _records(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
 def _parsed(reader: BinaryIO, base: bytes, skip: int) -> Iterator[Entry]:
     read, unpack, size = reader.read, _FIXED.unpack, _FIXED.size
     while len(fixed := read(size)) == size:
-        length, *found, seconds, nanoseconds, ctime, rdev, _, _ = unpack(fixed)
+        length, *found, seconds, nanoseconds, ctime, rdev, _ = unpack(fixed)
         path = read(length)
         mtime = seconds * _SECOND + nanoseconds
         yield Entry(path, base + path[skip:], *found, mtime, ctime, rdev, fixed + path, None)  # type: ignore[call-arg]
@@ -203,12 +208,14 @@ _MOUNTED: Final = "mounted again, and so is all that lies on the same file syste
 
 def _doubt(one: Entry, other: Entry) -> str:
     """Why entries of one stat may not be the same; empty if there is no more to say."""
-    (mount, racy), (mount_now, racy_now) = (
-        _PROOF.unpack_from(entry.stamp, _FIXED.size - _PROOF.size) for entry in (one, other)
+    before, now = (
+        _PROOF.unpack_from(entry.stamp, _FIXED.size - _PROOF.size)[0] for entry in (one, other)
     )
-    if mount != mount_now:
-        return _MOUNTED
-    return "changed too recently to tell by its times" if mount and (racy or racy_now) else ""
+    if now & _UNPROVEN and now & _DISTRUSTED:
+        return ""
+    if (before | now) & _UNPROVEN:
+        return "changed too recently to tell by its times"
+    return _MOUNTED if before != now else ""
 
 
 def _place(entry: Entry) -> list[bytes]:

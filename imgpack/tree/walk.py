@@ -19,6 +19,8 @@ from imgpack.tree.tree import Stamps, check_name
 
 _new = tuple.__new__
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_INODE: Final = 1
+"""Where a stat result has it: by its name it takes longer, and this is asked for every file."""
 _OPEN_LEVELS: Final = 16
 """Directories above the current one that stay open: more might be more than a process may have."""
 
@@ -38,7 +40,7 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
         found = os.lstat(stamps.root)
     except OSError:
         raise changed(stamps.root, "vanished") from None
-    outputs = problems.outputs
+    outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
     _check_output(outputs, stamps.root, found)
     lstat, is_dir = os.lstat, stat.S_ISDIR
     # An explicit stack: a tree may be deeper than Python's.
@@ -65,7 +67,7 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
                 problems.add(where, error)
                 continue
             check_name(name, where)
-            if outputs:
+            if found[_INODE] in inodes:
                 _check_output(outputs, where, found)
             yield path + name, where, found, folder
             if is_dir(found.st_mode):

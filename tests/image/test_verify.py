@@ -1,11 +1,13 @@
 """The full check: digests of all blobs, and what layers unpack to."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from imgpack.errors import ArchiveError, DigestError, ImgpackError, NotFoundError
+from imgpack.errors import ArchiveError, DigestError, Hint, ImgpackError, NotFoundError
+from imgpack.events import Silent
 from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex
 from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
@@ -14,7 +16,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.spec.platform import Platform
 from tests.image.samples import Recorder
-from tests.store.samples import Memory, make_artifact, make_config, make_image, make_nested
+from tests.store.samples import LAYERS, Memory, make_artifact, make_config, make_image, make_nested
 
 
 def _with_config(image: Image, *contents: bytes) -> Image:
@@ -141,3 +143,56 @@ def test_a_layer_that_is_not_there_is_not_found() -> None:
     assert verify_images([replace(image, manifest=mixed)], "here") == 1
     foreign = tuple(replace(layer, media_type=kind) for layer in image.manifest.layers)
     assert verify_images([replace(lost, manifest=replace(image.manifest, layers=foreign))], "") == 0
+
+
+class Warnings(Silent):
+    """A reporter that keeps warnings."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, message: str, hint: Hint = "") -> None:
+        """Keep one."""
+        self.texts.append(message)
+
+
+def _labelled(image: Image, media_type: str) -> Image:
+    """The same layers under another media type."""
+    layers = [replace(layer, media_type=media_type) for layer in image.manifest.layers]
+    manifest = build_manifest(image.manifest.config, layers, image.manifest.media_type)
+    return Image(manifest, image.config, image.source)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_layer_under_a_wrong_label_is_sound_and_warned_of(*, compress: bool) -> None:
+    """Every engine looks at the bytes; skopeo makes such labels where it takes known blobs."""
+    image = make_image(Memory(), docker=False, compress=compress)
+    label = mediatype.OCI_LAYER if compress else mediatype.OCI_LAYER_GZIP
+    warnings = Warnings()
+    assert verify_images([_labelled(image, label)], "here", warnings) == 2
+    said = ("none", "gzip") if compress else ("gzip", "none")
+    assert f"its media type says {said[0]}, and its bytes {said[1]}" in warnings.texts[0]
+    assert verify_images([image], "here", warnings) == 2
+    assert len(warnings.texts) == 2
+
+
+def test_a_layer_of_docker_s_zstd_type_is_unpacked() -> None:
+    """A type that only containerd and crane know is a layer's still."""
+    image = _labelled(make_image(Memory()), mediatype.DOCKER_LAYER_ZSTD)
+    wrong = _labelled(_with_config(image, b"something", b"else"), mediatype.DOCKER_LAYER_ZSTD)
+    assert verify_images([image], "here") == 2
+    with pytest.raises(DigestError, match="unpacks to"):
+        verify_images([wrong], "here")
+
+
+def test_a_layer_is_compared_with_the_algorithm_that_its_diff_id_names() -> None:
+    """Image-spec allows sha512 wherever there is a digest."""
+    image = make_image(Memory())
+    for contents, sound in ((LAYERS, True), ((LAYERS[0], b"else"), False)):
+        ids = tuple(Digest("sha512", hashlib.sha512(one).hexdigest()) for one in contents)
+        changed = replace(image, config=replace(image.config, diff_ids=ids))
+        if sound:
+            assert verify_images([changed, image], "here") == 2
+        else:
+            with pytest.raises(DigestError, match="unpacks to sha512:"):
+                verify_images([image, changed], "here")

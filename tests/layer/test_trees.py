@@ -28,6 +28,7 @@ SAMPLE = {
     b"etc": Thing(DIR, mode=0o1777, mtime_ns=1_500_000_000_000_000_001),
     b"etc/motd": Thing(REG, b"hello\n", 0o4711, 7_999_999_999),
     b"pipe": Thing(FIFO, mode=0o700),
+    b"usr-old": Thing(REG),
     b"usr/bin/tool": Thing(REG, b"x" * 1000),
     b"usr/bin/tool.conf": Thing(REG),
 }
@@ -109,7 +110,9 @@ def test_a_tree_is_placed_and_below_others(tree: Tree) -> None:
 
     assert [one.path for one in directories] == [b"usr", b"usr/bin", b"usr/bin/x"]
     assert [one.mode for one in directories] == [DIR | 0o755] * 3
-    assert upper.find(b"usr/bin/x/etc/motd") is not None
+    found = upper.find(b"usr/bin/x/etc/motd")
+    assert found is not None
+    assert found.path == b"usr/bin/x/etc/motd"
     assert upper.find(b"usr/bin") is not None
     assert upper.find(b"etc") is None
     with pytest.raises(TreeError, match="goes through /etc/motd, which is not a directory"):
@@ -284,6 +287,7 @@ def test_a_path_that_no_tree_has_is_refused(path: str) -> None:
         (lambda: [file("a", b""), folder("a")], "a is there twice"),
         (lambda: [file("a", b"")] * 2, "a is there twice"),
         (lambda: [file("a", b""), file("a/b", b"")], "a is not a directory, and a/b is to be in"),
+        (lambda: [file("", b""), file("a", b"")], " is not a directory, and a is to be in"),
         (lambda: [hard_link("b", "a")], "b is a hard link to a, which is not there"),
         (lambda: [hard_link("b", "b")], "b is a hard link to b, which is a directory or a link"),
         (lambda: [folder("a"), hard_link("b", "a")], "hard link to a, which is a directory or"),
@@ -292,11 +296,17 @@ def test_a_path_that_no_tree_has_is_refused(path: str) -> None:
         (lambda: [file("a", b"", gid=-1)], "gid -1 of a is not between"),
         (lambda: [file("a", lambda: io.BytesIO(), size=-1)], "size -1 of a is not"),
         (lambda: [file("a", lambda: io.BytesIO())], "the size of a is not known"),
+        (
+            lambda: [file("a", b""), hard_link("b", "a"), hard_link("c", "b")],
+            "c is a hard link to b, which is a directory or a link",
+        ),
         (lambda: [symlink("a", "")], "symbolic link a has no target"),
         (lambda: [symlink("a", "b\0")], "symbolic link a has no target"),
         (lambda: [character_device("a", 1 << 21, 0)], "device number 2097152 of a is not"),
         (lambda: [file("a", b"", xattrs={b"user.a=b": b"x"})], "a has the attribute 'user.a=b'"),
         (lambda: [file("a", b"", xattrs={b"user.a": b""})], "a has the attribute 'user.a'"),
+        (lambda: [file("a", b"", xattrs={b"": b"x"})], "a has the attribute ''"),
+        (lambda: [file("a", b"", xattrs={b"user.\0": b"x"})], "a has the attribute 'user."),
     ],
 )
 def test_entries_that_make_no_tree_are_told(make: Callable[[], list[Entry]], told: str) -> None:

@@ -3,7 +3,9 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -351,6 +353,25 @@ def test_a_token_that_ends_while_a_request_waits_is_replaced() -> None:
         with here.transport:
             assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
     assert len(answer.issued) == 2
+
+
+def test_requests_go_together_once_the_registry_has_said_how_to_authenticate() -> None:
+    """Only the first waits alone."""
+    together = threading.Barrier(2, timeout=5)
+    answer = TokenAnswer()
+
+    def meeting(request: Request) -> Reply:
+        if request.path == "/v2/together":
+            together.wait()
+        return answer(request)
+
+    with serving(meeting) as server:
+        here = connect(server)
+        with here.transport, ThreadPoolExecutor(2) as pool:
+            assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+            ask = partial(here.session.request, "GET", scopes=(PUSH,))
+            answers = pool.map(ask, ["/v2/together"] * 2)
+            assert [each.read() for each in answers] == [b"ok", b"ok"]
 
 
 def test_a_body_is_sent_again_after_a_challenge() -> None:

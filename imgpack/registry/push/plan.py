@@ -8,8 +8,8 @@ is there if its source holds it; documents are in an order that is never danglin
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import DocumentError, Remedy, UnsupportedError
-from imgpack.image.image import Image, Named, RawBlob, walk
+from imgpack.errors import DocumentError, InvalidReferenceError, Remedy, UnsupportedError
+from imgpack.image.image import Image, Named, Opaque, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
@@ -78,10 +78,13 @@ def plan_repositories(
 ) -> tuple[RepositoryPlan, ...]:
     """What goes to each repository, in the order in which they are first named.
 
-    Raises ``DocumentError`` for a name whose digest is not the image's.
+    Raises ``DocumentError`` for a name whose digest is not the image's, and
+    ``InvalidReferenceError`` for an image without a name: it would go nowhere.
     """
     for named in images:
         digest = named.image.document.descriptor.digest
+        if not named.names:
+            raise InvalidReferenceError(f"the image {digest} has no name", Remedy.NAME_IT())
         for name in named.names:
             if name.digest not in (None, digest):
                 raise DocumentError(
@@ -122,6 +125,12 @@ def _plan(
     empty: tuple[PlannedBlob, ...] = ()
     for named in here:
         root = named.image.document
+        if isinstance(root, Opaque):
+            raise UnsupportedError(
+                f"{root.descriptor.digest} is {root.media_type[:80]!r}, which is neither a "
+                "manifest nor an index: a registry takes no other under a name",
+                "choose an image, or copy it to a layout",
+            )
         documents += [PushDocument(n, root.raw, root.descriptor, n.tag) for n in named.names]
         if schema1 is not None:
             made, needs_empty = _schema1(named, schema1)
