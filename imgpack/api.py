@@ -254,6 +254,8 @@ def tags(repository: str | Reference, *, registries: "Registries | None" = None)
 def delete(name: Reference, *, registries: "Registries | None" = None) -> None:
     """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
 
+    With both it is the tag, if it has that digest; else ``DigestError``.
+
     Raises what registries and their connections raise: many refuse the one or the other.
     """
     from imgpack.registry.tags import delete_name

@@ -84,6 +84,7 @@ class Remedy(Enum):
     USE_HTTP = "if it is meant to be a plain HTTP registry, allow plain HTTP"
     USE_HTTPS = "the server wants https: do not use plain HTTP"
     TRUST_AUTHORITY = "give the certificate of its authority"
+    SEND_FOREIGN = "the registry may have to be sent it all the same"
     NAME_SCHEMA1 = "give a name for it"
     MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
     DELETE_DIGEST = "it may delete by digest, which removes every tag of the image: {0}"

@@ -15,6 +15,7 @@ from imgpack.files.blobs import BlobWriter
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.reference import Reference
@@ -32,11 +33,15 @@ class BlobSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One platform's image: its documents, and where its blobs are."""
+    """One platform's image: its documents, and where its blobs are.
+
+    ``nearby`` are the foreign layers that ``source`` holds all the same.
+    """
 
     manifest: Manifest
     config: ImageConfig
     source: BlobSource
+    nearby: frozenset[Digest] = frozenset()
 
     def __post_init__(self) -> None:
         if self.manifest.config.digest != self.config.digest:
@@ -68,6 +73,7 @@ class Artifact:
 
     manifest: Manifest
     source: BlobSource
+    nearby: frozenset[Digest] = frozenset()
 
     @property
     def document(self) -> Manifest:
@@ -211,11 +217,18 @@ class RawBlob:
         yield self.raw[offset:]
 
 
+def is_away(one: AnyImage, layer: Descriptor) -> bool:
+    """Whether only the ``urls`` of a layer could give it: its source does not hold it."""
+    if not (isinstance(one, Image | Artifact) and mediatype.is_foreign(layer.media_type)):
+        return False
+    return layer.digest not in one.nearby
+
+
 def refuse_foreign(image: AnyImage, where: str) -> None:
     """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
     for one in walk(image):
         for layer in layers_of(one):
-            if mediatype.is_foreign(layer.media_type):
+            if is_away(one, layer):
                 raise foreign_layer(layer, where)
 
 

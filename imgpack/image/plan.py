@@ -1,7 +1,7 @@
 """What has to be written for some images: every blob and document once, in an order to rely on.
 
-Invariants: a blob appears once, however many images name it; foreign layers do not
-appear; documents come children first.
+Invariants: a blob appears once, however many images name it; foreign layers appear
+where the source holds them; documents come children first.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from imgpack.image.image import (
     Named,
     Opaque,
     RawBlob,
+    is_away,
     layers_of,
     walk,
 )
-from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest
@@ -67,7 +67,7 @@ def plan(images: Sequence[Named]) -> Plan:
             else:
                 own = (one.manifest.config, *own)
             for blob in own:
-                if not mediatype.is_foreign(blob.media_type):
+                if not is_away(one, blob):
                     known = blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
                     _check_size(known.descriptor, blob)
         for document in _children_first(named.image):

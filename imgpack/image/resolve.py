@@ -116,11 +116,13 @@ class Resolver:
         """The image of ``manifest``, or the artifact."""
         for blob in manifest.layers:
             self._check_blob(blob)
+        foreign = {blob.digest for blob in manifest.layers if mediatype.is_foreign(blob.media_type)}
+        nearby = frozenset(one for one in foreign if self.source.size(one) is not None)
         if not manifest.is_image:
-            return Artifact(manifest, self.source)
+            return Artifact(manifest, self.source, nearby)
         config = self.config(manifest)
         with about(self.location):
-            return Image(manifest, config, self.source)
+            return Image(manifest, config, self.source, nearby)
 
     def holds(self, descriptor: Descriptor) -> bool:
         """Whether the source has the document."""

@@ -14,7 +14,16 @@ from itertools import chain
 from imgpack.errors import ArchiveError, DigestError, ImgpackError, LimitError, UnsupportedError
 from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex, Opaque, walk
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    BlobSource,
+    Image,
+    ImageIndex,
+    Opaque,
+    is_away,
+    walk,
+)
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -34,7 +43,7 @@ def verify_images(images: Iterable[AnyImage], where: str, reporter: Reporter = S
             if isinstance(one, ImageIndex):
                 continue
             for layer, diff_id in _promised(one):
-                if mediatype.is_foreign(layer.media_type):
+                if is_away(one, layer):
                     continue
                 unpack = diff_id is not None and mediatype.is_layer(layer.media_type)
                 key = layer.digest, diff_id.algorithm if diff_id and unpack else ""

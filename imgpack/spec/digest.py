@@ -53,6 +53,10 @@ class Digest:
         """The sha256 digest of ``data``."""
         return cls("sha256", hashlib.sha256(data).hexdigest())
 
+    def rehash(self, data: bytes) -> "Digest":
+        """The digest of ``data`` by the algorithm of this one."""
+        return Digest(self.algorithm, hashlib.new(self.algorithm, data).hexdigest())
+
     def hasher(self) -> "hashlib._Hash":
         """A new hash object of this digest's algorithm."""
         return hashlib.new(self.algorithm)

@@ -52,7 +52,7 @@ def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
 
 
 def blobs(images: Sequence[Named]) -> tuple[Descriptor, ...]:
-    """All blobs that are no documents, in the archive's order, each once; foreign ones not."""
+    """All blobs that are no documents, in the archive's order, each once; none kept elsewhere."""
     known = documents(images)
     planned = (blob.descriptor for blob in plan(images).blobs)
     return tuple(blob for blob in planned if blob.digest not in known)

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.credentials.lookup import Credential
-from imgpack.errors import ImgpackError, RegistryError, Remedy, UnauthorizedError, UnsafeError
+from imgpack.errors import (
+    ImgpackError,
+    NotFoundError,
+    RegistryError,
+    Remedy,
+    UnauthorizedError,
+    UnsafeError,
+)
 from imgpack.registry.auth.challenge import Challenge, parse_challenges
 from imgpack.registry.auth.tokens import merge_scopes
 from imgpack.registry.auth.trust import realm_is_trusted
@@ -328,6 +335,32 @@ def test_a_token_that_is_refused_is_replaced_once() -> None:
             with pytest.raises(UnauthorizedError):
                 here.session.request("GET", "/v2/x", scopes=(PUSH,))
             assert len(answer.issued) == 3
+
+
+@pytest.mark.parametrize("gone", [401, 404, 500])
+def test_a_dead_realm_in_the_challenge_to_a_stale_token_is_passed_over(gone: int) -> None:
+    """Asked without a token, the registry names the token server that counts."""
+    answer = TokenAnswer()
+
+    def astray(request: Request) -> Reply:
+        if request.path == "/dead":
+            return Reply(gone)
+        refused = request.authorization and request.authorization not in answer.valid
+        return challenge(f"{server.url}/dead") if refused else answer(request)
+
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            answer.valid.clear()
+            server.answer = lambda r: answer(r) if r.path == "/token" else astray(r)
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            bare = [r for r in server.seen if r.path == "/v2/x" and not r.authorization]
+            assert len(bare) == 2
+            server.answer = lambda r: Reply(401) if r.path == "/token" else astray(r)
+            answer.valid.clear()
+            with pytest.raises((UnauthorizedError, RegistryError, NotFoundError)):
+                here.session.request("GET", "/v2/x", scopes=(PUSH,))
 
 
 def test_a_token_that_ends_while_a_request_waits_is_replaced() -> None:

@@ -297,6 +297,49 @@ def test_a_chunk_size_is_hexadecimal_digits_only(size: bytes, *, all_at_once: bo
     assert sent < 64 * MIB
 
 
+def answered(head_lines: bytes) -> tuple[str, bytes]:
+    """The header ``X`` and the body of an answer with these header lines."""
+
+    def script(connection: socket.socket) -> None:
+        head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head_lines)
+
+    with (
+        raw_serving(script) as port,
+        short() as transport,
+        send(transport, "GET", f"http://127.0.0.1:{port}/") as response,
+    ):
+        return response.headers.get("X", ""), response.read()
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b" \t  ", b""])
+def test_blanks_around_a_value_are_no_part_of_it(blanks: bytes) -> None:
+    """Whatever the header is for: framing as well as what others read."""
+    lines = (b"X:" + blanks + b"a b" + blanks, b"Transfer-Encoding: chunked" + blanks, b"", b"")
+    body = b"3\r\nabc\r\n0\r\n\r\n"
+    assert answered(b"\r\n".join(lines) + body) == ("a b", b"abc")
+
+
+def test_a_line_of_blanks_does_not_end_a_head() -> None:
+    """It goes on with the header before it; what follows is no body."""
+    found, body = answered(b"X: a\r\n \t\r\nContent-Length: 1\r\n\r\nb")
+    assert (found.split(), body) == (["a"], b"b")
+
+
+@pytest.mark.parametrize("other", [b"2", b"x", b"-1", b"", b"99999999999999999999999", b"1, 2"])
+def test_lengths_that_contradict_each_other_are_an_error(other: bytes) -> None:
+    """However absurd one of them is."""
+    for lines in ((b"1", other), (other, b"1"), (b"1, " + other,)):
+        text = b"".join(b"Content-Length: " + line + b"\r\n" for line in lines)
+        with pytest.raises(ImgpackError):
+            answered(text + b"\r\n1")
+
+
+def test_one_length_may_be_said_twice() -> None:
+    """A proxy that repeats what the registry said contradicts nobody."""
+    assert answered(b"Content-Length: 1\r\nContent-Length: 1 , 1\r\n\r\n1") == ("", b"1")
+
+
 def test_a_chunked_answer_is_read() -> None:
     """Not every registry knows the length of what it sends."""
 
@@ -570,6 +613,7 @@ def test_a_tunnel_that_the_proxy_refuses_is_told() -> None:
         ):
             send(transport, "GET", "https://registry.test/v2/")
     assert "407" in str(caught.value)
+    assert "credentials" in str(caught.value.hint)
     assert "hushhush" not in str(caught.value)
 
 

@@ -124,7 +124,7 @@ class TokenServer:
         shown = self._endpoint.secrets.redact(request.shown)
         try:
             with self._inner.send(request) as response:
-                status, data = response.status, response.read(TOKEN_LIMIT)
+                status, data = response.status, response.read_document(TOKEN_LIMIT)
         except UnauthorizedError as error:
             trust, login = Remedy.TRUST_REALM, Remedy.CHECK_LOGIN
             advice = trust(self.withheld) if self.withheld else login(self._endpoint.registry)

@@ -1,8 +1,8 @@
 """What a push has to do: which blobs and documents go to which repository, under which names.
 
 Invariants: every document was verified before anything is planned; a blob
-appears once in a repository, however many images name it; foreign layers are
-not pushed; documents are in an order that is never dangling.
+appears once in a repository, however many images name it; a foreign layer
+is there if its source holds it; documents are in an order that is never dangling.
 """
 
 from collections.abc import Iterable, Sequence
