@@ -76,7 +76,7 @@ def test_a_layer_that_cannot_be_unpacked_is_named(monkeypatch: pytest.MonkeyPatc
     """Its digest is that of its bytes; the codec knows neither it nor the place."""
     source = Memory()
     image = make_image(source)
-    raw = b"no gzip at all"
+    raw = b"\x1f\x8bno gzip at all"
     kind = image.manifest.layers[0].media_type
     blob = Descriptor(kind, source.add(raw), len(raw))
     broken = replace(image, manifest=replace(image.manifest, layers=(blob, blob)))
