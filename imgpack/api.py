@@ -197,14 +197,17 @@ def create(
     stdout: BinaryIO | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
+    prune: bool = False,
 ) -> Iterator[LayerSink]:
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
-    any other is an archive. It is written once; an existing layout is added to. Nothing
-    appears under its final name before all of it is there. Raises ``OutputError``.
+    any other is an archive. It is written once; an existing layout is added to, and with
+    ``prune`` loses the blobs that nothing in it names then. Nothing appears under its
+    final name before all of it is there. Raises ``OutputError``.
     """
-    with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
+    writer = open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter, prune=prune)
+    with writer:
         yield writer
 
 

@@ -7,7 +7,7 @@ import click
 from imgpack import api
 from imgpack.api import Named, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.output import push_printing, write_archive
+from imgpack.cli.options.output import check_prune, prune_option, push_printing, write_archive
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
@@ -30,6 +30,7 @@ from imgpack.errors import InvalidReferenceError
 )
 @click.option("--mount-from", multiple=True, metavar="REPO", help="As for imgpack push.")
 @foreign_option
+@prune_option
 @jobs_option
 @choice_options
 @registry_options
@@ -43,6 +44,7 @@ def copy(
     src_creds: str | None,
     mount_from: tuple[str, ...],
     allow_nondistributable: bool,
+    prune: bool,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -59,6 +61,7 @@ def copy(
     to_archive = destination == "-" or is_path(destination)
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
+    check_prune(destination if to_archive else None, prune=prune)
     target = None if to_archive else _target(destination)
     with open_location(
         source,
@@ -72,18 +75,10 @@ def copy(
             images = choice.all(opened)
             for named in () if is_path(source) else images:
                 api.refuse_foreign(named.image, source)
-            write_archive(terminal, images, destination, jobs)
+            write_archive(terminal, images, destination, jobs, prune=prune)
         else:
-            pushed = Named(choice.one(opened).image, (target,))
-            _to_registry(
-                terminal,
-                source,
-                pushed,
-                mount_from,
-                jobs,
-                registry,
-                foreign=allow_nondistributable,
-            )
+            image, foreign = Named(choice.one(opened).image, (target,)), allow_nondistributable
+            _to_registry(terminal, source, image, mount_from, jobs, registry, foreign=foreign)
 
 
 def _target(destination: str) -> Reference:

@@ -65,20 +65,35 @@ def to_standard_output(output: str, what: str = "an archive") -> bool:
     return True
 
 
+prune_option = click.option(
+    "--prune", is_flag=True, help="Remove from the layout the blobs that nothing in it names."
+)
+
+
+def check_prune(target: str | None, *, prune: bool) -> None:
+    """Refuse ``--prune`` where there is no layout; ``None`` is a registry."""
+    if prune and (target is None or not api.is_layout(target)):
+        raise click.UsageError("--prune is for a layout: a directory, or a path ending in /")
+
+
 @contextmanager
-def create(terminal: Terminal, target: str) -> Iterator[LayerSink]:
+def create(terminal: Terminal, target: str, *, prune: bool = False) -> Iterator[LayerSink]:
     """An archive, a layout or a stream (``to_standard_output``), to be written."""
     stdout = sys.stdout.buffer if to_standard_output(target) else None
-    with api.create(target, stdout=stdout, scratch=scratch_directory, reporter=terminal) as sink:
+    with api.create(
+        target, stdout=stdout, scratch=scratch_directory, reporter=terminal, prune=prune
+    ) as sink:
         yield sink
 
 
-def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs: int) -> None:
+def write_archive(
+    terminal: Terminal, images: Sequence[Named], target: str, jobs: int, *, prune: bool = False
+) -> None:
     """Write ``images`` to an archive, a layout or a stream, and print what was written.
 
     Of what has no name it is the digest.
     """
-    with create(terminal, target) as sink:
+    with create(terminal, target, prune=prune) as sink:
         published = api.copy(images, sink, jobs=jobs)
     err = to_standard_output(target)
     print_names(terminal, published, err=err)
