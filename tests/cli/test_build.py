@@ -110,7 +110,8 @@ def test_verbose_says_what_is_done(imgpack_here: InProcess, tree: Path, tmp_path
     assert lines[0].startswith(f"imgpack: layer 1 of 1, /: {layer['digest']}, {layer['size']} B ")
     assert lines[0].endswith("1 of 1 segments reused")
     image = found.manifest["config"]["digest"]
-    assert lines[1] == f"imgpack: image {image}, manifest {found.digest}: to o.tar"
+    assert lines[1] == "imgpack: o.tar was there, and is replaced"
+    assert lines[2] == f"imgpack: image {image}, manifest {found.digest}: to o.tar"
 
 
 def test_a_stream_is_the_archive(imgpack: Imgpack, tree: Path, tmp_path: Path) -> None:

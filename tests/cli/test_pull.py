@@ -525,3 +525,13 @@ def test_a_signal_during_a_pull_stops_at_once_and_leaves_nothing(
         assert out == b""
         assert b"Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_copy_says_what_it_replaces(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """An archive is never added to; a new one, a stream and a layout replace nothing."""
+    write_archive(tmp_path / "a.tar", image, "app:1")
+    assert imgpack_here("copy", "a.tar", "b.tar").err == ""
+    told = "imgpack: warning: b.tar was there, and is replaced\n"
+    assert imgpack_here("copy", "a.tar", "b.tar").err == told
+    for target in ("lay/", "lay/", "-"):
+        assert "replaced" not in imgpack_here("copy", "a.tar", target).err

@@ -52,7 +52,8 @@ def copy(
     """Copy an image from SRC to DST, each a reference, an archive or a layout.
 
     Within one registry layers are mounted, not sent. A new archive or layout is
-    told by its form: it ends in .tar or /, or starts with ./ or /.
+    told by its form: it ends in .tar or /, or starts with ./ or /. A layout is
+    added to; an archive that is there is replaced.
     """
     if all_platforms and choice.platform is not None:
         raise click.UsageError("--all-platforms and --platform contradict each other")
@@ -75,7 +76,8 @@ def copy(
             images = choice.all(opened)
             for named in () if is_path(source) else images:
                 api.refuse_foreign(named.image, source)
-            write_archive(terminal, images, destination, jobs, prune=prune)
+            warn = terminal.warn  # what is copied over was an image as well
+            write_archive(terminal, images, destination, jobs, prune=prune, replaced=warn)
         else:
             image, foreign = Named(choice.one(opened).image, (target,)), allow_nondistributable
             _to_registry(terminal, source, image, mount_from, jobs, registry, foreign=foreign)

@@ -1,7 +1,8 @@
 """Where what is made goes (``-o``, a registry), and what is said at the end: one line a name."""
 
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from imgpack.api import LayerSink, Named, Published
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.metadata import takes_standard_output, write_metadata
 from imgpack.cli.output.terminal import Terminal
-from imgpack.files.streams import STDOUT, named_descriptor
+from imgpack.files.streams import STDOUT, is_stream, named_descriptor
 
 
 def print_names(terminal: Terminal, published: Iterable[Published], *, err: bool) -> None:
@@ -77,23 +78,41 @@ def check_prune(target: str | None, *, prune: bool) -> None:
 
 
 @contextmanager
-def create(terminal: Terminal, target: str, *, prune: bool = False) -> Iterator[LayerSink]:
-    """An archive, a layout or a stream (``to_standard_output``), to be written."""
+def create(
+    terminal: Terminal,
+    target: str,
+    *,
+    prune: bool = False,
+    replaced: Callable[[str], None] | None = None,
+) -> Iterator[LayerSink]:
+    """An archive, a layout or a stream (``to_standard_output``), to be written.
+
+    ``replaced`` is told of a file that was there, as a detail if it is not given.
+    """
+    there = os.path.isfile(target) and not is_stream(target)
     stdout = sys.stdout.buffer if to_standard_output(target) else None
     with api.create(
         target, stdout=stdout, scratch=scratch_directory, reporter=terminal, prune=prune
     ) as sink:
         yield sink
+    if there:
+        (replaced or terminal.detail)(f"{target} was there, and is replaced")
 
 
 def write_archive(
-    terminal: Terminal, images: Sequence[Named], target: str, jobs: int, *, prune: bool = False
+    terminal: Terminal,
+    images: Sequence[Named],
+    target: str,
+    jobs: int,
+    *,
+    prune: bool = False,
+    replaced: Callable[[str], None] | None = None,
 ) -> None:
     """Write ``images`` to an archive, a layout or a stream, and print what was written.
 
-    Of what has no name it is the digest.
+    Of what has no name it is the digest. The rest is as for ``create``.
     """
-    with create(terminal, target, prune=prune) as sink:
+    with create(terminal, target, prune=prune, replaced=replaced) as sink:
         published = api.copy(images, sink, jobs=jobs)
     err = to_standard_output(target)
     print_names(terminal, published, err=err)
