@@ -167,24 +167,27 @@ def open(
 @contextmanager
 def open_blob(
     location: str,
-    digest: Digest,
+    digest: Digest | str,
     *,
     registries: "Registries | None" = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
 
-    They are verified as they are read: a wrong one ends with ``DigestError``. Raises
-    what ``open`` raises, and ``NotFoundError`` if it is not there.
+    Of an archive or layout, a text may be the beginning of the digest. The bytes are
+    verified as they are read: a wrong one ends with ``DigestError``. Raises what ``open``
+    raises, and ``NotFoundError`` if it is not there.
     """
     if is_path(location):
         with open_images(location, scratch=scratch) as opened:
+            digest = opened.complete(digest) if isinstance(digest, str) else digest
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)
         return
     from imgpack.registry.pull.download import read_remote_blob
 
+    digest = Digest.parse(digest) if isinstance(digest, str) else digest
     reference = parse_reference(f"{location}@{digest}")
     with _connected(registries) as connected:
         yield read_remote_blob(connected, reference)

@@ -5,6 +5,7 @@ are read when an image is asked for, and no sooner.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,7 @@ from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
+from imgpack.spec.digest import Digest, is_short
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
@@ -120,7 +121,8 @@ class Opened:
     def select(self, text: str | None) -> Root:
         """The one root that ``text`` names: a name, tag, manifest digest or image ID.
 
-        ``None`` is for a location with one. Raises ``NotFoundError``.
+        A digest may be its beginning, if only one has it. ``None`` is for a location with
+        one. Raises ``NotFoundError``.
         """
         chosen = [root for root in self.roots if text is None or self._answers(root, text)]
         if len(chosen) == 1:
@@ -142,19 +144,37 @@ class Opened:
 
     def describe(self, digest: Digest) -> Descriptor:
         """The descriptor of any blob by its digest. Raises ``NotFoundError``."""
-        for root in self.roots:
-            for one in walk(self.image(root).image):
-                document = one.document
-                inner: tuple[Descriptor, ...] = ()
-                if isinstance(document, Manifest):
-                    inner = (document.config, *document.layers)
-                for descriptor in (document.descriptor, *inner):
-                    if descriptor.digest == digest:
-                        return descriptor
+        for descriptor in self._descriptors():
+            if descriptor.digest == digest:
+                return descriptor
         size = self._resolver.source.size(digest)
         if size is None:
             raise NotFoundError(f"{self.location} has no blob {digest}", Remedy.LIST_DIGESTS())
         return Descriptor(mediatype.OCTET_STREAM, digest, size)
+
+    def complete(self, text: str) -> Digest:
+        """The digest ``text``, or the only one in the documents here that begins with it.
+
+        Raises ``InvalidReferenceError``, ``NotFoundError``.
+        """
+        if not is_short(text):
+            return Digest.parse(text)
+        found = sorted({one.digest for one in self._descriptors() if _begins(one, text)})
+        if len(found) == 1:
+            return found[0]
+        several = ", ".join(map(str, found[:_LISTED])) + (", …" if len(found) > _LISTED else "")
+        hint = f"say more of it: {several}" if found else Remedy.LIST_DIGESTS()
+        problem = f"{len(found)} blobs" if found else "no blob"
+        raise NotFoundError(f"{self.location} has {problem} {text}…", hint)
+
+    def _descriptors(self) -> Iterator[Descriptor]:
+        """What all documents here are and name."""
+        for root in self.roots:
+            for one in walk(self.image(root).image):
+                document = one.document
+                yield document.descriptor
+                if isinstance(document, Manifest):
+                    yield from (document.config, *document.layers)
 
     def _reduced(self, image: ImageIndex) -> AnyImage:
         index = image.index
@@ -167,22 +187,28 @@ class Opened:
         return images[0] if partial and len(images) == 1 else image
 
     def _answers(self, root: Root, text: str) -> bool:
-        if text in root.labels or text == str(root.descriptor.digest):
+        if text in root.labels or _begins(root.descriptor, text):
             return True
         if any(text == name.tag for name in root.names):
             return True
-        try:
+        with suppress(ImgpackError):
             if Reference.parse(text).tagged() in root.names:
                 return True
-        except ImgpackError:
-            pass
-        return _is_digest(text) and text == self._image_id(root)
+        config = self._config(root) if is_short(text) or _is_digest(text) else None
+        return config is not None and _begins(config, text)
 
-    def _image_id(self, root: Root) -> str:
+    def _config(self, root: Root) -> Descriptor | None:
+        """What an image has for its ID."""
         if not mediatype.is_document(root.descriptor.media_type):
-            return ""
+            return None
         document = self._resolver.document(root.descriptor)
-        return "" if isinstance(document, Index) else str(document.config.digest)
+        return None if isinstance(document, Index) else document.config
+
+
+def _begins(descriptor: Descriptor, text: str) -> bool:
+    """Whether ``text`` is the descriptor's digest, or the beginning of it."""
+    whole = str(descriptor.digest)
+    return text == whole or (is_short(text) and whole.startswith(text))
 
 
 def _is_digest(text: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from imgpack.errors import InvalidReferenceError, UnsupportedError
 
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
+_SHORT = re.compile(r"(?:sha256:[0-9a-f]{1,63}|sha512:[0-9a-f]{1,127})")
 _OTHER = re.compile(r"(?!sha256:|sha512:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]{32,}")
 """Well-formed, of another algorithm; shorter ones are a mistyped tag and the like."""
 
@@ -34,10 +35,7 @@ class Digest:
                     f"the digest {shown!r} has an algorithm that is not supported",
                     "sha256 and sha512 are",
                 )
-            raise InvalidReferenceError(
-                f"invalid digest {shown!r}",
-                "a digest is sha256: and 64, or sha512: and 128, lower-case hexadecimal digits",
-            )
+            raise _invalid(shown)
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
@@ -45,7 +43,9 @@ class Digest:
     @classmethod
     def parse(cls, text: str) -> "Digest":
         """Parse ``algorithm:hex``. Raises what the constructor does."""
-        algorithm, _, hexadecimal = text.partition(":")
+        algorithm, colon, hexadecimal = text.partition(":")
+        if not colon:
+            raise _invalid(text[:160])
         return cls(algorithm, hexadecimal)
 
     @classmethod
@@ -60,6 +60,18 @@ class Digest:
     def hasher(self) -> "hashlib._Hash":
         """A new hash object of this digest's algorithm."""
         return hashlib.new(self.algorithm)
+
+
+def is_short(text: str) -> bool:
+    """Whether ``text`` is the beginning of a digest: its algorithm and at least one digit."""
+    return _SHORT.fullmatch(text) is not None
+
+
+def _invalid(text: str) -> InvalidReferenceError:
+    return InvalidReferenceError(
+        f"invalid digest {text!r}",
+        "a digest is sha256: and 64, or sha512: and 128, lower-case hexadecimal digits",
+    )
 
 
 EMPTY_LAYER_GZIP = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")

@@ -11,6 +11,7 @@ from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import STDOUT, open_output
+from imgpack.spec.digest import is_short
 
 
 @click.command("blob")
@@ -25,13 +26,14 @@ def blob(
 ) -> None:
     """Stream one blob to standard output, and fail if its digest is not the one asked for.
 
+    In an archive or layout the beginning of a digest will do, if only one has it.
     On a pipe, bytes go out before the last of them is checked: look at the exit
     code, or use -o.
     """
     place, at, text = location.rpartition("@")
     if not at or not place:
         raise click.UsageError("say which blob: REF@sha256:… or ARCHIVE@sha256:…")
-    digest = api.Digest.parse(text)
+    digest = text if api.is_path(place) and is_short(text) else api.Digest.parse(text)
     target = STDOUT if output is None else output
     to_stdout = to_standard_output(target, "a blob")
     with (
