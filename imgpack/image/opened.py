@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from imgpack.errors import ImgpackError, NotFoundError, Remedy, UnsupportedError
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
@@ -32,6 +32,7 @@ class Root:
     names: tuple[Reference, ...] = ()
     labels: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, Any], ...] = ()
 
     def shown(self) -> str:
         """What it can be asked for by, for people."""
@@ -106,7 +107,10 @@ class Opened:
         if key not in self._images:
             found = self._resolver.image(*key)
             self._images[key] = self._reduced(found) if isinstance(found, ImageIndex) else found
-        return Named(self._images[key], root.names, root.labels, root.annotations)
+        image = self._images[key]
+        whole = image.document.descriptor.digest == root.descriptor.digest
+        fields = root.fields if whole else ()  # data, for one, is of that document
+        return Named(image, root.names, root.labels, root.annotations, fields)
 
     def document(self, root: Root | None = None) -> Manifest | Index:
         """The one document that ``root`` points at, and nothing that it names."""

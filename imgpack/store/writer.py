@@ -154,6 +154,7 @@ def _each_name_once(images: Sequence[Named]) -> tuple[Named, ...]:
             tuple(dict.fromkeys((*before.names, *(n for n in named.names if owners[n] == digest)))),
             tuple(dict.fromkeys((*before.labels, *named.labels))),
             tuple((dict(before.annotations) | dict(named.annotations)).items()),
+            tuple((dict(before.fields) | dict(named.fields)).items()),
         )
     return tuple(merged.values())
 

@@ -306,3 +306,42 @@ def test_pruning_follows_no_link_and_removes_no_target_of_one(tmp_path: Path) ->
     second, _ = _written(layout, "two", prune=True)
     assert _held(layout) == before - _of(first) | _of(second)
     assert outside.read_bytes() == b"target"
+
+
+FIELDS = {
+    "data": "e30=",
+    "urls": ["https://host.example/x"],
+    "vnd.example": {"b": [1, 2.5, None, "<&>\u2028"], "a": "ü"},
+}
+
+
+@pytest.mark.parametrize("kind", ["layout/", "archive.tar"])
+def test_what_an_entry_says_that_is_not_known_is_carried(
+    tmp_path: Path, layout: Path, kind: str
+) -> None:
+    """Data and fields of others go wherever the image goes that has an index."""
+    index = json.loads((layout / "index.json").read_bytes())
+    for entry in index["manifests"]:
+        entry.update(FIELDS)
+    (layout / "index.json").write_text(json.dumps(index))
+    target = f"{tmp_path}/there-{kind}"
+    for source, place in ((str(layout), target), (target, f"{tmp_path}/back/")):
+        with open_images(source) as opened:
+            write_all(place, *opened.images())
+    back = json.loads((tmp_path / "back/index.json").read_bytes())
+    assert back["manifests"] == index["manifests"]
+
+
+def test_an_entry_that_is_written_again_keeps_what_it_said(layout: Path, image: Image) -> None:
+    """The same image under its name; another image is another entry."""
+    index = json.loads((layout / "index.json").read_bytes())
+    for entry in index["manifests"]:
+        entry.update(FIELDS)
+        entry["annotations"]["org.example"] = "kept"
+    (layout / "index.json").write_text(json.dumps(index))
+    write_image(layout, image)
+    after = json.loads((layout / "index.json").read_bytes())
+    assert after["manifests"] == index["manifests"]
+    _written(layout, "another")
+    after = json.loads((layout / "index.json").read_bytes())
+    assert not any(set(FIELDS) & set(entry) for entry in after["manifests"])

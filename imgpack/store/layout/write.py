@@ -210,18 +210,32 @@ def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
 def merge_index(index: dict[str, Any], images: Sequence[Named]) -> dict[str, Any]:
     """``index`` with ``images`` added: a name that was there moves, all else stays.
 
+    So does what an entry says besides of a document whose name it has already.
+
     A tag that is now a label is the label's: where it stood for a name, the whole name does.
     """
     entries = index_entries(images)
     labels = {label for named in images for label in named.labels}
     pointers = {_pointer(entry) for entry in entries} - {None}
+    there: list[dict[str, Any]] = member(index, "manifests", list, default=[])
     old = [
         _without_label(entry, labels)
-        for entry in member(index, "manifests", list, default=[])
+        for entry in there
         if _pointer(entry) not in pointers and entry not in entries
     ]
     refs = {ref for entry in old if (ref := _annotations(entry).get(REF_ANNOTATION)) is not None}
-    return index | {"manifests": [*old, *index_entries(images, refs)]}
+    known = {(_pointer(entry), entry["digest"]): entry for entry in there if _pointer(entry)}
+    new = [
+        _joined(known.get((_pointer(entry), entry["digest"]), {}), entry)
+        for entry in index_entries(images, refs)
+    ]
+    return index | {"manifests": [*old, *new]}
+
+
+def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """``new``, and what only ``old`` says."""
+    annotations = _annotations(old) | _annotations(new)
+    return old | new | ({"annotations": annotations} if annotations else {})
 
 
 def _pointer(entry: dict[str, Any]) -> tuple[str, str] | None:
