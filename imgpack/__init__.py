@@ -4,9 +4,10 @@ The names below are the public API (``imgpack.api`` says what each does, and has
 rest). They are resolved when they are first used: ``import imgpack`` loads nothing else.
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from imgpack.api import (
         Format,
         Named,
@@ -55,7 +56,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import imgpack.api

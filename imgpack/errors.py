@@ -8,11 +8,17 @@ errors are picklable, so they may cross a process boundary.
 
 import copy
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
+
+_DIGEST: Final = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}$")
+
+_HOST: Final = re.compile(r"/|:[0-9]{1,5}$|^[^:]*$")
+"""What stands behind an ``@`` and is no digest."""
 
 
 def printable(text: str | bytes) -> str:
@@ -24,6 +30,21 @@ def printable(text: str | bytes) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def without_user(text: str) -> str:
+    """A URL or name that a user gave, without the user name and password in it.
+
+    Whatever parses: what stands before the last ``@`` goes, unless it is a name's before
+    its digest.
+    """
+    digest = _DIGEST.search(text)
+    head, tail = (text[: digest.start()], digest[0]) if digest else (text, "")
+    scheme, mark, rest = head.partition("://")
+    host = (rest if mark else head).rpartition("@")[2]
+    if host in (rest, head) or not (mark or _HOST.search(host)):
+        return text
+    return f"{scheme if mark else ''}{mark}***@{host}{tail}"
 
 
 class Remedy(Enum):
@@ -293,6 +314,13 @@ class RateLimitError(ImgpackError):
 
     exit_code = 23
     meaning = "a registry's rate limit was not lifted in time"
+
+
+class ResourceError(ImgpackError):
+    """The system has too little left for the process: memory, open files, processes."""
+
+    exit_code = 24
+    meaning = "too little memory, or too few open files or processes, to do it"
 
 
 USAGE_EXIT_CODE = 2

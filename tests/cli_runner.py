@@ -34,6 +34,10 @@ class Outcome(NamedTuple):
         return lines[0]
 
 
+_SIGNALS = ("env", "--default-signal=INT,TERM,HUP")
+"""Before a command: it ends on signals, though whoever runs the tests ignores them (nohup)."""
+
+
 class Imgpack:
     """``imgpack`` as a process in ``directory``."""
 
@@ -52,7 +56,7 @@ class Imgpack:
     ) -> Outcome:
         """Run to the end; ``env`` adds to the environment, ``prefix`` goes before the command."""
         done = subprocess.run(
-            [*prefix, python, "-m", "imgpack", *arguments],
+            [*_SIGNALS, *prefix, python, "-m", "imgpack", *arguments],
             input=stdin,
             capture_output=True,
             env={**os.environ, **(env or {})},
@@ -67,7 +71,7 @@ class Imgpack:
     ) -> "subprocess.Popen[bytes]":
         """Start without waiting; whoever asked ends it and closes its pipes."""
         return subprocess.Popen(
-            [sys.executable, "-m", "imgpack", *arguments],
+            [*_SIGNALS, sys.executable, "-m", "imgpack", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

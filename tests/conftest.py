@@ -8,6 +8,7 @@ import ipaddress
 import itertools
 import os
 import socket
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,14 @@ def imgpack(tmp_path: Path) -> Imgpack:
 def imgpack_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InProcess:
     """``imgpack`` inside this process, in the test's directory: for the many small tests."""
     return InProcess(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def no_threads() -> Generator[None]:
+    """The system has no further thread for this process: none of this size."""
+    before = threading.stack_size(1 << 46)
+    yield
+    threading.stack_size(before)
 
 
 def _skips_fail() -> bool:

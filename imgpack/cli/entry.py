@@ -1,58 +1,37 @@
-"""Where the process starts, and where a signal ends it: one line and an exit code.
+"""Where the process starts.
 
-Invariant: what takes time to import (click above all) is imported inside ``run``,
-where a signal is met already.
+Invariant: nothing is imported before ``run`` that takes time, not even ``signal``:
+an interrupt is met from there on, and prints no traceback.
 """
 
-import signal
+import os
 import sys
-from types import FrameType
-from typing import NoReturn
 
-from imgpack.cli.output import streams
-
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Ended(SystemExit):
-    """A signal asks the process to end: everything that is open is cleaned up on the way."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
-        self.number = signal.Signals(number)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+    from typing import NoReturn
 
 
 def run() -> None:
     """Run the command line and exit the process."""
+    sys.unraisablehook = _ignore
     try:
-        streams.secure()
-        for number in _ENDING:
-            # What was ignored at the start (nohup) stays so.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, end)
-        from imgpack.cli import main
+        from imgpack.cli import signals
 
-        main.run()
+        signals.run()
     except KeyboardInterrupt:
-        _leave(signal.SIGINT)
-    except Ended as ended:
-        _leave(ended.number)
+        _leave("interrupted", 130)
+    except (OSError, MemoryError, ImportError) as problem:  # it cannot even read itself
+        _leave(f"cannot start: {ascii(str(problem) or 'out of memory')[1:-1]}", 24)
 
 
-def end(number: int, frame: FrameType | None) -> NoReturn:
-    """Handle a signal: leave, and let no further one disturb the cleaning up.
-
-    But whoever presses Ctrl-C again does not want to wait for it.
-    """
-    for other in _ENDING:
-        signal.signal(other, signal.SIG_IGN)
-    if number == signal.SIGINT:
-        signal.signal(number, signal.SIG_DFL)
-    raise Ended(number)
+def _leave(message: str, code: int) -> "NoReturn":
+    try:
+        os.write(2, f"imgpack: error: {message}\n".encode())
+    finally:  # whatever else comes
+        os._exit(code)
 
 
-def _leave(number: signal.Signals) -> NoReturn:
-    print(f"imgpack: error: {_WORDS[number]}", file=sys.stderr)
-    streams.drop_output()  # nobody may wait now for a reader that has stopped reading
-    sys.exit(128 + number)
+def _ignore(lost: "UnraisableHookArgs", /) -> None:
+    """Say nothing of what a finaliser or a callback raised: no user could act on it."""

@@ -5,9 +5,7 @@ Invariants: a subcommand's module is imported when that subcommand runs, so
 line on standard error and the exit code of ``docs/exit-codes.md``.
 """
 
-import errno
 import importlib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +15,7 @@ import click
 
 from imgpack import __version__, errors
 from imgpack.cli.output import streams
-from imgpack.cli.output.advice import line
-from imgpack.cli.output.display import one_line
+from imgpack.cli.output.failure import tell
 from imgpack.cli.output.terminal import Terminal
 
 # command: (module, one line for --help, section)
@@ -134,72 +131,36 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
 
     No daemon, no root, and no network for a build.
     """
-    ctx.obj = ctx.with_resource(Terminal(quiet=quiet, verbose=verbose))
+    terminal = ctx.ensure_object(Terminal)
+    terminal.quiet, terminal.verbose = quiet, verbose
+    ctx.with_resource(terminal)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    terminal = Terminal()
     status = _guarded(
-        lambda: cli.main(arguments, prog_name="imgpack", standalone_mode=False), debug=debug
+        lambda: cli.main(arguments, prog_name="imgpack", standalone_mode=False, obj=terminal),
+        terminal,
+        debug=debug,
     )
     # What cannot be written must not be met a second time when the interpreter flushes at exit.
     try:
         sys.stdout.flush()
     except OSError as problem:
-        status = status or _told(problem)
+        status = status or tell(problem, terminal)
         streams.drop_output()
     sys.exit(status)
 
 
-def _guarded(main: Callable[[], Any], *, debug: bool) -> int:
+def _guarded(main: Callable[[], Any], terminal: Terminal, *, debug: bool) -> int:
     try:
         result = main()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except (
-        click.ClickException,
-        click.Abort,
-        errors.ImgpackError,
-        KeyboardInterrupt,
-        OSError,
-    ) as problem:
+    except (Exception, KeyboardInterrupt) as problem:
         if debug:
-            import traceback
-
-            traceback.print_exception(problem)
-        return _told(problem)
-
-
-def _told(problem: BaseException) -> int:
-    """Say what failed, in one line; returns the exit code."""
-    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
-        problem.show()
-        return problem.exit_code
-    if isinstance(problem, click.ClickException):
-        _say(problem.format_message())
-        return problem.exit_code
-    if isinstance(problem, errors.ImgpackError):
-        _say(line(problem.message, problem.hint))
-        return problem.exit_code
-    if isinstance(problem, OSError):
-        return _os_error(problem)
-    _say("interrupted")
-    return errors.INTERRUPTED_EXIT_CODE
-
-
-def _os_error(problem: OSError) -> int:
-    if problem.errno == errno.EPIPE:
-        return errors.CLOSED_PIPE_EXIT_CODE
-    # A call on a descriptor has its number for a name, which says nothing.
-    known = isinstance(problem.filename, str | bytes) and problem.filename
-    named = f"{os.fsdecode(known)}: " if known else ""
-    hint = "; free some space or choose another place" if problem.errno == errno.ENOSPC else ""
-    _say(f"{named}{problem.strerror or problem}{hint}")
-    return errors.OutputError.exit_code
-
-
-def _say(message: str) -> None:
-    # A message may quote an archive or a registry: no control sequence of theirs goes out.
-    click.echo(f"imgpack: error: {one_line(' '.join(message.split()))}", err=True)
+            terminal.trace(problem)
+        return tell(problem, terminal)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from imgpack.compression.algorithm import Algorithm, Bytes, equal, slices
@@ -32,8 +33,22 @@ def _compressor(level: int) -> Any:
 
 
 def _compress(data: Bytes, level: int, _: int | None) -> bytes:
-    compressed: bytes = _compressor(level).compress(data)
+    with _memory_errors():
+        compressed: bytes = _compressor(level).compress(data)
     return compressed
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """zstd says in an error of its own that there is not enough memory."""
+    import zstandard
+
+    try:
+        yield
+    except zstandard.ZstdError as error:
+        if "not enough memory" in str(error):
+            raise MemoryError(str(error)) from error
+        raise
 
 
 def _restores(data: Bytes, raw: Bytes) -> bool:
@@ -42,7 +57,8 @@ def _restores(data: Bytes, raw: Bytes) -> bool:
     try:
         if zstandard.frame_content_size(data) != len(raw):
             return False
-        frame = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        with _memory_errors():
+            frame = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
     except zstandard.ZstdError:
         return False
     return equal(frame, raw)
@@ -58,7 +74,9 @@ def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
             while chunk:
                 if frame is None:
                     frame = decompressor.decompressobj()
-                yield frame.decompress(chunk)
+                with _memory_errors():
+                    part = frame.decompress(chunk)
+                yield part
                 chunk = frame.unused_data if frame.eof else b""
                 if frame.eof:
                     frame = None

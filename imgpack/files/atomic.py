@@ -113,11 +113,11 @@ class Temporary:
 
     def discard(self) -> None:
         """Remove it, if it was not renamed, and let it go; harmless a second time."""
-        if self.path:
-            _remove(self.path)
-        if self.fd >= 0:
+        if self.fd >= 0:  # before all else: removing a directory needs a descriptor
             fd, self.fd = self.fd, -1
             os.close(fd)
+        if self.path:
+            _remove(self.path)
 
 
 def is_temporary(name: str) -> bool:
@@ -148,11 +148,20 @@ def _remove_abandoned(path: str) -> None:
 
 
 def _remove(path: str) -> None:
-    if os.path.isdir(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    if not os.path.isdir(path) or os.path.islink(path):
         with suppress(OSError):
             os.unlink(path)
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    # That needs a descriptor for each level; where there are few, this needs one, or none.
+    for directory, directories, files in os.walk(path, topdown=False):
+        for name in files:
+            _remove(os.path.join(directory, name))
+        for name in directories:
+            with suppress(OSError):
+                os.rmdir(os.path.join(directory, name))
+    with suppress(OSError):
+        os.rmdir(path)
 
 
 class AtomicFile:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
+from imgpack.files.pool import start_threads
+
 AHEAD: Final = 6
 """Items that may wait beside those being worked on: with fewer, cores wait for a large one."""
 
@@ -20,7 +22,8 @@ class OrderedPool(Generic[_Item, _Done]):
     what was due: none waits for the result of another, and what is taken is still in
     the cache of the core that made it. At most ``jobs + AHEAD`` items are in the pool;
     ``put`` waits. The first error, wherever it strikes, is the last thing that happens:
-    it is raised by the next ``put`` or at the end of the block.
+    it is raised by the next ``put`` or at the end of the block. Where the system has
+    no thread left, ``put`` does the work.
     """
 
     def __init__(
@@ -40,14 +43,11 @@ class OrderedPool(Generic[_Item, _Done]):
         self._due = 0
         self._taking = False
         self._failure: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._run, name=f"imgpack-{number}", daemon=True)
-            for number in range(jobs)
-        ]
+        self._jobs = jobs
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._threads = start_threads(self._jobs, self._run, "imgpack")
         return self
 
     def __exit__(
@@ -70,8 +70,11 @@ class OrderedPool(Generic[_Item, _Done]):
         self._room.acquire()
         if self._failure is not None:
             raise self._failure
-        self._todo.put((self._count, item))
-        self._count += 1
+        number, self._count = self._count, self._count + 1
+        if self._threads:
+            self._todo.put((number, item))
+        else:
+            self._finish(number, item, self._work(item))
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:

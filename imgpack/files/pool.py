@@ -3,7 +3,7 @@
 Invariants: tasks start in their order; after the first failure no task starts
 and the running ones are told to stop; the first real failure is what is raised;
 the threads are daemons, so that nothing that hangs in a socket keeps the
-process alive.
+process alive; where there can be no thread at all, the caller's does the work.
 """
 
 import threading
@@ -35,6 +35,19 @@ class Stop:
             raise Cancelled
 
 
+def start_threads(count: int, work: Callable[[], None], name: str) -> list[threading.Thread]:
+    """Start ``count`` daemon threads, or as many as the system lets us have."""
+    threads: list[threading.Thread] = []
+    for number in range(count):
+        thread = threading.Thread(target=work, name=f"{name}-{number}", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):
+            break  # a limit of processes; fewer threads are better than none
+        threads.append(thread)
+    return threads
+
+
 def run_all(tasks: Sequence[Callable[[], None]], jobs: int, stop: Stop) -> None:
     """Run every task, at most ``jobs`` at once; raise the first failure.
 
@@ -56,11 +69,9 @@ class _Workers:
         self._failure: BaseException | None = None
 
     def run(self, count: int) -> None:
-        threads = [
-            threading.Thread(target=self._work, name=f"blob-{n}", daemon=True) for n in range(count)
-        ]
-        for thread in threads:
-            thread.start()
+        threads = start_threads(count, self._work, "blob")
+        if not threads:
+            self._work()
         try:
             while any(thread.is_alive() for thread in threads) and self._failure is None:
                 for thread in threads:
@@ -84,7 +95,7 @@ class _Workers:
                 task()
             except Cancelled:
                 return
-            except Exception as error:
+            except BaseException as error:  # handed to the thread that waits
                 with self._lock:
                     if self._failure is None:
                         self._failure = error

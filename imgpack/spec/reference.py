@@ -8,11 +8,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imgpack.errors import InvalidReferenceError
+from imgpack.errors import InvalidReferenceError, without_user
 from imgpack.spec.digest import Digest
 
 DEFAULT_REGISTRY: Final = "docker.io"
 DEFAULT_TAG: Final = "latest"
+_DOCKER_HUB: Final = frozenset({"docker.io", "index.docker.io"})
 MAX_NAME: Final = 255
 """Characters of registry and repository together; the bound of distribution's grammar."""
 
@@ -62,7 +63,7 @@ class Reference:
         """Parse and normalise ``text``; no tag is added. Raises ``InvalidReferenceError``."""
         if "://" in text:
             raise InvalidReferenceError(
-                f"invalid image name {text!r}",
+                f"invalid image name {without_user(text)!r}",
                 "leave out the scheme, as in registry/repository:tag",
             )
         remainder, at, digest_text = text.partition("@")
@@ -72,6 +73,11 @@ class Reference:
             digest = Digest.parse(digest_text) if at else None
             return cls(*_split_registry(head + slash + last), tag if colon else None, digest)
         except InvalidReferenceError as error:
+            shown = without_user(text)
+            if shown != text:  # and what error says may quote what is left out
+                raise InvalidReferenceError(
+                    f"invalid image name {shown!r}", "leave out the user name and password"
+                ) from None
             raise InvalidReferenceError(
                 f"invalid image name {text!r}: {error.message}", error.hint
             ) from None
@@ -127,7 +133,7 @@ def _suffixed(name: str, tag: str | None, digest: Digest | None) -> str:
 def _split_registry(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
-        registry = DEFAULT_REGISTRY if first == "index.docker.io" else first
+        registry = DEFAULT_REGISTRY if first.lower() in _DOCKER_HUB else first
         repository = rest
     else:
         registry, repository = DEFAULT_REGISTRY, name

@@ -1,5 +1,6 @@
 """``imgpack`` as a process: its streams, its signals, and what it says when it is told nothing."""
 
+import json
 import os
 import pty
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import NotFoundError, OutputError, SourceError
-from tests.cli_runner import Imgpack, InProcess
+from tests.cli_runner import Imgpack, InProcess, Outcome
 
 
 @pytest.fixture
@@ -25,6 +26,20 @@ def tree(tmp_path: Path) -> Path:
 def shell(redirection: str) -> tuple[str, ...]:
     """What goes before a command to run it with a redirection."""
     return ("sh", "-c", f'exec "$@" {redirection}', "sh")
+
+
+def at_a_terminal(*arguments: str | Path, cwd: Path) -> bytes:
+    """What a command shows whose standard output is a terminal."""
+    master, slave = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "imgpack", *arguments],
+            stdout=slave, cwd=cwd, check=True, timeout=60,
+        )  # fmt: skip
+        return os.read(master, 1 << 16)
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 # Streams
@@ -76,16 +91,7 @@ def test_a_document_at_a_terminal_holds_no_control_sequences(imgpack: Imgpack, t
     command = ("manifest", "--config", "t.tar")
     assert b'"author":"\xc2\x9b31m"' in imgpack(*command).ok()
 
-    master, slave = pty.openpty()
-    try:
-        subprocess.run(
-            [sys.executable, "-m", "imgpack", *command],
-            stdout=slave, cwd=tree.parent, check=True, timeout=30,
-        )  # fmt: skip
-        shown = os.read(master, 65536)
-    finally:
-        os.close(master)
-        os.close(slave)
+    shown = at_a_terminal(*command, cwd=tree.parent)
 
     assert b'"author":"\\x9b31m"' in shown
     assert b"\x9b" not in shown
@@ -148,15 +154,64 @@ def test_a_signal_is_one_line_from_the_start(
     imgpack: Imgpack, tmp_path: Path, number: str, words: str
 ) -> None:
     """While modules are still being imported."""
-    place = tmp_path / "modules"
-    place.mkdir()
-    (place / "click.py").write_text(
-        f"import os, signal\nos.kill(os.getpid(), signal.{number})\nimport time\ntime.sleep(5)\n"
-    )
-    done = imgpack("--version", env={"PYTHONPATH": str(place)})
+    done = importing(imgpack, tmp_path, f"os.kill(os.getpid(), signal.{number})")
 
     assert done.code == 128 + signal.Signals[number]
     assert done.err == f"imgpack: error: {words}\n"
+
+
+def importing(imgpack: Imgpack, tmp_path: Path, code: str) -> Outcome:
+    """What becomes of an imgpack that runs ``code`` while it starts, and then waits."""
+    place = tmp_path / "modules"
+    place.mkdir()
+    (place / "click.py").write_text(f"import os, signal\n{code}\nimport time\ntime.sleep(60)\n")
+    return imgpack("--version", env={"PYTHONPATH": str(place)}, timeout=50)
+
+
+@pytest.mark.parametrize(
+    "swallowed",
+    [
+        "import weakref\nclass Thing: pass\nthing = Thing()\n"
+        "r = weakref.ref(thing, lambda _: end())\ndel thing",
+        "class Thing:\n    def __del__(self): end()\nThing()",
+        "try: end()\nexcept BaseException: pass",
+    ],
+    ids=["by a weak reference", "by a finaliser", "by somebody's except"],
+)
+@pytest.mark.parametrize(("number", "words"), [("INT", "interrupted"), ("TERM", "terminated")])
+def test_a_signal_is_not_lost_with_its_exception(
+    imgpack: Imgpack, tmp_path: Path, swallowed: str, number: str, words: str
+) -> None:
+    """Python drops what some callbacks raise; the process ends all the same."""
+    code = f"def end(): os.kill(os.getpid(), signal.SIG{number})\n{swallowed}"
+    done = importing(imgpack, tmp_path, code)
+
+    assert (done.code, done.err) == (
+        128 + signal.Signals[f"SIG{number}"],
+        f"imgpack: error: {words}\n",
+    )
+
+
+def test_a_storm_of_signals_disturbs_no_cleaning_up(imgpack: Imgpack, tmp_path: Path) -> None:
+    """Which may take long."""
+    storm = "    for n in (signal.SIGTERM, signal.SIGHUP) * 100: os.kill(os.getpid(), n)\n"
+    code = (
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\nfinally:\n"
+        f"{storm}    import time\n    time.sleep(0.3)\n{storm}    os.write(2, b'clean\\n')"
+    )
+    done = importing(imgpack, tmp_path, code)
+
+    assert (done.code, done.err) == (143, "clean\nimgpack: error: terminated\n")
+
+
+def test_a_signal_after_the_end_prints_nothing(imgpack: Imgpack, tmp_path: Path) -> None:
+    """While the interpreter clears up."""
+    code = (
+        "import atexit\natexit.register(os.kill, os.getpid(), signal.SIGTERM)\nraise SystemExit(0)"
+    )
+    done = importing(imgpack, tmp_path, code)
+
+    assert (done.code, done.err) == (-signal.SIGTERM, "")
 
 
 def test_an_ignored_hangup_stays_ignored(imgpack: Imgpack) -> None:
@@ -253,3 +308,15 @@ def test_a_descriptor_of_an_impossible_number_is_an_output_that_cannot_be_writte
 def test_metadata_may_go_where_everything_goes(imgpack: Imgpack, tree: Path) -> None:
     """/dev/null is no file that anything could be harmed in."""
     imgpack("build", "t", "-o", "/dev/null", "--metadata-file", "/dev/null").ok()
+
+
+def test_metadata_at_a_terminal_holds_no_control_sequences(imgpack: Imgpack, tree: Path) -> None:
+    """And is the same document there as anywhere."""
+    command = ("build", "t", "--author", "\x9b31m\u202e☃", "-o", "t.tar", "--metadata-file")
+    imgpack(*command, "m.json").ok()
+    written = (tree.parent / "m.json").read_text()
+    shown = at_a_terminal(*command, "/dev/stdout", cwd=tree.parent).decode()
+
+    assert shown.replace("\r\n", "\n") == written
+    assert written.replace("\n", "").isprintable()
+    assert json.loads(written)["images"]

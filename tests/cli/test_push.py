@@ -423,27 +423,30 @@ def test_a_killed_push_can_be_repeated(
     with HostileRegistry(**habits) as registry:
         write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
         for _ in range(3):
-            reached = threading.Event()
+            reached, killed = threading.Event(), threading.Event()
             bound = dice.randrange(1, 4 * MIB)
 
             def kill_at(
                 exchange: faults.Exchange,
                 bound: int = bound,
                 reached: threading.Event = reached,
+                killed: threading.Event = killed,
             ) -> bool:
                 session = exchange.record.path.rpartition("/")[2]
                 upload = registry.uploads.get(session)
                 if upload is not None:
                     upload.data += exchange.body(bound)
                 reached.set()
-                time.sleep(0.3)
+                killed.wait(20)
                 return exchange.reset()
 
             registry.misbehave("PUT|PATCH", "uploads|manifests", kill_at, times=1)
             process = imgpack.start("push", "a.tar", "--retries", "0")
-            reached.wait(20)
-            process.send_signal(signal.SIGKILL)
+            while not reached.wait(0.02) and process.poll() is None:
+                pass  # it may have nothing more to send, and end
+            process.kill()
             process.communicate(timeout=20)
+            killed.set()
             registry.faults.clear()
             assert registry.incomplete() == []
         digest = image.manifest.descriptor.digest

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and what killed writers leave is removed."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -236,4 +238,38 @@ def test_a_temporary_that_got_no_name_is_removed(tmp_path: Path) -> None:
         pass
     with Temporary(str(tmp_path), "directory").open_directory() as directory:
         (Path(directory.path) / "inner").touch()
+    assert os.listdir(tmp_path) == []
+
+
+@contextlib.contextmanager
+def no_descriptor_from(number: int) -> Iterator[None]:
+    """This process gets no descriptor of this number or a higher one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_directory_is_removed_with_its_own_descriptor_alone(tmp_path: Path) -> None:
+    """Nothing is left where the limit of open files is what ended the work."""
+    with Temporary(str(tmp_path), "deep").open_directory() as temporary:
+        place = Path(temporary.path, "blobs", "sha256")
+        place.mkdir(parents=True)
+        (place / "one").touch()
+        limit = no_descriptor_from(temporary.fd + 1)
+        limit.__enter__()
+    limit.__exit__(None, None, None)
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_opened_is_not_left(tmp_path: Path) -> None:
+    """Removing an empty one takes no descriptor."""
+    with open(os.devnull) as next_free:
+        number = next_free.fileno()
+    with no_descriptor_from(number), pytest.raises(OSError, match="Too many open files"):
+        Temporary(str(tmp_path), "empty").open_directory()
+
     assert os.listdir(tmp_path) == []

@@ -35,6 +35,18 @@ def test_results_are_taken_in_order_one_at_a_time(jobs: int, naps: list[int]) ->
     assert taken == [(number, 2 * number) for number in range(len(naps))]
 
 
+@pytest.mark.usefixtures("no_threads")
+def test_without_a_thread_to_be_had_put_does_the_work() -> None:
+    """In order, and what it raises is the end."""
+    taken: list[int] = []
+    with OrderedPool(4, lambda n: 60 // n, lambda n, done: taken.append(done)) as pool:
+        for number in range(1, 31):
+            pool.put(number)
+        assert taken == [60 // n for n in range(1, 31)]
+    with pytest.raises(ZeroDivisionError), pool:
+        pool.put(0)
+
+
 @pytest.mark.parametrize("jobs", JOBS)
 @pytest.mark.parametrize("at", [0, 1, 30, 59])
 @pytest.mark.parametrize("where", ["work", "take", "put"])

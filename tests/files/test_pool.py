@@ -25,6 +25,21 @@ def test_what_needs_no_thread_gets_none(tasks: int, jobs: int) -> None:
     assert ran == [threading.current_thread()] * tasks
 
 
+@pytest.mark.usefixtures("no_threads")
+def test_without_a_thread_to_be_had_the_caller_does_the_work() -> None:
+    """All of it, up to the first failure."""
+    ran: list[threading.Thread] = []
+    run_all([lambda: ran.append(threading.current_thread())] * 3, 4, Stop())
+    assert ran == [threading.current_thread()] * 3
+
+    def fails() -> None:
+        raise ValueError("second")
+
+    with pytest.raises(ValueError, match="second"):
+        run_all([lambda: None, fails, lambda: ran.clear()], 4, Stop())
+    assert ran
+
+
 def test_the_first_failure_stops_the_others() -> None:
     """Running ones are told, which is no failure of theirs; no other starts."""
     stop = Stop()

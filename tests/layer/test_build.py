@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import SourceError
+from imgpack.errors import Hint, SourceError
 from imgpack.events import Silent
 from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
@@ -215,7 +215,7 @@ class Ear(Silent):
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, hint: Hint = "") -> None:
         self.told.append(message)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, RegistryError
@@ -96,6 +98,48 @@ def test_a_secret_is_gone_before_a_text_is_cut_or_cleaned() -> None:
     assert secrets.quote(" " * 30 + "s3cret  value", 10) == "***"
     assert secrets.hide("on one line: s3cret value") == "on one line: ***"
     assert known("to?ken#1").redact("https://a.test/to?ken#1/x?y=z") == "https://a.test/***/x?y=***"
+
+
+ENCODERS: tuple[Callable[[str], str], ...] = (
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: "".join(f"\\u{ord(char):04X}" for char in text),
+    lambda text: quote(text, safe=""),
+    lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    html.escape,
+    lambda text: "".join(f"&#{ord(char)};" for char in text),
+    lambda text: "".join(f"&#x{ord(char):X};" for char in text),
+    lambda text: "".join(c if n % 2 else f"%{ord(c):02X}" for n, c in enumerate(text)),
+)
+
+
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=20),
+    st.lists(st.sampled_from(ENCODERS), max_size=3),
+)
+@example("a%41&amp;\\u0041", [ENCODERS[0], ENCODERS[4]])
+def test_a_secret_is_hidden_however_often_and_far_it_is_encoded(
+    secret: str, encoders: list[Callable[[str], str]]
+) -> None:
+    """Characters that need no encoding, too; and nothing around it is."""
+    text = secret
+    for encode in encoders:
+        text = encode(text)
+    secrets = known(secret)
+
+    assert secrets.hide(f"[{text}]") == "[***]"
+    assert secrets.hide(f"[{secret.encode().hex()}]") == "[***]"
+
+
+@given(st.text(min_size=6, max_size=20), st.text(max_size=5), st.text(max_size=5))
+def test_a_secret_is_hidden_in_base64_of_any_text(secret: str, before: str, after: str) -> None:
+    """Alone, or anywhere in what was encoded."""
+    encoded = base64.b64encode(f"{before}{secret}{after}".encode())
+
+    for text in (encoded, encoded.translate(bytes.maketrans(b"+/", b"-_"))):
+        shown = known(secret).hide(text.decode())
+        assert "***" in shown
+        assert len(shown) <= 3 + 4 * (len(f"{before}{after}".encode()) // 3 + 3)
 
 
 def test_what_is_too_short_to_be_a_secret_stays() -> None:

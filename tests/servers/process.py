@@ -124,7 +124,9 @@ def run(argv: Sequence[str | bytes], **options: object) -> subprocess.CompletedP
 
 def _ending_with_us() -> list[str]:
     setpriv = shutil.which("setpriv", path=search_path())
-    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+    # Who ignores signals (nohup) would have children that do.
+    ours = ["env", "--default-signal=INT,TERM,HUP"]
+    return [*ours, setpriv, "--pdeathsig", "TERM"] if setpriv else ours
 
 
 class Server:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.errors import InvalidReferenceError
+from imgpack.errors import InvalidReferenceError, without_user
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference, is_tag, parse_name
 from tests import strategies
@@ -118,7 +118,7 @@ def test_a_bad_name_is_refused_and_named(text: str) -> None:
     with pytest.raises(InvalidReferenceError) as caught:
         Reference.parse(text)
     assert "invalid image name" in caught.value.message
-    assert repr(text) in caught.value.message
+    assert repr(without_user(text)) in caught.value.message
 
 
 @given(strategies.references())
@@ -199,3 +199,48 @@ def test_the_name_of_an_image_that_is_made_has_a_tag_and_no_digest() -> None:
 def test_a_tag_is_told_from_other_text(text: str, is_one: bool) -> None:
     """A layout's label may be either."""
     assert is_tag(text) is is_one
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://user:pass@host/app", "https://***@host/app"),
+        ("user:pass@host:5000/app:1", "***@host:5000/app:1"),
+        ("https://user:p@s/s?w#rd://x@host/app", "https://***@host/app"),
+        (f"u:pass@host/app@sha256:{'a' * 64}", f"***@host/app@sha256:{'a' * 64}"),
+        (f"host/app@sha256:{'a' * 64}", f"host/app@sha256:{'a' * 64}"),
+        (f"https://host/app@sha256:{'a' * 64}", f"https://host/app@sha256:{'a' * 64}"),
+        ("user:pass@host", "***@host"),
+        ("user:pass@host:443", "***@host:443"),
+        ("app:1@sha256:abc", "app:1@sha256:abc"),
+        ("https://host/app", "https://host/app"),
+    ],
+)
+def test_a_mistyped_name_is_shown_without_its_password(text: str, shown: str) -> None:
+    """Whatever characters the password has."""
+    assert without_user(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:hushhush@host/app",
+        "user:hushhush@host/app",
+        "user:hush/hush@host/app",
+        "user:hushhush@host/app@sha256:" + "a" * 64,
+    ],
+)
+def test_a_name_with_a_password_is_refused_without_it(text: str) -> None:
+    """Nor is a part of it in what was wrong with it."""
+    with pytest.raises(InvalidReferenceError) as caught:
+        Reference.parse(text)
+    assert "hush" not in str(caught.value)
+    assert "***@host/app" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["DOCKER.IO/app:1", "Docker.io/library/app:1", "INDEX.docker.io/app:1"]
+)
+def test_docker_hub_has_no_case(text: str) -> None:
+    """As no host has."""
+    assert Reference.parse(text) == Reference.parse("app:1")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.errors import ArchiveError, DigestError, OutputError
+from imgpack.errors import ArchiveError, DigestError, Hint, OutputError
 from imgpack.events import Meter, Silent
 from imgpack.image.image import Artifact, Image, ImageIndex, Named, RawBlob
 from imgpack.image.verify import verify_images
@@ -53,7 +53,7 @@ class Warnings(Silent):
         self.warnings: list[str] = []
         self.bytes = 0
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: str, hint: Hint = "") -> None:
         self.warnings.append(message)
 
     def begin(self, label: str, total: int | None) -> Meter:

@@ -5,9 +5,9 @@ import click
 from imgpack import api
 from imgpack.api import Reference, remote_name, writable_name
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
+from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
-from imgpack.spec.json import encode
 
 
 @click.command("tags")
@@ -26,7 +26,7 @@ def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: Regist
         found = api.tags(name, registries=registries)
         if as_json:
             document = {"name": name.shown(), "tags": list(found)}
-            click.echo(encode(document, indent=2).decode())
+            click.echo(json_text(document))
             return
         for tag in found:
             click.echo(tag)

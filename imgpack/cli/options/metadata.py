@@ -13,11 +13,11 @@ import click
 from imgpack.api import Directory, Named, Placed, Published, described, published_names
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.sources import check_outside
+from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descriptor, open_output
 from imgpack.files.writing import real_path
-from imgpack.spec.json import encode
 
 metadata_option = click.option(
     "--metadata-file",
@@ -96,4 +96,4 @@ def write_metadata(path: str, published: Iterable[Published], images: Iterable[N
         "images": [described(image) for image in images],
     }
     with open_output(path) as write:
-        write(encode(document, indent=2) + b"\n")
+        write(f"{json_text(document)}\n".encode())

@@ -143,6 +143,7 @@ def connect(
     transport = transport_options(options, os.environ, jobs)
     try:
         with api.Registries(transport, session, store, terminal) as registries:
+            terminal.hide(registries.secrets.hide)
             yield registries
     except ImgpackError as error:
         hint = error.hint

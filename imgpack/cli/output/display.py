@@ -3,10 +3,12 @@
 Invariant: nothing that a document says reaches the terminal as a control sequence.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
 from imgpack.errors import printable
+from imgpack.spec.json import encode
 
 _CELL: Final = 160
 """Characters of a table's cell: every row is padded to the longest, which must not be endless."""
@@ -15,6 +17,14 @@ _CELL: Final = 160
 def one_line(text: str) -> str:
     """``text`` on one line, with control and format characters escaped."""
     return printable(text.replace("\t", " ").replace("\n", " "))
+
+
+def json_text(document: object) -> str:
+    """``document`` as JSON, which escapes in its own way what would not be printed."""
+    text = encode(document, indent=2).decode()
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def clipped(text: str, length: int) -> str:

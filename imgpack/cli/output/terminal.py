@@ -1,8 +1,10 @@
 """What people see while imgpack works: progress bars on a terminal, warnings, details."""
 
 import os
+import re
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
@@ -17,6 +19,8 @@ _LABEL: Final = 24
 """Columns of a bar's label, where the terminal is wide enough for thrice as many."""
 
 _NARROW: Final = "{desc} {n_fmt}/{total_fmt} {rate_fmt}"
+_USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
+"""A user name and password in a URL, wherever it comes from."""
 
 
 class Terminal:
@@ -32,6 +36,7 @@ class Terminal:
         self._bars: list[Any] = []
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._hiding: list[Callable[[str], str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -48,12 +53,17 @@ class Terminal:
             self._bars.clear()
             sys.stderr.flush()
 
+    def hide(self, hiding: Callable[[str], str]) -> None:
+        """From now on nothing is shown but what ``hiding`` leaves of it."""
+        self._hiding.append(hiding)
+
     def begin(self, label: str, total: int | None) -> Meter:
         """A bar of ``total`` bytes, or a meter that draws nothing."""
         if self.quiet or not sys.stderr.isatty():
             return _Bar(self, None)
         from tqdm import tqdm
 
+        tqdm.monitor_interval = 0  # no thread of its own
         columns, rows = _screen(sys.stderr)
         width = min(_LABEL, columns // 3)
         with self._lock:
@@ -91,12 +101,28 @@ class Terminal:
         """One line on standard error that was asked for, even under ``--quiet``."""
         self._line(message, indent=len(message) - len(message.lstrip()))
 
+    def fail(self, message: str) -> None:
+        """The one line of a failure."""
+        self._line(f"imgpack: error: {message}")
+
+    def trace(self, problem: BaseException) -> None:
+        """Every line of a traceback, and of those that it comes of."""
+        import traceback
+
+        for part in traceback.format_exception(problem):
+            for text in part.splitlines():
+                self._line(text, indent=len(text) - len(text.lstrip()))
+
     def result(self, text: str, *, err: bool = False) -> None:
         """One line of what the command was called for, on standard output unless ``err``."""
         with self._lock:
             self._beside_bars(text, err=err)
 
     def _line(self, text: str, *, indent: int = 0) -> None:
+        # It may quote an archive or a registry: no control sequence of theirs goes out.
+        for hiding in self._hiding:
+            text = hiding(text)
+        text = _USER.sub(r"\1***@", text)
         with self._lock:
             self._beside_bars(" " * indent + one_line(" ".join(text.split())), err=True)
 

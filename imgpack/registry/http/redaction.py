@@ -6,15 +6,16 @@ a reporter and into an error; a quoted text is cut after its secrets are gone, s
 none is shown in part.
 """
 
+import base64
 import html
 import json
 import re
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 from imgpack.errors import Hint, ImgpackError
 from imgpack.events import Meter, Reporter
@@ -24,8 +25,14 @@ LONGEST_MESSAGE: Final = 2000
 """Characters of an error's line; a URL that is quoted in it may be far longer."""
 _SHORTEST: Final = 4
 """Characters from which a secret is hidden; shorter ones are in too many words."""
-_GO: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
-_PERCENT = re.compile(r"%[0-9A-F]{2}")
+_LEVELS: Final = 4
+"""How often a text may be encoded: JSON in HTML in a URL, say."""
+_ENCODED: Final = re.compile(
+    rb"%[0-9A-Fa-f]{2}|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][0-9A-Za-z]{1,30}(?=;));?"
+    rb"|(?:\\u[0-9A-Fa-f]{4})+|\\U[0-9A-Fa-f]{8}|\\x[0-9A-Fa-f]{2}|\\[^uUx]"
+)
+_ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class Secrets:
@@ -34,7 +41,7 @@ class Secrets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: set[str] = set()
-        self._spellings: tuple[str, ...] = ()
+        self._spellings: frozenset[bytes] = frozenset()
 
     def add(self, *secrets: str) -> None:
         """Hide these as well from now on."""
@@ -44,14 +51,21 @@ class Secrets:
                 return
             self._known |= new
             found = {spelling for secret in new for spelling in _spellings(secret)}
-            longest_first = sorted({*self._spellings, *found}, key=len, reverse=True)
-            self._spellings = tuple(s for s in longest_first if len(s) >= _SHORTEST)
+            self._spellings |= {one for one in found if len(one) >= _SHORTEST}
 
     def hide(self, text: str) -> str:
-        """``text`` with every secret replaced."""
-        for spelling in self._spellings:
-            text = text.replace(spelling, "***")
-        return text
+        """``text`` with every secret replaced, however it is encoded in there."""
+        spellings = self._spellings
+        if not spellings:
+            return text
+        raw = text.encode("utf-8", "surrogatepass")
+        places = sorted({place for view in _views(raw) for place in view.places(spellings)})
+        out, end = bytearray(), 0
+        for start, stop in places:
+            if start >= end:
+                out += raw[end:start] + b"***"
+            end = max(end, stop)
+        return (out + raw[end:]).decode("utf-8", "replace") if places else text
 
     def quote(self, text: str, limit: int) -> str:
         """What a server said: without secrets, then cleaned and cut (``clean``)."""
@@ -104,31 +118,90 @@ class RedactingReporter:
         self.reporter.detail(self.secrets.hide(message))
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    """The secret as it stands in a text, in JSON, a URL, HTML or a Python literal.
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a text says, and which of its bytes (``starts`` to ``ends``) say each byte of that."""
+
+    said: bytes
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+    def places(self, spellings: Iterable[bytes]) -> Iterator[tuple[int, int]]:
+        """Where in the text one of these is said."""
+        for spelling in spellings:
+            at = self.said.find(spelling)
+            while at >= 0:
+                yield self.starts[at], self.ends[at + len(spelling) - 1]
+                at = self.said.find(spelling, at + 1)
+
+    def decoded(self) -> "_View | None":
+        """One level of encoding less, if there is any."""
+        said, at = bytearray(), 0
+        starts: list[int] = []
+        ends: list[int] = []
+        for found in _ENCODED.finditer(self.said):
+            plain = _plain(found[0])
+            said += self.said[at : found.start()] + plain
+            starts += self.starts[at : found.start()]
+            ends += self.ends[at : found.start()]
+            starts += [self.starts[found.start()]] * len(plain)
+            ends += [self.ends[found.end() - 1]] * len(plain)
+            at = found.end()
+        if at == 0:
+            return None
+        said += self.said[at:]
+        return _View(bytes(said), [*starts, *self.starts[at:]], [*ends, *self.ends[at:]])
+
+
+def _views(raw: bytes) -> Iterator[_View]:
+    """A text as it stands, and with one level of encoding less after the other."""
+    view: _View | None = _View(raw, range(len(raw)), range(1, len(raw) + 1))
+    for _ in range(_LEVELS):
+        if view is None:
+            return
+        yield view
+        view = view.decoded()
+
+
+def _plain(token: bytes) -> bytes:
+    """What one match of ``_ENCODED`` stands for."""
+    text = token.decode("ascii", "replace")
+    if token[:1] == b"%":
+        return bytes([int(text[1:], 16)])
+    if token[:1] == b"&":
+        return html.unescape(text).encode("utf-8", "surrogatepass")
+    if token[1:2] == b"u":
+        return str(json.loads(f'"{text}"')).encode("utf-8", "surrogatepass")
+    if token[1:2] in (b"x", b"U"):
+        number = int(text[2:], 16)
+        return chr(number if number <= sys.maxunicode else 0xFFFD).encode("utf-8", "surrogatepass")
+    return _ESCAPES.get(token[1:], token[1:])
+
+
+def _spellings(secret: str) -> Iterator[bytes]:
+    """The secret as it stands in a text that is not encoded any more, or in base64.
 
     Headers are read as Latin-1, so one that holds UTF-8 looks different; and every
-    text may have been cleaned before, or redacted as a URL.
+    text may have been cleaned before, or redacted as a URL. A secret that looks encoded
+    itself is found where it was decoded as well.
     """
-    texts = {secret, secret.encode().decode("latin-1")}
-    for plain in texts | {redact(text) for text in texts if "?" in text}:
-        for spelling in (plain, *_in_json(plain), *_in_a_url(plain), html.escape(plain)):
-            yield spelling
-            yield clean(spelling, len(spelling) + 1)
-        doubled = plain.replace("\\", "\\\\")
-        yield doubled
-        yield doubled.replace("'", "\\'")
+    raw = secret.encode("utf-8", "surrogatepass")
+    texts = {secret, raw.decode("latin-1")}
+    texts |= {text.replace(" ", "+") for text in texts}
+    texts |= {redact(text) for text in texts if "?" in text}
+    texts |= {clean(text, len(text) + 1) for text in texts}
+    for text in texts:
+        for view in _views(text.encode("utf-8", "surrogatepass")):
+            yield view.said
+    yield from (raw.hex().encode(), raw.hex().upper().encode())
+    for core in _base64_cores(raw):
+        yield from (core, core.translate(_URL_SAFE))
 
 
-def _in_json(text: str) -> Iterator[str]:
-    """As Python, Go (which escapes HTML's characters) and PHP (the slash) write it."""
-    for ascii_only in (False, True):
-        inside = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
-        yield from (inside, inside.translate(_GO), inside.replace("/", "\\/"))
-
-
-def _in_a_url(text: str) -> Iterator[str]:
-    """As a path, a segment or a query has it, with hexadecimal digits of either case."""
-    some = quote(text, safe="$&+,/:;=@")
-    for encoded in (quote(text), quote(text, safe=""), some, quote_plus(text)):
-        yield from (encoded, _PERCENT.sub(lambda found: found[0].lower(), encoded))
+def _base64_cores(raw: bytes) -> Iterator[bytes]:
+    """What base64 of any text that holds ``raw`` has in it, for each of three places in it."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw)
+        core = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        if len(core) > _SHORTEST:
+            yield core

@@ -18,7 +18,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from imgpack import __version__
-from imgpack.errors import ImgpackError, UnreachableError, UnsafeError
+from imgpack.errors import ImgpackError, UnreachableError, UnsafeError, without_user
 from imgpack.registry.http.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
 from imgpack.registry.http.message import BLOCK, Body, Closing, Request, Response
 from imgpack.registry.http.no_proxy import is_bypassed
@@ -184,7 +184,7 @@ def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urll
     """Raises ``UnreachableError`` for what is no address of a proxy, or one of another kind."""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     refused = UnreachableError(
-        f"the proxy {redact(proxy)} cannot be used",
+        f"the proxy {redact(without_user(proxy))} cannot be used",
         "only http:// and https:// proxies are supported; check HTTP_PROXY and HTTPS_PROXY",
     )
     try:
