@@ -17,6 +17,7 @@ from imgpack import __version__, errors
 from imgpack.cli.output import streams
 from imgpack.cli.output.failure import tell
 from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.output.usage import no_command
 
 # command: (module, one line for --help, section)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -54,7 +55,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no command {args[0]!r}{_suggestion(args[0])}; see imgpack --help")
+            ctx.fail(no_command(args[0], COMMANDS))
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -62,8 +63,13 @@ class Commands(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _closed_pipe_ends():
-            return super().invoke(ctx)
+        try:
+            with _closed_pipe_ends():
+                return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.ctx is None:  # raised by a command itself
+                error.ctx = click.Context(click.Command(None), ctx, ctx.invoked_subcommand)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -111,13 +117,6 @@ def _accept_global_flags(command: click.Command) -> None:
             _accept_global_flags(child)
     elif _GLOBAL_FLAGS[0] not in command.params:
         command.params.extend(_GLOBAL_FLAGS)
-
-
-def _suggestion(word: str) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, COMMANDS, 1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -17,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Protocol
 
 from imgpack.credentials.program import Helper
-from imgpack.errors import CredentialError, Remedy
+from imgpack.errors import CredentialError, InvalidReferenceError, Remedy
 from imgpack.files.reading import read_regular
 
 FILE_LIMIT: Final = 4 << 20
@@ -230,7 +230,7 @@ def server_host(text: str) -> str:
     """
     host = normalise_key(text)
     if not re.fullmatch(r"[a-z0-9._-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?", host):
-        raise CredentialError(f"{text!r} is no registry", "give HOST or HOST:PORT")
+        raise InvalidReferenceError(f"{text!r} is no registry", "give HOST or HOST:PORT")
     return host
 
 

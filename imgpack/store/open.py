@@ -11,7 +11,7 @@ import os
 import stat
 from contextlib import ExitStack
 
-from imgpack.errors import ArchiveError, NotFoundError, Remedy, about
+from imgpack.errors import ArchiveError, Remedy, SourceError, about
 from imgpack.image.opened import Opened
 from imgpack.image.resolve import Resolver
 from imgpack.store.archive.docker_save import (
@@ -85,11 +85,11 @@ def _open(path: str) -> Directory | TarFile:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise NotFoundError(f"{path} does not exist") from None
+        raise SourceError(f"{path} does not exist") from None
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise ArchiveError(f"{path} is neither a file nor a directory") from error
-        raise ArchiveError(f"cannot read {path}: {error.strerror}") from error
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
     with ExitStack() as stack:
         stack.callback(os.close, fd)
         mode = os.fstat(fd).st_mode

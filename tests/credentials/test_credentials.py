@@ -29,7 +29,7 @@ from imgpack.credentials.lookup import (
     normalise_key,
     server_host,
 )
-from imgpack.errors import CredentialError
+from imgpack.errors import CredentialError, InvalidReferenceError
 
 HUB = "https://index.docker.io/v1/"
 
@@ -497,7 +497,7 @@ def test_what_a_killed_login_left_goes_with_the_next_command(tmp_path: Path, aft
 @pytest.mark.parametrize("text", ["", "a b", "user:pw@host", "host/path", "https://", "a\nb"])
 def test_what_is_no_registry_is_refused(text: str) -> None:
     """``login`` takes a host, with or without a scheme."""
-    with pytest.raises(CredentialError):
+    with pytest.raises(InvalidReferenceError):
         server_host(text)
     assert server_host("https://index.docker.io/v1/") == "docker.io"
     assert server_host("https://R.test:5000/v2/") == "r.test:5000"

@@ -12,7 +12,7 @@ from imgpack.cli.options.registry import RegistryOptions, connect, registry_opti
 from imgpack.cli.options.signing import signing_key, signing_time
 from imgpack.cli.output.display import one_line
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import UnsupportedError, about
+from imgpack.errors import AmbiguousError, UnsupportedError, about
 
 
 @click.command("manifest")
@@ -55,7 +55,10 @@ def manifest(
         raise click.UsageError("--unsigned and --signing-key contradict each other")
     if schema1 and not is_path(location):
         if signing_key is not None or name is not None or choice.image is not None:
-            raise click.UsageError("a registry answers with its own schema1 manifest, as it is")
+            raise click.UsageError(
+                "--name, --image and --signing-key are for archives;"
+                " a registry answers with its own schema1 manifest, as it is"
+            )
         _write(_remote_schema1(location, terminal, registry, unsigned=unsigned))
         return
     with open_location(location, terminal, registry, choice=choice) as opened:
@@ -88,8 +91,8 @@ def _single(named: Named, location: str) -> Image:
     if isinstance(image, Artifact):
         raise UnsupportedError(f"{location} is an artifact of type {image.type}, not an image")
     platforms = ", ".join(str(one.config.platform) for one in images_in(image))
-    raise click.UsageError(
-        f"{location} is a multi-platform image: choose one with --platform ({platforms})"
+    raise AmbiguousError(
+        f"{location} is a multi-platform image", f"choose one with --platform ({platforms})"
     )
 
 

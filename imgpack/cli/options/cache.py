@@ -15,7 +15,7 @@ from imgpack.cli.options.group import gathered
 from imgpack.cli.options.path import DIRECTORY
 from imgpack.cli.options.sources import containing
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import CacheError, ConfigError, Remedy, printable
+from imgpack.errors import CacheError, Remedy, printable
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DAY_NS: Final = 86_400 * 10**9
@@ -50,7 +50,7 @@ class CacheFlags:
 
     @property
     def limit(self) -> int:
-        """Bytes that it may hold. Raises ``ConfigError``."""
+        """Bytes that it may hold. Raises ``click.UsageError``."""
         return parse_size(self.cache_limit, "--cache-limit")
 
     def open(self, trees: Sequence[Placed[Directory]], terminal: Terminal) -> SegmentCache | None:
@@ -105,10 +105,10 @@ def parse_size(text: str, option: str) -> int:
     """A number of bytes, as ``10GiB``, ``500M`` or ``0``; units are powers of 1024."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"{option} {text!r} is not a size", "write 10GiB, 500M or a number")
+        raise click.UsageError(f"{option} {text!r} is not a size; write 10GiB, 500M or a number")
     size = float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")
     if size >= 1 << 63:
-        raise ConfigError(f"{option} {text!r} is too large", "write 10GiB, 500M or a number")
+        raise click.UsageError(f"{option} {text!r} is too large; write 10GiB, 500M or a number")
     return int(size)
 
 

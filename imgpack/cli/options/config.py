@@ -100,7 +100,7 @@ class RuntimeFlags:
         given = any(value is not None for value in (*times, self.healthcheck_retries))
         if test in (None, ("NONE",)) and given:
             raise ConfigError(
-                "a health check's times need a check", "add --healthcheck-cmd COMMAND"
+                "--healthcheck-interval and its like need a check", "add --healthcheck-cmd COMMAND"
             )
         if test is None:
             return None

@@ -29,8 +29,9 @@ class LayerFlags:
     def transforms(self, epoch: int | None) -> Iterator[Transform]:
         """What becomes of times, none of them later than ``epoch`` seconds, and of owners."""
         if self.mtime is not None:
+            seconds = whole_seconds(parse_time(self.mtime, "--mtime"))
             with about(f"--mtime {self.mtime!r}"):
-                yield SetTime(whole_seconds(parse_time(self.mtime, "--mtime")))
+                yield SetTime(seconds)
         elif epoch is not None:
             yield ClampTime(epoch)
         if self.owner != "keep":

@@ -15,7 +15,7 @@ from imgpack.api import Named, Opened, Platform
 from imgpack.cli.options.group import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import ArchiveError, OutputError
+from imgpack.errors import ArchiveError, DigestError, OutputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,13 @@ def open_location(
         connect_for(text, terminal, registry, creds_option=creds_option, jobs=jobs) as registries,
         api.open(text, registries=registries, scratch=scratch_directory) as opened,
     ):
-        yield opened
+        try:
+            yield opened
+        except (ArchiveError, DigestError) as error:
+            # Whoever reads a blob knows its digest, and here is known whose it is.
+            if text in error.message:
+                raise
+            raise error.reworded(f"{text}: {error.message}") from error
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import click
 from imgpack import errors
 from imgpack.cli.output.advice import line
 from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.output.usage import worded
 
 _NO_MEMORY: Final = "make more memory available, or use fewer --jobs"
 _NO_FILES: Final = "raise the limit of open files (ulimit -n)"
@@ -30,7 +31,7 @@ def tell(problem: BaseException, terminal: Terminal) -> int:
         problem.show()
         return problem.exit_code
     if isinstance(problem, click.ClickException):
-        terminal.fail(problem.format_message())
+        terminal.fail(worded(problem))
         return problem.exit_code
     if isinstance(problem, click.Abort | KeyboardInterrupt):
         terminal.fail("interrupted")
@@ -38,7 +39,7 @@ def tell(problem: BaseException, terminal: Terminal) -> int:
     if isinstance(problem, OSError) and problem.errno == errno.EPIPE:
         return errors.CLOSED_PIPE_EXIT_CODE
     told = _error(problem)
-    terminal.fail(line(told.message, told.hint))
+    terminal.fail(line(told.message, told.hint or told.advice))
     return told.exit_code
 
 

@@ -8,7 +8,7 @@ not pushed; documents are in an order that is never dangling.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import DocumentError, Remedy, UnsupportedError
+from imgpack.errors import AmbiguousError, DocumentError, Remedy
 from imgpack.image.image import Image, Named, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
@@ -156,7 +156,7 @@ def _schema1(named: Named, options: Schema1Options) -> tuple[list[PushDocument],
     """The schema1 manifests of an image, and whether they need the empty layer."""
     image = named.image
     if not isinstance(image, Image):
-        raise UnsupportedError(
+        raise AmbiguousError(
             "a schema1 manifest is of one platform, and this image has several",
             Remedy.CHOOSE_PLATFORM(),
         )
