@@ -16,6 +16,7 @@ import click
 from imgpack import __version__, errors
 from imgpack.cli.output import streams
 from imgpack.cli.output.failure import tell
+from imgpack.cli.output.help import HelpContext
 from imgpack.cli.output.terminal import Terminal
 from imgpack.cli.output.usage import no_command
 
@@ -40,6 +41,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class Commands(click.Group):
     """A group that imports a command only when it is called."""
 
+    context_class = HelpContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -48,7 +51,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"imgpack.cli.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
-        _accept_global_flags(command)
+        _adapt(command)
         return command
 
     def resolve_command(
@@ -110,11 +113,12 @@ _GLOBAL_FLAGS = (
 )
 
 
-def _accept_global_flags(command: click.Command) -> None:
-    """Let ``imgpack push -q`` mean what ``imgpack -q push`` means."""
+def _adapt(command: click.Command) -> None:
+    """Let ``imgpack push -q`` mean what ``imgpack -q push`` means, and help fit the terminal."""
+    command.context_class = HelpContext
     if isinstance(command, click.Group):
         for child in command.commands.values():
-            _accept_global_flags(child)
+            _adapt(child)
     elif _GLOBAL_FLAGS[0] not in command.params:
         command.params.extend(_GLOBAL_FLAGS)
 

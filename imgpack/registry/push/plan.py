@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgpack.errors import AmbiguousError, DocumentError, Remedy
-from imgpack.image.image import Image, Named, RawBlob, walk
+from imgpack.image.image import Artifact, Image, Named, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
