@@ -1,18 +1,24 @@
 """imgpack: directory trees into container images, and images into registries.
 
-The names below are the public API (``imgpack.api`` says what each does, and has the
-rest). They are resolved when they are first used: ``import imgpack`` loads nothing else.
+The names below are the public API; ``imgpack.api`` has the rest, ``imgpack.errors`` what is
+raised. They are resolved when they are first used: ``import imgpack`` loads nothing else.
 """
+
+import sys
 
 TYPE_CHECKING = False  # that of typing, which takes longer to import than all of this
 if TYPE_CHECKING:
     from typing import Any
 
+    from imgpack import errors as errors
     from imgpack.api import (
         Format,
+        Image,
+        ImgpackError,
         Named,
         Platform,
         PushOptions,
+        Reference,
         Registries,
         Runtime,
         SegmentCache,
@@ -32,9 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Format",
+    "Image",
+    "ImgpackError",
     "Named",
     "Platform",
     "PushOptions",
+    "Reference",
     "Registries",
     "Runtime",
     "SegmentCache",
@@ -56,12 +65,14 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> "Any":
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import imgpack.api
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
-    return getattr(imgpack.api, name)
+    def __getattr__(name: str) -> "Any":
+        if name not in __all__ and name not in ("api", "errors"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import imgpack.api
+
+        return getattr(imgpack.api, name) if name in __all__ else sys.modules[f"imgpack.{name}"]
 
 
 def __dir__() -> list[str]:

@@ -3,20 +3,21 @@
 ``import imgpack`` gives these names and loads what they need when they are called;
 what talks to registries is imported when it is first asked for by name.
 Nothing here reads the environment: credentials, proxies, caches and clocks are given.
-Errors are those of ``imgpack.errors``; progress goes to a ``Reporter``.
+Errors are those of ``imgpack.errors``; mistakes of the program itself (one name for names,
+no jobs, a second write) are Python's own. Progress goes to a ``Reporter``.
 """
 
 import importlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import UnsupportedError
-from imgpack.events import SILENT, Reporter
+from imgpack.errors import ImgpackError, UnsupportedError, printable
+from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.build import build_image
 from imgpack.image.describe import described, published_names, total_size
@@ -24,11 +25,13 @@ from imgpack.image.documents import Recipe
 from imgpack.image.image import (
     AnyImage,
     Artifact,
+    BlobSource,
     Image,
     ImageIndex,
     ImageSink,
     LayerSink,
     Named,
+    Opaque,
     Published,
     images_in,
     refuse_foreign,
@@ -41,22 +44,26 @@ from imgpack.image.location import (
     target_name,
     writable_name,
 )
-from imgpack.image.opened import Opened, with_names
+from imgpack.image.opened import Opened, Root, with_names
 from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
 from imgpack.layer.build import Explain, Options
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.spec.config import Runtime
+from imgpack.spec.config import Healthcheck, ImageConfig, Ports, Runtime
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
+from imgpack.spec.layer import Layer
+from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
-from imgpack.store.archive.write import open_writer
+from imgpack.store.archive.write import is_layout, open_writer
+from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.open import open_images
 from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
 from imgpack.tree.directory import directory as read_directory
-from imgpack.tree.elf import guess_platform
+from imgpack.tree.elf import find_program
 from imgpack.tree.entries import (
     Entries,
     block_device,
@@ -103,15 +110,16 @@ _NETWORK: Final = {
 }
 
 __all__ = [
-    "AnyImage", "Artifact", "Change", "ClampTime", "Codec", "Digest", "Directory", "Entries",
-    "Entry", "Explain", "Format", "Image", "ImageIndex", "ImageSink", "LayerSink", "Named",
-    "Opened", "Placed", "Platform", "Published", "PushOptions", "PushStep", "Reference",
-    "Registries", "RegistrySink", "Replaced", "RetryPolicy", "Runtime", "Schema1Options",
-    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions", "Transform",
-    "TransportOptions", "Tree", "UploadJournal",
+    "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
+    "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
+    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
+    "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions",
+    "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy",
+    "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "images_in", "is_layout", "is_path", "join", "mount_repositories", "open", "open_blob",
     "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
     "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
     "total_size", "verify_images", "writable_name",
@@ -121,10 +129,12 @@ Names = Sequence[str | Reference] | None
 """What an image is to be called instead."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _NETWORK:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _NETWORK:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
 
 
 @contextmanager
@@ -139,11 +149,12 @@ def open(
     A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
     ``../`` is a path; any other is a reference, which is asked for through
     ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
-    a schema1 image. Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
+    a schema1 image, and for an archive that is compressed or comes from a pipe.
+    Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
     if isinstance(location, str) and is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             yield opened
         return
     from imgpack.registry.pull.image import open_remote
@@ -155,7 +166,11 @@ def open(
 
 @contextmanager
 def open_blob(
-    location: str, digest: Digest, *, registries: "Registries | None" = None
+    location: str,
+    digest: Digest,
+    *,
+    registries: "Registries | None" = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
 
@@ -163,7 +178,7 @@ def open_blob(
     what ``open`` raises, and ``NotFoundError`` if it is not there.
     """
     if is_path(location):
-        with open_images(location) as opened:
+        with open_images(location, scratch=scratch) as opened:
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)
@@ -186,8 +201,8 @@ def create(
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
-    any other is an archive. Nothing appears under its final name before all of it is
-    there. Raises ``OutputError``.
+    any other is an archive. It is written once; an existing layout is added to. Nothing
+    appears under its final name before all of it is there. Raises ``OutputError``.
     """
     with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
         yield writer
@@ -239,6 +254,8 @@ def tags(repository: str | Reference, *, registries: "Registries | None" = None)
 def delete(name: Reference, *, registries: "Registries | None" = None) -> None:
     """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
 
+    With both it is the tag, if it has that digest; else ``DigestError``.
+
     Raises what registries and their connections raise: many refuse the one or the other.
     """
     from imgpack.registry.tags import delete_name
@@ -266,7 +283,13 @@ def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
         raise UnsupportedError(
             f"names are for one image, and there are {len(found)}", "give each its own in Named"
         )
-    return (with_names(found[0], tuple(map(_reference, names))),)
+    return (with_names(found[0], _references(names)),)
+
+
+def _references(names: Sequence[str | Reference]) -> tuple[Reference, ...]:
+    if isinstance(names, str):  # a sequence of letters, each of which is a name
+        raise TypeError(f"names are a sequence, and {names!r} is one name")
+    return tuple(map(_reference, names))
 
 
 def _reference(name: str | Reference) -> Reference:
@@ -290,9 +313,10 @@ def directory(
 def entries(
     items: Iterable[Entry], *, dest: str | bytes = "/", below: Sequence[Tree] = ()
 ) -> Placed[Entries]:
-    """The tree of entries in memory (``imgpack.tree.entries`` makes them), as ``directory``.
+    """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
-    Missing parents are made up. Raises ``TreeError``.
+    ``file``, ``folder``, ``symlink``, ``hard_link`` and others make them. Missing parents
+    are made up. Raises ``TreeError``.
     """
     return place(Entries(items), os.fsencode(dest), below)
 
@@ -304,7 +328,7 @@ def build(
     names: Sequence[str | Reference] = (),
     config: Runtime | None = None,
     platform: Platform | None = None,
-    format: Format = Format.DOCKER,
+    format: Format | None = None,
     compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
     created: str | None = None,
@@ -314,30 +338,49 @@ def build(
     check_contents: bool = False,
     jobs: int = 1,
     clock: Callable[[], int] = time.time_ns,
+    outputs: Set[tuple[int, int]] = frozenset(),
     reporter: Reporter = SILENT,
     explain: Explain | None = None,
 ) -> Image:
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
     ``platform``: what the programs in the layers are for, else linux/amd64, if it is not
-    given. ``compression`` is ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is
-    RFC 3339 in UTC (``None``: the newest time in the layers). The bytes depend on none of
-    ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970, to tell what changed too
-    recently). Raises ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
+    given; of a given one that they contradict is warned. ``format``: OCI's for a layout,
+    else Docker's, if it is not given. ``compression`` is
+    ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is RFC 3339 in UTC (``None``:
+    the newest time in the layers). The bytes depend on none of ``cache``, ``jobs`` and
+    ``clock`` (nanoseconds since 1970, to tell what changed too recently). ``outputs`` are
+    the devices and inodes of what is being written, which no layer may hold. Raises
+    ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
     """
     runtime = config or Runtime()
-    if platform is None:
-        programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
-        platform = guess_platform(layers, programs) or Platform()
+    if format is None:
+        format = Format.OCI if isinstance(into, LayoutWriter) else Format.DOCKER
+    platform = _platform(platform, layers, runtime, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
-    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents)
+    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
         Recipe(platform, runtime, author, comment, format),
-        tuple(map(_reference, names)),
+        _references(names),
         options,
         created=created,
         reporter=reporter,
         explain=explain,
     )
+
+
+def _platform(
+    given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
+) -> Platform:
+    programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    found = find_program(layers, programs)
+    if given is None:
+        return found.platform if found else Platform()
+    if found and not given.runs(found.platform):
+        reporter.warn(
+            f"{printable(found.path)} is a program for {found.platform}, "
+            f"and the image is said to be for {given}"
+        )
+    return given

@@ -18,6 +18,7 @@ from typing import ClassVar, Final, Self
 
 _DIGEST: Final = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}$")
 
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(r"/|:[0-9]{1,5}$|^[^:]*$")
 """What stands behind an ``@`` and is no digest."""
 
@@ -33,6 +34,16 @@ def printable(text: str | bytes) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def brief(path: bytes) -> str:
+    """A path as it can be shown on one line, however long it is: without its middle."""
+    if len(path) > _LONGEST:
+        path = path[: _LONGEST // 2] + b"..." + path[-_LONGEST // 2 :]
+    return printable(path)
+
+
+_LONGEST = 1024
+
+
 def without_user(text: str) -> str:
     """A URL or name that a user gave, without the user name and password in it.
 
@@ -41,11 +52,12 @@ def without_user(text: str) -> str:
     """
     digest = _DIGEST.search(text)
     head, tail = (text[: digest.start()], digest[0]) if digest else (text, "")
-    scheme, mark, rest = head.partition("://")
-    host = (rest if mark else head).rpartition("@")[2]
-    if host in (rest, head) or not (mark or _HOST.search(host)):
+    found = _SCHEME.match(head)
+    scheme = found[0] if found else ""
+    host = head.removeprefix(scheme).rpartition("@")[2]
+    if scheme + host == head or not (scheme or _HOST.search(host)):
         return text
-    return f"{scheme if mark else ''}{mark}***@{host}{tail}"
+    return f"{scheme}***@{host}{tail}"
 
 
 class Remedy(Enum):
@@ -73,6 +85,7 @@ class Remedy(Enum):
     USE_HTTP = "if it is meant to be a plain HTTP registry, allow plain HTTP"
     USE_HTTPS = "the server wants https: do not use plain HTTP"
     TRUST_AUTHORITY = "give the certificate of its authority"
+    SEND_FOREIGN = "the registry may have to be sent it all the same"
     NAME_SCHEMA1 = "give a name for it"
     MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
     DELETE_DIGEST = "it may delete by digest, which removes every tag of the image: {0}"

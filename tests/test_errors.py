@@ -15,6 +15,7 @@ from imgpack.errors import (
     RegistryError,
     Remedy,
     about,
+    printable,
 )
 
 ANSWER = Answer(404, ("MANIFEST_UNKNOWN",), "no such manifest", ("{}",), 2.5)
@@ -28,6 +29,9 @@ def test_errors_that_leave_a_block_name_what_it_was_about() -> None:
     assert error.message == "x.y/a: the index: it is not there"
     assert (error.hint, error.answer) == (Remedy.LIST_DIGESTS(), ANSWER)
     assert str(error) == f"{error.message}; the digests there are can be listed"
+    first = error.__cause__ and error.__cause__.__cause__
+    assert isinstance(first, NotFoundError)
+    assert first.message == "it is not there"
 
 
 def test_other_exceptions_leave_a_block_as_they_are() -> None:
@@ -44,7 +48,21 @@ def test_rewording_makes_another_error_and_leaves_the_first() -> None:
     assert (first.message, first.hint) == ("one", "do this")
     assert (type(second), second.message, second.hint) == (RegistryError, "two", "do this")
     assert (third.message, third.hint, third.answer) == ("three", "", ANSWER)
-    assert str(third) == "three"
+    assert (str(third), repr(second)) == ("three", repr(RegistryError("two", "do this", ANSWER)))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a plain ü", "a plain ü"),
+        ("one\nline\x1b[31m", r"one\nline\x1b[31m"),
+        ("\u202ereversed", r"\u202ereversed"),
+        (b"\xc3\xbc is a letter and \xff is none", r"ü is a letter and \udcff is none"),
+    ],
+)
+def test_any_text_or_path_can_be_shown_on_one_line(text: str | bytes, shown: str) -> None:
+    """What does not print is escaped as in Python, whether it is text at all or not."""
+    assert printable(text) == shown
 
 
 def test_a_reworded_error_survives_pickling() -> None:
@@ -52,6 +70,7 @@ def test_a_reworded_error_survives_pickling() -> None:
     error = RegistryError("one", Remedy.LOG_IN("x.y"), ANSWER).reworded("two")
     back = pickle.loads(pickle.dumps(error))
     assert (back.message, back.hint, back.answer) == ("two", Remedy.LOG_IN("x.y"), ANSWER)
+    assert str(back) == "two; give credentials for x.y"
 
 
 def _options(command: click.Command) -> Iterator[str]:

@@ -15,7 +15,7 @@ from imgpack.compression.gzip import GZIP
 from imgpack.compression.identity import IDENTITY
 from imgpack.compression.zstd import ZSTD
 from imgpack.errors import ArchiveError, ConfigError, LimitError
-from imgpack.spec.format import Compression, compression_of
+from imgpack.spec.format import Compression
 
 MAX_LAYER: Final = 1 << 42
 """Bytes that a layer may decompress to: 4 TiB, beyond which it is a bomb."""
@@ -75,20 +75,19 @@ class Codec:
 
 
 def decompress(
-    chunks: Iterable[bytes], media_type: str, *, limit: int = MAX_LAYER
+    chunks: Iterable[bytes], kind: Compression, *, limit: int = MAX_LAYER
 ) -> Iterator[bytes]:
-    """The raw tar stream of a layer, in constant memory.
+    """The raw tar stream of a layer, or an archive's as a whole, in constant memory.
 
     Raises ``ArchiveError`` for a damaged or truncated stream and ``LimitError``
     when more than ``limit`` bytes come out.
     """
-    kind = compression_of(media_type)
     stream = chunks if kind is Compression.NONE else _decompress(chunks, kind)
     total = 0
     for part in stream:
         total += len(part)
         if total > limit:
-            raise LimitError(f"a layer decompresses to more than {limit} bytes")
+            raise LimitError(f"it decompresses to more than {limit} bytes")
         yield part
 
 
@@ -96,4 +95,4 @@ def _decompress(chunks: Iterable[bytes], kind: Compression) -> Iterator[bytes]:
     try:
         yield from _ALGORITHMS[kind].decompress(chunks)
     except (EOFError, ValueError) as error:
-        raise ArchiveError(f"a {kind.value} layer is damaged: {error}") from error
+        raise ArchiveError(f"the {kind.value} stream is damaged: {error}") from error

@@ -11,8 +11,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from imgpack.credentials.lookup import (
     Credential,
@@ -20,14 +21,17 @@ from imgpack.credentials.lookup import (
     CredentialStore,
     encode_auth,
     helper_name,
-    normalise_key,
-    registry_key,
+    helper_names,
+    registry_name,
     server_name,
+    spellings,
     table,
 )
 from imgpack.credentials.program import Helper
 from imgpack.errors import CredentialError
 from imgpack.files.atomic import replace_file, sweep
+
+_EARLIER: Final = re.compile(r"\.imgpack-[a-z0-9_]{8}")
 
 
 def choose_file(sources: tuple[CredentialFile, ...], registry: str, default: str) -> str:
@@ -35,12 +39,12 @@ def choose_file(sources: tuple[CredentialFile, ...], registry: str, default: str
 
     So a new login is never hidden by an older one in a file that is read earlier.
     """
-    name = registry_key(registry)
+    name = registry_name(registry)
     for source in sources:
         document = _document(source)
         if document and _mentions(document, name):
-            return source.path
-    return default
+            return _replaceable(source.path)
+    return _replaceable(default)
 
 
 def store_credential(
@@ -51,7 +55,7 @@ def store_credential(
     Returns the helper, or ``None`` when the file holds the secret itself.
     Raises ``CredentialError``.
     """
-    name = registry_key(registry)
+    name = registry_name(registry)
     with _locked(path):
         document = CredentialFile(path).read() or {}
         helper = _helper_of(path, document, name, store)
@@ -72,10 +76,10 @@ def erase_credential(
 
     Raises ``CredentialError``.
     """
-    name = registry_key(registry)
+    name = registry_name(registry)
     for source in sources:
         if _is_written(source):  # though it may not be there yet: a first login was killed
-            sweep(*os.path.split(os.path.realpath(source.path)))
+            _sweep(os.path.realpath(source.path))
     return tuple(s.path for s in sources if _document(s) and _erased(s, name, store))
 
 
@@ -83,7 +87,8 @@ def _erased(source: CredentialFile, name: str, store: CredentialStore) -> bool:
     with _locked(source.path):
         document = _document(source) or {}
         helper = _helper_of(source.path, document, name, store)
-        erased = helper is not None and helper.erase(server_name(name))
+        known_as = helper_names(name) if helper is not None else ()
+        erased = sum(helper.erase(one) for one in known_as if helper is not None) > 0
         auths = _others(source.path, document, name)
         known = len(auths) < len(table(source.path, document, "auths"))
         if known:
@@ -120,12 +125,13 @@ def _is_written(source: CredentialFile) -> bool:
 def _others(path: str, document: dict[str, Any], name: str) -> dict[str, Any]:
     """The entries of ``auths`` for everything else than ``name``."""
     auths = table(path, document, "auths")
-    return {key: value for key, value in auths.items() if normalise_key(key) != name}
+    same = spellings(auths, name)
+    return {key: value for key, value in auths.items() if key not in same}
 
 
 def _mentions(document: dict[str, Any], name: str) -> bool:
     tables = (document.get("auths"), document.get("credHelpers"))
-    return any(normalise_key(key) == name for t in tables if isinstance(t, dict) for key in t)
+    return any(spellings(entries, name) for entries in tables if isinstance(entries, dict))
 
 
 def _helper_of(
@@ -142,11 +148,33 @@ def _encoded(document: dict[str, Any]) -> bytes:
 
 def _replace(path: str, data: bytes) -> None:
     """Replace the file (the target, if it is a link) at once, readable by its owner only."""
-    target = os.path.realpath(path)
+    target = os.path.realpath(_replaceable(path))
     try:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        _sweep(target)
         replace_file(target, data, mode=0o600)
     except OSError as error:
         raise CredentialError(
             f"{path}: cannot be written ({error.strerror})", "check the directory's permissions"
         ) from None
+
+
+def _replaceable(path: str) -> str:
+    """``path``, unless what lies there is no regular file: a device would be lost for all."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CredentialError(
+            f"{path}: not a regular file, so no credentials can be stored there",
+            "name another with REGISTRY_AUTH_FILE",
+        )
+    return path
+
+
+def _sweep(target: str) -> None:
+    """Remove what killed logins left beside the file; earlier versions gave it other names."""
+    directory, name = os.path.split(target)
+    sweep(directory, name)
+    with contextlib.suppress(OSError), os.scandir(directory) as listing:
+        for item in listing:
+            if _EARLIER.fullmatch(item.name) and item.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    os.unlink(item.path)

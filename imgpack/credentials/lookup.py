@@ -5,19 +5,19 @@ what the user gave, then each file in its order. In one file the most specific
 repository path comes first, then the host; ``credHelpers`` before ``credsStore``
 before ``auths``. Invariants: nothing is read before a credential is asked for; a
 file or helper that is broken is an error and never "no credentials" or another
-host's; no message and no ``repr`` holds a secret or a file's content.
+host's, but an empty entry is none; no message and no ``repr`` holds a secret or a file's content.
 """
 
 import base64
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Protocol
 
 from imgpack.credentials.program import Helper
-from imgpack.errors import CredentialError, InvalidReferenceError, Remedy
+from imgpack.errors import CredentialError, InvalidReferenceError, Remedy, without_user
 from imgpack.files.reading import read_regular
 
 FILE_LIMIT: Final = 4 << 20
@@ -193,10 +193,10 @@ class CredentialStore:
         for name in candidates(registry, repository):
             if helper := helper_name(path, document, name):
                 return self._ask(path, helper, name)
-            entry = next((v for k, v in auths.items() if normalise_key(k) == name), None)
-            credential = _parse_entry(path, name, entry) if entry is not None else None
+            entries = (_parse_entry(path, key, auths[key]) for key in spellings(auths, name))
+            credential = next((found for found in entries if found is not None), None)
             store = document.get("credsStore")
-            if store and name == registry_key(registry):
+            if store and "/" not in name:
                 credential = self._ask(path, store, name) or credential
             if credential is not None:
                 return credential
@@ -209,18 +209,25 @@ class CredentialStore:
         )
 
     def _ask(self, path: str, name: object, key: str) -> Credential | None:
-        answer = self.helper(path, name).get(server_name(key))
-        if answer is None:
-            return None
-        username, secret = answer
-        if username == TOKEN_USER:
-            return Credential(identity_token=secret)
-        return Credential(username, secret)
+        helper = self.helper(path, name)
+        for server in helper_names(key):
+            answer = helper.get(server)
+            if answer is not None:
+                username, secret = answer
+                if username == TOKEN_USER:
+                    return Credential(identity_token=secret)
+                return Credential(username, secret)
+        return None
+
+
+def registry_name(registry: str) -> str:
+    """A registry as it is written down: Docker Hub has one name of its many."""
+    return DOCKER_HUB if registry.lower() in _HUB_NAMES else registry.lower()
 
 
 def registry_key(registry: str) -> str:
-    """The normalised name of a registry: Docker Hub has one name of its many."""
-    return DOCKER_HUB if registry.lower() in _HUB_NAMES else registry.lower()
+    """What tells a registry from others: its name without the usual port of http or https."""
+    return registry_name(re.sub(r"(?<=[^:\[]):(?:80|443)$", "", registry))
 
 
 def server_host(text: str) -> str:
@@ -228,29 +235,54 @@ def server_host(text: str) -> str:
 
     Raises ``CredentialError`` when it is none.
     """
-    host = normalise_key(text)
+    host = registry_name(_bare(text))
     if not re.fullmatch(r"[a-z0-9._-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?", host):
-        raise InvalidReferenceError(f"{text!r} is no registry", "give HOST or HOST:PORT")
+        raise InvalidReferenceError(
+            f"{without_user(text)!r} is no registry", "give HOST or HOST:PORT"
+        )
     return host
 
 
 def normalise_key(key: str) -> str:
-    """A file's key as ``host[:port][/path]``: without scheme, ``/v1/`` and ``/v2/``."""
-    key = key.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
-    host, slash, path = key.partition("/")
-    if path in ("v1", "v2"):
-        slash = path = ""
+    """A file's key as ``host[:port][/path]``: without scheme, usual port, ``/v1/`` and ``/v2/``."""
+    host, slash, path = _bare(key).partition("/")
     return registry_key(host) + slash + path
 
 
+def _bare(key: str) -> str:
+    key = re.sub(r"^https?://", "", key.strip(), flags=re.IGNORECASE).rstrip("/")
+    host, _, path = key.partition("/")
+    return host if path in ("v1", "v2") else key
+
+
+def spellings(keys: Iterable[str], name: str) -> list[str]:
+    """The ``keys`` that mean ``name``, by rank.
+
+    As it is asked for; without a scheme; with https; with http; in the file's order.
+    """
+    wanted, exact = normalise_key(name), server_name(name)
+
+    def rank(key: str) -> int:
+        schemes = ("https://", "http://")
+        scheme = next((s for s in schemes if key.strip().lower().startswith(s)), "")
+        return 0 if key == exact else 1 + ("", *schemes).index(scheme)
+
+    return sorted((key for key in keys if normalise_key(key) == wanted), key=rank)
+
+
 def server_name(key: str) -> str:
-    """What helpers and Docker's file call a normalised key."""
+    """What helpers and Docker's file call a registry or a path in one."""
     return DOCKER_HUB_KEY if key == DOCKER_HUB else key
+
+
+def helper_names(registry: str) -> tuple[str, ...]:
+    """The names under which a helper may know a registry: as it is asked for, then its key."""
+    return tuple(dict.fromkeys((server_name(registry), server_name(normalise_key(registry)))))
 
 
 def candidates(registry: str, repository: str) -> Iterator[str]:
     """The names under which a credential may stand, the most specific path first."""
-    host = registry_key(registry)
+    host = registry_name(registry)
     parts = repository.split("/") if repository else []
     for count in range(len(parts), 0, -1):
         yield f"{host}/{'/'.join(parts[:count])}"
@@ -266,9 +298,9 @@ def table(path: str, document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def helper_name(path: str, document: dict[str, Any], name: str) -> object:
-    """What ``credHelpers`` says for a normalised key; falsy if it says nothing."""
+    """What ``credHelpers`` says for a registry or a path in one; ``None`` if nothing."""
     helpers = table(path, document, "credHelpers")
-    return next((v for k, v in helpers.items() if v and normalise_key(k) == name), None)
+    return next((helpers[key] for key in spellings(helpers, name) if helpers[key]), None)
 
 
 def _parse_entry(path: str, name: str, entry: object) -> Credential | None:
@@ -281,7 +313,8 @@ def _parse_entry(path: str, name: str, entry: object) -> Credential | None:
     username, password = values["username"], values["password"]
     if values["auth"]:
         try:
-            decoded = base64.b64decode(values["auth"], validate=True).decode()
+            wrapped = "".join(values["auth"].split())  # as base64(1) writes it
+            decoded = base64.b64decode(wrapped, validate=True).decode()
             username, colon, password = decoded.partition(":")
         except ValueError:
             colon = ""

@@ -4,17 +4,24 @@ The protocol of docker-credential-helpers: the server's name (or a JSON
 document) on standard input, a JSON document or an error text on standard output.
 Invariants: a helper's name is checked before it becomes part of a path; it is
 started by its absolute path, without a shell, and not waited for longer than its
-time-out; what it printed is never shown, but for its known "not found".
+time-out, after which it is killed with all that it started; no more is read of what
+it prints than an answer may have; what it printed is never shown, but for its known "not found".
 """
 
 import json
 import os
 import re
+import select
+import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from imgpack.errors import CredentialError
+from imgpack.files.writing import write_all
 
 ANSWER_LIMIT: Final = 1 << 20
 """Bytes of a helper's answer that are accepted."""
@@ -98,24 +105,66 @@ class Helper:
 
     def _run(self, verb: str, document: bytes) -> tuple[int, bytes]:
         try:
-            done = subprocess.run(
-                [self.path, verb],
-                input=document,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=dict(self.environment),
-                timeout=self.timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+            with _running([self.path, verb], document, dict(self.environment)) as process:
+                output = _read(process, time.monotonic() + self.timeout)
+                return process.wait(), output
+        except TimeoutError:
             raise self._broken(f"did not answer in {self.timeout:.0f} s") from None
         except OSError as error:
-            raise self._broken(f"cannot be started ({error.strerror})") from None
-        if len(done.stdout) > ANSWER_LIMIT:
-            raise self._broken("answered too much")
-        return done.returncode, done.stdout
+            raise self._broken(f"cannot be started ({error.strerror})") from error
+        except OverflowError:
+            raise self._broken("answered too much") from None
 
     def _broken(self, what: str) -> CredentialError:
         return CredentialError(
             f"the credential helper {self.path} {what}", f"it is configured in {self.source}"
         )
+
+
+@contextmanager
+def _running(
+    command: list[str], document: bytes, environment: dict[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program with ``document`` as its input; what it started ends with it if we do not wait."""
+    given = os.memfd_create("document")  # a pipe might be full, and nobody read it
+    try:
+        write_all(given, document)
+        os.lseek(given, 0, os.SEEK_SET)
+        process = subprocess.Popen(
+            command,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+    finally:
+        os.close(given)
+    with process:
+        try:
+            yield process
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _read(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
+    """What a program prints, to the end. Raises ``TimeoutError`` and ``OverflowError``."""
+    assert process.stdout is not None
+    pipe = process.stdout.fileno()
+    output = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            raise TimeoutError
+        piece = os.read(pipe, ANSWER_LIMIT)
+        if not piece:
+            break
+        output += piece
+        if len(output) > ANSWER_LIMIT:
+            raise OverflowError
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    return output

@@ -18,6 +18,9 @@ from typing import Final, Self
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.writing import output_errors, write_all
 
+STDIN: Final = "-"
+"""What standard input is called where a path is expected."""
+STDIN_PATH: Final = "/dev/stdin"
 STDOUT: Final = "-"
 """What standard output is called where a path is expected."""
 _TABLES: Final = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")

@@ -1,13 +1,15 @@
 """From trees to an image in a sink: layers first, as they are made, then their documents."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from imgpack.errors import printable
+from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import Recipe
-from imgpack.image.image import Image, LayerSink, Named, RawBlob
+from imgpack.image.image import Image, LayerSink, Named
 from imgpack.layer.build import Explain, LayerBuilder, Options
 from imgpack.spec.config import rfc3339
 from imgpack.spec.descriptor import Descriptor
@@ -21,7 +23,18 @@ from imgpack.tree.tree import Tree
 _EXPECTED_SIZE: Final = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
 _MANY_LAYERS: Final = 100
-_UNKNOWN: Final = Digest("sha256", "0" * 64)
+_CREATED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _InSink:
+    """Where the layers of a new image are: in its sink, which nobody can read yet."""
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        raise UnsupportedError(
+            f"the layer {descriptor.digest} of a new image is where it was built into",
+            "open that to read it",
+        )
 
 
 def build_image(
@@ -38,17 +51,21 @@ def build_image(
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
     ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). Raises
-    source, tree and output errors; nothing is visible in the sink then.
+    ``ConfigError``, source, tree and output errors; nothing is visible in the sink then.
     """
+    if created is not None:
+        _check_time(created)
     if len(trees) > _MANY_LAYERS:
         reporter.warn(
             f"{len(trees)} layers leave little room for images on top: Docker takes {MAX_LAYERS}"
         )
     dests = [tree.dest for tree in trees]
     layer_type = recipe.format.layer_type(options.codec.compression)
-    expected = Layer(Descriptor(layer_type, _UNKNOWN, _EXPECTED_SIZE), _UNKNOWN)
-    draft = recipe.documents(dests, [expected] * len(dests), created or _rfc3339(0))
-    sink.reserve(Named(Image(*draft, RawBlob(b"")), names))
+    # Each another, as the real ones: what names a layer twice is shorter.
+    unknown = [Digest.of(b"%d" % number) for number in range(len(dests))]
+    expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
+    draft = recipe.documents(dests, expected, created or _rfc3339(0))
+    sink.reserve(Named(Image(*draft, _InSink()), names))
 
     builder = LayerBuilder(options, reporter, explain)
     layers = []
@@ -64,9 +81,22 @@ def build_image(
             f" {built.reused} of {len(record.segments)} segments reused"
         )
     documents = recipe.documents(dests, layers, created or _rfc3339(newest))
-    image = Image(*documents, RawBlob(b""))
+    image = Image(*documents, _InSink())
     sink.write([Named(image, names)])
     return image
+
+
+def _check_time(created: str) -> None:
+    try:
+        datetime.fromisoformat(created)
+        known = _CREATED.fullmatch(created)
+    except ValueError:
+        known = None
+    if not known:
+        raise ConfigError(
+            f"the time {printable(created)!r} is not RFC 3339 in UTC",
+            "write it as 2026-01-31T12:00:00Z",
+        )
 
 
 def _rfc3339(seconds: int) -> str:

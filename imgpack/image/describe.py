@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from imgpack.image.image import AnyImage, Artifact, ImageIndex, Named, Published
+from imgpack.image.image import AnyImage, Artifact, ImageIndex, Named, Opaque, Published, layers_of
 
 
 def described(named: Named) -> dict[str, Any]:
@@ -27,6 +27,8 @@ def _described(image: AnyImage) -> dict[str, Any]:
     if isinstance(image, ImageIndex):
         members = [described(Named(member)) for member in image.members]
         return {"index": image.index.descriptor.as_json(), "images": members}
+    if isinstance(image, Opaque):
+        return {"blob": image.descriptor.as_json()}
     manifest = image.manifest
     out = {
         "manifest": manifest.descriptor.as_json(),
@@ -50,5 +52,4 @@ def _described(image: AnyImage) -> dict[str, Any]:
 
 def total_size(image: AnyImage) -> int:
     """Bytes of the distinct layers, as they are stored."""
-    layers = () if isinstance(image, ImageIndex) else image.manifest.layers
-    return sum({layer.digest: layer.size for layer in layers}.values())
+    return sum({layer.digest: layer.size for layer in layers_of(image)}.values())

@@ -15,6 +15,7 @@ from imgpack.files.blobs import BlobWriter
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.reference import Reference
@@ -32,11 +33,15 @@ class BlobSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One platform's image: its documents, and where its blobs are."""
+    """One platform's image: its documents, and where its blobs are.
+
+    ``nearby`` are the foreign layers that ``source`` holds all the same.
+    """
 
     manifest: Manifest
     config: ImageConfig
     source: BlobSource
+    nearby: frozenset[Digest] = frozenset()
 
     def __post_init__(self) -> None:
         if self.manifest.config.digest != self.config.digest:
@@ -68,6 +73,7 @@ class Artifact:
 
     manifest: Manifest
     source: BlobSource
+    nearby: frozenset[Digest] = frozenset()
 
     @property
     def document(self) -> Manifest:
@@ -78,6 +84,27 @@ class Artifact:
     def type(self) -> str:
         """What kind of artifact it says it is (image-spec ``manifest.md``, "artifactType")."""
         return self.manifest.artifact_type or self.manifest.config.media_type
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """What an index names by a type that nobody here knows: carried as it is, byte for byte.
+
+    OCI image-spec ``image-index.md``: unknown types are no error for a reader.
+    """
+
+    descriptor: Descriptor
+    source: BlobSource
+
+    @property
+    def document(self) -> "Opaque":
+        """What its names point at: itself."""
+        return self
+
+    @property
+    def media_type(self) -> str:
+        """What it is said to be."""
+        return self.descriptor.media_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +132,7 @@ class ImageIndex:
             )
 
 
-AnyImage = Image | Artifact | ImageIndex
+AnyImage = Image | Artifact | ImageIndex | Opaque
 
 
 def walk(image: AnyImage) -> Iterator[AnyImage]:
@@ -114,6 +141,11 @@ def walk(image: AnyImage) -> Iterator[AnyImage]:
     if isinstance(image, ImageIndex):
         for member in image.members:
             yield from walk(member)
+
+
+def layers_of(image: AnyImage) -> tuple[Descriptor, ...]:
+    """The layers of an image or artifact itself."""
+    return image.manifest.layers if isinstance(image, Image | Artifact) else ()
 
 
 def images_in(image: AnyImage) -> Iterator[Image]:
@@ -185,11 +217,18 @@ class RawBlob:
         yield self.raw[offset:]
 
 
+def is_away(one: AnyImage, layer: Descriptor) -> bool:
+    """Whether only the ``urls`` of a layer could give it: its source does not hold it."""
+    if not (isinstance(one, Image | Artifact) and mediatype.is_foreign(layer.media_type)):
+        return False
+    return layer.digest not in one.nearby
+
+
 def refuse_foreign(image: AnyImage, where: str) -> None:
     """Refuse an image with a layer that ``where`` does not hold. Raises ``UnsupportedError``."""
     for one in walk(image):
-        for layer in () if isinstance(one, ImageIndex) else one.manifest.layers:
-            if mediatype.is_foreign(layer.media_type):
+        for layer in layers_of(one):
+            if is_away(one, layer):
                 raise foreign_layer(layer, where)
 
 

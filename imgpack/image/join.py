@@ -43,13 +43,13 @@ def join(
 
 
 def _entries(images: Iterable[AnyImage]) -> list[_Entry]:
-    found: dict[str, _Entry] = {}
+    found: dict[Digest | Platform, _Entry] = {}
     for image in images:
         for entry in _of(image):
             platform = entry.descriptor.platform
             # Attestations have no platform; what they belong to is in their annotations.
             unknown = platform is None or platform.os == "unknown"
-            key = str(entry.descriptor.digest if unknown else platform)
+            key = entry.descriptor.digest if platform is None or unknown else platform
             known = found.setdefault(key, entry)
             if known.descriptor.digest != entry.descriptor.digest:
                 raise ConfigError(
@@ -61,7 +61,7 @@ def _entries(images: Iterable[AnyImage]) -> list[_Entry]:
 def _of(image: AnyImage) -> list[_Entry]:
     """The images with their descriptors; those of an index keep what it says of them."""
     if not isinstance(image, ImageIndex):
-        described = image.manifest.descriptor
+        described = image.document.descriptor
         return [_Entry(replace(described, platform=_platform_of(image)), image)]
     image.check_complete()
     members = {one.document.descriptor.digest: one for one in image.members}
@@ -86,7 +86,8 @@ def _chosen(entries: list[_Entry], wanted: Sequence[Platform]) -> list[_Entry]:
     for platform in wanted:
         found = [entry for entry, own in known if own is not None and platform.matches(own)]
         if not found:
-            there = ", ".join(str(own) for _, own in known)
-            raise NotFoundError(f"none of the images is for {platform}", f"there are: {there}")
+            there = ", ".join(str(own) for _, own in known if own)
+            hint = f"there are: {there}" if there else "none of them has a platform"
+            raise NotFoundError(f"none of the images is for {platform}", hint)
         out |= {entry.descriptor.digest: entry for entry in found}
     return list(out.values())

@@ -9,19 +9,13 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from imgpack.errors import (
-    AmbiguousError,
-    ImgpackError,
-    InvalidReferenceError,
-    NotFoundError,
-    Remedy,
-)
+from imgpack.errors import AmbiguousError, ImgpackError, NotFoundError, Remedy, UnsupportedError
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
+from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest
-from imgpack.spec.mediatype import OCTET_STREAM
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
 
@@ -81,7 +75,12 @@ class Opened:
         self._close()
 
     def images(self, platform: Platform | None = None) -> tuple[Named, ...]:
-        """All images, in the location's order; of each only what is for ``platform``, if given."""
+        """All images, in the location's order; of each only what is for ``platform``, if given.
+
+        Raises ``NotFoundError`` if there is none, and what reading raises.
+        """
+        if not self.roots:
+            raise NotFoundError(f"{self.location} holds no image")
         if platform is None:
             return tuple(self.image(root) for root in self.roots)
         found: list[Named] = []
@@ -110,7 +109,13 @@ class Opened:
 
     def document(self, root: Root | None = None) -> Manifest | Index:
         """The one document that ``root`` points at, and nothing that it names."""
-        return self._resolver.document((root or self.select(None)).descriptor)
+        descriptor = (root or self.select(None)).descriptor
+        if not mediatype.is_document(descriptor.media_type):
+            raise UnsupportedError(
+                f"{self.location}: {descriptor.digest} is {descriptor.media_type[:80]!r}, which "
+                "is neither a manifest nor an index"
+            )
+        return self._resolver.document(descriptor)
 
     def select(self, text: str | None) -> Root:
         """The one root that ``text`` names: a name, tag, manifest digest or image ID.
@@ -139,14 +144,16 @@ class Opened:
         for root in self.roots:
             for one in walk(self.image(root).image):
                 document = one.document
-                inner = () if isinstance(document, Index) else (document.config, *document.layers)
+                inner: tuple[Descriptor, ...] = ()
+                if isinstance(document, Manifest):
+                    inner = (document.config, *document.layers)
                 for descriptor in (document.descriptor, *inner):
                     if descriptor.digest == digest:
                         return descriptor
         size = self._resolver.source.size(digest)
         if size is None:
             raise NotFoundError(f"{self.location} has no blob {digest}", Remedy.LIST_DIGESTS())
-        return Descriptor(OCTET_STREAM, digest, size)
+        return Descriptor(mediatype.OCTET_STREAM, digest, size)
 
     def _reduced(self, image: ImageIndex) -> AnyImage:
         index = image.index
@@ -166,11 +173,13 @@ class Opened:
         try:
             if Reference.parse(text).tagged() in root.names:
                 return True
-        except InvalidReferenceError:
+        except ImgpackError:
             pass
         return _is_digest(text) and text == self._image_id(root)
 
     def _image_id(self, root: Root) -> str:
+        if not mediatype.is_document(root.descriptor.media_type):
+            return ""
         document = self._resolver.document(root.descriptor)
         return "" if isinstance(document, Index) else str(document.config.digest)
 

@@ -1,14 +1,25 @@
 """What has to be written for some images: every blob and document once, in an order to rely on.
 
-Invariants: a blob appears once, however many images name it; foreign layers do not
-appear; documents come children first.
+Invariants: a blob appears once, however many images name it; foreign layers appear
+where the source holds them; documents come children first.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgpack.image.image import AnyImage, BlobSource, Image, ImageIndex, Named, RawBlob, walk
-from imgpack.spec import mediatype
+from imgpack.errors import DocumentError
+from imgpack.image.image import (
+    AnyImage,
+    BlobSource,
+    Image,
+    ImageIndex,
+    Named,
+    Opaque,
+    RawBlob,
+    is_away,
+    layers_of,
+    walk,
+)
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest
@@ -35,7 +46,10 @@ class Plan:
 
 
 def plan(images: Sequence[Named]) -> Plan:
-    """Everything that ``images`` consist of. Raises ``DocumentError`` for an incomplete index."""
+    """Everything that ``images`` consist of.
+
+    Raises ``DocumentError`` for an incomplete index, and for a blob of two sizes.
+    """
     blobs: dict[Digest, PlannedBlob] = {}
     configs: dict[Digest, PlannedBlob] = {}
     documents: dict[Digest, Manifest | Index] = {}
@@ -44,20 +58,32 @@ def plan(images: Sequence[Named]) -> Plan:
             if isinstance(one, ImageIndex):
                 one.check_complete()
                 continue
-            own = one.manifest.layers
-            if isinstance(one, Image):
+            own = layers_of(one)
+            if isinstance(one, Opaque):
+                own = (one.descriptor,)
+            elif isinstance(one, Image):
                 config = PlannedBlob(one.manifest.config, RawBlob(one.config.raw))
                 configs.setdefault(config.descriptor.digest, config)
             else:
                 own = (one.manifest.config, *own)
             for blob in own:
-                if not mediatype.is_foreign(blob.media_type):
-                    blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
+                if not is_away(one, blob):
+                    known = blobs.setdefault(blob.digest, PlannedBlob(blob, one.source))
+                    _check_size(known.descriptor, blob)
         for document in _children_first(named.image):
             documents.setdefault(document.descriptor.digest, document)
     return Plan(tuple(blobs.values()), tuple(configs.values()), tuple(documents.values()))
 
 
+def _check_size(known: Descriptor, blob: Descriptor) -> None:
+    if known.size != blob.size:
+        raise DocumentError(
+            f"the blob {blob.digest} is said to have {known.size} bytes, and {blob.size} as well",
+            "the image is damaged; build or fetch it again",
+        )
+
+
 def _children_first(image: AnyImage) -> list[Manifest | Index]:
     members = image.members if isinstance(image, ImageIndex) else ()
-    return [*(each for member in members for each in _children_first(member)), image.document]
+    own = () if isinstance(image, Opaque) else (image.document,)
+    return [*(each for member in members for each in _children_first(member)), *own]

@@ -14,10 +14,9 @@ from imgpack.errors import (
     LimitError,
     NotFoundError,
     Remedy,
-    UnsupportedError,
     about,
 )
-from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex
+from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex, Opaque
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
@@ -30,7 +29,6 @@ MAX_DEPTH: Final = 4
 """Indexes within indexes."""
 _LEAST: Final = 1 << 10
 """What the smallest document counts for: so their number is bounded too."""
-_DOCUMENTS: Final = mediatype.MANIFESTS | mediatype.INDEXES | {""}
 
 
 class ImageSource(BlobSource, Protocol):
@@ -93,6 +91,12 @@ class Resolver:
 
         Raises ``NotFoundError`` naming the platforms there are.
         """
+        if not mediatype.is_document(descriptor.media_type):
+            if platform is not None:
+                raise self._no_platform(platform, [])
+            if not self._is_there(descriptor):
+                raise NotFoundError(f"{self.location} has no blob {descriptor.digest}")
+            return Opaque(descriptor, self.source)
         document = self.document(descriptor)
         if platform is None:
             return self._whole(document, 0)
@@ -112,11 +116,13 @@ class Resolver:
         """The image of ``manifest``, or the artifact."""
         for blob in manifest.layers:
             self._check_blob(blob)
+        foreign = {blob.digest for blob in manifest.layers if mediatype.is_foreign(blob.media_type)}
+        nearby = frozenset(one for one in foreign if self.source.size(one) is not None)
         if not manifest.is_image:
-            return Artifact(manifest, self.source)
+            return Artifact(manifest, self.source, nearby)
         config = self.config(manifest)
         with about(self.location):
-            return Image(manifest, config, self.source)
+            return Image(manifest, config, self.source, nearby)
 
     def holds(self, descriptor: Descriptor) -> bool:
         """Whether the source has the document."""
@@ -132,15 +138,24 @@ class Resolver:
         if isinstance(document, Manifest):
             return self.single(document)
         self._check_depth(depth)
-        for entry in document.manifests:
-            if entry.media_type not in _DOCUMENTS:
-                raise UnsupportedError(
-                    f"{self.location}: an index names {entry.digest}, which is neither a manifest "
-                    f"nor an index but {entry.media_type[:80]!r}"
-                )
-        held = (self.document(entry) for entry in document.manifests if self.holds(entry))
-        members = (self._whole(one, depth + 1) for one in held if self._has_config(one))
-        return ImageIndex(document, tuple(members))
+        members = (self._member(entry, depth + 1) for entry in document.manifests)
+        return ImageIndex(document, tuple(one for one in members if one is not None))
+
+    def _member(self, entry: Descriptor, depth: int) -> AnyImage | None:
+        """What an index names, if it is there."""
+        if not mediatype.is_document(entry.media_type):
+            return Opaque(entry, self.source) if self._is_there(entry) else None
+        if not self.holds(entry):
+            return None
+        document = self.document(entry)
+        return self._whole(document, depth) if self._has_config(document) else None
+
+    def _is_there(self, blob: Descriptor) -> bool:
+        self._check_blob(blob)
+        try:
+            return self.source.size(blob.digest) is not None
+        except NotFoundError:  # a registry's way to say it
+            return False
 
     def _has_config(self, document: Manifest | Index) -> bool:
         """Whether a member can be read; Docker saves the manifest alone of what it did not pull."""
@@ -179,7 +194,7 @@ class Resolver:
             yield image
 
     def _is_usable(self, entry: Descriptor) -> bool:
-        return entry.media_type in _DOCUMENTS and self.holds(entry)
+        return mediatype.is_document(entry.media_type) and self.holds(entry)
 
     def _check_depth(self, depth: int) -> None:
         if depth >= MAX_DEPTH:

@@ -1,93 +1,121 @@
 """The full check of an archive: every layer's digest and every diff_id.
 
 Loaders check little: podman takes an OCI archive with a wrong diff_id, Docker
-says "Loaded image" of one. A layer is read once, decompressed and dropped. What
-is no layer (an attestation, a chart) has a digest and a size and no diff_id.
+says "Loaded image" of one. A layer is read once, decompressed and dropped; what it is
+compressed with its first bytes tell, as every engine has it: skopeo leaves a wrong media
+type when it takes a blob that is there. What is no layer (an attestation, a chart) has
+a digest and a size and no diff_id.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from imgpack.errors import ArchiveError, DigestError, ImgpackError, LimitError, UnsupportedError
 from imgpack.events import SILENT, Meter, Reporter
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import AnyImage, Artifact, BlobSource, Image, ImageIndex, walk
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    BlobSource,
+    Image,
+    ImageIndex,
+    Opaque,
+    is_away,
+    walk,
+)
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.format import compression_of
+from imgpack.spec.format import Compression, compression_of, detect
 
 
 def verify_images(images: Iterable[AnyImage], where: str, reporter: Reporter = SILENT) -> int:
     """Check all layers of all images, and artifacts whole; the number of distinct blobs.
 
-    Raises ``DigestError`` naming the layer, or what the codec raises for a
-    damaged stream, or ``NotFoundError``.
+    A layer whose media type names another compression than it has is warned of. Raises
+    ``DigestError`` naming the layer, or what the codec raises for a damaged stream, or
+    ``NotFoundError``.
     """
-    seen: dict[tuple[Digest, bool], Digest | None] = {}
+    seen: dict[tuple[Digest, str], Digest | None] = {}
     for image in images:
         for one in walk(image):
             if isinstance(one, ImageIndex):
                 continue
             for layer, diff_id in _promised(one):
-                if mediatype.is_foreign(layer.media_type):
+                if is_away(one, layer):
                     continue
-                key = layer.digest, diff_id is not None
+                unpack = diff_id is not None and mediatype.is_layer(layer.media_type)
+                key = layer.digest, diff_id.algorithm if diff_id and unpack else ""
                 if key not in seen:
-                    seen[key] = _diff_id(one.source, layer, where, reporter, unpack=key[1])
+                    seen[key] = _unpacked(one.source, layer, key[1], where, reporter)
                 _compare(layer, seen[key], diff_id, where)
     return len({digest for digest, _ in seen})
 
 
-def _promised(one: Image | Artifact) -> list[tuple[Descriptor, Digest | None]]:
+def _promised(one: Image | Artifact | Opaque) -> list[tuple[Descriptor, Digest | None]]:
     """The blobs that no document holds, and what they unpack to; nothing, in an artifact."""
+    if isinstance(one, Opaque):
+        return [(one.descriptor, None)]
     if isinstance(one, Artifact):
         return [(blob, None) for blob in (one.manifest.config, *one.manifest.layers)]
     return list(zip(one.manifest.layers, one.config.diff_ids, strict=True))
 
 
 def _compare(layer: Descriptor, found: Digest | None, diff_id: Digest | None, where: str) -> None:
-    if found is not None and diff_id is not None and found != diff_id:
+    if found is not None and found != diff_id:
         raise DigestError(
             f"{where}: the layer {layer.digest} unpacks to {found}, "
             f"and the configuration says {diff_id}"
         )
 
 
-def _diff_id(
-    source: BlobSource, layer: Descriptor, where: str, reporter: Reporter, *, unpack: bool
+def _unpacked(
+    source: BlobSource, layer: Descriptor, algorithm: str, where: str, reporter: Reporter
 ) -> Digest | None:
-    """What ``layer`` unpacks to, or ``None`` if it is no layer; its own digest is checked."""
-    from imgpack.compression.codec import decompress
+    """What ``layer`` unpacks to, by ``algorithm`` (empty: it is no layer, and ``None``).
 
+    Its own digest is checked.
+    """
     what = f"{where}: layer {layer.digest}"
-    hasher = hashlib.sha256()
     meter = reporter.begin(layer.digest.hex[:12], layer.size)
+    out: Digest | None = None
+    failure: ImgpackError | None = None
     try:
         chunks = _metered(verify_stream(source.read_blob(layer), layer, what), meter)
-        unpacks = unpack and _is_layer(layer)
-        failure: ImgpackError | None = None
-        try:
-            for raw in decompress(chunks, layer.media_type) if unpacks else ():
-                hasher.update(raw)
-        except (ArchiveError, LimitError) as error:
-            failure = error.reworded(f"{what}: {error.message}")
+        head = next(chunks, b"")
+        if algorithm:
+            try:
+                out = _diff_id(chain([head], chunks), detect(head), algorithm)
+            except (ArchiveError, LimitError, UnsupportedError) as error:
+                failure = error.reworded(f"{what}: {error.message}")
         # The digest is of all bytes, wherever the codec stopped, and says more than its error.
         for _ in chunks:
             pass
-        if failure is not None:
-            raise failure
     finally:
         meter.end()
-    return Digest("sha256", hasher.hexdigest()) if unpacks else None
+    if failure is not None:
+        raise failure
+    label = compression_of(layer.media_type)
+    if out is not None and label is not None and label is not Compression.of(head):
+        reporter.warn(
+            f"{what}: its media type says {label.value}, and its bytes {detect(head)}; "
+            "what runs it goes by the bytes"
+        )
+    return out
 
 
-def _is_layer(layer: Descriptor) -> bool:
+def _diff_id(chunks: Iterator[bytes], found: str, algorithm: str) -> Digest:
+    from imgpack.compression.codec import decompress
+
     try:
-        compression_of(layer.media_type)
-    except UnsupportedError:
-        return False
-    return True
+        kind = Compression(found)
+    except ValueError:
+        raise UnsupportedError(f"it is compressed with {found}") from None
+    hasher = hashlib.new(algorithm)
+    for raw in decompress(chunks, kind):
+        hasher.update(raw)
+    return Digest(algorithm, hasher.hexdigest())
 
 
 def _metered(chunks: Iterator[bytes], meter: Meter) -> Iterator[bytes]:

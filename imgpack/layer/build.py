@@ -7,7 +7,8 @@ file. Anything else is read, and only segments that were never seen are compress
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -29,7 +30,10 @@ from imgpack.tree.tree import Stamps, Tree
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How layers are built; ``started_ns`` is the time now, for telling racy entries."""
+    """How layers are built; ``started_ns`` is the time now, for telling racy entries.
+
+    ``outputs`` are devices and inodes that the caller writes to, which no tree may hold.
+    """
 
     transforms: tuple[Transform, ...]
     codec: Codec
@@ -37,6 +41,7 @@ class Options:
     cache: SegmentCache | None
     started_ns: int
     check_contents: bool = False
+    outputs: Set[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +81,41 @@ class LayerBuilder:
         if stamps is None:
             return self._plain(tree, open_blob, "always read: it has no times to go by")
         with contextlib.ExitStack() as stack:
-            temporary = cache.temporary()
-            if temporary is None:
-                return self._plain(tree, open_blob, "the cache cannot be written")
-            new = stack.enter_context(contextlib.closing(temporary))
             known = cache.record(self._key(stamps))
             if known is not None:
                 stack.enter_context(contextlib.closing(known[1]))
+            temporary = cache.temporary()
+            if temporary is None:
+                return self._from_read_only(tree, stamps, known, open_blob)
+            new = stack.enter_context(contextlib.closing(temporary))
             return self._cached(tree, stamps, known, new, cache, open_blob)
 
     def _plain(self, tree: Tree, open_blob: OpenBlob, reason: str) -> Built:
         self._explain(reason, None)
-        problems = Problems()
+        problems = self._problems()
         return self._read(tree.entries(problems), problems, tree, open_blob)
+
+    def _problems(self) -> Problems:
+        return Problems(self._options.outputs)
+
+    def _from_read_only(
+        self,
+        tree: Tree,
+        stamps: Stamps,
+        known: tuple[LayerRecord, BinaryIO] | None,
+        open_blob: OpenBlob,
+    ) -> Built:
+        if known is not None and not self._options.check_contents:
+            record, old = known
+            problems = self._problems()
+            with open(os.devnull, "wb", buffering=0) as nowhere:
+                recorder = snapshot.Recorder(nowhere, self._options.started_ns)
+                comparison = snapshot.Comparison(stamps, problems, old, recorder)
+                if comparison.unchanged() and not problems.count:
+                    reused = self._replay(record, tree, open_blob)
+                    if reused is not None:
+                        return reused
+        return self._plain(tree, open_blob, "the cache cannot be written")
 
     def _cached(
         self,
@@ -99,7 +126,7 @@ class LayerBuilder:
         cache: SegmentCache,
         open_blob: OpenBlob,
     ) -> Built:
-        problems = Problems()
+        problems = self._problems()
         recorder = snapshot.Recorder(new, self._options.started_ns)
         before: tuple[CachedSegment, ...] = ()
         changed = False
@@ -111,11 +138,12 @@ class LayerBuilder:
             start, before = old.tell(), record.segments
             comparison = snapshot.Comparison(stamps, problems, old, recorder)
             changed = not comparison.unchanged()
-            if not changed and not problems.unreadable:
+            if not changed and not problems.count:
                 reused = self._replay(record, tree, open_blob)
                 if reused is not None:
                     return reused
                 self._explain("unchanged, but segments are missing from the cache", None)
+            comparison.record()
             if unwritten := recorder.flush():
                 cache.cannot_write(unwritten)
                 return self._plain(tree, open_blob, "the cache cannot be written")
@@ -127,7 +155,9 @@ class LayerBuilder:
         if changed:
             old.seek(start)
             new.seek(0)
-            self._explain("changed", snapshot.differences(old, new, stamps))
+            kind = recorder.distrusted
+            reason = f"read, for the times of {kind} prove nothing" if kind else "changed"
+            self._explain(reason, snapshot.differences(old, new, stamps))
         cache.keep(self._key(stamps), built.record, new)
         return built
 

@@ -7,14 +7,16 @@ This runs once for every file of a tree, and half of the time that small files c
 is spent here: the path of an ordinary file is kept short, at some cost in looks.
 """
 
+import errno
 import functools
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import SourceError, TreeError, brief, printable
 from imgpack.layer.buffer import Buffer
+from imgpack.layer.links import Links
 from imgpack.tar import header
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
@@ -28,7 +30,6 @@ FILE_TYPE: Final = stat.S_IFREG
 SPARSE_WARNING: Final = 1 << 30
 """Bytes of holes in one file above which the user is warned: a layer stores them as zeros."""
 
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LINKABLE: Final = frozenset({stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO})
 """What a hard link may name. Not devices: rootless runtimes leave them out, and a
 link to one would then fail the whole layer."""
@@ -39,6 +40,12 @@ _KINDS: Final = {
     stat.S_IFBLK: header.BLOCK_DEVICE,
     stat.S_IFIFO: header.FIFO,
 }
+_REPLACED: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOTDIR})
+"""Of ``readlink``: there is no link any more."""
+_MAX_PATH: Final = 4095
+"""Bytes of a path that Linux takes, and so engines, which do not unpack by descriptors."""
+_WARNINGS: Final = 100
+"""Entries that are warned of one by one; the others are counted."""
 _ROOTLESS_MAX_ID: Final = 65535
 _NS: Final = 1_000_000_000
 _NO_DEVICE: Final = (0, 0)
@@ -60,12 +67,17 @@ class Encoder:
         self._transforms = transforms
         self._dropped = b""  # the directory that was left out last, with a slash behind it
         self._problems = problems
-        self._linked: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._links = Links()
         self._large_ids = 0
         self._odd_times = 0
+        self._untold = 0
+        self._long_paths = 0
+        self._long_path = b""
 
     def finish(self) -> None:
         """All entries were written: warn of what is told in numbers."""
+        if self._untold:
+            self.warnings.append(f"and {self._untold} more warnings like these")
         if self._large_ids:
             self.warnings.append(
                 f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
@@ -76,10 +88,21 @@ class Encoder:
                 f"{self._odd_times} entries have a time before 1970 or after 2242, which no "
                 "loader keeps; they get the nearest one"
             )
+        if self._long_paths:
+            self.warnings.append(
+                f"{self._long_paths} entries have a path above {_MAX_PATH:,} bytes, which no "
+                f"engine unpacks; the first is {brief(self._long_path)}"
+            )
+
+    def _warn(self, message: str) -> None:
+        if len(self.warnings) < _WARNINGS:
+            self.warnings.append(message)
+        else:
+            self._untold += 1
 
     def is_link(self, entry: Entry) -> bool:
         """Whether an entry with this inode was written, so that this one will be a link to it."""
-        return (entry.device, entry.inode) in self._linked
+        return entry in self._links
 
     def transformed(self, seen: Entry) -> Entry | None:
         """``seen``, with what its attributes record, as the transforms leave it."""
@@ -100,10 +123,10 @@ class Encoder:
 
     def file(self, entry: Entry, seen: Entry) -> None:
         """Encode a regular file on disk that is no link, read at once; ``seen`` by the walk."""
-        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _ = entry
+        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _, _ = entry
         assert type(source) is bytes
         if links > 1:
-            self._link(entry)
+            self._links.first(entry)
         descriptor = self._open(entry)
         if descriptor < 0:
             return
@@ -129,9 +152,9 @@ class Encoder:
             return
         finally:
             os.close(descriptor)
-        if at != end:
-            raise changed(source, "changed")
         _check_same(seen, now)
+        if at != end:
+            raise _unlike_its_size(source)
         padding = header.padding(size)
         buffer.filled = end + len(padding)
         view[end : buffer.filled] = padding
@@ -143,7 +166,7 @@ class Encoder:
         changed there.
         """
         if entry.links > 1:
-            self._link(entry)
+            self._links.first(entry)
         on_disk = type(entry.content) is bytes
         return self._on_disk(entry, seen, sizes) if on_disk else self._held(entry, sizes)
 
@@ -160,7 +183,7 @@ class Encoder:
             for number, step in enumerate(steps):
                 if number:
                     yield number
-                self._read(entry, descriptor, step)
+                self._read(seen, descriptor, step)
             _check_same(seen, os.fstat(descriptor))
         except OSError as error:
             self._problems.add(entry.shown, error)
@@ -193,11 +216,11 @@ class Encoder:
             return
         self.buffer.append(header.padding(entry.size))
 
-    def other(self, entry: Entry) -> None:
+    def other(self, entry: Entry, seen: Entry) -> None:
         """Encode anything else: a link to what was written, a directory, a device, ..."""
         mode = entry.mode
         name, link, device = entry.path, b"", _NO_DEVICE
-        first = self._link(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
+        first = self._links.first(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
         if first:
             # Loaders apply the link's own header to the inode, so it repeats owner, mode
             # and attributes: a chown of the link drops file capabilities otherwise.
@@ -205,17 +228,24 @@ class Encoder:
         elif (mode & TYPE) in _KINDS:
             kind = _KINDS[mode & TYPE]
         else:
-            self.warnings.append(f"skipped the socket {printable(entry.shown)}: tar has none")
+            self._warn(f"skipped the socket {printable(entry.shown)}: tar has none")
             return
         if kind == header.DIRECTORY:
             name += b"/"
         elif kind == header.SYMLINK:
-            link = self._target(entry)
+            target = self._target(entry)
+            if target is None:
+                return
+            link = target
         elif kind in (header.CHARACTER_DEVICE, header.BLOCK_DEVICE):
             device = self._device(entry, kind)
         found = self._attributes(entry)
-        if found is not None:
-            self.buffer.append(self._header(entry, found, kind, name, link, device))
+        if found is None:
+            return
+        if kind != header.DIRECTORY and seen.folder is not None:
+            # Whether a directory is another by now, the walk sees when it goes into it.
+            self._check_status(seen)
+        self.buffer.append(self._header(entry, found, kind, name, link, device))
 
     def _attributes(self, entry: Entry) -> xattrs.Attributes | None:
         """What its attributes say; ``None`` if they cannot be read, which is remembered."""
@@ -223,50 +253,50 @@ class Encoder:
         try:
             if not isinstance(content, bytes):
                 return xattrs.interpret(content.xattrs, entry.path, entry.mode)
-            return xattrs.read(content, content, entry.mode) if content else xattrs.NONE
+            return xattrs.read(entry.reach, content, entry.mode) if content else xattrs.NONE
         except FileNotFoundError:
             raise changed(entry.shown, "vanished") from None
         except OSError as error:
             self._problems.add(entry.shown, error)
             return None
 
-    def _link(self, entry: Entry) -> bytes | None:
-        """The path of the first entry with this inode, or ``None`` for the first itself."""
-        key = (entry.device, entry.inode)
-        first, left = self._linked.get(key, (None, entry.links))
-        if first is None:
-            self._linked[key] = (entry.path, left - 1)
-        elif left > 1:
-            self._linked[key] = (first, left - 1)
-        else:
-            del self._linked[key]  # all its names were met: memory need not grow
-        return first
-
     def _open(self, entry: Entry) -> int:
         """A descriptor of the entry's file; -1 if it cannot be read, which is remembered."""
         try:
-            return os.open(entry.shown, _OPEN)
+            return entry.open_descriptor()
         except FileNotFoundError:
             raise changed(entry.shown, "vanished") from None
         except OSError as error:
             self._problems.add(entry.shown, error)
             return -1
 
-    def _read(self, entry: Entry, descriptor: int, count: int) -> None:
+    def _read(self, seen: Entry, descriptor: int, count: int) -> None:
         """Append the next ``count`` bytes of a file."""
         buffer = self.buffer
         view, end = buffer.reserve(count), buffer.filled + count
         while buffer.filled < end:
             more = os.readv(descriptor, (view[buffer.filled : end],))
             if not more:
-                raise changed(entry.shown, "was truncated")
+                _check_same(seen, os.fstat(descriptor))
+                raise _unlike_its_size(seen.shown)
             buffer.filled += more
 
-    def _target(self, entry: Entry) -> bytes:
+    def _target(self, entry: Entry) -> bytes | None:
+        """Where a symbolic link points; ``None`` if it cannot be read, which is remembered."""
         try:
             return entry.target()
-        except OSError:
-            raise changed(entry.shown, "changed") from None
+        except OSError as error:
+            if error.errno in _REPLACED:
+                raise changed(entry.shown, "changed") from None
+            self._problems.add(entry.shown, error)
+            return None
+
+    def _check_status(self, seen: Entry) -> None:
+        try:
+            now = seen.status()
+        except FileNotFoundError:
+            raise changed(seen.shown, "vanished") from None
+        _check_same(seen, now)
 
     def _device(self, entry: Entry, kind: bytes) -> tuple[int, int]:
         numbers = os.major(entry.rdev), os.minor(entry.rdev)
@@ -281,7 +311,7 @@ class Encoder:
     def _warn_sparse(self, entry: Entry, found: os.stat_result) -> None:
         holes = entry.size - found.st_blocks * 512
         if holes > SPARSE_WARNING:
-            self.warnings.append(
+            self._warn(
                 f"{printable(entry.shown)} has {holes >> 30} GiB of holes, which a layer stores "
                 "as zeros and a runtime unpacks in full (for lastlog, see useradd -l)"
             )
@@ -309,13 +339,16 @@ class Encoder:
             if not self._transforms:  # they were given what is recorded
                 entry = found.recorded(entry)
             for dropped, why in found.dropped:
-                self.warnings.append(
+                self._warn(
                     f"dropped the attribute {printable(dropped)} of {printable(entry.shown)}: {why}"
                 )
         uid, gid = entry.uid, entry.gid
         mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
             self._large_ids += 1
+        if len(name) > _MAX_PATH:
+            self._long_paths += 1
+            self._long_path = self._long_path or entry.shown
         return header.encode(
             name,
             size=entry.size if kind == header.FILE else 0,
@@ -338,8 +371,21 @@ def _owner(mode: int, uid: int, gid: int) -> bytes | None:
     return header.owner(mode & 0o7777, uid, gid)
 
 
+def _unlike_its_size(path: bytes) -> SourceError:
+    return SourceError(
+        f"{brief(path)} does not hold as many bytes as its size says, as in /proc and /sys",
+        "leave it out: only files that are stored can be in an image",
+    )
+
+
 def _check_same(entry: Entry, now: os.stat_result) -> None:
     """Raise ``SourceChangedError`` if an open file is not what the walk saw."""
-    # Mode, inode and device: an entry has them in the order of a stat result.
-    if now[:3] != entry[2:5] or now.st_size != entry.size or now.st_mtime_ns != entry.mtime_ns:
+    # Mode, inode and device: an entry has them in the order of a stat result. The ctime
+    # tells what the mtime does not: that can be put back.
+    if (
+        now[:3] != entry[2:5]
+        or now.st_size != entry.size
+        or now.st_mtime_ns != entry.mtime_ns
+        or now.st_ctime_ns != entry.ctime_ns
+    ):
         raise changed(entry.shown, "changed")

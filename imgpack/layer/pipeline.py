@@ -51,6 +51,8 @@ class Pipeline:
     """Compresses segments into an output; one object may run any number of layers."""
 
     def __init__(self, codec: Codec, cache: SegmentCache | None, jobs: int) -> None:
+        if jobs < 1:
+            raise ValueError(f"a pipeline has at least one job, not {jobs}")
         self._codec = codec
         self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs

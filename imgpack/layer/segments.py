@@ -78,7 +78,7 @@ class Segments:
             entry = seen if transformed is None else transformed(seen)
             if entry is None:
                 continue
-            path, content, mode, _, _, links, _, _, size, _, _, _, stamp = entry
+            path, content, mode, _, _, links, _, _, size, _, _, _, stamp, _ = entry
             # A link to a file brings no content, and must not be cut as if it did.
             is_file = mode & TYPE == FILE_TYPE and (links == 1 or not encoder.is_link(entry))
             if not is_file:
@@ -89,7 +89,7 @@ class Segments:
                 stamps = []
             stamps.append(stamp)
             if not is_file:
-                encoder.other(entry)
+                encoder.other(entry, seen)
             elif size <= LAST_PIECE and type(content) is bytes:
                 encoder.file(entry, seen)
             else:

@@ -11,7 +11,7 @@ from imgpack.events import SILENT, Reporter
 from imgpack.registry.http.endpoint import Endpoint, SessionOptions, registry_origin
 from imgpack.registry.http.message import Closing
 from imgpack.registry.http.redaction import RedactingReporter, Secrets
-from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.http.transport import Transport, TransportOptions, proxy_secrets
 from imgpack.registry.repository import Repository
 from imgpack.registry.session import Session
 from imgpack.spec.reference import Reference
@@ -20,7 +20,8 @@ from imgpack.spec.reference import Reference
 class Registries(Closing):
     """Sessions by registry; a context manager that closes the transport.
 
-    ``reporter`` is told everything that is done over it, but no secret.
+    Without ``credentials``, anonymous. ``reporter`` is told everything that is done over
+    it, but no secret.
     """
 
     def __init__(
@@ -32,6 +33,8 @@ class Registries(Closing):
     ) -> None:
         self.transport = Transport(transport_options or TransportOptions())
         self.secrets = Secrets()
+        for _, proxy in self.transport.options.proxies:
+            self.secrets.add(*proxy_secrets(proxy))
         self.reporter = RedactingReporter(reporter, self.secrets)
         self._options = options or SessionOptions()
         self._credentials = credentials or CredentialStore()

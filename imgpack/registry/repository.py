@@ -4,21 +4,26 @@ OCI distribution-spec v1.1, "Endpoints"; tags are in ``tags``, uploads in
 ``upload``. Invariants: a digest is a ``Digest`` before it enters a URL; bytes
 asked for by digest are hashed and compared; a digest that a registry answers is
 compared when it is one; an answer counts as success only with evidence that a
-registry gave it (a web server that says 200 to everything is none).
+registry gave it (a web server that says 200 to everything is none); what a HEAD
+does not tell is asked for by a GET, and so is the reason why it was refused.
 """
 
 import re
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 from urllib.parse import quote
 
 from imgpack.errors import (
+    Answer,
     DigestError,
     DocumentError,
     ImgpackError,
     InvalidReferenceError,
+    NotFoundError,
     RegistryError,
+    UnsupportedError,
     about,
 )
 from imgpack.registry.http.message import DOCUMENT_LIMIT, BytesBody, Response, Scope
@@ -42,8 +47,12 @@ ACCEPT_SCHEMA1: Final = (mediatype.SCHEMA1_SIGNED, mediatype.SCHEMA1)
 
 NOT_A_REGISTRY: Final = "this does not look like a container registry; check the host name"
 
+NO_PART: Final = frozenset({400, 405, 412, 416, 501})
+"""Answers to a request for a part of a blob that do not speak of the blob."""
 _OK: Final = frozenset({200})
 _ABSENT: Final = frozenset({403, 404})
+_NO_LOOK: Final = frozenset({400, 405, 406, 410, 411, 415, 416, 422, 501})
+"""Answers to a GET of a blob that say nothing of whether it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,10 @@ class Served:
     raw: bytes
     media_type: str
     digest: Digest
+
+    def has(self, digest: Digest) -> bool:
+        """Whether ``digest``, by whatever algorithm, is the document's."""
+        return digest in (self.digest, digest.rehash(self.raw))
 
 
 class Repository:
@@ -83,46 +96,79 @@ class Repository:
         *,
         body: BytesBody | None = None,
         expected: Container[int] = _OK,
+        retry: bool = True,
     ) -> Response:
         return self.session.request(
-            method, self.path(rest), scopes=(scope,), headers=headers, body=body, expected=expected
+            method,
+            self.path(rest),
+            scopes=(scope,),
+            headers=headers,
+            body=body,
+            expected=expected,
+            retry=retry,
         )
+
+    def _look(
+        self,
+        rest: str,
+        scope: Scope,
+        headers: Mapping[str, str],
+        *,
+        expected: Container[int] = _OK,
+        instead: Mapping[str, str] | None = None,
+    ) -> Response:
+        """The answer to a HEAD; where that is refused, to a GET with the headers ``instead``."""
+        try:
+            return self._request("HEAD", rest, scope, headers, expected=expected)
+        except ImgpackError as error:
+            # Credentials that were refused are not tried a second time.
+            if error.answer is None or error.answer.status == 401:
+                raise
+        headers = headers if instead is None else instead
+        return self._request("GET", rest, scope, headers, expected=expected, retry=False)
 
     # Blobs
 
-    def has_blob(self, descriptor: Descriptor, *, pushing: bool = True) -> bool:
+    def has_blob(
+        self, descriptor: Descriptor, *, pushing: bool = True, certain: bool = False
+    ) -> bool:
         """Whether the repository says it has the blob, and says so as a registry does.
 
-        A 403 counts as absent (GHCR answers it for what is not linked yet): the
+        A 403 counts as absent (GHCR answers it for what is not linked yet), and so does,
+        unless it has to be ``certain``, a registry that does not let us look: the
         upload that follows gives the real answer.
         """
         rest, scope = f"blobs/{descriptor.digest}", self.push if pushing else self.pull
-        expected = _OK | _ABSENT | {405, 206}
-        with self._request("HEAD", rest, scope, expected=expected) as response:
-            if response.status != 405:
-                return response.status == 200 and _is_blob(response, descriptor)
         # The first byte is enough to know, where HEAD is not allowed.
-        first = {"Range": "bytes=0-0"}
-        with self._request("GET", rest, scope, first, expected=expected | {416}) as response:
-            return response.status in (200, 206) and _is_blob(response, descriptor)
+        first, expected = {"Range": "bytes=0-0"}, _OK | _ABSENT | {206}
+        try:
+            with self._look(rest, scope, {}, expected=expected, instead=first) as response:
+                return response.status in (200, 206) and _is_blob(response, descriptor)
+        except ImgpackError as error:
+            if certain or error.answer is None or error.answer.status not in _NO_LOOK:
+                raise
+            return False
 
     def open_blob(self, digest: Digest, offset: int = 0) -> Response:
-        """Start reading a blob at ``offset``: status 206, or 200 and the whole blob."""
+        """Start reading a blob at ``offset``: status 206, or 200 and the whole blob.
+
+        Any of ``NO_PART`` means that there is no part to be had.
+        """
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        expected = _OK | {206} if offset else _OK
+        expected = _OK | {206} | NO_PART if offset else _OK
         return self._request("GET", f"blobs/{digest}", self.pull, headers, expected=expected)
 
     def blob_size(self, digest: Digest) -> int:
         """The bytes that the registry says a blob has, for those who have no descriptor."""
-        response = self._request("HEAD", f"blobs/{digest}", self.pull, expected=_OK | {405})
+        response = self._look(f"blobs/{digest}", self.pull, {})
         response.close()
-        if response.status == 405:
+        if (size := _length(response)) is None:
             response = self.open_blob(digest)
             response.close()
-        told = response.headers.get("Content-Length") or ""
-        if not re.fullmatch(r"[0-9]{1,15}", told):
+            size = _length(response)
+        if size is None:
             raise RegistryError(f"{self.name}: the registry does not say how long {digest} is")
-        return int(told)
+        return size
 
     # Manifests
 
@@ -136,7 +182,7 @@ class Repository:
         """
         scope, headers = self.push if pushing else self.pull, {"Accept": ", ".join(accept)}
         with self._request("GET", _manifest(target), scope, headers) as response:
-            raw = response.read(DOCUMENT_LIMIT)
+            raw = response.read_document(DOCUMENT_LIMIT)
         what = f"{self.name}{'@' if isinstance(target, Digest) else ':'}{target}"
         served = _examined(raw, response.headers.get("Content-Type") or "", what, target)
         self._compare(response, served.digest, what)
@@ -161,46 +207,84 @@ class Repository:
         ``DigestError`` when the registry answers another one.
         """
         headers, expected = {"Content-Type": media_type}, _OK | {201, 202, 204}
-        response = self._request(
-            "PUT", _manifest(target), self.push, headers, body=BytesBody(raw), expected=expected
-        )
-        response.close()
-        what = f"{self.name}, {target}"
-        self._compare(response, digest, what)
-        if not says_stored(response, digest) and self._stored(target, media_type) != digest:
-            raise RegistryError(
+        policy, what = self.session.options.retry, f"{self.name}, {target}"
+        for attempt in count(1):
+            response = self._request(
+                "PUT", _manifest(target), self.push, headers, body=BytesBody(raw), expected=expected
+            )
+            response.close()
+            self._compare(response, digest, what)
+            if says_stored(response, digest) or self._stored(target, media_type, digest):
+                return
+            error = RegistryError(
                 f"{what}: the registry answered {response.status} without saying what it stored",
                 NOT_A_REGISTRY,
+                Answer(response.status),
             )
+            if attempt >= policy.limit("PUT", response.url, error.answer):
+                raise error
+            self.session.pause(attempt, error)
 
-    def _stored(self, target: str | Digest, media_type: str) -> Digest | None:
+    def _stored(self, target: str | Digest, media_type: str, digest: Digest) -> bool:
         try:
-            return self.get_manifest(target, (media_type,), pushing=True).digest
-        except (DigestError, DocumentError, RegistryError):
-            return None
+            return self.get_manifest(target, (media_type,), pushing=True).has(digest)
+        except (DigestError, DocumentError, NotFoundError, RegistryError):
+            return False
+
+    def delete_tag(self, tag: str, digest: Digest) -> None:
+        """Delete a tag of what has ``digest``, and nothing else.
+
+        Raises ``DigestError`` if the tag is another document's.
+        """
+        served = self.get_manifest(tag)
+        if not served.has(digest):
+            raise DigestError(
+                f"{self.name}:{tag} is {served.digest}, not {digest}", "nothing was deleted"
+            )
+        self.delete_manifest(tag)
 
     def delete_manifest(self, target: str | Digest) -> None:
         """Delete a tag or a manifest. Raises ``NotFoundError``, ``RegistryError``."""
         scope, expected = Scope(self.repository, ("delete",)), _OK | {202, 204}
-        self._request("DELETE", _manifest(target), scope, expected=expected).close()
+        response = self._request("DELETE", _manifest(target), scope, expected=expected)
+        response.close()
+        if response.status != 202 and self._exists(target):
+            raise RegistryError(
+                f"{self.name}, {target}: the registry answered {response.status} to a deletion "
+                "and still has it",
+                NOT_A_REGISTRY,
+            )
+
+    def _exists(self, target: str | Digest) -> bool:
+        headers = {"Accept": ", ".join(ACCEPT_ALL)}
+        try:
+            self._look(_manifest(target), self.pull, headers).close()
+        except ImgpackError as error:
+            if error.answer is None:
+                raise
+            return False
+        return True
 
     def _compare(self, response: Response, digest: Digest, what: str) -> None:
         """Refuse a ``Docker-Content-Digest`` of the same algorithm that says something else."""
-        told = response.headers.get("Docker-Content-Digest")
-        given = _digest_or_none(told)
-        if told is not None and given is None:
+        told = told_digest(response, digest)
+        if told is not None and told != str(digest):
             said = self.session.secrets.quote(told, 80)
-            raise RegistryError(f"{what}: the registry answered the digest {said!r}")
-        if given is not None and given.algorithm == digest.algorithm and given != digest:
             raise DigestError(
-                f"{what}: the registry answered the digest {given} for {digest}",
+                f"{what}: the registry answered the digest {said!r} for {digest}",
                 "the document was changed on the way, or the registry is broken",
             )
 
 
+def told_digest(response: Response, digest: Digest) -> str | None:
+    """The ``Docker-Content-Digest`` if it is there, and by the algorithm of ``digest``."""
+    told = response.headers.get("Docker-Content-Digest", "")
+    return told if told.startswith(f"{digest.algorithm}:") else None
+
+
 def says_stored(response: Response, digest: Digest) -> bool:
     """Whether the answer to a PUT proves that what has ``digest`` is stored."""
-    if response.headers.get("Docker-Content-Digest") == str(digest):
+    if told_digest(response, digest) == str(digest):
         return True
     return response.status == 201 and bool(response.headers.get("Location"))
 
@@ -224,17 +308,21 @@ def _manifest(target: str | Digest) -> str:
 
 def _is_blob(response: Response, descriptor: Descriptor) -> bool:
     """Whether the headers are those of this blob: its digest, or at least its size."""
-    told = response.headers.get("Docker-Content-Digest")
-    if told is not None:
+    if (told := told_digest(response, descriptor.digest)) is not None:
         return told == str(descriptor.digest)
     total = response.headers.get("Content-Range", "").rpartition("/")[2]
     return (total or response.headers.get("Content-Length")) == str(descriptor.size)
 
 
+def _length(response: Response) -> int | None:
+    told = response.headers.get("Content-Length", "")
+    return int(told) if re.fullmatch(r"[0-9]{1,15}", told) else None
+
+
 def _digest_or_none(text: str | None) -> Digest | None:
     try:
         return Digest.parse(text or "")
-    except InvalidReferenceError:
+    except (InvalidReferenceError, UnsupportedError):
         return None
 
 
@@ -252,9 +340,7 @@ def _examined(raw: bytes, media_type: str, what: str, target: str | Digest) -> S
         with about(what):
             digest = verify(raw).digest
     elif isinstance(target, Digest):
-        hasher = target.hasher()
-        hasher.update(raw)
-        digest = Digest(target.algorithm, hasher.hexdigest())
+        digest = target.rehash(raw)
     else:
         digest = Digest.of(raw)
     if isinstance(target, Digest) and digest != target:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError, RegistryError, Remedy, about
-from imgpack.registry.repository import Repository
+from imgpack.registry.repository import NOT_A_REGISTRY, Repository
 from imgpack.spec.json import decode
 from imgpack.spec.reference import Reference, is_tag
 
@@ -38,7 +38,7 @@ def list_tags(client: Repository) -> Iterator[str]:
         visited.add(target)
         with client.session.request("GET", target, scopes=(client.pull,)) as response:
             with about(f"{client.name}: the list of tags"):
-                page = decode(response.read())
+                page = decode(response.read_document())
             links, url = response.header_values("Link"), response.url
         for tag in _tags(page, client.name):
             if tag not in seen:
@@ -51,7 +51,10 @@ def list_tags(client: Repository) -> Iterator[str]:
 def _tags(page: dict[str, Any], name: str) -> Iterator[str]:
     tags = page.get("tags")
     if tags is None:
-        return
+        # Some registries say nothing of tags where there are none, but whose list this is.
+        if "tags" in page or isinstance(page.get("name"), str):
+            return
+        raise RegistryError(f"{name}: the answer is no list of tags", NOT_A_REGISTRY)
     if not isinstance(tags, list):
         raise RegistryError(f"{name}: the list of tags is not a list")
     for tag in tags:
@@ -68,9 +71,16 @@ def _next(links: tuple[str, ...]) -> str | None:
 
 
 def delete_name(client: Repository, name: Reference) -> None:
-    """Delete a tag, or by its digest a manifest with all its tags. Raises ``RegistryError``."""
+    """Delete a tag, or by its digest a manifest with all its tags.
+
+    A name with both means the tag, if it has that digest. Raises ``DigestError`` if it
+    has not, ``RegistryError``.
+    """
     try:
-        client.delete_manifest(name.digest or name.target)
+        if name.tag is not None and name.digest is not None:
+            client.delete_tag(name.tag, name.digest)
+        else:
+            client.delete_manifest(name.digest or name.target)
     except ImgpackError as error:
         raise _explained(error, name, client) from error
 
@@ -82,12 +92,12 @@ def _explained(error: ImgpackError, name: Reference, client: Repository) -> Imgp
         answer.status == 405 or {"UNSUPPORTED", "DIGEST_INVALID"} & set(answer.codes)
     ):
         return error
-    if name.digest is not None:
+    if name.tag is None:
         return RegistryError(
             f"{name.shown()}: the registry does not delete images",
             "its operator can allow it (Distribution: storage.delete.enabled)",
         )
-    digest = client.head_manifest(name.target)
+    digest = name.digest or client.head_manifest(name.tag)
     return RegistryError(
         f"{name.shown()}: the registry does not delete tags",
         Remedy.DELETE_DIGEST(name.with_digest(digest).shown())

@@ -104,7 +104,11 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The ``config`` object: what a container of the image is started with."""
+    """The ``config`` object: what a container of the image is started with.
+
+    ``env`` are ``NAME=value``; ``entrypoint`` and ``cmd`` a program and its arguments
+    (``None``: not said, empty: none); ``volumes`` and ``working_dir`` absolute paths.
+    """
 
     user: str = ""
     exposed_ports: tuple[Ports, ...] = ()
@@ -118,6 +122,11 @@ class Runtime:
     labels: tuple[tuple[str, str], ...] = ()
     stop_signal: str = ""
     shell: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("env", "entrypoint", "cmd", "volumes", "onbuild", "shell"):
+            if isinstance(value := getattr(self, name), str):  # a sequence of letters
+                raise TypeError(f"{name} is a tuple of texts, and not the text {value!r}")
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object in Docker's key order; what is not set is left out."""

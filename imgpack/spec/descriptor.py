@@ -16,7 +16,9 @@ MAX_SIZE: Final = 1 << 53
 MAX_MEDIA_TYPE: Final = 255
 """Characters: RFC 6838 (section 4.2) allows 127, a slash and 127."""
 
-_KEYS: Final = frozenset({"mediaType", "size", "digest", "urls", "annotations", "platform", "data"})
+_KEYS: Final = frozenset(
+    {"mediaType", "size", "digest", "urls", "annotations", "platform", "data", "artifactType"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Descriptor:
     annotations: tuple[tuple[str, str], ...] = ()
     urls: tuple[str, ...] = ()
     platform: Platform | None = None
+    artifact_type: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.size <= MAX_SIZE:
@@ -59,6 +62,7 @@ class Descriptor:
             tuple(annotations.items()),
             tuple(urls),
             None if platform is None else Platform.from_json(platform),
+            member(obj, "artifactType", str, default=""),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -74,6 +78,8 @@ class Descriptor:
             out["annotations"] = dict(self.annotations)
         if self.platform is not None:
             out["platform"] = self.platform.as_json()
+        if self.artifact_type:
+            out["artifactType"] = self.artifact_type
         return out
 
     def annotation(self, key: str) -> str | None:

@@ -9,14 +9,19 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from imgpack.errors import InvalidReferenceError
+from imgpack.errors import InvalidReferenceError, UnsupportedError
 
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
+_OTHER = re.compile(r"(?!sha256:|sha512:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]{32,}")
+"""Well-formed, of another algorithm; shorter ones are a mistyped tag and the like."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:
-    """An algorithm and a lower-case hexadecimal hash; valid once built."""
+    """An algorithm and a lower-case hexadecimal hash; valid once built.
+
+    Raises ``InvalidReferenceError``, or ``UnsupportedError`` for other algorithms.
+    """
 
     algorithm: str
     hex: str
@@ -24,6 +29,11 @@ class Digest:
     def __post_init__(self) -> None:
         if not _DIGEST.fullmatch(f"{self.algorithm}:{self.hex}"):
             shown = f"{self.algorithm}:{self.hex}"[:160]
+            if _OTHER.fullmatch(f"{self.algorithm}:{self.hex}"):
+                raise UnsupportedError(
+                    f"the digest {shown!r} has an algorithm that is not supported",
+                    "sha256 and sha512 are",
+                )
             raise InvalidReferenceError(
                 f"invalid digest {shown!r}",
                 "a digest is sha256: and 64, or sha512: and 128, lower-case hexadecimal digits",
@@ -34,7 +44,7 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> "Digest":
-        """Parse ``algorithm:hex``; raise ``InvalidReferenceError`` for anything else."""
+        """Parse ``algorithm:hex``. Raises what the constructor does."""
         algorithm, _, hexadecimal = text.partition(":")
         return cls(algorithm, hexadecimal)
 
@@ -42,6 +52,10 @@ class Digest:
     def of(cls, data: bytes) -> "Digest":
         """The sha256 digest of ``data``."""
         return cls("sha256", hashlib.sha256(data).hexdigest())
+
+    def rehash(self, data: bytes) -> "Digest":
+        """The digest of ``data`` by the algorithm of this one."""
+        return Digest(self.algorithm, hashlib.new(self.algorithm, data).hexdigest())
 
     def hasher(self) -> "hashlib._Hash":
         """A new hash object of this digest's algorithm."""

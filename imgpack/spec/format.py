@@ -70,7 +70,8 @@ _LAYER_TYPES: Final = {
     (Format.OCI, Compression.ZSTD): mediatype.OCI_LAYER_ZSTD,
 }
 _COMPRESSIONS: Final = {kind: pair[1] for pair, kind in _LAYER_TYPES.items()} | {
-    mediatype.DOCKER_FOREIGN_LAYER_GZIP: Compression.GZIP
+    mediatype.DOCKER_LAYER_ZSTD: Compression.ZSTD,
+    mediatype.DOCKER_FOREIGN_LAYER_GZIP: Compression.GZIP,
 }
 _NAMES: Final = frozenset(each.value for each in Compression)
 _MAGIC: Final = (
@@ -81,12 +82,9 @@ _MAGIC: Final = (
 )
 
 
-def compression_of(media_type: str) -> Compression:
-    """The compression that a layer's media type names. Raises ``UnsupportedError``."""
-    try:
-        return _COMPRESSIONS[media_type]
-    except KeyError:
-        raise UnsupportedError(f"{media_type!r} is not a layer type that imgpack reads") from None
+def compression_of(media_type: str) -> Compression | None:
+    """The compression that a layer's media type names; ``None`` if it is not known."""
+    return _COMPRESSIONS.get(media_type)
 
 
 def detect(head: bytes) -> str:

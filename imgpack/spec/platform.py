@@ -22,15 +22,44 @@ _ALIASES = {
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
+# Where programs of Go, and so of containers' runtimes, run: `go tool dist list`.
+_KNOWN = {
+    "linux": (
+        "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x"
+    ),
+    "windows": "386 amd64 arm arm64",
+    "darwin": "amd64 arm64",
+    "freebsd": "386 amd64 arm arm64 riscv64",
+    "netbsd": "386 amd64 arm arm64",
+    "openbsd": "386 amd64 arm arm64 ppc64 riscv64",
+    "dragonfly": "amd64",
+    "solaris": "amd64",
+    "illumos": "amd64",
+    "aix": "ppc64",
+    "android": "386 amd64 arm arm64",
+    "ios": "amd64 arm64",
+    "plan9": "386 amd64 arm",
+    "js": "wasm",
+    "wasip1": "wasm",
+    "wasi": "wasm",
+}
+# 64-bit machines that run the programs of 32-bit ones.
+_RUNS_TOO = {"amd64": "386", "arm64": "arm"}
+_VARIANTS = {"arm": "v5 v6 v7 v8", "arm64": "v8 v9", "amd64": "v1 v2 v3 v4"}
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """``os/architecture[/variant]`` in lower case; valid once built."""
+    """``os/architecture[/variant]`` in lower case; valid once built.
+
+    ``os_version`` and ``os_features`` (Windows' images have them) are kept and choose nothing.
+    """
 
     os: str = "linux"
     architecture: str = "amd64"
     variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for word in (self.os, self.architecture, *([self.variant] if self.variant else [])):
@@ -42,6 +71,19 @@ class Platform:
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a runtime for it; variants are looked at where they are few."""
+        if self.architecture not in _KNOWN.get(self.os, "").split():
+            return False
+        variants = _VARIANTS.get(self.architecture)
+        return not self.variant or variants is None or self.variant in variants.split()
+
+    def runs(self, program: "Platform") -> bool:
+        """Whether this machine may run a program for that one, whatever its system."""
+        architecture = program.architecture
+        return architecture in (self.architecture, _RUNS_TOO.get(self.architecture))
 
     @classmethod
     def parse(cls, text: str) -> "Platform":
@@ -57,18 +99,27 @@ class Platform:
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> "Platform":
         """The platform in a descriptor or configuration object; raises ``DocumentError``."""
+        features = member(obj, "os.features", list, default=[])
+        if not all(isinstance(feature, str) for feature in features):
+            raise DocumentError("one of the 'os.features' is not a string")
         try:
             return cls(
                 member(obj, "os", str, default="") or "linux",
                 member(obj, "architecture", str, default="") or "unknown",
                 member(obj, "variant", str, default=""),
+                member(obj, "os.version", str, default=""),
+                tuple(features),
             )
         except ConfigError as error:
             raise DocumentError(error.message) from error
 
     def as_json(self) -> dict[str, Any]:
         """The object of an index's descriptor."""
-        out = {"architecture": self.architecture, "os": self.os}
+        out: dict[str, Any] = {"architecture": self.architecture, "os": self.os}
+        if self.os_version:
+            out["os.version"] = self.os_version
+        if self.os_features:
+            out["os.features"] = list(self.os_features)
         if self.variant:
             out["variant"] = self.variant
         return out

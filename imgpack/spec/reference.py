@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imgpack.errors import InvalidReferenceError, without_user
+from imgpack.errors import InvalidReferenceError, UnsupportedError, without_user
 from imgpack.spec.digest import Digest
 
 DEFAULT_REGISTRY: Final = "docker.io"
@@ -72,15 +72,13 @@ class Reference:
         try:
             digest = Digest.parse(digest_text) if at else None
             return cls(*_split_registry(head + slash + last), tag if colon else None, digest)
-        except InvalidReferenceError as error:
+        except (InvalidReferenceError, UnsupportedError) as error:
             shown = without_user(text)
             if shown != text:  # and what error says may quote what is left out
                 raise InvalidReferenceError(
                     f"invalid image name {shown!r}", "leave out the user name and password"
                 ) from None
-            raise InvalidReferenceError(
-                f"invalid image name {text!r}: {error.message}", error.hint
-            ) from None
+            raise error.reworded(f"invalid image name {text!r}: {error.message}") from None
 
     @property
     def name(self) -> str:

@@ -8,11 +8,12 @@ Invariants: everything here is a function of the documents and names alone, so
 an archive's bytes are too; the first files of an archive tell all the rest.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError
-from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
+from imgpack.image.image import AnyImage, Artifact, Image, Named, Opaque, images_in, walk
+from imgpack.image.plan import plan
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -35,34 +36,26 @@ _UNKNOWN: Final = Platform("unknown", "unknown")
 _SOURCE_TYPES: Final = {
     mediatype.OCI_LAYER: mediatype.DOCKER_LAYER,
     mediatype.OCI_LAYER_GZIP: mediatype.DOCKER_LAYER_GZIP,
-    mediatype.OCI_LAYER_ZSTD: "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    mediatype.OCI_LAYER_ZSTD: mediatype.DOCKER_LAYER_ZSTD,
 }
 
 
 def documents(images: Iterable[Named]) -> dict[Digest, bytes]:
     """Manifests, indexes and configurations in the archive's order, each once."""
     out: dict[Digest, bytes] = {}
-    for one in _all(images):
-        out.setdefault(one.document.descriptor.digest, one.document.raw)
+    for one in (one for named in images for one in walk(named.image)):
+        if not isinstance(one, Opaque):
+            out.setdefault(one.document.descriptor.digest, one.document.raw)
         if isinstance(one, Image):
             out.setdefault(one.config.digest, one.config.raw)
     return out
 
 
 def blobs(images: Sequence[Named]) -> tuple[Descriptor, ...]:
-    """All blobs that are no documents, in the archive's order, each once; foreign ones not."""
-    out: dict[Digest, Descriptor] = {}
-    for one in _all(images):
-        if not isinstance(one, ImageIndex):
-            for blob in (one.manifest.config, *one.manifest.layers):
-                if not mediatype.is_foreign(blob.media_type):
-                    out.setdefault(blob.digest, blob)
+    """All blobs that are no documents, in the archive's order, each once; none kept elsewhere."""
     known = documents(images)
-    return tuple(blob for digest, blob in out.items() if digest not in known)
-
-
-def _all(images: Iterable[Named]) -> Iterator[AnyImage]:
-    return (one for named in images for one in walk(named.image))
+    planned = (blob.descriptor for blob in plan(images).blobs)
+    return tuple(blob for blob in planned if blob.digest not in known)
 
 
 def _one_platform(image: AnyImage) -> Image | None:
@@ -89,6 +82,9 @@ def index_entries(images: Sequence[Named], taken: Iterable[str] = ()) -> list[di
     refs = {*taken, *(label for named in images for label in named.labels)}
     for named in images:
         bare = named.image.document.descriptor.as_json()
+        if isinstance(named.image, Artifact) and named.image.manifest.artifact_type:
+            # What lists referrers goes by it (image-spec descriptor.md).
+            bare["artifactType"] = named.image.manifest.artifact_type
         pointers: list[dict[str, str]] = []
         for name in named.tags:
             ref = str(name) if name.tag in refs else name.target

@@ -1,6 +1,6 @@
 """What both readers share: a container of files, small ones read whole, blobs by digest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from imgpack.errors import ArchiveError, ImgpackError, LimitError, NotFoundError
@@ -10,6 +10,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENT
 from imgpack.spec.reference import Reference
 from imgpack.store.contents import blob_path
+from imgpack.tar.index import TarFile
 
 
 class Container(Protocol):
@@ -28,8 +29,8 @@ class Container(Protocol):
 class ContainerSource:
     """The blobs and documents of a container: an ``ImageSource``.
 
-    ``names`` are the files of those that are not under their digest, ``made`` the
-    documents that the container does not hold as such.
+    ``names`` are the files of those that are not under their digest, ``paths`` says where
+    all others may be, ``made`` are the documents that the container does not hold as such.
     """
 
     def __init__(self, container: Container, path: str) -> None:
@@ -37,6 +38,7 @@ class ContainerSource:
         self.path = path
         self.names: dict[Digest, str] = {}
         self.made: dict[Digest, bytes] = {}
+        self.paths: Callable[[Digest], tuple[str, ...]] = lambda digest: (blob_path(digest),)
 
     def size(self, digest: Digest) -> int | None:
         """The size in bytes of a blob, or ``None`` if it is not there."""
@@ -45,6 +47,11 @@ class ContainerSource:
     def check_size(self, blob: Descriptor) -> None:
         """Refuse a blob of another size than ``blob`` says. Raises ``ArchiveError``."""
         size = self.size(blob.digest)
+        if size is None and isinstance(self.container, TarFile) and not self.container.ended:
+            raise ArchiveError(
+                f"{self.path} is truncated: it has no end, and no layer {blob.digest}",
+                "copy or make it again",
+            )
         if size not in (None, blob.size):
             raise ArchiveError(
                 f"{self.path}: the layer {blob.digest} has {size} bytes, "
@@ -54,6 +61,9 @@ class ContainerSource:
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified. Raises ``NotFoundError``."""
+        if descriptor.digest in self.made:
+            yield self.made[descriptor.digest][offset:]
+            return
         if self.size(descriptor.digest) is None:
             raise NotFoundError(f"{self.path} has no blob {descriptor.digest}")
         yield from self.container.chunks(self._name(descriptor.digest), offset)
@@ -68,7 +78,10 @@ class ContainerSource:
         return b"".join(verify_stream(self.read_blob(descriptor), descriptor, what))
 
     def _name(self, digest: Digest) -> str:
-        return self.names.get(digest) or blob_path(digest)
+        if digest in self.names:
+            return self.names[digest]
+        first, *others = self.paths(digest)
+        return next((name for name in others if self.container.size(name) is not None), first)
 
 
 def read_small(container: Container, name: str, path: str) -> bytes | None:

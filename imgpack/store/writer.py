@@ -32,6 +32,7 @@ class ImageWriter(ABC):
     def __init__(self, path: str, reporter: Reporter) -> None:
         self.path = path
         self.reporter = reporter
+        self._written = False
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +74,7 @@ class ImageWriter(ABC):
 
         Digests and sizes that are not known yet may be any of the same length.
         """
+        self._check_new()
         self._prepare((draft,))
 
     def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
@@ -80,6 +82,7 @@ class ImageWriter(ABC):
 
         A name that several images have is the last one's.
         """
+        self._check_new()
         images = _each_name_once(images)
         planned = plan(images)
         self._prepare(images)
@@ -91,6 +94,7 @@ class ImageWriter(ABC):
             if blob.descriptor.digest not in known
         ]
         run_all(tasks, jobs, stop)
+        self._written = True
         self._publish(images)
         for named in images:
             self._warn_of_no_name(named)
@@ -99,6 +103,10 @@ class ImageWriter(ABC):
             for named in images
             for name in named.names or (None,)
         )
+
+    def _check_new(self) -> None:
+        if self._written:
+            raise RuntimeError(f"{self.path} was written: create it again to write more")
 
     def _copy(self, blob: PlannedBlob, stop: Stop) -> None:
         descriptor = blob.descriptor

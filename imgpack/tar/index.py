@@ -1,46 +1,49 @@
 """A bounded reader of tar archives: an index of where each member's bytes lie, nothing extracted.
 
 POSIX ustar and pax (``path``, ``linkpath``, ``size``), GNU long names, base-256
-sizes, and the v7 format of old. Everything is untrusted: the number of members,
-their names and every header extension are bounded, each size is checked against
-the file, each header against its checksum, and an archive must end in two zero
-blocks, so that one cut off anywhere is refused.
+sizes, sparse members, and the v7 format of old. Everything is untrusted: the number of
+members, their names (each, and all together) and every header extension are bounded,
+each size is checked against the file, each header against its checksum, and each step
+of a loop is forward. An archive ends in two zero blocks, or one, or none: Go's reader,
+and so every loader, takes them all (``ended`` tells).
 
-A member name that is there twice is read by some loaders as the first and by
-others as the last. Such a name cannot be looked up, unless it is that of a blob,
-whose digest says what it must be.
+A member name that is there twice is read by some loaders as the first and by others as
+the last. Such a name cannot be looked up unless both have the same bytes, or it is that
+of a blob, whose digest says what it must be.
 """
 
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Final
 
-from imgpack.errors import ArchiveError, LimitError
-from imgpack.files.reading import read_range
+from imgpack.errors import ArchiveError, LimitError, about
+from imgpack.files.reading import CHUNK, read_range
+from imgpack.tar.header import BLOCK
+from imgpack.tar.sparse import MAX_SPARSE, PREFIX, Sparse, SparseRecords, old_gnu
 
-BLOCK: Final = 512
 MAX_MEMBERS: Final = 100_000
 """Headers of an archive: a hundred times what 125 layers in Docker's oldest format need."""
 MAX_EXTENSION: Final = 1 << 20
 """Bytes of one pax header or GNU long name."""
 MAX_NAME: Final = 1 << 16
 """Bytes of a member's name or of a link's target: sixteen times what a system call takes."""
+MAX_NAMES: Final = 1 << 24
+"""Characters of all names and links' targets: a hundred for each of ``MAX_MEMBERS``, and more."""
 MAX_LINKS: Final = 16
 
 _ZERO: Final = bytes(BLOCK)
-_REGULAR: Final = frozenset(b"0\x007")
+_HOLE: Final = bytes(CHUNK)
+_REGULAR: Final = frozenset(b"0\x007S")
+_HARD_LINK: Final = ord("1")
+_SYMBOLIC_LINK: Final = ord("2")
 _HEADER_ONLY: Final = frozenset(b"123456")
 _WINDOW: Final = 1 << 16
-_HERE: Final = re.compile(r"\A(?:\./)++")
-_COMPRESSED: Final = {
-    b"\x1f\x8b": ("gzip", "gunzip"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "zstd -d"),
-    b"\xfd7zXZ\0": ("xz", "unxz"),
-    b"BZh": ("bzip2", "bunzip2"),
-}
+_HERE: Final = re.compile(r"\A(?:\./++)++")
+_LENGTH: Final = re.compile(rb"([0-9]{1,19}) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Member:
     start: int
     size: int
     link: str = ""
+    sparse: Sparse | None = None
 
 
 @dataclass(slots=True)
@@ -60,33 +64,42 @@ class _Extension:
     path: str | None = None
     link: str | None = None
     size: int | None = None
-    sparse: bool = False
-
-
-@dataclass(slots=True)
-class _Scan:
-    members: dict[str, Member] = field(default_factory=dict)
-    twice: set[str] = field(default_factory=set)
+    sparse: SparseRecords = field(default_factory=SparseRecords)
 
 
 class TarFile:
-    """The members of an open tar archive. Reading is by ``pread``: safe in threads."""
+    """The members of an open tar archive. Reading is by ``pread``: safe in threads.
+
+    ``ended``: whether the two zero blocks are there that end an archive.
+    """
 
     def __init__(self, fd: int, path: str) -> None:
         self._fd = fd
         self._path = path
         self._size = os.fstat(fd).st_size
         self._window = (0, b"")
+        self._members: dict[str, Member] = {}
+        self._twice: dict[str, list[Member]] = {}
+        self.ended = False
         self._check_kind()
-        scan = _Scan()
+        names = sparse = 0
         for name, member in self._walk():
-            if name in scan.members:
-                scan.twice.add(name)
-            else:
-                scan.members[name] = member
+            names += len(name) + len(member.link)
+            if names > MAX_NAMES:
+                raise LimitError(
+                    f"{path}: its members' names are too long together",
+                    f"at most {MAX_NAMES} characters are accepted",
+                )
+            if member.sparse is not None:
+                sparse += member.size
+                if sparse > MAX_SPARSE:
+                    raise LimitError(
+                        f"{path}: its sparse members are too large",
+                        f"at most {MAX_SPARSE} bytes are accepted",
+                    )
+            if self._members.setdefault(name, member) is not member:
+                self._twice.setdefault(name, []).append(member)
         self._window = (0, b"")
-        self._members: Mapping[str, Member] = scan.members
-        self._twice = scan.twice
 
     def size(self, name: str) -> int | None:
         """The size in bytes of the regular file ``name``, or ``None``; links are followed."""
@@ -98,52 +111,82 @@ class TarFile:
         member = self.find(name)
         if member is None:
             raise ArchiveError(f"{self._path} has no member {name!r}")
-        yield from read_range(self._fd, member.start + offset, member.size - offset)
+        yield from self._bytes(member, offset)
+
+    def _bytes(self, member: Member, offset: int = 0) -> Iterator[bytes]:
+        if member.sparse is None:
+            yield from read_range(self._fd, member.start + offset, member.size - offset)
+            return
+        for start, length in member.sparse.pieces(offset):
+            if start is not None:
+                yield from read_range(self._fd, start, length)
+                continue
+            for at in range(0, length, CHUNK):
+                yield _HOLE[: length - at]
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file; harmless a second time."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def find(self, name: str) -> Member | None:
         """The regular file ``name``, or ``None``; links are followed. Raises ``ArchiveError``."""
-        start = name
+        start = name = normal(name)
         for _ in range(MAX_LINKS):
             member = self._members.get(name)
             if member is None:
                 return None
             if name in self._twice and not name.startswith("blobs/"):
+                self._check_twice(name, member)
+            if member.flag in _REGULAR:
+                return member
+            name = self._target(name, member)
+        raise ArchiveError(f"{self._path}: the links of {start!r} do not end")
+
+    def _target(self, name: str, link: Member) -> str:
+        if link.flag == _HARD_LINK:
+            target = normal(link.link)
+            found = self._members.get(target)
+            if found is None or found.start >= link.start:
+                raise ArchiveError(
+                    f"{self._path}: the hard link {name!r} names no member in front of it",
+                    "make the archive again",
+                )
+        elif link.flag == _SYMBOLIC_LINK:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link.link))
+        else:
+            raise ArchiveError(f"{self._path}: the member {name!r} is not a regular file")
+        if posixpath.isabs(target) or target.startswith("../"):
+            raise ArchiveError(f"{self._path}: the link {name!r} points out of the archive")
+        return target
+
+    def _check_twice(self, name: str, first: Member) -> None:
+        """Refuse a name whose members differ; the same bytes are the same for every loader."""
+        for other in self._twice.get(name, ()):
+            same = (first.flag, first.size, first.link) == (other.flag, other.size, other.link)
+            pairs = zip_longest(self._bytes(first), self._bytes(other)) if same else [("", None)]
+            # Both are cut at the same places unless one is sparse, which nobody writes twice.
+            if any(one != two for one, two in pairs):
                 raise ArchiveError(
                     f"{self._path} is ambiguous: it has the member {name!r} twice",
                     "loaders disagree which of them counts; make the archive again",
                 )
-            if member.flag in _REGULAR:
-                return member
-            if member.flag != ord("2"):
-                raise ArchiveError(f"{self._path}: the member {name!r} is not a regular file")
-            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link))
-            if posixpath.isabs(target) or target.startswith("../"):
-                raise ArchiveError(f"{self._path}: the link {name!r} points out of the archive")
-            name = target
-        raise ArchiveError(f"{self._path}: the links of {start!r} do not end")
+        # Compared once: each name is looked up several times.
+        self._twice.pop(name, None)
 
     def _check_kind(self) -> None:
         if self._size == 0:
             raise ArchiveError(f"{self._path} is empty", "it is not an image archive")
-        head = os.pread(self._fd, BLOCK, 0)
-        for magic, (kind, command) in _COMPRESSED.items():
-            if head.startswith(magic):
-                raise ArchiveError(
-                    f"{self._path} is compressed as a whole, with {kind}",
-                    f"decompress it first ({command}): its layers are compressed already",
-                )
-        if len(head) == BLOCK and head != _ZERO and not _checksum_fits(head):
+        if not is_tar(os.pread(self._fd, BLOCK, 0)):
             raise ArchiveError(f"{self._path} is not a tar archive")
 
     def _walk(self) -> Iterator[tuple[str, Member]]:
         offset = 0
         count = 0
         extension = _Extension()
-        while (block := self._block(offset)) != _ZERO:
+        # Each turn moves on by a header at least.
+        while offset < self._size and (block := self._block(offset)) != _ZERO:
             if not _checksum_fits(block):
                 raise ArchiveError(
                     f"{self._path} is damaged: there is no tar header at byte {offset}"
@@ -158,20 +201,45 @@ class TarFile:
                 self._extend(extension, flag, self._extension(offset, size))
                 offset += _padded(size)
                 continue
-            name = extension.path if extension.path is not None else _name(block)
-            if extension.size is not None:
-                size = extension.size
-            if flag == 0 and name.endswith("/"):
-                flag = ord("5")
-            if flag in _HEADER_ONLY:
-                size = 0
-            self._need(offset + size, name)
-            link = extension.link if extension.link is not None else _text(block[157:257])
-            kind = ord("S") if extension.sparse else flag
-            yield _normal(name), Member(kind, offset, size, link)
-            offset += _padded(size)
+            name, member = self._member(block, offset, size, extension)
+            yield name, member
+            end = member.sparse.end if member.sparse else member.start + member.size
+            offset = _padded(end)
             extension = _Extension()
-        if self._block(offset + BLOCK) != _ZERO:
+        self._check_end(offset)
+
+    def _member(
+        self, block: bytes, offset: int, size: int, extension: _Extension
+    ) -> tuple[str, Member]:
+        """The member whose header ``block`` is, in front of ``offset``, and its name."""
+        flag = block[156]
+        name = extension.path if extension.path is not None else _name(block)
+        if extension.sparse.name is not None:
+            name = self._long_name(extension.sparse.name)
+        if extension.size is not None:
+            size = extension.size
+        if flag == 0 and name.endswith("/"):
+            flag = ord("5")
+        if flag in _HEADER_ONLY:
+            size = 0
+        self._need(offset + size, name)
+        link = extension.link if extension.link is not None else _text(block[157:257])
+        with about(f"{self._path}: the member {name[:200]!r}"):
+            sparse: Sparse | None = None
+            if flag == ord("S"):
+                sparse = old_gnu(block, self._read, offset, size, self._plain_number)
+            elif flag in _REGULAR:
+                sparse = extension.sparse.member(self._read, offset, size)
+        if sparse is None:
+            return normal(name), Member(flag, offset, size, link)
+        self._need(sparse.end, name)
+        return normal(name), Member(flag, sparse.start, sparse.size, link, sparse)
+
+    def _check_end(self, offset: int) -> None:
+        """Look at what follows the last member: zero blocks, one or two, or nothing."""
+        rest = os.pread(self._fd, 2 * BLOCK, offset) if offset < self._size else b""
+        self.ended = rest == 2 * _ZERO
+        if any(rest):
             raise ArchiveError(
                 f"{self._path} is damaged: a lone zero block at byte {offset} ends it"
             )
@@ -199,6 +267,12 @@ class TarFile:
             )
         return block
 
+    def _read(self, offset: int, size: int) -> bytes:
+        return os.pread(self._fd, size, offset)
+
+    def _plain_number(self, octets: bytes) -> int:
+        return self._number(octets, 0)
+
     def _number(self, octets: bytes, offset: int) -> int:
         if octets[0] == 0x80:
             return int.from_bytes(octets[1:], "big")
@@ -220,7 +294,7 @@ class TarFile:
             extension.link = self._long_name(data.partition(b"\0")[0])
         else:
             for key, value in self._records(data):
-                known = key in (b"path", b"linkpath", b"size") or key.startswith(b"GNU.sparse.")
+                known = key in (b"path", b"linkpath", b"size") or key.startswith(PREFIX)
                 if known and flag == ord("g"):
                     raise ArchiveError(f"{self._path} gives one {key.decode()} to all members")
                 if known:
@@ -238,7 +312,8 @@ class TarFile:
         elif key == b"linkpath":
             extension.link = self._long_name(value)
         else:
-            extension.sparse = True
+            with about(self._path):
+                extension.sparse.add(key, value)
 
     def _long_name(self, octets: bytes) -> str:
         if len(octets) > MAX_NAME:
@@ -251,15 +326,20 @@ class TarFile:
     def _records(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = 0
         while at < len(data):
-            space = data.find(b" ", at, at + 20)
-            digits = data[at:space] if space > 0 else b""
-            length = int(digits) if digits.isdigit() else 0
-            record = data[space + 1 : at + length]
+            match = _LENGTH.match(data, at)
+            end = at + int(match[1]) if match else at
+            record = data[match.end() : end] if match else b""
             key, equals, value = record[:-1].partition(b"=")
-            if not equals or at + length > len(data) or record[-1:] != b"\n":
+            # A record that is not empty ends behind its length, so the loop moves on.
+            if not equals or end > len(data) or record[-1:] != b"\n":
                 raise ArchiveError(f"{self._path} is damaged: a pax header has a malformed record")
             yield key, value
-            at += length
+            at = end
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether a file that begins with the block ``head`` can be a tar archive."""
+    return len(head) < BLOCK or head == _ZERO or _checksum_fits(head)
 
 
 def _checksum_fits(block: bytes) -> bool:
@@ -284,6 +364,8 @@ def _name(block: bytes) -> str:
     return f"{prefix}/{name}" if prefix else name
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """A member's name as loaders look it up: without ``./`` and the like."""
     # In one step: one cut for each ./ would be quadratic in the length.
-    return _HERE.sub("", name).rstrip("/")
+    name = _HERE.sub("", name).rstrip("/")
+    return posixpath.normpath(name) if "//" in name or "/." in name else name

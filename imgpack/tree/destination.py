@@ -18,7 +18,7 @@ from typing import Generic, Literal, TypeVar
 from imgpack.errors import TreeError, printable
 from imgpack.tree.entry import Entry, made_up_directory
 from imgpack.tree.problems import Problems
-from imgpack.tree.tree import WHITEOUT_PREFIX, Parent, Stamps, Tree, join
+from imgpack.tree.tree import WHITEOUT_PREFIX, Parent, Stamps, Tree, check_length, join
 
 _T = TypeVar("_T", bound=Tree)
 _T_co = TypeVar("_T_co", bound=Tree, covariant=True)
@@ -27,7 +27,7 @@ _MAX_LINKS = 40  # what Linux follows in one path
 
 
 def parse_dest(text: bytes) -> tuple[bytes, ...]:
-    """The components of an absolute destination path; raises ``TreeError``."""
+    """The components of an absolute path; raises ``TreeError`` and ``LimitError``."""
     shown = printable(text)
     if not text.startswith(b"/"):
         raise TreeError(f"the destination {shown} is not absolute", "begin it with /")
@@ -38,6 +38,7 @@ def parse_dest(text: bytes) -> tuple[bytes, ...]:
                 f"the destination {shown} holds {printable(part)!r}",
                 "write the plain path that the files get in the image",
             )
+        check_length(part, text)
     return parts
 
 

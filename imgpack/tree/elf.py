@@ -8,6 +8,7 @@ would lead to the building host's own programs.
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from imgpack.spec.platform import Platform
@@ -32,8 +33,16 @@ _ARCHITECTURES: Final = {
 }
 
 
-def guess_platform(trees: Sequence[Tree], programs: Iterable[str] = ()) -> Platform | None:
-    """The platform of the first program found, ``None`` if no tree has a known one.
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A file that runs on one platform only; ``path`` is what messages call it."""
+
+    path: bytes
+    platform: Platform
+
+
+def find_program(trees: Sequence[Tree], programs: Iterable[str] = ()) -> Program | None:
+    """The first program found whose platform is known, or ``None``.
 
     ``programs`` are paths in the image that are looked at first: the entrypoint.
     """
@@ -51,15 +60,16 @@ def _usual() -> Iterator[bytes]:
             yield place + b"/" + program if place else program
 
 
-def _machine(tree: Tree, path: bytes) -> Platform | None:
+def _machine(tree: Tree, path: bytes) -> Program | None:
     entry = tree.find(path)
     if entry is None or not stat.S_ISREG(entry.mode):
         return None
     try:
         with entry.open() as file:
-            return _read_elf(file.read(20))
+            platform = _read_elf(file.read(20))
     except OSError:
         return None
+    return Program(entry.shown, platform) if platform else None
 
 
 def _read_elf(head: bytes) -> Platform | None:

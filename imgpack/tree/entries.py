@@ -2,7 +2,7 @@
 
 Every value is checked here, so that what goes into a layer is what was meant: a path that
 is absolute or leads out of the tree, one that is there twice, a number that no header has.
-All raise ``TreeError`` with the path.
+All raise ``TreeError`` with the path, or ``LimitError`` for what no Linux can unpack.
 """
 
 import io
@@ -12,17 +12,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final, TypedDict, Unpack
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import LimitError, TreeError, printable
 from imgpack.tar.header import MAX_ID
 from imgpack.tree.entry import Entry, made_up_directory
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import MAX_OWNER
-from imgpack.tree.tree import Stamps, check_name, join
+from imgpack.tree.tree import MAX_NAME, Stamps, check_length, check_name, join
 
 Opener = Callable[[], BinaryIO]
 """Opens content, at its start each time."""
 
 _MAX_SIZE: Final = 1 << 62
+_MAX_TARGET: Final = 4095
+"""Bytes of a symbolic link's target (``PATH_MAX``)."""
+_MAX_ATTRIBUTE: Final = 1 << 16
+"""Bytes of an attribute's value (``XATTR_SIZE_MAX``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Entries:
                         f"and {printable(b'/'.join(parts))} is to be in it"
                     )
         root = found.pop((), made_up_directory(b"", 0))
+        if not stat.S_ISDIR(root.mode):
+            raise TreeError("the root of a tree is a directory", "give what is in it a path")
         self._found = {b"": root} | dict(_linked({b"/".join(p): found[p] for p in sorted(found)}))
 
     def __str__(self) -> str:
@@ -92,6 +98,7 @@ def _parts(path: bytes) -> tuple[bytes, ...]:
         )
     for part in parts:
         check_name(part, path)
+        check_length(part, path)
     return parts
 
 
@@ -104,7 +111,7 @@ def _linked(found: dict[bytes, Entry]) -> Iterator[tuple[bytes, Entry]]:
     linked: dict[bytes, Entry] = {}
     for inode, (first, others) in enumerate(names.items(), 1):
         there = found.get(first)
-        if there is None or first in others or stat.S_ISDIR(there.mode) or _is_link(there):
+        if there is None or stat.S_ISDIR(there.mode) or _is_link(there):
             raise TreeError(
                 f"{printable(others[0])} is a hard link to {printable(first)}, which is "
                 + ("not there" if there is None else "a directory or a link itself"),
@@ -135,9 +142,14 @@ class Fields(TypedDict, total=False):
 def file(
     path: str | bytes, content: bytes | Opener, *, size: int | None = None, **fields: Unpack[Fields]
 ) -> Entry:
-    """A regular file of these bytes, or of ``size`` bytes that ``content`` opens."""
+    """A regular file of these bytes, or of ``size`` bytes that ``content`` opens.
+
+    ``fields``, here and below: ``mode``, ``uid``, ``gid``, ``mtime_ns`` and ``xattrs``.
+    """
     if isinstance(content, bytes):
         size = len(content)
+    elif not callable(content):
+        raise TypeError(f"content is bytes, or opens a file of them: not {type(content).__name__}")
     elif size is None:
         raise TreeError(f"the size of {_shown(path)} is not known", "give it with the content")
     return _entry(path, stat.S_IFREG, fields, _Held(content), size)
@@ -153,6 +165,11 @@ def symlink(path: str | bytes, target: str | bytes, **fields: Unpack[Fields]) ->
     held = _Held(target=os.fsencode(target))
     if not held.target or b"\0" in held.target:
         raise TreeError(f"the symbolic link {_shown(path)} has no target that a path can be")
+    if len(held.target) > _MAX_TARGET:
+        raise LimitError(
+            f"the target of {_shown(path)} has {len(held.target)} bytes, "
+            f"and Linux takes {_MAX_TARGET}"
+        )
     return _entry(path, stat.S_IFLNK, {**fields, "mode": 0o777}, held, len(held.target))
 
 
@@ -194,6 +211,11 @@ def _entry(path: str | bytes, kind: int, fields: Fields, held: _Held, size: int 
         if not name or not value or b"=" in name or b"\0" in name:
             raise TreeError(
                 f"{_shown(path)} has the attribute {printable(name)!r}, which no layer can hold"
+            )
+        if len(name) > MAX_NAME or len(value) > _MAX_ATTRIBUTE:
+            raise LimitError(
+                f"{_shown(path)} has an attribute of {len(name)} and {len(value)} bytes, "
+                f"and Linux takes {MAX_NAME} and {_MAX_ATTRIBUTE}"
             )
     content = replace(held, xattrs=xattrs)
     return Entry(os.fsencode(path), content, kind | mode, 0, 0, 1, uid, gid, size, mtime_ns, 0, 0)

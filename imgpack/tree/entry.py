@@ -1,11 +1,12 @@
 """One thing in a tree: what it is called in the image, and where the rest of it is."""
 
+import functools
 import os
 import stat
 from collections.abc import Mapping
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Content(Protocol):
@@ -23,6 +24,25 @@ class Content(Protocol):
         """Extended attributes by their names, such as ``user.key``."""
 
 
+class Folder:
+    """A directory on disk that a walk holds open; ``descriptor`` is -1 when it is not.
+
+    ``identity`` are its device and inode.
+    """
+
+    __slots__ = ("descriptor", "identity")
+
+    def __init__(self, identity: tuple[int, int]) -> None:
+        self.descriptor = -1
+        self.identity = identity
+
+    def close(self) -> None:
+        """Close the descriptor, if it is open."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
 class Entry(NamedTuple):
     """A path of a tree with what ``lstat`` says of it, or would.
 
@@ -31,6 +51,7 @@ class Entry(NamedTuple):
     rest; it is empty for a directory that has no more than its fields. Entries with
     one inode of one device are hard links. Times are nanoseconds, ``size`` bytes.
     ``stamp`` is what proves an entry unchanged: its record in a snapshot, or empty.
+    ``folder`` is where it lies on disk; while that is open, it is reached through it.
 
     A ``NamedTuple`` rather than a dataclass: a tree has hundreds of thousands of
     these, and they are made four times as fast.
@@ -49,6 +70,7 @@ class Entry(NamedTuple):
     ctime_ns: int
     rdev: int
     stamp: bytes = b""
+    folder: Folder | None = None
 
     @property
     def shown(self) -> bytes:
@@ -58,14 +80,48 @@ class Entry(NamedTuple):
     def open(self) -> BinaryIO:
         """The bytes of a regular file. Raises ``OSError``, also for a symbolic link."""
         if isinstance(self.content, bytes):
-            return open(os.open(self.content, _OPEN), "rb")
+            return open(self.open_descriptor(), "rb")
         return self.content.open()
+
+    def open_descriptor(self) -> int:
+        """A descriptor of a file on disk. Raises ``OSError``, also for a symbolic link."""
+        content, folder = self.content, self.folder
+        assert type(content) is bytes
+        if folder is None or folder.descriptor < 0:
+            return os.open(content, _OPEN)
+        return os.open(content[content.rfind(b"/") + 1 :], _OPEN, dir_fd=folder.descriptor)
 
     def target(self) -> bytes:
         """Where a symbolic link points. Raises ``OSError``."""
-        if isinstance(self.content, bytes):
-            return os.readlink(self.content)
-        return self.content.target
+        if not isinstance(self.content, bytes):
+            return self.content.target
+        name, folder = self._below()
+        return os.readlink(name, dir_fd=folder)
+
+    def status(self) -> os.stat_result:
+        """What ``lstat`` says now of something on disk. Raises ``OSError``."""
+        name, folder = self._below()
+        return os.lstat(name, dir_fd=folder)
+
+    @property
+    def reach(self) -> bytes:
+        """A path on disk for system calls that take no descriptor of a directory."""
+        name, folder = self._below()
+        if folder is None or not _has_proc():
+            return self.shown
+        return b"/proc/self/fd/%d/%s" % (folder, name)
+
+    def _below(self) -> tuple[bytes, int | None]:
+        content, folder = self.content, self.folder
+        assert isinstance(content, bytes)
+        if folder is None or folder.descriptor < 0:
+            return content, None
+        return content[content.rfind(b"/") + 1 :], folder.descriptor
+
+
+@functools.cache
+def _has_proc() -> bool:
+    return os.path.isdir("/proc/self/fd")
 
 
 def made_up_directory(path: bytes, mtime_ns: int) -> Entry:

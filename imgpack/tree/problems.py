@@ -1,32 +1,52 @@
 """What goes wrong while a tree is read: collected, so that all of it can be told at once."""
 
+from collections.abc import Set
 from dataclasses import dataclass, field
+from typing import Final
 
-from imgpack.errors import SourceChangedError, SourceError, printable
+from imgpack.errors import SourceChangedError, SourceError, brief
+
+_KEPT: Final = 1 << 16
+"""Bytes of paths that are told one by one; what is more is counted."""
 
 
 @dataclass(slots=True)
 class Problems:
     """What a walk met that the user must know of, in the order met.
 
-    ``unreadable``: path on disk and reason; ``colliding``: directories on disk with
-    names that are one name on file systems that fold case or Unicode forms.
+    ``unreadable``: path on disk and reason, as many as can be told, of ``count``;
+    ``colliding``: the first directory with names that are one name on file systems that
+    fold case or Unicode forms, of ``collisions``. ``outputs`` are the devices and inodes
+    that the caller writes to: a walk that meets one of them ends.
     """
 
+    outputs: Set[tuple[int, int]] = frozenset()
     unreadable: list[tuple[bytes, str]] = field(default_factory=list)
-    colliding: list[bytes] = field(default_factory=list)
+    count: int = 0
+    colliding: bytes = b""
+    collisions: int = 0
+    _room: int = _KEPT
 
     def add(self, path: bytes, error: OSError) -> None:
         """Remember that ``path`` cannot be read."""
-        self.unreadable.append((path, error.strerror or str(error)))
+        self.count += 1
+        if self._room > 0:
+            self._room -= len(path)
+            self.unreadable.append((path, error.strerror or str(error)))
+
+    def collides(self, directory: bytes) -> None:
+        """Remember that names of ``directory`` fall together elsewhere."""
+        self.colliding = self.colliding or directory
+        self.collisions += 1
 
     def check(self) -> None:
-        """Raise ``SourceError`` naming every path that could not be read."""
-        if self.unreadable:
-            listed = ", ".join(f"{printable(path)} ({why})" for path, why in self.unreadable)
-            count = len(self.unreadable)
+        """Raise ``SourceError`` naming the paths that could not be read."""
+        if self.count:
+            listed = ", ".join(f"{brief(path)} ({why})" for path, why in self.unreadable)
+            more = self.count - len(self.unreadable)
             raise SourceError(
-                f"cannot read {count} path{'s' if count > 1 else ''} of the source: {listed}",
+                f"cannot read {self.count} path{'s' if self.count > 1 else ''} of the source: "
+                + (f"{listed} and {more} more" if more else listed),
                 "make them readable, or remove them from the tree",
             )
 
@@ -34,9 +54,9 @@ class Problems:
         """What is right here and may surprise elsewhere; every Debian tree has some of it."""
         if not self.colliding:
             return ()
-        more = f" and {len(self.colliding) - 1} more directories" if self.colliding[1:] else ""
+        more = f" and {self.collisions - 1} more directories" if self.collisions > 1 else ""
         return (
-            f"{printable(self.colliding[0])}{more} hold names that differ only in case or in "
+            f"{brief(self.colliding)}{more} hold names that differ only in case or in "
             "Unicode form; they fall together on macOS and Windows",
         )
 
@@ -44,6 +64,6 @@ class Problems:
 def changed(path: bytes, how: str) -> SourceChangedError:
     """The error for something that is not what was seen there before."""
     return SourceChangedError(
-        f"{printable(path)} {how} while it was being read",
+        f"{brief(path)} {how} while it was being read",
         "build from a tree that nothing writes to",
     )

@@ -3,12 +3,14 @@
 A snapshot answers "did anything change?" without reading a file, by git's rules
 (``Documentation/technical/racy-git.txt``): an entry whose ctime is so young that
 another change could carry the same one is *racy*; it is written so that it never
-compares equal, and its tree is read again next time.
+compares equal, and its tree is read again next time. So is one on a file system whose
+times prove nothing, or that was mounted again (``mounts``).
 
 Format, private to one cache: a record for each entry in the order of the walk;
 fixed fields first, then the path.
 """
 
+import errno
 import io
 import os
 import struct
@@ -16,18 +18,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from imgpack.tree.directory import entry_of, mapped, scan
-from imgpack.tree.entry import Entry
+from imgpack.tree.directory import entry_of, mapped
+from imgpack.tree.entry import Entry, Folder
+from imgpack.tree.mounts import mount_of
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
+from imgpack.tree.walk import Seen, reached, scan
 
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
 
-_FIXED: Final = struct.Struct("<IIQQIIIQqIqQ")
+_FIXED: Final = struct.Struct("<IIQQIIIQqIqQQ")
+_PROOF: Final = struct.Struct("<Q")
+"""The last: the number of the mount, if nobody can have changed the entry unseen."""
+_UNPROVEN: Final = 1 << 63
+"""Else this, with when the walk began, so that it never comes again, and the next bit."""
+_DISTRUSTED: Final = 1
 _BUFFER: Final = 1 << 20
-_BUFFERED: Final = 8192
-"""Records that are written at once, about a megabyte."""
+"""Bytes of records that are written at once."""
 _SECOND: Final = 1_000_000_000
 
 
@@ -43,19 +51,22 @@ class Recorder:
     """Writes a snapshot to ``file``; ``started_ns`` is when the walk began, in nanoseconds.
 
     A file that cannot be written (a full disk) ends no walk: ``flush`` says so.
+    ``distrusted`` is the kind of a file system whose times prove nothing, if one was met.
     """
 
     def __init__(self, file: BinaryIO, started_ns: int) -> None:
         self.file = file
-        self._pending: list[bytes] = []
-        self._never = -started_ns
+        self.distrusted = ""
+        self._pending = bytearray()
+        self._racy = _UNPROVEN | (started_ns << 1) % _UNPROVEN
         self._racy_from = started_ns - RACY_NS
+        self._proofs = {0: 0}  # by device; what is made up is on none
         self._failure: OSError | None = None
 
     def flush(self) -> OSError | None:
         """Write what is left; what went wrong, now or before, if anything did."""
-        rest = memoryview(b"".join(self._pending))
-        self._pending.clear()
+        rest = memoryview(self._pending)
+        self._pending = bytearray()
         try:
             while rest and self._failure is None:
                 rest = rest[self.file.write(rest) :]
@@ -63,22 +74,47 @@ class Recorder:
             self._failure = error
         return self._failure
 
-    def add(self, path: bytes, found: os.stat_result) -> bytes:
+    def add(self, path: bytes, where: bytes, found: os.stat_result, folder: Folder | None) -> bytes:
         """Append what ``lstat`` found at a path of the image; returns the record."""
+        record = self.record(path, where, found, folder)
+        self.append(record)
+        return record
+
+    def fail(self, error: OSError) -> None:
+        """What is recorded is not whole: ``flush`` says so."""
+        self._failure = self._failure or error
+
+    def append(self, records: bytes) -> None:
+        """Append records."""
+        self._pending += records
+        if len(self._pending) >= _BUFFER:
+            self.flush()
+
+    def record(
+        self, path: bytes, where: bytes, found: os.stat_result, folder: Folder | None
+    ) -> bytes:
+        """What ``add`` appends."""
         mode, inode, device, links, uid, gid, size, _, seconds, _ = found
-        ctime = found.st_ctime_ns if found.st_ctime_ns < self._racy_from else self._never
+        ctime = found.st_ctime_ns
+        try:
+            proof = self._proofs[device] if ctime < self._racy_from else self._racy
+        except KeyError:
+            proof = self._prove(where, found, folder)
         # Whole seconds apart: nanoseconds of the year 2262 and later pass 64 bits.
         nanoseconds = found.st_mtime_ns % _SECOND
         fixed = _FIXED.pack(
-            len(path), mode, inode, device, links, uid, gid, size,
-            seconds, nanoseconds, ctime, found.st_rdev,
+            len(path), mode, inode, device, links, uid, gid, size, seconds, nanoseconds,
+            ctime, found.st_rdev, proof,
         )  # fmt: skip
-        record = fixed + path
-        pending = self._pending
-        pending.append(record)
-        if len(pending) == _BUFFERED:
-            self.flush()
-        return record
+        return fixed + path
+
+    def _prove(self, where: bytes, found: os.stat_result, folder: Folder | None) -> int:
+        kind, number = mount_of(where, found, folder)
+        if not number:
+            self.distrusted = self.distrusted or kind
+        proof = number % _UNPROVEN if number else self._racy | _DISTRUSTED
+        self._proofs[found.st_dev] = proof
+        return proof
 
 
 def recording(stamps: Stamps, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
@@ -86,16 +122,14 @@ def recording(stamps: Stamps, problems: Problems, recorder: Recorder) -> Iterato
     return _recorded(scan(stamps, problems), stamps, recorder)
 
 
-def _recorded(
-    found: Iterable[tuple[bytes, bytes, os.stat_result]], stamps: Stamps, recorder: Recorder
-) -> Iterator[Entry]:
-    caller = stamps.caller
-    for path, where, status in found:
-        yield entry_of(path, where, status, caller, recorder.add(path, status))
+def _recorded(found: Iterable[Seen], stamps: Stamps, recorder: Recorder) -> Iterator[Entry]:
+    caller, add = stamps.caller, recorder.add
+    for path, where, status, folder in found:
+        yield entry_of(path, where, status, caller, add(path, where, status, folder), folder)
 
 
 class Comparison:
-    """A tree on disk next to its old snapshot; what is seen is recorded anew.
+    """A tree on disk next to its old snapshot; what is seen can be recorded anew.
 
     It ends at the first entry that is not as it was: from there on the tree has to
     be read anyway, and what is left of the walk goes along with the reading.
@@ -105,27 +139,44 @@ class Comparison:
         self, stamps: Stamps, problems: Problems, old: BinaryIO, recorder: Recorder
     ) -> None:
         self._stamps = stamps
+        self._problems = problems
         self._old = old
+        self._start = self._same = 0  # where it stood, and how many bytes of it are the same
+        self._differs = b""
         self._recorder = recorder
         self._rest = scan(stamps, problems)
 
     def unchanged(self) -> bool:
         """Whether the tree is as ``old`` says, read from where it stands; to be asked once."""
-        before, add = self._old.read, self._recorder.add
-        for path, _, status in self._rest:
-            record = add(path, status)
-            if before(len(record)) != record:
+        before, record = self._old.read, self._recorder.record
+        self._start = self._old.tell()
+        for path, where, status, folder in self._rest:
+            now = record(path, where, status, folder)
+            size = len(now)
+            if before(size) != now:
+                self._differs = now
                 return False
+            self._same += size
         return not before(1)
 
-    def entries(self) -> Iterator[Entry]:
-        """All entries of the tree, once it was asked whether they changed."""
+    def record(self) -> None:
+        """Record what was seen: the records that are as they were are copied."""
+        self._old.seek(self._start)
+        while self._same and (piece := self._old.read(min(self._same, _BUFFER))):
+            self._recorder.append(piece)
+            self._same -= len(piece)
+        if self._same:  # somebody cut the cache's file meanwhile
+            self._recorder.fail(OSError(errno.EIO, os.strerror(errno.EIO)))
+        self._recorder.append(self._differs)
         self._recorder.flush()
-        yield from replay(self._recorder.file, self._stamps)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries of the tree, once what was seen is recorded."""
+        yield from replay(self._recorder.file, self._stamps, self._problems)
         yield from _recorded(self._rest, self._stamps, self._recorder)
 
 
-def replay(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
+def replay(file: BinaryIO, stamps: Stamps, problems: Problems) -> Iterator[Entry]:
     """The entries in ``file``, as the tree yielded them when it was recorded."""
     file.seek(0)
     records = _records(file, stamps)
@@ -134,12 +185,12 @@ def replay(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
         source = b"" if parent.made_up or there is None else join(there.root, parent.at)
         yield entry._replace(content=source)
     caller = stamps.caller
-    if caller is None:
-        yield from records
-        return
-    for entry in records:
-        uid, gid = mapped(entry.uid, entry.gid, caller)
-        yield entry._replace(uid=uid, gid=gid)
+    for entry in reached(records, stamps, problems):
+        if caller is None:
+            yield entry
+        else:
+            uid, gid = mapped(entry.uid, entry.gid, caller)
+            yield entry._replace(uid=uid, gid=gid)
 
 
 def _records(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
@@ -155,16 +206,17 @@ def _records(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
 def _parsed(reader: BinaryIO, base: bytes, skip: int) -> Iterator[Entry]:
     read, unpack, size = reader.read, _FIXED.unpack, _FIXED.size
     while len(fixed := read(size)) == size:
-        length, *found, seconds, nanoseconds, ctime, rdev = unpack(fixed)
+        length, *found, seconds, nanoseconds, ctime, rdev, _ = unpack(fixed)
         path = read(length)
         mtime = seconds * _SECOND + nanoseconds
-        yield Entry(path, base + path[skip:], *found, mtime, ctime, rdev, fixed + path)  # type: ignore[call-arg]
+        yield Entry(path, base + path[skip:], *found, mtime, ctime, rdev, fixed + path, None)  # type: ignore[call-arg]
 
 
 def differences(old: BinaryIO, new: BinaryIO, stamps: Stamps) -> Iterator[Change]:
     """What changed from ``old`` to ``new``, read from where they stand, in the walk's order."""
     before, after = _records(old, stamps), _records(new, stamps)
     one, other = next(before, None), next(after, None)
+    mounted_again = False
     while one is not None or other is not None:
         if other is None or (one is not None and _place(one) < _place(other)):
             assert one is not None
@@ -174,9 +226,26 @@ def differences(old: BinaryIO, new: BinaryIO, stamps: Stamps) -> Iterator[Change
             yield Change(other.path, "added")
             other = next(after, None)
         else:
-            if one != other:
-                yield Change(other.path, _how(one, other))
+            how = _how(one, other) if one[:-2] != other[:-2] else _doubt(one, other)
+            if how and not (how is _MOUNTED and mounted_again):
+                yield Change(other.path, how)
+            mounted_again = mounted_again or how is _MOUNTED
             one, other = next(before, None), next(after, None)
+
+
+_MOUNTED: Final = "mounted again, and so is all that lies on the same file system"
+
+
+def _doubt(one: Entry, other: Entry) -> str:
+    """Why entries of one stat may not be the same; empty if there is no more to say."""
+    before, now = (
+        _PROOF.unpack_from(entry.stamp, _FIXED.size - _PROOF.size)[0] for entry in (one, other)
+    )
+    if now & _UNPROVEN and now & _DISTRUSTED:
+        return ""
+    if (before | now) & _UNPROVEN:
+        return "changed too recently to tell by its times"
+    return _MOUNTED if before != now else ""
 
 
 def _place(entry: Entry) -> list[bytes]:
@@ -184,10 +253,6 @@ def _place(entry: Entry) -> list[bytes]:
 
 
 def _how(one: Entry, other: Entry) -> str:
-    if other.ctime_ns < 0 or one.ctime_ns < 0:
-        young = one._replace(ctime_ns=0, stamp=b"") == other._replace(ctime_ns=0, stamp=b"")
-        if young:
-            return "changed too recently to tell by its times"
     named = (
         ("type or mode", "mode"), ("owner", "uid"), ("owner", "gid"), ("size", "size"),
         ("mtime", "mtime_ns"), ("inode", "inode"), ("inode", "device"), ("device number", "rdev"),

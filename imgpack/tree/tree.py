@@ -3,14 +3,16 @@
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import LimitError, TreeError, brief
 from imgpack.tree.entry import Entry, made_up_directory
 from imgpack.tree.problems import Problems, changed
 
 WHITEOUT_PREFIX = b".wh."
 """Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
+MAX_NAME: Final = 255
+"""Bytes of a name on Linux (``NAME_MAX``): no loader can unpack a longer one."""
 
 
 class Tree(Protocol):
@@ -89,7 +91,15 @@ def check_name(name: bytes, shown: bytes) -> None:
     """Raise ``TreeError`` if the last component of ``shown`` is one that means a deletion."""
     if name.startswith(WHITEOUT_PREFIX):
         raise TreeError(
-            f"{printable(shown)} cannot be in a layer: "
-            "a name that starts with .wh. means a deletion",
+            f"{brief(shown)} cannot be in a layer: a name that starts with .wh. means a deletion",
             "rename or remove it",
+        )
+
+
+def check_length(name: bytes, shown: bytes) -> None:
+    """Raise ``LimitError`` if the component ``name`` of ``shown`` is too long to be unpacked."""
+    if len(name) > MAX_NAME:
+        raise LimitError(
+            f"{brief(shown)} has a name of {len(name)} bytes, and Linux takes {MAX_NAME}",
+            "give it a shorter one",
         )

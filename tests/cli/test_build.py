@@ -602,3 +602,79 @@ def test_a_docker_image_has_dockers_types_throughout_and_an_oci_image_ocis(
     assert archive.manifest["config"]["mediaType"] == config
     assert [one["mediaType"] for one in archive.manifest["layers"]] == [layer, layer]
     assert (archive.manifest["mediaType"], entry["mediaType"]) == (manifest, manifest)
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_standard_output_inside_the_source_is_refused(
+    imgpack: Imgpack, tree: Path, output: str
+) -> None:
+    """By its device and inode: the shell made it, and only it knows the path."""
+    done = imgpack("build", "rootfs", "-o", output, prefix=into(">rootfs/etc/out.tar"))
+
+    assert "etc/out.tar is in the source, and this build writes there" in done.failed(14)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may mount")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-o", "there/o.tar"),
+        ("-o", "there/layout/"),
+        ("-o", "o.tar", "--metadata-file", "there/m.json"),
+        ("-o", "o.tar", "--cache-dir", "there/cache"),
+    ],
+)
+def test_an_output_inside_the_source_through_a_bind_mount_is_refused(
+    imgpack: Imgpack, tree: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """As a container has it with ``-v $PWD:/in -v $PWD/etc:/out``: no path says so."""
+    (tmp_path / "there").mkdir()
+    mount = 'mount --bind rootfs/etc there || exit 99; exec "$@"'
+    done = imgpack("build", "rootfs", *arguments, prefix=("unshare", "-m", "sh", "-c", mount, "sh"))
+    if done.code in (1, 99):
+        pytest.skip("nothing may be mounted here")
+
+    assert "rootfs/etc is in the source, and this build writes there" in done.failed(14)
+
+
+AMD64 = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HH", 2, 62) + bytes(44)
+
+
+def test_a_platform_that_the_programs_contradict_is_warned_of(
+    imgpack_here: InProcess, tree: Path
+) -> None:
+    """With the file that says otherwise; the word of the user counts."""
+    (tree / "sbin").mkdir()
+    (tree / "sbin/init").write_bytes(AMD64)
+    done = imgpack_here("build", "rootfs", "--platform", "linux/arm64", "-o", "-")
+
+    assert Archive(done.ok()).config["architecture"] == "arm64"
+    assert "rootfs/sbin/init is a program for linux/amd64, and the image" in done.err
+    assert "warning" not in imgpack_here("build", "rootfs", "--platform", "linux/amd64").err
+
+
+def test_a_platform_that_nobody_knows_is_taken_unchecked(
+    imgpack_here: InProcess, tree: Path
+) -> None:
+    """For the runtime of tomorrow."""
+    done = imgpack_here(
+        "build", "rootfs", "--platform", "linux/foo", "--platform-unchecked", "-o", "-"
+    )
+
+    assert Archive(done.ok()).config["architecture"] == "foo"
+
+
+def test_a_layout_is_oci_s_and_an_archive_docker_s_unless_said(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """skopeo and umoci read no Docker types in a layout."""
+    (tmp_path / "tree").mkdir()
+    for more, layout, archive in (
+        ((), "oci.image", "docker"),
+        (("--format", "docker"), "docker", "docker"),
+        (("--format", "oci"), "oci.image", "oci.image"),
+    ):
+        for out, kind in ((f"{len(more)}{layout}/", layout), ("a.tar", archive)):
+            imgpack_here("build", "tree", "-o", out, "-t", "a:1", *more).ok()
+            assert f".{kind}." in json.loads(imgpack_here("manifest", out).ok())["mediaType"]
+    imgpack_here("build", "tree", "-o", "zstd/", "--compression", "zstd").ok()

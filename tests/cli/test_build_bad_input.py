@@ -79,6 +79,8 @@ def test_impossible_sources_are_told(
         (["--compression", "gzip:13"], 7, "gzip has no level 13; levels are 1 to 12"),
         (["--compression", "zstd"], 9, "no media type for zstd layers; add --format oci"),
         (["--platform", "linux"], 7, "linux"),
+        (["--platform", "linux/foo"], 7, "no runtime knows the platform linux/foo; write it as Go"),
+        (["--platform", "linux/arm/v9"], 7, "no runtime knows the platform linux/arm/v9"),
         (["--owner", "root"], 7, "--owner 'root' is not keep or UID:GID; write numbers, as 0:0"),
         (["--owner", "1:4294967295"], 7, "above the largest id"),
         (["--owner", "9" * 5000 + ":0"], 7, "is not keep or UID:GID"),
@@ -213,7 +215,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(
     file, real = tree / "etc/motd", os.open
 
     def opening(path: bytes, *rest: int, **at: int | None) -> int:
-        if path == bytes(file):
+        if path == b"motd":  # below the directory that the walk holds open
             change(file)
         return real(path, *rest, **at)
 

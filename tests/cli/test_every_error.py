@@ -106,6 +106,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "the format has no such layers": (9, "zstd", ["build t --compression zstd"]),
     "it is an artifact": (9, "artifact of type application/", [
         "manifest chart.tar --config", "manifest chart.tar --schema1 --name x",
+        "push chart.tar localhost:1/x --schema1",
     ]),
     "a document is malformed": (10, "broken.tar", [
         "inspect broken.tar", "push broken.tar localhost:1/x", "copy broken.tar ./x/",

@@ -9,6 +9,9 @@ from imgpack.cli.output.failure import tell
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import ArchiveError, OutputError, ResourceError
 from imgpack.files.writing import output_errors
+from imgpack.spec.mediatype import OCI_MANIFEST
+from tests.cli_runner import InProcess
+from tests.registry.loopback import Reply, Request, error, serving
 
 
 def told(problem: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -58,3 +61,52 @@ def test_what_nobody_thought_of_is_one_line(capsys: pytest.CaptureFixture[str]) 
     assert code == 1
     assert line.startswith(r"imgpack: error: an unexpected ZeroDivisionError: what\x1b[2J is this;")
     assert line.count("\n") == 1
+
+
+ANSWERS = {
+    "an error": error(400, "DENIED", "no &#104;&#117;shhush \x1b[2J%68%75%73%68hush aHVzaGh1c2g="),
+    "no JSON": Reply(200, (("Content-Type", OCI_MANIFEST),), b'{"hushhush": "\x1b[2J'),
+    "no manifest": Reply(200, (("Content-Type", OCI_MANIFEST),), b'{"schemaVersion": "hushhush"}'),
+    "a location": Reply(307, (("Location", "https://u:hushhush@\x9b/?sig=abcdef"),), b""),
+    "a type": Reply(200, (("Content-Type", "text/hushhush\x9b2J"),), b"{}"),
+    "a header": Reply(
+        200, (("Content-Type", OCI_MANIFEST), ("Docker-Content-Digest", "hushhush")), b"{}"
+    ),
+}
+
+
+@pytest.mark.parametrize("flags", [("--debug",), ("-v",), ("--debug", "-v")], ids=" ".join)
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_nothing_that_is_shown_goes_around_hiding_and_escaping(
+    kind: str, flags: tuple[str, ...], imgpack_here: InProcess
+) -> None:
+    """Not even the errors that an error comes of, and the traceback."""
+
+    def answer(request: Request) -> Reply:
+        if request.authorization is None:
+            return error(401, "UNAUTHORIZED", "who?", ("WWW-Authenticate", 'Basic realm="r"'))
+        return ANSWERS[kind]
+
+    with serving(answer) as server:
+        done = imgpack_here(
+            *flags, "manifest", f"{server.host}/a:1", "--creds", "u:hushhush", "--retries", "0"
+        )
+
+    assert done.code not in (0, 1)
+    assert "hush" not in done.err
+    assert "aHVzaGh1c2g" not in done.err
+    assert "abcdef" not in done.err
+    assert done.err.replace("\n", "").isprintable()
+    assert ("Traceback" in done.err) == ("--debug" in flags)
+
+
+@pytest.mark.parametrize("command", ["inspect", "manifest", "pull", "tags", "rm", "login", "x"])
+@pytest.mark.parametrize("name", ["https://me:hushhush@h.test/app", "me:hushhush@h.test/app"])
+def test_a_password_in_a_mistyped_name_is_not_echoed(
+    command: str, name: str, imgpack_here: InProcess
+) -> None:
+    """Whichever command it was meant for, even none."""
+    done = imgpack_here(*((name,) if command == "x" and "//" in name else (command, name)))
+
+    assert done.code not in (0, 1)
+    assert "hush" not in done.err

@@ -1,5 +1,6 @@
 """``imgpack inspect``, ``manifest`` and ``blob`` on archives and layouts."""
 
+import gzip
 import json
 import os
 import pty
@@ -345,12 +346,22 @@ def test_a_blob_is_not_written_to_a_terminal(image: Image, imgpack: Imgpack) -> 
     assert b"a blob is no text for a terminal" in done.stderr
 
 
-def test_an_archive_is_not_read_from_a_pipe(imgpack_here: InProcess) -> None:
-    """``-`` is neither a file nor a reference."""
-    for command in (("inspect", "-"), ("push", "-", "localhost:1/x"), ("copy", "-", "x.tar")):
-        line = imgpack_here(*command).failed(ArchiveError.exit_code)
-        assert "standard input" in line
-        assert "save it to a file" in line
+def test_an_archive_is_read_from_standard_input(
+    image: Image, imgpack: Imgpack, tmp_path: Path
+) -> None:
+    """A pipe, compressed or not; nothing stays behind in the directory for scratch files."""
+    raw = (tmp_path / "a.tar").read_bytes()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    for data in (raw, gzip.compress(raw)):
+        env = {"TMPDIR": str(scratch)}
+        shown = imgpack("inspect", "--verify", "-", stdin=data, env=env).ok()
+        assert str(image.manifest.descriptor.digest).encode() in shown
+        imgpack("copy", "-", "copy.tar", stdin=data, env=env).ok()
+        assert (tmp_path / "copy.tar").read_bytes() == raw
+        assert list(scratch.iterdir()) == []
+    line = imgpack("inspect", "-", stdin=b"").failed(ArchiveError.exit_code)
+    assert "/dev/stdin: it is empty" in line
 
 
 def test_a_damaged_blob_is_an_error_and_no_file(

@@ -18,6 +18,7 @@ from imgpack.errors import (
     RegistryError,
     UnauthorizedError,
     UnreachableError,
+    UnsupportedError,
 )
 from imgpack.image.image import Image, ImageIndex, Named, walk
 from imgpack.spec.manifest import Index, build_index
@@ -340,6 +341,21 @@ def test_two_images_of_one_platform_make_no_index(imgpack_here: InProcess) -> No
         imgpack_here("index", "create", new, "--add", one, "--add", one).ok()
 
 
+def test_an_image_without_a_schema1_manifest_is_told_how_to_get_one(
+    imgpack_here: InProcess,
+) -> None:
+    """The registry of today says 404 when only schema1 is asked for."""
+    image = make_image(b"x", oci=True)
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "shown/one:1")
+        name = f"{registry.host}/shown/one"
+        asked = imgpack_here("manifest", f"{name}:1", "--schema1")
+        told = asked.failed(UnsupportedError.exit_code)
+        assert "answers no schema1 manifest" in told
+        assert "imgpack manifest ARCHIVE --schema1" in told
+        imgpack_here("manifest", f"{name}:2", "--schema1").failed(NotFoundError.exit_code)
+
+
 def test_a_tag_is_removed(imgpack_here: InProcess, image: Image) -> None:
     """The name is printed; a second time it is not found."""
     with HostileRegistry() as registry:
@@ -348,6 +364,22 @@ def test_a_tag_is_removed(imgpack_here: InProcess, image: Image) -> None:
         assert imgpack_here("rm", name).ok().decode() == f"{name}\n"
         assert registry.repository("a").tags.keys() == {"2"}
         imgpack_here("rm", name).failed(NotFoundError.exit_code)
+
+
+def test_a_tag_with_a_digest_is_removed_alone(imgpack_here: InProcess, image: Image) -> None:
+    """The digest is checked, and nothing but the tag goes; where that cannot be, nothing does."""
+    digest = image.document.descriptor.digest
+    with HostileRegistry() as registry:
+        push_to(registry.host, image, "a/b:1", "a/b:2")
+        name = f"{registry.host}/a/b"
+        wrong = imgpack_here("rm", f"{name}:1@sha256:{'0' * 64}")
+        assert "nothing was deleted" in wrong.failed(DigestError.exit_code)
+        assert imgpack_here("rm", f"{name}:1@{digest}").ok().decode() == f"{name}:1@{digest}\n"
+        assert registry.repository("a/b").tags == {"2": str(digest)}
+        registry.habits.deletes = False
+        refused = imgpack_here("rm", f"{name}:2@{digest}").failed(RegistryError.exit_code)
+        assert "does not delete tags" in refused
+        assert f"imgpack rm {name}@{digest}" in refused
 
 
 def test_rm_explains_what_a_registry_does_not_delete(imgpack_here: InProcess, image: Image) -> None:

@@ -24,6 +24,7 @@ from imgpack.errors import (
 )
 from imgpack.image.image import Image, Named
 from imgpack.image.location import remote_name
+from imgpack.spec import mediatype
 from imgpack.spec.digest import EMPTY_LAYER
 from imgpack.spec.reference import parse_name
 from imgpack.store.archive.write import open_writer
@@ -31,7 +32,7 @@ from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
-from tests.registry.images import MIB, make_image, noise
+from tests.registry.images import MIB, make_image, noise, push_to
 
 
 @pytest.fixture
@@ -282,6 +283,27 @@ def test_a_tag_that_is_left_out_is_told(
         assert f"{registry.host}/a:1: --by-digest pushes no tag, so '1' is left out" in done.err
         other = f"{registry.host}/a@{EMPTY_LAYER}"
         imgpack_here("push", "a.tar", other, "--by-digest").failed(DocumentError.exit_code)
+
+
+def test_a_foreign_layer_goes_from_an_archive_if_it_may(
+    imgpack_here: InProcess, tmp_path: Path, image: Image
+) -> None:
+    """It is pulled with the rest, and a warning names the option that sends it."""
+    layers = [layer.as_json() for layer in image.manifest.layers]
+    layers[0] |= {"mediaType": mediatype.DOCKER_FOREIGN_LAYER_GZIP, "urls": ["https://a.test/"]}
+    raw = json.dumps(json.loads(image.manifest.raw) | {"layers": layers}).encode()
+    with HostileRegistry() as registry, HostileRegistry() as other:
+        push_to(registry.host, image, "a/b:plain")
+        registry.add_manifest("a/b", raw, image.manifest.media_type, "1")
+        archive = str(tmp_path / "f.tar")
+        imgpack_here("pull", f"{registry.host}/a/b:1", "-o", archive).ok()
+        imgpack_here("inspect", "--verify", archive).ok()
+        warned = imgpack_here("push", archive, f"{other.host}/a/b:1")
+        assert "--allow-nondistributable" in warned.err
+        digest = layers[0]["digest"]
+        assert digest not in other.repository("a/b").blobs
+        imgpack_here("push", archive, f"{other.host}/a/b:1", "--allow-nondistributable").ok()
+        assert digest in other.repository("a/b").blobs
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from imgpack.compression.checksum import fingerprint
 from imgpack.compression.codec import Codec, decompress
 from imgpack.compression.gzip import GZIP_HEADER
 from imgpack.errors import ArchiveError, ConfigError, LimitError
-from imgpack.spec import mediatype
-from imgpack.spec.format import Compression, Format
+from imgpack.spec.format import Compression
 from tests.layer.trees import MIB, noise, text
 
 GZIP, ZSTD, NONE = (Codec.parse(name) for name in ("gzip", "zstd", "none"))
@@ -33,9 +32,7 @@ def pieces(data: bytes, step: int = 1000) -> Iterator[bytes]:
 
 def unpacked(codec: Codec, data: bytes, step: int = 1000, limit: int = 1 << 30) -> bytes:
     """A layer's raw bytes."""
-    return b"".join(
-        decompress(pieces(data, step), Format.OCI.layer_type(codec.compression), limit=limit)
-    )
+    return b"".join(decompress(pieces(data, step), codec.compression, limit=limit))
 
 
 @pytest.mark.parametrize("codec", ALL)
@@ -150,7 +147,7 @@ def test_a_bomb_ends_at_the_limit(codec: Codec) -> None:
     data = codec.compress(bytes(8 * MIB))
     made = 0
     with pytest.raises(LimitError, match="more than 1048576 bytes"):
-        for piece in decompress(iter([data]), Format.OCI.layer_type(codec.compression), limit=MIB):
+        for piece in decompress(iter([data]), codec.compression, limit=MIB):
             made += len(piece)
     assert made <= MIB
 
@@ -160,9 +157,7 @@ def test_a_bomb_comes_in_bounded_pieces(codec: Codec) -> None:
     """Memory does not follow what a few bytes claim."""
     data = codec.compress(bytes(64 * MIB))
 
-    sizes = [
-        len(piece) for piece in decompress(iter([data]), Format.OCI.layer_type(codec.compression))
-    ]
+    sizes = [len(piece) for piece in decompress(iter([data]), codec.compression)]
 
     assert sum(sizes) == 64 * MIB
     assert max(sizes) <= 64 * MIB if codec is ZSTD else max(sizes) <= MIB
@@ -173,7 +168,7 @@ def test_what_is_behind_a_gzip_member_is_not_copied_for_each() -> None:
     data = gzip.compress(b"", mtime=0) * 25_000
     tracemalloc.start()
     try:
-        raw = sum(map(len, decompress(iter([data]), mediatype.OCI_LAYER_GZIP)))
+        raw = sum(map(len, decompress(iter([data]), Compression.GZIP)))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -10,6 +10,8 @@ import stat
 import subprocess
 import sys
 import threading
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from imgpack.credentials.lookup import (
     normalise_key,
     server_host,
 )
+from imgpack.credentials.program import ANSWER_LIMIT
 from imgpack.errors import CredentialError, InvalidReferenceError
 
 HUB = "https://index.docker.io/v1/"
@@ -99,6 +102,12 @@ def install(tmp_path: Path, name: str, script: str = HELPER, **known: tuple[str,
         ("https://Quay.io", "quay.io"),
         ("https://r.test/v2/", "r.test"),
         ("http://r.test:5000/v1", "r.test:5000"),
+        ("HTTPS://r.test:443/v2/", "r.test"),
+        ("http://r.test:80", "r.test"),
+        ("r.test:443/team", "r.test/team"),
+        ("[::1]:443", "[::1]"),
+        ("[::80]", "[::80]"),
+        ("DOCKER.IO", "docker.io"),
         ("r.test/team/app", "r.test/team/app"),
     ],
 )
@@ -111,6 +120,65 @@ def test_keys_are_normalised(key: str, normal: str) -> None:
 def test_docker_hub_is_found_under_any_of_its_names(key: str, tmp_path: Path) -> None:
     """What docker, podman and people write."""
     assert found({"auths": {key: auth("u", "p")}}, tmp_path, "docker.io") == Credential("u", "p")
+
+
+GOOD = Credential("u", "good")
+FILLED = auth("u", "good")
+STALE = auth("u", "stale")
+
+
+@pytest.mark.parametrize(
+    "auths",
+    [
+        {"https://r.test": {}, "r.test": FILLED},
+        {"r.test": {}, "https://r.test": FILLED},
+        {"http://r.test/v2/": STALE, "r.test": FILLED},
+        {"http://r.test": STALE, "https://r.test/v1/": FILLED},
+        {"https://r.test": STALE, "R.test:443": FILLED},
+        {"R.TEST": STALE, "r.test": FILLED},
+        {"r.test:80": {"auth": ""}, "r.test:443": FILLED},
+    ],
+    ids=str,
+)
+def test_of_two_spellings_the_nearer_one_counts(auths: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever their order in the file; and an empty one hides none."""
+    for order in (auths, dict(reversed(auths.items()))):
+        assert found({"auths": order}, tmp_path, "r.test") == GOOD
+
+
+@pytest.mark.parametrize("asked", ["r.test", "r.test:443", "r.test:80", "R.Test"])
+@pytest.mark.parametrize("key", ["r.test", "r.test:443", "http://r.test:80", "https://R.test/v2/"])
+def test_the_usual_port_makes_no_other_registry(key: str, asked: str, tmp_path: Path) -> None:
+    """Nor does the case of its name; a port of its own does."""
+    assert found({"auths": {key: FILLED}}, tmp_path, asked) == GOOD
+    assert found({"auths": {key: FILLED}}, tmp_path, "r.test:8443") is None
+
+
+def test_with_and_without_the_port_the_exact_entry_counts(tmp_path: Path) -> None:
+    """They may be two registries, one of https and one of http."""
+    document = {"auths": {"r.test": STALE, "r.test:80": FILLED}}
+    assert found(document, tmp_path, "r.test:80") == GOOD
+
+
+def test_helpers_are_ranked_as_entries_are(tmp_path: Path) -> None:
+    """An empty one names none."""
+    install(tmp_path, "one", **{"r.test": ("u", "good")})
+    for helpers in (
+        {"https://r.test": "", "r.test": "one"},
+        {"https://r.test": "two", "r.test": "one"},
+        {"r.test": "", "r.test:443": "one"},
+    ):
+        assert found({"credHelpers": helpers}, tmp_path, "r.test") == GOOD
+    assert found({"credsStore": "one"}, tmp_path, "r.test:443") == GOOD
+
+
+def test_wrapped_base64_is_base64(tmp_path: Path) -> None:
+    """As base64(1) prints it."""
+    wrapped = base64.encodebytes(f"u:{'p' * 90}".encode()).decode()
+    assert "\n" in wrapped.strip()
+    assert found({"auths": {"r.test": {"auth": wrapped}}}, tmp_path, "r.test") == Credential(
+        "u", "p" * 90
+    )
 
 
 def test_the_most_specific_path_comes_first(tmp_path: Path) -> None:
@@ -275,6 +343,7 @@ BROKEN = {
     "half": '#!/bin/sh\ncat >/dev/null\necho \'{{"Username": "s3cret"}}\'\n',
     "hangs": "#!/bin/sh\nexec sleep 30\n",
     "nothing": "#!/does/not/exist\n",
+    "floods": "#!/bin/sh\nexec yes s3cret\n",
 }
 
 
@@ -288,6 +357,41 @@ def test_a_broken_helper_is_an_error_and_never_anonymous(name: str, tmp_path: Pa
     with pytest.raises(CredentialError, match=f"docker-credential-{name}") as caught:
         store.find("a.test")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("then", ["sleep 300", "yes"])
+def test_a_helper_is_stopped_with_all_that_it_started(then: str, tmp_path: Path) -> None:
+    """When it takes too long, or prints too much, of which no more is kept than an answer has."""
+    place = tmp_path / "child"
+    install(tmp_path, "starts", f"#!/bin/sh\nsleep 300 & echo $! >{place}; {then}\n")
+    source = write(tmp_path / "config.json", {"credHelpers": {"a.test": "starts"}})
+    store = CredentialStore((source,), search_path=str(tmp_path / "bin"), helper_timeout=2)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CredentialError, match=r"did not answer|answered too much"):
+            store.find("a.test")
+        assert tracemalloc.get_traced_memory()[1] < 5 * ANSWER_LIMIT
+    finally:
+        tracemalloc.stop()
+
+    status = Path("/proc", place.read_text().strip(), "stat")
+    for _ in range(500):
+        try:
+            state = status.read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            break
+        if state == "Z":
+            break
+        time.sleep(0.02)  # a killed process takes a moment to be gone
+    else:
+        raise AssertionError(state)
+
+
+def test_a_helper_need_not_read_what_it_is_told(tmp_path: Path) -> None:
+    """However long that is."""
+    install(tmp_path, "deaf", "#!/bin/sh\nexit 0\n")
+    helper = CredentialStore(search_path=str(tmp_path / "bin")).helper("file", "deaf")
+    helper.store("a.test", "u", "p" * (1 << 20))
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", "-x", "A", "a b", "x" * 100, 5, None])
@@ -492,6 +596,49 @@ def test_what_a_killed_login_left_goes_with_the_next_command(tmp_path: Path, aft
         erase_credential((CredentialFile(str(path)),), "b.test", CredentialStore())
 
     assert os.listdir(tmp_path) == (["config.json"] if after == "login" else [])
+
+
+@pytest.mark.parametrize("after", ["login", "logout"])
+def test_what_an_earlier_version_left_goes_too(tmp_path: Path, after: str) -> None:
+    """It had other names for its temporaries, with a password in them all the same."""
+    path = tmp_path / "config.json"
+    for name in (".imgpack-ab12_xyz", ".imgpack-notes", "imgpack-ab12_xyz"):
+        (tmp_path / name).touch()
+    if after == "login":
+        login(path)
+    else:
+        erase_credential((CredentialFile(str(path)),), "b.test", CredentialStore())
+
+    assert {".imgpack-notes", "imgpack-ab12_xyz"} == set(os.listdir(tmp_path)) - {"config.json"}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
+def test_credentials_replace_nothing_but_a_file(tmp_path: Path, kind: str) -> None:
+    """/dev/null least of all, which root could rename over; it is told before anything is asked."""
+    path = tmp_path / "config.json"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/null")
+    else:
+        path.mkdir()
+
+    with pytest.raises(CredentialError, match=r"config\.json"):
+        choose_file((), "a.test", str(path))
+    with pytest.raises(CredentialError, match=r"config\.json"):
+        login(path)
+    assert not path.is_file()
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_login_leaves_one_entry_under_the_name_that_was_given(tmp_path: Path) -> None:
+    """Docker looks for just that one."""
+    path = tmp_path / "config.json"
+    write(path, {"auths": {"r.test": STALE, "https://r.test:443": STALE, "r.test:5000": STALE}})
+    store_credential(str(path), "R.test:443", GOOD, CredentialStore())
+
+    assert set(json.loads(path.read_text())["auths"]) == {"r.test:443", "r.test:5000"}
+    assert CredentialStore((CredentialFile(str(path)),)).find("r.test") == GOOD
 
 
 @pytest.mark.parametrize("text", ["", "a b", "user:pw@host", "host/path", "https://", "a\nb"])

@@ -5,11 +5,12 @@ import errno
 import fcntl
 import os
 import resource
+import secrets
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def test_a_symbolic_link_stays_a_link(tmp_path: Path) -> None:
         file.commit()
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
+    write_file(str(tmp_path / "link"), b"newer")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"newer"
 
 
 def test_a_missing_directory_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -108,6 +112,10 @@ def test_a_file_that_cannot_grow_is_an_output_error_and_is_removed(tmp_path: Pat
     assert os.listdir(tmp_path) == []
 
 
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
 def kill_a_writer(path: Path) -> None:
     """Let a process write half a file, and kill it."""
     script = (
@@ -130,11 +138,20 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     kill_a_writer(tmp_path / "out")
     kill_a_writer(tmp_path / "other")
     assert len(os.listdir(tmp_path)) == 2
+    before = _open_files()
     with AtomicFile(str(tmp_path / "out")) as file:
         file.commit()
+    assert _open_files() == before
     left = sorted(os.listdir(tmp_path))
     assert left[0].startswith(".other.")
     assert left[1:] == ["out"]
+
+
+def test_a_pipe_that_is_called_as_a_temporary_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Anybody can make one in a directory that all share."""
+    os.mkfifo(tmp_path / f".out.{'0' * 16}.tmp")
+    write_file(str(tmp_path / "out"), b"whole")
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_the_file_of_a_live_writer_is_not_removed(tmp_path: Path) -> None:
@@ -185,8 +202,12 @@ def test_writers_that_sweep_at_once_lose_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("name", ["n" * 41, "n" * 255, "\u00e9" * 127], ids=["41", "255", "wide"])
-def test_a_long_name_is_written_and_swept_as_any(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["n" * 41, "n" * 255, "\u00e9" * 127, "two\nlines"],
+    ids=["41", "255", "wide", "two lines"],
+)
+def test_a_long_or_an_odd_name_is_written_and_swept_as_any(tmp_path: Path, name: str) -> None:
     """A temporary's name holds a part of it only, by which it is found again."""
     kill_a_writer(tmp_path / name)
     assert len(os.listdir(tmp_path)) == 1
@@ -220,6 +241,36 @@ def test_replacing_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
     kill_a_writer(tmp_path / "out")
     replace_file(str(tmp_path / "out"), b"new", sync=False)
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_new_file_takes_no_name_from_another(tmp_path: Path) -> None:
+    """Whoever has it may have locked it."""
+    path = str(tmp_path / "out")
+    with AtomicFile(path) as first, AtomicFile(path) as second:
+        first.write(b"first")
+        second.write(b"second")
+        second.commit_new()
+        first.commit_new()
+    assert (tmp_path / "out").read_bytes() == b"second"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_is_called_otherwise_is_no_temporary() -> None:
+    """Nobody's file is removed for a likeness."""
+    name = f".label.{'0' * 16}.tmp"
+    assert is_temporary(name)
+    for other in (f"{name}.gz", name[1:], name.replace("0", "x"), f".{name[7:]}"):
+        assert not is_temporary(other)
+
+
+def test_a_temporary_is_closed_once(tmp_path: Path) -> None:
+    """A second time its descriptor is somebody else's."""
+    temporary = Temporary(str(tmp_path), "label").open_file()
+    temporary.discard()
+    with open(tmp_path / "other", "wb") as other:
+        temporary.discard()
+        other.write(b"whole")
+    assert (tmp_path / "other").read_bytes() == b"whole"
 
 
 def test_a_temporary_can_be_renamed_again_when_it_failed(tmp_path: Path) -> None:
@@ -273,3 +324,111 @@ def test_a_directory_that_cannot_be_opened_is_not_left(tmp_path: Path) -> None:
         Temporary(str(tmp_path), "empty").open_directory()
 
     assert os.listdir(tmp_path) == []
+
+
+def test_bytes_are_on_the_disk_before_the_name_is_and_then_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that outlives a power cut has all its bytes; without ``sync`` nobody waits."""
+    steps: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(fd: int) -> None:
+        steps.append("directory" if os.path.isdir(f"/proc/self/fd/{fd}") else "file")
+        sync(fd)
+
+    def named(source: str, target: str) -> None:
+        steps.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", named)
+    write_file(str(tmp_path / "out"), b"whole")
+    assert steps == ["file", "name", "directory"]
+    steps.clear()
+    with AtomicFile(str(tmp_path / "new")) as file:
+        file.commit_new()
+    assert steps == ["file", "directory"]
+    steps.clear()
+    replace_file(str(tmp_path / "out"), b"new", sync=False)
+    assert steps == ["name"]
+
+
+def test_a_directory_that_cannot_be_synced_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file system has other ways, or none."""
+    sync = os.fsync
+
+    def files_only(fd: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    before = _open_files()
+    write_file(str(tmp_path / "out"), b"whole")
+    assert (os.listdir(tmp_path), _open_files()) == (["out"], before)
+
+
+def test_a_name_that_is_there_is_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever guessed it gets nothing written into it."""
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "0" * 2 * size)
+    (tmp_path / "victim").write_bytes(b"old")
+    os.link(tmp_path / "victim", tmp_path / f".label.{'0' * 16}.tmp")
+    with pytest.raises(FileExistsError):
+        Temporary(str(tmp_path), "label").open_file()
+    assert (tmp_path / "victim").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("opened", [Temporary.open_file, Temporary.open_directory])
+def test_a_temporary_that_was_swept_before_it_was_locked_is_made_again(
+    opened: Callable[[Temporary], Temporary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweeper took it for abandoned; nothing of the first stays open."""
+    lock, before = fcntl.flock, _open_files()
+    busy = [True]
+
+    def locked(fd: int, operation: int) -> None:
+        if busy.pop() if busy else False:
+            raise BlockingIOError
+        lock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", locked)
+    with opened(Temporary(str(tmp_path), "label")) as temporary:
+        assert os.listdir(tmp_path) == [os.path.basename(temporary.path)]
+        assert _open_files() == before + 1
+    assert (os.listdir(tmp_path), _open_files()) == ([], before)
+
+
+def test_a_directory_that_was_swept_before_it_was_opened_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file is."""
+    make = os.mkdir
+    swept = [True]
+
+    def made(path: str) -> None:
+        if not swept or not swept.pop():
+            make(path)
+
+    monkeypatch.setattr(os, "mkdir", made)
+    with Temporary(str(tmp_path), "label").open_directory() as temporary:
+        assert os.path.isdir(temporary.path)
+
+
+def test_an_interrupt_while_a_temporary_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has it yet, so nobody else could remove it."""
+
+    def interrupted(fd: int, operation: int) -> None:
+        raise KeyboardInterrupt
+
+    before = _open_files()
+    monkeypatch.setattr(fcntl, "flock", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Temporary(str(tmp_path), "label").open_file()
+    assert (os.listdir(tmp_path), _open_files()) == ([], before)

@@ -80,7 +80,9 @@ def test_only_so_much_of_a_file_is_read(tmp_path: Path) -> None:
     assert read_regular(str(tmp_path / "x"), 10) == b"0123456789"
     assert len(read_regular(str(tmp_path / "x"), CHUNK + 1)) == CHUNK + 1
     os.truncate(tmp_path / "x", 5)
+    before = len(os.listdir("/proc/self/fd"))
     assert read_regular(str(tmp_path / "x"), 10) == b"01234"
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_file_is_opened_with_its_size_below_a_directory(tmp_path: Path) -> None:

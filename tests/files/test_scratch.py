@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from imgpack.errors import OutputError
-from imgpack.files.scratch import ScratchBlob, ScratchFile, nameless_file
+from imgpack.files.scratch import ScratchBlob, ScratchFile, ScratchSource, nameless_file
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
 
 
 @pytest.fixture(params=[True, False], ids=["O_TMPFILE", "unlinked"])
@@ -63,7 +65,50 @@ def test_blobs_share_a_scratch_file(directory: Path) -> None:
         list(second.read())
 
 
+def test_a_scratch_file_is_closed_when_nobody_holds_it(directory: Path) -> None:
+    """Not before, and once."""
+    before = len(os.listdir("/proc/self/fd"))
+    file = ScratchFile(str(directory))
+    blob = ScratchBlob(file, 0, 3)
+    file.append(b"one")
+    del file
+    assert b"".join(blob.read()) == b"one"
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    blob.file.close()
+    blob.file.close()
+    del blob
+    assert len(os.listdir("/proc/self/fd")) == before
+    ScratchFile(str(directory))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_scratch_file_that_cannot_be_made_names_the_directory(directory: Path) -> None:
     """Nobody asked for it, so the error says where it would have been."""
     with pytest.raises(OutputError, match=r"cannot write a temporary file in .*/missing"):
         ScratchFile(str(directory / "missing"))
+
+
+def test_a_scratch_file_that_cannot_grow_names_the_directory(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, for one; what was written stays as long as it was."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    file = ScratchFile(str(directory))
+    file.append(b"one")
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OutputError, match=f"temporary file in {directory}: No space left"):
+        file.append(b"two")
+    assert b"".join(file.read(0, file.size)) == b"one"
+
+
+def test_scratch_blobs_are_a_source(directory: Path) -> None:
+    """From any byte of each."""
+    file = ScratchFile(str(directory))
+    file.append(b"onetwo")
+    described = Descriptor("x/y", Digest.of(b"two"), 3)
+    source = ScratchSource({described.digest: ScratchBlob(file, 3, 3)})
+    assert b"".join(source.read_blob(described)) == b"two"
+    assert b"".join(source.read_blob(described, 1)) == b"wo"

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
+from imgpack.events import Silent
 from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig, build_config
@@ -31,6 +33,30 @@ class Memory:
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob."""
         yield self.blobs[descriptor.digest][offset:]
+
+
+class Recorder(Silent):
+    """A reporter that keeps, for each label, the total, what is done, and whether it ended."""
+
+    def __init__(self) -> None:
+        self.meters: dict[str, list[Any]] = {}
+
+    def begin(self, label: str, total: int | None) -> "_Recording":
+        """Start to count."""
+        self.meters[label] = [total, 0, False]
+        return _Recording(self.meters[label])
+
+
+@dataclass(slots=True)
+class _Recording:
+    counts: list[Any]
+
+    def advance(self, count: int) -> None:
+        self.counts[1] += count
+
+    def end(self) -> None:
+        assert not self.counts[2]
+        self.counts[2] = True
 
 
 def put(memory: Memory, media_type: str, raw: bytes) -> Descriptor:

@@ -23,14 +23,14 @@ class SourceContract:
         return opened.location
 
     def _blobs(self, opened: Opened) -> list[tuple[Descriptor, bytes]]:
-        image = only_image(opened)
-        blobs = (image.manifest.config, *image.manifest.layers)
+        manifest = only_image(opened).manifest
+        blobs = (manifest.descriptor, manifest.config, *manifest.layers)
         return [(blob, b"".join(opened.read_blob(blob))) for blob in blobs]
 
     def test_a_blob_has_the_digest_and_size_of_its_descriptor(self, opened: Opened) -> None:
-        """The configuration is one of them."""
+        """The manifest and the configuration are two of them."""
         blobs = self._blobs(opened)
-        assert len(blobs) == 1 + len(LAYERS)
+        assert len(blobs) == 2 + len(LAYERS)
         for blob, raw in blobs:
             assert (Digest.of(raw), len(raw)) == (blob.digest, blob.size)
 

@@ -9,9 +9,9 @@ from imgpack.errors import (
     ImgpackError,
     LimitError,
     NotFoundError,
-    UnsupportedError,
 )
-from imgpack.image.image import AnyImage, Image, ImageIndex, images_in
+from imgpack.image.image import AnyImage, Image, ImageIndex, Named, Opaque, images_in
+from imgpack.image.plan import plan
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
@@ -133,15 +133,21 @@ def test_a_document_above_four_mebibytes_is_not_read(kind: str) -> None:
     assert huge.digest not in source.reads
 
 
-def test_what_an_index_names_and_is_no_document_is_refused_unless_a_platform_is_chosen() -> None:
-    """It could not be carried; what is chosen can."""
+def test_what_an_index_names_and_is_no_document_is_carried_and_passed_by() -> None:
+    """Image-spec: unknown types are no error for a reader; what is not there is told later."""
     source = Memory()
     image = make_image(source)
     blob = Descriptor("application/x", source.add(b"x"), 1)
     index = _index_of(source, blob, replace(_descriptor(image), platform=Platform()))
-    with pytest.raises(UnsupportedError, match=f"{blob.digest}.*'application/x'"):
-        _resolver(source).image(index)
+    whole = _resolver(source).image(index)
+    assert isinstance(whole, ImageIndex)
+    assert whole.members[0] == Opaque(blob, source)
+    assert [one.document for one in whole.members] == [whole.members[0], image.manifest]
     assert _resolver(source).image(index, Platform()).document == image.document
+    del source.blobs[blob.digest]
+    partial = _resolver(source).image(index)
+    with pytest.raises(DocumentError, match=f"not there, as {blob.digest}"):
+        plan([Named(partial)])
 
 
 def test_a_blob_that_cannot_be_what_its_manifest_says_is_refused() -> None:

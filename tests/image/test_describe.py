@@ -1,8 +1,18 @@
 """The JSON that programs get."""
 
+from dataclasses import replace
+
 from imgpack.image.describe import described, total_size
 from imgpack.image.image import Named
-from tests.store.samples import LAYERS, NAMES, Memory, make_artifact, make_image, make_nested
+from tests.store.samples import (
+    CREATED,
+    LAYERS,
+    NAMES,
+    Memory,
+    make_artifact,
+    make_image,
+    make_nested,
+)
 
 
 def test_an_image_is_told_with_its_layers_and_what_they_unpack_to() -> None:
@@ -18,6 +28,9 @@ def test_an_image_is_told_with_its_layers_and_what_they_unpack_to() -> None:
         layer.descriptor.as_json() | {"diff_id": str(layer.diff_id)} for layer in image.layers
     ]
     assert len(told["history"]) == len(LAYERS)
+    assert told["created"] == CREATED
+    timeless = replace(image, config=replace(image.config, created=""))
+    assert described(Named(timeless))["created"] is None
 
 
 def test_an_artifact_is_told_by_its_type_and_its_blobs() -> None:
@@ -36,6 +49,7 @@ def test_a_nested_index_is_told_in_its_shape() -> None:
     told = described(Named(nested, NAMES[:1]))
     assert told["index"] == nested.index.descriptor.as_json()
     inner, chart = told["images"]
+    assert inner["names"] == chart["names"] == inner["images"][0]["names"] == []
     assert [one["platform"]["architecture"] for one in inner["images"]] == ["amd64", "arm64"]
     assert chart["artifactType"]
     assert [one["names"] for one in told["images"]] == [[], []]

@@ -1,9 +1,20 @@
 """Images, artifacts and indexes: whole once built, walked in order, planned once each."""
 
+from dataclasses import replace
+
 import pytest
 
 from imgpack.errors import DigestError, DocumentError, NotFoundError, Remedy, UnsupportedError
-from imgpack.image.image import Image, ImageIndex, Named, RawBlob, images_in, refuse_foreign, walk
+from imgpack.image.image import (
+    Artifact,
+    Image,
+    ImageIndex,
+    Named,
+    RawBlob,
+    images_in,
+    refuse_foreign,
+    walk,
+)
 from imgpack.image.join import join
 from imgpack.image.plan import plan
 from imgpack.spec import mediatype
@@ -34,14 +45,20 @@ def test_as_many_diff_ids_as_layers_make_an_image() -> None:
     assert made.layers == tuple(
         Layer(blob, Digest.of(b"diff %d" % number)) for number, blob in enumerate(blobs)
     )
-    short = build_manifest(made.manifest.config, blobs[:1], mediatype.OCI_MANIFEST)
-    with pytest.raises(DocumentError, match="1 layers and the configuration 2 diff_ids"):
-        Image(short, made.config, memory)
+    for others in (blobs[:1], [*blobs, *blobs]):
+        wrong = build_manifest(made.manifest.config, others, mediatype.OCI_MANIFEST)
+        with pytest.raises(
+            DocumentError, match=f"{len(others)} layers and the configuration 2 diff_ids"
+        ):
+            Image(wrong, made.config, memory)
 
 
 def test_the_type_of_an_artifact_is_what_it_says_or_its_configurations() -> None:
     """As image-spec has it."""
-    assert artifact(Memory(), "application/vnd.x+json").type == "application/vnd.x+json"
+    chart = artifact(Memory(), "application/vnd.x+json")
+    assert chart.type == "application/vnd.x+json"
+    said = replace(chart, manifest=replace(chart.manifest, artifact_type="application/vnd.y"))
+    assert said.type == "application/vnd.y"
 
 
 def test_an_index_is_walked_before_its_members_at_any_depth() -> None:
@@ -68,6 +85,11 @@ def test_an_incomplete_index_is_refused_by_what_it_lacks() -> None:
             use(ImageIndex(whole.index, (one,)))
         assert str(two.manifest.descriptor.digest) in caught.value.message
         assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
+    chart = artifact(memory)
+    with pytest.raises(DocumentError) as caught:
+        ImageIndex(index(memory, chart, two).index, ()).check_complete()
+    first = chart.document.descriptor.digest
+    assert caught.value.message.endswith(f"2 of them are not there, as {first}")
 
 
 def test_the_tags_of_a_name_are_without_digests_and_once_each() -> None:
@@ -114,7 +136,12 @@ def test_foreign_layers_are_planned_by_nobody_and_refused_where_they_must_be_hel
     assert plan([Named(made)]).blobs == ()
     with pytest.raises(UnsupportedError, match=f"^it: the layer {away.digest} is kept elsewhere"):
         refuse_foreign(made, "it")
-    refuse_foreign(image(memory), "it")
+    chart = artifact(memory)
+    linked = build_manifest(chart.manifest.config, [away], mediatype.OCI_MANIFEST)
+    with pytest.raises(UnsupportedError, match=f"the layer {away.digest}"):
+        refuse_foreign(Artifact(linked, memory), "it")
+    for held in (image(memory), chart):
+        refuse_foreign(held, "it")
 
 
 def test_a_blob_in_memory_is_read_from_any_offset() -> None:

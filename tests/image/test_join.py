@@ -67,6 +67,33 @@ def test_chosen_platforms_must_be_there_and_are_all_there_is() -> None:
     with pytest.raises(NotFoundError, match="linux/riscv64") as caught:
         join([both], [Platform("linux", "riscv64")])
     assert caught.value.hint == "there are: linux/amd64, linux/arm64, linux/s390x"
+    nested = make_nested(Memory())
+    for platform in (Platform(), ARM64):
+        with pytest.raises(NotFoundError) as caught:
+            join([nested], [platform])
+        assert caught.value.hint == "none of them has a platform"
+
+
+def test_a_wish_without_a_variant_takes_all_of_them() -> None:
+    """Each is another image."""
+    both = make_multi(Memory(), "linux/arm/v6", "linux/amd64", "linux/arm/v7")
+    joined = join([both], [Platform("linux", "arm")])
+    assert _platforms(joined) == ["linux/arm/v6", "linux/arm/v7"]
+
+
+def test_what_an_index_does_not_say_the_image_does() -> None:
+    """Its platform."""
+    image = make_image(Memory(), docker=False, platform=ARM64)
+    silent = ImageIndex(build_index([image.manifest.descriptor]), (image,))
+    assert _platforms(join([silent])) == ["linux/arm64"]
+
+
+def test_attestations_of_several_images_are_all_kept() -> None:
+    """Their platform says nothing."""
+    source = Memory()
+    nobody = Platform("unknown", "unknown")
+    one, two = (make_image(source, [layer], platform=nobody) for layer in LAYERS)
+    assert join([one, two]).members == (one, two)
 
 
 def test_what_is_not_all_there_cannot_be_joined() -> None:

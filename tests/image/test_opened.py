@@ -1,13 +1,18 @@
 """What a location holds, and what may be asked of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from imgpack.errors import AmbiguousError, NotFoundError, Remedy
-from imgpack.image.image import AnyImage, Image, ImageIndex, images_in
+from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
 from imgpack.image.opened import Opened, Root, with_names
 from imgpack.image.resolve import Resolver
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import build_index
+from imgpack.spec.mediatype import OCTET_STREAM
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import parse_name
 from tests.store.samples import NAMES, Memory, make_artifact, make_image, make_multi, make_nested
@@ -34,6 +39,7 @@ def test_nothing_is_read_before_an_image_is_asked_for() -> None:
     assert len(source.reads) == 1
     opened.images()
     assert len(source.reads) == 5
+    assert opened.image().image is opened.image(opened.roots[0]).image
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,16 @@ def test_an_image_is_chosen_by_name_tag_or_label(text: str, found: int | None) -
     with pytest.raises(NotFoundError, match=r"here holds no image 'b'") as caught:
         opened.select(text)
     assert caught.value.hint == Remedy.CHOOSE_IMAGE("a:1, b:2, v1")
+    assert source.reads == []
+
+
+def test_a_name_without_a_tag_is_the_latest() -> None:
+    """As everywhere."""
+    source = Memory()
+    opened = _opened(
+        source, _root(make_image(source), "a:1"), _root(make_multi(source), "a:latest")
+    )
+    assert opened.select("a") is opened.roots[1]
 
 
 def test_an_image_is_chosen_by_its_digest_or_its_id() -> None:
@@ -81,8 +97,12 @@ def test_a_tag_of_two_images_chooses_none_and_so_does_nothing_of_several() -> No
         opened.image()
     listed = ", ".join(f"n{number}:1" for number in range(10))
     assert caught.value.hint == Remedy.CHOOSE_IMAGE(f"{listed}, …")
-    with pytest.raises(NotFoundError, match="here holds no image"):
-        _opened(source).image()
+    with pytest.raises(NotFoundError) as caught:
+        _opened(source, *opened.roots[:10]).image()
+    assert caught.value.hint == Remedy.CHOOSE_IMAGE(listed)
+    for text in (None, "a:1"):
+        with pytest.raises(NotFoundError, match=r"here holds no image$"):
+            _opened(source).select(text)
 
 
 def test_of_several_images_those_for_one_platform_are_given() -> None:
@@ -95,8 +115,9 @@ def test_of_several_images_those_for_one_platform_are_given() -> None:
     assert isinstance(found.image, Image)
     assert found.image.config.platform == ARM64
     assert len(opened.images(Platform())) == 2
-    with pytest.raises(NotFoundError, match="here has no image for linux/s390x"):
+    with pytest.raises(NotFoundError, match="here has no image for linux/s390x") as caught:
         opened.images(Platform("linux", "s390x"))
+    assert caught.value.hint == "choose one of: linux/amd64"
 
 
 def test_an_index_of_which_nothing_is_there_is_not_found() -> None:
@@ -117,9 +138,17 @@ def test_an_index_of_which_several_are_there_stays_one() -> None:
     image = make_multi(source, "linux/amd64", "linux/arm64", "linux/s390x")
     first, second, third = images_in(image)
     del source.blobs[third.manifest.descriptor.digest]
+    whole = make_multi(source, "linux/amd64")
+    assert _opened(source, _root(whole)).image().image == whole
     found = _opened(source, _root(image)).image().image
     assert isinstance(found, ImageIndex)
     assert [one.document for one in found.members] == [first.manifest, second.manifest]
+    nested, lost = make_nested(source), image.index.manifests[2]
+    chart = nested.members[1]
+    partial = build_index([first.manifest.descriptor, chart.document.descriptor, lost])
+    source.add(partial.raw)
+    opened = _opened(source, Root(partial.descriptor))
+    assert opened.image().image.document == first.manifest
 
 
 def test_all_that_a_nested_index_names_can_be_described() -> None:
@@ -129,13 +158,45 @@ def test_all_that_a_nested_index_names_can_be_described() -> None:
     opened = _opened(source, _root(nested))
     for digest, raw in source.blobs.items():
         assert opened.describe(digest).size == len(raw)
+    for one in walk(nested):
+        described = one.document.descriptor
+        assert opened.describe(described.digest) == described
+        if not isinstance(one, ImageIndex):
+            config = one.manifest.config
+            assert opened.describe(config.digest).media_type == config.media_type
+
+
+def test_a_blob_that_nothing_names_has_only_a_size() -> None:
+    """None at all is a size, too."""
+    source = Memory()
+    opened = _opened(source, _root(make_image(source)))
+    assert opened.describe(source.add(b"")) == Descriptor(OCTET_STREAM, Digest.of(b""), 0)
+    with pytest.raises(NotFoundError, match="here has no blob") as caught:
+        opened.describe(Digest.of(b"none"))
+    assert caught.value.hint == Remedy.LIST_DIGESTS()
+
+
+def test_what_a_root_is_asked_for_by_is_a_name_else_a_label_else_its_digest() -> None:
+    """The first of them."""
+    image = make_image(Memory())
+    assert _root(image, "a:1", "b:2", labels=["v1"]).shown() == "a:1"
+    assert _root(image, labels=["v1", "v2"]).shown() == "v1"
+    assert _root(image).shown() == str(image.document.descriptor.digest)
 
 
 def test_other_names_leave_nothing_of_the_old_ones() -> None:
     """A label is a name, too."""
     source = Memory()
-    root = _root(make_image(source), "a:1", labels=["v1"])
+    root = replace(_root(make_image(source), "a:1", labels=["v1"]), annotations=(("a", "b"),))
     named = _opened(source, root).image()
-    assert (named.names, named.labels) == (root.names, root.labels)
-    other = with_names(named, NAMES)
-    assert (other.image, other.names, other.labels) == (named.image, NAMES, ())
+    assert named == Named(named.image, root.names, root.labels, root.annotations)
+    assert with_names(named, NAMES) == Named(named.image, NAMES, (), root.annotations)
+
+
+def test_a_blob_is_read_from_any_byte() -> None:
+    """And is the source's own."""
+    source = Memory()
+    image = make_image(source)
+    layer = image.manifest.layers[0]
+    opened = _opened(source, _root(image))
+    assert b"".join(opened.read_blob(layer, 5)) == source.blobs[layer.digest][5:]

@@ -8,7 +8,7 @@ from imgpack.errors import DocumentError
 from imgpack.image.image import Artifact, ImageIndex, Named, images_in, walk
 from imgpack.image.plan import plan
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import build_index
+from imgpack.spec.manifest import build_index, build_manifest
 from tests.store.samples import LAYERS, Memory, make_image, make_nested
 
 
@@ -59,3 +59,14 @@ def test_an_index_that_is_not_all_there_cannot_be_planned() -> None:
     for image in (part, outer, replace(nested, members=nested.members[:1])):
         with pytest.raises(DocumentError, match="are not there"):
             plan([Named(image)])
+
+
+def test_a_blob_has_one_size() -> None:
+    """Only one of two could be verified, and the other image would be found wrong when run."""
+    source = Memory()
+    image = make_image(source)
+    layer, *others = image.manifest.layers
+    layers = [replace(layer, size=layer.size + 1), *others]
+    wrong = build_manifest(image.manifest.config, layers, image.manifest.media_type)
+    with pytest.raises(DocumentError, match=rf"{layer.size} bytes, and {layer.size + 1} as well"):
+        plan([Named(image), Named(replace(image, manifest=wrong))])

@@ -1,14 +1,16 @@
 """From a descriptor to what it names: every depth, one platform, and what is never read."""
 
+from dataclasses import replace
+
 import pytest
 
-from imgpack.errors import DocumentError, LimitError, NotFoundError, UnsupportedError
-from imgpack.image.image import AnyImage
+from imgpack.errors import DocumentError, LimitError, NotFoundError
+from imgpack.image.image import AnyImage, Artifact, ImageIndex, Opaque
 from imgpack.image.resolve import MAX_DEPTH, Resolver
 from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENT, MAX_DOCUMENTS
-from imgpack.spec.manifest import build_index
+from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.spec.platform import Platform
 from tests.image.samples import Memory, artifact, image, index, put
 
@@ -38,6 +40,21 @@ def test_indexes_nested_too_deeply_are_refused() -> None:
     for platform in (None, Platform.parse("linux/arm64")):
         with pytest.raises(LimitError, match=f"^it: .* more than {MAX_DEPTH} deep"):
             Resolver(memory, "it").image(descriptor, platform)
+
+
+def test_indexes_that_say_a_platform_may_not_be_nested_deeper_than_others() -> None:
+    """What is within may be chosen by it, up to the same depth."""
+    memory = Memory()
+    made = image(memory)
+    platform, descriptor = made.config.platform, made.document.descriptor
+    for _ in range(MAX_DEPTH):
+        outer = build_index([replace(descriptor, platform=platform)])
+        descriptor = put(memory, outer.media_type, outer.raw)
+    assert Resolver(memory, "it").image(descriptor, platform) == made
+    deepest = build_index([replace(descriptor, platform=platform)])
+    put(memory, deepest.media_type, deepest.raw)
+    with pytest.raises(LimitError, match=f"^it: .* more than {MAX_DEPTH} deep"):
+        Resolver(memory, "it").image(deepest.descriptor, platform)
 
 
 def test_artifacts_are_carried_and_serve_no_platform() -> None:
@@ -109,8 +126,9 @@ def test_what_is_no_document_is_not_read_out_of_an_index() -> None:
     memory = Memory()
     odd = build_index([put(memory, "text/plain", b"text")])
     put(memory, odd.media_type, odd.raw)
-    with pytest.raises(UnsupportedError, match=r"^it: an index names .* but 'text/plain'"):
-        Resolver(memory, "it").image(odd.descriptor)
+    image = Resolver(memory, "it").image(odd.descriptor)
+    assert isinstance(image, ImageIndex)
+    assert image.members == (Opaque(odd.manifests[0], memory),)
     assert Digest.of(b"text") not in memory.fetched
 
 
@@ -126,3 +144,93 @@ def test_documents_are_bounded_one_by_one_and_together() -> None:
         resolver.count(1)
     with pytest.raises(LimitError, match=f"more than {MAX_DOCUMENTS} bytes together"):
         resolver.count(1)
+
+
+def test_an_index_need_not_say_of_what_type_its_members_are() -> None:
+    """Their own documents do; all are read, or the one for a platform."""
+    memory = Memory()
+    one, two = image(memory), image(memory, "linux/arm64")
+    entries = [replace(each.document.descriptor, media_type="") for each in (one, two)]
+    entries[1] = replace(entries[1], platform=two.config.platform)
+    made = build_index(entries)
+    put(memory, made.media_type, made.raw)
+    found = Resolver(memory, "it").image(made.descriptor)
+    assert isinstance(found, ImageIndex)
+    assert found.members == (one, two)
+    for each in (one, two):
+        assert Resolver(memory, "it").image(made.descriptor, each.config.platform) == each
+
+
+def test_a_document_that_is_named_as_two_kinds_is_refused() -> None:
+    """That it was read as the right one before does not matter."""
+    memory = Memory()
+    right = image(memory).document.descriptor
+    made = build_index([right, replace(right, media_type=mediatype.OCI_INDEX)])
+    put(memory, made.media_type, made.raw)
+    with pytest.raises(DocumentError, match=f"^it: manifest {right.digest}"):
+        Resolver(memory, "it").image(made.descriptor)
+
+
+def test_the_configuration_of_an_artifact_is_not_looked_for() -> None:
+    """It is a blob, of any size, and may be away as any may."""
+    memory = Memory()
+    chart = artifact(memory)
+    huge = replace(chart.manifest.config, size=MAX_DOCUMENT + 1)
+    manifest = build_manifest(huge, chart.manifest.layers, mediatype.OCI_MANIFEST)
+    put(memory, manifest.media_type, manifest.raw)
+    made = index(memory, Artifact(manifest, memory))
+    del memory.blobs[huge.digest]
+    assert Resolver(memory, "it").image(made.document.descriptor) == made
+
+
+def test_what_is_no_document_serves_no_platform_whatever_it_says() -> None:
+    """The next one does."""
+    memory = Memory()
+    one = image(memory)
+    text = put(memory, "text/plain", b"text")
+    for said in (one.config.platform, None):
+        entry = replace(one.document.descriptor, platform=said)
+        made = build_index([replace(text, platform=said), entry])
+        put(memory, made.media_type, made.raw)
+        assert Resolver(memory, "it").image(made.descriptor, one.config.platform) == one
+    assert text.digest not in memory.fetched
+
+
+def test_an_index_without_platforms_serves_those_that_its_images_have() -> None:
+    """What it does not hold is no hindrance; what there is instead is told."""
+    memory = Memory()
+    lost, one, two = (image(memory, f"linux/{name}") for name in ("386", "amd64", "arm64"))
+    made = build_index([each.document.descriptor for each in (lost, one, two)])
+    put(memory, made.media_type, made.raw)
+    del memory.blobs[lost.document.descriptor.digest]
+    assert Resolver(memory, "it").image(made.descriptor, two.config.platform) == two
+    with pytest.raises(NotFoundError) as caught:
+        Resolver(memory, "it").image(made.descriptor, lost.config.platform)
+    assert caught.value.hint == "choose one of: linux/amd64, linux/arm64"
+
+
+def test_what_serves_no_platform_is_not_offered() -> None:
+    """Attestations are of none, an artifact is no image, and a platform is told once."""
+    memory = Memory()
+    one, chart = image(memory), artifact(memory)
+    statement = image(memory, "unknown/unknown")
+    entry = replace(one.document.descriptor, platform=one.config.platform)
+    said = replace(statement.document.descriptor, platform=statement.config.platform)
+    odd = replace(chart.document.descriptor, platform=one.config.platform)
+    made = build_index([odd, said, entry, entry])
+    put(memory, made.media_type, made.raw)
+    resolver = Resolver(memory, "it")
+    assert resolver.image(made.descriptor, one.config.platform) == one
+    with pytest.raises(NotFoundError) as caught:
+        resolver.image(made.descriptor, Platform.parse("linux/s390x"))
+    assert caught.value.hint == "choose one of: linux/amd64"
+
+
+def test_a_document_that_is_named_with_two_sizes_is_read_as_each() -> None:
+    """The source says of which size it is."""
+    memory = Memory()
+    right = image(memory).document.descriptor
+    resolver = Resolver(memory, "it")
+    for descriptor in (right, replace(right, size=right.size + 1), right):
+        resolver.document(descriptor)
+    assert memory.fetched == [right.digest, right.digest]

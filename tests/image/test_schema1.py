@@ -5,7 +5,8 @@ import pytest
 from imgpack.errors import ArchiveError, DocumentError, Remedy, UnsupportedError
 from imgpack.image.image import Image, Named
 from imgpack.image.schema1 import schema1_name, schema1_payload
-from imgpack.spec.reference import parse_name
+from imgpack.spec.digest import Digest
+from imgpack.spec.reference import Reference, parse_name
 from imgpack.spec.schema1.payload import build_schema1
 from tests.store.samples import LAYERS, NAMES, Memory, make_image
 
@@ -21,6 +22,15 @@ def _made(image: Image, repository: str = "library/foo", tag: str = "1") -> byte
 def test_the_name_is_the_wanted_one_or_the_first(wanted: str | None, number: int) -> None:
     """By tag, in short or in full; an image may be chosen by what is no name of it."""
     assert schema1_name(Named(make_image(Memory()), NAMES), wanted) == NAMES[number]
+
+
+@pytest.mark.parametrize("wanted", ["docker.io/library/foo:1", "foo:1", "1"])
+def test_a_name_is_wanted_in_full_in_short_or_by_its_tag(wanted: str) -> None:
+    """One without a tag is no name that it could be under."""
+    bare = Reference.parse(f"bar@{Digest.of(b'')}")
+    named = Named(make_image(Memory()), (bare, NAMES[1], NAMES[0]))
+    assert schema1_name(named, wanted) == NAMES[0]
+    assert schema1_name(named, None) == NAMES[1]
 
 
 def test_an_image_without_a_name_has_no_payload() -> None:
@@ -40,6 +50,8 @@ def test_the_stored_payload_is_given_to_the_byte_where_it_is_for_the_name() -> N
     assert schema1_payload(image, NAMES[1], stored) == other
     assert schema1_payload(image, NAMES[1]) == other
     assert schema1_payload(image, parse_name("foo:1"), None) == _made(image)
+    assert schema1_payload(image, Reference.parse("foo")) == _made(image, tag="latest")
+    assert schema1_payload(image, parse_name("bar:1"), stored) == _made(image, "library/bar")
 
 
 def test_a_stored_payload_of_another_image_is_refused() -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -309,6 +310,32 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
                 SegmentCache(str(place), create=create)
             assert caught.value.hint == Remedy.EMPTY_CACHE()
         assert sorted(path.name for path in place.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("gone", ["segments", "layers", "tmp"])
+@pytest.mark.parametrize("create", [True, False])
+def test_a_cache_that_lost_its_tag_and_a_directory_is_one_still(
+    cache: Cache, tmp_path: Path, gone: str, create: bool
+) -> None:
+    """As a cleaner of old files leaves it: the other names show whose it is."""
+    cache.store(KEY, b"data")
+    (tmp_path / "cache/CACHEDIR.TAG").unlink()
+    shutil.rmtree(tmp_path / "cache" / gone)
+
+    again = SegmentCache(cache.directory, create=create)
+
+    assert (again.load(KEY) is None) is (gone == "segments")
+
+
+def test_another_program_s_files_under_a_cache_s_names_are_not_taken(tmp_path: Path) -> None:
+    """Two of the three directories, and one file that no cache has."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "layers/thesis.odt").touch()
+
+    with pytest.raises(CacheError, match="no cache of imgpack"):
+        SegmentCache(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["layers", "tmp"]
 
 
 def test_another_program_s_tag_makes_no_cache(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 
 from imgpack.compression.codec import Codec
-from imgpack.errors import SourceChangedError, SourceError, TreeError
+from imgpack.errors import LimitError, SourceChangedError, SourceError, TreeError
 from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
 from imgpack.tree.destination import Placed, Replaced, place, replaced
+from imgpack.tree.directory import Directory
 from imgpack.tree.entries import Entries, character_device, file, folder, hard_link, symlink
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -28,6 +29,7 @@ SAMPLE = {
     b"etc": Thing(DIR, mode=0o1777, mtime_ns=1_500_000_000_000_000_001),
     b"etc/motd": Thing(REG, b"hello\n", 0o4711, 7_999_999_999),
     b"pipe": Thing(FIFO, mode=0o700),
+    b"usr-old": Thing(REG),
     b"usr/bin/tool": Thing(REG, b"x" * 1000),
     b"usr/bin/tool.conf": Thing(REG),
 }
@@ -109,7 +111,9 @@ def test_a_tree_is_placed_and_below_others(tree: Tree) -> None:
 
     assert [one.path for one in directories] == [b"usr", b"usr/bin", b"usr/bin/x"]
     assert [one.mode for one in directories] == [DIR | 0o755] * 3
-    assert upper.find(b"usr/bin/x/etc/motd") is not None
+    found = upper.find(b"usr/bin/x/etc/motd")
+    assert found is not None
+    assert found.path == b"usr/bin/x/etc/motd"
     assert upper.find(b"usr/bin") is not None
     assert upper.find(b"etc") is None
     with pytest.raises(TreeError, match="goes through /etc/motd, which is not a directory"):
@@ -127,6 +131,14 @@ def test_what_replaces_another_kind_of_thing_is_told(tree: Tree) -> None:
     assert list(replaced(place(tree, b"/", []), [lower])) == [
         Replaced(b"bin", None), Replaced(b"pipe", None), Replaced(b"usr/bin", b"/bin"),
     ]  # fmt: skip
+    for over in (symlink("bin", "sbin"), file("bin", b"")):
+        assert list(replaced(place(Entries([over]), b"/", []), [tree])) == []
+
+
+def test_a_directory_that_cannot_be_listed_replaces_nothing(tmp_path: Path) -> None:
+    """The walk tells of it."""
+    gone = Directory(bytes(tmp_path / "gone"))
+    assert list(replaced(place(gone, b"/", []), [Entries([folder("bin")])])) == []
 
 
 @pytest.mark.parametrize(
@@ -284,6 +296,7 @@ def test_a_path_that_no_tree_has_is_refused(path: str) -> None:
         (lambda: [file("a", b""), folder("a")], "a is there twice"),
         (lambda: [file("a", b"")] * 2, "a is there twice"),
         (lambda: [file("a", b""), file("a/b", b"")], "a is not a directory, and a/b is to be in"),
+        (lambda: [file("", b""), file("a", b"")], " is not a directory, and a is to be in"),
         (lambda: [hard_link("b", "a")], "b is a hard link to a, which is not there"),
         (lambda: [hard_link("b", "b")], "b is a hard link to b, which is a directory or a link"),
         (lambda: [folder("a"), hard_link("b", "a")], "hard link to a, which is a directory or"),
@@ -292,14 +305,35 @@ def test_a_path_that_no_tree_has_is_refused(path: str) -> None:
         (lambda: [file("a", b"", gid=-1)], "gid -1 of a is not between"),
         (lambda: [file("a", lambda: io.BytesIO(), size=-1)], "size -1 of a is not"),
         (lambda: [file("a", lambda: io.BytesIO())], "the size of a is not known"),
+        (
+            lambda: [file("a", b""), hard_link("b", "a"), hard_link("c", "b")],
+            "c is a hard link to b, which is a directory or a link",
+        ),
         (lambda: [symlink("a", "")], "symbolic link a has no target"),
         (lambda: [symlink("a", "b\0")], "symbolic link a has no target"),
         (lambda: [character_device("a", 1 << 21, 0)], "device number 2097152 of a is not"),
         (lambda: [file("a", b"", xattrs={b"user.a=b": b"x"})], "a has the attribute 'user.a=b'"),
         (lambda: [file("a", b"", xattrs={b"user.a": b""})], "a has the attribute 'user.a'"),
+        (lambda: [file("a", b"", xattrs={b"": b"x"})], "a has the attribute ''"),
+        (lambda: [file("a", b"", xattrs={b"user.\0": b"x"})], "a has the attribute 'user."),
     ],
 )
 def test_entries_that_make_no_tree_are_told(make: Callable[[], list[Entry]], told: str) -> None:
     """When they are made, or when the tree is."""
     with pytest.raises(TreeError, match=told):
         Entries(make())
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: file("a/" + "b" * 256, b""), "a name of 256 bytes, and Linux takes 255"),
+        (lambda: symlink("l", "x" * 4096), "the target of l has 4096 bytes, and Linux takes 4095"),
+        (lambda: file("a", b"", xattrs={b"user.a": bytes(65537)}), "attribute of 6 and 65537"),
+        (lambda: file("a", b"", xattrs={b"user." + b"a" * 251: b"x"}), "attribute of 256 and 1"),
+    ],
+)
+def test_what_no_linux_can_unpack_is_refused(make: Callable[[], Entry], told: str) -> None:
+    """With the path: an image that loads nowhere is none."""
+    with pytest.raises(LimitError, match=told):
+        Entries([make()])

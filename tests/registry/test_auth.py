@@ -3,14 +3,23 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.credentials.lookup import Credential
-from imgpack.errors import ImgpackError, RegistryError, Remedy, UnauthorizedError, UnsafeError
+from imgpack.errors import (
+    ImgpackError,
+    NotFoundError,
+    RegistryError,
+    Remedy,
+    UnauthorizedError,
+    UnsafeError,
+)
 from imgpack.registry.auth.challenge import Challenge, parse_challenges
 from imgpack.registry.auth.tokens import merge_scopes
 from imgpack.registry.auth.trust import realm_is_trusted
@@ -99,6 +108,8 @@ def challenge(realm: str, *more: str) -> Reply:
             [("negotiate", "", ""), ("basic", "realm", "x"), ("bearer", "error", "e")],
         ),
         ("Negotiate YIIabc==, Basic realm=z", [("negotiate", "", ""), ("basic", "realm", "z")]),
+        ("Negotiate YIIabc, Basic realm=z", [("negotiate", "", ""), ("basic", "realm", "z")]),
+        ('Basic realm="", x="y"', [("basic", "realm", "")]),
         ('BEARER REALM = "q"', [("bearer", "realm", "q")]),
         ("", []),
         (",,,", []),
@@ -149,10 +160,14 @@ def test_scopes_of_one_repository_become_one() -> None:
         ("https://example.com", "https://other.com", (), False),
         ("https://shop.co.uk", "https://evil.co.uk", (), False),
         ("https://r.shop.co.uk", "https://auth.shop.co.uk", (), True),
+        ("https://registry.shop.de", "https://auth.shop.de", (), True),
+        ("https://registry.net.example", "https://auth.net.example", (), True),
+        ("https://r.co.uk.example.com", "https://auth.co.uk.example.com", (), True),
         ("https://mine.azurecr.io", "https://evil.azurecr.io", (), False),
         ("https://1.dkr.ecr.eu-1.amazonaws.com", "https://x.dkr.ecr.eu-1.amazonaws.com", (), False),
         ("http://10.0.0.1:5000", "https://20.0.0.1", (), False),
         ("https://r.example.com", "https://Auth.Example.NET", ("auth.example.net",), True),
+        ("https://r.example.com", "https://auth.example.net", ("Auth.Example.NET",), True),
         ("https://r.example.com", "https://a.example.net:8443", ("a.example.net:8443",), True),
         ("http://r.example.com", "http://auth.example.com", (), False),
         ("http://r.example.com", "http://auth.example.com", ("auth.example.com",), True),
@@ -242,6 +257,24 @@ def test_without_credentials_the_token_is_anonymous() -> None:
     assert "account" not in answer.issued[0].query
 
 
+def test_a_realm_is_asked_with_what_it_brings_and_no_service_that_nobody_named() -> None:
+    """Its own query stays, values that are empty too."""
+    answer = TokenAnswer()
+
+    def bare(request: Request) -> Reply:
+        if request.path == "/token" or request.authorization in answer.valid:
+            return answer(request)
+        value = f'Bearer realm="{server.url}/token?a=1&b="'
+        return error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", value))
+
+    with serving(bare) as server:
+        here = connect(server)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(MOUNT,)).read()
+    scope = "repository%3Ateam%2Fbase%3Apull"
+    assert answer.issued[0].target == f"/token?a=1&b=&scope={scope}"
+
+
 def test_other_scopes_need_another_token() -> None:
     """A pull token is not used for a push."""
     answer = TokenAnswer()
@@ -266,6 +299,8 @@ def test_other_scopes_need_another_token() -> None:
         (3600, 3239),
         pytest.param(10**400, 77759, id="above any float"),
         (float("inf"), 77759),
+        (float("nan"), 49),
+        (True, 49),
     ],
 )
 def test_a_token_is_replaced_before_it_ends(life: float | None, kept: int) -> None:
@@ -302,6 +337,32 @@ def test_a_token_that_is_refused_is_replaced_once() -> None:
             assert len(answer.issued) == 3
 
 
+@pytest.mark.parametrize("gone", [401, 404, 500])
+def test_a_dead_realm_in_the_challenge_to_a_stale_token_is_passed_over(gone: int) -> None:
+    """Asked without a token, the registry names the token server that counts."""
+    answer = TokenAnswer()
+
+    def astray(request: Request) -> Reply:
+        if request.path == "/dead":
+            return Reply(gone)
+        refused = request.authorization and request.authorization not in answer.valid
+        return challenge(f"{server.url}/dead") if refused else answer(request)
+
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            answer.valid.clear()
+            server.answer = lambda r: answer(r) if r.path == "/token" else astray(r)
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            bare = [r for r in server.seen if r.path == "/v2/x" and not r.authorization]
+            assert len(bare) == 2
+            server.answer = lambda r: Reply(401) if r.path == "/token" else astray(r)
+            answer.valid.clear()
+            with pytest.raises((UnauthorizedError, RegistryError, NotFoundError)):
+                here.session.request("GET", "/v2/x", scopes=(PUSH,))
+
+
 def test_a_token_that_ends_while_a_request_waits_is_replaced() -> None:
     """A registry that asks for a pause may outlast what it was asked with."""
     answer = TokenAnswer()
@@ -318,6 +379,25 @@ def test_a_token_that_ends_while_a_request_waits_is_replaced() -> None:
         with here.transport:
             assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
     assert len(answer.issued) == 2
+
+
+def test_requests_go_together_once_the_registry_has_said_how_to_authenticate() -> None:
+    """Only the first waits alone."""
+    together = threading.Barrier(2, timeout=5)
+    answer = TokenAnswer()
+
+    def meeting(request: Request) -> Reply:
+        if request.path == "/v2/together":
+            together.wait()
+        return answer(request)
+
+    with serving(meeting) as server:
+        here = connect(server)
+        with here.transport, ThreadPoolExecutor(2) as pool:
+            assert here.session.request("GET", "/v2/x", scopes=(PUSH,)).read() == b"ok"
+            ask = partial(here.session.request, "GET", scopes=(PUSH,))
+            answers = pool.map(ask, ["/v2/together"] * 2)
+            assert [each.read() for each in answers] == [b"ok", b"ok"]
 
 
 def test_a_body_is_sent_again_after_a_challenge() -> None:
@@ -393,15 +473,83 @@ def test_a_token_for_a_mount_that_is_refused_becomes_one_for_the_push() -> None:
     assert answer.issued[0].query["scope"] == ["repository:team/app:pull,push"]
 
 
+@pytest.mark.parametrize(
+    ("header", "authorization"),
+    [
+        ('Basic realm="r", Bearer realm="{}/token"', "Bearer mine"),
+        ('Bearer service="s", Basic realm="r"', BASIC),
+        ('Negotiate, Basic realm="r"', BASIC),
+    ],
+)
+def test_of_several_challenges_the_best_one_is_answered(header: str, authorization: str) -> None:
+    """A token before the password itself; one that nobody gives is none."""
+
+    def answer(request: Request) -> Reply:
+        if request.path == "/token":
+            return Reply(200, (), b'{"access_token": "mine"}')
+        if request.authorization == authorization:
+            return Reply()
+        value = header.format(f"http://{request.headers['host']}")
+        return error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", value))
+
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+
+
+def test_a_registry_that_wants_ever_more_is_asked_four_times() -> None:
+    """Each scope is another, and none is enough."""
+    answer = TokenAnswer()
+
+    def greedy(request: Request) -> Reply:
+        if request.path == "/token":
+            return answer(request)
+        more = f'scope="repository:team/n{len(answer.issued)}:pull"'
+        return challenge(f"{server.url}/token", more, 'error="insufficient_scope"')
+
+    with serving(greedy) as server:
+        here = connect(server, USER)
+        with here.transport, pytest.raises(UnauthorizedError):
+            here.session.request("GET", "/v2/x", scopes=(PUSH,))
+    assert server.targets().count("GET /v2/x") == 4
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_denied_with_good_credentials_is_asked_once(known: bool) -> None:
+    """Only who has not said who asks is told to."""
+    answer = TokenAnswer()
+
+    def deny(request: Request) -> Reply:
+        reply = answer(request)
+        if reply.status == 200 and request.path == "/v2/denied":
+            realm = ("WWW-Authenticate", f'Bearer realm="{server.url}/token"')
+            return error(403, "DENIED", "no", realm)
+        return reply
+
+    with serving(deny) as server:
+        here = connect(server, USER if known else None)
+        with here.transport:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,)).read()
+            with pytest.raises(UnauthorizedError) as caught:
+                here.session.request("GET", "/v2/denied", scopes=(PUSH,))
+    hint = "these credentials may not do this" if known else Remedy.LOG_IN(server.host)
+    assert caught.value.hint == hint
+    assert server.targets().count("GET /v2/denied") == 1
+    assert len(answer.issued) == 1
+
+
 def test_an_identity_token_is_exchanged_by_post() -> None:
     """RFC 6749's refresh grant; the identity token is in the body only."""
     answer = TokenAnswer()
     with serving(answer) as server:
         here = connect(server, Credential(identity_token="refresh-me"))
         with here.transport:
-            here.session.request("GET", "/v2/x", scopes=(PUSH, MOUNT)).read()
+            for scopes in ((PUSH, MOUNT), (MOUNT,)):
+                here.session.request("GET", "/v2/x", scopes=scopes).read()
     request = answer.issued[0]
     assert request.method == "POST"
+    assert answer.issued[1].form["refresh_token"] == ["refresh-me"]
     assert request.form["grant_type"] == ["refresh_token"]
     assert request.form["refresh_token"] == ["refresh-me"]
     assert request.form["scope"] == ["repository:team/app:pull,push repository:team/base:pull"]
@@ -607,6 +755,17 @@ def test_credentials_can_be_checked() -> None:
         here = connect(server, USER)
         with here.transport:
             assert here.session.check_credentials() is False
+
+
+@pytest.mark.parametrize("credential", [None, Credential(identity_token="refresh")], ids=repr)
+def test_basic_without_a_password_is_asked_once(credential: Credential | None) -> None:
+    """Asking again in the same words would get the same answer."""
+    answer = error(401, "UNAUTHORIZED", "no", ("WWW-Authenticate", 'Basic realm="r"'))
+    with serving(lambda _: answer) as server:
+        here = connect(server, credential)
+        with here.transport, pytest.raises(UnauthorizedError):
+            here.session.request("GET", "/v2/x")
+    assert [request.authorization for request in server.seen] == [None]
 
 
 def test_refused_basic_credentials_are_sent_once() -> None:

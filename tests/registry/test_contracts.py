@@ -58,8 +58,6 @@ class TestRegistrySink(SinkContract, KeepingContract):
 class TestRegistrySource(SourceContract):
     """What was pushed there; a blob is the repository's, whatever tag was opened."""
 
-    hints = ("check the name",)
-
     def where(self, opened: Opened) -> str:
         """Its path there."""
         host, _, path = opened.location.rpartition(":")[0].partition("/")

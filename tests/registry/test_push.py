@@ -35,6 +35,7 @@ from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
 from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
+from tests.registry.exchange import Exchange
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import (
     Memory,
@@ -223,7 +224,7 @@ def test_a_wrong_pinned_digest_is_refused(image: Image) -> None:
         ("PUT", BLOB_PUT, faults.answer(500)),
         ("PUT", BLOB_PUT, faults.reset(100)),
         ("POST", BLOB_PUT, faults.answer(401)),
-        ("HEAD", "/blobs/", faults.answer(500)),
+        ("HEAD|GET", "/blobs/", faults.answer(500)),
         ("PUT", MANIFEST_PUT, faults.answer(400, "MANIFEST_INVALID")),
         ("PUT", MANIFEST_PUT, faults.answer(429)),
         ("PUT", MANIFEST_PUT, faults.reset(10)),
@@ -645,15 +646,65 @@ def test_a_challenge_that_only_the_ping_has_is_found(image: Image) -> None:
         assert registry.incomplete() == []
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("status", [301, 302, 303])
 def test_a_redirected_upload_is_not_followed(image: Image, status: int) -> None:
-    """Only reading is redirected; a body goes where the Location of the session says."""
+    """Unless it stays the same request; a body goes where the Location of the session says."""
     with HostileRegistry() as registry, HostileRegistry() as other:
         location = f"http://{other.host}/v2/a/b/blobs/uploads/"
         registry.misbehave("POST|PUT", "", faults.answer(status, Location=location), times=None)
         with pytest.raises(RegistryError):
             push_to(registry.host, image, "a/b:1")
         assert other.requests == []
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_push_goes_where_all_of_it_is_redirected(image: Image, status: int) -> None:
+    """A registry that moved: uploads and manifests arrive where it is now."""
+    with HostileRegistry() as registry, HostileRegistry() as other:
+
+        def moved(exchange: Exchange) -> bool:
+            location = f"http://{other.host}{exchange.path}"
+            return faults.answer(status, Location=location)(exchange)
+
+        registry.misbehave("HEAD|GET|POST|PUT", "", moved, times=None)
+        push_to(registry.host, image, "a/b:1")
+        assert other.repository("a/b").tags == {"1": str(image.manifest.descriptor.digest)}
+        assert other.incomplete() == []
+
+
+@pytest.mark.parametrize("status", [400, 405, 406, 410, 415, 501])
+def test_a_head_that_is_refused_decides_nothing(image: Image, status: int) -> None:
+    """The upload that follows is what counts, whatever a GET says."""
+    with HostileRegistry() as registry:
+        registry.misbehave("HEAD", "/blobs/", faults.answer(status), times=None)
+        push_to(registry.host, image, "a/b:1")
+        assert registry.incomplete() == []
+        registry.misbehave("HEAD|GET", "/blobs/", faults.answer(status), times=None)
+        push_to(registry.host, image, "c/d:1")
+        assert registry.incomplete() == []
+
+
+def test_the_reason_that_a_head_cannot_carry_is_told(image: Image) -> None:
+    """It is asked for once more, in a way that has a body."""
+    with HostileRegistry() as registry:
+        registry.misbehave(
+            "HEAD|GET", "/blobs/", faults.answer(502, body=b"backend x is away"), times=None
+        )
+        with pytest.raises(RegistryError, match="backend x is away"):
+            push_to(registry.host, image, "a/b:1", attempts=2)
+        assert len(registry.sent("GET")) <= len(registry.sent("HEAD"))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("pattern", [r"/blobs/", r"/manifests/"])
+def test_one_stray_200_ends_no_push(image: Image, method: str, pattern: str) -> None:
+    """A health check's answer in the place of the registry's."""
+    stray = faults.answer(200, body=b"OK: Healthcheck requested", Content_Type="text/html")
+    with HostileRegistry() as registry:
+        registry.misbehave(method, pattern, stray)
+        push_to(registry.host, image, "a/b:1")
+        assert registry.incomplete() == []
+        assert registry.repository("a/b").tags == {"1": str(image.manifest.descriptor.digest)}
 
 
 @pytest.mark.parametrize(

@@ -205,12 +205,14 @@ REPEATED: dict[str, tuple[Ask, Reply]] = {
     "a redirect away": (tags, Reply(302, (("Location", f"http://10.0.0.1/{BASIC}"),))),
     "a malformed redirect": (tags, Reply(302, (("Location", "x" * 180 + f" {LATIN}"),))),
     "a page link": (tags, Reply(200, (("Link", f'</{BASIC}>; rel="next"'),), PAGE.body)),
-    "a digest": (open_remote, Reply(200, (("Docker-Content-Digest", LATIN + BASIC),), b"{}")),
+    "a digest": (
+        open_remote,
+        Reply(200, (("Docker-Content-Digest", "sha256:" + LATIN + BASIC),), b"{}"),
+    ),
     "a long digest": (
         open_remote,
-        Reply(200, (("Docker-Content-Digest", "x" * 70 + BASIC),), b"{}"),
+        Reply(200, (("Docker-Content-Digest", "sha256:" + "x" * 63 + BASIC),), b"{}"),
     ),
-    "a range": (read, Reply(206, (("Content-Range", LATIN),), b"1")),
     "a manifest": (open_remote, Reply(200, (OCI,), json.dumps(MANIFEST).encode())),
     "a location": (upload, Reply(202, (("Location", f"http://10.0.0.1/{quote(PASSWORD)}"),))),
     "a stored digest": (

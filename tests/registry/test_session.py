@@ -191,13 +191,126 @@ def test_redirects_have_an_end() -> None:
     assert len(server.seen) == 6
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_only_reading_is_redirected(method: str) -> None:
-    """A redirected upload or deletion is an error."""
+@pytest.mark.parametrize("status", [301, 302, 303])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_redirect_that_might_change_the_request_is_not_followed(method: str, status: int) -> None:
+    """Those make a GET of a POST in many clients; what is meant is not known."""
+    with serving(lambda _: Reply(status, (("Location", "/v2/y"),))) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError, match=str(status)):
+            here.session.request(method, "/v2/x")
+    assert len(server.seen) == 1
+
+
+def test_a_deletion_is_not_redirected() -> None:
+    """What is deleted is what was asked for."""
     with serving(lambda _: Reply(307, (("Location", "/v2/y"),))) as server:
         here = connect(server)
         with here.transport, pytest.raises(RegistryError, match="307"):
+            here.session.request("DELETE", "/v2/x")
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_redirect_of_the_same_request_is_followed(method: str, status: int) -> None:
+    """With its body and, within the origin, with the credentials."""
+
+    def answer(request: Request) -> Reply:
+        if request.authorization != BASIC:
+            return needs_basic(request)
+        if request.path == "/v2/x":
+            return Reply(status, (("Location", "/v2/y"),))
+        return Reply(202)
+
+    with serving(answer) as server:
+        here = connect(server, USER)
+        with here.transport:
+            here.session.request(
+                method, "/v2/x", body=BytesBody(b"blob"), expected=frozenset({202})
+            ).close()
+    assert [r.path for r in server.seen] == ["/v2/x", "/v2/x", "/v2/y"]
+    assert [r.body for r in server.seen] == [b"blob"] * 3
+
+
+def test_a_redirected_upload_takes_no_credentials_to_another_origin() -> None:
+    """As little as the Location of a session does."""
+    with serving(lambda _: Reply(201)) as other:
+
+        def answer(request: Request) -> Reply:
+            if request.authorization != BASIC:
+                return needs_basic(request)
+            return Reply(307, (("Location", f"{other.url}/v2/y"),))
+
+        with serving(answer) as server:
+            here = connect(server, USER)
+            with here.transport:
+                here.session.request(
+                    "PUT", "/v2/x", body=BytesBody(b"blob"), expected=frozenset({201})
+                ).close()
+    assert [(r.body, r.authorization) for r in other.seen] == [(b"blob", None)]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_an_unsafe_redirect_of_an_upload_is_not_followed(method: str) -> None:
+    """No private address is reached because a registry says so."""
+    with serving(lambda _: Reply(307, (("Location", "http://169.254.169.254/x"),))) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(UnsafeError):
+            here.session.request(method, "/v2/x", body=BytesBody(b"blob"))
+
+
+def test_a_location_without_the_port_is_named_as_the_cause() -> None:
+    """The registry does not know by which port it is reached, and nobody answers there."""
+    with serving(lambda _: Reply()) as closed:
+        pass
+    location = (("Location", f"{closed.url}/v2/y"),)
+    with serving(lambda _: Reply(307, location)) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(UnreachableError) as caught:
+            here.session.request("GET", "/v2/x", scopes=(PUSH,))
+    assert "another port of the same host" in str(caught.value.hint)
+
+
+def test_the_answer_of_a_proxy_is_not_the_registrys() -> None:
+    """A 407 means the proxy's credentials, not the registry's."""
+    with serving(lambda _: Reply(407)) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(UnreachableError, match="the proxy") as caught:
+            here.session.request("GET", "/v2/x")
+    assert "HTTPS_PROXY" in str(caught.value.hint)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_registry_that_speaks_tls_is_told_apart_by_every_method(method: str) -> None:
+    """Go's server answers some methods with a text, and hangs up on the others."""
+    text = b"Client sent an HTTP request to an HTTPS server.\n"
+
+    def script(connection: socket.socket) -> None:
+        if head(connection).startswith((b"GET ", b"POST ", b"PUT ")):
+            connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" + text)
+
+    with raw_serving(script) as port:
+        here = connect(Loopback(lambda _: Reply(), port=port))
+        with here.transport, pytest.raises(RegistryError, match="HTTPS server") as caught:
             here.session.request(method, "/v2/x")
+    assert caught.value.hint == Remedy.USE_HTTPS()
+
+
+def test_a_stray_200_is_tried_again_where_the_host_has_proved_itself() -> None:
+    """A proxy says such things while it restarts; a web server says nothing else."""
+    replies = [Reply(202), Reply(200, (), b"OK"), Reply(202)]
+    with serving(lambda _: replies.pop(0)) as server:
+        here = connect(server)
+        with here.transport:
+            for _ in range(2):
+                here.session.request("POST", "/v2/x", expected=frozenset({202})).close()
+    assert len(server.seen) == 3
+    with serving(lambda _: Reply(200, (), b"OK")) as server:
+        here = connect(server)
+        with here.transport, pytest.raises(RegistryError):
+            here.session.request("POST", "/v2/x", expected=frozenset({202}))
     assert len(server.seen) == 1
 
 

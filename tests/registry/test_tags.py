@@ -1,10 +1,12 @@
 """Listing tags, page by page, from registries that list strange things; and deleting."""
 
+import hashlib
 import json
 
 import pytest
 
 from imgpack.errors import (
+    DigestError,
     DocumentError,
     ImgpackError,
     NotFoundError,
@@ -58,7 +60,17 @@ def test_no_tags_at_all_is_an_empty_list() -> None:
         assert listed(registry) == []
 
 
-@pytest.mark.parametrize("document", [{"tags": {}}, {"tags": "x"}, [], "x"], ids=str)
+@pytest.mark.parametrize("document", [{"name": "a/b"}, {"tags": None}], ids=str)
+def test_a_list_that_says_only_whose_it_is_is_empty(document: object) -> None:
+    """The name or the member is enough to know it for a list of tags."""
+    with HostileRegistry() as registry:
+        registry.misbehave("GET", "tags/list", page(document))
+        assert listed(registry) == []
+
+
+@pytest.mark.parametrize(
+    "document", [{"tags": {}}, {"tags": "x"}, [], "x", {}, {"status": "UP"}, {"name": 1}], ids=str
+)
 def test_what_is_no_list_of_tags_is_an_error(document: object) -> None:
     """A strange answer is told, not taken for an empty list."""
     with HostileRegistry() as registry:
@@ -145,3 +157,37 @@ def test_a_tag_and_an_image_can_be_deleted() -> None:
         assert listed(registry) == []
         with pytest.raises(NotFoundError):
             client.delete_manifest(Digest.of(b"nothing"))
+
+
+# Deleting
+
+
+def test_a_tag_beside_a_digest_is_all_that_is_deleted() -> None:
+    """The digest says which image the tag has to be; the image keeps its other tags."""
+    image = make_image()
+    digest = image.document.descriptor.digest
+    with HostileRegistry() as registry, connect() as registries:
+        push_to(registry.host, image, "a/b:1", "a/b:2")
+        client = Repository(registries.session(registry.host), "a/b")
+        with pytest.raises(DigestError, match="not"):
+            client.delete_tag("1", Digest.of(b"another"))
+        assert registry.sent("DELETE") == []
+        client.delete_tag("1", digest)
+        assert [r.path for r in registry.sent("DELETE")] == ["/v2/a/b/manifests/1"]
+        assert registry.repository("a/b").tags == {"2": str(digest)}
+        client.delete_tag("2", Digest("sha512", hashlib.sha512(image.document.raw).hexdigest()))
+        assert registry.repository("a/b").tags == {}
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_deletion_that_deleted_nothing_is_not_believed(status: int) -> None:
+    """A web server says 200 to a DELETE as well; a registry does not have it any more then."""
+    with HostileRegistry() as registry, connect(attempts=1) as registries:
+        push_to(registry.host, make_image(), "a/b:1", "a/b:2")
+        client = Repository(registries.session(registry.host), "a/b")
+        registry.misbehave("DELETE", "/manifests/1", faults.answer(status), times=None)
+        with pytest.raises(RegistryError, match="still has it"):
+            client.delete_manifest("1")
+        registry.misbehave("DELETE", "/manifests/2", faults.with_status(status), times=None)
+        client.delete_manifest("2")
+        assert set(registry.repository("a/b").tags) == {"1"}

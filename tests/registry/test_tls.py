@@ -1,5 +1,6 @@
 """TLS: what is trusted, what is refused, client certificates, and no way back to plain HTTP."""
 
+import os
 import shutil
 import socket
 import ssl
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.errors import ImgpackError, Remedy, TlsError, UnreachableError
+from imgpack.errors import ImgpackError, RegistryError, Remedy, TlsError, UnreachableError
 from imgpack.registry.http.tls import TlsOptions, host_certificates
 from imgpack.registry.http.transport import Transport, TransportOptions
 from imgpack.registry.http.url_policy import Origin
@@ -66,9 +67,10 @@ def test_a_certificate_for_another_name_is_refused(root: Authority) -> None:
     options = TlsOptions(ca_file=str(root.certificate))
     with (
         serving(lambda _: Reply(), pair=pair, address="127.0.0.2") as server,
-        pytest.raises(TlsError, match="not trusted"),
+        pytest.raises(TlsError, match="for another name") as caught,
     ):
         status(server, options)
+    assert caught.value.hint != Remedy.TRUST_AUTHORITY()
     assert server.seen == []
 
 
@@ -76,9 +78,10 @@ def test_an_expired_certificate_is_refused(root: Authority) -> None:
     """The reason is told."""
     with (
         serving(lambda _: Reply(), pair=root.issue("old", days=-1)) as server,
-        pytest.raises(TlsError, match="expired"),
+        pytest.raises(TlsError, match="expired") as caught,
     ):
         status(server, TlsOptions(ca_file=str(root.certificate)))
+    assert "clock" in str(caught.value.hint)
 
 
 def test_verification_can_be_switched_off(root: Authority) -> None:
@@ -116,6 +119,23 @@ def test_a_plain_server_behind_https_gets_a_hint_and_no_plain_request() -> None:
     assert server.seen == []
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_the_alert_of_a_tls_server_means_https(method: str) -> None:
+    """OpenSSL's answer to a plain request."""
+
+    def script(connection: socket.socket) -> None:
+        head(connection)
+        connection.sendall(bytes.fromhex("15030100020228"))
+
+    with (
+        raw_serving(script) as port,
+        Transport(TransportOptions()) as transport,
+        pytest.raises(RegistryError, match="TLS only") as caught,
+    ):
+        send(transport, method, f"http://127.0.0.1:{port}/")
+    assert caught.value.hint == Remedy.USE_HTTPS()
+
+
 def test_a_server_that_hangs_up_in_the_handshake_is_a_lost_connection() -> None:
     """That may pass, so it is worth another attempt."""
 
@@ -139,6 +159,24 @@ def test_a_bad_authority_file_is_named(tmp_path: Path, name: str) -> None:
         with (
             Transport(TransportOptions(tls=tls)) as transport,
             pytest.raises(TlsError, match=name),
+        ):
+            send(transport, "GET", "https://127.0.0.1:1/")
+
+
+def test_a_pipe_in_place_of_a_certificate_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """An authority, a client's certificate, a client's key."""
+    os.mkfifo(tmp_path / "pipe")
+    shown: list[TlsOptions] = [TlsOptions(ca_file=str(tmp_path / "pipe"))]
+    for number, names in enumerate((("a.crt",), ("a.cert", "a.key"))):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        for name in names:
+            os.mkfifo(directory / name)
+        shown.append(TlsOptions(host_directory=str(directory)))
+    for tls in shown:
+        with (
+            Transport(TransportOptions(tls=tls)) as transport,
+            pytest.raises(TlsError, match="not a regular file"),
         ):
             send(transport, "GET", "https://127.0.0.1:1/")
 

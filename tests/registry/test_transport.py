@@ -16,9 +16,12 @@ from imgpack.errors import (
     UnsafeError,
 )
 from imgpack.registry.http import message
+from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody
+from imgpack.registry.http.retry import RetryPolicy
 from imgpack.registry.http.transport import Transport, TransportOptions
 from imgpack.registry.http.url_policy import Origin, Reach
+from imgpack.registry.registries import Registries
 from tests.registry.loopback import Reply, Request, head, raw_serving, reset, send, serving
 
 MIB = 1 << 20
@@ -294,6 +297,49 @@ def test_a_chunk_size_is_hexadecimal_digits_only(size: bytes, *, all_at_once: bo
     assert sent < 64 * MIB
 
 
+def answered(head_lines: bytes) -> tuple[str, bytes]:
+    """The header ``X`` and the body of an answer with these header lines."""
+
+    def script(connection: socket.socket) -> None:
+        head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head_lines)
+
+    with (
+        raw_serving(script) as port,
+        short() as transport,
+        send(transport, "GET", f"http://127.0.0.1:{port}/") as response,
+    ):
+        return response.headers.get("X", ""), response.read()
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b" \t  ", b""])
+def test_blanks_around_a_value_are_no_part_of_it(blanks: bytes) -> None:
+    """Whatever the header is for: framing as well as what others read."""
+    lines = (b"X:" + blanks + b"a b" + blanks, b"Transfer-Encoding: chunked" + blanks, b"", b"")
+    body = b"3\r\nabc\r\n0\r\n\r\n"
+    assert answered(b"\r\n".join(lines) + body) == ("a b", b"abc")
+
+
+def test_a_line_of_blanks_does_not_end_a_head() -> None:
+    """It goes on with the header before it; what follows is no body."""
+    found, body = answered(b"X: a\r\n \t\r\nContent-Length: 1\r\n\r\nb")
+    assert (found.split(), body) == (["a"], b"b")
+
+
+@pytest.mark.parametrize("other", [b"2", b"x", b"-1", b"", b"99999999999999999999999", b"1, 2"])
+def test_lengths_that_contradict_each_other_are_an_error(other: bytes) -> None:
+    """However absurd one of them is."""
+    for lines in ((b"1", other), (other, b"1"), (b"1, " + other,)):
+        text = b"".join(b"Content-Length: " + line + b"\r\n" for line in lines)
+        with pytest.raises(ImgpackError):
+            answered(text + b"\r\n1")
+
+
+def test_one_length_may_be_said_twice() -> None:
+    """A proxy that repeats what the registry said contradicts nobody."""
+    assert answered(b"Content-Length: 1\r\nContent-Length: 1 , 1\r\n\r\n1") == ("", b"1")
+
+
 def test_a_chunked_answer_is_read() -> None:
     """Not every registry knows the length of what it sends."""
 
@@ -567,6 +613,7 @@ def test_a_tunnel_that_the_proxy_refuses_is_told() -> None:
         ):
             send(transport, "GET", "https://registry.test/v2/")
     assert "407" in str(caught.value)
+    assert "credentials" in str(caught.value.hint)
     assert "hushhush" not in str(caught.value)
 
 
@@ -588,6 +635,19 @@ def test_a_proxy_that_is_no_address_is_told(proxy: str) -> None:
     with Transport(options) as transport, pytest.raises(UnreachableError, match="proxy") as caught:
         send(transport, "GET", "https://registry.test/v2/")
     assert "hushhush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("char", [*"#/?@: \\[", "://", "%zz"])
+@pytest.mark.parametrize("scheme", ["http://", "", "socks5://"])
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(scheme: str, char: str) -> None:
+    """Whatever the password has in it, and wherever parsers think that the host begins."""
+    proxy = f"{scheme}user:hush{char}hush@127.0.0.1:1"
+    options = TransportOptions(proxies=(("https", proxy),), connect_timeout=1)
+    once = SessionOptions(retry=RetryPolicy(attempts=1))
+    with Registries(options, once) as registries, pytest.raises(UnreachableError) as caught:
+        registries.session("registry.test").request("GET", "/v2/")
+    assert "hush" not in str(caught.value)
+    assert registries.secrets.hide(f"<hush{char}hush>") == "<***>"
 
 
 def test_a_transport_is_used_by_many_threads() -> None:

@@ -30,6 +30,7 @@ from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from tests.registry import faults
+from tests.registry.exchange import Exchange
 from tests.registry.hostile import HostileRegistry, Upload
 from tests.registry.images import Memory, connect, noise
 
@@ -271,6 +272,60 @@ def test_a_half_sent_blob_goes_on_where_the_registry_says() -> None:
         assert patch.received == sending.size - 100_000
 
 
+@pytest.mark.parametrize("status", [400, 404, 409, 410, 416])
+def test_where_going_on_is_refused_the_whole_blob_is_sent(status: int) -> None:
+    """In a new session, in the same mode, and once: the blob is never gone on with again."""
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT", PUT, faults.break_upload(150_000))
+        registry.misbehave("PATCH", SESSION, faults.answer(status), times=None)
+        sending = Sending(registry)
+        sending.modes = modes = UploadModes(registry.host)
+        sending.go()
+        assert sending.arrived
+        assert modes.mode is UploadMode.MONOLITHIC
+        assert [r.received for r in registry.sent("PUT")] == [150_000, 300_000]
+        assert len(registry.sent("POST")) == 2
+
+
+def test_a_conflict_at_the_end_of_a_resumed_upload_sends_the_whole_blob() -> None:
+    """A registry that lost count says 409 to the PUT."""
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT", PUT, faults.break_upload(150_000))
+        registry.misbehave("PUT", PUT, faults.answer(409), skip=1)
+        sending = Sending(registry)
+        sending.go()
+        assert sending.arrived
+        assert len(registry.sent("POST")) == 2
+
+
+def test_bytes_that_a_registry_did_not_keep_are_sent_again_in_another_way() -> None:
+    """It took a whole blob in one PATCH, and says that it has less."""
+    with HostileRegistry(monolithic=False) as registry:
+        registry.misbehave("PATCH", SESSION, faults.altered(Range="0-99"))
+        sending = Sending(registry)
+        sending.go()
+        assert sending.arrived
+        assert len(registry.sent("POST")) == 3
+
+
+def test_a_corrupted_upload_is_never_gone_on_with() -> None:
+    """The registry keeps the bytes that it refused, and would say how many they are."""
+
+    def corrupted(exchange: Exchange) -> bool:
+        upload = registry.uploads[exchange.record.path.rpartition("/")[2]]
+        upload.data += exchange.body()[:-1] + b"?"
+        return exchange.refuse(400, "DIGEST_INVALID")
+
+    with HostileRegistry(cancels=False) as registry:
+        registry.misbehave("PUT", PUT, corrupted)
+        sending = Sending(registry)
+        sending.go()
+        assert sending.arrived
+        assert registry.sent("GET", SESSION) == registry.sent("PATCH") == []
+        assert [r.received for r in registry.sent("PUT")] == [300_000, 300_000]
+        assert len(registry.sent("POST")) == 2
+
+
 def test_a_range_of_0_0_proves_nothing() -> None:
     """Distribution says ``0-0`` for no byte and for one, so the blob starts again."""
     with HostileRegistry() as registry:
@@ -444,7 +499,7 @@ def test_wrong_bytes_in_chunks_never_arrive() -> None:
 def test_a_put_without_evidence_is_not_believed(status: int) -> None:
     """Only 201 with a Location, the right digest, or finding the blob counts as stored."""
     with HostileRegistry() as registry:
-        registry.misbehave("PUT", PUT, faults.answer(status))
+        registry.misbehave("PUT", PUT, faults.answer(status), times=None)
         with pytest.raises(RegistryError, match="does not have the blob"):
             Sending(registry).go()
 

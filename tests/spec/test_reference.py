@@ -84,7 +84,6 @@ BAD = [
     f"{HEX}:tag",
     "a@sha256:abc",
     f"a@sha256:{HEX.upper()}",
-    f"a@md5:{HEX}",
     f"a@{DIGEST}@{DIGEST}",
     f"a@{DIGEST}:tag",
     f"@{DIGEST}",

@@ -19,6 +19,7 @@ from imgpack.spec.manifest import Manifest, build_manifest
 from imgpack.spec.schema1.payload import (
     Schema1,
     build_schema1,
+    config_of_rows,
     empty_layers,
     normal_time,
     parse_payload,
@@ -362,3 +363,72 @@ def test_a_key_in_another_case_beside_a_row_is_refused(table: str, key: str) -> 
     obj = _payload()
     obj[table][1][key] = next(iter(obj[table][0].values()))
     assert "some readers take" in _refusal(obj)
+
+
+OLD = {
+    "id": "0" * 64,
+    "created": "2015-03-04T05:06:07.000+00:00",
+    "os": "linux",
+    "config": {
+        "Hostname": "h",
+        "Cmd": ["/x", "<y>"],
+        "ExposedPorts": None,
+        "PortSpecs": None,
+        "MacAddress": "",
+        "VolumeDriver": "",
+        "NetworkDisabled": False,
+        "Volumes": {"/b": {}, "/a": {}},
+        "Entrypoint": "one",
+        "Labels": {},
+    },
+}
+
+
+def _converted(**fields: Any) -> dict[str, Any]:
+    """What becomes of ``OLD`` with ``fields`` when it is read from an old archive."""
+    config = config_of_rows([(EMPTY_LAYER, encode(OLD | fields))])
+    found: dict[str, Any] = json.loads(config.raw)
+    return found
+
+
+def test_an_image_of_docker_before_1_8_3_is_converted_through_dockers_structures() -> None:
+    """Keys that they lack are dropped, those that are never left out appear; the id is Docker's."""
+    config = config_of_rows([(EMPTY_LAYER, encode(OLD | {"docker_version": "1.8.2"}))])
+    blank = (
+        '{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,'
+        '"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,'
+        '"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,'
+        '"OnBuild":null,"Labels":null}'
+    )
+    own = (
+        blank.replace('"Hostname":""', '"Hostname":"h"')
+        .replace('"Cmd":null', r'"Cmd":["/x","\u003cy\u003e"]')
+        .replace('"Volumes":null', '"Volumes":{"/a":{},"/b":{}}')
+        .replace('"Entrypoint":null', '"Entrypoint":["one"]')
+        .replace('"Labels":null', '"Labels":{}')
+    )
+    expected = (
+        f'{{"config":{own},"container_config":{blank},"created":"2015-03-04T05:06:07Z",'
+        '"docker_version":"1.8.2","history":[{"created":"2015-03-04T05:06:07Z"}],'
+        f'"os":"linux","rootfs":{{"type":"layers","diff_ids":["{EMPTY_LAYER}"]}}}}'
+    )
+    assert config.raw.decode() == expected
+
+
+@pytest.mark.parametrize("version", ["1.8.3", "1.10.0", "17.03.1-ce", "1.9", ""])
+def test_a_later_image_is_converted_as_it_stands(version: str) -> None:
+    """From 1.8.3 on Docker wrote what it reads; other tools name no version."""
+    assert _converted(docker_version=version)["config"] == OLD["config"]
+
+
+@pytest.mark.parametrize("version", ["1.8.2", "1.8", "1.6.0", "0.9.1", "1.8.2-rc1", "1.7.1.9"])
+def test_every_earlier_version_is_old(version: str) -> None:
+    """Compared number by number."""
+    assert "PortSpecs" not in _converted(docker_version=version)["config"]
+
+
+def test_what_dockers_structures_refuse_is_refused() -> None:
+    """Docker ends with an error, too."""
+    for wrong in ({"Env": [1]}, {"Tty": "yes"}, {"Labels": {"a": 1}}, {"User": 0}):
+        with pytest.raises(DocumentError):
+            _converted(docker_version="1.8.2", config=wrong)

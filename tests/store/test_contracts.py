@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.errors import ArchiveError
 from imgpack.image.image import ImageSink
 from imgpack.image.opened import Opened
 from imgpack.spec.reference import Reference
@@ -17,7 +18,7 @@ from tests.contracts.image_sink import KeepingContract
 from tests.image.sink_contract import SinkContract
 from tests.image.source_contract import SourceContract
 
-from .samples import NAMES, Memory, make_image, saved, write_image
+from .samples import NAMES, Memory, make_image, only_image, saved, write_image
 
 
 class _Path:
@@ -112,3 +113,21 @@ class TestDockerSaveSource(SourceContract):
         """Open."""
         with open_images(str(saved(tmp_path / "saved.tar"))) as opened:
             yield opened
+
+
+@pytest.mark.parametrize("target", ["a.tar", "layout/"])
+def test_what_was_closed_reads_no_other_file(tmp_path: Path, target: str) -> None:
+    """Its descriptor may be another file's by then, which a second close would take away."""
+    opened = open_images(str(write_image(f"{tmp_path}/{target}", make_image(Memory()))))
+    layer = only_image(opened).manifest.layers[0]
+    opened.close()
+    others = [os.open(tmp_path, os.O_RDONLY) for _ in range(3)]
+    try:
+        opened.close()
+        for other in others:
+            os.fstat(other)
+        with pytest.raises((OSError, ArchiveError), match="Bad file descriptor"):
+            b"".join(opened.read_blob(layer))
+    finally:
+        for other in others:
+            os.close(other)

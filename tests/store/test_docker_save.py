@@ -5,10 +5,13 @@ import gzip
 import hashlib
 import json
 import lzma
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 
 import pytest
+import zstandard
 
 from imgpack.errors import ArchiveError, DigestError, DocumentError, LimitError, UnsupportedError
 from imgpack.image.image import Artifact, Image, images_in
@@ -19,6 +22,7 @@ from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import encode
 from imgpack.spec.manifest import build_index
+from imgpack.store.archive import spool
 from imgpack.store.contents import REF_ANNOTATION
 from imgpack.store.open import open_images
 
@@ -33,6 +37,7 @@ from .samples import (
     manifests_of,
     only_image,
     opened_images,
+    write_image,
 )
 
 CONFIG = make_config(LAYERS).raw
@@ -305,18 +310,26 @@ def test_nested_indexes_are_followed_and_bounded(tmp_path: Path) -> None:
         index = build_index([index.descriptor])
 
 
-def test_a_directory_of_skopeos_is_told_with_how_to_convert_it(tmp_path: Path) -> None:
-    """``dir:`` of skopeo, ``docker-dir`` of podman; any other directory gets no such hint."""
+@pytest.mark.parametrize("multi", [False, True])
+def test_a_directory_of_skopeos_is_read(tmp_path: Path, *, multi: bool) -> None:
+    """``dir:`` of skopeo, ``docker-dir`` of podman: blobs by their digests, without a name."""
+    source = Memory()
+    image = make_multi(source, "linux/amd64", "linux/arm64") if multi else make_image(source)
     where = tmp_path / "dir"
     where.mkdir()
-    (where / "manifest.json").write_bytes(b"{}")
-    with pytest.raises(ArchiveError) as caught:
+    for digest, raw in source.blobs.items():
+        inner = any(digest == one.descriptor.digest for one in manifests_of(image))
+        (where / f"{digest.hex}{'.manifest.json' if inner else ''}").write_bytes(raw)
+    (where / "manifest.json").write_bytes(image.document.raw)
+    with pytest.raises(ArchiveError, match="is a directory and no OCI layout"):
         open_images(str(where))
-    assert caught.value.hint == ""
     (where / "version").write_bytes(b"Directory Transport Version: 1.1\n")
-    with pytest.raises(ArchiveError, match="no OCI layout") as caught:
+    with open_images(str(where)) as opened:
+        assert opened.image().image.document.raw == image.document.raw
+        assert verify_images(opened_images(opened), opened.location) == 2
+    (where / "version").write_bytes(b"Directory Transport Version: 2.0\n")
+    with pytest.raises(ArchiveError, match="is unknown"):
         open_images(str(where))
-    assert f"skopeo copy dir:{where} oci:NEW" in str(caught.value.hint)
 
 
 def test_a_configuration_that_is_not_named_by_its_digest_beside_index_json_is_ambiguous(
@@ -358,3 +371,125 @@ def test_a_layer_behind_a_long_pax_link_is_found(tmp_path: Path) -> None:
     opened, image = _open_one(path)
     with opened:
         assert b"".join(image.source.read_blob(image.manifest.layers[0])) == LAYERS[0]
+
+
+@pytest.mark.parametrize("prefix", ["./", ".//", "x/../"])
+def test_paths_in_manifest_json_are_joined_as_loaders_join_them(
+    tmp_path: Path, prefix: str
+) -> None:
+    """Docker and skopeo take ``./``; a digest in such a path counts as in any other."""
+    blobs = {f"blobs/sha256/{Digest.of(raw).hex}": raw for raw in (CONFIG, *LAYERS)}
+    config, *layers = (f"{prefix}{name}" for name in blobs)
+    manifest = {"manifest.json": _manifest_json(config, layers)}
+    opened, image = _open_one(make_tar(tmp_path / "x.tar", manifest | blobs))
+    with opened:
+        assert image.config.raw == CONFIG
+        assert verify_images([image], "x.tar") == 2
+    wrong = blobs | {layers[0].removeprefix(prefix): LAYERS[1]}
+    with pytest.raises(DigestError):
+        open_images(str(make_tar(tmp_path / "y.tar", manifest | wrong)))
+
+
+def _v1(number: int, parent: str = "", **more: object) -> bytes:
+    """What Docker 1.9 wrote of a layer; its id is not a digest of anything."""
+    fields = {"id": f"{number:064x}", "created": "2015-01-02T03:04:05Z", "docker_version": "1.9.1"}
+    command = {"container_config": {"Cmd": ["/bin/sh", "-c", f"step {number}"]}}
+    return encode(fields | ({"parent": parent} if parent else {}) | command | more)
+
+
+def _before_1_10(top: bytes = b"") -> dict[str, bytes]:
+    one, two = f"{1:064x}", f"{2:064x}"
+    config = {"architecture": "amd64", "os": "linux", "Size": 7, "config": {"Cmd": ["/x"]}}
+    return {
+        f"{two}/VERSION": b"1.0",
+        f"{two}/json": top or _v1(2, one, **config),
+        f"{two}/layer.tar": LAYERS[1],
+        f"{one}/json": _v1(1),
+        f"{one}/layer.tar": LAYERS[0],
+        "repositories": encode({"foo": {"1": two, "2": two}}),
+    }
+
+
+def test_an_archive_from_before_docker_1_10_is_read(tmp_path: Path) -> None:
+    """``repositories`` and a directory a layer; the configuration is what Docker makes of it."""
+    opened, image = _open_one(make_tar(tmp_path / "x.tar", _before_1_10()))
+    with opened:
+        assert _names(opened) == ["foo:1", "foo:2"]
+        assert verify_images([image], "x.tar") == 2
+        assert json.loads(image.config.raw) == {
+            "architecture": "amd64",
+            "config": {"Cmd": ["/x"]},
+            "container_config": {"Cmd": ["/bin/sh", "-c", "step 2"]},
+            "created": "2015-01-02T03:04:05Z",
+            "docker_version": "1.9.1",
+            "history": [
+                {"created": "2015-01-02T03:04:05Z", "created_by": f"/bin/sh -c step {number}"}
+                for number in (1, 2)
+            ],
+            "os": "linux",
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [str(Digest.of(layer)) for layer in LAYERS],
+            },
+        }
+
+
+@pytest.mark.parametrize("parent", [f"{2:064x}", f"{3:064x}", "../x", "A" * 64])
+def test_parents_in_a_circle_or_missing_are_refused(tmp_path: Path, parent: str) -> None:
+    """Each step down is to another layer of the archive."""
+    files = _before_1_10(_v1(2, parent))
+    with pytest.raises(ArchiveError, match=r"is no parent|has no 0"):
+        open_images(str(make_tar(tmp_path / "x.tar", files)))
+
+
+def _piped(path: Path, raw: bytes) -> Thread:
+    os.mkfifo(path)
+    writer = Thread(target=path.write_bytes, args=(raw,))
+    writer.start()
+    return writer
+
+
+@pytest.mark.parametrize("wrap", [bytes, gzip.compress, zstandard.compress])
+def test_an_archive_is_read_from_a_pipe_and_compressed_as_a_whole(
+    tmp_path: Path, wrap: Callable[[bytes], bytes]
+) -> None:
+    """It lies in a file without a name meanwhile."""
+    good = write_image(tmp_path / "good.tar", make_image(Memory()))
+    raw = wrap(good.read_bytes())
+    (tmp_path / "x.tar.any").write_bytes(raw)
+    writer = _piped(tmp_path / "pipe", raw)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    for name in ("x.tar.any", "pipe"):
+        with open_images(f"{tmp_path}/{name}", scratch=lambda: str(scratch)) as opened:
+            assert verify_images(opened_images(opened), opened.location) == 2
+            assert list(scratch.iterdir()) == []
+    writer.join()
+
+
+def test_what_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes never fill a disk."""
+    monkeypatch.setattr(spool, "MAX_SPOOLED", 100_000)
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(bytes(200_000)))
+    with pytest.raises(LimitError, match=r"x\.tar\.gz: it decompresses to more than 100000"):
+        open_images(f"{tmp_path}/x.tar.gz")
+
+
+def test_blobs_that_are_links_inside_a_layout_are_read(tmp_path: Path) -> None:
+    """To a file or a directory, over several steps; nothing is followed out of the layout."""
+    target = write_image(f"{tmp_path}/layout/", make_image(Memory()))
+    (target / "store").mkdir()
+    for number, blob in enumerate(sorted((target / "blobs/sha256").iterdir())):
+        blob.rename(target / f"store/{number}")
+        (target / f"step{number}").symlink_to(f"./store/../store/{number}")
+        blob.symlink_to(f"../../step{number}")
+    (target / "blobs").rename(target / "elsewhere")
+    (target / "blobs").symlink_to("elsewhere")
+    with open_images(str(target)) as opened:
+        assert verify_images(opened_images(opened), opened.location) == 2
+    (target / "step0").unlink()
+    (target / "step0").symlink_to("step0")
+    with pytest.raises(ArchiveError, match="out of the layout"), open_images(str(target)) as opened:
+        verify_images(opened_images(opened), opened.location)

@@ -12,17 +12,26 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from imgpack.errors import ArchiveError, DigestError, Hint, OutputError
+from imgpack.errors import (
+    ArchiveError,
+    DigestError,
+    Hint,
+    NotFoundError,
+    OutputError,
+    UnsupportedError,
+)
 from imgpack.events import Meter, Silent
-from imgpack.image.image import Artifact, Image, ImageIndex, Named, RawBlob
+from imgpack.image.image import Artifact, Image, ImageIndex, Named, Opaque, RawBlob
 from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import build_manifest
+from imgpack.spec.manifest import Manifest, build_index, build_manifest
+from imgpack.spec.platform import Platform
 from imgpack.spec.reference import parse_name
 from imgpack.spec.schema1.payload import build_schema1
 from imgpack.store.archive.write import open_writer
@@ -434,6 +443,27 @@ def test_adding_to_a_layout_keeps_other_images_and_moves_the_name(tmp_path: Path
     assert sorted(os.listdir(target)) == ["blobs", "index.json", "oci-layout"]
 
 
+def test_a_label_takes_the_tag_of_a_name_in_a_layout(tmp_path: Path) -> None:
+    """Else umoci and skopeo find the tag twice, and take neither."""
+    source, target = Memory(), f"{tmp_path}/layout/"
+    one, two = make_image(source), make_image(source, [tar_of({"other": b"2"})])
+    write_image(target, one, (parse_name("foo:v1"),))
+    with open_writer(target) as writer:
+        writer.write([Named(two, labels=("v1",))])
+    with open_images(target) as opened:
+        assert [(root.names, root.labels) for root in opened.roots] == [
+            ((parse_name("foo:v1"),), ()),
+            ((), ("v1",)),
+        ]
+    refs = [entry["annotations"][REF_ANNOTATION] for entry in _entries(tmp_path / "layout")]
+    assert refs == ["docker.io/library/foo:v1", "v1"]
+
+
+def _entries(layout: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((layout / "index.json").read_bytes())["manifests"]
+    return found
+
+
 def test_a_failed_addition_leaves_the_layout_as_it_was(tmp_path: Path) -> None:
     """To the byte, and without a leftover."""
     write_image(f"{tmp_path}/layout/", make_image(Memory()))
@@ -501,15 +531,14 @@ def test_a_killed_writer_leaves_nothing_on_sigterm(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from imgpack.store.archive.write import open_writer\n"
-        "from imgpack.cli import entry\n"
+        "from imgpack.cli.signals import Handlers\n"
         "def work():\n"
         "    with open_writer(sys.argv[1]) as writer:\n"
         "        writer.open_blob().write(b'x' * 100_000)\n"
         "        print('ready', flush=True)\n"
         "        time.sleep(60)\n"
-        "import signal\n"
-        "signal.signal(signal.SIGTERM, entry.end)\n"
-        "work()\n"
+        "with Handlers():\n"
+        "    work()\n"
     )
     for target in ("a.tar", "layout/"):
         command = [sys.executable, "-c", script, f"{tmp_path}/{target}"]
@@ -630,3 +659,92 @@ def test_a_sha512_blob_goes_into_a_new_layout(tmp_path: Path, there: bool) -> No
         read = only_image(opened, "foo:1")
         assert read_layers(read) == [source.blobs[layer.digest] for layer in layers]
         assert verify_images(opened_images(opened), opened.location) == 2 + there
+
+
+@pytest.mark.parametrize("name", ["copy.tar", "copy/"])
+def test_what_nobody_knows_in_an_index_or_beside_an_image_is_carried(
+    tmp_path: Path, name: str
+) -> None:
+    """A blob of an unknown type, with what index.json says of it, byte for byte."""
+    source = Memory()
+    odd = Opaque(Descriptor("application/x", source.add(b"odd"), 3), source)
+    inner = Opaque(Descriptor("application/y", source.add(b"inner"), 5), source)
+    image = make_image(source, docker=False)
+    index = build_index([image.manifest.descriptor, inner.descriptor])
+    whole = ImageIndex(index, (image, inner))
+    first = write_all(
+        tmp_path / "first.tar",
+        Named(odd, labels=("v1",), annotations=(("a", "b"),)),
+        Named(whole, NAMES[:1]),
+    )
+    with open_images(str(first)) as opened:
+        assert verify_images(opened_images(opened), opened.location) == 4
+        copy = write_all(f"{tmp_path}/{name}", *opened.images())
+    with open_images(str(copy)) as opened:
+        found = opened.images()
+        assert (found[0].labels, found[0].annotations) == (("v1",), (("a", "b"),))
+        assert [one.image.document.descriptor.digest for one in found] == [
+            odd.descriptor.digest,
+            index.descriptor.digest,
+        ]
+        for one in (odd, inner):
+            assert b"".join(opened.read_blob(one.descriptor)) == source.blobs[one.descriptor.digest]
+        with pytest.raises(UnsupportedError, match=r"'application/x'.*neither a manifest nor"):
+            opened.document(opened.select("v1"))
+
+
+def test_a_damaged_blob_of_an_unknown_type_is_found(tmp_path: Path) -> None:
+    """By a verification, and by a copy."""
+    source = Memory()
+    odd = Opaque(Descriptor("application/x", source.add(b"odd"), 3), source)
+    target = write_all(f"{tmp_path}/first/", Named(odd))
+    (target / "blobs/sha256" / odd.descriptor.digest.hex).write_bytes(b"odd?"[:2] + b"?")
+    with open_images(str(target)) as opened:
+        with pytest.raises(DigestError):
+            verify_images(opened_images(opened), opened.location)
+        with pytest.raises(DigestError):
+            write_all(tmp_path / "copy.tar", *opened.images())
+
+
+def test_an_artifacts_type_stands_in_index_json(tmp_path: Path) -> None:
+    """Who lists referrers goes by it."""
+    source = Memory()
+    raw = make_artifact(source).manifest.raw.replace(b'{"schema', b'{"artifactType":"a/b","schema')
+    artifact = Artifact(Manifest.parse(raw), source)
+    target = write_all(f"{tmp_path}/layout/", Named(artifact))
+    (entry,) = json.loads((target / "index.json").read_bytes())["manifests"]
+    assert entry["artifactType"] == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("z.tar.gz", "z.tar"),
+        ("z.tgz", "z.tar"),
+        ("z.tar.zst", "z.tar"),
+        ("oci:lay", "lay/"),
+        ("oci-archive:z.tar", "z.tar"),
+    ],
+)
+def test_a_name_that_promises_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, instead: str
+) -> None:
+    """A plain tar under it would surprise whoever reads it; with ./ in front colons are names."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError) as caught:
+        open_writer(name)
+    assert f"write {instead}," in str(caught.value)
+    write_image("./oci:lay", make_image(Memory()))
+    assert os.listdir() == ["oci:lay"]
+
+
+def test_a_layout_without_an_image_has_nothing_to_be_copied(tmp_path: Path) -> None:
+    """No success without anything done: not of a copy, a push or a verification."""
+    target = write_image(f"{tmp_path}/layout/", make_image(Memory()))
+    (target / "index.json").write_bytes(b'{"schemaVersion":2,"manifests":[]}')
+    for platform in (None, Platform()):
+        with (
+            open_images(str(target)) as opened,
+            pytest.raises(NotFoundError, match="layout holds no image"),
+        ):
+            opened.images(platform)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from imgpack.errors import SourceError
 from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
 from imgpack.tree.problems import Problems
@@ -26,7 +29,7 @@ def met(tree: Tree) -> Problems:
 
 def test_names_that_differ_only_in_case_are_told(tmp_path: Path) -> None:
     """They are two files here and one on a Mac."""
-    assert met(names(tmp_path, "d/README", "d/readme")).colliding == [bytes(tmp_path / "d")]
+    assert met(names(tmp_path, "d/README", "d/readme")).colliding == bytes(tmp_path / "d")
 
 
 def test_names_that_differ_only_in_unicode_form_are_told(tmp_path: Path) -> None:
@@ -69,3 +72,16 @@ def test_what_a_middle_tree_replaced_is_not_told_again(tmp_path: Path) -> None:
     upper = names(tmp_path / "up", "lib/x")
 
     assert list(replaced(Placed(upper), [base, middle])) == []
+
+
+def test_what_cannot_be_read_is_told_in_a_line_of_bounded_length() -> None:
+    """However many paths there are, and however long; the rest is counted."""
+    problems = Problems()
+    for _ in range(3000):
+        problems.add(b"d/" * 10_000, PermissionError(13, "Permission denied"))
+    with pytest.raises(SourceError, match="cannot read 3000 paths") as caught:
+        problems.check()
+
+    assert len(problems.unreadable) == 4
+    assert "and 2996 more" in str(caught.value)
+    assert len(str(caught.value)) < 5000

@@ -35,9 +35,15 @@ from imgpack.cli.options.metadata import (
 )
 from imgpack.cli.options.output import create, print_names, to_standard_output
 from imgpack.cli.options.path import DIRECTORY, FILE
-from imgpack.cli.options.sources import check_outside, default_output, name_of, parse_sources
+from imgpack.cli.options.sources import (
+    check_outside,
+    default_output,
+    name_of,
+    parse_sources,
+    written_to,
+)
 from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import InvalidReferenceError, printable
+from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
 
 _EXPLAINED = 100
@@ -85,18 +91,20 @@ def build(
     that docker, podman, containerd, skopeo and crane load.
     """
     trees = parse_sources(sources, terminal.warn)
-    building = _building(trees, in_unicode(image), in_unicode(runtime), layers, terminal)
-    names, limit = _names(tags, trees), cache.limit
     target = default_output(trees[0]) if output is None else output
+    image, runtime = in_unicode(image), in_unicode(runtime)
+    building = _building(trees, image, image.format(target), runtime, layers, terminal)
+    names, limit = _names(tags, trees), cache.limit
     to_stdout = to_standard_output(target)
     if not to_stdout:
         check_outside(trees, target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
     explained = _Explainer(terminal) if explain else None
-    count = jobs or usable_cpus()
+    building = partial(building, jobs=jobs or usable_cpus(), cache=segments, explain=explained)
+    outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with create(terminal, target) as sink:
-        built = building(into=sink, names=names, cache=segments, jobs=count, explain=explained)
+        built = building(into=sink, names=names, outputs=outputs)
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
@@ -111,13 +119,14 @@ def build(
 def _building(
     trees: Sequence[Placed[Directory]],
     image: ImageFlags,
+    image_format: Format,
     runtime: RuntimeFlags,
     layers: LayerFlags,
     terminal: Terminal,
 ) -> partial[Image]:
     """``api.build`` with all that decides the image's bytes, parsed and checked."""
     config = runtime.runtime()
-    if config.healthcheck is not None and image.format is not Format.DOCKER:
+    if config.healthcheck is not None and image_format is not Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
     return partial(
@@ -125,8 +134,8 @@ def _building(
         trees,
         config=config,
         platform=image.target,
-        format=image.format,
-        compression=layers.codec(image.format),
+        format=image_format,
+        compression=layers.codec(image_format),
         transforms=tuple(layers.transforms(epoch)),
         created=image.created_at(epoch),
         author=image.author or "",
@@ -160,7 +169,7 @@ class _Explainer:
         self._terminal.say(f"layer {self._layer}: {reason}")
         for count, change in enumerate(changes or ()):
             if count < _EXPLAINED or self._terminal.verbose:
-                self._terminal.say(f"  {printable(change.path)}: {change.how}")
+                self._terminal.say(f"  {brief(change.path)}: {change.how}")
             else:
                 self._terminal.say("  and more; --verbose lists them all")
                 break

@@ -10,7 +10,7 @@ from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.output import push_printing, write_archive
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
-from imgpack.cli.options.transfer import jobs_option, upload_journal
+from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
 
@@ -29,6 +29,7 @@ from imgpack.errors import InvalidReferenceError
     help="Credentials for SRC's registry; --creds is for DST's, if both are registries.",
 )
 @click.option("--mount-from", multiple=True, metavar="REPO", help="As for imgpack push.")
+@foreign_option
 @jobs_option
 @choice_options
 @registry_options
@@ -41,6 +42,7 @@ def copy(
     all_platforms: bool,
     src_creds: str | None,
     mount_from: tuple[str, ...],
+    allow_nondistributable: bool,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -72,8 +74,16 @@ def copy(
                 api.refuse_foreign(named.image, source)
             write_archive(terminal, images, destination, jobs)
         else:
-            named = choice.one(opened)
-            _to_registry(terminal, source, named, target, mount_from, jobs, registry)
+            pushed = Named(choice.one(opened).image, (target,))
+            _to_registry(
+                terminal,
+                source,
+                pushed,
+                mount_from,
+                jobs,
+                registry,
+                foreign=allow_nondistributable,
+            )
 
 
 def _target(destination: str) -> Reference:
@@ -97,15 +107,17 @@ def _to_registry(
     terminal: Terminal,
     source: str,
     image: Named,
-    name: Reference,
     mount_from: tuple[str, ...],
     jobs: int,
     registry: RegistryOptions,
+    *,
+    foreign: bool,
 ) -> None:
-    origin = () if is_path(source) else (parse_reference(source),)
+    origin, name = () if is_path(source) else (parse_reference(source),), image.names[0]
     options = api.PushOptions(
         mount_from=(*origin, *api.mount_repositories(mount_from, [name.registry])),
         journal=upload_journal(),
+        foreign=foreign,
     )
     with connect(registry, terminal, [name.registry], jobs=jobs) as registries:
-        push_printing(terminal, registries, [Named(image.image, (name,))], options, jobs)
+        push_printing(terminal, registries, [image], options, jobs)

@@ -7,7 +7,17 @@ from typing import Any, Final
 import click
 
 from imgpack import api
-from imgpack.api import AnyImage, Artifact, Digest, Image, Named, described, total_size
+from imgpack.api import (
+    AnyImage,
+    Artifact,
+    Digest,
+    Image,
+    ImageIndex,
+    Named,
+    Opaque,
+    described,
+    total_size,
+)
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
@@ -63,8 +73,6 @@ def inspect(
         lines: list[str] = []
         for named in images:
             lines += ["", *_shown(named)] if lines else _shown(named)
-        if not images:
-            lines.append(f"{location} holds no image")
         if verified is not None:
             lines += ["", f"verified: {verified} {_plural(verified, 'layer')}, all as promised"]
         click.echo("\n".join(lines))
@@ -86,6 +94,12 @@ def _shown(named: Named) -> list[str]:
 def _details(image: AnyImage) -> list[str]:
     if isinstance(image, Image):
         return _image(image)
+    if isinstance(image, Opaque):
+        return [
+            _field("Blob", str(image.descriptor.digest)),
+            _field("Type", image.media_type),
+            _field("Size", human_size(image.descriptor.size)),
+        ]
     kind = _FORMATS.get(image.document.media_type, image.document.media_type)
     digest = image.document.descriptor.digest
     if isinstance(image, Artifact):
@@ -104,7 +118,9 @@ def _details(image: AnyImage) -> list[str]:
 def _heading(image: AnyImage) -> str:
     if isinstance(image, Image):
         return one_line(str(image.config.platform))
-    return "artifact" if isinstance(image, Artifact) else "index"
+    if isinstance(image, ImageIndex):
+        return "index"
+    return "artifact" if isinstance(image, Artifact) else "other"
 
 
 def _image(image: Image) -> list[str]:

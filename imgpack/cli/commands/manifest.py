@@ -68,7 +68,7 @@ def manifest(
         elif want_config:
             _write(_single(choice.one(opened), location).config.raw)
         elif choice.platform is not None:
-            _write(choice.one(opened).image.document.raw)
+            _write(_single(choice.one(opened), location).manifest.raw)
         else:
             _write(opened.document(opened.select(choice.image)).raw)
 

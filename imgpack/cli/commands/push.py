@@ -14,7 +14,13 @@ from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import Schema1Flags, schema1_options
-from imgpack.cli.options.transfer import MountFlags, jobs_option, mount_options, upload_journal
+from imgpack.cli.options.transfer import (
+    MountFlags,
+    foreign_option,
+    jobs_option,
+    mount_options,
+    upload_journal,
+)
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, about
 
@@ -26,6 +32,7 @@ MIB: Final = 1 << 20
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @mount_options
 @schema1_options
+@foreign_option
 @click.option("--by-digest", is_flag=True, help="Push without a tag: the digest is the name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @metadata_option
@@ -47,6 +54,7 @@ def push(
     references: tuple[str, ...],
     mount: MountFlags,
     schema1: Schema1Flags,
+    allow_nondistributable: bool,
     by_digest: bool,
     dry_run: bool,
     metadata_file: str | None,
@@ -81,6 +89,7 @@ def push(
                 schema1=signing,
                 journal=None if no_resume else upload_journal(),
                 chunk=None if chunk_size is None else chunk_size * MIB,
+                foreign=allow_nondistributable,
             )
             if dry_run:
                 _show(registries, images, options)

@@ -37,7 +37,10 @@ def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: Regist
 @registry_options
 @click.pass_obj
 def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOptions) -> None:
-    """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags."""
+    """Delete each REF: REPO:TAG removes a tag, REPO@DIGEST an image and all its tags.
+
+    REPO:TAG@DIGEST removes the tag if it has this digest, and the image keeps its others.
+    """
     names = [_exact(text) for text in references]
     with connect(registry, terminal, [name.registry for name in names]) as registries:
         for name in names:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from imgpack.api import is_layout
 from imgpack.cli.options.clock import parse_time
 from imgpack.cli.options.group import gathered
 from imgpack.errors import ConfigError, LimitError
@@ -138,21 +139,31 @@ runtime_options = gathered(
 class ImageFlags:
     """What an image says of itself, and in whose format."""
 
-    image_format: str
+    image_format: str | None
     platform: str | None
+    platform_unchecked: bool
     created: str | None
     author: str | None
     comment: str | None
 
-    @property
-    def format(self) -> Format:
-        """Whose media types."""
-        return Format(self.image_format)
+    def format(self, target: str) -> Format:
+        """Whose media types: OCI's in a layout, which tools other than Docker read, unless said."""
+        if self.image_format is not None:
+            return Format(self.image_format)
+        return Format.OCI if is_layout(target) else Format.DOCKER
 
     @property
     def target(self) -> Platform | None:
-        """The platform, if it is given. Raises ``ConfigError``."""
-        return None if self.platform is None else Platform.parse(self.platform)
+        """The platform, if it is given. Raises ``ConfigError``, also for one that nobody knows."""
+        if self.platform is None:
+            return None
+        platform = Platform.parse(self.platform)
+        if not (platform.known or self.platform_unchecked):
+            raise ConfigError(
+                f"no runtime knows the platform {platform}",
+                "write it as Go does, as linux/arm64; --platform-unchecked takes any",
+            )
+        return platform
 
     def created_at(self, epoch: int | None) -> str | None:
         """The image's time in RFC 3339: what is given, or the seconds ``epoch``, or ``None``."""
@@ -165,10 +176,12 @@ image_options = gathered(
     "image",
     ImageFlags,
     click.option("--format", "image_format", type=click.Choice(["docker", "oci"]),
-                 default="docker", show_default=True, help="Whose media types."),
+                 help="Whose media types. [default: docker; oci for a layout]"),
     click.option("--platform", metavar="OS/ARCH[/VARIANT]",
                  help="What the image runs on. [default: what its programs are for, "
                       "else linux/amd64]"),
+    click.option("--platform-unchecked", is_flag=True,
+                 help="Take a --platform that no runtime knows."),
     click.option("--created", metavar="TIME",
                  help="The image's time. [default: the newest file's]"),
     click.option("--author", metavar="TEXT", help="The author."),

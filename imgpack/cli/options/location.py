@@ -3,6 +3,7 @@
 Invariant: an archive needs none of the network's modules.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from imgpack.cli.options.group import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import ArchiveError, DigestError, OutputError
+from imgpack.files.streams import STDIN, STDIN_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,7 @@ def open_location(
     ``choice`` is refused where it cannot be made. ``creds_option`` and ``jobs`` are as
     for ``connect``.
     """
-    if text == "-":
-        raise ArchiveError(
-            "an archive cannot come from standard input",
-            "it is read at any place, so it cannot be a pipe: save it to a file",
-        )
+    text = from_standard_input(text)
     if choice.image is not None and not api.is_path(text):
         raise click.UsageError("--image is for archives; a reference names one image")
     with (
@@ -84,6 +82,15 @@ def open_location(
             if text in error.message:
                 raise
             raise error.reworded(f"{text}: {error.message}") from error
+
+
+def from_standard_input(text: str) -> str:
+    """``text``, or the path of standard input for ``-``; a terminal is refused."""
+    if text != STDIN:
+        return text
+    if sys.stdin.isatty():
+        raise click.UsageError("an archive does not come from a terminal; pipe it, or name a file")
+    return STDIN_PATH
 
 
 @contextmanager

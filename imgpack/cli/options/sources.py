@@ -1,13 +1,16 @@
 """The positional arguments of ``build``: directories, each with its place in the image."""
 
 import os
+import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import click
 
 from imgpack import api
 from imgpack.api import Directory, Placed, Replaced
 from imgpack.errors import LimitError, OutputError, TreeError, printable
+from imgpack.files.streams import STDOUT, named_descriptor
 from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
 
@@ -89,3 +92,20 @@ def containing(trees: Sequence[Placed[Directory]], path: str) -> Placed[Director
         if real.startswith(tree.tree.root.rstrip(b"/") + b"/"):
             return tree
     return None
+
+
+def written_to(*paths: str | None) -> frozenset[tuple[int, int]]:
+    """Device and inode of the files that ``paths`` name, and of the directories they lie in.
+
+    By any name, through a bind mount or an open descriptor, a walk knows them by that.
+    """
+    found = set()
+    for path in filter(None, paths):
+        descriptor = 1 if path == STDOUT else named_descriptor(path)
+        places = (path, os.path.dirname(real_path(path))) if descriptor is None else (descriptor,)
+        for place in places:
+            with suppress(OSError):
+                status = os.stat(place)
+                if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                    found.add((status.st_dev, status.st_ino))
+    return frozenset(found)

@@ -22,6 +22,13 @@ jobs_option = click.option(
 )
 
 
+foreign_option = click.option(
+    "--allow-nondistributable",
+    is_flag=True,
+    help="Send foreign layers that the source holds, too; their licence may forbid it.",
+)
+
+
 def upload_journal() -> "api.UploadJournal | None":
     """Where half-done uploads are remembered; nowhere, for a user without a home."""
     try:

@@ -23,6 +23,7 @@ _WORDS: Final = {
     Remedy.USE_HTTP: "if it is meant to be a plain HTTP registry, use --plain-http",
     Remedy.USE_HTTPS: "the server wants https: give --no-plain-http",
     Remedy.TRUST_AUTHORITY: "name the authority with --ca-file",
+    Remedy.SEND_FOREIGN: "--allow-nondistributable sends it",
     Remedy.NAME_SCHEMA1: "say --name NAME:TAG",
     Remedy.MAKE_SCHEMA1: "imgpack manifest ARCHIVE --schema1 makes one",
     Remedy.DELETE_DIGEST: (

@@ -84,12 +84,25 @@ def _check_owner(directory: str, tag: bytes | None) -> None:
     tagged = tag is not None and tag.startswith(_SIGNATURE) and b"imgpack" in tag
     # Earlier releases made all three directories, and no tag; a full disk cuts a tag short.
     cut_short = tag is not None and _TEXT.startswith(tag)
-    whole = names & _KINDS in (set(), _KINDS) or cut_short
+    whole = names & _KINDS in (set(), _KINDS) or cut_short or _holds_only_ours(directory, names)
     if not tagged and not (whole and names <= _KINDS | _BESIDE):
         raise CacheError(
             f"{directory} is no cache of imgpack: it holds other files",
             Remedy.EMPTY_CACHE(),
         )
+
+
+def _holds_only_ours(directory: str, names: set[str]) -> bool:
+    """Whether what is left of a cache, which lost its tag and more, shows that it was one."""
+    kinds = names & _KINDS
+    count = 0
+    for kind in kinds:
+        pattern = _SHARD if kind == SEGMENTS else _NAMES[kind]
+        for name in _list(os.path.join(directory, kind)):
+            if not (pattern.fullmatch(name) or is_temporary(name)):
+                return False
+            count += 1
+    return count > 0 or len(kinds) > 1
 
 
 def _read_tag(directory: str) -> bytes | None:

@@ -21,7 +21,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.tree.transform import MAX_TIME
 
-FORMAT: Final = "imgpack-cache-7"
+FORMAT: Final = "imgpack-cache-8"
 
 CHECK_PATTERN: Final = r"[0-9a-f]{17,24}"
 """What ``checksum.fingerprint`` gives: 16 digits of check sums, then the length in bytes."""

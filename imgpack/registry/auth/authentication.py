@@ -66,10 +66,17 @@ class Authentication:
 
     def _answered(self, request: Request) -> Response:
         """The answer to a request, made again with what its challenge asks for."""
-        turn = 0
+        turn, stale, bare = 0, False, False
         while True:
             turn += 1
-            authorization = self._authorization(request.scopes)
+            try:
+                authorization = self._authorization(request.scopes)
+            except ImgpackError:
+                # A challenge to a token that went stale may name a token server that is gone;
+                # one to no token at all names the one that counts.
+                if not stale or bare:
+                    raise
+                authorization, bare = None, True
             try:
                 return self._inner.send(request.authorized(authorization))
             except ImgpackError as error:
@@ -78,6 +85,7 @@ class Authentication:
                     raise
                 if turn == _MAX_TURNS or not self._takes(answer, request, authorization, turn):
                     raise self._advised(error, answer, request.scopes) from error.__cause__
+                stale = authorization is not None
 
     def _authorization(self, scopes: tuple[Scope, ...]) -> str | None:
         """The header value for a request, or ``None`` (nothing known, or nothing wanted).
@@ -113,11 +121,11 @@ class Authentication:
         self.challenge = chosen
         grew = self._tokens.grow(request.scopes, chosen)
         ended = self._tokens.drop(request.scopes, refused)
-        if refused is None or grew:
-            return True
         credential = self.credential(request.scopes)
         if chosen.scheme == "basic":
-            return credential is not None and refused != basic(credential)
+            return bool(credential and credential.username and refused != basic(credential))
+        if refused is None or grew:
+            return True
         return (turn == 1 or ended) and not (credential and credential.registry_token)
 
     def _ping(self) -> tuple[Challenge, ...]:

@@ -124,7 +124,7 @@ class TokenServer:
         shown = self._endpoint.secrets.redact(request.shown)
         try:
             with self._inner.send(request) as response:
-                status, data = response.status, response.read(TOKEN_LIMIT)
+                status, data = response.status, response.read_document(TOKEN_LIMIT)
         except UnauthorizedError as error:
             trust, login = Remedy.TRUST_REALM, Remedy.CHECK_LOGIN
             advice = trust(self.withheld) if self.withheld else login(self._endpoint.registry)
@@ -152,7 +152,7 @@ class TokenServer:
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise RegistryError(f"{shown}: the token server's answer has no usable token")
         life = document.get("expires_in")
-        if isinstance(life, bool) or not isinstance(life, int | float) or life != life:
+        if not isinstance(life, int | float) or life != life:
             life = MIN_LIFE
         # Between the bounds first: JSON has integers that no float holds.
         life = float(min(max(life, MIN_LIFE), MAX_LIFE))

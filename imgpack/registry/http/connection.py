@@ -3,17 +3,13 @@
 Invariants: with a ``reach`` no byte goes to an address that is further inside, whatever a
 name resolved to before; an answer that
 arrives while a body is being sent stops the sending; a connection whose request
-was cut short is not used again; the silence time-out holds for sending too, and
-nobody keeps us busy for ever with a byte now and then: an answer's head has a
-deadline, a body a least pace, trailers a number.
+was cut short is not used again; the silence time-out holds for sending too.
 """
 
 import contextlib
 import functools
 import http.client
-import io
 import ipaddress
-import re
 import select
 import socket
 import ssl
@@ -32,17 +28,11 @@ from imgpack.errors import (
     UnreachableError,
     UnsafeError,
 )
+from imgpack.registry.http.incoming import IncomingAnswer
 from imgpack.registry.http.url_policy import Origin, Reach, clean, reach_of_address, redact
 
 PLAIN_SLICE: Final = 256 << 10
 TLS_SLICE: Final = 64 << 10
-MAX_PROVISIONAL: Final = 16
-"""Answers such as ``100 Continue`` that may come before the real one."""
-MAX_TRAILERS: Final = 100
-MAX_LINE: Final = 65536
-CRAWL: Final = 256
-"""Bytes a second below which a connection counts as silent."""
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\r\n]*)?\r?\n")
 
 
 def _check(host: str, text: str, reach: Reach) -> None:
@@ -54,109 +44,6 @@ def _check(host: str, text: str, reach: Reach) -> None:
         )
 
 
-class _Incoming(io.RawIOBase):
-    """A socket's raw file that ends what is too slow; ``prefix`` was read before.
-
-    The head of an answer has a deadline; what follows has to bring some bytes in
-    every ``silence`` seconds that are spent waiting for it.
-    """
-
-    def __init__(self, prefix: bytes, rest: io.RawIOBase, silence: float) -> None:
-        self._prefix = prefix
-        self._rest = rest
-        self._silence = silence
-        self._deadline: float | None = time.monotonic() + 2 * silence
-        self._waited, self._moved = 0.0, 0
-
-    def head_is_read(self) -> None:
-        """The deadline is met; now the pace counts."""
-        self._deadline = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if not self._prefix:
-            began = time.monotonic()
-            count = self._rest.readinto(buffer)
-            self._check(began, count or 0)
-            return count
-        piece = self._prefix[: len(buffer)]
-        buffer[: len(piece)] = piece
-        self._prefix = self._prefix[len(piece) :]
-        return len(piece)
-
-    def _check(self, began: float, count: int) -> None:
-        now = time.monotonic()
-        if self._deadline is not None:
-            if now > self._deadline:
-                raise TimeoutError("timed out")
-            return
-        self._waited += now - began
-        self._moved += count
-        if self._waited > self._silence:
-            if self._moved < CRAWL * self._waited:
-                raise TimeoutError("timed out")
-            self._waited, self._moved = 0.0, 0
-
-    def close(self) -> None:
-        self._rest.close()
-        super().close()
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer whose provisional ones (100 to 199) are bounded: there may be a few.
-
-    The sizes of its chunks are hexadecimal digits and nothing else.
-    ``early`` are bytes of it that were read while the body was being sent.
-    """
-
-    _provisional = 0
-
-    def __init__(self, sock: Any, *args: Any, early: bytes = b"", **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        this: Any = self
-        self._incoming = _Incoming(early, this.fp.detach(), sock.gettimeout() or 60.0)
-        this.fp = io.BufferedReader(self._incoming)
-
-    def begin(self) -> None:
-        super().begin()
-        self._incoming.head_is_read()
-
-    def _read_status(self) -> Any:
-        self._provisional += 1
-        if self._provisional > MAX_PROVISIONAL:
-            raise http.client.HTTPException("too many provisional answers")
-        version, status, reason = super()._read_status()  # type: ignore[misc]
-        # http.client passes over 100 only; 101 would be the end of HTTP.
-        return version, 100 if 101 < status < 200 else status, reason
-
-    def _line(self, what: str) -> bytes:
-        this: Any = self
-        line: bytes = this.fp.readline(MAX_LINE + 1)
-        if len(line) > MAX_LINE:
-            raise http.client.LineTooLong(what)
-        return line
-
-    def _read_next_chunk_size(self) -> int:
-        this: Any = self
-        line = self._line("chunk size")
-        found = _CHUNK_SIZE.fullmatch(line)
-        if found:
-            return int(found[1], 16)
-        this._close_conn()
-        if not line.endswith(b"\n"):
-            raise http.client.IncompleteRead(b"")
-        # http.client takes what int() takes: after a negative size it reads without end.
-        raise http.client.HTTPException("the size of a chunk is malformed")
-
-    def _read_and_discard_trailer(self) -> None:
-        for _ in range(MAX_TRAILERS):
-            if self._line("trailer line") in (b"\r\n", b"\n", b""):
-                return
-        raise http.client.HTTPException("too many trailers")
-
-
 class _Guarded:
     """What both kinds of connection add to urllib3's."""
 
@@ -164,7 +51,7 @@ class _Guarded:
     silence: float = 60.0
     sock: Any
     timeout: Any
-    response_class: Any = _Answer
+    response_class: Any = IncomingAnswer
     _sending: bool = False
     _cut: bool = False
 
@@ -188,7 +75,7 @@ class _Guarded:
 
     def connect(self) -> None:
         self._cut = False
-        self.response_class = _Answer
+        self.response_class = IncomingAnswer
         super().connect()  # type: ignore[misc]
         self.sock.settimeout(self.silence)
 
@@ -226,8 +113,10 @@ class _Guarded:
         """Wait until something can be sent; raises ``BrokenPipeError`` when an answer came."""
         poll = select.poll()
         poll.register(self.sock, select.POLLIN | select.POLLOUT)
+        deadline = time.monotonic() + self.silence
         while True:
-            found = poll.poll(self.silence * 1000)
+            # TLS messages that are no answer come in as well, and bring nobody more time.
+            found = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
             if not found:
                 raise TimeoutError("timed out")
             events = found[0][1]
@@ -252,7 +141,7 @@ class _Guarded:
             return False
         finally:
             sock.settimeout(self.silence)
-        self.response_class = functools.partial(_Answer, early=early)
+        self.response_class = functools.partial(IncomingAnswer, early=early)
         return True
 
     def _readable(self) -> bool:
@@ -301,6 +190,13 @@ class GuardedHTTPSPool(_Pool, HTTPSConnectionPool):
             conn.connect()
 
 
+PROXY_CREDENTIALS: Final = (
+    "the proxy wants credentials: HTTPS_PROXY (or HTTP_PROXY) is http://USER:PASSWORD@HOST:PORT"
+)
+_TLS_ALERT: Final = "\x15\x03"
+_EXPIRED: Final = frozenset({9, 10})
+"""OpenSSL's codes for a certificate that is not valid yet, and for one no longer valid."""
+_MISNAMED: Final = frozenset({62, 64})
 _PLAIN_ANSWERS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH")
 
 
@@ -312,10 +208,13 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
     if isinstance(cause, ssl.SSLError | ssl.CertificateError) and not lost:
         return _tls_error(cause, origin)
     if isinstance(error, exceptions.ProxyError):
+        said = clean(str(cause), 200)
         return UnreachableError(
-            f"{origin}: the proxy does not let us through ({clean(str(cause), 200)})",
-            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+            f"{origin}: the proxy does not let us through ({said})",
+            PROXY_CREDENTIALS if " 407" in said else "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
+    if isinstance(cause, http.client.BadStatusLine) and str(cause).startswith(_TLS_ALERT):
+        return RegistryError(f"{shown}: the server speaks TLS only", Remedy.USE_HTTPS())
     if isinstance(error, exceptions.ConnectTimeoutError):
         return UnreachableError(*_unconnected(error, cause, origin), unconnected=str(origin))
     if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
@@ -361,8 +260,18 @@ def _tls_error(cause: ssl.SSLError | ssl.CertificateError, origin: Origin) -> Tl
     if any(word in reason for word in _PLAIN_ANSWERS):
         return TlsError(f"{origin}: the server does not speak TLS", Remedy.USE_HTTP())
     if isinstance(cause, ssl.SSLCertVerificationError):
+        said = clean(cause.verify_message, 200)
+        if cause.verify_code in _EXPIRED:
+            return TlsError(
+                f"{origin}: the certificate is not valid now ({said})",
+                "the server needs a new one, or this machine's clock is wrong",
+            )
+        if cause.verify_code in _MISNAMED:
+            return TlsError(
+                f"{origin}: the certificate is for another name ({said})",
+                "use the name that it is for",
+            )
         return TlsError(
-            f"{origin}: the certificate is not trusted ({clean(cause.verify_message, 200)})",
-            Remedy.TRUST_AUTHORITY(),
+            f"{origin}: the certificate is not trusted ({said})", Remedy.TRUST_AUTHORITY()
         )
     return TlsError(f"{origin}: TLS failed ({clean(reason or str(cause), 200)})")

@@ -50,6 +50,14 @@ class Endpoint:
         self.reporter.detail(f"{error.message}; {then} in {seconds:.1f} s")
         self.options.sleep(seconds)
 
+    def astray(self, origin: Origin) -> str:
+        """What to say of another ``origin`` to which the registry sent us in vain."""
+        said = f"{self.registry} sent us to this other server, which gets no credentials"
+        if origin.host != self.origin.host:
+            return said
+        # It does not know how it is reached from outside, and left its port out or made one up.
+        return f"{said}: another port of the same host; does it know its own, as clients see it?"
+
 
 def registry_origin(registry: str, *, plain_http: bool | None = None) -> Origin:
     """The API's origin of ``host[:port]``: https, and http for loopback hosts or on request."""

@@ -20,7 +20,9 @@ from imgpack.errors import (
     RegistryError,
     Remedy,
     UnauthorizedError,
+    UnreachableError,
 )
+from imgpack.registry.http.connection import PROXY_CREDENTIALS
 from imgpack.registry.http.message import Response
 from imgpack.registry.http.redaction import Secrets
 from imgpack.registry.http.retry import parse_retry_after
@@ -101,7 +103,8 @@ def _entries(body: bytes) -> list[dict[str, Any]]:
 def refusal(answer: Answer, method: str, shown: str, *, hint: Hint = "") -> ImgpackError:
     """The leaf for an ``answer`` to a request; ``hint`` if there is something better to say."""
     told = f": {answer.text}" if answer.text else ""
-    message = f"{method} {shown}: the registry answered {answer.status}{told}"
+    who = "proxy" if answer.status == 407 else "registry"
+    message = f"{method} {shown}: the {who} answered {answer.status}{told}"
     leaf, usual = _leaf(answer)
     return leaf(message, hint or usual, answer)
 
@@ -119,7 +122,9 @@ def _leaf(answer: Answer) -> tuple[type[ImgpackError], Hint]:
     if status == 400 and "HTTPS" in answer.text:
         return RegistryError, Remedy.USE_HTTPS()
     if 300 <= status < 400:
-        return RegistryError, "redirects are followed for reading only"
+        return RegistryError, "such a redirect is not followed"
+    if status == 407:
+        return UnreachableError, PROXY_CREDENTIALS
     return RegistryError, ""
 
 

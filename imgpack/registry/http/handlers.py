@@ -1,24 +1,33 @@
 """What stands between a request to a registry and the transport, each around the next.
 
 RFC 9110, section 15.4 (redirects); OCI distribution-spec v1.1, "Warnings".
-Invariants: redirects are followed for GET and HEAD only and at most five times;
-what led to another origin goes on without credentials, wherever it leads then;
-what is not expected is an error with the registry's own words, bounded and
-without secrets.
+Invariants: redirects are followed at most five times, those of a request with a body
+only where it stays the same request (307, 308), a deletion's never; what led to another
+origin goes on without credentials, wherever it leads then; what is not expected is an
+error with the registry's own words, bounded and without secrets.
 """
 
 import threading
 from dataclasses import replace
 from typing import Final
 
-from imgpack.errors import ImgpackError, RegistryError, UnreachableError
+from imgpack.errors import ImgpackError, RegistryError, Remedy, UnreachableError
 from imgpack.registry.http.endpoint import Endpoint
 from imgpack.registry.http.errors import read_answer, refusal
 from imgpack.registry.http.message import Handler, Request, Response
-from imgpack.registry.http.url_policy import Reach, check_location, reach_of_host
+from imgpack.registry.http.url_policy import Origin, Reach, check_location, reach_of_host
 
 MAX_REDIRECTS: Final = 5
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_NONE: Final = frozenset[int]()
+_SAME: Final = frozenset({307, 308})
+_FOLLOWED: Final = {
+    "GET": REDIRECTS,
+    "HEAD": REDIRECTS,
+    "POST": _SAME,
+    "PATCH": _SAME,
+    "PUT": _SAME,
+}
 _MAX_WARNINGS: Final = 10
 
 
@@ -83,16 +92,16 @@ class Told(_Around):
 
 
 class Redirects(_Around):
-    """Follows redirects of what only reads; credentials stay with the origin they were for."""
+    """Follows redirects; credentials stay with the origin they were for."""
 
     def send(self, request: Request) -> Response:
         """The answer that the last redirect led to. Raises ``UnsafeError``, ``RegistryError``."""
-        follows = request.method in ("GET", "HEAD") and not request.private
+        followed = _NONE if request.private else _FOLLOWED.get(request.method, _NONE)
         home, at_home, hop = self._endpoint.origin, True, request
         for _ in range(MAX_REDIRECTS + 1):
             response = self._inner.send(hop)
             location = response.headers.get("location")
-            if response.status not in REDIRECTS or not follows or not location:
+            if response.status not in followed or not location:
                 response.at_home = at_home
                 return response
             response.close()
@@ -120,15 +129,19 @@ class Refusals(_Around):
             now = self._endpoint.options.now()
             answer = read_answer(response, self._endpoint.secrets, now, foreign=foreign)
         shown = self._endpoint.secrets.redact(replace(request, url=response.url).shown)
-        registry = self._endpoint.registry
-        hint = f"{registry} sent us to this other server, which gets no credentials"
-        raise refusal(answer, request.method, shown, hint=hint if foreign else "")
+        hint = self._endpoint.astray(Origin.of(response.url)) if foreign else ""
+        raise refusal(answer, request.method, shown, hint=hint)
 
 
 class Retries(_Around):
-    """Tries again what may pass: lost connections, and the answers that the policy names."""
+    """Tries again what may pass: lost connections, and the answers that the policy names.
+
+    A success that was not expected may pass where the host has ``proved`` that it does
+    not say 200 to everything: a proxy before it answers such things while it restarts.
+    """
 
     _met = False
+    _proved = False
 
     def send(self, request: Request) -> Response:
         """The answer of the last attempt. Raises what the last attempt failed with."""
@@ -138,11 +151,25 @@ class Retries(_Around):
             try:
                 response = self._inner.send(request)
                 self._met = True
+                self._proved = self._proved or response.status != 200
                 return response
             except ImgpackError as error:
                 if number >= self._limit(request, error):
+                    self._check_scheme(request, error)
                     raise
                 self._endpoint.pause(number, error)
+
+    def _check_scheme(self, request: Request, error: ImgpackError) -> None:
+        """Raise what is wrong if it is TLS that is spoken here: some servers tell a GET only."""
+        home = self._endpoint.origin
+        lost = isinstance(error, UnreachableError) and not error.unconnected
+        if self._proved or not lost or request.method == "GET" or home.scheme != "http":
+            return
+        try:
+            self._inner.send(Request("GET", f"{home}/v2/", expected={200, 401})).close()
+        except ImgpackError as cause:
+            if cause.hint == Remedy.USE_HTTPS():
+                raise cause from error
 
     def _limit(self, request: Request, error: ImgpackError) -> int:
         """How many attempts the request is worth, now that one has failed with ``error``."""
@@ -151,9 +178,13 @@ class Retries(_Around):
         if not self._met and unconnected == str(request.origin):
             return 1
         self._met = True
-        if not request.retry or (unconnected is None and error.answer is None):
+        answer = error.answer
+        if answer is not None and answer.status == 200 and not self._proved:
             return 1
-        return self._endpoint.options.retry.limit(request.method, request.url, error.answer)
+        self._proved = self._proved or answer is not None
+        if not request.retry or (unconnected is None and answer is None):
+            return 1
+        return self._endpoint.options.retry.limit(request.method, request.url, answer)
 
 
 class Redacted(_Around):
@@ -168,4 +199,7 @@ class Redacted(_Around):
                 if not (request.scopes and error.unconnected):
                     raise
                 name = f"{self._endpoint.registry}/{request.scopes[0].repository}"
-                raise error.reworded(f"{name}: {error.message}") from error.__cause__
+                origin, hint = Origin.of(error.unconnected), None
+                if origin.host == self._endpoint.origin.host and origin != self._endpoint.origin:
+                    hint = self._endpoint.astray(origin)
+                raise error.reworded(f"{name}: {error.message}", hint) from error.__cause__

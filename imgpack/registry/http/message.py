@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from imgpack.errors import RegistryError, UnreachableError
 from imgpack.registry.http.connection import connection_error
-from imgpack.registry.http.url_policy import Origin, Reach, redact
+from imgpack.registry.http.url_policy import Origin, Reach, clean, redact
 
 BLOCK: Final = 1 << 20
 """Bytes of one read from and write to a socket; the fastest by measurement."""
@@ -166,6 +166,19 @@ class Response(Closing):
             raise RegistryError(
                 f"{redact(self.url)}: the answer is longer than {limit} bytes",
                 "the registry is broken, or it is no registry",
+            )
+        return data
+
+    def read_document(self, limit: int = DOCUMENT_LIMIT) -> bytes:
+        """``read``, for a JSON object. Raises ``RegistryError`` for one that is compressed."""
+        data = self.read(limit)
+        # Some servers name an encoding that they did not use.
+        encoding = self.headers.get("Content-Encoding", "").lower()
+        if encoding not in ("", "identity") and not data.lstrip().startswith(b"{"):
+            raise RegistryError(
+                f"{redact(self.url)}: the answer has the Content-Encoding {clean(encoding, 40)!r}, "
+                "which was not asked for",
+                "the registry, or a proxy before it, compresses what it should not",
             )
         return data
 

@@ -52,11 +52,12 @@ class RetryPolicy:
 
         ``answer`` is ``None`` for a lost connection. A 500 for a manifest can
         be permanent (schema1 switched off, a foreign layer refused), and is
-        tried once more only.
+        tried once more only. A success that proves nothing may pass as well.
         """
         if answer is None or "TOOMANYREQUESTS" in answer.codes:
             return self.attempts
-        if answer.status not in TRANSIENT_STATUSES or PERMANENT_CODES.intersection(answer.codes):
+        passing = answer.status == 200 or answer.status in TRANSIENT_STATUSES
+        if not passing or PERMANENT_CODES.intersection(answer.codes):
             return 1
         if answer.status == 500 and method == "PUT" and "/manifests/" in url:
             return min(2, self.attempts)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import TlsError
+from imgpack.files.reading import open_regular
 from imgpack.registry.http.url_policy import Origin
 
 CERTS_DIRECTORIES: Final = ("/etc/containers/certs.d", "/etc/docker/certs.d")
@@ -60,6 +61,8 @@ def make_context(options: TlsOptions, origin: Origin) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     for certificate, key in found.clients:
         try:
+            for path in (certificate, key):
+                _check_regular(path)
             # The empty password keeps OpenSSL from asking on the terminal.
             context.load_cert_chain(certificate, key, password="")
         except (OSError, ValueError) as error:
@@ -82,12 +85,20 @@ def _trust(context: ssl.SSLContext, options: TlsOptions, found: HostCertificates
 
 def _load(context: ssl.SSLContext, path: str | None, directory: str | None) -> None:
     try:
+        if path:
+            _check_regular(path)
         context.load_verify_locations(cafile=path or None, capath=directory or None)
     except (OSError, ValueError) as error:
         raise TlsError(
             f"{path or directory}: cannot be used as trusted certificates ({_reason(error)})",
             "give a readable file of PEM certificates",
         ) from None
+
+
+def _check_regular(path: str) -> None:
+    """OpenSSL would wait for the writer of a pipe. Raises ``OSError``."""
+    fd, _ = open_regular(path, follow=True)
+    os.close(fd)
 
 
 def _reason(error: Exception) -> str:

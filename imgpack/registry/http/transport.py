@@ -8,6 +8,7 @@ resolves, so a ``reach`` bounds only the spelling of an address.
 """
 
 import base64
+import re
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -178,6 +179,13 @@ def _close(manager: urllib3.PoolManager) -> None:
         if pool is not None:
             pool.close()
     manager.clear()
+
+
+def proxy_secrets(proxy: str) -> tuple[str, str]:
+    """The password in a proxy's URL, whether or not that can be parsed."""
+    user = proxy.rpartition("@")[0]
+    password = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://", "", user).partition(":")[2]
+    return password, unquote(password)
 
 
 def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urllib3.ProxyManager:

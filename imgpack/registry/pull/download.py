@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import DigestError, InvalidReferenceError, RegistryError, UnreachableError
+from imgpack.errors import DigestError, InvalidReferenceError, NotFoundError, UnreachableError
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import foreign_layer
 from imgpack.registry.http.message import Response
@@ -37,11 +37,9 @@ class RemoteSource:
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``, not verified.
 
-        Raises ``UnsupportedError`` for a layer that is kept elsewhere, and what
-        the registry or the connection raises.
+        Raises ``UnsupportedError`` for a layer that is kept elsewhere and nowhere else,
+        and what the registry or the connection raises.
         """
-        if mediatype.is_foreign(descriptor.media_type):
-            raise foreign_layer(descriptor, self.client.name)
         policy = self.client.session.options.retry
         position = mark = offset
         failed = 0
@@ -56,6 +54,10 @@ class RemoteSource:
                     f"{self.client.name}: {descriptor.digest} ended after {position} of "
                     f"{descriptor.size} bytes"
                 )
+            except NotFoundError as error:
+                if mediatype.is_foreign(descriptor.media_type):
+                    raise foreign_layer(descriptor, self.client.name) from error
+                raise
             except UnreachableError as error:
                 failed = 1 if position - mark >= PROGRESS else failed + 1
                 mark = position
@@ -65,7 +67,7 @@ class RemoteSource:
 
     def _attempt(self, descriptor: Descriptor, position: int) -> Iterator[bytes]:
         left = descriptor.size - position
-        with self.client.open_blob(descriptor.digest, position) as response:
+        with self._opened(descriptor, position) as response:
             skip = self._skipped(response, descriptor, position)
             for piece in response.stream():
                 rest = piece[skip:]
@@ -79,21 +81,21 @@ class RemoteSource:
                 if rest:
                     yield rest
 
+    def _opened(self, descriptor: Descriptor, position: int) -> Response:
+        """The blob from ``position``, or the whole of it where the registry gives no such part."""
+        response = self.client.open_blob(descriptor.digest, position)
+        if response.status == 200 or (response.status == 206 and _start(response) == position):
+            return response
+        response.close()
+        return self.client.open_blob(descriptor.digest)
+
     def _skipped(self, response: Response, descriptor: Descriptor, position: int) -> int:
         """The bytes of the answer that come before ``position``."""
         if response.status == 206:
-            told = response.headers.get("Content-Range") or ""
-            found = _CONTENT_RANGE.fullmatch(told)
-            if not found or int(found[1]) != position:
-                said = self.client.session.secrets.quote(told, 80)
-                raise RegistryError(
-                    f"{self.client.name}: bytes from {position} of {descriptor.digest} were asked "
-                    f"for, and the answer is {said!r}"
-                )
-            total = found[3]
+            total = response.headers.get("Content-Range", "").rpartition("/")[2]
         else:
-            total = response.headers.get("Content-Length")
-        size = int(total or "") if re.fullmatch(r"[0-9]{1,19}", total or "") else descriptor.size
+            total = response.headers.get("Content-Length", "")
+        size = int(total) if re.fullmatch(r"[0-9]{1,19}", total) else descriptor.size
         if size != descriptor.size:
             raise DigestError(
                 f"{self.client.name}: the registry's blob {descriptor.digest} has {size} bytes, "
@@ -101,6 +103,12 @@ class RemoteSource:
                 "the registry is broken or was tampered with",
             )
         return 0 if response.status == 206 else position
+
+
+def _start(response: Response) -> int | None:
+    """Where a part begins that was answered."""
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
 
 
 def read_remote_blob(registries: Registries, reference: Reference) -> Iterator[bytes]:

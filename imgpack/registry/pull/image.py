@@ -9,8 +9,17 @@ document names one kind of thing only.
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError, about
+from imgpack.errors import (
+    DigestError,
+    DocumentError,
+    NotFoundError,
+    RegistryError,
+    Remedy,
+    UnsupportedError,
+    about,
+)
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import BlobSource
 from imgpack.image.opened import Opened, Root
@@ -25,6 +34,9 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.json import decode
 from imgpack.spec.manifest import parse_document
 from imgpack.spec.reference import Reference
+
+_NOT_SO: Final = frozenset({400, 404, 406, 415, 501})
+"""How a registry says that it does not have a document in the form that was asked for."""
 
 
 def open_remote(
@@ -60,7 +72,13 @@ def fetch_schema1(registries: Registries, reference: Reference) -> bytes:
     """What the registry answers when only schema1 is asked for; its signature is checked."""
     client = registries.repository(reference)
     target = reference.digest or reference.tagged().target
-    served = client.get_manifest(target, ACCEPT_SCHEMA1)
+    try:
+        served = client.get_manifest(target, ACCEPT_SCHEMA1)
+    except (NotFoundError, RegistryError) as error:
+        # Most registries of today say so that there is no schema1 manifest; or there is nothing.
+        if error.answer is None or error.answer.status not in _NOT_SO:
+            raise
+        served = client.get_manifest(target)
     if served.media_type not in mediatype.SCHEMA1_TYPES:
         raise UnsupportedError(
             f"{reference.shown()}: the registry answers no schema1 manifest, but "
@@ -89,6 +107,8 @@ class _RemoteImages:
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified."""
+        if descriptor.digest in self.made:
+            return iter((self.made[descriptor.digest][offset:],))
         return self.blobs.read_blob(descriptor, offset)
 
     def fetch(self, descriptor: Descriptor) -> bytes:
@@ -112,6 +132,9 @@ class _RemoteImages:
             )
         return served.raw
 
-    def size(self, digest: Digest) -> int:
-        """The bytes that the registry says a blob has."""
-        return self.client.blob_size(digest)
+    def size(self, digest: Digest) -> int | None:
+        """The bytes that the registry says a blob has; ``None`` if it has none."""
+        try:
+            return self.client.blob_size(digest)
+        except NotFoundError:
+            return None

@@ -75,7 +75,7 @@ def _identify(digest: Digest, blob: ScratchBlob) -> Layer:
     media_type = kind.layer_type(compression)
     hasher = hashlib.sha256()
     limit = min(MAX_LAYER, _ALWAYS + _RATIO * blob.size)
-    for piece in decompress(blob.read(), media_type, limit=limit):
+    for piece in decompress(blob.read(), compression, limit=limit):
         hasher.update(piece)
     descriptor = Descriptor(media_type, digest, blob.size)
     return Layer(descriptor, Digest("sha256", hasher.hexdigest()))

@@ -38,7 +38,7 @@ def dry_run(
         for descriptor in (blob.descriptor for blob in (*plan.layers, *plan.configs)):
             home = homes.setdefault((plan.registry, descriptor.digest), plan.repository)
             action, source = "keep", ""
-            if not client.has_blob(descriptor):
+            if not client.has_blob(descriptor, certain=True):
                 source = _source(client, plan, descriptor, home) if options.mounts else ""
                 action = "mount" if source else "send"
             steps.append(PushStep(action, client.name, descriptor.digest, descriptor.size, source))

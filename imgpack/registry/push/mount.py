@@ -13,7 +13,7 @@ from typing import Final
 
 from imgpack.errors import ImgpackError, InvalidReferenceError
 from imgpack.files.pool import Stop
-from imgpack.image.image import AnyImage, walk
+from imgpack.image.image import AnyImage, Opaque, walk
 from imgpack.registry.push.upload_mode import UploadModes
 from imgpack.registry.push.upload_session import UploadSession
 from imgpack.registry.repository import Repository
@@ -29,7 +29,8 @@ def recorded_bases(image: AnyImage) -> tuple[Reference, ...]:
     """Where an image's annotations say that its base came from; what is not a name is ignored."""
     found: dict[Reference, None] = {}
     for one in walk(image):
-        name = dict(one.document.annotations).get(BASE_NAME)
+        own = () if isinstance(one, Opaque) else one.document.annotations
+        name = dict(own).get(BASE_NAME)
         with contextlib.suppress(InvalidReferenceError):
             if name:
                 found[Reference.parse(name)] = None

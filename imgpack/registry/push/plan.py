@@ -1,15 +1,21 @@
 """What a push has to do: which blobs and documents go to which repository, under which names.
 
 Invariants: every document was verified before anything is planned; a blob
-appears once in a repository, however many images name it; foreign layers are
-not pushed; documents are in an order that is never dangling.
+appears once in a repository, however many images name it; a foreign layer
+is there if its source holds it; documents are in an order that is never dangling.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import AmbiguousError, DocumentError, Remedy
-from imgpack.image.image import Artifact, Image, Named, RawBlob, walk
+from imgpack.errors import (
+    AmbiguousError,
+    DocumentError,
+    InvalidReferenceError,
+    Remedy,
+    UnsupportedError,
+)
+from imgpack.image.image import Artifact, Image, Named, Opaque, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
@@ -78,10 +84,13 @@ def plan_repositories(
 ) -> tuple[RepositoryPlan, ...]:
     """What goes to each repository, in the order in which they are first named.
 
-    Raises ``DocumentError`` for a name whose digest is not the image's.
+    Raises ``DocumentError`` for a name whose digest is not the image's, and
+    ``InvalidReferenceError`` for an image without a name: it would go nowhere.
     """
     for named in images:
         digest = named.image.document.descriptor.digest
+        if not named.names:
+            raise InvalidReferenceError(f"the image {digest} has no name", Remedy.NAME_IT())
         for name in named.names:
             if name.digest not in (None, digest):
                 raise DocumentError(
@@ -122,6 +131,12 @@ def _plan(
     empty: tuple[PlannedBlob, ...] = ()
     for named in here:
         root = named.image.document
+        if isinstance(root, Opaque):
+            raise UnsupportedError(
+                f"{root.descriptor.digest} is {root.media_type[:80]!r}, which is neither a "
+                "manifest nor an index: a registry takes no other under a name",
+                "choose an image, or copy it to a layout",
+            )
         documents += [PushDocument(n, root.raw, root.descriptor, n.tag) for n in named.names]
         if schema1 is not None:
             made, needs_empty = _schema1(named, schema1)
@@ -155,6 +170,10 @@ _EMPTY = (
 def _schema1(named: Named, options: Schema1Options) -> tuple[list[PushDocument], bool]:
     """The schema1 manifests of an image, and whether they need the empty layer."""
     image = named.image
+    if isinstance(image, Artifact):
+        raise UnsupportedError(
+            f"this is an artifact of type {image.type}, not an image, so it has no schema1 manifest"
+        )
     if not isinstance(image, Image):
         raise AmbiguousError(
             "a schema1 manifest is of one platform, and this image has several",

@@ -41,7 +41,13 @@ _IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """How to push. ``chunk`` in bytes; ``journal`` keeps sessions to be continued."""
+    """How to push.
+
+    ``mount_from`` are repositories that may have the blobs (``mounts``: whether to mount at
+    all); ``schema1`` pushes signed schema1 manifests as well; ``journal`` keeps sessions to
+    be continued, of blobs from ``resume_min`` bytes on; ``chunk`` are the bytes of a PATCH;
+    ``foreign`` sends layers as well that are not to be distributed.
+    """
 
     mount_from: tuple[Reference, ...] = ()
     mounts: bool = True
@@ -49,6 +55,7 @@ class PushOptions:
     journal: UploadJournal | None = None
     chunk: int | None = None
     resume_min: int = RESUME_MIN
+    foreign: bool = False
 
 
 class RegistrySink:
@@ -150,9 +157,18 @@ class _RegistryPush:
             guessed = (leaders, plan.recorded) if held else ((), ())
             sources = (*guessed[0], *plan.bases, *guessed[1])
             mounted, session = self._mounter.mount(client, descriptor, sources)
-        if not mounted:
+        if not (mounted or self._may_send(blob)):
+            self._reporter.warn(
+                f"{client.name}: the layer {descriptor.digest} is not sent: its type says that it"
+                " is not to be distributed",
+                Remedy.SEND_FOREIGN(),
+            )
+        elif not mounted:
             self._uploader.upload(client, descriptor, blob.source, session)
             self._held.add(descriptor.digest)
+
+    def _may_send(self, blob: PlannedBlob) -> bool:
+        return self._options.foreign or not mediatype.is_foreign(blob.descriptor.media_type)
 
     def _is_held(self, blob: PlannedBlob) -> bool:
         """Whether the image holds the blob's bytes, and does not merely know its digest.
@@ -194,6 +210,7 @@ class _RegistryPush:
         except ImgpackError as error:
             blobs = plan.blobs
             missing = [blobs[digest] for digest in sorted(missing_blobs(error, blobs))]
+            missing = [blob for blob in missing if self._may_send(blob)]
             if not missing:
                 raise _explained(error, document) from error.__cause__
             # A registry may say that a blob is there when it is not: send it regardless, once.

@@ -1,11 +1,11 @@
 """Sending one blob, in whatever mode the registry takes it, until it is there.
 
 OCI distribution-spec v1.1, "Pushing a blob". Invariants: an attempt opens a new
-session unless the registry's status proves how many bytes the old one holds;
-before bytes are sent again the registry is asked whether the blob has arrived;
-sessions that are given up are cancelled if the registry allows it, those that a
-later run can continue are kept in the journal; bytes that are not the blob's are
-never sent to their end.
+session unless the registry's status proves how many bytes the old one holds, and
+sends the whole blob where the registry does not let it go on there; before bytes are
+sent again the registry is asked whether the blob has arrived; sessions that are given
+up are cancelled if the registry allows it, those that a later run can continue are
+kept in the journal; bytes that are not the blob's are never sent to their end.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ PROGRESS: Final = 1 << 16
 """Bytes (or a hundredth of the blob) that earn a blob new attempts."""
 
 _REFUSES_MODE: Final = frozenset({404, 405, 406, 411, 413, 415, 416, 501})
+_REFUSES_RESUME: Final = frozenset({400, 404, 405, 406, 409, 410, 411, 412, 416, 422, 501})
 _SESSION_LOST: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _FINAL_404: Final = frozenset({"NAME_UNKNOWN", "NAME_INVALID"})
 _CORRUPTED: Final = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
@@ -98,6 +99,8 @@ class _BlobUpload:
         try:
             self._send(session, mode)
         except ImgpackError as error:
+            if session.offset and self._starts_over(error):
+                return False
             return self._recovered(error, mode)
         except Cancelled:
             self._leave(keep=True, reachable=True)
@@ -115,6 +118,15 @@ class _BlobUpload:
             part = self.body.part(session.offset, min(session.offset + step, size))
             session = self._keep(session.patch(part, ranged=chunked or session.offset > 0))
         session.complete(self.blob, NOTHING)
+
+    def _starts_over(self, error: ImgpackError) -> bool:
+        """Whether a session that was gone on with is refused; then no other one is, either."""
+        if error.answer is None or error.answer.status not in _REFUSES_RESUME:
+            return False
+        self.client.reporter.detail(f"{error.message}; sending the whole blob")
+        self.resumable = False
+        self._give_up()
+        return True
 
     def _recovered(self, error: ImgpackError, mode: UploadMode) -> bool:
         """Decide what comes after a failure: raise ``error``, or say as ``_attempted`` does."""

@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from imgpack.errors import DigestError, ImgpackError, RegistryError
+from imgpack.errors import Answer, DigestError, ImgpackError, RegistryError
 from imgpack.registry.http.message import Body, BytesBody, Response, Scope
 from imgpack.registry.http.url_policy import Origin, check_location
-from imgpack.registry.repository import NOT_A_REGISTRY, Repository, says_stored
+from imgpack.registry.repository import NOT_A_REGISTRY, Repository, says_stored, told_digest
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.mediatype import OCTET_STREAM
 
 NOTHING: Final = BytesBody(b"")
+_OUT_OF_RANGE: Final = Answer(416, ("RANGE_INVALID",))
+"""As good as which it is that a registry kept less than it was sent."""
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,16})")
 
 
@@ -37,13 +39,13 @@ class UploadSession:
     def begin(cls, client: Repository) -> "UploadSession":
         """Open a session. Raises ``RegistryError`` when the answer is not a registry's."""
         path = client.path("blobs/uploads/")
-        with _request(client, "POST", path, {200, 201, 202}, NOTHING, retry=True) as response:
-            if response.status != 202:
-                raise RegistryError(
-                    f"{client.name}: the registry answered {response.status} to an upload's POST",
-                    NOT_A_REGISTRY,
-                )
-            return cls._opened(client, response)
+        try:
+            with _request(client, "POST", path, {202}, NOTHING, retry=True) as response:
+                return cls._opened(client, response)
+        except RegistryError as error:
+            if error.answer is None or not 200 <= error.answer.status < 300:
+                raise
+            raise error.reworded(error.message, NOT_A_REGISTRY) from error.__cause__
 
     @classmethod
     def mount(cls, client: Repository, blob: Descriptor, source: str) -> "UploadSession | None":
@@ -59,7 +61,7 @@ class UploadSession:
         with _request(client, "POST", path, {201, 202}, NOTHING, scopes=scopes) as response:
             if response.status == 202:
                 return cls._opened(client, response)
-        told = response.headers.get("Docker-Content-Digest")
+        told = told_digest(response, blob.digest)
         believed = told == digest or digest in (response.headers.get("Location") or "")
         if not believed and not client.has_blob(blob):
             raise RegistryError(f"{client.name}: a mount was answered 201, but the blob is absent")
@@ -106,7 +108,8 @@ class UploadSession:
             where, held = self._next(response, self.location), _held(response)
         if 0 < held < end and end > 1:
             raise RegistryError(
-                f"{self.client.name}: {end} bytes of a blob were sent, and the registry kept {held}"
+                f"{self.client.name}: {end} bytes of a blob were sent, the registry kept {held}",
+                answer=_OUT_OF_RANGE,
             )
         return replace(self, location=where, offset=end)
 
@@ -117,8 +120,8 @@ class UploadSession:
         url = f"{self.location}{joint}digest={quote(digest, safe='')}"
         response = _request(client, "PUT", url, {200, 201, 202, 204}, body)
         response.close()
-        told = response.headers.get("Docker-Content-Digest") or ""
-        if told != digest and told.startswith(f"{blob.digest.algorithm}:"):
+        told = told_digest(response, blob.digest)
+        if told is not None and told != digest:
             said = client.session.secrets.quote(told, 80)
             raise DigestError(
                 f"{client.name}: the registry stored the digest {said!r} for {blob.digest}",
@@ -129,6 +132,7 @@ class UploadSession:
                 f"{client.name}: the registry answered {response.status} to an upload "
                 "and does not have the blob",
                 NOT_A_REGISTRY,
+                Answer(response.status),
             )
 
     def cancel(self) -> bool:

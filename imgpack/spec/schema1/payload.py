@@ -9,12 +9,11 @@ rows are top first; every row's parent is the id of the row below it. What is
 signed, and how, is in ``signature``.
 """
 
-import calendar
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imgpack.errors import (
@@ -29,16 +28,12 @@ from imgpack.spec.descriptor import Descriptor, describe, parse_digest
 from imgpack.spec.digest import EMPTY_LAYER, Digest
 from imgpack.spec.json import check_keys, decode, encode, go_escapes, member, members
 from imgpack.spec.manifest import MAX_INDEX_ENTRIES, Manifest
+from imgpack.spec.schema1.docker_json import NO_TIME, normal_time, through_structures
 
 _INDENT: Final = 3
 """Spaces; part of the payload, so a change changes every schema1 digest."""
 
 _ID: Final = re.compile(r"[0-9a-f]{64}")
-_TIME: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d?):([0-5]\d):([0-5]\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))",
-    re.ASCII,
-)
-_NO_TIME: Final = "0001-01-01T00:00:00Z"
 _KEYS: Final = frozenset({"schemaVersion", "name", "tag", "architecture", "fsLayers", "history"})
 _OTHER_KINDS: Final = frozenset({"config", "layers", "manifests", "signatures"})
 _ROW_KEYS: Final = frozenset({"id", "parent", "throwaway", "created", "container_config"}) | {
@@ -193,38 +188,6 @@ def _object(fields: Mapping[str, str]) -> str:
     return "{" + ",".join(f"{keys[key]}:{fields[key]}" for key in sorted(fields)) + "}"
 
 
-def normal_time(text: str) -> str:
-    """``text``, RFC 3339, as Go prints the time that it reads; empty is Go's zero time.
-
-    Raises ``DocumentError`` for what Go's parser refuses.
-    """
-    if not text:
-        return _NO_TIME
-    match = _TIME.fullmatch(text)
-    if not match:
-        raise DocumentError(f"{text[:64]!r} in the history is not an RFC 3339 time")
-    year, month, day, hour = (int(match[group]) for group in (1, 2, 3, 4))
-    # The calendar of year 0 is that of 2000: both are leap years.
-    if not (1 <= month <= 12 and 1 <= day <= calendar.monthrange(year or 2000, month)[1]):
-        raise DocumentError(f"{text[:64]!r} in the history is not a day of the calendar")
-    if hour > 23:
-        raise DocumentError(f"{text[:64]!r} in the history is not a time of day")
-    fraction = (match[7] or "")[:9].rstrip("0")
-    return (
-        f"{match[1]}-{match[2]}-{match[3]}T{hour:02}:{match[5]}:{match[6]}"
-        + (f".{fraction}" if fraction else "")
-        + _zone(match)
-    )
-
-
-def _zone(match: re.Match[str]) -> str:
-    # Go before 1.20 has no bounds for an offset: +01:61 is +02:01, and +99:99 is +100:39.
-    if match[8] is None:
-        return "Z"
-    minutes = int(match[9]) * 60 + int(match[10])
-    return f"{match[8]}{minutes // 60:02}:{minutes % 60:02}" if minutes else "Z"
-
-
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -323,14 +286,27 @@ def to_config(schema1: Schema1, diff_ids_by_blob: Mapping[Digest, Digest]) -> Im
     the layers' own bytes: schema1 does not tell them. Raises ``DocumentError``.
     """
     rows = _rows(schema1)
-    fields = members(rows[-1].text.encode())
+    diff_ids = [diff_ids_by_blob[row.blob_sum] for row in rows if not row.throwaway]
+    return _config(rows, diff_ids, schema1.architecture)
+
+
+def config_of_rows(rows: Sequence[tuple[Digest, bytes]]) -> ImageConfig:
+    """The configuration that the ``json`` of each layer tells of, as Docker makes it on a load.
+
+    ``rows`` are diff_ids with those documents, the oldest first. Raises ``DocumentError``.
+    """
+    read = [_read_row(diff_id, raw.decode("utf-8", "replace")) for diff_id, raw in rows]
+    # An archive has every layer, an empty one too.
+    kept = [replace(row, throwaway=False) for row in read]
+    return _config(kept, [diff_id for diff_id, _ in rows])
+
+
+def _config(rows: list[_Row], diff_ids: list[Digest], architecture: str = "") -> ImageConfig:
+    fields = members(through_structures(rows[-1].text).encode())
     fields = {key: fields[key] for key in fields.keys() - _ROW_ONLY}
-    if "architecture" not in fields and schema1.architecture:
-        fields["architecture"] = encode(schema1.architecture).decode()
-    rootfs = {
-        "type": "layers",
-        "diff_ids": [str(diff_ids_by_blob[row.blob_sum]) for row in rows if not row.throwaway],
-    }
+    if "architecture" not in fields and architecture:
+        fields["architecture"] = encode(architecture).decode()
+    rootfs = {"type": "layers", "diff_ids": list(map(str, diff_ids))}
     fields["rootfs"] = encode(rootfs).decode()
     fields["history"] = encode([_history(row).as_json() for row in rows]).decode()
     return ImageConfig.parse(_object(fields).encode())
@@ -349,7 +325,7 @@ def _history(row: _Row) -> History:
         raise DocumentError("v1Compatibility: a word of container_config.Cmd is not a string")
     created = normal_time(member(row.fields, "created", str, default=""))
     return History(
-        "" if created == _NO_TIME else created,
+        "" if created == NO_TIME else created,
         " ".join(words),
         member(row.fields, "author", str, default=""),
         member(row.fields, "comment", str, default=""),

@@ -215,7 +215,7 @@ class Assembly:
 
 
 class AssemblyBlob:
-    """One blob of a assembly; ``size`` is ``None`` as long as it is not known."""
+    """One blob of an assembly; ``size`` is ``None`` as long as it is not known."""
 
     def __init__(self, assembly: Assembly, start: int, size: int | None) -> None:
         self._assembly = assembly

@@ -24,7 +24,7 @@ from imgpack.spec.format import Compression, Format, detect
 from imgpack.spec.json import MAX_DOCUMENTS, check_keys, decode, member
 from imgpack.spec.manifest import Manifest, build_manifest
 from imgpack.store.documents import ContainerSource, parse_names, read_small
-from imgpack.tar.index import Member, TarFile
+from imgpack.tar.index import Member, TarFile, normal
 
 MAX_ITEMS: Final = 1024
 MAX_TAGS: Final = 10_000
@@ -45,7 +45,9 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredLayer:
+class StoredLayer:
+    """A layer of an archive, by its own bytes; ``size`` in bytes."""
+
     digest: Digest
     size: int
     compression: Compression
@@ -72,7 +74,8 @@ def _item(obj: Any) -> Item:
     layers = member(obj, "Layers", list, default=[])
     if not all(isinstance(text, str) for text in (*tags, *layers)) or len(layers) > MAX_ITEMS:
         raise ArchiveError("RepoTags or Layers is malformed")
-    return Item(member(obj, "Config", str), tuple(tags), tuple(layers))
+    # Loaders join these to a directory, so ./blobs/… is blobs/…, which our patterns know.
+    return Item(normal(member(obj, "Config", str)), tuple(tags), tuple(map(normal, layers)))
 
 
 def read_docker(
@@ -82,7 +85,7 @@ def read_docker(
     parse: Callable[[bytes, Digest], ImageConfig],
 ) -> list[Root]:
     """What ``manifest.json`` names, with a manifest made for each; ``parse`` its configurations."""
-    layers = _Layers(source, tar)
+    layers = Layers(source, tar)
     configs: dict[str, ImageConfig] = {}
     made: dict[Digest, tuple[Manifest, list[str]]] = {}
     total = 0
@@ -90,7 +93,7 @@ def read_docker(
         if item.config not in configs:
             configs[item.config] = _config(source, item.config, parse)
         own = [layers.read(name) for name in item.layers]
-        manifest = _manifest(configs[item.config], own)
+        manifest = manifest_of(configs[item.config], own)
         # Few bytes of manifest.json name a layer, of which a manifest says much more.
         total += len(manifest.raw)
         if total > MAX_DOCUMENTS:
@@ -102,23 +105,23 @@ def read_docker(
     return [Root(manifest.descriptor, *parse_names(tags)) for manifest, tags in made.values()]
 
 
-class _Layers:
+class Layers:
     """The layers of an archive by name; a file that several names link to is read once."""
 
     def __init__(self, source: ContainerSource, tar: TarFile) -> None:
         self._source = source
         self._tar = tar
-        self._named: dict[str, _StoredLayer] = {}
-        self._stored: dict[Member, _StoredLayer] = {}
+        self._named: dict[str, StoredLayer] = {}
+        self._stored: dict[Member, StoredLayer] = {}
 
-    def read(self, name: str) -> _StoredLayer:
+    def read(self, name: str) -> StoredLayer:
         """The layer ``name``. Raises ``ArchiveError``, ``DigestError``, ``UnsupportedError``."""
         if name not in self._named:
             self._named[name] = layer = self._checked(name)
             self._source.names.setdefault(layer.digest, name)
         return self._named[name]
 
-    def _checked(self, name: str) -> _StoredLayer:
+    def _checked(self, name: str) -> StoredLayer:
         file = self._tar.find(name)
         if file is None:
             raise ArchiveError(f"{self._source.path} has no layer {name[:200]!r}")
@@ -152,7 +155,7 @@ def _damaged(path: str, what: str, name: str, digest: Digest) -> DigestError:
     )
 
 
-def _read_layer(source: ContainerSource, name: str) -> _StoredLayer:
+def _read_layer(source: ContainerSource, name: str) -> StoredLayer:
     hasher = hashlib.sha256()
     size = 0
     found = Compression.NONE.value
@@ -168,10 +171,11 @@ def _read_layer(source: ContainerSource, name: str) -> _StoredLayer:
             f"{source.path}: the layer {name[:200]} is compressed with {found}",
             "no media type says so; save the image again with gzip or no compression",
         ) from None
-    return _StoredLayer(Digest("sha256", hasher.hexdigest()), size, compression)
+    return StoredLayer(Digest("sha256", hasher.hexdigest()), size, compression)
 
 
-def _manifest(config: ImageConfig, layers: list[_StoredLayer]) -> Manifest:
+def manifest_of(config: ImageConfig, layers: list[StoredLayer]) -> Manifest:
+    """The manifest that stands for an image which has none."""
     zstd = any(layer.compression is Compression.ZSTD for layer in layers)
     kind = Format.OCI if zstd else Format.DOCKER
     return build_manifest(
@@ -181,7 +185,7 @@ def _manifest(config: ImageConfig, layers: list[_StoredLayer]) -> Manifest:
     )
 
 
-def _check_plain(path: str, item: Item, config: ImageConfig, layers: list[_StoredLayer]) -> None:
+def _check_plain(path: str, item: Item, config: ImageConfig, layers: list[StoredLayer]) -> None:
     for name, layer, diff_id in zip(item.layers, layers, config.diff_ids, strict=False):
         if layer.compression is Compression.NONE and layer.digest != diff_id:
             raise DigestError(

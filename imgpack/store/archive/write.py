@@ -7,12 +7,13 @@ blocks. It is never compressed as a whole and holds no links.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Final, Self
 
 from imgpack.errors import OutputError
 from imgpack.events import SILENT, Reporter
@@ -27,6 +28,18 @@ from imgpack.spec.digest import Digest
 from imgpack.store.archive.assembly import Assembly
 from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.writer import ImageWriter
+
+_COMPRESSED: Final = (
+    ".tar.gz",
+    ".tgz",
+    ".tar.zst",
+    ".tzst",
+    ".tar.xz",
+    ".txz",
+    ".tar.bz2",
+    ".tbz2",
+)
+_TRANSPORT: Final = re.compile(r"(oci|oci-archive|docker-archive|dir):([^:]+)")
 
 
 def open_writer(
@@ -49,15 +62,40 @@ def open_writer(
         if stdout is None:
             raise ValueError("standard output is wanted and was not given")
         return StreamWriter("standard output", stdout, scratch, reporter)
-    if target.endswith("/") or os.path.isdir(target):
+    if is_layout(target):
         return LayoutWriter(target, reporter)
     if is_stream(target):
         return StreamWriter(target, None, scratch, reporter)
+    _check_name(target)
     return ArchiveWriter(target, reporter)
 
 
+def is_layout(target: str) -> bool:
+    """Whether what is written to ``target`` is an OCI layout."""
+    return target.endswith("/") or os.path.isdir(target)
+
+
+def _check_name(target: str) -> None:
+    """Refuse a name that promises something else than a plain tar. Raises ``OutputError``."""
+    if target.endswith(_COMPRESSED):
+        raise OutputError(
+            f"{target} would be no compressed archive: few loaders read one, and the layers "
+            "are compressed",
+            f"write {target[: -len(_suffix(target))]}.tar, or pipe - into a compressor",
+        )
+    if match := _TRANSPORT.match(target):
+        raise OutputError(
+            f"{target} is written as skopeo writes it, and would be a file of that name",
+            f"write {match[2]}{'/' if match[1] == 'oci' else ''}, or ./{target} if that is meant",
+        )
+
+
+def _suffix(target: str) -> str:
+    return next(end for end in _COMPRESSED if target.endswith(end))
+
+
 class _TarWriter(ImageWriter):
-    """What the archive file and the stream share: a assembly."""
+    """What the archive file and the stream share: an assembly."""
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         super().__init__(path, reporter)

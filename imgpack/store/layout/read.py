@@ -1,23 +1,23 @@
 """Reading what ``index.json`` says: the OCI half of an archive, or a layout directory.
 
 OCI image-spec ``image-layout.md`` and ``image-index.md``. Descriptors of one
-digest are one image with several names.
+digest are one image with several names. And what skopeo calls ``dir:`` (podman
+``docker-dir``): one manifest or index with its blobs in one directory.
 """
 
 from typing import Final
 
-from imgpack.errors import ArchiveError, UnsupportedError, about
+from imgpack.errors import ArchiveError, about
 from imgpack.image.opened import Root
-from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import decode
-from imgpack.spec.manifest import Index
+from imgpack.spec.manifest import Index, parse_document
 from imgpack.spec.reference import is_tag
 from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
 from imgpack.store.documents import ContainerSource, parse_names, read_small
 
-_TYPES: Final = mediatype.MANIFESTS | mediatype.INDEXES | {""}
+_DUMP: Final = b"Directory Transport Version: 1."
 _POINTERS: Final = frozenset({NAME_ANNOTATION, REF_ANNOTATION})
 
 
@@ -33,13 +33,30 @@ def read_layout(source: ContainerSource) -> list[Root]:
         index = Index.parse(raw)
     groups: dict[Digest, list[Descriptor]] = {}
     for entry in index.manifests:
-        if entry.media_type not in _TYPES:
-            raise UnsupportedError(
-                f"{path}: index.json names {entry.digest}, which is neither a manifest nor an "
-                f"index but {entry.media_type[:80]!r}"
-            )
         groups.setdefault(entry.digest, []).append(entry)
     return [_root(entries) for entries in groups.values()]
+
+
+def read_dump(source: ContainerSource) -> list[Root]:
+    """The one image of a ``dir:``, without a name. Raises ``ArchiveError``, ``DocumentError``."""
+    path = source.path
+    with about(f"{path}: version"):
+        version = read_small(source.container, "version", path) or b""
+        if not version.startswith(_DUMP):
+            raise ArchiveError(f"the version {version[:40]!r} is unknown", "1.0 and 1.1 are read")
+    raw = read_small(source.container, "manifest.json", path)
+    if raw is None:
+        raise ArchiveError(f"{path} has no manifest.json")
+    with about(f"{path}: manifest.json"):
+        descriptor = parse_document(raw).descriptor
+    source.made[descriptor.digest] = raw
+    source.paths = _dump_paths
+    return [Root(descriptor)]
+
+
+def _dump_paths(digest: Digest) -> tuple[str, ...]:
+    own = digest.hex if digest.algorithm == "sha256" else f"{digest.algorithm}-{digest.hex}"
+    return own, f"{own}.manifest.json"
 
 
 def check_version(raw: bytes) -> None:

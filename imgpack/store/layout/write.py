@@ -168,11 +168,15 @@ def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
 
 
 def merge_index(index: dict[str, Any], images: Sequence[Named]) -> dict[str, Any]:
-    """``index`` with ``images`` added: a name that was there moves, all else stays."""
+    """``index`` with ``images`` added: a name that was there moves, all else stays.
+
+    A tag that is now a label is the label's: where it stood for a name, the whole name does.
+    """
     entries = index_entries(images)
+    labels = {label for named in images for label in named.labels}
     pointers = {_pointer(entry) for entry in entries} - {None}
     old = [
-        entry
+        _without_label(entry, labels)
         for entry in member(index, "manifests", list, default=[])
         if _pointer(entry) not in pointers and entry not in entries
     ]
@@ -185,6 +189,14 @@ def _pointer(entry: dict[str, Any]) -> tuple[str, str] | None:
     annotations = _annotations(entry)
     found = ((key, annotations.get(key)) for key in (NAME_ANNOTATION, REF_ANNOTATION))
     return next(((key, name) for key, name in found if name is not None), None)
+
+
+def _without_label(entry: dict[str, Any], labels: set[str]) -> dict[str, Any]:
+    annotations = _annotations(entry)
+    if NAME_ANNOTATION not in annotations or annotations.get(REF_ANNOTATION) not in labels:
+        return entry
+    whole = {REF_ANNOTATION: annotations[NAME_ANNOTATION]}
+    return entry | {"annotations": annotations | whole}
 
 
 def _annotations(entry: dict[str, Any]) -> dict[str, str]:

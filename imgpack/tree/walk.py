@@ -1,0 +1,218 @@
+"""The walk through a directory: every entry once, parents first, by descriptors.
+
+Names are looked up below a descriptor of the directory that the walk saw: if somebody
+puts a symlink in its place, nothing that lies behind that is packed, and how deep it
+lies does not matter. Memory: the names of the directories between the root and the
+current one, and one path.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Container, Iterable, Iterator
+from typing import Final
+
+from imgpack.errors import OutputError, brief
+from imgpack.tree.entry import Entry, Folder
+from imgpack.tree.problems import Problems, changed
+from imgpack.tree.tree import Stamps, check_name
+
+_new = tuple.__new__
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_INODE: Final = 1
+"""Where a stat result has it: by its name it takes longer, and this is asked for every file."""
+_OPEN_LEVELS: Final = 16
+"""Directories above the current one that stay open: more might be more than a process may have."""
+
+Seen = tuple[bytes, bytes, os.stat_result, Folder | None]
+"""The image path, the path on disk, the ``lstat``, and the open directory that it lies in."""
+
+
+def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
+    """Yield every entry of the layer; its directory is open until the next one is asked for.
+
+    Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
+    """
+    for parent in stamps.parents:
+        entry = parent.entry()
+        yield entry.path, b"" if parent.made_up else entry.shown, status_of(entry), None
+    try:
+        found = os.lstat(stamps.root)
+    except OSError:
+        raise changed(stamps.root, "vanished") from None
+    outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
+    _check_output(outputs, stamps.root, found)
+    lstat, is_dir = os.lstat, stat.S_ISDIR
+    # An explicit stack: a tree may be deeper than Python's.
+    stack: list[tuple[list[bytes], int]] = []
+    path = stamps.dest + b"/" if stamps.dest else b""
+    way = Way(problems)
+    try:
+        folder = way.down(stamps.root, (found.st_dev, found.st_ino))
+        source, names = way.source, _names(folder, stamps.root, problems)
+        while True:
+            while not names:
+                if not stack:
+                    return
+                folder, source = way.up(), way.source
+                names, length = stack.pop()
+                path = path[:length]
+                if folder.descriptor < 0:
+                    names.clear()
+            name = names.pop()
+            where = source + name
+            try:
+                found = lstat(name, dir_fd=folder.descriptor)
+            except OSError as error:
+                problems.add(where, error)
+                continue
+            check_name(name, where)
+            if found[_INODE] in inodes:
+                _check_output(outputs, where, found)
+            yield path + name, where, found, folder
+            if is_dir(found.st_mode):
+                stack.append((names, len(path)))
+                folder = way.down(where, (found.st_dev, found.st_ino))
+                path, source = path + name + b"/", way.source
+                names = _names(folder, where, problems)
+    finally:
+        way.close()
+
+
+def reached(entries: Iterable[Entry], stamps: Stamps, problems: Problems) -> Iterator[Entry]:
+    """What a walk yielded before, each with its directory, open until the next is asked for."""
+    skip = len(stamps.dest) + 1 if stamps.dest else 0
+    way = Way(problems)
+    try:
+        root = os.lstat(stamps.root)
+        folder = way.down(stamps.root, (root.st_dev, root.st_ino))
+        before: Entry | None = None
+        for entry in entries:
+            depth = entry.path.count(b"/", skip) + 1
+            while way.depth > depth:
+                folder = way.up()
+            if way.depth < depth:
+                assert before is not None
+                folder = way.down(before.shown, (before.device, before.inode))
+            before = _new(Entry, (*entry[:-1], folder))
+            yield before
+    except FileNotFoundError:
+        raise changed(stamps.root, "vanished") from None
+    finally:
+        way.close()
+
+
+class Way:
+    """The directories from a tree's root down to where a walk is; the last few are open.
+
+    ``source`` is the path on disk of the last one, with a slash behind it. What cannot be
+    opened is added to the problems, and stays closed.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self.source = b""
+        self._problems = problems
+        self._folders: list[Folder] = []
+        self._lengths: list[int] = []
+
+    @property
+    def depth(self) -> int:
+        """How many directories there are, with the root."""
+        return len(self._folders)
+
+    def down(self, where: bytes, identity: tuple[int, int]) -> Folder:
+        """Go on to the directory at ``where`` in the last one, of this device and inode.
+
+        Raises ``SourceChangedError`` if it is another one by now.
+        """
+        folder = Folder(identity)
+        above = self._folders[-1] if self._folders else None
+        if above is None or above.descriptor < 0:
+            self._open(folder, where, where, None)
+        else:
+            self._open(folder, where, where.rpartition(b"/")[2], above.descriptor)
+            if folder.descriptor >= 0 and len(self._folders) > _OPEN_LEVELS:
+                above.close()
+        self._folders.append(folder)
+        self._lengths.append(len(self.source))
+        self.source = where + b"/"
+        return folder
+
+    def up(self) -> Folder:
+        """Go back to the directory above. Raises ``SourceChangedError`` if that is another."""
+        folder, above = self._folders.pop(), self._folders[-1]
+        self.source = self.source[: self._lengths.pop()]
+        try:
+            if above.descriptor < 0:
+                # Not by its path, which may be longer than the system takes.
+                searched = folder.descriptor >= 0 and _searchable(folder.descriptor)
+                where = self.source[:-1]
+                name, at = (b"..", folder.descriptor) if searched else (where, None)
+                self._open(above, where, name, at)
+        finally:
+            folder.close()
+        return above
+
+    def close(self) -> None:
+        """Close what is open."""
+        for folder in self._folders:
+            folder.close()
+
+    def _open(self, folder: Folder, where: bytes, name: bytes, above: int | None) -> None:
+        try:
+            folder.descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+            found = os.fstat(folder.descriptor)
+            same = (found.st_dev, found.st_ino) == folder.identity
+        except OSError as error:
+            same = error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT)
+            if same:
+                self._problems.add(where, error)
+        if not same:
+            folder.close()
+            raise changed(where, "changed")
+
+
+def _searchable(descriptor: int) -> bool:
+    try:
+        os.stat(b"..", dir_fd=descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _check_output(outputs: Container[tuple[int, int]], where: bytes, found: os.stat_result) -> None:
+    if (found.st_dev, found.st_ino) in outputs:
+        raise OutputError(
+            f"{brief(where)} is in the source, and this build writes there",
+            "choose a place outside for what is written",
+        )
+
+
+def status_of(entry: Entry) -> os.stat_result:
+    """What ``lstat`` would say of ``entry``."""
+    _, _, mode, inode, device, links, uid, gid, size, mtime_ns, ctime_ns, rdev, _, _ = entry
+    times = {"st_mtime_ns": mtime_ns, "st_ctime_ns": ctime_ns, "st_rdev": rdev}
+    seconds = mtime_ns // 1_000_000_000
+    return os.stat_result((mode, inode, device, links, uid, gid, size, 0, seconds, 0), times)
+
+
+def _names(folder: Folder, directory: bytes, problems: Problems) -> list[bytes]:
+    """The names in an open directory, in reverse: popping is cheap."""
+    if folder.descriptor < 0:
+        return []
+    try:
+        names = list(map(os.fsencode, os.listdir(folder.descriptor)))
+    except OSError as error:
+        problems.add(directory, error)
+        return []
+    fold = bytes.lower if b"".join(names).isascii() else _folded
+    if len(set(map(fold, names))) != len(names):
+        problems.collides(directory)
+    names.sort(reverse=True)
+    return names
+
+
+def _folded(name: bytes) -> bytes:
+    import unicodedata
+
+    return unicodedata.normalize("NFC", os.fsdecode(name).casefold()).encode("utf-8", "replace")
