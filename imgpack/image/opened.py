@@ -132,7 +132,7 @@ class Opened:
         hint = Remedy.CHOOSE_IMAGE(f"{there}{more}")
         if not chosen:
             raise NotFoundError(f"{self.location} holds no image {text!r}", hint)
-        found = f"{len(chosen)} images" + (f" {text!r}" if text else "")
+        found = f"{len(chosen)} images" + ("" if text is None else f" {text!r}")
         raise AmbiguousError(f"{self.location} holds {found}", hint)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:

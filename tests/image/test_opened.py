@@ -97,7 +97,7 @@ def test_a_tag_of_two_images_chooses_none_and_so_does_nothing_of_several() -> No
         opened.image()
     listed = ", ".join(f"n{number}:1" for number in range(10))
     assert caught.value.hint == Remedy.CHOOSE_IMAGE(f"{listed}, …")
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(AmbiguousError) as caught:
         _opened(source, *opened.roots[:10]).image()
     assert caught.value.hint == Remedy.CHOOSE_IMAGE(listed)
     for text in (None, "a:1"):
