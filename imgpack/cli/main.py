@@ -5,6 +5,8 @@ Invariants: a subcommand's module is imported when that subcommand runs, so
 line on standard error and the exit code of ``docs/exit-codes.md``.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence

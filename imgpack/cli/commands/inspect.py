@@ -1,31 +1,25 @@
 """``imgpack inspect``: what an archive, layout or reference holds, for people or programs."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from imgpack import api
-from imgpack.api import (
-    AnyImage,
-    Artifact,
-    Digest,
-    Image,
-    ImageIndex,
-    Named,
-    Opaque,
-    described,
-    total_size,
-)
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import available, clipped, one_line, table
-from imgpack.cli.output.terminal import Terminal
 from imgpack.events import human_size
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from imgpack.api import AnyImage, Digest, Image, Named
+    from imgpack.cli.output.terminal import Terminal
+    from imgpack.spec.descriptor import Descriptor
 
 _FORMATS: Final = {
     mediatype.DOCKER_MANIFEST: "Docker v2",
@@ -66,7 +60,7 @@ def inspect(
         whole = [named.image for named in images]
         verified = api.verify_images(whole, opened.location, terminal) if verify else None
         if as_json:
-            told = [described(named) for named in images]
+            told = [api.described(named) for named in images]
             document = {"location": location, "verified": verify, "images": told}
             click.echo(_json(document))
             return
@@ -92,9 +86,9 @@ def _shown(named: Named) -> list[str]:
 
 
 def _details(image: AnyImage) -> list[str]:
-    if isinstance(image, Image):
+    if isinstance(image, api.Image):
         return _image(image)
-    if isinstance(image, Opaque):
+    if isinstance(image, api.Opaque):
         return [
             _field("Blob", str(image.descriptor.digest)),
             _field("Type", image.media_type),
@@ -102,8 +96,8 @@ def _details(image: AnyImage) -> list[str]:
         ]
     kind = _FORMATS.get(image.document.media_type, image.document.media_type)
     digest = image.document.descriptor.digest
-    if isinstance(image, Artifact):
-        size = human_size(total_size(image))
+    if isinstance(image, api.Artifact):
+        size = human_size(api.total_size(image))
         return [
             _digest("Manifest", digest, kind),
             _field("Artifact", image.type),
@@ -116,18 +110,18 @@ def _details(image: AnyImage) -> list[str]:
 
 
 def _heading(image: AnyImage) -> str:
-    if isinstance(image, Image):
+    if isinstance(image, api.Image):
         return one_line(str(image.config.platform))
-    if isinstance(image, ImageIndex):
+    if isinstance(image, api.ImageIndex):
         return "index"
-    return "artifact" if isinstance(image, Artifact) else "other"
+    return "artifact" if isinstance(image, api.Artifact) else "other"
 
 
 def _image(image: Image) -> list[str]:
     config = image.config
     descriptor = image.manifest.descriptor
     count = len(image.manifest.layers)
-    size = f"{human_size(total_size(image))} in {count} {_plural(count, 'layer')}"
+    size = f"{human_size(api.total_size(image))} in {count} {_plural(count, 'layer')}"
     kind = _FORMATS.get(descriptor.media_type, descriptor.media_type)
     out = [
         _digest("Manifest", descriptor.digest, kind),

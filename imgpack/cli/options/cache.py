@@ -1,21 +1,26 @@
 """Where the segment cache is, how large it may grow, and how many cores there are."""
 
+from __future__ import annotations
+
 import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from imgpack.api import Directory, Placed, SegmentCache
+from imgpack import api
 from imgpack.cli.options.clock import now_ns
 from imgpack.cli.options.group import gathered
 from imgpack.cli.options.path import DIRECTORY
 from imgpack.cli.options.sources import containing
-from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import CacheError, Remedy, printable
+
+if TYPE_CHECKING:
+    from imgpack.api import Directory, Placed, SegmentCache
+    from imgpack.cli.output.terminal import Terminal
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DAY_NS: Final = 86_400 * 10**9
@@ -67,7 +72,7 @@ class CacheFlags:
                     f"the cache {place} lies inside the source {printable(tree.tree.root)}",
                     Remedy.OTHER_CACHE(),
                 )
-            return SegmentCache(place, terminal.warn)
+            return api.SegmentCache(place, terminal.warn)
         except CacheError as error:
             if self.cache_dir is not None:
                 raise

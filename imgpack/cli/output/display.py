@@ -3,6 +3,8 @@
 Invariant: nothing that a document says reaches the terminal as a control sequence.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys

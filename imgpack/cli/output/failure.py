@@ -4,17 +4,21 @@ Invariant: every exception has one. Where too little memory or too few descripto
 at the bottom of it, that is what is told, whatever it looked like on its way up.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from imgpack import errors
 from imgpack.cli.output.advice import line
-from imgpack.cli.output.terminal import Terminal
 from imgpack.cli.output.usage import worded
+
+if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
 
 _NO_MEMORY: Final = "make more memory available, or use fewer --jobs"
 _NO_FILES: Final = "raise the limit of open files (ulimit -n)"

@@ -1,5 +1,7 @@
 """Help that fits the terminal, however narrow."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Iterable
 from typing import Final

@@ -1,19 +1,23 @@
 """What people see while imgpack works: progress bars on a terminal, warnings, details."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 import click
 
 from imgpack.cli.output.advice import line
 from imgpack.cli.output.display import clipped, one_line
-from imgpack.errors import Hint
-from imgpack.events import Meter
+
+if TYPE_CHECKING:
+    from imgpack.errors import Hint
+    from imgpack.events import Meter
 
 _LABEL: Final = 24
 """Columns of a bar's label, where the terminal is wide enough for thrice as many."""

@@ -4,6 +4,8 @@ Invariant: what people know from other builders is answered by name; a similar w
 only suggested if it is a slip of the fingers away.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from typing import Final
 
