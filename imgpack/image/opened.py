@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from imgpack.errors import ImgpackError, NotFoundError, Remedy, UnsupportedError
+from imgpack.errors import AmbiguousError, ImgpackError, NotFoundError, Remedy, UnsupportedError
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
@@ -126,7 +126,7 @@ class Opened:
         """The one root that ``text`` names: a name, tag, manifest digest or image ID.
 
         A digest may be its beginning, if only one has it. ``None`` is for a location with
-        one. Raises ``NotFoundError``.
+        one. Raises ``NotFoundError``, ``AmbiguousError``.
         """
         chosen = [root for root in self.roots if text is None or self._answers(root, text)]
         if len(chosen) == 1:
@@ -135,12 +135,11 @@ class Opened:
             raise NotFoundError(f"{self.location} holds no image")
         there = ", ".join(root.shown() for root in self.roots[:_LISTED])
         more = ", …" if len(self.roots) > _LISTED else ""
-        if text is None:
-            problem = f"{self.location} holds {len(self.roots)} images"
-        else:
-            found = "several images" if chosen else "no image"
-            problem = f"{self.location} holds {found} {text!r}"
-        raise NotFoundError(problem, Remedy.CHOOSE_IMAGE(f"{there}{more}"))
+        hint = Remedy.CHOOSE_IMAGE(f"{there}{more}")
+        if not chosen:
+            raise NotFoundError(f"{self.location} holds no image {text!r}", hint)
+        found = f"{len(chosen)} images" + ("" if text is None else f" {text!r}")
+        raise AmbiguousError(f"{self.location} holds {found}", hint)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified; safe in threads."""
@@ -159,17 +158,20 @@ class Opened:
     def complete(self, text: str) -> Digest:
         """The digest ``text``, or the only one in the documents here that begins with it.
 
-        Raises ``InvalidReferenceError``, ``NotFoundError``.
+        Raises ``InvalidReferenceError``, ``NotFoundError``, ``AmbiguousError``.
         """
         if not is_short(text):
             return Digest.parse(text)
         found = sorted({one.digest for one in self._descriptors() if _begins(one, text)})
         if len(found) == 1:
             return found[0]
-        several = ", ".join(map(str, found[:_LISTED])) + (", …" if len(found) > _LISTED else "")
-        hint = f"say more of it: {several}" if found else Remedy.LIST_DIGESTS()
-        problem = f"{len(found)} blobs" if found else "no blob"
-        raise NotFoundError(f"{self.location} has {problem} {text}…", hint)
+        if not found:
+            raise NotFoundError(f"{self.location} has no blob {text}…", Remedy.LIST_DIGESTS())
+        more = ", …" if len(found) > _LISTED else ""
+        raise AmbiguousError(
+            f"{self.location} has {len(found)} blobs {text}…",
+            f"say more of it: {', '.join(map(str, found[:_LISTED]))}{more}",
+        )
 
     def _descriptors(self) -> Iterator[Descriptor]:
         """What all documents here are and name."""

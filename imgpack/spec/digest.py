@@ -29,13 +29,16 @@ class Digest:
 
     def __post_init__(self) -> None:
         if not _DIGEST.fullmatch(f"{self.algorithm}:{self.hex}"):
-            shown = f"{self.algorithm}:{self.hex}"[:160]
+            shown = f"{self.algorithm}:{self.hex}"[:160] if self.hex else self.algorithm[:160]
             if _OTHER.fullmatch(f"{self.algorithm}:{self.hex}"):
                 raise UnsupportedError(
                     f"the digest {shown!r} has an algorithm that is not supported",
                     "sha256 and sha512 are",
                 )
-            raise _invalid(shown)
+            raise InvalidReferenceError(
+                f"invalid digest {shown!r}",
+                "a digest is sha256: and 64, or sha512: and 128, lower-case hexadecimal digits",
+            )
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
@@ -43,9 +46,7 @@ class Digest:
     @classmethod
     def parse(cls, text: str) -> "Digest":
         """Parse ``algorithm:hex``. Raises what the constructor does."""
-        algorithm, colon, hexadecimal = text.partition(":")
-        if not colon:
-            raise _invalid(text[:160])
+        algorithm, _, hexadecimal = text.partition(":")
         return cls(algorithm, hexadecimal)
 
     @classmethod
@@ -65,13 +66,6 @@ class Digest:
 def is_short(text: str) -> bool:
     """Whether ``text`` is the beginning of a digest: its algorithm and at least one digit."""
     return _SHORT.fullmatch(text) is not None
-
-
-def _invalid(text: str) -> InvalidReferenceError:
-    return InvalidReferenceError(
-        f"invalid digest {text!r}",
-        "a digest is sha256: and 64, or sha512: and 128, lower-case hexadecimal digits",
-    )
 
 
 EMPTY_LAYER_GZIP = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")

@@ -37,6 +37,7 @@ from imgpack.files.writing import output_errors, real_path
 from imgpack.image.image import Named
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.spec.json import MAX_DOCUMENT, decode, encode, member
 from imgpack.spec.manifest import Index
 from imgpack.store.contents import (
@@ -61,6 +62,8 @@ class LayoutWriter(ImageWriter):
 
     ``prune``: what nothing in it names any more, once it is added to, is removed.
     """
+
+    default_format = Format.OCI
 
     def __init__(self, path: str, reporter: Reporter, *, prune: bool = False) -> None:
         super().__init__(path, reporter)
