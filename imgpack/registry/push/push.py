@@ -34,9 +34,12 @@ from imgpack.registry.repository import Repository, missing_blobs
 from imgpack.registry.session import Session
 from imgpack.spec import mediatype
 from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index
 from imgpack.spec.reference import Reference
 
 _IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
+_REFUSED: Final = frozenset({400, 404, 415, 422})
+"""How registries answer to a document that they do not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,10 @@ class _RegistryPush:
             self._reporter.detail(f"{error.message}; sending {len(missing)} blobs again")
             upload = partial(self._uploader.upload, client)
             self._run([partial(upload, blob.descriptor, blob.source) for blob in missing])
-            send()
+            try:
+                send()
+            except ImgpackError as again:
+                raise _explained(again, document) from again.__cause__
 
     def _is_there(self, plan: RepositoryPlan, document: PushDocument, error: ImgpackError) -> bool:
         """Whether a tag that cannot be written (any more) says what it should already."""
@@ -240,7 +246,7 @@ def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:
     if document.descriptor.media_type not in mediatype.SCHEMA1_TYPES:
         if answer.status == 415 and ".docker." in document.descriptor.media_type:
             return RegistryError(error.message, Remedy.USE_OCI(), answer)
-        return error
+        return _with_unknown(error, document) if answer.status in _REFUSED else error
     disabled = answer.status == 500 and not set(answer.codes) - {"UNKNOWN"}
     if not disabled and "MANIFEST_INVALID" not in answer.codes and answer.status != 415:
         return error
@@ -249,6 +255,18 @@ def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:
         Remedy.NO_SCHEMA1(),
         answer,
     )
+
+
+def _with_unknown(error: ImgpackError, document: PushDocument) -> ImgpackError:
+    """The error, with what an index names that a registry may not take."""
+    if document.descriptor.media_type not in mediatype.INDEXES:
+        return error
+    index = Index.parse(document.raw, document.descriptor.media_type, document.descriptor.digest)
+    for entry in index.manifests:
+        if not mediatype.is_document(entry.media_type):
+            named = f"{entry.digest}, which is {entry.media_type[:80]!r}"
+            return error.reworded(f"{error.message}; it names {named}", Remedy.CHOOSE_PLATFORM())
+    return error
 
 
 if TYPE_CHECKING:
