@@ -10,9 +10,9 @@ from imgpack.image.opened import Opened
 from imgpack.registry.pull.image import open_remote
 from imgpack.registry.push.push import RegistrySink
 from imgpack.spec.reference import Reference
-from tests.contracts.image_sink import KeepingContract
-from tests.image.sink_contract import SinkContract
-from tests.image.source_contract import SourceContract
+from tests.contracts.image_sink import SinkContract
+from tests.contracts.image_source import SourceContract
+from tests.contracts.keeping_sink import KeepingContract
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import connect, push_to
 from tests.store.samples import Memory, make_image
