@@ -73,7 +73,7 @@ def directory(path: bytes, caller: tuple[int, int] | None = None) -> Directory:
     try:
         with os.scandir(path):
             pass
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a ValueError: it has a NUL in it
         raise SourceError(f"{shown} does not exist", "name a directory") from None
     except NotADirectoryError:
         raise SourceError(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from imgpack.image.image import ImageSink
+from imgpack.image.image import ImageSink, layers_of
 from imgpack.image.opened import Opened
 from imgpack.registry.pull.image import open_remote
 from imgpack.registry.push.push import RegistrySink
@@ -69,3 +69,16 @@ class TestRegistrySource(SourceContract):
         with HostileRegistry() as registry, connect() as registries:
             push_to(registry.host, make_image(Memory()), "a/b:1")
             yield open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
+
+
+def test_what_was_opened_is_read_no_more_when_the_connections_are_closed() -> None:
+    """No other is made in silence."""
+    with HostileRegistry() as registry:
+        with connect() as registries:
+            push_to(registry.host, make_image(Memory()), "a/b:1")
+            opened = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
+            image = opened.image().image
+        asked = len(registry.requests)
+        with pytest.raises(RuntimeError, match="closed"):
+            b"".join(opened.read_blob(layers_of(image)[0]))
+        assert len(registry.requests) == asked
