@@ -49,7 +49,7 @@ from imgpack.image.schema1 import schema1_name, schema1_payload
 from imgpack.image.verify import verify_images
 from imgpack.layer.build import Explain, Options
 from imgpack.layer.cache.segments import SegmentCache
-from imgpack.spec.config import Healthcheck, ImageConfig, Ports, Runtime
+from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
@@ -57,6 +57,7 @@ from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference, parse_name
+from imgpack.spec.runtime import Healthcheck, Ports, Runtime
 from imgpack.store.archive.write import is_layout, open_writer
 from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.open import open_images
