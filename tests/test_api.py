@@ -141,7 +141,7 @@ def test_an_image_without_a_name_is_not_pushed_in_silence(tmp_path: Path) -> Non
 @pytest.mark.parametrize("path", ["\0.tar", "./a\0b", "/a\0b/"])
 def test_a_path_that_no_system_takes_is_an_error_of_its_kind(path: str) -> None:
     """Whatever it is for: a NUL is nothing that Python tells of."""
-    with pytest.raises(errors.NotFoundError, match="does not exist"), imgpack.open(path):
+    with pytest.raises(errors.SourceError, match="does not exist"), imgpack.open(path):
         pass
     with pytest.raises(errors.OutputError, match="is no path"), imgpack.create(path):
         pass

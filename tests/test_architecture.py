@@ -25,6 +25,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A module may import from its own room and from rooms of a lower rank.
 RANKS = {
     "errors": 0,
+    "names": 0,
     "events": 1,
     "spec": 1,
     "files": 2,

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from imgpack.errors import (
+    AmbiguousError,
     ArchiveError,
     DigestError,
     DocumentError,
@@ -121,7 +122,7 @@ class Opened:
     def select(self, text: str | None) -> Root:
         """The one root that ``text`` names: a name, tag, manifest digest or image ID.
 
-        ``None`` is for a location with one. Raises ``NotFoundError``.
+        ``None`` is for a location with one. Raises ``NotFoundError``, ``AmbiguousError``.
         """
         chosen = [root for root in self.roots if text is None or self._answers(root, text)]
         if len(chosen) == 1:
@@ -130,12 +131,11 @@ class Opened:
             raise NotFoundError(f"{self.location} holds no image")
         there = ", ".join(root.shown() for root in self.roots[:_LISTED])
         more = ", …" if len(self.roots) > _LISTED else ""
-        if text is None:
-            problem = f"{self.location} holds {len(self.roots)} images"
-        else:
-            found = "several images" if chosen else "no image"
-            problem = f"{self.location} holds {found} {text!r}"
-        raise NotFoundError(problem, Remedy.CHOOSE_IMAGE(f"{there}{more}"))
+        hint = Remedy.CHOOSE_IMAGE(f"{there}{more}")
+        if not chosen:
+            raise NotFoundError(f"{self.location} holds no image {text!r}", hint)
+        found = f"{len(chosen)} images" + ("" if text is None else f" {text!r}")
+        raise AmbiguousError(f"{self.location} holds {found}", hint)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified; safe in threads."""

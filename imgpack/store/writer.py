@@ -18,6 +18,7 @@ from imgpack.image.image import LayerSink, Named, Published, images_in
 from imgpack.image.plan import PlannedBlob, one_for_each, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.store.contents import documents
 
 
@@ -28,6 +29,9 @@ class ImageWriter(ABC):
     is not there yet, and makes it all visible: it is the last call. Left without it,
     nothing remains. Methods raise ``OutputError`` naming the path.
     """
+
+    default_format = Format.DOCKER
+    """Whose media types an image has here if nobody says: what loaders of archives expect."""
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         self.path = path

@@ -138,7 +138,7 @@ def test_a_health_check_without_a_command_is_refused(text: str) -> None:
 )  # fmt: skip
 def test_the_times_of_no_health_check_are_refused(text: str | None, option: dict[str, Any]) -> None:
     """Also those that say the default."""
-    with pytest.raises(ConfigError, match="times need a check"):
+    with pytest.raises(ConfigError, match="its like need a check"):
         runtime(healthcheck_cmd=text, **option)
 
 

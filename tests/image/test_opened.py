@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from imgpack.errors import DocumentError, NotFoundError, Remedy
+from imgpack.errors import AmbiguousError, DocumentError, NotFoundError, Remedy
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
 from imgpack.image.opened import Opened, Root, with_names
 from imgpack.image.resolve import Resolver
@@ -92,13 +92,13 @@ def test_a_tag_of_two_images_chooses_none_and_so_does_nothing_of_several() -> No
     source = Memory()
     image = make_image(source)
     opened = _opened(source, *(_root(image, f"n{number}:1") for number in range(12)))
-    with pytest.raises(NotFoundError, match="here holds several images '1'"):
+    with pytest.raises(AmbiguousError, match="here holds 12 images '1'"):
         opened.select("1")
-    with pytest.raises(NotFoundError, match="here holds 12 images") as caught:
+    with pytest.raises(AmbiguousError, match="here holds 12 images") as caught:
         opened.image()
     listed = ", ".join(f"n{number}:1" for number in range(10))
     assert caught.value.hint == Remedy.CHOOSE_IMAGE(f"{listed}, …")
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(AmbiguousError) as caught:
         _opened(source, *opened.roots[:10]).image()
     assert caught.value.hint == Remedy.CHOOSE_IMAGE(listed)
     for text in (None, "a:1"):

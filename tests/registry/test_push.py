@@ -8,6 +8,7 @@ import pytest
 
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import (
+    AmbiguousError,
     DigestError,
     DocumentError,
     ImgpackError,
@@ -15,7 +16,6 @@ from imgpack.errors import (
     RegistryError,
     Remedy,
     UnauthorizedError,
-    UnsupportedError,
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
 from imgpack.image.image import Image, ImageIndex, Named, walk
@@ -460,7 +460,7 @@ def test_an_index_has_no_schema1_manifest(schema1: Schema1Options) -> None:
     """Schema1 is of one platform."""
     index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
     with HostileRegistry() as registry:
-        with pytest.raises(UnsupportedError, match="several") as caught:
+        with pytest.raises(AmbiguousError, match="several") as caught:
             push_to(registry.host, index, "a/b:1", schema1=schema1)
         assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
         assert registry.requests == []

@@ -3,6 +3,8 @@
 Only the spelling is read here; what it says is checked by the values that it becomes.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -15,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from imgpack.api import is_layout
+from imgpack import api
 from imgpack.cli.options.clock import parse_time
 from imgpack.cli.options.group import gathered
 from imgpack.errors import ConfigError, LimitError
@@ -99,7 +101,7 @@ class RuntimeFlags:
         given = any(value is not None for value in (*times, self.healthcheck_retries))
         if test in (None, ("NONE",)) and given:
             raise ConfigError(
-                "a health check's times need a check", "add --healthcheck-cmd COMMAND"
+                "--healthcheck-interval and its like need a check", "add --healthcheck-cmd COMMAND"
             )
         if test is None:
             return None
@@ -149,7 +151,7 @@ class ImageFlags:
         """Whose media types: OCI's in a layout, which tools other than Docker read, unless said."""
         if self.image_format is not None:
             return Format(self.image_format)
-        return Format.OCI if is_layout(target) else Format.DOCKER
+        return Format.OCI if api.is_layout(target) else Format.DOCKER
 
     @property
     def target(self) -> Platform | None:

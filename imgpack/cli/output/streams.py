@@ -5,6 +5,8 @@ of them; a failure to write standard output names it; standard error takes every
 message, and one that cannot be written is lost without a further failure.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os

@@ -8,8 +8,14 @@ is there if its source holds it; documents are in an order that is never danglin
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import DocumentError, InvalidReferenceError, Remedy, UnsupportedError
-from imgpack.image.image import Image, Named, Opaque, RawBlob, walk
+from imgpack.errors import (
+    AmbiguousError,
+    DocumentError,
+    InvalidReferenceError,
+    Remedy,
+    UnsupportedError,
+)
+from imgpack.image.image import Artifact, Image, Named, Opaque, RawBlob, walk
 from imgpack.image.plan import PlannedBlob, one_for_each, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
@@ -185,8 +191,12 @@ _EMPTY = (
 def _schema1(named: Named, options: Schema1Options) -> tuple[list[PushDocument], bool]:
     """The schema1 manifests of an image, and whether they need the empty layer."""
     image = named.image
-    if not isinstance(image, Image):
+    if isinstance(image, Artifact):
         raise UnsupportedError(
+            f"this is an artifact of type {image.type}, not an image, so it has no schema1 manifest"
+        )
+    if not isinstance(image, Image):
+        raise AmbiguousError(
             "a schema1 manifest is of one platform, and this image has several",
             Remedy.CHOOSE_PLATFORM(),
         )

@@ -23,10 +23,10 @@ from imgpack.files.scratch import nameless_file
 from imgpack.files.streams import STDOUT, StreamFile, is_stream
 from imgpack.files.writing import output_errors, scratch_errors
 from imgpack.image.image import Named
+from imgpack.image.location import is_layout
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.store.archive.assembly import Assembly
-from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.writer import ImageWriter
 
 _COMPRESSED: Final = (
@@ -65,16 +65,13 @@ def open_writer(
             raise ValueError("standard output is wanted and was not given")
         return StreamWriter("standard output", stdout, scratch, reporter)
     if is_layout(target):
+        from imgpack.store.layout.write import LayoutWriter
+
         return LayoutWriter(target, reporter)
     if is_stream(target):
         return StreamWriter(target, None, scratch, reporter)
     _check_name(target)
     return ArchiveWriter(target, reporter)
-
-
-def is_layout(target: str) -> bool:
-    """Whether what is written to ``target`` is an OCI layout."""
-    return target.endswith("/") or os.path.isdir(target)
 
 
 def _check_name(target: str) -> None:
