@@ -82,9 +82,9 @@ if TYPE_CHECKING:
         Entries,
         block_device,
         character_device,
+        directory_entry,
         fifo,
         file,
-        folder,
         hard_link,
         symlink,
     )
@@ -102,8 +102,8 @@ __all__ = [
     "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
     "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "is_layout", "is_path", "join", "mount_repositories", "open", "open_blob",
+    "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
+    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open", "open_blob",
     "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
     "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
     "total_size", "verify_images", "writable_name",
@@ -311,7 +311,7 @@ def entries(
 ) -> Placed[Entries]:
     """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
-    ``file``, ``folder``, ``symlink``, ``hard_link`` and others make them. Missing parents
+    ``file``, ``directory_entry``, ``symlink``, ``hard_link`` and others make them. Missing parents
     are made up. Raises ``TreeError``.
     """
     from imgpack.tree.destination import place

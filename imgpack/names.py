@@ -39,7 +39,8 @@ _HOMES: Final = {
     "spec.runtime": "Healthcheck Ports Runtime",
     "tree.destination": "Placed Replaced replaced",
     "tree.directory": "Directory",
-    "tree.entries": "Entries block_device character_device fifo file folder hard_link symlink",
+    "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
+    " symlink",
     "tree.entry": "Entry",
     "tree.snapshot": "Change",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
