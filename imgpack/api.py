@@ -103,8 +103,8 @@ __all__ = [
     "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
-    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open", "open_blob",
-    "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
+    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
+    "open_blob", "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
     "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
     "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
@@ -149,7 +149,7 @@ def open(
 
 @contextmanager
 def open_blob(
-    location: str,
+    location: str | Reference,
     digest: Digest,
     *,
     registries: Registries | None = None,
@@ -164,7 +164,7 @@ def open_blob(
     from imgpack.image.location import is_path, parse_reference
     from imgpack.store.open import open_images
 
-    if is_path(location):
+    if isinstance(location, str) and is_path(location):
         with open_images(location, scratch=scratch) as opened:
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
@@ -172,9 +172,9 @@ def open_blob(
         return
     from imgpack.registry.pull.download import read_remote_blob
 
-    reference = parse_reference(f"{location}@{digest}")
+    name = parse_reference(location) if isinstance(location, str) else location
     with _connected(registries) as connected:
-        yield read_remote_blob(connected, reference)
+        yield read_remote_blob(connected, name.with_digest(digest))
 
 
 @contextmanager
@@ -240,7 +240,7 @@ def tags(repository: str | Reference, *, registries: Registries | None = None) -
         yield from list_tags(connected.repository(_reference(repository)))
 
 
-def delete(name: Reference, *, registries: Registries | None = None) -> None:
+def delete(name: str | Reference, *, registries: Registries | None = None) -> None:
     """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
 
     With both it is the tag, if it has that digest; else ``DigestError``.
@@ -250,7 +250,8 @@ def delete(name: Reference, *, registries: Registries | None = None) -> None:
     from imgpack.registry.tags import delete_name
 
     with _connected(registries) as connected:
-        delete_name(connected.repository(name), name)
+        reference = _reference(name)
+        delete_name(connected.repository(reference), reference)
 
 
 @contextmanager

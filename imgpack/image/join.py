@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image.image import AnyImage, Image, ImageIndex
-from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.spec.manifest import build_index
 from imgpack.spec.platform import Platform
 
@@ -36,9 +36,10 @@ def join(
     entries = _chosen(_entries(images), platforms)
     # Some registries refuse an OCI index over Docker manifests, and the other way round.
     types = {entry.descriptor.media_type for entry in entries}
-    docker = types == {mediatype.DOCKER_MANIFEST}
-    kind = mediatype.DOCKER_INDEX if docker and not annotations else mediatype.OCI_INDEX
-    index = build_index([entry.descriptor for entry in entries], kind, annotations)
+    docker = types == {Format.DOCKER.manifest_type} and not annotations
+    kind = Format.DOCKER if docker else Format.OCI
+    descriptors = [entry.descriptor for entry in entries]
+    index = build_index(descriptors, kind.index_type, annotations)
     return ImageIndex(index, tuple(entry.image for entry in entries))
 
 
