@@ -243,14 +243,15 @@ def tags(repository: str | Reference, *, registries: Registries | None = None) -
 def delete(name: str | Reference, *, registries: Registries | None = None) -> None:
     """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
 
-    With both it is the tag, if it has that digest; else ``DigestError``.
-
-    Raises what registries and their connections raise: many refuse the one or the other.
+    With both it is the tag, if it has that digest; else ``DigestError``. A text names its
+    registry, Docker Hub as well. Raises what registries and their connections raise: many
+    refuse the one or the other.
     """
+    from imgpack.image.location import writable_name
     from imgpack.registry.tags import delete_name
 
     with _connected(registries) as connected:
-        reference = _reference(name)
+        reference = writable_name(name) if isinstance(name, str) else name
         delete_name(connected.repository(reference), reference)
 
 
