@@ -19,7 +19,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from imgpack import __version__
-from imgpack.errors import ImgpackError, UnreachableError, UnsafeError, without_user
+from imgpack.errors import ImgpackError, UnreachableError, UnsafeError
 from imgpack.registry.http.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
 from imgpack.registry.http.message import BLOCK, Body, Closing, Request, Response
 from imgpack.registry.http.no_proxy import is_bypassed
@@ -199,17 +199,22 @@ def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urll
     """Raises ``UnreachableError`` for what is no address of a proxy, or one of another kind."""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     refused = UnreachableError(
-        f"the proxy {redact(without_user(proxy))} cannot be used",
-        "only http:// and https:// proxies are supported; check HTTP_PROXY and HTTPS_PROXY",
+        "the proxy cannot be used",  # its URL may be a password as long as it cannot be parsed
+        "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY: http://HOST:PORT or https://HOST:PORT",
     )
     try:
         parts = urlsplit(proxy)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        Origin.of(f"http://{parts.netloc.rpartition('@')[2]}")
+        usable = parts.hostname and parts.port != 0
+        origin = Origin.of(f"http://{parts.netloc.rpartition('@')[2]}")
     except (ValueError, UnsafeError):
         raise refused from None
     if not usable:
         raise refused
+    if parts.scheme not in ("http", "https"):
+        raise refused.reworded(
+            f"the proxy {redact(f'{parts.scheme}://{origin.netloc}')} cannot be used",
+            "only http:// and https:// proxies are supported; check HTTP_PROXY and HTTPS_PROXY",
+        )
     user, at, host = parts.netloc.rpartition("@")
     headers = {}
     if at:
