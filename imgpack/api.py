@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from imgpack.registry.push.plan import Schema1Options
     from imgpack.registry.push.push import PushOptions, RegistrySink
     from imgpack.registry.registries import Registries
-    from imgpack.spec.config import Healthcheck, ImageConfig, Ports, Runtime
+    from imgpack.spec.config import ImageConfig
     from imgpack.spec.descriptor import Descriptor
     from imgpack.spec.digest import Digest
     from imgpack.spec.format import Format
@@ -75,15 +75,16 @@ if TYPE_CHECKING:
     from imgpack.spec.manifest import Index, Manifest
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference, parse_name
+    from imgpack.spec.runtime import Healthcheck, Ports, Runtime
     from imgpack.tree.destination import Placed, Replaced, replaced
     from imgpack.tree.directory import Directory
     from imgpack.tree.entries import (
         Entries,
         block_device,
         character_device,
+        directory_entry,
         fifo,
         file,
-        folder,
         hard_link,
         symlink,
     )
@@ -101,9 +102,9 @@ __all__ = [
     "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
     "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "is_layout", "is_path", "join", "mount_repositories", "open", "open_blob",
-    "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
+    "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
+    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
+    "open_blob", "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
     "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
     "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
@@ -148,7 +149,7 @@ def open(
 
 @contextmanager
 def open_blob(
-    location: str,
+    location: str | Reference,
     digest: Digest | str,
     *,
     registries: Registries | None = None,
@@ -164,7 +165,7 @@ def open_blob(
     from imgpack.image.location import is_path, parse_reference
     from imgpack.store.open import open_images
 
-    if is_path(location):
+    if isinstance(location, str) and is_path(location):
         with open_images(location, scratch=scratch) as opened:
             digest = opened.complete(digest) if isinstance(digest, str) else digest
             descriptor = opened.describe(digest)
@@ -174,9 +175,9 @@ def open_blob(
     from imgpack.registry.pull.download import read_remote_blob
 
     digest = Digest.parse(digest) if isinstance(digest, str) else digest
-    reference = parse_reference(f"{location}@{digest}")
+    name = parse_reference(location) if isinstance(location, str) else location
     with _connected(registries) as connected:
-        yield read_remote_blob(connected, reference)
+        yield read_remote_blob(connected, name.with_digest(digest))
 
 
 @contextmanager
@@ -245,17 +246,19 @@ def tags(repository: str | Reference, *, registries: Registries | None = None) -
         yield from list_tags(connected.repository(_reference(repository)))
 
 
-def delete(name: Reference, *, registries: Registries | None = None) -> None:
+def delete(name: str | Reference, *, registries: Registries | None = None) -> None:
     """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
 
-    With both it is the tag, if it has that digest; else ``DigestError``.
-
-    Raises what registries and their connections raise: many refuse the one or the other.
+    With both it is the tag, if it has that digest; else ``DigestError``. A text names its
+    registry, Docker Hub as well. Raises what registries and their connections raise: many
+    refuse the one or the other.
     """
+    from imgpack.image.location import writable_name
     from imgpack.registry.tags import delete_name
 
     with _connected(registries) as connected:
-        delete_name(connected.repository(name), name)
+        reference = writable_name(name) if isinstance(name, str) else name
+        delete_name(connected.repository(reference), reference)
 
 
 @contextmanager
@@ -316,7 +319,7 @@ def entries(
 ) -> Placed[Entries]:
     """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
-    ``file``, ``folder``, ``symlink``, ``hard_link`` and others make them. Missing parents
+    ``file``, ``directory_entry``, ``symlink``, ``hard_link`` and others make them. Missing parents
     are made up. Raises ``TreeError``.
     """
     from imgpack.tree.destination import place
@@ -359,7 +362,7 @@ def build(
     from imgpack.image.build import build_image
     from imgpack.image.documents import Recipe
     from imgpack.layer.build import Options
-    from imgpack.spec.config import Runtime
+    from imgpack.spec.runtime import Runtime
 
     runtime = config or Runtime()
     platform = _platform(platform, layers, runtime, reporter)

@@ -50,14 +50,18 @@ def without_user(text: str) -> str:
     Whatever parses: what stands before the last ``@`` goes, unless it is a name's before
     its digest.
     """
+    user = user_in(text)
+    return text.replace(user, "***@", 1) if user else text
+
+
+def user_in(text: str) -> str:
+    """The user name and password in such a URL or name, with the ``@``; empty without one."""
     digest = _DIGEST.search(text)
-    head, tail = (text[: digest.start()], digest[0]) if digest else (text, "")
+    head = text[: digest.start()] if digest else text
     found = _SCHEME.match(head)
     scheme = found[0] if found else ""
-    host = head.removeprefix(scheme).rpartition("@")[2]
-    if scheme + host == head or not (scheme or _HOST.search(host)):
-        return text
-    return f"{scheme}***@{host}{tail}"
+    user, at, host = head.removeprefix(scheme).rpartition("@")
+    return user + at if scheme or _HOST.search(host) else ""
 
 
 class Remedy(Enum):

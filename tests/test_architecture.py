@@ -320,6 +320,15 @@ def test_dataclasses_are_slotted() -> None:
     assert wrong == []
 
 
+def test_a_type_s_name_is_used_once() -> None:
+    """Private names too: whoever reads one need not ask which of two it is."""
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        for one in classes(path):
+            found.setdefault(one.name.lstrip("_"), []).append(f"{name_of(path)}: {one.name}")
+    assert [places for places in found.values() if len(places) > 1] == []
+
+
 def test_protocols_are_small() -> None:
     """At most three methods."""
     wrong = []

@@ -143,8 +143,10 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
     terminal = Terminal()
+    terminal.hide(lambda text: _without_users(text, given))
     status = _guarded(
         lambda: cli.main(arguments, prog_name="imgpack", standalone_mode=False, obj=terminal),
         terminal,
@@ -157,6 +159,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
         status = status or tell(problem, terminal)
         streams.drop_output()
     sys.exit(status)
+
+
+def _without_users(text: str, arguments: Sequence[str]) -> str:
+    """``text`` without the users and passwords that stand in ``arguments``, in whatever role."""
+    for argument in arguments:
+        value = argument.partition("=")[2] if argument.startswith("--") else argument
+        if ":" in (user := errors.user_in(value)):
+            text = text.replace(user, "***@")
+    return text
 
 
 def _guarded(main: Callable[[], Any], terminal: Terminal, *, debug: bool) -> int:

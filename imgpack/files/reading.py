@@ -51,6 +51,8 @@ def read_regular(path: str, limit: int, *, follow: bool = False) -> bytes:
 @contextmanager
 def input_errors(path: str) -> Iterator[None]:
     """Turn an ``OSError`` into the ``SourceError`` or ``ArchiveError`` that names ``path``."""
+    if "\0" in path:  # to Python a ValueError, whatever is done with it
+        raise SourceError(f"{path!r} does not exist")
     try:
         yield
     except FileNotFoundError:

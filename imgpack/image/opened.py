@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from imgpack.errors import AmbiguousError, ImgpackError, NotFoundError, Remedy, UnsupportedError
+from imgpack.errors import (
+    AmbiguousError,
+    ArchiveError,
+    DigestError,
+    DocumentError,
+    ImgpackError,
+    NotFoundError,
+    Remedy,
+    UnsupportedError,
+)
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
@@ -22,6 +31,8 @@ from imgpack.spec.reference import Reference
 
 _LISTED = 10
 """Names that an error lists."""
+_UNREADABLE = (ArchiveError, DigestError, DocumentError, NotFoundError, UnsupportedError)
+"""What is wrong with one image, and says nothing of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +90,12 @@ class Opened:
     def images(self, platform: Platform | None = None) -> tuple[Named, ...]:
         """All images, in the location's order; of each only what is for ``platform``, if given.
 
-        Raises ``NotFoundError`` if there is none, and what reading raises.
+        Raises ``NotFoundError`` if there is none, or one has nothing for ``platform``: whoever
+        wants the others says which. And what reading raises.
         """
         if not self.roots:
             raise NotFoundError(f"{self.location} holds no image")
-        if platform is None:
-            return tuple(self.image(root) for root in self.roots)
-        found: list[Named] = []
-        missing: list[NotFoundError] = []
-        for root in self.roots:
-            try:
-                found.append(self.image(root, platform))
-            except NotFoundError as error:
-                missing.append(error)
-        if missing and not found:
-            raise missing[0]
-        return tuple(found)
+        return tuple(self._for_platform(root, platform) for root in self.roots)
 
     def image(self, root: Root | None = None, platform: Platform | None = None) -> Named:
         """What ``root`` (``None``: the only one) points at, or of it the one for ``platform``.
@@ -146,7 +147,10 @@ class Opened:
         return self._resolver.source.read_blob(descriptor, offset)
 
     def describe(self, digest: Digest) -> Descriptor:
-        """The descriptor of any blob by its digest. Raises ``NotFoundError``."""
+        """The descriptor of any blob by its digest. Raises ``NotFoundError``.
+
+        What names it may not be there or be damaged; the rest is told all the same.
+        """
         for descriptor in self._descriptors():
             if descriptor.digest == digest:
                 return descriptor
@@ -174,13 +178,20 @@ class Opened:
         )
 
     def _descriptors(self) -> Iterator[Descriptor]:
-        """What all documents here are and name."""
+        """What all documents here are and name, as far as they can be read."""
         for root in self.roots:
-            for one in walk(self.image(root).image):
-                document = one.document
-                yield document.descriptor
-                if isinstance(document, Manifest):
-                    yield from (document.config, *document.layers)
+            yield root.descriptor
+            with suppress(*_UNREADABLE):
+                for one in walk(self.image(root).image):
+                    yield from _named_by(one)
+
+    def _for_platform(self, root: Root, platform: Platform | None) -> Named:
+        try:
+            return self.image(root, platform)
+        except NotFoundError as error:
+            if platform is None or len(self.roots) == 1:
+                raise
+            raise error.reworded(f"{root.shown()}: {error.message}") from error
 
     def _reduced(self, image: ImageIndex) -> AnyImage:
         index = image.index
@@ -207,14 +218,23 @@ class Opened:
         """What an image has for its ID."""
         if not mediatype.is_document(root.descriptor.media_type):
             return None
-        document = self._resolver.document(root.descriptor)
-        return None if isinstance(document, Index) else document.config
+        with suppress(*_UNREADABLE):
+            document = self._resolver.document(root.descriptor)
+            return None if isinstance(document, Index) else document.config
+        return None  # another may be the one
 
 
 def _begins(descriptor: Descriptor, text: str) -> bool:
     """Whether ``text`` is the descriptor's digest, or the beginning of it."""
     whole = str(descriptor.digest)
     return text == whole or (is_short(text) and whole.startswith(text))
+
+
+def _named_by(one: AnyImage) -> tuple[Descriptor, ...]:
+    """Itself, and the blobs that a manifest names."""
+    document = one.document
+    inner = (document.config, *document.layers) if isinstance(document, Manifest) else ()
+    return document.descriptor, *inner
 
 
 def _is_digest(text: str) -> bool:

@@ -1,13 +1,15 @@
 """What goes wrong while a tree is read: collected, so that all of it can be told at once."""
 
+import errno
 from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final
 
-from imgpack.errors import SourceChangedError, SourceError, brief
+from imgpack.errors import ResourceError, SourceChangedError, SourceError, brief
 
 _KEPT: Final = 1 << 16
 """Bytes of paths that are told one by one; what is more is counted."""
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(slots=True)
@@ -28,7 +30,12 @@ class Problems:
     _room: int = _KEPT
 
     def add(self, path: bytes, error: OSError) -> None:
-        """Remember that ``path`` cannot be read."""
+        """Remember that ``path`` cannot be read.
+
+        Raises ``ResourceError`` where nothing could be: the tree is not to blame.
+        """
+        if error.errno in _SHORTAGES:
+            raise ResourceError(f"cannot read {brief(path)}: {error.strerror}") from error
         self.count += 1
         if self._room > 0:
             self._room -= len(path)

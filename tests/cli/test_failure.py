@@ -110,3 +110,27 @@ def test_a_password_in_a_mistyped_name_is_not_echoed(
 
     assert done.code not in (0, 1)
     assert "hush" not in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "NAME", "-o", "o.tar"),
+        ("build", "t", "--output=NAME"),
+        ("build", "t", "-o", "o.tar", "--base=NAME"),
+        ("copy", "o.tar", "NAME"),
+        ("index", "NAME"),
+        ("inspect", "/NAME"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("user", ["me:hushhush@", "https://me:hush hush@"])
+def test_a_password_is_not_echoed_as_a_path_or_command_either(
+    arguments: tuple[str, ...], user: str, imgpack_here: InProcess
+) -> None:
+    """Nor in a hint, nor by a traceback."""
+    given = [one.replace("NAME", f"{user}h.test/app") for one in arguments]
+    done = imgpack_here("--debug", *given)
+
+    assert done.code not in (0, 1)
+    assert "hush" not in done.err

@@ -157,6 +157,10 @@ def test_a_broken_file_is_told_before_anything_is_asked(
         (["-u", "user", "--creds", "user:x"], b""),
         (["--creds", "user:hushhush", "--password-stdin"], b"x"),
         (["--creds", ":hushhush"], b""),
+        (["-u", "user", "-phushhush"], b""),
+        (["-u", "user", "--password", "hushhush"], b""),
+        (["user", "hushhush"], b""),
+        (["user:hushhush"], b""),
     ],
 )
 def test_half_a_login_is_a_usage_error(

@@ -58,6 +58,8 @@ def known(*secrets: str) -> Secrets:
         quote_plus(PASSWORD),
         html.escape(PASSWORD),
         repr(PASSWORD),
+        "".join(f"\\{byte:03o}" for byte in PASSWORD.encode()),
+        "".join(f"&#000000{ord(char):07}" for char in PASSWORD),
         PASSWORD.encode().decode("latin-1"),
     ],
 )

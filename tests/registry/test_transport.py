@@ -629,7 +629,15 @@ def test_a_proxy_of_an_unknown_kind_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "proxy",
-    ["http://[::1", "http://u:hushhush@h:99999/", "http://\udcff/", "http://", "http://a b/", "::"],
+    [
+        "http://[::1",
+        "http://u:hushhush@h:99999/",
+        "http://u:hushhush",
+        "http://\udcff/",
+        "http://",
+        "http://a b/",
+        "::",
+    ],
 )
 def test_a_proxy_that_is_no_address_is_told(proxy: str) -> None:
     """Whatever the environment says, it is an error of ours and without the password."""

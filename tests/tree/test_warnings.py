@@ -1,10 +1,11 @@
 """What a tree may hold, but its user should know of."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from imgpack.errors import SourceError
+from imgpack.errors import ResourceError, SourceError
 from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
 from imgpack.tree.problems import Problems
@@ -85,3 +86,10 @@ def test_what_cannot_be_read_is_told_in_a_line_of_bounded_length() -> None:
     assert len(problems.unreadable) == 4
     assert "and 2996 more" in str(caught.value)
     assert len(str(caught.value)) < 5000
+
+
+@pytest.mark.parametrize("reason", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_shortage_is_not_the_trees_fault(reason: int) -> None:
+    """Nothing in it can be made readable, and the next path would fail like this one."""
+    with pytest.raises(ResourceError, match="cannot read a/b"):
+        Problems().add(b"a/b", OSError(reason, "too few"))

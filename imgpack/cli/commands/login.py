@@ -27,9 +27,18 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 
-@click.command("login")
+def _refuse(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Refuse a password, or what may be one, without repeating it."""
+    if value is not None:
+        raise click.UsageError("others can see a password in a command; use --password-stdin")
+    if context.args:
+        raise click.UsageError("login takes one registry; give -u USER and --password-stdin")
+
+
+@click.command("login", context_settings={"allow_extra_args": True})
 @click.argument("server", metavar="[REGISTRY]", default="docker.io")
 @click.option("-u", "--username", metavar="USER", help="The user name; asked for if missing.")
+@click.option("-p", "--password", hidden=True, expose_value=False, callback=_refuse)
 @registry_options
 @click.pass_obj
 def login(

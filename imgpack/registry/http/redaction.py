@@ -28,8 +28,8 @@ _SHORTEST: Final = 4
 _LEVELS: Final = 4
 """How often a text may be encoded: JSON in HTML in a URL, say."""
 _ENCODED: Final = re.compile(
-    rb"%[0-9A-Fa-f]{2}|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][0-9A-Za-z]{1,30}(?=;));?"
-    rb"|(?:\\u[0-9A-Fa-f]{4})+|\\U[0-9A-Fa-f]{8}|\\x[0-9A-Fa-f]{2}|\\[^uUx]"
+    rb"%[0-9A-Fa-f]{2}|&(?:#0*[0-9]{1,7}|#[xX]0*[0-9A-Fa-f]{1,6}|[A-Za-z][0-9A-Za-z]{1,30}(?=;));?"
+    rb"|(?:\\u[0-9A-Fa-f]{4})+|\\U[0-9A-Fa-f]{8}|\\x[0-9A-Fa-f]{2}|\\[0-7]{1,3}|\\[^uUx]"
 )
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -175,6 +175,8 @@ def _plain(token: bytes) -> bytes:
     if token[1:2] in (b"x", b"U"):
         number = int(text[2:], 16)
         return chr(number if number <= sys.maxunicode else 0xFFFD).encode("utf-8", "surrogatepass")
+    if not token[1:].strip(b"01234567"):
+        return bytes([int(text[1:], 8) & 0xFF])
     return _ESCAPES.get(token[1:], token[1:])
 
 

@@ -19,7 +19,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from imgpack import __version__
-from imgpack.errors import ImgpackError, UnreachableError, UnsafeError, without_user
+from imgpack.errors import ImgpackError, UnreachableError, UnsafeError
 from imgpack.registry.http.connection import GuardedHTTPPool, GuardedHTTPSPool, connection_error
 from imgpack.registry.http.message import BLOCK, Body, Closing, Request, Response
 from imgpack.registry.http.no_proxy import is_bypassed
@@ -71,17 +71,22 @@ def _pieces(body: Body) -> Generator[bytes]:
 
 
 class Transport(Closing):
-    """Connections to any number of hosts; a context manager that closes them."""
+    """Connections to any number of hosts; a context manager that closes them.
+
+    To ``send`` after that is a mistake of the program: ``RuntimeError``.
+    """
 
     def __init__(self, options: TransportOptions) -> None:
         self.options = options
         self._managers: dict[tuple[Origin, Reach | None], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+        self._closed = False
         self._proxies = {scheme: url for scheme, url in options.proxies if url}
 
     def close(self) -> None:
-        """Close every idle connection."""
+        """Close every idle connection; no other is made."""
         with self._lock:
+            self._closed = True
             for manager in self._managers.values():
                 _close(manager)
             self._managers.clear()
@@ -138,6 +143,8 @@ class Transport(Closing):
         origin, reach, parts = request.origin, request.reach, urlsplit(request.url)
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the connections to registries are closed")
             manager = self._managers.get((origin, reach))
             if manager is None:
                 if len(self._managers) >= _MAX_POOLS:
@@ -192,17 +199,22 @@ def _proxy_manager(proxy: str, options: dict[str, Any], tls: TlsOptions) -> urll
     """Raises ``UnreachableError`` for what is no address of a proxy, or one of another kind."""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     refused = UnreachableError(
-        f"the proxy {redact(without_user(proxy))} cannot be used",
-        "only http:// and https:// proxies are supported; check HTTP_PROXY and HTTPS_PROXY",
+        "the proxy cannot be used",  # its URL may be a password as long as it cannot be parsed
+        "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY: http://HOST:PORT or https://HOST:PORT",
     )
     try:
         parts = urlsplit(proxy)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        Origin.of(f"http://{parts.netloc.rpartition('@')[2]}")
+        usable = parts.hostname and parts.port != 0
+        origin = Origin.of(f"http://{parts.netloc.rpartition('@')[2]}")
     except (ValueError, UnsafeError):
         raise refused from None
     if not usable:
         raise refused
+    if parts.scheme not in ("http", "https"):
+        raise refused.reworded(
+            f"the proxy {redact(f'{parts.scheme}://{origin.netloc}')} cannot be used",
+            "only http:// and https:// proxies are supported; check HTTP_PROXY and HTTPS_PROXY",
+        )
     user, at, host = parts.netloc.rpartition("@")
     headers = {}
     if at:

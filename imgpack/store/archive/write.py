@@ -60,6 +60,8 @@ def open_writer(
     """
     if not target:
         raise OutputError("the output has an empty name", "name a file, or - for standard output")
+    if "\0" in target:
+        raise OutputError(f"{target!r} is no path: it has a NUL in it")
     if target == STDOUT:
         if stdout is None:
             raise ValueError("standard output is wanted and was not given")

@@ -18,7 +18,7 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENT, MAX_DOCUMENTS, decode
 from imgpack.store.contents import blob_path
-from imgpack.store.layout.files import Directory
+from imgpack.store.layout.files import LayoutFiles
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMING: Final = ("digest", "blobSum")
@@ -33,7 +33,7 @@ def prune(root: str, index: dict[str, Any], until: int, *, remove: bool) -> tupl
     ``ImgpackError`` if a document cannot be read; then nothing was removed.
     """
     count = size = 0
-    with closing(Directory(root)) as files:
+    with closing(LayoutFiles(root)) as files:
         named = _named(files, index)
     with ExitStack() as stack:
         directories = dict(_directories(root, stack))
@@ -82,7 +82,7 @@ def _is_named(algorithm: str, name: str, named: set[Digest]) -> bool:
         return True  # no blob of ours to judge
 
 
-def _named(files: Directory, index: dict[str, Any]) -> set[Digest]:
+def _named(files: LayoutFiles, index: dict[str, Any]) -> set[Digest]:
     """All digests that ``index``, and every document that it leads to, names."""
     named: set[Digest] = set()
     read: set[Digest] = set()
@@ -110,7 +110,7 @@ def _inner(document: dict[str, Any]) -> list[Descriptor]:
     return [Descriptor.parse(one) for one in found]
 
 
-def _read(files: Directory, descriptor: Descriptor) -> bytes:
+def _read(files: LayoutFiles, descriptor: Descriptor) -> bytes:
     """The bytes of a document; none of what is not there, or is too long to be one."""
     path = blob_path(descriptor.digest)
     size = files.size(path)
