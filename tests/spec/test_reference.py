@@ -212,6 +212,7 @@ def test_a_tag_is_told_from_other_text(text: str, is_one: bool) -> None:
         ("user:pass@host", "***@host"),
         ("user:pass@host:443", "***@host:443"),
         ("app:1@sha256:abc", "app:1@sha256:abc"),
+        ("app:1@sha256:12345", "app:1@sha256:12345"),
         ("https://host/app", "https://host/app"),
     ],
 )
