@@ -7,79 +7,55 @@ Errors are those of ``imgpack.errors``; mistakes of the program itself (one name
 no jobs, a second write) are Python's own. Progress goes to a ``Reporter``.
 """
 
-import importlib
+from __future__ import annotations
+
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from imgpack.compression.codec import Codec
 from imgpack.errors import ImgpackError, UnsupportedError, printable
 from imgpack.events import SILENT, Meter, Reporter
-from imgpack.files.blobs import verify_stream
-from imgpack.image.build import build_image
-from imgpack.image.describe import described, published_names, total_size
-from imgpack.image.documents import Recipe
-from imgpack.image.image import (
-    AnyImage,
-    Artifact,
-    BlobSource,
-    Image,
-    ImageIndex,
-    ImageSink,
-    LayerSink,
-    Named,
-    Opaque,
-    Published,
-    images_in,
-    refuse_foreign,
-)
-from imgpack.image.join import join
-from imgpack.image.location import (
-    is_path,
-    parse_reference,
-    remote_name,
-    target_name,
-    writable_name,
-)
-from imgpack.image.opened import Opened, Root, with_names
-from imgpack.image.schema1 import schema1_name, schema1_payload
-from imgpack.image.verify import verify_images
-from imgpack.layer.build import Explain, Options
-from imgpack.layer.cache.segments import SegmentCache
-from imgpack.spec.config import Healthcheck, ImageConfig, Ports, Runtime
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
-from imgpack.spec.format import Format
-from imgpack.spec.layer import Layer
-from imgpack.spec.manifest import Index, Manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference, parse_name
-from imgpack.store.archive.write import is_layout, open_writer
-from imgpack.store.layout.write import LayoutWriter
-from imgpack.store.open import open_images
-from imgpack.tree.destination import Placed, Replaced, place, replaced
-from imgpack.tree.directory import Directory
-from imgpack.tree.directory import directory as read_directory
-from imgpack.tree.elf import find_program
-from imgpack.tree.entries import (
-    Entries,
-    block_device,
-    character_device,
-    fifo,
-    file,
-    folder,
-    hard_link,
-    symlink,
-)
-from imgpack.tree.entry import Entry
-from imgpack.tree.snapshot import Change
-from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
-from imgpack.tree.tree import Tree
+from imgpack.names import resolve
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Names: TypeAlias = "Sequence[str | Reference] | None"
+    """What an image is to be called instead."""
+
+    from imgpack.compression.codec import Codec
+    from imgpack.image.describe import described, published_names, total_size
+    from imgpack.image.image import (
+        AnyImage,
+        Artifact,
+        BlobSource,
+        Image,
+        ImageIndex,
+        ImageSink,
+        LayerSink,
+        Named,
+        Opaque,
+        Published,
+        images_in,
+        refuse_foreign,
+    )
+    from imgpack.image.join import join
+    from imgpack.image.location import (
+        is_layout,
+        is_path,
+        parse_reference,
+        remote_name,
+        target_name,
+        writable_name,
+    )
+    from imgpack.image.opened import Opened, Root
+    from imgpack.image.schema1 import schema1_name, schema1_payload
+    from imgpack.image.verify import verify_images
+    from imgpack.layer.build import Explain
+    from imgpack.layer.cache.segments import SegmentCache
     from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
     from imgpack.registry.http.tls import TlsOptions
@@ -91,23 +67,31 @@ if TYPE_CHECKING:
     from imgpack.registry.push.plan import Schema1Options
     from imgpack.registry.push.push import PushOptions, RegistrySink
     from imgpack.registry.registries import Registries
-
-# Where those names of the network lie that are imported when they are asked for.
-_NETWORK: Final = {
-    "PushOptions": "push.push",
-    "PushStep": "push.dry_run",
-    "Registries": "registries",
-    "RegistrySink": "push.push",
-    "RetryPolicy": "http.retry",
-    "Schema1Options": "push.plan",
-    "SessionOptions": "http.endpoint",
-    "TlsOptions": "http.tls",
-    "TransportOptions": "http.transport",
-    "UploadJournal": "push.journal",
-    "dry_run": "push.dry_run",
-    "fetch_schema1": "pull.image",
-    "mount_repositories": "push.mount",
-}
+    from imgpack.spec.config import ImageConfig
+    from imgpack.spec.descriptor import Descriptor
+    from imgpack.spec.digest import Digest
+    from imgpack.spec.format import Format
+    from imgpack.spec.layer import Layer
+    from imgpack.spec.manifest import Index, Manifest
+    from imgpack.spec.platform import Platform
+    from imgpack.spec.reference import Reference, parse_name
+    from imgpack.spec.runtime import Healthcheck, Ports, Runtime
+    from imgpack.tree.destination import Placed, Replaced, replaced
+    from imgpack.tree.directory import Directory
+    from imgpack.tree.entries import (
+        Entries,
+        block_device,
+        character_device,
+        directory_entry,
+        fifo,
+        file,
+        hard_link,
+        symlink,
+    )
+    from imgpack.tree.entry import Entry
+    from imgpack.tree.snapshot import Change
+    from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
+    from imgpack.tree.tree import Tree
 
 __all__ = [
     "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
@@ -118,30 +102,26 @@ __all__ = [
     "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
     "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "dry_run", "entries", "fetch_schema1", "fifo", "file", "folder", "hard_link",
-    "images_in", "is_layout", "is_path", "join", "mount_repositories", "open", "open_blob",
-    "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
+    "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
+    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
+    "open_blob", "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
     "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
     "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
-
-Names = Sequence[str | Reference] | None
-"""What an image is to be called instead."""
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
     def __getattr__(name: str) -> Any:
-        if name not in _NETWORK:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"imgpack.registry.{_NETWORK[name]}"), name)
+        found = globals()[name] = resolve(name)
+        return found
 
 
 @contextmanager
 def open(
     location: str | Reference,
     *,
-    registries: "Registries | None" = None,
+    registries: Registries | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Opened]:
     """The images of an archive, an OCI layout or a reference, to be read inside the ``with``.
@@ -153,6 +133,9 @@ def open(
     Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
+    from imgpack.image.location import is_path, parse_reference
+    from imgpack.store.open import open_images
+
     if isinstance(location, str) and is_path(location):
         with open_images(location, scratch=scratch) as opened:
             yield opened
@@ -166,10 +149,10 @@ def open(
 
 @contextmanager
 def open_blob(
-    location: str,
+    location: str | Reference,
     digest: Digest,
     *,
-    registries: "Registries | None" = None,
+    registries: Registries | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
@@ -177,7 +160,11 @@ def open_blob(
     They are verified as they are read: a wrong one ends with ``DigestError``. Raises
     what ``open`` raises, and ``NotFoundError`` if it is not there.
     """
-    if is_path(location):
+    from imgpack.files.blobs import verify_stream
+    from imgpack.image.location import is_path, parse_reference
+    from imgpack.store.open import open_images
+
+    if isinstance(location, str) and is_path(location):
         with open_images(location, scratch=scratch) as opened:
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
@@ -185,9 +172,9 @@ def open_blob(
         return
     from imgpack.registry.pull.download import read_remote_blob
 
-    reference = parse_reference(f"{location}@{digest}")
+    name = parse_reference(location) if isinstance(location, str) else location
     with _connected(registries) as connected:
-        yield read_remote_blob(connected, reference)
+        yield read_remote_blob(connected, name.with_digest(digest))
 
 
 @contextmanager
@@ -204,6 +191,8 @@ def create(
     any other is an archive. It is written once; an existing layout is added to. Nothing
     appears under its final name before all of it is there. Raises ``OutputError``.
     """
+    from imgpack.store.archive.write import open_writer
+
     with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
         yield writer
 
@@ -222,8 +211,8 @@ def push(
     images: Iterable[Named],
     names: Names = None,
     *,
-    registries: "Registries | None" = None,
-    options: "PushOptions | None" = None,
+    registries: Registries | None = None,
+    options: PushOptions | None = None,
     jobs: int = 4,
     on_published: Callable[[Published], object] = lambda published: None,
 ) -> tuple[Published, ...]:
@@ -240,7 +229,7 @@ def push(
         return sink.write(_renamed(images, names), jobs=jobs, on_published=on_published)
 
 
-def tags(repository: str | Reference, *, registries: "Registries | None" = None) -> Iterator[str]:
+def tags(repository: str | Reference, *, registries: Registries | None = None) -> Iterator[str]:
     """The tags of a repository, in the registry's order, each once, as they are listed.
 
     Raises what registries and their connections raise.
@@ -251,21 +240,23 @@ def tags(repository: str | Reference, *, registries: "Registries | None" = None)
         yield from list_tags(connected.repository(_reference(repository)))
 
 
-def delete(name: Reference, *, registries: "Registries | None" = None) -> None:
+def delete(name: str | Reference, *, registries: Registries | None = None) -> None:
     """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
 
-    With both it is the tag, if it has that digest; else ``DigestError``.
-
-    Raises what registries and their connections raise: many refuse the one or the other.
+    With both it is the tag, if it has that digest; else ``DigestError``. A text names its
+    registry, Docker Hub as well. Raises what registries and their connections raise: many
+    refuse the one or the other.
     """
+    from imgpack.image.location import writable_name
     from imgpack.registry.tags import delete_name
 
     with _connected(registries) as connected:
-        delete_name(connected.repository(name), name)
+        reference = writable_name(name) if isinstance(name, str) else name
+        delete_name(connected.repository(reference), reference)
 
 
 @contextmanager
-def _connected(registries: "Registries | None") -> Iterator["Registries"]:
+def _connected(registries: Registries | None) -> Iterator[Registries]:
     if registries is not None:
         yield registries
         return
@@ -276,6 +267,8 @@ def _connected(registries: "Registries | None") -> Iterator["Registries"]:
 
 
 def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
+    from imgpack.image.opened import with_names
+
     found = tuple(images)
     if names is None:
         return found
@@ -293,6 +286,8 @@ def _references(names: Sequence[str | Reference]) -> tuple[Reference, ...]:
 
 
 def _reference(name: str | Reference) -> Reference:
+    from imgpack.spec.reference import parse_name
+
     return parse_name(name) if isinstance(name, str) else name
 
 
@@ -307,6 +302,9 @@ def directory(
 
     What belongs to the ids ``caller`` is read as root's. Raises ``SourceError``, ``TreeError``.
     """
+    from imgpack.tree.destination import place
+    from imgpack.tree.directory import directory as read_directory
+
     return place(read_directory(os.fsencode(path), caller), os.fsencode(dest), below)
 
 
@@ -315,9 +313,12 @@ def entries(
 ) -> Placed[Entries]:
     """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
-    ``file``, ``folder``, ``symlink``, ``hard_link`` and others make them. Missing parents
+    ``file``, ``directory_entry``, ``symlink``, ``hard_link`` and others make them. Missing parents
     are made up. Raises ``TreeError``.
     """
+    from imgpack.tree.destination import place
+    from imgpack.tree.entries import Entries
+
     return place(Entries(items), os.fsencode(dest), below)
 
 
@@ -344,25 +345,27 @@ def build(
 ) -> Image:
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
-    ``platform``: what the programs in the layers are for, else linux/amd64, if it is not
-    given; of a given one that they contradict is warned. ``format``: OCI's for a layout,
-    else Docker's, if it is not given. ``compression`` is
-    ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created`` is RFC 3339 in UTC (``None``:
-    the newest time in the layers). The bytes depend on none of ``cache``, ``jobs`` and
-    ``clock`` (nanoseconds since 1970, to tell what changed too recently). ``outputs`` are
-    the devices and inodes of what is being written, which no layer may hold. Raises
-    ``ConfigError``, ``UnsupportedError``, source, tree and output errors.
+    ``platform``, if not given: what the programs in the layers are for, else linux/amd64;
+    of a given one that they contradict is warned. ``format``, if not given: the sink's.
+    ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC 3339 in
+    UTC (``None``: the newest time in the layers). The bytes depend on none of ``cache``,
+    ``jobs`` and ``clock`` (nanoseconds since 1970). ``outputs``: devices and inodes of what is
+    being written, which no layer may hold. Raises config, source, tree and output errors.
     """
+    from imgpack.compression.codec import Codec
+    from imgpack.image.build import build_image
+    from imgpack.image.documents import Recipe
+    from imgpack.layer.build import Options
+    from imgpack.spec.runtime import Runtime
+
     runtime = config or Runtime()
-    if format is None:
-        format = Format.OCI if isinstance(into, LayoutWriter) else Format.DOCKER
     platform = _platform(platform, layers, runtime, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
     options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
-        Recipe(platform, runtime, author, comment, format),
+        Recipe(platform, runtime, author, comment, format or into.default_format),
         _references(names),
         options,
         created=created,
@@ -374,6 +377,9 @@ def build(
 def _platform(
     given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
 ) -> Platform:
+    from imgpack.spec.platform import Platform
+    from imgpack.tree.elf import find_program
+
     programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
     found = find_program(layers, programs)
     if given is None:

@@ -2,7 +2,8 @@
 
 Invariants: every leaf has an exit code of its own (a test holds it, and
 ``docs/exit-codes.md`` is generated from this file); the message names the
-path, reference or redacted URL it is about; the hint says what to do. The
+path, reference or redacted URL it is about; the hint, or else the kind's advice, says
+what to do. The
 errors are picklable, so they may cross a process boundary.
 """
 
@@ -138,12 +139,14 @@ class Answer:
 class ImgpackError(Exception):
     """The base of all errors that imgpack reports: one line, one exit code.
 
-    ``message`` says what failed and names what it is about; ``hint``, which
-    may be empty, says what to do; ``answer`` is the registry's, if it comes of one.
+    ``message`` says what failed and names what it is about; ``hint`` says what to do
+    where that is known better than ``advice``, which is for all of a kind; ``answer`` is
+    the registry's, if it comes of one.
     """
 
     exit_code: ClassVar[int] = 1
     meaning: ClassVar[str] = "an imgpack error of no particular kind"
+    advice: ClassVar[str] = "look at what it names"
 
     def __init__(self, message: str, hint: Hint = "", answer: Answer | None = None) -> None:
         super().__init__(message, hint, answer)
@@ -176,6 +179,7 @@ class SourceError(ImgpackError):
 
     exit_code = 3
     meaning = "a source is missing or cannot be read"
+    advice = "check its name and its permissions"
 
 
 class SourceChangedError(ImgpackError):
@@ -183,6 +187,7 @@ class SourceChangedError(ImgpackError):
 
     exit_code = 4
     meaning = "a source changed while it was being read"
+    advice = "do it again when nothing writes there"
 
 
 class TreeError(ImgpackError):
@@ -190,6 +195,7 @@ class TreeError(ImgpackError):
 
     exit_code = 5
     meaning = "a tree cannot be an image layer (duplicate, unsafe or reserved names)"
+    advice = "rename it, or leave it out"
 
 
 class InvalidReferenceError(ImgpackError):
@@ -197,6 +203,7 @@ class InvalidReferenceError(ImgpackError):
 
     exit_code = 6
     meaning = "an image name, tag or digest is not valid"
+    advice = "write REGISTRY/NAME:TAG or REGISTRY/NAME@DIGEST"
 
 
 class ConfigError(ImgpackError):
@@ -204,6 +211,7 @@ class ConfigError(ImgpackError):
 
     exit_code = 7
     meaning = "an image configuration value is not valid"
+    advice = "correct the value"
 
 
 class LimitError(ImgpackError):
@@ -211,6 +219,7 @@ class LimitError(ImgpackError):
 
     exit_code = 8
     meaning = "a limit of the format or of its loaders would be passed (125 layers, document sizes)"
+    advice = "make it smaller"
 
 
 class UnsupportedError(ImgpackError):
@@ -218,6 +227,7 @@ class UnsupportedError(ImgpackError):
 
     exit_code = 9
     meaning = "the formats cannot express what was asked for"
+    advice = "ask for something that the format has"
 
 
 class DocumentError(ImgpackError):
@@ -225,6 +235,7 @@ class DocumentError(ImgpackError):
 
     exit_code = 10
     meaning = "a manifest, index or configuration is malformed or ambiguous"
+    advice = "whoever made it has to mend it: build or fetch it again"
 
 
 class ArchiveError(ImgpackError):
@@ -232,6 +243,7 @@ class ArchiveError(ImgpackError):
 
     exit_code = 11
     meaning = "an archive or layout is truncated, damaged or not an image"
+    advice = "name an archive that imgpack, Docker or skopeo wrote, or an OCI layout"
 
 
 class DigestError(ImgpackError):
@@ -239,6 +251,7 @@ class DigestError(ImgpackError):
 
     exit_code = 12
     meaning = "content does not match its digest or size"
+    advice = "it is damaged: build or fetch it again"
 
 
 class SignatureError(ImgpackError):
@@ -246,6 +259,7 @@ class SignatureError(ImgpackError):
 
     exit_code = 13
     meaning = "a schema1 signature does not verify, or a signing key is unusable"
+    advice = "check the key, or fetch the manifest again"
 
 
 class OutputError(ImgpackError):
@@ -253,6 +267,7 @@ class OutputError(ImgpackError):
 
     exit_code = 14
     meaning = "an output cannot be written"
+    advice = "check the permissions and the space there, or choose another place"
 
 
 class CacheError(ImgpackError):
@@ -260,6 +275,7 @@ class CacheError(ImgpackError):
 
     exit_code = 15
     meaning = "the cache directory cannot be used"
+    advice = "choose another cache directory, or build without a cache"
 
 
 class UnreachableError(ImgpackError):
@@ -271,6 +287,7 @@ class UnreachableError(ImgpackError):
 
     exit_code = 16
     meaning = "a registry cannot be reached"
+    advice = "check the name and the network, and try again"
 
     def __init__(
         self,
@@ -289,6 +306,7 @@ class TlsError(ImgpackError):
 
     exit_code = 17
     meaning = "TLS verification or set-up failed"
+    advice = "check the certificates, on both sides"
 
 
 class UnauthorizedError(ImgpackError):
@@ -296,6 +314,7 @@ class UnauthorizedError(ImgpackError):
 
     exit_code = 18
     meaning = "the registry refused the credentials, or wants some"
+    advice = "check the credentials, and what they are allowed to do"
 
 
 class CredentialError(ImgpackError):
@@ -303,6 +322,7 @@ class CredentialError(ImgpackError):
 
     exit_code = 19
     meaning = "a credential file or helper is broken"
+    advice = "mend or remove it"
 
 
 class NotFoundError(ImgpackError):
@@ -310,6 +330,7 @@ class NotFoundError(ImgpackError):
 
     exit_code = 20
     meaning = "an image, tag or blob does not exist"
+    advice = "check the name, and that it was pushed or built"
 
 
 class RegistryError(ImgpackError):
@@ -317,6 +338,7 @@ class RegistryError(ImgpackError):
 
     exit_code = 21
     meaning = "a registry refused a request or answered with something unexpected"
+    advice = "ask whoever runs the registry, or try again later"
 
 
 class UnsafeError(ImgpackError):
@@ -324,6 +346,7 @@ class UnsafeError(ImgpackError):
 
     exit_code = 22
     meaning = "a registry's answer was refused for safety"
+    advice = "ask whoever runs the registry why it answers so"
 
 
 class RateLimitError(ImgpackError):
@@ -331,6 +354,7 @@ class RateLimitError(ImgpackError):
 
     exit_code = 23
     meaning = "a registry's rate limit was not lifted in time"
+    advice = "wait, and try again"
 
 
 class ResourceError(ImgpackError):
@@ -338,6 +362,15 @@ class ResourceError(ImgpackError):
 
     exit_code = 24
     meaning = "too little memory, or too few open files or processes, to do it"
+    advice = "make more available, or do less at once"
+
+
+class AmbiguousError(ImgpackError):
+    """Several images or platforms fit, and one is wanted."""
+
+    exit_code = 25
+    meaning = "several images or platforms fit, and one has to be chosen"
+    advice = "choose one of them"
 
 
 USAGE_EXIT_CODE = 2

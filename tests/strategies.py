@@ -1,24 +1,19 @@
 """Hypothesis strategies for the values and documents of ``imgpack.spec``."""
 
+import json
 import string
 from typing import Any
 
 from hypothesis import strategies as st
 
 from imgpack.spec import mediatype
-from imgpack.spec.config import (
-    Healthcheck,
-    History,
-    ImageConfig,
-    Ports,
-    Runtime,
-    build_config,
-)
+from imgpack.spec.config import History, ImageConfig, build_config
 from imgpack.spec.descriptor import MAX_SIZE, Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
+from imgpack.spec.runtime import Healthcheck, Ports, Runtime
 
 _LOWER = string.ascii_lowercase + string.digits
 
@@ -137,24 +132,28 @@ def histories(*, empty: st.SearchStrategy[bool] | None = None) -> st.SearchStrat
 
 def runtimes() -> st.SearchStrategy[Runtime]:
     """What a container is started with."""
-    words = st.lists(texts(), max_size=3).map(tuple)
-    numbers = st.integers(0, 10**12)
+    arguments = texts().filter(lambda text: "\0" not in text)
+    words = st.lists(arguments, max_size=3).map(tuple)
+    times = st.just(0) | st.integers(10**6, 10**12)
     ranges = st.builds(Ports, st.integers(1, 5), st.integers(5, 9), st.sampled_from(["tcp", "udp"]))
-    checks = st.builds(Healthcheck, words, numbers, numbers, numbers, numbers)
-    labels = st.dictionaries(texts(), texts(), max_size=3).map(lambda items: tuple(items.items()))
+    tests = st.just(("NONE",)) | words.map(lambda some: ("CMD", "/check", *some))
+    checks = st.builds(Healthcheck, tests, times, times, times, st.integers(0, 10))
+    names = st.from_regex(r"[A-Za-z_.]{1,9}", fullmatch=True)
+    pairs = st.dictionaries(names, arguments, max_size=3).map(lambda items: tuple(items.items()))
+    paths = st.from_regex(r"/data(/[a-z]{1,3})?", fullmatch=True)
     return st.builds(
         Runtime,
-        user=texts(),
+        user=st.sampled_from(["", "0", "app", "app:1000"]),
         exposed_ports=st.lists(ranges, max_size=3).map(tuple),
-        env=words,
+        env=pairs.map(lambda items: tuple(f"{name}={value}" for name, value in items)),
         entrypoint=st.none() | words,
         cmd=st.none() | words,
         healthcheck=st.none() | checks,
-        volumes=words,
-        working_dir=texts(),
-        onbuild=words,
-        labels=labels,
-        stop_signal=texts(),
+        volumes=st.lists(paths, max_size=3).map(tuple),
+        working_dir=st.just("") | paths,
+        onbuild=words.map(lambda some: tuple("RUN " + json.dumps(text) for text in some)),
+        labels=pairs,
+        stop_signal=st.sampled_from(["", "SIGTERM", "15"]),
         shell=words,
     )
 

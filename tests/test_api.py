@@ -11,6 +11,9 @@ import pytest
 import imgpack
 from imgpack import errors
 from imgpack.events import Meter, Silent
+from imgpack.spec.reference import Reference
+from tests.registry.hostile import HostileRegistry
+from tests.registry.images import connect, make_image, push_to
 
 ROOT = Path(__file__).resolve().parent.parent
 TREE = imgpack.entries([imgpack.file("etc/motd", b"hello\n")])
@@ -136,3 +139,30 @@ def test_an_image_without_a_name_is_not_pushed_in_silence(tmp_path: Path) -> Non
         for names in unnamed:
             with pytest.raises(errors.InvalidReferenceError, match="has no name"):
                 imgpack.push(opened.images(), names)
+
+
+@pytest.mark.parametrize("path", ["\0.tar", "./a\0b", "/a\0b/"])
+def test_a_path_that_no_system_takes_is_an_error_of_its_kind(path: str) -> None:
+    """Whatever it is for: a NUL is nothing that Python tells of."""
+    with pytest.raises(errors.SourceError, match="does not exist"), imgpack.open(path):
+        pass
+    with pytest.raises(errors.OutputError, match="is no path"), imgpack.create(path):
+        pass
+    with pytest.raises(errors.SourceError, match="does not exist"):
+        imgpack.directory(path)
+
+
+def test_a_blob_and_what_is_deleted_are_named_by_a_text_or_a_reference() -> None:
+    """As what is opened and pushed; a text that names no registry deletes nothing."""
+    image = make_image(b"layer")
+    layer = image.manifest.layers[0]
+    with HostileRegistry() as registry, connect() as registries:
+        for kind in (str, Reference.parse):
+            name = kind(f"{registry.host}/a/b:1")
+            push_to(registry.host, image, "a/b:1")
+            with imgpack.api.open_blob(name, layer.digest, registries=registries) as chunks:
+                assert len(b"".join(chunks)) == layer.size
+            imgpack.api.delete(name, registries=registries)
+            assert registry.repository("a/b").tags == {}
+        with pytest.raises(errors.InvalidReferenceError, match="names no registry"):
+            imgpack.api.delete("a/b:1", registries=registries)

@@ -25,6 +25,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A module may import from its own room and from rooms of a lower rank.
 RANKS = {
     "errors": 0,
+    "names": 0,
     "events": 1,
     "spec": 1,
     "files": 2,
@@ -317,6 +318,15 @@ def test_dataclasses_are_slotted() -> None:
                 if text.startswith("dataclass") and "slots=True" not in text:
                     wrong.append(f"{name_of(path)}:{value.lineno} {value.name}")
     assert wrong == []
+
+
+def test_a_type_s_name_is_used_once() -> None:
+    """Private names too: whoever reads one need not ask which of two it is."""
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        for one in classes(path):
+            found.setdefault(one.name.lstrip("_"), []).append(f"{name_of(path)}: {one.name}")
+    assert [places for places in found.values() if len(places) > 1] == []
 
 
 def test_protocols_are_small() -> None:

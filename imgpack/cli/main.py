@@ -5,6 +5,8 @@ Invariants: a subcommand's module is imported when that subcommand runs, so
 line on standard error and the exit code of ``docs/exit-codes.md``.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,9 @@ import click
 from imgpack import __version__, errors
 from imgpack.cli.output import streams
 from imgpack.cli.output.failure import tell
+from imgpack.cli.output.help import HelpContext
 from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.output.usage import no_command
 
 # command: (module, one line for --help, section)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -39,6 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class Commands(click.Group):
     """A group that imports a command only when it is called."""
 
+    context_class = HelpContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -47,14 +53,14 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"imgpack.cli.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
-        _accept_global_flags(command)
+        _adapt(command)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no command {args[0]!r}{_suggestion(args[0])}; see imgpack --help")
+            ctx.fail(no_command(args[0], COMMANDS))
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -62,8 +68,13 @@ class Commands(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _closed_pipe_ends():
-            return super().invoke(ctx)
+        try:
+            with _closed_pipe_ends():
+                return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.ctx is None:  # raised by a command itself
+                error.ctx = click.Context(click.Command(None), ctx, ctx.invoked_subcommand)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -104,20 +115,14 @@ _GLOBAL_FLAGS = (
 )
 
 
-def _accept_global_flags(command: click.Command) -> None:
-    """Let ``imgpack push -q`` mean what ``imgpack -q push`` means."""
+def _adapt(command: click.Command) -> None:
+    """Let ``imgpack push -q`` mean what ``imgpack -q push`` means, and help fit the terminal."""
+    command.context_class = HelpContext
     if isinstance(command, click.Group):
         for child in command.commands.values():
-            _accept_global_flags(child)
+            _adapt(child)
     elif _GLOBAL_FLAGS[0] not in command.params:
         command.params.extend(_GLOBAL_FLAGS)
-
-
-def _suggestion(word: str) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, COMMANDS, 1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

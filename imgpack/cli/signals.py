@@ -5,6 +5,8 @@ so. One that gets lost on its way (Python drops what a finaliser or the callback
 weak reference raises, and importing has such) is raised again until it arrives.
 """
 
+from __future__ import annotations
+
 import signal
 import sys
 from types import FrameType, TracebackType

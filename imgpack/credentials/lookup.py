@@ -17,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, Protocol
 
 from imgpack.credentials.program import Helper
-from imgpack.errors import CredentialError, Remedy, without_user
+from imgpack.errors import CredentialError, InvalidReferenceError, Remedy, without_user
 from imgpack.files.reading import read_regular
 
 FILE_LIMIT: Final = 4 << 20
@@ -237,7 +237,9 @@ def server_host(text: str) -> str:
     """
     host = registry_name(_bare(text))
     if not re.fullmatch(r"[a-z0-9._-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?", host):
-        raise CredentialError(f"{without_user(text)!r} is no registry", "give HOST or HOST:PORT")
+        raise InvalidReferenceError(
+            f"{without_user(text)!r} is no registry", "give HOST or HOST:PORT"
+        )
     return host
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from imgpack.errors import ArchiveError, NotFoundError
+from imgpack.errors import ArchiveError, SourceError
 
 CHUNK: Final = 1 << 18
 """Bytes that are read at once: large enough for the disk, small enough for the cache."""
@@ -50,15 +50,17 @@ def read_regular(path: str, limit: int, *, follow: bool = False) -> bytes:
 
 @contextmanager
 def input_errors(path: str) -> Iterator[None]:
-    """Turn an ``OSError`` into the ``NotFoundError`` or ``ArchiveError`` that names ``path``."""
+    """Turn an ``OSError`` into the ``SourceError`` or ``ArchiveError`` that names ``path``."""
+    if "\0" in path:  # to Python a ValueError, whatever is done with it
+        raise SourceError(f"{path!r} does not exist")
     try:
         yield
     except FileNotFoundError:
-        raise NotFoundError(f"{path} does not exist") from None
+        raise SourceError(f"{path} does not exist") from None
     except NotRegularError as error:
         raise ArchiveError(f"{path} is {error.strerror}") from error
     except OSError as error:
-        raise ArchiveError(f"cannot read {path}: {error.strerror}") from error
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_range(fd: int, offset: int, size: int | None) -> Iterator[bytes]:

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.spec.config import Healthcheck, History, ImageConfig, Runtime, build_config
+from imgpack.spec.config import History, ImageConfig, build_config
 from imgpack.spec.descriptor import describe
 from imgpack.spec.format import Format
 from imgpack.spec.json import encode
 from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Manifest, build_manifest
 from imgpack.spec.platform import Platform
+from imgpack.spec.runtime import Healthcheck, Runtime
 
 CREATED_BY: Final = "# imgpack"
 """What ends a history entry that imgpack made, as BuildKit ends its own."""

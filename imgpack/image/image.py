@@ -16,6 +16,7 @@ from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.reference import Reference
@@ -195,6 +196,9 @@ class ImageSink(Protocol):
 
 class LayerSink(ImageSink, Protocol):
     """A sink that layers are streamed into while they are made, before ``write``."""
+
+    default_format: Format
+    """Whose media types an image has there if nobody says."""
 
     def reserve(self, draft: Named) -> None:
         """Make room for the documents of ``draft``, of which only the lengths count."""

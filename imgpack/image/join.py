@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 
 from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image.image import AnyImage, Image, ImageIndex
-from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.spec.manifest import build_index
 from imgpack.spec.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _Joined:
     """An image and what the new index will say of it."""
 
     descriptor: Descriptor
@@ -36,14 +36,15 @@ def join(
     entries = _chosen(_entries(images), platforms)
     # Some registries refuse an OCI index over Docker manifests, and the other way round.
     types = {entry.descriptor.media_type for entry in entries}
-    docker = types == {mediatype.DOCKER_MANIFEST}
-    kind = mediatype.DOCKER_INDEX if docker and not annotations else mediatype.OCI_INDEX
-    index = build_index([entry.descriptor for entry in entries], kind, annotations)
+    docker = types == {Format.DOCKER.manifest_type} and not annotations
+    kind = Format.DOCKER if docker else Format.OCI
+    descriptors = [entry.descriptor for entry in entries]
+    index = build_index(descriptors, kind.index_type, annotations)
     return ImageIndex(index, tuple(entry.image for entry in entries))
 
 
-def _entries(images: Iterable[AnyImage]) -> list[_Entry]:
-    found: dict[Digest | Platform, _Entry] = {}
+def _entries(images: Iterable[AnyImage]) -> list[_Joined]:
+    found: dict[Digest | Platform, _Joined] = {}
     for image in images:
         for entry in _of(image):
             platform = entry.descriptor.platform
@@ -58,15 +59,15 @@ def _entries(images: Iterable[AnyImage]) -> list[_Entry]:
     return list(found.values())
 
 
-def _of(image: AnyImage) -> list[_Entry]:
+def _of(image: AnyImage) -> list[_Joined]:
     """The images with their descriptors; those of an index keep what it says of them."""
     if not isinstance(image, ImageIndex):
         described = image.document.descriptor
-        return [_Entry(replace(described, platform=_platform_of(image)), image)]
+        return [_Joined(replace(described, platform=_platform_of(image)), image)]
     image.check_complete()
     members = {one.document.descriptor.digest: one for one in image.members}
     return [
-        _Entry(
+        _Joined(
             replace(entry, platform=entry.platform or _platform_of(members[entry.digest])),
             members[entry.digest],
         )
@@ -78,11 +79,11 @@ def _platform_of(image: AnyImage) -> Platform | None:
     return image.config.platform if isinstance(image, Image) else None
 
 
-def _chosen(entries: list[_Entry], wanted: Sequence[Platform]) -> list[_Entry]:
+def _chosen(entries: list[_Joined], wanted: Sequence[Platform]) -> list[_Joined]:
     if not wanted:
         return entries
     known = [(entry, entry.descriptor.platform) for entry in entries]
-    out: dict[Digest, _Entry] = {}
+    out: dict[Digest, _Joined] = {}
     for platform in wanted:
         found = [entry for entry, own in known if own is not None and platform.matches(own)]
         if not found:

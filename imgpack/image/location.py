@@ -22,6 +22,11 @@ def is_path(text: str) -> bool:
     return text.startswith(_PATH_STARTS) or text.endswith(_PATH_ENDS) or os.path.lexists(text)
 
 
+def is_layout(target: str) -> bool:
+    """Whether what is written to ``target`` is an OCI layout."""
+    return target.endswith("/") or os.path.isdir(target)
+
+
 def remote_name(text: str) -> Reference:
     """``text`` as a name in a registry; HOST:PORT is a registry, not NAME:TAG on Docker Hub.
 

@@ -5,11 +5,21 @@ are read when an image is asked for, and no sooner.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from imgpack.errors import ImgpackError, NotFoundError, Remedy, UnsupportedError
+from imgpack.errors import (
+    AmbiguousError,
+    ArchiveError,
+    DigestError,
+    DocumentError,
+    ImgpackError,
+    NotFoundError,
+    Remedy,
+    UnsupportedError,
+)
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
@@ -21,6 +31,8 @@ from imgpack.spec.reference import Reference
 
 _LISTED = 10
 """Names that an error lists."""
+_UNREADABLE = (ArchiveError, DigestError, DocumentError, NotFoundError, UnsupportedError)
+"""What is wrong with one image, and says nothing of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +89,12 @@ class Opened:
     def images(self, platform: Platform | None = None) -> tuple[Named, ...]:
         """All images, in the location's order; of each only what is for ``platform``, if given.
 
-        Raises ``NotFoundError`` if there is none, and what reading raises.
+        Raises ``NotFoundError`` if there is none, or one has nothing for ``platform``: whoever
+        wants the others says which. And what reading raises.
         """
         if not self.roots:
             raise NotFoundError(f"{self.location} holds no image")
-        if platform is None:
-            return tuple(self.image(root) for root in self.roots)
-        found: list[Named] = []
-        missing: list[NotFoundError] = []
-        for root in self.roots:
-            try:
-                found.append(self.image(root, platform))
-            except NotFoundError as error:
-                missing.append(error)
-        if missing and not found:
-            raise missing[0]
-        return tuple(found)
+        return tuple(self._for_platform(root, platform) for root in self.roots)
 
     def image(self, root: Root | None = None, platform: Platform | None = None) -> Named:
         """What ``root`` (``None``: the only one) points at, or of it the one for ``platform``.
@@ -120,7 +122,7 @@ class Opened:
     def select(self, text: str | None) -> Root:
         """The one root that ``text`` names: a name, tag, manifest digest or image ID.
 
-        ``None`` is for a location with one. Raises ``NotFoundError``.
+        ``None`` is for a location with one. Raises ``NotFoundError``, ``AmbiguousError``.
         """
         chosen = [root for root in self.roots if text is None or self._answers(root, text)]
         if len(chosen) == 1:
@@ -129,32 +131,41 @@ class Opened:
             raise NotFoundError(f"{self.location} holds no image")
         there = ", ".join(root.shown() for root in self.roots[:_LISTED])
         more = ", …" if len(self.roots) > _LISTED else ""
-        if text is None:
-            problem = f"{self.location} holds {len(self.roots)} images"
-        else:
-            found = "several images" if chosen else "no image"
-            problem = f"{self.location} holds {found} {text!r}"
-        raise NotFoundError(problem, Remedy.CHOOSE_IMAGE(f"{there}{more}"))
+        hint = Remedy.CHOOSE_IMAGE(f"{there}{more}")
+        if not chosen:
+            raise NotFoundError(f"{self.location} holds no image {text!r}", hint)
+        found = f"{len(chosen)} images" + ("" if text is None else f" {text!r}")
+        raise AmbiguousError(f"{self.location} holds {found}", hint)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from ``offset``, not verified; safe in threads."""
         return self._resolver.source.read_blob(descriptor, offset)
 
     def describe(self, digest: Digest) -> Descriptor:
-        """The descriptor of any blob by its digest. Raises ``NotFoundError``."""
+        """The descriptor of any blob by its digest. Raises ``NotFoundError``.
+
+        What names it may not be there or be damaged; the rest is told all the same.
+        """
         for root in self.roots:
-            for one in walk(self.image(root).image):
-                document = one.document
-                inner: tuple[Descriptor, ...] = ()
-                if isinstance(document, Manifest):
-                    inner = (document.config, *document.layers)
-                for descriptor in (document.descriptor, *inner):
-                    if descriptor.digest == digest:
-                        return descriptor
+            if root.descriptor.digest == digest:
+                return root.descriptor
+            with suppress(*_UNREADABLE):
+                for one in walk(self.image(root).image):
+                    for descriptor in _named_by(one):
+                        if descriptor.digest == digest:
+                            return descriptor
         size = self._resolver.source.size(digest)
         if size is None:
             raise NotFoundError(f"{self.location} has no blob {digest}", Remedy.LIST_DIGESTS())
         return Descriptor(mediatype.OCTET_STREAM, digest, size)
+
+    def _for_platform(self, root: Root, platform: Platform | None) -> Named:
+        try:
+            return self.image(root, platform)
+        except NotFoundError as error:
+            if platform is None or len(self.roots) == 1:
+                raise
+            raise error.reworded(f"{root.shown()}: {error.message}") from error
 
     def _reduced(self, image: ImageIndex) -> AnyImage:
         index = image.index
@@ -181,8 +192,17 @@ class Opened:
     def _image_id(self, root: Root) -> str:
         if not mediatype.is_document(root.descriptor.media_type):
             return ""
-        document = self._resolver.document(root.descriptor)
-        return "" if isinstance(document, Index) else str(document.config.digest)
+        with suppress(*_UNREADABLE):
+            document = self._resolver.document(root.descriptor)
+            return "" if isinstance(document, Index) else str(document.config.digest)
+        return ""  # another may be the one
+
+
+def _named_by(one: AnyImage) -> tuple[Descriptor, ...]:
+    """Itself, and the blobs that a manifest names."""
+    document = one.document
+    inner = (document.config, *document.layers) if isinstance(document, Manifest) else ()
+    return document.descriptor, *inner
 
 
 def _is_digest(text: str) -> bool:

@@ -7,7 +7,7 @@ where the source holds them; documents come children first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import DocumentError
+from imgpack.errors import ConfigError, DocumentError
 from imgpack.image.image import (
     AnyImage,
     BlobSource,
@@ -43,6 +43,34 @@ class Plan:
     blobs: tuple[PlannedBlob, ...]
     configs: tuple[PlannedBlob, ...]
     documents: tuple[Manifest | Index, ...]
+
+
+def one_for_each(images: Sequence[Named]) -> tuple[Named, ...]:
+    """``images`` with each document once, under all its names and labels.
+
+    Raises ``ConfigError`` for a tag or label of two images, of which only one could have it,
+    ``ValueError`` for no image at all.
+    """
+    if not images:
+        raise ValueError("there is no image to write")
+    owners: dict[str, Digest] = {}
+    merged: dict[Digest, Named] = {}
+    for named in images:
+        digest = named.image.document.descriptor.digest
+        for name in (*map(str, named.tags), *named.labels):
+            if owners.setdefault(name, digest) != digest:
+                raise ConfigError(
+                    f"{name} is to name two images: {owners[name]} and {digest}",
+                    "give each a name of its own, or choose one of them",
+                )
+        before = merged.get(digest, Named(named.image))
+        merged[digest] = Named(
+            before.image,
+            tuple(dict.fromkeys((*before.names, *named.names))),
+            tuple(dict.fromkeys((*before.labels, *named.labels))),
+            tuple((dict(before.annotations) | dict(named.annotations)).items()),
+        )
+    return tuple(merged.values())
 
 
 def plan(images: Sequence[Named]) -> Plan:

@@ -58,17 +58,22 @@ class Resolver:
         self.location = location
         self._check_blob = check_blob
         self._raws: dict[tuple[Digest, int], bytes | None] = {}
-        self._documents: dict[tuple[Digest, str], Manifest | Index] = {}
+        self._documents: dict[tuple[Digest, int, str], Manifest | Index] = {}
         self._configs: dict[Digest, ImageConfig] = {}
-        self._named = 0
+        self._counted = 0
 
     def document(self, descriptor: Descriptor) -> Manifest | Index:
-        """The manifest or index that ``descriptor`` names.
+        """The manifest or index that ``descriptor`` names; to ask again costs nothing.
 
         Raises ``NotFoundError``, ``DigestError``, ``DocumentError``, ``LimitError``.
         """
+        known = self._documents.get(_key(descriptor))
+        return self._named_document(descriptor) if known is None else known
+
+    def _named_document(self, descriptor: Descriptor) -> Manifest | Index:
+        """The same for a document that names it, which counts each time."""
         raw = self._fetched(descriptor, "manifest")
-        key = descriptor.digest, descriptor.media_type
+        key = _key(descriptor)
         if key not in self._documents:
             with about(f"{self.location}: manifest {descriptor.digest}"):
                 self._documents[key] = parse_document(raw, descriptor.media_type, descriptor.digest)
@@ -130,8 +135,8 @@ class Resolver:
 
     def count(self, size: int) -> None:
         """Take note that a document of ``size`` bytes is named. Raises ``LimitError``."""
-        self._named += max(size, _LEAST)
-        if self._named > MAX_DOCUMENTS:
+        self._counted += max(size, _LEAST)
+        if self._counted > MAX_DOCUMENTS:
             raise too_many(self.location)
 
     def _whole(self, document: Manifest | Index, depth: int) -> AnyImage:
@@ -147,7 +152,7 @@ class Resolver:
             return Opaque(entry, self.source) if self._is_there(entry) else None
         if not self.holds(entry):
             return None
-        document = self.document(entry)
+        document = self._named_document(entry)
         return self._whole(document, depth) if self._has_config(document) else None
 
     def _is_there(self, blob: Descriptor) -> bool:
@@ -175,9 +180,9 @@ class Resolver:
                 continue
             there.append(str(entry.platform))
             if platform.matches(entry.platform) and self._is_usable(entry):
-                yield from self._of(self.document(entry), platform, depth, there)
+                yield from self._of(self._named_document(entry), platform, depth, there)
         for entry in filter(self._is_usable, silent):
-            document = self.document(entry)
+            document = self._named_document(entry)
             if isinstance(document, Index):
                 yield from self._matching(document, platform, depth + 1, there)
             elif document.is_image:
@@ -227,6 +232,10 @@ class Resolver:
             f"{self.location} has no image for {platform}",
             f"choose one of: {', '.join(real)}" if real else "it has none at all",
         )
+
+
+def _key(descriptor: Descriptor) -> tuple[Digest, int, str]:
+    return descriptor.digest, descriptor.size, descriptor.media_type
 
 
 def too_many(location: str) -> LimitError:

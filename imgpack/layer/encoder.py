@@ -242,7 +242,7 @@ class Encoder:
         found = self._attributes(entry)
         if found is None:
             return
-        if kind != header.DIRECTORY and seen.folder is not None:
+        if kind != header.DIRECTORY and seen.within is not None:
             # Whether a directory is another by now, the walk sees when it goes into it.
             self._check_status(seen)
         self.buffer.append(self._header(entry, found, kind, name, link, device))

@@ -67,5 +67,5 @@ class Registries(Closing):
                 raise error
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; what was opened through it can be read no more."""
         self.transport.close()

@@ -1,13 +1,12 @@
-"""Image configurations: what a container is started with, and how its image came to be.
+"""Image configurations: how an image came to be, and what it consists of.
 
-Source: OCI image-spec ``config.md``, and Docker's additions to it (Healthcheck,
-OnBuild, Shell). The digest of a configuration's raw bytes is the image ID.
+Source: OCI image-spec ``config.md``. The digest of a configuration's raw bytes is the image ID.
 
 Invariants: a parsed configuration has a ``diff_id`` for each entry of its history
 that has a layer; ``raw`` is what is hashed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +16,7 @@ from imgpack.spec.descriptor import parse_digest
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import check_keys, decode, encode, member
 from imgpack.spec.platform import Platform
+from imgpack.spec.runtime import Runtime
 
 _KEYS = frozenset(
     {"created", "author", "architecture", "os", "variant", "config", "rootfs", "history"}
@@ -61,95 +61,6 @@ class History:
         if self.empty_layer:
             out["empty_layer"] = True
         return out
-
-
-@dataclass(frozen=True, slots=True)
-class Healthcheck:
-    """Docker's health check: ``test`` as in its API, times in nanoseconds, 0 for the default."""
-
-    test: tuple[str, ...]
-    interval: int = 0
-    timeout: int = 0
-    start_period: int = 0
-    retries: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """The ``Healthcheck`` object of Docker's image configuration."""
-        times = {
-            "Interval": self.interval,
-            "Timeout": self.timeout,
-            "StartPeriod": self.start_period,
-            "Retries": self.retries,
-        }
-        return {"Test": list(self.test)} | {key: value for key, value in times.items() if value}
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Ports from ``first`` to ``last`` of one protocol, as one ``EXPOSE`` says them."""
-
-    first: int
-    last: int
-    protocol: str = "tcp"
-
-    def __str__(self) -> str:
-        numbers = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
-        return f"{numbers}/{self.protocol}"
-
-    def each(self) -> Iterator[str]:
-        """The ports one by one, as the configuration names them."""
-        for number in range(self.first, self.last + 1):
-            yield f"{number}/{self.protocol}"
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """The ``config`` object: what a container of the image is started with.
-
-    ``env`` are ``NAME=value``; ``entrypoint`` and ``cmd`` a program and its arguments
-    (``None``: not said, empty: none); ``volumes`` and ``working_dir`` absolute paths.
-    """
-
-    user: str = ""
-    exposed_ports: tuple[Ports, ...] = ()
-    env: tuple[str, ...] = ()
-    entrypoint: tuple[str, ...] | None = None
-    cmd: tuple[str, ...] | None = None
-    healthcheck: Healthcheck | None = None
-    volumes: tuple[str, ...] = ()
-    working_dir: str = ""
-    onbuild: tuple[str, ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
-    stop_signal: str = ""
-    shell: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("env", "entrypoint", "cmd", "volumes", "onbuild", "shell"):
-            if isinstance(value := getattr(self, name), str):  # a sequence of letters
-                raise TypeError(f"{name} is a tuple of texts, and not the text {value!r}")
-
-    def as_json(self) -> dict[str, Any]:
-        """The JSON object in Docker's key order; what is not set is left out."""
-        ports = {port for ports in self.exposed_ports for port in ports.each()}
-        pairs: tuple[tuple[str, Any], ...] = (
-            ("User", self.user),
-            ("ExposedPorts", {port: {} for port in sorted(ports)}),
-            ("Env", list(self.env)),
-            ("Entrypoint", None if self.entrypoint is None else list(self.entrypoint)),
-            ("Cmd", None if self.cmd is None else list(self.cmd)),
-            ("Healthcheck", self.healthcheck and self.healthcheck.as_json()),
-            ("Volumes", {path: {} for path in sorted(self.volumes)}),
-            ("WorkingDir", self.working_dir),
-            ("OnBuild", list(self.onbuild)),
-            ("Labels", dict(sorted(self.labels))),
-            ("StopSignal", self.stop_signal),
-            ("Shell", list(self.shell)),
-        )
-        return {key: value for key, value in pairs if value or (key in _CLEARABLE and value == [])}
-
-
-# An empty list says "none", which is not the same as saying nothing when a base has one.
-_CLEARABLE = frozenset({"Entrypoint", "Cmd"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Digest:
 
     def __post_init__(self) -> None:
         if not _DIGEST.fullmatch(f"{self.algorithm}:{self.hex}"):
-            shown = f"{self.algorithm}:{self.hex}"[:160]
+            shown = f"{self.algorithm}:{self.hex}"[:160] if self.hex else self.algorithm[:160]
             if _OTHER.fullmatch(f"{self.algorithm}:{self.hex}"):
                 raise UnsupportedError(
                     f"the digest {shown!r} has an algorithm that is not supported",

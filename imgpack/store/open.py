@@ -26,7 +26,7 @@ from imgpack.store.archive.docker_save import (
 from imgpack.store.archive.spool import open_archive
 from imgpack.store.contents import SCHEMA1_NAME
 from imgpack.store.documents import ContainerSource, read_small
-from imgpack.store.layout.files import Directory
+from imgpack.store.layout.files import LayoutFiles
 from imgpack.store.layout.read import read_dump, read_layout
 from imgpack.tar.index import TarFile
 
@@ -44,7 +44,7 @@ def open_images(path: str, *, scratch: Callable[[], str] = tempfile.gettempdir) 
         stack.callback(container.close)
         source = ContainerSource(container, path)
         resolver = Resolver(source, path, source.check_size)
-        if isinstance(container, Directory):
+        if isinstance(container, LayoutFiles):
             roots = _directory(container, source)
             opened = Opened(path, roots, resolver, container.close)
         else:
@@ -87,7 +87,7 @@ def _items(tar: TarFile, path: str) -> tuple[Item, ...] | None:
         return parse_manifest_json(raw)
 
 
-def _directory(container: Directory, source: ContainerSource) -> list[Root]:
+def _directory(container: LayoutFiles, source: ContainerSource) -> list[Root]:
     if container.size("oci-layout") is not None:
         return read_layout(source)
     if all(container.size(name) is not None for name in ("manifest.json", "version")):
@@ -95,10 +95,10 @@ def _directory(container: Directory, source: ContainerSource) -> list[Root]:
     raise ArchiveError(f"{source.path} is a directory and no OCI layout")
 
 
-def _open(path: str, scratch: Callable[[], str]) -> Directory | TarFile:
+def _open(path: str, scratch: Callable[[], str]) -> LayoutFiles | TarFile:
     with input_errors(path):
         if os.path.isdir(path):
-            return Directory(path)
+            return LayoutFiles(path)
         fd = open_archive(path, scratch)
     with ExitStack() as stack:
         stack.callback(os.close, fd)

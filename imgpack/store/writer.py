@@ -15,9 +15,10 @@ from imgpack.events import Meter, Reporter
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
 from imgpack.image.image import LayerSink, Named, Published, images_in
-from imgpack.image.plan import PlannedBlob, plan
+from imgpack.image.plan import PlannedBlob, one_for_each, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.store.contents import documents
 
 
@@ -28,6 +29,9 @@ class ImageWriter(ABC):
     is not there yet, and makes it all visible: it is the last call. Left without it,
     nothing remains. Methods raise ``OutputError`` naming the path.
     """
+
+    default_format = Format.DOCKER
+    """Whose media types an image has here if nobody says: what loaders of archives expect."""
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         self.path = path
@@ -78,12 +82,9 @@ class ImageWriter(ABC):
         self._prepare((draft,))
 
     def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
-        """Copy in what is missing, complete, sync and publish; as ``ImageSink.write`` says.
-
-        A name that several images have is the last one's.
-        """
+        """Copy in what is missing, complete, sync and publish; as ``ImageSink.write`` says."""
         self._check_new()
-        images = _each_name_once(images)
+        images = one_for_each(images)
         planned = plan(images)
         self._prepare(images)
         known = documents(images)
@@ -138,24 +139,6 @@ class ImageWriter(ABC):
                 " store nothing of it, Docker and podman load it by its ID",
                 Remedy.NAME_IT(),
             )
-
-
-def _each_name_once(images: Sequence[Named]) -> tuple[Named, ...]:
-    """``images`` with each document once, under all its names, and no name twice."""
-    owners = {
-        name: named.image.document.descriptor.digest for named in images for name in named.names
-    }
-    merged: dict[Digest, Named] = {}
-    for named in images:
-        digest = named.image.document.descriptor.digest
-        before = merged.get(digest, Named(named.image))
-        merged[digest] = Named(
-            named.image,
-            tuple(dict.fromkeys((*before.names, *(n for n in named.names if owners[n] == digest)))),
-            tuple(dict.fromkeys((*before.labels, *named.labels))),
-            tuple((dict(before.annotations) | dict(named.annotations)).items()),
-        )
-    return tuple(merged.values())
 
 
 if TYPE_CHECKING:

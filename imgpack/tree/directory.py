@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import SourceError, printable
-from imgpack.tree.entry import Entry, Folder
+from imgpack.tree.entry import Entry, OpenDirectory
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
 from imgpack.tree.walk import scan
@@ -44,8 +44,8 @@ class Directory:
         """As ``Tree.entries``; sockets too, which the encoder skips."""
         met = Problems() if problems is None else problems
         caller = self.caller
-        for path, where, found, folder in scan(Stamps(self.root, self.caller, under), met):
-            yield entry_of(path, where, found, caller, b"", folder)
+        for path, where, found, within in scan(Stamps(self.root, self.caller, under), met):
+            yield entry_of(path, where, found, caller, b"", within)
         if problems is None:
             met.check()
 
@@ -73,7 +73,7 @@ def directory(path: bytes, caller: tuple[int, int] | None = None) -> Directory:
     try:
         with os.scandir(path):
             pass
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a ValueError: it has a NUL in it
         raise SourceError(f"{shown} does not exist", "name a directory") from None
     except NotADirectoryError:
         raise SourceError(
@@ -90,7 +90,7 @@ def entry_of(
     found: os.stat_result,
     caller: tuple[int, int] | None = None,
     stamp: bytes = b"",
-    folder: Folder | None = None,
+    within: OpenDirectory | None = None,
 ) -> Entry:
     """The entry of what ``lstat`` ``found`` at ``source``; the ids ``caller`` become 0."""
     # Taken apart at once, as a plain tuple: attribute by attribute it takes three times
@@ -102,7 +102,7 @@ def entry_of(
         Entry,
         (
             path, source, mode, inode, device, links, uid, gid, size,
-            found.st_mtime_ns, found.st_ctime_ns, found.st_rdev, stamp, folder,
+            found.st_mtime_ns, found.st_ctime_ns, found.st_rdev, stamp, within,
         ),
     )  # fmt: skip
 

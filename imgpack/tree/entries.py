@@ -155,7 +155,7 @@ def file(
     return _entry(path, stat.S_IFREG, fields, _Held(content), size)
 
 
-def folder(path: str | bytes, **fields: Unpack[Fields]) -> Entry:
+def directory_entry(path: str | bytes, **fields: Unpack[Fields]) -> Entry:
     """A directory; that of the empty path is what a destination becomes."""
     return _entry(path, stat.S_IFDIR, {"mode": 0o755, **fields}, _Held())
 

@@ -24,7 +24,7 @@ class Content(Protocol):
         """Extended attributes by their names, such as ``user.key``."""
 
 
-class Folder:
+class OpenDirectory:
     """A directory on disk that a walk holds open; ``descriptor`` is -1 when it is not.
 
     ``identity`` are its device and inode.
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
     rest; it is empty for a directory that has no more than its fields. Entries with
     one inode of one device are hard links. Times are nanoseconds, ``size`` bytes.
     ``stamp`` is what proves an entry unchanged: its record in a snapshot, or empty.
-    ``folder`` is where it lies on disk; while that is open, it is reached through it.
+    ``within`` is where it lies on disk; while that is open, it is reached through it.
 
     A ``NamedTuple`` rather than a dataclass: a tree has hundreds of thousands of
     these, and they are made four times as fast.
@@ -70,7 +70,7 @@ class Entry(NamedTuple):
     ctime_ns: int
     rdev: int
     stamp: bytes = b""
-    folder: Folder | None = None
+    within: OpenDirectory | None = None
 
     @property
     def shown(self) -> bytes:
@@ -85,38 +85,38 @@ class Entry(NamedTuple):
 
     def open_descriptor(self) -> int:
         """A descriptor of a file on disk. Raises ``OSError``, also for a symbolic link."""
-        content, folder = self.content, self.folder
+        content, within = self.content, self.within
         assert type(content) is bytes
-        if folder is None or folder.descriptor < 0:
+        if within is None or within.descriptor < 0:
             return os.open(content, _OPEN)
-        return os.open(content[content.rfind(b"/") + 1 :], _OPEN, dir_fd=folder.descriptor)
+        return os.open(content[content.rfind(b"/") + 1 :], _OPEN, dir_fd=within.descriptor)
 
     def target(self) -> bytes:
         """Where a symbolic link points. Raises ``OSError``."""
         if not isinstance(self.content, bytes):
             return self.content.target
-        name, folder = self._below()
-        return os.readlink(name, dir_fd=folder)
+        name, within = self._below()
+        return os.readlink(name, dir_fd=within)
 
     def status(self) -> os.stat_result:
         """What ``lstat`` says now of something on disk. Raises ``OSError``."""
-        name, folder = self._below()
-        return os.lstat(name, dir_fd=folder)
+        name, within = self._below()
+        return os.lstat(name, dir_fd=within)
 
     @property
     def reach(self) -> bytes:
         """A path on disk for system calls that take no descriptor of a directory."""
-        name, folder = self._below()
-        if folder is None or not _has_proc():
+        name, within = self._below()
+        if within is None or not _has_proc():
             return self.shown
-        return b"/proc/self/fd/%d/%s" % (folder, name)
+        return b"/proc/self/fd/%d/%s" % (within, name)
 
     def _below(self) -> tuple[bytes, int | None]:
-        content, folder = self.content, self.folder
+        content, within = self.content, self.within
         assert isinstance(content, bytes)
-        if folder is None or folder.descriptor < 0:
+        if within is None or within.descriptor < 0:
             return content, None
-        return content[content.rfind(b"/") + 1 :], folder.descriptor
+        return content[content.rfind(b"/") + 1 :], within.descriptor
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
-from imgpack.tree.entry import Folder
+from imgpack.tree.entry import OpenDirectory
 
 _TRUSTED: Final = frozenset(
     {
@@ -42,9 +42,9 @@ class Mount(NamedTuple):
 _UNKNOWN: Final = Mount("a file system without a name", 0)
 
 
-def mount_of(where: bytes, found: os.stat_result, folder: Folder | None) -> Mount:
-    """The mount that what ``lstat`` ``found`` at ``where``, in ``folder``, lies on."""
-    with suppress(OSError, ValueError), _descriptor(where, found, folder) as descriptor:
+def mount_of(where: bytes, found: os.stat_result, within: OpenDirectory | None) -> Mount:
+    """The mount that what ``lstat`` ``found`` at ``where``, in ``within``, lies on."""
+    with suppress(OSError, ValueError), _descriptor(where, found, within) as descriptor:
         number = _number(descriptor)
         line = _line(number)
         kind = line[line.index(b"-") + 1]
@@ -58,13 +58,13 @@ def mount_of(where: bytes, found: os.stat_result, folder: Folder | None) -> Moun
 
 
 @contextmanager
-def _descriptor(where: bytes, found: os.stat_result, folder: Folder | None) -> Iterator[int]:
-    if folder is not None and folder.descriptor >= 0:
-        if folder.identity[0] == found.st_dev:
-            yield folder.descriptor
+def _descriptor(where: bytes, found: os.stat_result, within: OpenDirectory | None) -> Iterator[int]:
+    if within is not None and within.descriptor >= 0:
+        if within.identity[0] == found.st_dev:
+            yield within.descriptor
             return
         # Something is mounted here, or a subvolume begins.
-        path, above = where[where.rfind(b"/") + 1 :], folder.descriptor
+        path, above = where[where.rfind(b"/") + 1 :], within.descriptor
     else:
         path, above = where, None
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from imgpack.tree.directory import entry_of, mapped
-from imgpack.tree.entry import Entry, Folder
+from imgpack.tree.entry import Entry, OpenDirectory
 from imgpack.tree.mounts import mount_of
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
@@ -74,9 +74,11 @@ class Recorder:
             self._failure = error
         return self._failure
 
-    def add(self, path: bytes, where: bytes, found: os.stat_result, folder: Folder | None) -> bytes:
+    def add(
+        self, path: bytes, where: bytes, found: os.stat_result, within: OpenDirectory | None
+    ) -> bytes:
         """Append what ``lstat`` found at a path of the image; returns the record."""
-        record = self.record(path, where, found, folder)
+        record = self.record(path, where, found, within)
         self.append(record)
         return record
 
@@ -91,7 +93,7 @@ class Recorder:
             self.flush()
 
     def record(
-        self, path: bytes, where: bytes, found: os.stat_result, folder: Folder | None
+        self, path: bytes, where: bytes, found: os.stat_result, within: OpenDirectory | None
     ) -> bytes:
         """What ``add`` appends."""
         mode, inode, device, links, uid, gid, size, _, seconds, _ = found
@@ -99,7 +101,7 @@ class Recorder:
         try:
             proof = self._proofs[device] if ctime < self._racy_from else self._racy
         except KeyError:
-            proof = self._prove(where, found, folder)
+            proof = self._prove(where, found, within)
         # Whole seconds apart: nanoseconds of the year 2262 and later pass 64 bits.
         nanoseconds = found.st_mtime_ns % _SECOND
         fixed = _FIXED.pack(
@@ -108,8 +110,8 @@ class Recorder:
         )  # fmt: skip
         return fixed + path
 
-    def _prove(self, where: bytes, found: os.stat_result, folder: Folder | None) -> int:
-        kind, number = mount_of(where, found, folder)
+    def _prove(self, where: bytes, found: os.stat_result, within: OpenDirectory | None) -> int:
+        kind, number = mount_of(where, found, within)
         if not number:
             self.distrusted = self.distrusted or kind
         proof = number % _UNPROVEN if number else self._racy | _DISTRUSTED
@@ -124,8 +126,8 @@ def recording(stamps: Stamps, problems: Problems, recorder: Recorder) -> Iterato
 
 def _recorded(found: Iterable[Seen], stamps: Stamps, recorder: Recorder) -> Iterator[Entry]:
     caller, add = stamps.caller, recorder.add
-    for path, where, status, folder in found:
-        yield entry_of(path, where, status, caller, add(path, where, status, folder), folder)
+    for path, where, status, within in found:
+        yield entry_of(path, where, status, caller, add(path, where, status, within), within)
 
 
 class Comparison:
@@ -150,8 +152,8 @@ class Comparison:
         """Whether the tree is as ``old`` says, read from where it stands; to be asked once."""
         before, record = self._old.read, self._recorder.record
         self._start = self._old.tell()
-        for path, where, status, folder in self._rest:
-            now = record(path, where, status, folder)
+        for path, where, status, within in self._rest:
+            now = record(path, where, status, within)
             size = len(now)
             if before(size) != now:
                 self._differs = now

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from imgpack.errors import OutputError, brief
-from imgpack.tree.entry import Entry, Folder
+from imgpack.tree.entry import Entry, OpenDirectory
 from imgpack.tree.problems import Problems, changed
 from imgpack.tree.tree import Stamps, check_name
 
@@ -24,7 +24,7 @@ _INODE: Final = 1
 _OPEN_LEVELS: Final = 16
 """Directories above the current one that stay open: more might be more than a process may have."""
 
-Seen = tuple[bytes, bytes, os.stat_result, Folder | None]
+Seen = tuple[bytes, bytes, os.stat_result, OpenDirectory | None]
 """The image path, the path on disk, the ``lstat``, and the open directory that it lies in."""
 
 
@@ -48,33 +48,33 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
     path = stamps.dest + b"/" if stamps.dest else b""
     way = Way(problems)
     try:
-        folder = way.down(stamps.root, (found.st_dev, found.st_ino))
-        source, names = way.source, _names(folder, stamps.root, problems)
+        within = way.down(stamps.root, (found.st_dev, found.st_ino))
+        source, names = way.source, _names(within, stamps.root, problems)
         while True:
             while not names:
                 if not stack:
                     return
-                folder, source = way.up(), way.source
+                within, source = way.up(), way.source
                 names, length = stack.pop()
                 path = path[:length]
-                if folder.descriptor < 0:
+                if within.descriptor < 0:
                     names.clear()
             name = names.pop()
             where = source + name
             try:
-                found = lstat(name, dir_fd=folder.descriptor)
+                found = lstat(name, dir_fd=within.descriptor)
             except OSError as error:
                 problems.add(where, error)
                 continue
             check_name(name, where)
             if found[_INODE] in inodes:
                 _check_output(outputs, where, found)
-            yield path + name, where, found, folder
+            yield path + name, where, found, within
             if is_dir(found.st_mode):
                 stack.append((names, len(path)))
-                folder = way.down(where, (found.st_dev, found.st_ino))
+                within = way.down(where, (found.st_dev, found.st_ino))
                 path, source = path + name + b"/", way.source
-                names = _names(folder, where, problems)
+                names = _names(within, where, problems)
     finally:
         way.close()
 
@@ -85,16 +85,16 @@ def reached(entries: Iterable[Entry], stamps: Stamps, problems: Problems) -> Ite
     way = Way(problems)
     try:
         root = os.lstat(stamps.root)
-        folder = way.down(stamps.root, (root.st_dev, root.st_ino))
+        within = way.down(stamps.root, (root.st_dev, root.st_ino))
         before: Entry | None = None
         for entry in entries:
             depth = entry.path.count(b"/", skip) + 1
             while way.depth > depth:
-                folder = way.up()
+                within = way.up()
             if way.depth < depth:
                 assert before is not None
-                folder = way.down(before.shown, (before.device, before.inode))
-            before = _new(Entry, (*entry[:-1], folder))
+                within = way.down(before.shown, (before.device, before.inode))
+            before = _new(Entry, (*entry[:-1], within))
             yield before
     except FileNotFoundError:
         raise changed(stamps.root, "vanished") from None
@@ -112,63 +112,63 @@ class Way:
     def __init__(self, problems: Problems) -> None:
         self.source = b""
         self._problems = problems
-        self._folders: list[Folder] = []
+        self._opened: list[OpenDirectory] = []
         self._lengths: list[int] = []
 
     @property
     def depth(self) -> int:
         """How many directories there are, with the root."""
-        return len(self._folders)
+        return len(self._opened)
 
-    def down(self, where: bytes, identity: tuple[int, int]) -> Folder:
+    def down(self, where: bytes, identity: tuple[int, int]) -> OpenDirectory:
         """Go on to the directory at ``where`` in the last one, of this device and inode.
 
         Raises ``SourceChangedError`` if it is another one by now.
         """
-        folder = Folder(identity)
-        above = self._folders[-1] if self._folders else None
+        opened = OpenDirectory(identity)
+        above = self._opened[-1] if self._opened else None
         if above is None or above.descriptor < 0:
-            self._open(folder, where, where, None)
+            self._open(opened, where, where, None)
         else:
-            self._open(folder, where, where.rpartition(b"/")[2], above.descriptor)
-            if folder.descriptor >= 0 and len(self._folders) > _OPEN_LEVELS:
+            self._open(opened, where, where.rpartition(b"/")[2], above.descriptor)
+            if opened.descriptor >= 0 and len(self._opened) > _OPEN_LEVELS:
                 above.close()
-        self._folders.append(folder)
+        self._opened.append(opened)
         self._lengths.append(len(self.source))
         self.source = where + b"/"
-        return folder
+        return opened
 
-    def up(self) -> Folder:
+    def up(self) -> OpenDirectory:
         """Go back to the directory above. Raises ``SourceChangedError`` if that is another."""
-        folder, above = self._folders.pop(), self._folders[-1]
+        opened, above = self._opened.pop(), self._opened[-1]
         self.source = self.source[: self._lengths.pop()]
         try:
             if above.descriptor < 0:
                 # Not by its path, which may be longer than the system takes.
-                searched = folder.descriptor >= 0 and _searchable(folder.descriptor)
+                searched = opened.descriptor >= 0 and _searchable(opened.descriptor)
                 where = self.source[:-1]
-                name, at = (b"..", folder.descriptor) if searched else (where, None)
+                name, at = (b"..", opened.descriptor) if searched else (where, None)
                 self._open(above, where, name, at)
         finally:
-            folder.close()
+            opened.close()
         return above
 
     def close(self) -> None:
         """Close what is open."""
-        for folder in self._folders:
-            folder.close()
+        for opened in self._opened:
+            opened.close()
 
-    def _open(self, folder: Folder, where: bytes, name: bytes, above: int | None) -> None:
+    def _open(self, opened: OpenDirectory, where: bytes, name: bytes, above: int | None) -> None:
         try:
-            folder.descriptor = os.open(name, _DIRECTORY, dir_fd=above)
-            found = os.fstat(folder.descriptor)
-            same = (found.st_dev, found.st_ino) == folder.identity
+            opened.descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+            found = os.fstat(opened.descriptor)
+            same = (found.st_dev, found.st_ino) == opened.identity
         except OSError as error:
             same = error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT)
             if same:
                 self._problems.add(where, error)
         if not same:
-            folder.close()
+            opened.close()
             raise changed(where, "changed")
 
 
@@ -196,12 +196,12 @@ def status_of(entry: Entry) -> os.stat_result:
     return os.stat_result((mode, inode, device, links, uid, gid, size, 0, seconds, 0), times)
 
 
-def _names(folder: Folder, directory: bytes, problems: Problems) -> list[bytes]:
+def _names(opened: OpenDirectory, directory: bytes, problems: Problems) -> list[bytes]:
     """The names in an open directory, in reverse: popping is cheap."""
-    if folder.descriptor < 0:
+    if opened.descriptor < 0:
         return []
     try:
-        names = list(map(os.fsencode, os.listdir(folder.descriptor)))
+        names = list(map(os.fsencode, os.listdir(opened.descriptor)))
     except OSError as error:
         problems.add(directory, error)
         return []

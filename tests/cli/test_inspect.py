@@ -15,11 +15,12 @@ from imgpack.errors import ArchiveError
 from imgpack.events import human_size
 from imgpack.image.image import Artifact, Image, ImageIndex, walk
 from imgpack.image.location import is_path
-from imgpack.spec.config import History, Ports, Runtime, build_config
+from imgpack.spec.config import History, build_config
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
 from imgpack.spec.platform import Platform
+from imgpack.spec.runtime import Ports, Runtime
 from imgpack.spec.schema1.payload import build_schema1
 from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.cli_runner import Imgpack, InProcess
@@ -266,7 +267,7 @@ def test_a_platform_is_chosen_out_of_several(tmp_path: Path, imgpack_here: InPro
     assert imgpack_here("manifest", "m.tar").ok() == image.index.raw
     chosen = imgpack_here("manifest", "m.tar", "--platform", "linux/arm64").ok()
     assert chosen == image.members[1].manifest.raw
-    assert "linux/arm64/v8" in imgpack_here("manifest", "m.tar", "--config").failed(2)
+    assert "linux/arm64/v8" in imgpack_here("manifest", "m.tar", "--config").failed(25)
     line = imgpack_here("manifest", "m.tar", "--platform", "linux/s390x").failed(20)
     assert "linux/amd64, linux/arm64/v8" in line
     out = imgpack_here("inspect", "m.tar").ok().decode()
@@ -388,8 +389,8 @@ def test_a_blob_that_is_not_there_and_a_digest_that_is_none(
 
 def test_what_is_no_archive_is_one_line(tmp_path: Path, imgpack_here: InProcess) -> None:
     """Missing, no image, or no such name."""
-    assert "gone.tar does not exist" in imgpack_here("inspect", "gone.tar").failed(20)
-    assert "./gone does not exist" in imgpack_here("inspect", "./gone").failed(20)
+    assert "gone.tar does not exist" in imgpack_here("inspect", "gone.tar").failed(3)
+    assert "./gone does not exist" in imgpack_here("inspect", "./gone").failed(3)
     (tmp_path / "text").write_text("x" * 1000)
     assert "not a tar archive" in imgpack_here("inspect", "text").failed(11)
     assert "no such file" in imgpack_here("inspect", "Not/A/Name").failed(6)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.errors import NotFoundError, OutputError, SourceError
+from imgpack.errors import OutputError, SourceError
 from tests.cli_runner import Imgpack, InProcess, Outcome
 
 
@@ -102,7 +102,7 @@ def test_an_error_that_cannot_be_told_keeps_its_exit_code(imgpack: Imgpack, clos
     """Only the message is lost."""
     assert imgpack("build", "nope", prefix=shell(closed)).code == SourceError.exit_code
     assert imgpack("--nonsense", prefix=shell(closed)).code == 2
-    assert imgpack("inspect", "no.tar", prefix=shell(closed)).code == NotFoundError.exit_code
+    assert imgpack("inspect", "no.tar", prefix=shell(closed)).code == SourceError.exit_code
 
 
 def test_a_warning_that_cannot_be_told_is_no_failure(imgpack: Imgpack, tree: Path) -> None:
@@ -247,7 +247,11 @@ def test_a_command_that_needs_another_shows_its_help(
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(("build", "nope"), SourceError.exit_code), (("build",), 2), (("inspect", "no.tar"), 20)],
+    [
+        (("build", "nope"), SourceError.exit_code),
+        (("build",), 2),
+        (("inspect", "no.tar"), SourceError.exit_code),
+    ],
 )
 def test_debug_shows_the_traceback_and_changes_nothing_else(
     imgpack_here: InProcess, arguments: tuple[str, ...], code: int

@@ -506,15 +506,10 @@ def test_a_signal_during_a_pull_stops_at_once_and_leaves_nothing(
     image = make_image(*(noise(200_000, seed) for seed in range(5)))
     waiting = threading.Event()
 
-    def hold(exchange: faults.Exchange) -> bool:
-        waiting.set()
-        time.sleep(30)
-        return False
-
     with HostileRegistry() as registry:
         push_to(registry.host, image, "app:1")
         layers = "|".join(layer.digest.hex for layer in image.manifest.layers)
-        registry.misbehave("GET", layers, hold, times=None)
+        registry.misbehave("GET", layers, faults.hold(waiting), times=None)
         process = imgpack.start("pull", f"{registry.host}/app:1")
         assert waiting.wait(20)
         began = time.monotonic()

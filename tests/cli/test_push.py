@@ -415,14 +415,9 @@ def test_a_signal_stops_at_once(
     image = make_image(*(noise(200_000, seed) for seed in range(6)))
     waiting = threading.Event()
 
-    def hold(exchange: faults.Exchange) -> bool:
-        waiting.set()
-        time.sleep(30)
-        return False
-
     with HostileRegistry() as registry:
         write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
-        registry.misbehave("PUT", "uploads", hold, times=None)
+        registry.misbehave("PUT", "uploads", faults.hold(waiting), times=None)
         process = imgpack.start("push", "a.tar")
         assert waiting.wait(20)
         began = time.monotonic()

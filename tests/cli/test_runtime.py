@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imgpack.cli.options.config import RuntimeFlags
 from imgpack.errors import ConfigError, ImgpackError, LimitError
-from imgpack.spec.config import Runtime
+from imgpack.spec.runtime import Runtime
 
 
 def runtime(**options: Any) -> Runtime:
@@ -138,7 +138,7 @@ def test_a_health_check_without_a_command_is_refused(text: str) -> None:
 )  # fmt: skip
 def test_the_times_of_no_health_check_are_refused(text: str | None, option: dict[str, Any]) -> None:
     """Also those that say the default."""
-    with pytest.raises(ConfigError, match="times need a check"):
+    with pytest.raises(ConfigError, match="its like need a check"):
         runtime(healthcheck_cmd=text, **option)
 
 
@@ -157,7 +157,7 @@ def test_users_and_groups_are_names_or_ids(text: str) -> None:
 )  # fmt: skip
 def test_users_that_no_engine_can_run_are_refused(text: str) -> None:
     """Ids have 31 bits."""
-    with pytest.raises(ConfigError, match=r"--user .* is not a user"):
+    with pytest.raises(ConfigError, match=r"--user (.* is not a user|is empty)"):
         runtime(user=text)
 
 

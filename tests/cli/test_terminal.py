@@ -1,9 +1,11 @@
 """``imgpack`` at a terminal of any size: bars come and go, and leave nothing behind."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from imgpack.cli.main import COMMANDS
 from imgpack.errors import DigestError
 from tests.cli.screen import lines, shown
 from tests.cli_runner import InProcess
@@ -80,6 +82,32 @@ def test_an_error_after_a_bar_has_a_line_of_its_own(
     assert "B/s" in written
     assert screen[0].startswith("imgpack: error: ")
     assert "B/s" not in "".join(screen)
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_tables_fit_the_terminal(
+    imgpack_here: InProcess, tmp_path: Path, tree: Path, columns: int, rows: int
+) -> None:
+    """Digests are cut off where they have to be; where there is room, and for programs, not."""
+    imgpack_here("build", "t", "t:/a", "-o", "t.tar", "--comment", "of a tree").ok()
+    piped = imgpack_here("inspect", "t.tar").ok().decode()
+    written, _ = shown(tmp_path, "inspect", "t.tar", columns=columns, rows=rows)
+
+    assert max(map(len, written.splitlines())) <= (columns or 80)
+    assert len(re.findall(r"sha256:[0-9a-f]{12}", written)) == 4
+    assert (written.replace("\r\n", "\n") == piped) == (columns == 200)
+    assert len(re.findall(r"sha256:[0-9a-f]{64}", piped)) == 4
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "index create", "cache info", "cache prune"])
+@pytest.mark.parametrize(("columns", "width"), [("40", 40), ("80", 80), ("200", 80)])
+def test_help_fits_the_terminal(
+    imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch, command: str, columns: str, width: int
+) -> None:
+    """Of every command; no line is wider than people read."""
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = imgpack_here(*command.split(), "--help").ok().decode().splitlines()
+    assert max(map(len, lines)) <= width
 
 
 def test_a_quiet_command_shows_no_bar(tmp_path: Path, tree: Path) -> None:

@@ -32,7 +32,7 @@ from imgpack.credentials.lookup import (
     server_host,
 )
 from imgpack.credentials.program import ANSWER_LIMIT
-from imgpack.errors import CredentialError
+from imgpack.errors import CredentialError, InvalidReferenceError
 
 HUB = "https://index.docker.io/v1/"
 
@@ -644,7 +644,7 @@ def test_a_login_leaves_one_entry_under_the_name_that_was_given(tmp_path: Path) 
 @pytest.mark.parametrize("text", ["", "a b", "user:pw@host", "host/path", "https://", "a\nb"])
 def test_what_is_no_registry_is_refused(text: str) -> None:
     """``login`` takes a host, with or without a scheme."""
-    with pytest.raises(CredentialError):
+    with pytest.raises(InvalidReferenceError):
         server_host(text)
     assert server_host("https://index.docker.io/v1/") == "docker.io"
     assert server_host("https://R.test:5000/v2/") == "r.test:5000"

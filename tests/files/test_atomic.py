@@ -17,6 +17,7 @@ import pytest
 
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile, Temporary, is_temporary, replace_file, write_file
+from tests.killed import kill_in
 
 
 def test_a_committed_file_has_its_bytes_and_no_temporary_stays(tmp_path: Path) -> None:
@@ -118,19 +119,7 @@ def _open_files() -> int:
 
 def kill_a_writer(path: Path) -> None:
     """Let a process write half a file, and kill it."""
-    script = (
-        "import sys, time\n"
-        "from imgpack.files.atomic import AtomicFile\n"
-        "with AtomicFile(sys.argv[1]) as file:\n"
-        "    file.write(b'half')\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", script, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        process.kill()
+    kill_in("imgpack.files.atomic", "AtomicFile(path)", "it.write(b'half')", path)
 
 
 def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.errors import ArchiveError, NotFoundError
+from imgpack.errors import ArchiveError, SourceError
 from imgpack.files.reading import (
     CHUNK,
     NotRegularError,
@@ -103,12 +103,12 @@ def test_a_file_is_opened_with_its_size_below_a_directory(tmp_path: Path) -> Non
 def test_errors_of_inputs_name_them(tmp_path: Path) -> None:
     """And tell what is missing from what is something else."""
     path = str(tmp_path / "x")
-    with pytest.raises(NotFoundError, match=f"{path} does not exist"), input_errors(path):
+    with pytest.raises(SourceError, match=f"{path} does not exist"), input_errors(path):
         open_regular(path)
     (tmp_path / "x").symlink_to("y")
     with pytest.raises(ArchiveError, match=f"{path} is a symbolic link"), input_errors(path):
         open_regular(path)
     inner = str(tmp_path / "file" / "x")
     (tmp_path / "file").touch()
-    with pytest.raises(ArchiveError, match=f"cannot read {inner}: Not a dir"), input_errors(inner):
+    with pytest.raises(SourceError, match=f"cannot read {inner}: Not a dir"), input_errors(inner):
         open_regular(inner)

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from imgpack.errors import NotFoundError, Remedy
+from imgpack.errors import AmbiguousError, DocumentError, NotFoundError, Remedy
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
 from imgpack.image.opened import Opened, Root, with_names
 from imgpack.image.resolve import Resolver
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.json import MAX_DOCUMENTS
 from imgpack.spec.manifest import build_index
 from imgpack.spec.mediatype import OCTET_STREAM
 from imgpack.spec.platform import Platform
@@ -91,13 +92,13 @@ def test_a_tag_of_two_images_chooses_none_and_so_does_nothing_of_several() -> No
     source = Memory()
     image = make_image(source)
     opened = _opened(source, *(_root(image, f"n{number}:1") for number in range(12)))
-    with pytest.raises(NotFoundError, match="here holds several images '1'"):
+    with pytest.raises(AmbiguousError, match="here holds 12 images '1'"):
         opened.select("1")
-    with pytest.raises(NotFoundError, match="here holds 12 images") as caught:
+    with pytest.raises(AmbiguousError, match="here holds 12 images") as caught:
         opened.image()
     listed = ", ".join(f"n{number}:1" for number in range(10))
     assert caught.value.hint == Remedy.CHOOSE_IMAGE(f"{listed}, …")
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(AmbiguousError) as caught:
         _opened(source, *opened.roots[:10]).image()
     assert caught.value.hint == Remedy.CHOOSE_IMAGE(listed)
     for text in (None, "a:1"):
@@ -105,19 +106,50 @@ def test_a_tag_of_two_images_chooses_none_and_so_does_nothing_of_several() -> No
             _opened(source).select(text)
 
 
-def test_of_several_images_those_for_one_platform_are_given() -> None:
-    """Only if none has it, it is an error: the first one's."""
+def test_each_of_several_images_is_given_for_one_platform_or_named() -> None:
+    """None is left out in silence: whoever wants the others says which."""
     source = Memory()
-    both = make_multi(source, "linux/amd64", "linux/arm64")
-    opened = _opened(source, _root(make_image(source), "a:1"), _root(both, "b:2"))
-    (found,) = opened.images(ARM64)
-    assert found.names == (parse_name("b:2"),)
-    assert isinstance(found.image, Image)
-    assert found.image.config.platform == ARM64
+    one, both = make_image(source), make_multi(source, "linux/amd64", "linux/arm64")
+    opened = _opened(source, _root(one, "a:1"), _root(both, "b:2"))
+    for named in opened.images(Platform()):
+        assert isinstance(named.image, Image)
+        assert named.image.config.platform == Platform()
     assert len(opened.images(Platform())) == 2
-    with pytest.raises(NotFoundError, match="here has no image for linux/s390x") as caught:
-        opened.images(Platform("linux", "s390x"))
+    with pytest.raises(NotFoundError, match="a:1: here has no image for linux/arm64") as caught:
+        opened.images(ARM64)
     assert caught.value.hint == "choose one of: linux/amd64"
+    with pytest.raises(NotFoundError, match=r"^here has no image for linux/arm64"):
+        _opened(source, _root(one, "a:1")).images(ARM64)
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["missing", "damaged"])
+@pytest.mark.parametrize("part", ["manifest", "configuration"])
+def test_an_image_that_cannot_be_read_hides_no_other(part: str, damaged: bool) -> None:
+    """Neither by its ID nor what it consists of; it is the one that is asked for that counts."""
+    source = Memory()
+    bad, good = make_image(source), make_image(source, [b"other"])
+    lost = bad.document.descriptor if part == "manifest" else bad.manifest.config
+    if damaged:
+        source.blobs[lost.digest] = b"{}"
+    else:
+        del source.blobs[lost.digest]
+    opened = _opened(source, _root(bad, "bad:1"), _root(good, "good:1"))
+    assert opened.select(str(good.config.digest)) is opened.roots[1]
+    assert opened.describe(good.config.digest) == good.manifest.config
+    assert opened.describe(bad.document.descriptor.digest) == bad.document.descriptor
+    layer = bad.manifest.layers[0]
+    assert opened.describe(layer.digest).size == layer.size
+    with pytest.raises((NotFoundError, DocumentError)):
+        opened.image(opened.roots[0])
+
+
+def test_a_document_may_be_asked_for_any_number_of_times() -> None:
+    """What is bounded is what documents name, not what a program asks."""
+    source = Memory()
+    opened = _opened(source, _root(make_image(source), "a:1"))
+    for _ in range((MAX_DOCUMENTS >> 10) + 1):
+        opened.document()
+    assert opened.select(str(opened.image().image.document.config.digest)) is opened.roots[0]  # type: ignore[union-attr]
 
 
 def test_an_index_of_which_nothing_is_there_is_not_found() -> None:

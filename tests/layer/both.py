@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from imgpack.tree.directory import Directory, directory
-from imgpack.tree.entries import Entries, fifo, file, folder, hard_link, symlink
+from imgpack.tree.entries import Entries, directory_entry, fifo, file, hard_link, symlink
 from imgpack.tree.entry import Entry
 
 NAMES = st.binary(min_size=1, max_size=8).filter(
@@ -99,7 +99,7 @@ def _entry(path: bytes, thing: Thing) -> Entry:
     if thing.kind == stat.S_IFLNK:
         return symlink(path, thing.data, mtime_ns=thing.mtime_ns)
     if thing.kind == stat.S_IFDIR:
-        return folder(path, mode=thing.mode, mtime_ns=thing.mtime_ns)
+        return directory_entry(path, mode=thing.mode, mtime_ns=thing.mtime_ns)
     if thing.kind == stat.S_IFIFO:
         return fifo(path, mode=thing.mode, mtime_ns=thing.mtime_ns)
     return file(path, thing.data, mode=thing.mode, mtime_ns=thing.mtime_ns)

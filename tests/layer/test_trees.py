@@ -15,7 +15,14 @@ from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
 from imgpack.tree.destination import Placed, Replaced, place, replaced
 from imgpack.tree.directory import Directory
-from imgpack.tree.entries import Entries, character_device, file, folder, hard_link, symlink
+from imgpack.tree.entries import (
+    Entries,
+    character_device,
+    directory_entry,
+    file,
+    hard_link,
+    symlink,
+)
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
@@ -123,7 +130,7 @@ def test_a_tree_is_placed_and_below_others(tree: Tree) -> None:
 def test_what_replaces_another_kind_of_thing_is_told(tree: Tree) -> None:
     """Whatever the trees are made of."""
     upper = Entries([file("bin/x", b""), symlink("etc", "/usr"), file("usr/new", b"")])
-    lower = Entries([folder("bin"), folder("pipe"), symlink("usr/bin", "/bin")])
+    lower = Entries([directory_entry("bin"), directory_entry("pipe"), symlink("usr/bin", "/bin")])
 
     assert list(replaced(place(upper, b"/", []), [tree])) == [
         Replaced(b"bin", b"usr/bin"), Replaced(b"etc", None),
@@ -138,7 +145,7 @@ def test_what_replaces_another_kind_of_thing_is_told(tree: Tree) -> None:
 def test_a_directory_that_cannot_be_listed_replaces_nothing(tmp_path: Path) -> None:
     """The walk tells of it."""
     gone = Directory(bytes(tmp_path / "gone"))
-    assert list(replaced(place(gone, b"/", []), [Entries([folder("bin")])])) == []
+    assert list(replaced(place(gone, b"/", []), [Entries([directory_entry("bin")])])) == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +170,7 @@ def test_entries_in_memory_are_the_same_tree_as_on_disk(
 
     assert [fields(one) for one in memory.entries()] == [fields(one) for one in disk.entries()]
     assert cuts(memory) == cuts(disk)
-    below = [Entries([folder("opt", mode=0o700)])]
+    below = [Entries([directory_entry("opt", mode=0o700)])]
     assert cuts(place(memory, b"/opt/x", below)) == cuts(place(disk, b"/opt/x", below))
 
 
@@ -293,13 +300,16 @@ def test_a_path_that_no_tree_has_is_refused(path: str) -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: [file("a", b""), folder("a")], "a is there twice"),
+        (lambda: [file("a", b""), directory_entry("a")], "a is there twice"),
         (lambda: [file("a", b"")] * 2, "a is there twice"),
         (lambda: [file("a", b""), file("a/b", b"")], "a is not a directory, and a/b is to be in"),
         (lambda: [file("", b""), file("a", b"")], " is not a directory, and a is to be in"),
         (lambda: [hard_link("b", "a")], "b is a hard link to a, which is not there"),
         (lambda: [hard_link("b", "b")], "b is a hard link to b, which is a directory or a link"),
-        (lambda: [folder("a"), hard_link("b", "a")], "hard link to a, which is a directory or"),
+        (
+            lambda: [directory_entry("a"), hard_link("b", "a")],
+            "hard link to a, which is a directory or",
+        ),
         (lambda: [file("a", b"", mode=0o10000)], "mode 4096 of a is not between 0 and 4095"),
         (lambda: [file("a", b"", uid=2**32 - 1)], "uid 4294967295 of a is not"),
         (lambda: [file("a", b"", gid=-1)], "gid -1 of a is not between"),

@@ -1,6 +1,8 @@
 """What a hostile registry does to an exchange: actions for ``HostileRegistry.misbehave``."""
 
 import json
+import threading
+import time
 
 from tests.registry.exchange import Action, Exchange
 
@@ -146,5 +148,16 @@ def with_status(status: int, **headers: str) -> Action:
         finally:
             # The connection, and with it this object, lives on.
             exchange.answer = plain  # type: ignore[method-assign]
+
+    return act
+
+
+def hold(waiting: threading.Event) -> Action:
+    """Say that a request is there, and let it wait for half a minute."""
+
+    def act(exchange: Exchange) -> bool:
+        waiting.set()
+        time.sleep(30)
+        return False
 
     return act

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from imgpack.image.image import ImageSink
+from imgpack.image.image import ImageSink, layers_of
 from imgpack.image.opened import Opened
 from imgpack.registry.pull.image import open_remote
 from imgpack.registry.push.push import RegistrySink
 from imgpack.spec.reference import Reference
-from tests.contracts.image_sink import KeepingContract
-from tests.image.sink_contract import SinkContract
-from tests.image.source_contract import SourceContract
+from tests.contracts.image_sink import SinkContract
+from tests.contracts.image_source import SourceContract
+from tests.contracts.keeping_sink import KeepingContract
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import connect, push_to
 from tests.store.samples import Memory, make_image
@@ -69,3 +69,16 @@ class TestRegistrySource(SourceContract):
         with HostileRegistry() as registry, connect() as registries:
             push_to(registry.host, make_image(Memory()), "a/b:1")
             yield open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
+
+
+def test_what_was_opened_is_read_no_more_when_the_connections_are_closed() -> None:
+    """No other is made in silence."""
+    with HostileRegistry() as registry:
+        with connect() as registries:
+            push_to(registry.host, make_image(Memory()), "a/b:1")
+            opened = open_remote(registries, Reference.parse(f"{registry.host}/a/b:1"))
+            image = opened.image().image
+        asked = len(registry.requests)
+        with pytest.raises(RuntimeError, match="closed"):
+            b"".join(opened.read_blob(layers_of(image)[0]))
+        assert len(registry.requests) == asked

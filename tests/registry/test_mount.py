@@ -9,6 +9,7 @@ from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
 from imgpack.image.image import Image, Named
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
+from imgpack.registry.push.dry_run import dry_run
 from imgpack.registry.push.mount import BASE_NAME, recorded_bases
 from imgpack.registry.push.push import PushOptions, RegistrySink
 from imgpack.registry.registries import Registries
@@ -16,7 +17,7 @@ from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.reference import Reference
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
-from tests.registry.images import Memory, make_image, make_index, noise, push_to
+from tests.registry.images import Memory, connect, make_image, make_index, noise, push_to
 
 MOUNT = "mount="
 
@@ -153,6 +154,48 @@ def test_an_image_cannot_have_mounted_what_it_does_not_hold(bytes_given: bytes |
                 push_to(registry.host, evil, *names)
             assert str(layer.digest) not in registry.repository("public").blobs
             assert registry.sent("POST", MOUNT) == []
+
+
+def test_a_blob_is_not_read_to_be_mounted_from_where_the_user_said(image: Image) -> None:
+    """Neither for the recorded base nor for the repositories of one push."""
+    with HostileRegistry() as registry:
+        hold(registry, "base", image)
+        annotations = {BASE_NAME: f"{registry.host}/recorded:1"}
+        based = make_image(b"one", noise(50_000), annotations=annotations)
+        unread = Image(based.manifest, based.config, Memory({}))
+        push_to(registry.host, unread, "a/b:1", "c/d:1", mount_from=from_base(registry))
+        assert registry.incomplete() == []
+        layers = {str(layer.digest) for layer in based.manifest.layers}
+        mounts = [m.query for m in registry.sent("POST", MOUNT) if m.query["mount"][0] in layers]
+        assert [query["from"] for query in mounts] == [["base"]] * 4
+
+
+@pytest.mark.parametrize("bases", [(), ("other", "base")], ids=["no-base", "bases"])
+@pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
+@pytest.mark.parametrize("there", [False, True], ids=["", "there"])
+def test_a_dry_run_chooses_what_the_push_then_mounts(
+    bases: tuple[str, ...], recorded: bool, there: bool
+) -> None:
+    """From the same repositories in the same order."""
+    with HostileRegistry() as registry:
+        annotations = {BASE_NAME: f"{registry.host}/debian:1"} if recorded else {}
+        based = make_image(b"one", noise(50_000), annotations=annotations)
+        for repository in ("base", "debian", *(["a/b"] if there else [])):
+            hold(registry, repository, based)
+        references = tuple(Reference.parse(f"{registry.host}/{name}") for name in bases)
+        names = tuple(Reference.parse(f"{registry.host}/{name}:1") for name in ("a/b", "c/d"))
+        with connect() as registries:
+            options = PushOptions(mount_from=references)
+            steps = dry_run(registries, [Named(based, names)], options)
+        push_to(registry.host, based, "a/b:1", "c/d:1", mount_from=references)
+        mounted = {
+            (mount.path.split("/v2/")[1].removesuffix("/blobs/uploads/"), *mount.query["from"])
+            for mount in registry.sent("POST", MOUNT)
+            if mount.status == 201
+        }
+        assert mounted == {
+            (step.target.partition("/")[2], step.source) for step in steps if step.source
+        }
 
 
 class Missing(Memory):

@@ -8,6 +8,7 @@ import pytest
 
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import (
+    AmbiguousError,
     DigestError,
     DocumentError,
     ImgpackError,
@@ -15,7 +16,6 @@ from imgpack.errors import (
     RegistryError,
     Remedy,
     UnauthorizedError,
-    UnsupportedError,
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
 from imgpack.image.image import Image, ImageIndex, Named, walk
@@ -302,6 +302,37 @@ def test_a_manifest_that_stays_refused_is_an_error(image: Image) -> None:
         assert len(registry.sent("PUT", MANIFEST_PUT)) == 2
 
 
+def test_the_reason_is_told_as_well_when_blobs_had_to_be_sent_again(image: Image) -> None:
+    """What is refused the second time is explained as the first."""
+    with HostileRegistry() as registry:
+        registry.misbehave("PUT", MANIFEST_PUT, faults.answer(400, "MANIFEST_BLOB_UNKNOWN"))
+        registry.misbehave("PUT", MANIFEST_PUT, faults.answer(415), times=None)
+        with pytest.raises(RegistryError) as caught:
+            push_to(registry.host, image, "a/b:1")
+        assert caught.value.hint == Remedy.USE_OCI()
+
+
+def test_what_is_sent_again_starts_no_more_threads(image: Image) -> None:
+    """Each document of an index misses its blobs; no more uploads are open than jobs."""
+    members = [
+        make_image(noise(9000, n), noise(9000, n + 50), platform=f"linux/a{n}") for n in range(2)
+    ]
+    counts: list[int] = []
+
+    def note(exchange: faults.Exchange) -> bool:
+        counts.append(sum(thread.name.startswith("blob-") for thread in threading.enumerate()))
+        return False
+
+    with HostileRegistry() as registry:
+        registry.misbehave(
+            "PUT", MANIFEST_PUT, faults.answer(400, "MANIFEST_BLOB_UNKNOWN"), times=2
+        )
+        registry.misbehave("PUT", BLOB_PUT, note, times=None)
+        push_to(registry.host, make_index(*members), "a/b:1", jobs=2)
+        assert registry.incomplete() == []
+    assert max(counts) == 2
+
+
 def test_a_head_that_says_200_to_everything_is_not_believed(image: Image) -> None:
     """Without the digest or the size of the blob, 200 proves nothing."""
     with HostileRegistry() as registry:
@@ -429,7 +460,7 @@ def test_an_index_has_no_schema1_manifest(schema1: Schema1Options) -> None:
     """Schema1 is of one platform."""
     index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
     with HostileRegistry() as registry:
-        with pytest.raises(UnsupportedError, match="several") as caught:
+        with pytest.raises(AmbiguousError, match="several") as caught:
             push_to(registry.host, index, "a/b:1", schema1=schema1)
         assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
         assert registry.requests == []
@@ -450,6 +481,20 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(image: Image) -> No
         assert [step.action for step in steps] == ["keep", "mount", "send", "send", "name"]
         assert steps[1].source == "base"
         assert {r.method for r in registry.requests} == {"HEAD"}
+
+
+def test_a_dry_run_leaves_out_what_a_push_does() -> None:
+    """A layer that is not to be distributed, unless it may be."""
+    image = make_image(b"mine")
+    (layer,) = image.manifest.layers
+    kept = Descriptor(mediatype.DOCKER_FOREIGN_LAYER_GZIP, layer.digest, layer.size)
+    manifest = build_manifest(image.manifest.config, [kept], mediatype.DOCKER_MANIFEST)
+    held = Image(manifest, image.config, image.source, frozenset({layer.digest}))
+    with HostileRegistry() as registry, connect() as registries:
+        named = [Named(held, (Reference.parse(f"{registry.host}/a/b:1"),))]
+        for foreign, action in ((False, "skip"), (True, "send")):
+            steps = dry_run(registries, named, PushOptions(foreign=foreign))
+            assert [step.action for step in steps] == [action, "send", "name"]
 
 
 # Working in parallel

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imgpack.errors import DocumentError, LimitError, about
 from imgpack.spec import mediatype
-from imgpack.spec.config import History, ImageConfig, Runtime, build_config, rfc3339
+from imgpack.spec.config import History, ImageConfig, build_config, rfc3339
 from imgpack.spec.descriptor import MAX_SIZE, Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import encode
@@ -24,6 +24,7 @@ from imgpack.spec.manifest import (
     parse_document,
 )
 from imgpack.spec.platform import Platform
+from imgpack.spec.runtime import Runtime
 from tests import strategies
 
 VECTOR = (Path(__file__).parent.parent / "data" / "schema2-manifest.json").read_bytes()

@@ -14,9 +14,9 @@ from imgpack.image.opened import Opened
 from imgpack.spec.reference import Reference
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
-from tests.contracts.image_sink import KeepingContract
-from tests.image.sink_contract import SinkContract
-from tests.image.source_contract import SourceContract
+from tests.contracts.image_sink import SinkContract
+from tests.contracts.image_source import SourceContract
+from tests.contracts.keeping_sink import KeepingContract
 
 from .samples import NAMES, Memory, make_image, only_image, saved, write_image
 

@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -19,9 +20,10 @@ from imgpack.image.opened import Opened
 from imgpack.image.resolve import MAX_DEPTH
 from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import encode
-from imgpack.spec.manifest import build_index
+from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.store.archive import spool
 from imgpack.store.contents import REF_ANNOTATION
 from imgpack.store.open import open_images
@@ -493,3 +495,50 @@ def test_blobs_that_are_links_inside_a_layout_are_read(tmp_path: Path) -> None:
     (target / "step0").symlink_to("step0")
     with pytest.raises(ArchiveError, match="out of the layout"), open_images(str(target)) as opened:
         verify_images(opened_images(opened), opened.location)
+
+
+def _sha512(raw: bytes) -> Digest:
+    return Digest("sha512", hashlib.sha512(raw).hexdigest())
+
+
+def test_our_own_archive_may_have_any_digest_that_is_registered(tmp_path: Path) -> None:
+    """Of its configuration and layers; ``manifest.json`` and ``index.json`` agree on them."""
+    source = Memory()
+    image = make_image(source, compress=False)
+    config = replace(image.config, digest=_sha512(image.config.raw))
+    layers = [
+        Descriptor(layer.media_type, _sha512(raw), len(raw))
+        for layer, raw in zip(image.manifest.layers, LAYERS, strict=True)
+    ]
+    source.blobs |= {_sha512(raw): raw for raw in (config.raw, *LAYERS)}
+    described = replace(image.manifest.config, digest=config.digest)
+    manifest = build_manifest(described, layers, image.manifest.media_type)
+    path = write_image(tmp_path / "a.tar", Image(manifest, config, source))
+    opened, read = _open_one(path)
+    with opened:
+        assert read.document.raw == manifest.raw
+        assert verify_images([read], "here") == 2
+
+
+@pytest.mark.parametrize("by_name", [True, False], ids=["named", "not-named"])
+def test_a_layer_and_a_configuration_may_be_named_by_sha512(tmp_path: Path, by_name: bool) -> None:
+    """By their paths or by their diff_ids; what is damaged is told either way."""
+    config = encode(json.loads(CONFIG) | {"rootfs": _rootfs(_sha512(LAYERS[0]))} | {"history": []})
+    for raw in (LAYERS[0], b"x" + LAYERS[0]):
+        layer = f"blobs/sha512/{_sha512(LAYERS[0]).hex}" if by_name else "a/layer.tar"
+        name = f"blobs/sha512/{_sha512(config).hex}" if by_name else "config.json"
+        files = {name: config, layer: raw, "manifest.json": _manifest_json(name, [layer])}
+        path = make_tar(tmp_path / "a.tar", files)
+        if raw != LAYERS[0]:
+            with pytest.raises(DigestError, match=r"layer.*sha512:"):
+                _open_one(path)
+            continue
+        opened, image = _open_one(path)
+        with opened:
+            digest = _sha512(config) if by_name else Digest.of(config)
+            assert image.config.digest == digest
+            assert verify_images([image], "here") == 1
+
+
+def _rootfs(*diff_ids: Digest) -> dict[str, object]:
+    return {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}

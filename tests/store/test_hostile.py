@@ -22,6 +22,7 @@ from imgpack.errors import (
     ImgpackError,
     LimitError,
     NotFoundError,
+    SourceError,
     UnsupportedError,
 )
 from imgpack.image.verify import verify_images
@@ -175,7 +176,7 @@ def test_what_is_no_archive_is_told_so(tmp_path: Path, content: bytes, reason: s
 
 def test_missing_files_directories_and_devices_are_told_apart(tmp_path: Path) -> None:
     """None of them hangs or makes a traceback."""
-    _refused(tmp_path / "none.tar", "does not exist", NotFoundError)
+    _refused(tmp_path / "none.tar", "does not exist", SourceError)
     _refused(tmp_path, "no OCI layout")
     _refused(Path("/dev/zero"), "neither a file nor a directory")
 

@@ -37,6 +37,7 @@ from imgpack.spec.schema1.payload import build_schema1
 from imgpack.store.archive.write import open_writer
 from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
 from imgpack.store.open import open_images
+from tests.killed import kill_in
 
 from .samples import (
     LAYERS,
@@ -553,19 +554,8 @@ def test_a_killed_writer_leaves_nothing_on_sigterm(tmp_path: Path) -> None:
 
 def kill_a_writer(target: Path | str) -> None:
     """Let a process write a blob, and kill it."""
-    script = (
-        "import sys, time\n"
-        "from imgpack.store.archive.write import open_writer\n"
-        "with open_writer(sys.argv[1]) as writer:\n"
-        "    writer.open_blob().write(b'x' * 100_000)\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", script, str(target)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        process.kill()
+    work = "it.open_blob().write(b'x' * 100_000)"
+    kill_in("imgpack.store.archive.write", "open_writer(path)", work, target)
 
 
 @pytest.mark.parametrize("target", ["a.tar", "layout/", "layout"])

@@ -8,7 +8,7 @@ import pytest
 from imgpack.errors import LimitError, TreeError
 from imgpack.tree.destination import Placed, parse_dest, place
 from imgpack.tree.directory import Directory
-from imgpack.tree.entries import Entries, folder, symlink
+from imgpack.tree.entries import Entries, directory_entry, symlink
 from imgpack.tree.tree import Parent, Stamps, Tree
 
 
@@ -192,7 +192,7 @@ def test_the_topmost_layer_that_has_a_path_decides(tmp_path: Path) -> None:
 
 def test_a_placed_tree_is_where_its_directories_are() -> None:
     """All of it lies under any other; its root is made up, with the tree's own time."""
-    tree = place(Entries([folder("", mode=0o700, mtime_ns=5)]), b"/opt/x", [])
+    tree = place(Entries([directory_entry("", mode=0o700, mtime_ns=5)]), b"/opt/x", [])
 
     assert [entry.path for entry in tree.entries(under=b"up")] == [b"up/opt", b"up/opt/x"]
     root = tree.find(b"")

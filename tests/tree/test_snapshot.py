@@ -61,7 +61,7 @@ def test_two_snapshots_of_one_tree_are_equal(tree: Placed[Directory]) -> None:
 
 def bare(entries: Iterable[Entry]) -> list[Entry]:
     """The entries without their records, which a plain walk does not make, and directories."""
-    return [entry._replace(stamp=b"", folder=None) for entry in entries]
+    return [entry._replace(stamp=b"", within=None) for entry in entries]
 
 
 def test_a_snapshot_replays_the_walk(tree: Placed[Directory]) -> None:

@@ -1,6 +1,9 @@
 """``imgpack blob``: stream one verified blob out of a registry, archive or layout."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,8 +12,10 @@ from imgpack.cli.options.location import connect_for
 from imgpack.cli.options.output import to_standard_output
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
-from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import STDOUT, open_output
+
+if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
 
 
 @click.command("blob")

@@ -1,22 +1,14 @@
 """``imgpack build``: directory trees into an image archive or layout."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.api import (
-    Change,
-    Directory,
-    Format,
-    Image,
-    Named,
-    Placed,
-    Published,
-    Reference,
-    parse_name,
-)
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.cli.options.config import (
@@ -42,9 +34,12 @@ from imgpack.cli.options.sources import (
     parse_sources,
     written_to,
 )
-from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
+
+if TYPE_CHECKING:
+    from imgpack.api import Change, Directory, Format, Image, Placed, Reference
+    from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED = 100
 
@@ -110,9 +105,9 @@ def build(
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
     if segments is not None and segments.stored:
         trim(segments, limit)
-    published = [Published(name, document) for name in names]
+    published = [api.Published(name, document) for name in names]
     if metadata_file is not None:
-        write_metadata(metadata_file, published, [Named(built, names)])
+        write_metadata(metadata_file, published, [api.Named(built, names)])
     print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
 
 
@@ -126,7 +121,7 @@ def _building(
 ) -> partial[Image]:
     """``api.build`` with all that decides the image's bytes, parsed and checked."""
     config = runtime.runtime()
-    if config.healthcheck is not None and image_format is not Format.DOCKER:
+    if config.healthcheck is not None and image_format is not api.Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
     return partial(
@@ -148,9 +143,9 @@ def _building(
 
 def _names(tags: tuple[str, ...], trees: tuple[Placed[Directory], ...]) -> tuple[Reference, ...]:
     if tags:
-        return tuple(dict.fromkeys(parse_name(tag) for tag in tags))
+        return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
     try:
-        return (parse_name(name_of(trees[0])),)
+        return (api.parse_name(name_of(trees[0])),)
     except InvalidReferenceError as error:
         raise InvalidReferenceError(
             f"the directory's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"

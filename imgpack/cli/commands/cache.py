@@ -1,14 +1,18 @@
 """``imgpack cache``: what the segment cache holds, and making it smaller."""
 
+from __future__ import annotations
+
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from imgpack.api import SegmentCache
+from imgpack import api
 from imgpack.cli.options.cache import cache_dir_option, chosen_directory, parse_size, trim
-from imgpack.cli.output.terminal import Terminal
 from imgpack.events import human_size
+
+if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
 
 _LEFT_NS: Final = 600 * 10**9
 """Nanoseconds: no build takes minutes for one file, and who prunes wants the space now."""
@@ -25,7 +29,7 @@ def cache() -> None:
 @click.pass_obj
 def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     """Show where the cache is and what it holds."""
-    cache = SegmentCache(chosen_directory(cache_dir), terminal.warn, create=False)
+    cache = api.SegmentCache(chosen_directory(cache_dir), terminal.warn, create=False)
     usage = cache.usage()
     if as_json:
         document = {
@@ -52,6 +56,6 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
 @click.pass_obj
 def prune(terminal: Terminal, *, cache_dir: str | None, keep: str) -> None:
     """Drop the least recently used entries, by default all of them, and what killed builds left."""
-    cache = SegmentCache(chosen_directory(cache_dir), terminal.warn, create=False)
+    cache = api.SegmentCache(chosen_directory(cache_dir), terminal.warn, create=False)
     count, size = trim(cache, parse_size(keep, "--keep"), _LEFT_NS)
     click.echo(f"dropped {count} entries, {human_size(size)}")

@@ -1,18 +1,23 @@
 """``imgpack copy``: an image from anywhere to anywhere: registry, archive or layout."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.api import Named, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.output import push_printing, write_archive
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
-from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
+
+if TYPE_CHECKING:
+    from imgpack.api import Named, Reference
+    from imgpack.cli.output.terminal import Terminal
 
 
 @click.command("copy")
@@ -54,9 +59,9 @@ def copy(
     """
     if all_platforms and choice.platform is not None:
         raise click.UsageError("--all-platforms and --platform contradict each other")
-    if src_creds is not None and is_path(source):
+    if src_creds is not None and api.is_path(source):
         raise click.UsageError(f"--src-creds is for a registry, and {source} is none")
-    to_archive = destination == "-" or is_path(destination)
+    to_archive = destination == "-" or api.is_path(destination)
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
     target = None if to_archive else _target(destination)
@@ -70,11 +75,11 @@ def copy(
     ) as opened:
         if target is None:
             images = choice.all(opened)
-            for named in () if is_path(source) else images:
+            for named in () if api.is_path(source) else images:
                 api.refuse_foreign(named.image, source)
             write_archive(terminal, images, destination, jobs)
         else:
-            pushed = Named(choice.one(opened).image, (target,))
+            pushed = api.Named(choice.one(opened).image, (target,))
             _to_registry(
                 terminal,
                 source,
@@ -88,7 +93,7 @@ def copy(
 
 def _target(destination: str) -> Reference:
     try:
-        return target_name(destination)
+        return api.target_name(destination)
     except InvalidReferenceError as error:
         path = f"./{destination} is an archive, ./{destination}/ a layout"
         raise error.reworded(error.message, f"{error.hint}; {path}".removeprefix("; ")) from error
@@ -113,7 +118,7 @@ def _to_registry(
     *,
     foreign: bool,
 ) -> None:
-    origin, name = () if is_path(source) else (parse_reference(source),), image.names[0]
+    origin, name = () if api.is_path(source) else (api.parse_reference(source),), image.names[0]
     options = api.PushOptions(
         mount_from=(*origin, *api.mount_repositories(mount_from, [name.registry])),
         journal=upload_journal(),

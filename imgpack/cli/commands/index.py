@@ -1,18 +1,23 @@
 """``imgpack index``: join platform images, pushed by different machines, into one index."""
 
+from __future__ import annotations
+
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.api import Named, Platform, Reference, is_path, parse_reference, target_name
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.metadata import check_metadata_file, metadata_option
 from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
-from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
+
+if TYPE_CHECKING:
+    from imgpack.api import Reference
+    from imgpack.cli.output.terminal import Terminal
 
 
 @click.group("index")
@@ -61,9 +66,9 @@ def create(
     registry, copied from others.
     """
     check_metadata_file(metadata_file)
-    name = target_name(reference)
+    name = api.target_name(reference)
     sources = tuple(_source(text) for text in added)
-    wanted = tuple(Platform.parse(text) for text in platforms)
+    wanted = tuple(api.Platform.parse(text) for text in platforms)
     pairs = _annotations(annotations)
     with ExitStack() as stack:
         registries = stack.enter_context(connect(registry, terminal, [name.registry], jobs=jobs))
@@ -73,16 +78,18 @@ def create(
             images.append(stack.enter_context(opening).image().image)
         joined = api.join(images, wanted, pairs)
         options = api.PushOptions(mount_from=sources, journal=upload_journal())
-        push_printing(terminal, registries, [Named(joined, (name,))], options, jobs, metadata_file)
+        push_printing(
+            terminal, registries, [api.Named(joined, (name,))], options, jobs, metadata_file
+        )
 
 
 def _source(text: str) -> Reference:
-    if is_path(text):
+    if api.is_path(text):
         raise InvalidReferenceError(
             f"--add {text} is a path, and an index joins images of a registry",
             f"push it first: imgpack push {text} REF --by-digest",
         )
-    return parse_reference(text)
+    return api.parse_reference(text)
 
 
 def _annotations(texts: tuple[str, ...]) -> dict[str, str]:

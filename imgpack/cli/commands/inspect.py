@@ -1,21 +1,25 @@
 """``imgpack inspect``: what an archive, layout or reference holds, for people or programs."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from imgpack import api
-from imgpack.api import AnyImage, Artifact, Image, ImageIndex, Named, Opaque, described, total_size
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
-from imgpack.cli.output.display import clipped, one_line, table
-from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.output.display import available, clipped, one_line, table
 from imgpack.events import human_size
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from imgpack.api import AnyImage, Digest, Image, Named
+    from imgpack.cli.output.terminal import Terminal
+    from imgpack.spec.descriptor import Descriptor
 
 _FORMATS: Final = {
     mediatype.DOCKER_MANIFEST: "Docker v2",
@@ -56,7 +60,7 @@ def inspect(
         whole = [named.image for named in images]
         verified = api.verify_images(whole, opened.location, terminal) if verify else None
         if as_json:
-            told = [described(named) for named in images]
+            told = [api.described(named) for named in images]
             document = {"location": location, "verified": verify, "images": told}
             click.echo(_json(document))
             return
@@ -82,9 +86,9 @@ def _shown(named: Named) -> list[str]:
 
 
 def _details(image: AnyImage) -> list[str]:
-    if isinstance(image, Image):
+    if isinstance(image, api.Image):
         return _image(image)
-    if isinstance(image, Opaque):
+    if isinstance(image, api.Opaque):
         return [
             _field("Blob", str(image.descriptor.digest)),
             _field("Type", image.media_type),
@@ -92,36 +96,36 @@ def _details(image: AnyImage) -> list[str]:
         ]
     kind = _FORMATS.get(image.document.media_type, image.document.media_type)
     digest = image.document.descriptor.digest
-    if isinstance(image, Artifact):
-        size = human_size(total_size(image))
+    if isinstance(image, api.Artifact):
+        size = human_size(api.total_size(image))
         return [
-            _field("Manifest", f"{digest}  {kind}"),
+            _digest("Manifest", digest, kind),
             _field("Artifact", image.type),
             _field("Size", size),
         ]
-    out = [_field("Index", f"{digest}  {kind}")]
+    out = [_digest("Index", digest, kind)]
     for one in image.members:
         out += ["", _heading(one), *_details(one)]
     return out
 
 
 def _heading(image: AnyImage) -> str:
-    if isinstance(image, Image):
+    if isinstance(image, api.Image):
         return one_line(str(image.config.platform))
-    if isinstance(image, ImageIndex):
+    if isinstance(image, api.ImageIndex):
         return "index"
-    return "artifact" if isinstance(image, Artifact) else "other"
+    return "artifact" if isinstance(image, api.Artifact) else "other"
 
 
 def _image(image: Image) -> list[str]:
     config = image.config
     descriptor = image.manifest.descriptor
     count = len(image.manifest.layers)
-    size = f"{human_size(total_size(image))} in {count} {_plural(count, 'layer')}"
+    size = f"{human_size(api.total_size(image))} in {count} {_plural(count, 'layer')}"
     kind = _FORMATS.get(descriptor.media_type, descriptor.media_type)
     out = [
-        _field("Manifest", f"{descriptor.digest}  {kind}"),
-        _field("Image ID", str(config.digest)),
+        _digest("Manifest", descriptor.digest, kind),
+        _digest("Image ID", config.digest),
         _field("Platform", str(config.platform)),
         _field("Created", config.created or "(not said)"),
     ]
@@ -144,7 +148,7 @@ def _layers(image: Image) -> list[str]:
                 diff_id,
             )
         )
-    return _section("Layers", table(rows, right=(0, 2))) if len(rows) > 1 else []
+    return _section("Layers", _table(rows, right=(0, 2), flexible=1)) if len(rows) > 1 else []
 
 
 def _short_type(media_type: str) -> str:
@@ -194,11 +198,28 @@ def _history(image: Image) -> list[str]:
                 clipped(command, _COMMAND),
             )
         )
-    return _section("History", table(rows, right=(2,)))
+    return _section("History", _table(rows, right=(2,), flexible=3))
 
 
 def _field(label: str, value: str, indent: str = "  ") -> str:
     return f"{indent}{label:<{_LABEL}}{one_line(value)}"
+
+
+def _digest(label: str, digest: Digest, kind: str = "") -> str:
+    (cells,) = table(
+        [[str(digest), one_line(kind)] if kind else [str(digest)]], width=_room(2 + _LABEL)
+    )
+    return _field(label, cells)
+
+
+def _table(rows: Sequence[Sequence[str]], right: tuple[int, ...], flexible: int) -> list[str]:
+    return table(rows, right=right, flexible=flexible, width=_room(4))
+
+
+def _room(indent: int) -> int | None:
+    """The columns that are left behind ``indent``; digests in full are for wide terminals."""
+    columns = available()
+    return None if columns is None else columns - indent
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

@@ -5,9 +5,12 @@ is neither echoed nor printed; to log out, every file and helper that would be a
 later is made to forget, and nothing else in them changes.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +22,9 @@ from imgpack.cli.options.registry import (
     login_file,
     registry_options,
 )
-from imgpack.cli.output.terminal import Terminal
+
+if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
 
 
 def _refuse(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

@@ -1,18 +1,23 @@
 """``imgpack manifest``: a manifest, schema1 manifest or configuration, byte for byte."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.api import Artifact, Image, Named, Opened, images_in, is_path, parse_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import signing_key, signing_time
 from imgpack.cli.output.display import one_line
-from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import UnsupportedError, about
+from imgpack.errors import AmbiguousError, UnsupportedError, about
+
+if TYPE_CHECKING:
+    from imgpack.api import Image, Named, Opened
+    from imgpack.cli.output.terminal import Terminal
 
 
 @click.command("manifest")
@@ -53,9 +58,12 @@ def manifest(
         raise click.UsageError("--unsigned, --signing-key and --name go with --schema1")
     if unsigned and signing_key is not None:
         raise click.UsageError("--unsigned and --signing-key contradict each other")
-    if schema1 and not is_path(location):
+    if schema1 and not api.is_path(location):
         if signing_key is not None or name is not None or choice.image is not None:
-            raise click.UsageError("a registry answers with its own schema1 manifest, as it is")
+            raise click.UsageError(
+                "--name, --image and --signing-key are for archives;"
+                " a registry answers with its own schema1 manifest, as it is"
+            )
         _write(_remote_schema1(location, terminal, registry, unsigned=unsigned))
         return
     with open_location(location, terminal, registry, choice=choice) as opened:
@@ -83,13 +91,13 @@ def _write(raw: bytes) -> None:
 
 def _single(named: Named, location: str) -> Image:
     image = named.image
-    if isinstance(image, Image):
+    if isinstance(image, api.Image):
         return image
-    if isinstance(image, Artifact):
+    if isinstance(image, api.Artifact):
         raise UnsupportedError(f"{location} is an artifact of type {image.type}, not an image")
-    platforms = ", ".join(str(one.config.platform) for one in images_in(image))
-    raise click.UsageError(
-        f"{location} is a multi-platform image: choose one with --platform ({platforms})"
+    platforms = ", ".join(str(one.config.platform) for one in api.images_in(image))
+    raise AmbiguousError(
+        f"{location} is a multi-platform image", f"choose one with --platform ({platforms})"
     )
 
 
@@ -97,7 +105,7 @@ def _payload(opened: Opened, named: Named, wanted: str | None, name: str | None)
     """The stored payload if it is for this name, else one made for it."""
     image = _single(named, opened.location)
     with about(opened.location):
-        reference = parse_name(name) if name is not None else api.schema1_name(named, wanted)
+        reference = api.parse_name(name) if name is not None else api.schema1_name(named, wanted)
         exactly = name is None and wanted is not None
         return api.schema1_payload(image, reference, opened.schema1_payload, exactly=exactly)
 

@@ -1,15 +1,20 @@
 """``imgpack pull``: an image from a registry into an archive or layout."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
 
 from imgpack import api
-from imgpack.api import Named, Platform, parse_name, parse_reference
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.output import to_standard_output, write_archive
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.cli.output.terminal import Terminal
+
+if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
 
 
 @click.command("pull")
@@ -41,9 +46,9 @@ def pull(
 
     A schema1 image is converted; its signature is checked.
     """
-    wanted = None if platform is None else Platform.parse(platform)
-    name = parse_reference(reference)
-    given = tuple(parse_name(tag) for tag in tags)
+    wanted = None if platform is None else api.Platform.parse(platform)
+    name = api.parse_reference(reference)
+    given = tuple(api.parse_name(tag) for tag in tags)
     place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
     to_standard_output(place)
     with (
@@ -53,5 +58,5 @@ def pull(
         named = opened.image(platform=wanted)
         api.refuse_foreign(named.image, name.shown())
         digest = named.image.document.descriptor.digest
-        named = Named(named.image, given or named.names or (name.with_digest(digest),))
+        named = api.Named(named.image, given or named.names or (name.with_digest(digest),))
         write_archive(terminal, [named], place, jobs)

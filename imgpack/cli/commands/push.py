@@ -1,13 +1,14 @@
 """``imgpack push``: an archive or layout to one or more names in registries."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from imgpack import api
-from imgpack.api import Named, Reference, remote_name, target_name, writable_name
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.metadata import check_metadata_file, metadata_option
 from imgpack.cli.options.output import push_printing
@@ -21,8 +22,11 @@ from imgpack.cli.options.transfer import (
     mount_options,
     upload_journal,
 )
-from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError, about
+
+if TYPE_CHECKING:
+    from imgpack.api import Named, Reference
+    from imgpack.cli.output.terminal import Terminal
 
 MIB: Final = 1 << 20
 
@@ -97,9 +101,7 @@ def push(
                 push_printing(terminal, registries, images, options, jobs, metadata_file)
 
 
-def _show(
-    registries: "api.Registries", images: tuple[Named, ...], options: "api.PushOptions"
-) -> None:
+def _show(registries: api.Registries, images: tuple[Named, ...], options: api.PushOptions) -> None:
     for step in api.dry_run(registries, images, options):
         source = f" from {step.source}" if step.source else ""
         click.echo(f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}")
@@ -115,10 +117,10 @@ def _named(
     """The images under the names that they are pushed to."""
     out = []
     for named in images:
-        names = [target_name(text) for text in references] or _own_names(named, archive)
+        names = [api.target_name(text) for text in references] or _own_names(named, archive)
         if by_digest:
-            names = [Reference(n.registry, n.repository, None, n.digest) for n in names]
-        out.append(Named(named.image, tuple(dict.fromkeys(names))))
+            names = [api.Reference(n.registry, n.repository, None, n.digest) for n in names]
+        out.append(api.Named(named.image, tuple(dict.fromkeys(names))))
     return tuple(out)
 
 
@@ -130,7 +132,7 @@ def _own_names(named: Named, archive: str) -> list[Reference]:
         )
     with about(archive):
         # An archive does not tell Docker Hub from a name without a registry.
-        return [writable_name(name.shown()) for name in named.names]
+        return [api.writable_name(name.shown()) for name in named.names]
 
 
 def _first_argument(archive: str, references: tuple[str, ...]) -> str:
@@ -145,11 +147,11 @@ def _first_argument(archive: str, references: tuple[str, ...]) -> str:
 
 def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:
     for text in references:
-        if (tag := remote_name(text).tag) is not None:
+        if (tag := api.remote_name(text).tag) is not None:
             terminal.warn(f"{text}: --by-digest pushes no tag, so {tag!r} is left out")
 
 
-def _check_schema1_tags(images: tuple[Named, ...], options: "api.Schema1Options") -> None:
+def _check_schema1_tags(images: tuple[Named, ...], options: api.Schema1Options) -> None:
     """No schema1 manifest may go to a tag that something else of this push goes to."""
     pairs = [(one, name) for one in images for name in one.names if name.tag is not None]
     owners: dict[Reference, Named | None] = {replace(name, digest=None): None for _, name in pairs}

@@ -1,13 +1,19 @@
 """``imgpack tags`` and ``rm``: what a repository holds, and deleting it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
 
 from imgpack import api
-from imgpack.api import Reference, remote_name, writable_name
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.output.display import json_text
-from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import InvalidReferenceError
+
+if TYPE_CHECKING:
+    from imgpack.api import Reference
+    from imgpack.cli.output.terminal import Terminal
 
 
 @click.command("tags")
@@ -17,7 +23,7 @@ from imgpack.errors import InvalidReferenceError
 @click.pass_obj
 def tags(terminal: Terminal, *, repository: str, as_json: bool, registry: RegistryOptions) -> None:
     """List the tags of REPO, in the registry's order."""
-    name = remote_name(repository)
+    name = api.remote_name(repository)
     if name.tag is not None or name.digest is not None:
         raise InvalidReferenceError(
             f"{repository!r} is more than a repository", "leave out the tag and the digest"
@@ -49,7 +55,7 @@ def rm(terminal: Terminal, *, references: tuple[str, ...], registry: RegistryOpt
 
 
 def _exact(text: str) -> Reference:
-    name = writable_name(text)
+    name = api.writable_name(text)
     if name.tag is None and name.digest is None:
         raise InvalidReferenceError(
             f"{text!r} names neither a tag nor a digest", "say what to delete: REPO:TAG"

@@ -1,21 +1,26 @@
 """Where the segment cache is, how large it may grow, and how many cores there are."""
 
+from __future__ import annotations
+
 import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from imgpack.api import Directory, Placed, SegmentCache
+from imgpack import api
 from imgpack.cli.options.clock import now_ns
 from imgpack.cli.options.group import gathered
 from imgpack.cli.options.path import DIRECTORY
 from imgpack.cli.options.sources import containing
-from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import CacheError, ConfigError, Remedy, printable
+from imgpack.errors import CacheError, Remedy, printable
+
+if TYPE_CHECKING:
+    from imgpack.api import Directory, Placed, SegmentCache
+    from imgpack.cli.output.terminal import Terminal
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DAY_NS: Final = 86_400 * 10**9
@@ -50,7 +55,7 @@ class CacheFlags:
 
     @property
     def limit(self) -> int:
-        """Bytes that it may hold. Raises ``ConfigError``."""
+        """Bytes that it may hold. Raises ``click.UsageError``."""
         return parse_size(self.cache_limit, "--cache-limit")
 
     def open(self, trees: Sequence[Placed[Directory]], terminal: Terminal) -> SegmentCache | None:
@@ -67,7 +72,7 @@ class CacheFlags:
                     f"the cache {place} lies inside the source {printable(tree.tree.root)}",
                     Remedy.OTHER_CACHE(),
                 )
-            return SegmentCache(place, terminal.warn)
+            return api.SegmentCache(place, terminal.warn)
         except CacheError as error:
             if self.cache_dir is not None:
                 raise
@@ -105,10 +110,10 @@ def parse_size(text: str, option: str) -> int:
     """A number of bytes, as ``10GiB``, ``500M`` or ``0``; units are powers of 1024."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"{option} {text!r} is not a size", "write 10GiB, 500M or a number")
+        raise click.UsageError(f"{option} {text!r} is not a size; write 10GiB, 500M or a number")
     size = float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")
     if size >= 1 << 63:
-        raise ConfigError(f"{option} {text!r} is too large", "write 10GiB, 500M or a number")
+        raise click.UsageError(f"{option} {text!r} is too large; write 10GiB, 500M or a number")
     return int(size)
 
 

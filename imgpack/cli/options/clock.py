@@ -1,5 +1,7 @@
 """Times: the clock, ``SOURCE_DATE_EPOCH``, and times that people write."""
 
+from __future__ import annotations
+
 import os
 import time
 from datetime import UTC, datetime, timedelta

@@ -1,53 +1,40 @@
 """What the image says: of itself, and how a container is started, as docker spells it.
 
-Each is checked here against what loaders and engines accept: a configuration
-that loads but cannot run is refused while its author still looks.
+Only the spelling is read here; what it says is checked by the values that it becomes.
 """
+
+from __future__ import annotations
 
 import json
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
 
-from imgpack.api import is_layout
+from imgpack import api
 from imgpack.cli.options.clock import parse_time
 from imgpack.cli.options.group import gathered
 from imgpack.errors import ConfigError, LimitError
-from imgpack.spec.config import Healthcheck, Ports, Runtime, rfc3339
+from imgpack.spec.config import rfc3339
 from imgpack.spec.format import Format
 from imgpack.spec.platform import Platform
+from imgpack.spec.runtime import INT32_MAX, Healthcheck, Ports, Runtime, is_time
 
 _Flags = TypeVar("_Flags", "RuntimeFlags", "ImageFlags")
 
 _PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
-# Those that Docker's engine knows; any other fails when a container is made.
-_SIGNAL: Final = re.compile(
-    r"SIG(ABRT|ALRM|BUS|CHLD|CLD|CONT|FPE|HUP|ILL|INT|IO|IOT|KILL|PIPE|POLL|PROF|PWR|QUIT|SEGV"
-    r"|STKFLT|STOP|SYS|TERM|TRAP|TSTP|TTIN|TTOU|URG|USR1|USR2|VTALRM|WINCH|XCPU|XFSZ"
-    r"|RTMIN(\+([1-9]|1[0-5]))?|RTMAX(-([1-9]|1[0-4]))?)|[1-9]|[1-5]\d|6[0-4]"
-)
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS: Final = {
     "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9
 }  # fmt: skip
-_LEAST: Final = 10**6  # Docker's API refuses shorter times than a millisecond
-_MOST: Final = 2**63 - 1
-_INT32: Final = 2**31 - 1
-"""The largest uid and gid that engines run, and a number that any Go program can decode."""
-_USER: Final = re.compile(r"[^\s:+\x00-\x1f\x7f-][^\s:\x00-\x1f\x7f]*")
 _MAX_PORTS: Final = 65535
 _TIMES: Final = ("interval", "timeout", "start_period")
-_TRIGGER: Final = re.compile(
-    r"(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|RUN|SHELL|STOPSIGNAL|USER|VOLUME"
-    r"|WORKDIR)[ \t\v\f\r]+([^\n]|\\\n)+",
-    re.IGNORECASE | re.ASCII,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +60,36 @@ class RuntimeFlags:
 
     def runtime(self) -> Runtime:
         """What they say. Raises ``ConfigError`` and ``LimitError``."""
-        return Runtime(
-            user=_user(self.user),
-            exposed_ports=_ports(self.expose),
-            env=_last_wins(self.env, "--env"),
-            entrypoint=_words(self.entrypoint, "--entrypoint"),
-            cmd=_words(self.cmd, "--cmd"),
-            healthcheck=self._healthcheck(),
-            volumes=tuple(dict.fromkeys(_volume(path) for path in self.volume)),
-            working_dir="" if self.workdir is None else _absolute(self.workdir, "--workdir"),
-            onbuild=tuple(_trigger(text) for text in self.onbuild),
-            labels=tuple(
-                (text.partition("=")[0], text.partition("=")[2])
-                for text in _last_wins(self.label, "--label")
+        labels = (text.partition("=") for text in _last_wins(self.label, "--label"))
+        values: dict[str, tuple[str, Any]] = {
+            "user": ("--user", self.user),
+            "exposed_ports": ("--expose", _ports(self.expose)),
+            "env": ("--env", _last_wins(self.env, "--env")),
+            "entrypoint": ("--entrypoint", _words(self.entrypoint, "--entrypoint")),
+            "cmd": ("--cmd", _words(self.cmd, "--cmd")),
+            "healthcheck": ("--healthcheck-cmd", self._healthcheck()),
+            "volumes": ("--volume", self.volume),
+            "working_dir": ("--workdir", self.workdir),
+            "onbuild": ("--onbuild", tuple(text.strip() for text in self.onbuild)),
+            "labels": (
+                "--label",
+                tuple((key, value) for key, _, value in labels),
             ),
-            stop_signal=_signal(self.stop_signal),
-            shell=_words(self.shell, "--shell") or (),
+            "stop_signal": ("--stop-signal", _signal(self.stop_signal)),
+            "shell": ("--shell", _words(self.shell, "--shell")),
+        }
+        given = {name: pair for name, pair in values.items() if pair[1] is not None}
+        for name, (option, value) in given.items():
+            if value == "":
+                raise ConfigError(f"{option} is empty", "leave it out, or say what it is")
+            with _said_by(option):
+                Runtime(**{name: value})
+        runtime = Runtime(**{name: value for name, (_, value) in given.items()})
+        # Engines would take two spellings of one path for two volumes.
+        volumes = (
+            "/" + "/".join(p for p in v.split("/") if p not in ("", ".")) for v in self.volume
         )
+        return replace(runtime, volumes=tuple(dict.fromkeys(volumes)))
 
     def _healthcheck(self) -> Healthcheck | None:
         test = None if self.healthcheck_cmd is None else _test(self.healthcheck_cmd)
@@ -101,11 +101,12 @@ class RuntimeFlags:
         given = any(value is not None for value in (*times, self.healthcheck_retries))
         if test in (None, ("NONE",)) and given:
             raise ConfigError(
-                "a health check's times need a check", "add --healthcheck-cmd COMMAND"
+                "--healthcheck-interval and its like need a check", "add --healthcheck-cmd COMMAND"
             )
         if test is None:
             return None
-        return Healthcheck(test, retries=self.healthcheck_retries or 0, **parsed)
+        with _said_by("--healthcheck-cmd"):
+            return Healthcheck(test, retries=self.healthcheck_retries or 0, **parsed)
 
 
 runtime_options = gathered(
@@ -127,7 +128,7 @@ runtime_options = gathered(
     click.option("--healthcheck-interval", metavar="TIME", help="Time between checks, as 30s."),
     click.option("--healthcheck-timeout", metavar="TIME", help="Time one check may take."),
     click.option("--healthcheck-start-period", metavar="TIME", help="Time to get started."),
-    click.option("--healthcheck-retries", type=click.IntRange(0, _INT32), metavar="N",
+    click.option("--healthcheck-retries", type=click.IntRange(0, INT32_MAX), metavar="N",
                  help="Failures until it is unwell."),
     click.option("--shell", metavar="JSON|WORDS", help="The shell of shell-form commands."),
     click.option("--onbuild", multiple=True, metavar="INSTRUCTION",
@@ -150,7 +151,7 @@ class ImageFlags:
         """Whose media types: OCI's in a layout, which tools other than Docker read, unless said."""
         if self.image_format is not None:
             return Format(self.image_format)
-        return Format.OCI if is_layout(target) else Format.DOCKER
+        return Format.OCI if api.is_layout(target) else Format.DOCKER
 
     @property
     def target(self) -> Platform | None:
@@ -210,6 +211,15 @@ def _utf8(name: str, value: Any) -> Any:
         ) from None
 
 
+@contextmanager
+def _said_by(option: str) -> Iterator[None]:
+    """What is wrong with a value is wrong with the option that gave it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise error.reworded(f"{option} {error.message}") from None
+
+
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
@@ -246,41 +256,6 @@ def _last_wins(texts: Sequence[str], option: str) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def _user(text: str | None) -> str:
-    if text is None:
-        return ""
-    parts = text.split(":")
-    if len(parts) > 2 or not all(_USER.fullmatch(part) and _fits(part) for part in parts):
-        raise ConfigError(
-            f"--user {text!r} is not a user",
-            f"write USER or USER:GROUP, each a name or a number up to {_INT32}",
-        )
-    return text
-
-
-def _fits(part: str) -> bool:
-    """Whether a name is one, or else an id that an engine can run."""
-    return not (part.isascii() and part.isdigit()) or (len(part) <= 10 and int(part) <= _INT32)
-
-
-def _absolute(path: str, option: str) -> str:
-    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
-        raise ConfigError(f"{option} {path!r} is not an absolute path without ..")
-    return path
-
-
-def _volume(path: str) -> str:
-    """The path in its one spelling; engines would take two of them for two volumes."""
-    parts = [part for part in _absolute(path, "--volume").split("/") if part not in ("", ".")]
-    # Over /sys and below /dev a container starts, and images for systemd have a volume there.
-    if parts in ([], ["dev"]) or parts[0] == "proc":
-        raise ConfigError(
-            f"--volume {path!r} would hide what a container needs to start",
-            "name a directory of its own, as /data",
-        )
-    return "/" + "/".join(parts)
-
-
 def _ports(texts: Sequence[str]) -> tuple[Ports, ...]:
     ranges = tuple(dict.fromkeys(map(_range, texts)))
     total = sum(ports.last - ports.first + 1 for ports in ranges)
@@ -293,55 +268,27 @@ def _ports(texts: Sequence[str]) -> tuple[Ports, ...]:
 
 def _range(text: str) -> Ports:
     match = _PORT.fullmatch(text.lower())
-    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if match is None or not 0 < first <= last <= 65535:
+    if match is None:
         raise ConfigError(f"--expose {text!r} is not a port", "write 80, 53/udp or 8000-8010")
-    return Ports(first, last, match[3] or "tcp")
+    with _said_by("--expose"):
+        return Ports(int(match[1]), int(match[2] or match[1]), match[3] or "tcp")
 
 
-def _signal(text: str | None) -> str:
-    if text is None:
-        return ""
-    signal = text.upper()
-    if not signal.isdigit() and not signal.startswith("SIG"):
-        signal = f"SIG{signal}"
-    if not _SIGNAL.fullmatch(signal):
-        raise ConfigError(f"--stop-signal {text!r} is not a signal", "write SIGTERM or 15")
-    return signal
-
-
-def _trigger(text: str) -> str:
-    text = text.strip()
-    if not _TRIGGER.fullmatch(text):
-        raise ConfigError(
-            f"--onbuild {text!r} cannot be a trigger",
-            "write one Dockerfile instruction, as RUN make, but not ONBUILD, FROM or MAINTAINER",
-        )
-    return text
+def _signal(text: str | None) -> str | None:
+    if not text or text.isdigit() or text.upper().startswith("SIG"):
+        return text and text.upper()
+    return f"SIG{text.upper()}"
 
 
 def _test(text: str) -> tuple[str, ...]:
     """The check as Docker's API spells it, which an array may do by itself."""
-    if text.lstrip().startswith("["):
-        words = _words(text, "--healthcheck-cmd") or ()
-    elif text.strip() == "NONE":
-        words = ("NONE",)
-    else:
-        words = ("CMD-SHELL", text)
-    match words:
-        case ("NONE",):
-            return words
-        case ("CMD", program, *_) if program:
-            return words
-        case ("CMD-SHELL", command) if command.strip():
-            return words
-        case (program, *_) if program not in ("", "NONE", "CMD", "CMD-SHELL"):
-            return ("CMD", *words)
-    # Docker's daemon, all of it, ends in a panic when a container with ["CMD"] is started.
-    raise ConfigError(
-        f"--healthcheck-cmd {text!r} names no command",
-        'write ["/bin/check","-q"], a command for the shell, or NONE for no check',
-    )
+    if text.strip() == "NONE":
+        return ("NONE",)
+    if not text.lstrip().startswith("["):
+        return ("CMD-SHELL", text)
+    words = _words(text, "--healthcheck-cmd") or ()
+    spelled = not words or words[0] in ("", "NONE", "CMD", "CMD-SHELL")
+    return words if spelled else ("CMD", *words)
 
 
 def _duration(text: str | None, option: str) -> int:
@@ -353,6 +300,6 @@ def _duration(text: str | None, option: str) -> int:
     parts = _DURATION.findall(text)
     total = sum(min(float(number) * _UNITS[unit], 2.0**64) for number, unit in parts)
     whole = "".join(number + unit for number, unit in parts) == text
-    if not parts or not whole or not (total == 0 or _LEAST <= total <= _MOST):
+    if not parts or not whole or not is_time(total):
         raise ConfigError(f"{option} {text!r} is not a duration", "write 30s, 1m30s or 500ms")
     return round(total)

@@ -1,5 +1,7 @@
 """Options that belong together, given to a command as one frozen value."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, TypeVar

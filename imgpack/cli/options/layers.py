@@ -1,14 +1,20 @@
 """The options of how layers are made: compression, owners, times."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from imgpack.api import ClampTime, Codec, Format, SetOwner, SetTime, Transform
+from imgpack import api
 from imgpack.cli.options.clock import parse_time, whole_seconds
 from imgpack.cli.options.group import gathered
 from imgpack.errors import ConfigError, about
+
+if TYPE_CHECKING:
+    from imgpack.api import Codec, Format, Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +28,18 @@ class LayerFlags:
 
     def codec(self, image_format: Format) -> Codec:
         """The compression, which ``image_format`` must know. Raises ``ConfigError``."""
-        codec = Codec.parse(self.compression)
+        codec = api.Codec.parse(self.compression)
         image_format.layer_type(codec.compression)
         return codec
 
     def transforms(self, epoch: int | None) -> Iterator[Transform]:
         """What becomes of times, none of them later than ``epoch`` seconds, and of owners."""
         if self.mtime is not None:
+            seconds = whole_seconds(parse_time(self.mtime, "--mtime"))
             with about(f"--mtime {self.mtime!r}"):
-                yield SetTime(whole_seconds(parse_time(self.mtime, "--mtime")))
+                yield api.SetTime(seconds)
         elif epoch is not None:
-            yield ClampTime(epoch)
+            yield api.ClampTime(epoch)
         if self.owner != "keep":
             uid, colon, gid = self.owner.partition(":")
             if not (colon and all(n.isascii() and n.isdigit() and len(n) < 12 for n in (uid, gid))):
@@ -40,7 +47,7 @@ class LayerFlags:
                     f"--owner {self.owner!r} is not keep or UID:GID", "write numbers, as 0:0"
                 )
             with about("--owner"):
-                yield SetOwner(int(uid), int(gid))
+                yield api.SetOwner(int(uid), int(gid))
 
 
 layer_options = gathered(

@@ -3,21 +3,26 @@
 Invariant: an archive needs none of the network's modules.
 """
 
+from __future__ import annotations
+
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.api import Named, Opened, Platform
 from imgpack.cli.options.group import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
-from imgpack.cli.output.terminal import Terminal
-from imgpack.errors import OutputError
+from imgpack.errors import ArchiveError, DigestError, OutputError
 from imgpack.files.streams import STDIN, STDIN_PATH
+
+if TYPE_CHECKING:
+    from imgpack.api import Named, Opened, Platform
+    from imgpack.cli.output.terminal import Terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Choice:
 
     @property
     def _platform(self) -> Platform | None:
-        return None if self.platform is None else Platform.parse(self.platform)
+        return None if self.platform is None else api.Platform.parse(self.platform)
 
 
 choice_options = gathered(
@@ -75,7 +80,13 @@ def open_location(
         connect_for(text, terminal, registry, creds_option=creds_option, jobs=jobs) as registries,
         api.open(text, registries=registries, scratch=scratch_directory) as opened,
     ):
-        yield opened
+        try:
+            yield opened
+        except (ArchiveError, DigestError) as error:
+            # Whoever reads a blob knows its digest, and here is known whose it is.
+            if text in error.message:
+                raise
+            raise error.reworded(f"{text}: {error.message}") from error
 
 
 def from_standard_input(text: str) -> str:
@@ -95,7 +106,7 @@ def connect_for(
     *,
     creds_option: str = "--creds",
     jobs: int = 4,
-) -> Iterator["api.Registries | None"]:
+) -> Iterator[api.Registries | None]:
     """As ``connect``, if ``text`` is a reference; nothing for a path."""
     if api.is_path(text):
         yield None

@@ -4,13 +4,16 @@ Invariant: whether it can be written, and harms nothing else that the command re
 or writes, is known before the command does anything.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
-from imgpack.api import Directory, Named, Placed, Published, described, published_names
+from imgpack import api
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.sources import check_outside
 from imgpack.cli.output.display import json_text
@@ -18,6 +21,9 @@ from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descriptor, open_output
 from imgpack.files.writing import real_path
+
+if TYPE_CHECKING:
+    from imgpack.api import Directory, Named, Placed, Published
 
 metadata_option = click.option(
     "--metadata-file",
@@ -92,8 +98,8 @@ def takes_standard_output(path: str | None) -> bool:
 def write_metadata(path: str, published: Iterable[Published], images: Iterable[Named]) -> None:
     """Write what each name stands for, and the images, to ``path``. Raises ``OutputError``."""
     document = {
-        "published": published_names(tuple(published)),
-        "images": [described(image) for image in images],
+        "published": api.published_names(tuple(published)),
+        "images": [api.described(image) for image in images],
     }
     with open_output(path) as write:
         write(f"{json_text(document)}\n".encode())

@@ -1,18 +1,23 @@
 """Where what is made goes (``-o``, a registry), and what is said at the end: one line a name."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.api import LayerSink, Named, Published
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.metadata import takes_standard_output, write_metadata
-from imgpack.cli.output.terminal import Terminal
 from imgpack.files.streams import STDOUT, named_descriptor
+
+if TYPE_CHECKING:
+    from imgpack.api import LayerSink, Named, Published
+    from imgpack.cli.output.terminal import Terminal
 
 
 def print_names(terminal: Terminal, published: Iterable[Published], *, err: bool) -> None:
@@ -27,9 +32,9 @@ def print_names(terminal: Terminal, published: Iterable[Published], *, err: bool
 
 def push_printing(
     terminal: Terminal,
-    registries: "api.Registries",
+    registries: api.Registries,
     images: Sequence[Named],
-    options: "api.PushOptions",
+    options: api.PushOptions,
     jobs: int,
     metadata_file: str | None = None,
 ) -> None:

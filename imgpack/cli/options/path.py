@@ -4,6 +4,8 @@ Invariant: nothing is looked at here. Whoever opens a path says what is wrong wi
 with the exit code of that cause.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 import click

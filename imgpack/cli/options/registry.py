@@ -6,6 +6,8 @@ directories, ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and the proxies. Invariants: a
 password is never echoed or printed; ``--help`` loads no network module.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,10 +21,10 @@ from imgpack import api
 from imgpack.cli.options.group import gathered
 from imgpack.cli.options.path import DIRECTORY, FILE
 from imgpack.cli.output.advice import worded
-from imgpack.cli.output.terminal import Terminal
 from imgpack.errors import Advice, ImgpackError, Remedy
 
 if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
     from imgpack.credentials.lookup import CredentialFile, CredentialStore, Given
 
 PASSWORD_LIMIT: Final = 64 << 10
@@ -117,7 +119,7 @@ def connect(
     *,
     jobs: int = 4,
     creds_option: str = "--creds",
-) -> Iterator["api.Registries"]:
+) -> Iterator[api.Registries]:
     """Sessions with these options. ``only``: whom ``--creds`` is for, if not for anybody.
 
     There must be one then, or one password would go to several. ``creds_option`` is what
@@ -157,7 +159,7 @@ def connect(
 
 def transport_options(
     options: RegistryOptions, environment: Mapping[str, str], jobs: int
-) -> "api.TransportOptions":
+) -> api.TransportOptions:
     """Time-outs, TLS and proxies, from options and environment."""
     from urllib.request import getproxies_environment
 
@@ -181,7 +183,7 @@ def transport_options(
 
 def given_credential(
     options: RegistryOptions, registry: str | None, option: str = "--creds"
-) -> "Given | None":
+) -> Given | None:
     """The credential of ``--creds`` (or ``option``); a missing password is asked for or read."""
     from imgpack.credentials.lookup import Credential, Given
 
@@ -224,7 +226,7 @@ def read_password(prompt: str, other: str, *, from_stdin: bool) -> str:
     return password
 
 
-def credential_store(environment: Mapping[str, str], given: "Given | None") -> "CredentialStore":
+def credential_store(environment: Mapping[str, str], given: Given | None) -> CredentialStore:
     """The store over every file of the environment."""
     from imgpack.credentials.lookup import CredentialStore
 
@@ -236,7 +238,7 @@ def credential_store(environment: Mapping[str, str], given: "Given | None") -> "
     )
 
 
-def credential_files(environment: Mapping[str, str]) -> tuple["CredentialFile", ...]:
+def credential_files(environment: Mapping[str, str]) -> tuple[CredentialFile, ...]:
     """The credential files in the order in which they count."""
     from imgpack.credentials.lookup import CredentialFile
 

@@ -5,6 +5,8 @@ twice, for ECDSA takes a random number, but its manifest's digest is: it is that
 of the payload.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 MAX_KEY: Final = 1 << 20
 
 
-def signing_key(path: str | None) -> "SigningKey":
+def signing_key(path: str | None) -> SigningKey:
     """The key in a PEM file, or a throw-away one. Raises ``SignatureError``."""
     from imgpack.spec.schema1.signature import SigningKey
 
@@ -63,7 +65,7 @@ class Schema1Flags:
         if self.schema1 and by_digest:
             raise click.UsageError("--schema1 needs a tag, and --by-digest gives none")
 
-    def options(self) -> "api.Schema1Options | None":
+    def options(self) -> api.Schema1Options | None:
         """How to sign, or ``None``. Raises ``SignatureError``."""
         if not self.schema1:
             return None

@@ -1,18 +1,23 @@
 """The positional arguments of ``build``: directories, each with its place in the image."""
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.api import Directory, Placed, Replaced
 from imgpack.errors import LimitError, OutputError, TreeError, printable
 from imgpack.files.streams import STDOUT, named_descriptor
 from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
+
+if TYPE_CHECKING:
+    from imgpack.api import Directory, Placed, Replaced
 
 
 def parse_sources(

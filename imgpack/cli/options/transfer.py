@@ -1,5 +1,7 @@
 """What the commands that move images have in common: jobs, mounts, the journal."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 
@@ -29,7 +31,7 @@ foreign_option = click.option(
 )
 
 
-def upload_journal() -> "api.UploadJournal | None":
+def upload_journal() -> api.UploadJournal | None:
     """Where half-done uploads are remembered; nowhere, for a user without a home."""
     try:
         directory = os.path.join(default_directory(), "uploads")

@@ -1,5 +1,7 @@
 """What the command line says to do about an error, with its own options in it."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from imgpack.errors import Hint, Remedy

@@ -3,7 +3,11 @@
 Invariant: nothing that a document says reaches the terminal as a control sequence.
 """
 
+from __future__ import annotations
+
 import json
+import os
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +16,8 @@ from imgpack.spec.json import encode
 
 _CELL: Final = 160
 """Characters of a table's cell: every row is padded to the longest, which must not be endless."""
+_LEAST: Final = 20
+"""Characters that are left of a cell that is cut off: of a digest, the first twelve."""
 
 
 def one_line(text: str) -> str:
@@ -32,17 +38,45 @@ def clipped(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
+def available() -> int | None:
+    """The columns of the terminal that standard output is; elsewhere lines are of any length."""
+    if not sys.stdout.isatty():
+        return None
+    return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+
+
+def table(
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    flexible: int = 0,
+    width: int | None = None,
+) -> list[str]:
     """``rows`` as lines in columns; those numbered in ``right`` are aligned to the right.
 
-    Long cells are cut off.
+    In ``width`` columns the one numbered ``flexible`` is cut off, and if that is not
+    enough, the last of the others are left out. Long cells are cut off anywhere.
     """
     rows = [[clipped(cell, _CELL) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = dict(enumerate(max(map(len, column)) for column in zip(*rows, strict=True)))
+    if width is not None:
+        _fit(widths, flexible, width)
     return [
         "  ".join(
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+            clipped(row[column], room).rjust(room)
+            if column in right
+            else clipped(row[column], room).ljust(room)
+            for column, room in widths.items()
         ).rstrip()
         for row in rows
     ]
+
+
+def _fit(widths: dict[int, int], flexible: int, width: int) -> None:
+    least = min(_LEAST, widths[flexible])
+    for column in reversed([one for one in widths if one != flexible]):
+        if sum(widths.values()) - widths[flexible] + 2 * (len(widths) - 1) + least <= width:
+            break
+        del widths[column]
+    spare = width - sum(widths.values()) - 2 * (len(widths) - 1)
+    widths[flexible] = max(least, widths[flexible] + min(spare, 0))

@@ -4,16 +4,21 @@ Invariant: every exception has one. Where too little memory or too few descripto
 at the bottom of it, that is what is told, whatever it looked like on its way up.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from imgpack import errors
 from imgpack.cli.output.advice import line
-from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.output.usage import worded
+
+if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
 
 _NO_MEMORY: Final = "make more memory available, or use fewer --jobs"
 _NO_FILES: Final = "raise the limit of open files (ulimit -n)"
@@ -30,7 +35,7 @@ def tell(problem: BaseException, terminal: Terminal) -> int:
         problem.show()
         return problem.exit_code
     if isinstance(problem, click.ClickException):
-        terminal.fail(problem.format_message())
+        terminal.fail(worded(problem))
         return problem.exit_code
     if isinstance(problem, click.Abort | KeyboardInterrupt):
         terminal.fail("interrupted")
@@ -38,7 +43,7 @@ def tell(problem: BaseException, terminal: Terminal) -> int:
     if isinstance(problem, OSError) and problem.errno == errno.EPIPE:
         return errors.CLOSED_PIPE_EXIT_CODE
     told = _error(problem)
-    terminal.fail(line(told.message, told.hint))
+    terminal.fail(line(told.message, told.hint or told.advice))
     return told.exit_code
 
 

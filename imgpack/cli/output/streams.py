@@ -5,6 +5,8 @@ of them; a failure to write standard output names it; standard error takes every
 message, and one that cannot be written is lost without a further failure.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
@@ -12,7 +14,7 @@ import sys
 from typing import Any
 
 
-class _Output(io.FileIO):
+class _StandardOutput(io.FileIO):
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
@@ -40,7 +42,7 @@ def secure() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
-    sys.stdout = _text(_Output(1, "w", closefd=False), sys.stdout)
+    sys.stdout = _text(_StandardOutput(1, "w", closefd=False), sys.stdout)
     sys.stderr = _text(_Messages(2, "w", closefd=False), sys.stderr)
 
 

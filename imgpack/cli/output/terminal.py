@@ -1,19 +1,23 @@
 """What people see while imgpack works: progress bars on a terminal, warnings, details."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 import click
 
 from imgpack.cli.output.advice import line
 from imgpack.cli.output.display import clipped, one_line
-from imgpack.errors import Hint
-from imgpack.events import Meter
+
+if TYPE_CHECKING:
+    from imgpack.errors import Hint
+    from imgpack.events import Meter
 
 _LABEL: Final = 24
 """Columns of a bar's label, where the terminal is wide enough for thrice as many."""
@@ -101,11 +105,6 @@ class Terminal:
         """One line on standard error that was asked for, even under ``--quiet``."""
         self._line(message, indent=len(message) - len(message.lstrip()))
 
-    def result(self, text: str, *, err: bool = False) -> None:
-        """One line of what the command was called for, on standard output unless ``err``."""
-        with self._lock:
-            self._beside_bars(text, err=err)
-
     def fail(self, message: str) -> None:
         """The one line of a failure."""
         self._line(f"imgpack: error: {message}")
@@ -117,6 +116,11 @@ class Terminal:
         for part in traceback.format_exception(problem):
             for text in part.splitlines():
                 self._line(text, indent=len(text) - len(text.lstrip()))
+
+    def result(self, text: str, *, err: bool = False) -> None:
+        """One line of what the command was called for, on standard output unless ``err``."""
+        with self._lock:
+            self._beside_bars(text, err=err)
 
     def _line(self, text: str, *, indent: int = 0) -> None:
         # It may quote an archive or a registry: no control sequence of theirs goes out.

@@ -71,17 +71,22 @@ def _pieces(body: Body) -> Generator[bytes]:
 
 
 class Transport(Closing):
-    """Connections to any number of hosts; a context manager that closes them."""
+    """Connections to any number of hosts; a context manager that closes them.
+
+    To ``send`` after that is a mistake of the program: ``RuntimeError``.
+    """
 
     def __init__(self, options: TransportOptions) -> None:
         self.options = options
         self._managers: dict[tuple[Origin, Reach | None], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+        self._closed = False
         self._proxies = {scheme: url for scheme, url in options.proxies if url}
 
     def close(self) -> None:
-        """Close every idle connection."""
+        """Close every idle connection; no other is made."""
         with self._lock:
+            self._closed = True
             for manager in self._managers.values():
                 _close(manager)
             self._managers.clear()
@@ -138,6 +143,8 @@ class Transport(Closing):
         origin, reach, parts = request.origin, request.reach, urlsplit(request.url)
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the connections to registries are closed")
             manager = self._managers.get((origin, reach))
             if manager is None:
                 if len(self._managers) >= _MAX_POOLS:

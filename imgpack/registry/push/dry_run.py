@@ -6,8 +6,10 @@ verified just as for a push.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from imgpack.image.image import Named
+from imgpack.registry.push.mount import MAX_TRIES
 from imgpack.registry.push.plan import RepositoryPlan, plan_repositories
 from imgpack.registry.push.push import PushOptions
 from imgpack.registry.registries import Registries
@@ -18,7 +20,11 @@ from imgpack.spec.digest import Digest
 
 @dataclass(frozen=True, slots=True)
 class PushStep:
-    """One thing that a push would do: ``action`` is ``keep``, ``mount``, ``send`` or ``name``."""
+    """One thing that a push would do.
+
+    ``action`` is ``keep``, ``mount``, ``send``, ``name``, or ``skip`` for a layer that is not
+    to be distributed.
+    """
 
     action: str
     target: str
@@ -32,16 +38,14 @@ def dry_run(
 ) -> tuple[PushStep, ...]:
     """The steps of a push, in its order. Raises what the registry raises."""
     steps: list[PushStep] = []
-    homes: dict[tuple[str, Digest], str] = {}
+    leaders: dict[tuple[str, Digest], PushStep] = {}
     for plan in plan_repositories(images, options.mount_from, options.schema1):
         client = Repository(registries.session(plan.registry), plan.repository)
         for descriptor in (blob.descriptor for blob in (*plan.layers, *plan.configs)):
-            home = homes.setdefault((plan.registry, descriptor.digest), plan.repository)
-            action, source = "keep", ""
-            if not client.has_blob(descriptor, certain=True):
-                source = _source(client, plan, descriptor, home) if options.mounts else ""
-                action = "mount" if source else "send"
-            steps.append(PushStep(action, client.name, descriptor.digest, descriptor.size, source))
+            leader = leaders.get((plan.registry, descriptor.digest))
+            step = _step(client, plan, descriptor, leader, options)
+            leaders.setdefault((plan.registry, descriptor.digest), step)
+            steps.append(step)
         for document in (*plan.manifests, *plan.indexes, *plan.named):
             shown = (
                 document.name.shown() if document.tag is None else f"{client.name}:{document.tag}"
@@ -50,11 +54,30 @@ def dry_run(
     return tuple(steps)
 
 
-def _source(client: Repository, plan: RepositoryPlan, blob: Descriptor, home: str) -> str:
+def _step(
+    client: Repository,
+    plan: RepositoryPlan,
+    blob: Descriptor,
+    leader: PushStep | None,
+    options: PushOptions,
+) -> PushStep:
+    action, source = "keep", ""
+    if not client.has_blob(blob, certain=True):
+        source = _source(client, plan, blob, leader) if options.mounts else ""
+        action = "mount" if source else "send" if options.sends(blob) else "skip"
+    return PushStep(action, client.name, blob.digest, blob.size, source)
+
+
+def _source(
+    client: Repository, plan: RepositoryPlan, blob: Descriptor, leader: PushStep | None
+) -> str:
     """The repository that a blob would be mounted from, or the empty string."""
-    if home != plan.repository:
-        return home
-    for source in (*plan.bases, *plan.recorded):
-        if source == home or Repository(client.session, source).has_blob(blob, pushing=False):
+    brought = leader is not None and leader.action == "send"
+    first = None if leader is None else leader.target.partition("/")[2]
+    # Whether the image holds a blob is not read here: without it the push will fail anyway.
+    sources = plan.mount_sources(first, lambda: True, brought=brought)
+    for source in islice(sources, MAX_TRIES):
+        known = source == first and leader is not None and leader.action != "skip"
+        if known or Repository(client.session, source).has_blob(blob, pushing=False):
             return source
     return ""

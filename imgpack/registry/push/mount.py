@@ -8,7 +8,8 @@ again in the same run; no more than ``MAX_TRIES`` are asked for one blob.
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from imgpack.errors import ImgpackError, InvalidReferenceError
@@ -63,9 +64,12 @@ class Mounter:
     def mount(
         self, client: Repository, blob: Descriptor, sources: Iterable[str]
     ) -> tuple[bool, UploadSession | None]:
-        """Whether ``blob`` was mounted; if not, the upload session to go on with, if any."""
+        """Whether ``blob`` was mounted; if not, the upload session to go on with, if any.
+
+        No more of ``sources`` are asked for than are tried.
+        """
         session: UploadSession | None = None
-        for source in self._candidates(client.repository, sources):
+        for source in islice(self._usable(client.repository, sources), MAX_TRIES):
             self._stop.check()
             try:
                 opened = UploadSession.mount(client, blob, source)
@@ -82,8 +86,9 @@ class Mounter:
             session = opened
         return False, session
 
-    def _candidates(self, target: str, sources: Iterable[str]) -> list[str]:
-        with self._lock:
-            refusing = {source for name, source in self._refusing if name == target}
-        usable = [one for one in dict.fromkeys(sources) if one not in {target, *refusing}]
-        return usable[:MAX_TRIES]
+    def _usable(self, target: str, sources: Iterable[str]) -> Iterator[str]:
+        for source in sources:
+            with self._lock:
+                refusing = (target, source) in self._refusing
+            if not refusing:
+                yield source

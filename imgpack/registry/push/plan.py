@@ -5,12 +5,18 @@ appears once in a repository, however many images name it; a foreign layer
 is there if its source holds it; documents are in an order that is never dangling.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from imgpack.errors import DocumentError, InvalidReferenceError, Remedy, UnsupportedError
-from imgpack.image.image import Image, Named, Opaque, RawBlob, walk
-from imgpack.image.plan import PlannedBlob, plan
+from imgpack.errors import (
+    AmbiguousError,
+    DocumentError,
+    InvalidReferenceError,
+    Remedy,
+    UnsupportedError,
+)
+from imgpack.image.image import Artifact, Image, Named, Opaque, RawBlob, walk
+from imgpack.image.plan import PlannedBlob, one_for_each, plan
 from imgpack.registry.push.mount import recorded_bases
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
@@ -70,6 +76,25 @@ class RepositoryPlan:
         """Layers and configurations by digest."""
         return {blob.descriptor.digest: blob for blob in (*self.layers, *self.configs)}
 
+    def mount_sources(
+        self, leader: str | None, is_held: Callable[[], bool], *, brought: bool
+    ) -> Iterator[str]:
+        """Other repositories that may have a blob, each once, the surest first.
+
+        ``leader`` has it from this push, by an upload if it was ``brought``. Where else
+        nobody but the image says that it may be, only a blob goes that it holds itself:
+        ``is_held`` may have to read all of it, and is asked when the rest is of no use.
+        """
+        leaders = () if leader is None else (leader,)
+        seen = {self.repository}
+        for source in (*(leaders if brought else ()), *self.bases):
+            if source not in seen:
+                seen.add(source)
+                yield source
+        guessed = [one for one in dict.fromkeys((*leaders, *self.recorded)) if one not in seen]
+        if guessed and is_held():
+            yield from guessed
+
 
 def plan_repositories(
     images: Sequence[Named],
@@ -78,9 +103,11 @@ def plan_repositories(
 ) -> tuple[RepositoryPlan, ...]:
     """What goes to each repository, in the order in which they are first named.
 
-    Raises ``DocumentError`` for a name whose digest is not the image's, and
-    ``InvalidReferenceError`` for an image without a name: it would go nowhere.
+    Raises ``DocumentError`` for a name whose digest is not the image's,
+    ``InvalidReferenceError`` for an image without a name, which would go nowhere, and
+    what ``one_for_each`` does.
     """
+    images = one_for_each(images)
     for named in images:
         digest = named.image.document.descriptor.digest
         if not named.names:
@@ -164,8 +191,12 @@ _EMPTY = (
 def _schema1(named: Named, options: Schema1Options) -> tuple[list[PushDocument], bool]:
     """The schema1 manifests of an image, and whether they need the empty layer."""
     image = named.image
-    if not isinstance(image, Image):
+    if isinstance(image, Artifact):
         raise UnsupportedError(
+            f"this is an artifact of type {image.type}, not an image, so it has no schema1 manifest"
+        )
+    if not isinstance(image, Image):
+        raise AmbiguousError(
             "a schema1 manifest is of one platform, and this image has several",
             Remedy.CHOOSE_PLATFORM(),
         )

@@ -33,6 +33,7 @@ from imgpack.registry.registries import Registries
 from imgpack.registry.repository import Repository, missing_blobs
 from imgpack.registry.session import Session
 from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.reference import Reference
 
@@ -56,6 +57,10 @@ class PushOptions:
     chunk: int | None = None
     resume_min: int = RESUME_MIN
     foreign: bool = False
+
+    def sends(self, blob: Descriptor) -> bool:
+        """Whether a blob of this type may be sent."""
+        return self.foreign or not mediatype.is_foreign(blob.media_type)
 
 
 class RegistrySink:
@@ -135,7 +140,7 @@ class _RegistryPush:
         for plan, blob in wanted:
             digest = blob.descriptor.digest
             if digest in leaders:
-                others.append(partial(self._bring, plan, blob, (leaders[digest],)))
+                others.append(partial(self._bring, plan, blob, leaders[digest]))
             else:
                 leaders[digest] = plan.repository
                 first.append((plan, blob))
@@ -144,20 +149,17 @@ class _RegistryPush:
         self._run([partial(self._bring, plan, blob) for plan, blob in first])
         self._run(others)
 
-    def _bring(
-        self, plan: RepositoryPlan, blob: PlannedBlob, leaders: tuple[str, ...] = ()
-    ) -> None:
+    def _bring(self, plan: RepositoryPlan, blob: PlannedBlob, leader: str | None = None) -> None:
         client, descriptor = self._client(plan), blob.descriptor
         if client.has_blob(descriptor):
             self._reporter.detail(f"{client.name}: {descriptor.digest} is already there")
             return
         mounted, session = False, None
         if self._options.mounts:
-            held = bool(leaders or plan.recorded) and self._is_held(blob)
-            guessed = (leaders, plan.recorded) if held else ((), ())
-            sources = (*guessed[0], *plan.bases, *guessed[1])
+            brought = descriptor.digest in self._held
+            sources = plan.mount_sources(leader, partial(self._is_held, blob), brought=brought)
             mounted, session = self._mounter.mount(client, descriptor, sources)
-        if not (mounted or self._may_send(blob)):
+        if not (mounted or self._options.sends(descriptor)):
             self._reporter.warn(
                 f"{client.name}: the layer {descriptor.digest} is not sent: its type says that it"
                 " is not to be distributed",
@@ -166,9 +168,6 @@ class _RegistryPush:
         elif not mounted:
             self._uploader.upload(client, descriptor, blob.source, session)
             self._held.add(descriptor.digest)
-
-    def _may_send(self, blob: PlannedBlob) -> bool:
-        return self._options.foreign or not mediatype.is_foreign(blob.descriptor.media_type)
 
     def _is_held(self, blob: PlannedBlob) -> bool:
         """Whether the image holds the blob's bytes, and does not merely know its digest.
@@ -206,18 +205,28 @@ class _RegistryPush:
             described.digest,
         )
         try:
-            send()
+            try:
+                send()
+            except ImgpackError as error:
+                if not self._send_again(plan, error):
+                    raise
+                send()
         except ImgpackError as error:
-            blobs = plan.blobs
-            missing = [blobs[digest] for digest in sorted(missing_blobs(error, blobs))]
-            missing = [blob for blob in missing if self._may_send(blob)]
-            if not missing:
-                raise _explained(error, document) from error.__cause__
-            # A registry may say that a blob is there when it is not: send it regardless, once.
+            raise _explained(error, document) from error.__cause__
+
+    def _send_again(self, plan: RepositoryPlan, error: ImgpackError) -> bool:
+        """Send the blobs that a registry misses: it may have said that they are there.
+
+        One after another: several documents are sent at once already.
+        """
+        client, blobs = self._client(plan), plan.blobs
+        missing = [blobs[digest] for digest in sorted(missing_blobs(error, blobs))]
+        missing = [blob for blob in missing if self._options.sends(blob.descriptor)]
+        if missing:
             self._reporter.detail(f"{error.message}; sending {len(missing)} blobs again")
-            upload = partial(self._uploader.upload, client)
-            self._run([partial(upload, blob.descriptor, blob.source) for blob in missing])
-            send()
+        for blob in missing:
+            self._uploader.upload(client, blob.descriptor, blob.source)
+        return bool(missing)
 
     def _is_there(self, plan: RepositoryPlan, document: PushDocument, error: ImgpackError) -> bool:
         """Whether a tag that cannot be written (any more) says what it should already."""

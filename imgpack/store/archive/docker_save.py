@@ -3,18 +3,18 @@
 Docker's image archive: an array of ``{Config, RepoTags, Layers}``, whose paths
 name files of the archive. There is no manifest in it, so one is made: Docker v2,
 or OCI if a layer is zstd, which Docker's types cannot say. Each layer is read
-once for its digest, size and compression, however many names link to it; an
-uncompressed one must have the diff_id that the configuration names.
+once for its digest, size and compression, however many names link to it (again only for
+a digest of another algorithm); an uncompressed one must have the diff_id that the
+configuration names.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError
-from imgpack.image.image import Image, Named, images_in
+from imgpack.image.image import Named, images_in
 from imgpack.image.opened import Root
 from imgpack.image.resolve import too_many
 from imgpack.spec.config import ImageConfig
@@ -31,8 +31,11 @@ MAX_TAGS: Final = 10_000
 """Names in one archive, all images together."""
 
 _KEYS: Final = frozenset({"Config", "RepoTags", "Layers", "LayerSources", "Parent"})
-_BLOB: Final = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
-_CONFIG: Final = re.compile(r"(?:.*/)?(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
+_HEX: Final = r"([0-9a-f]{64}|[0-9a-f]{128})"
+_BLOB: Final = re.compile(rf"blobs/(?:sha256|sha512)/{_HEX}")
+_CONFIG: Final = re.compile(rf"(?:.*/)?(?:sha256:|sha512:)?{_HEX}(?:\.json)?")
+_SHA256: Final = Digest.of(b"")
+"""What says the algorithm where no name and no document does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def read_docker(
         total += len(manifest.raw)
         if total > MAX_DOCUMENTS:
             raise too_many(source.path)
-        _check_plain(source.path, item, configs[item.config], own)
+        _check_plain(source.path, item, configs[item.config], own, layers)
         _, tags = made.setdefault(manifest.descriptor.digest, (manifest, []))
         tags += item.tags
     source.made |= {digest: manifest.raw for digest, (manifest, _) in made.items()}
@@ -112,27 +115,35 @@ class Layers:
         self._source = source
         self._tar = tar
         self._named: dict[str, StoredLayer] = {}
-        self._stored: dict[Member, StoredLayer] = {}
+        self._stored: dict[tuple[Member, str], StoredLayer] = {}
 
     def read(self, name: str) -> StoredLayer:
         """The layer ``name``. Raises ``ArchiveError``, ``DigestError``, ``UnsupportedError``."""
         if name not in self._named:
-            self._named[name] = layer = self._checked(name)
+            said = _digest_in(_BLOB, name)
+            layer = self.hashed(name, said or _SHA256)
+            # Docker names an uncompressed layer by its diff_id; both are the digest of its bytes.
+            if said not in (None, layer.digest):
+                raise _damaged(self._source.path, "layer", name, layer.digest)
+            self._named[name] = layer
             self._source.names.setdefault(layer.digest, name)
         return self._named[name]
 
-    def _checked(self, name: str) -> StoredLayer:
+    def hashed(self, name: str, like: Digest) -> StoredLayer:
+        """The layer ``name`` with its digest by the algorithm of ``like``."""
         file = self._tar.find(name)
         if file is None:
             raise ArchiveError(f"{self._source.path} has no layer {name[:200]!r}")
-        if file not in self._stored:
-            self._stored[file] = _read_layer(self._source, name)
-        layer = self._stored[file]
-        match = _BLOB.fullmatch(name)
-        # Docker names an uncompressed layer by its diff_id; both are the digest of its bytes.
-        if match and match[2] != layer.digest.hex:
-            raise _damaged(self._source.path, "layer", name, layer.digest)
-        return layer
+        key = file, like.algorithm
+        if key not in self._stored:
+            self._stored[key] = _read_layer(self._source, name, like)
+        return self._stored[key]
+
+
+def _digest_in(pattern: re.Pattern[str], name: str) -> Digest | None:
+    """The digest that a file is named by; its length says by which algorithm."""
+    match = pattern.fullmatch(name)
+    return match and Digest("sha256" if len(match[1]) == 64 else "sha512", match[1])
 
 
 def _config(
@@ -141,9 +152,9 @@ def _config(
     raw = read_small(source.container, name, source.path)
     if raw is None:
         raise ArchiveError(f"{source.path} has no configuration {name[:200]!r}")
-    digest = Digest.of(raw)
-    match = _CONFIG.fullmatch(name)
-    if match and match[1] != digest.hex:
+    said = _digest_in(_CONFIG, name)
+    digest = (said or _SHA256).rehash(raw)
+    if said not in (None, digest):
         raise _damaged(source.path, "configuration", name, digest)
     source.names.setdefault(digest, name)
     return parse(raw, digest)
@@ -155,8 +166,8 @@ def _damaged(path: str, what: str, name: str, digest: Digest) -> DigestError:
     )
 
 
-def _read_layer(source: ContainerSource, name: str) -> StoredLayer:
-    hasher = hashlib.sha256()
+def _read_layer(source: ContainerSource, name: str, like: Digest) -> StoredLayer:
+    hasher = like.hasher()
     size = 0
     found = Compression.NONE.value
     for chunk in source.container.chunks(name):
@@ -171,7 +182,7 @@ def _read_layer(source: ContainerSource, name: str) -> StoredLayer:
             f"{source.path}: the layer {name[:200]} is compressed with {found}",
             "no media type says so; save the image again with gzip or no compression",
         ) from None
-    return StoredLayer(Digest("sha256", hasher.hexdigest()), size, compression)
+    return StoredLayer(Digest(like.algorithm, hasher.hexdigest()), size, compression)
 
 
 def manifest_of(config: ImageConfig, layers: list[StoredLayer]) -> Manifest:
@@ -185,11 +196,16 @@ def manifest_of(config: ImageConfig, layers: list[StoredLayer]) -> Manifest:
     )
 
 
-def _check_plain(path: str, item: Item, config: ImageConfig, layers: list[StoredLayer]) -> None:
-    for name, layer, diff_id in zip(item.layers, layers, config.diff_ids, strict=False):
-        if layer.compression is Compression.NONE and layer.digest != diff_id:
+def _check_plain(
+    path: str, item: Item, config: ImageConfig, own: list[StoredLayer], layers: Layers
+) -> None:
+    for name, layer, diff_id in zip(item.layers, own, config.diff_ids, strict=False):
+        if layer.compression is not Compression.NONE:
+            continue
+        found = layers.hashed(name, diff_id).digest
+        if found != diff_id:
             raise DigestError(
-                f"{path}: the layer {name[:200]} has the diff_id {layer.digest}, "
+                f"{path}: the layer {name[:200]} has the diff_id {found}, "
                 f"and the configuration says {diff_id}"
             )
 
@@ -199,25 +215,21 @@ def check_agreement(items: tuple[Item, ...], found: Iterable[Named], path: str) 
 
     Docker would load the one, containerd the other.
     """
-    layers: dict[str, tuple[str, ...]] = {}
+    layers: dict[Digest | None, list[Digest]] = {}
     for one in found:
         for image in images_in(one.image):
-            layers[image.config.digest.hex] = _hexes(image)
+            layers[image.config.digest] = [layer.digest for layer in image.manifest.layers]
     for item in items:
-        match = _CONFIG.fullmatch(item.config)
-        if match is None or match[1] not in layers:
+        config = _digest_in(_CONFIG, item.config)
+        if config not in layers:
             raise ArchiveError(
                 f"{path} is ambiguous: manifest.json names the configuration "
                 f"{item.config[:200]!r}, and index.json does not",
                 "loaders disagree which of them counts; make the archive again",
             )
-        named = [_BLOB.fullmatch(name) for name in item.layers]
-        if all(named) and tuple(blob[2] for blob in named if blob) != layers[match[1]]:
+        named = [_digest_in(_BLOB, name) for name in item.layers]
+        if None not in named and named != layers[config]:
             raise ArchiveError(
                 f"{path} is ambiguous: manifest.json and index.json name different layers",
                 "loaders disagree which of them counts; make the archive again",
             )
-
-
-def _hexes(image: Image) -> tuple[str, ...]:
-    return tuple(layer.digest.hex for layer in image.manifest.layers)

@@ -23,10 +23,10 @@ from imgpack.files.scratch import nameless_file
 from imgpack.files.streams import STDOUT, StreamFile, is_stream
 from imgpack.files.writing import output_errors, scratch_errors
 from imgpack.image.image import Named
+from imgpack.image.location import is_layout
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.store.archive.assembly import Assembly
-from imgpack.store.layout.write import LayoutWriter
 from imgpack.store.writer import ImageWriter
 
 _COMPRESSED: Final = (
@@ -58,21 +58,20 @@ def open_writer(
     """
     if not target:
         raise OutputError("the output has an empty name", "name a file, or - for standard output")
+    if "\0" in target:
+        raise OutputError(f"{target!r} is no path: it has a NUL in it")
     if target == STDOUT:
         if stdout is None:
             raise ValueError("standard output is wanted and was not given")
         return StreamWriter("standard output", stdout, scratch, reporter)
     if is_layout(target):
+        from imgpack.store.layout.write import LayoutWriter
+
         return LayoutWriter(target, reporter)
     if is_stream(target):
         return StreamWriter(target, None, scratch, reporter)
     _check_name(target)
     return ArchiveWriter(target, reporter)
-
-
-def is_layout(target: str) -> bool:
-    """Whether what is written to ``target`` is an OCI layout."""
-    return target.endswith("/") or os.path.isdir(target)
 
 
 def _check_name(target: str) -> None:

@@ -17,7 +17,7 @@ _MOST_LINKS = 40
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Directory:
+class LayoutFiles:
     """The files below a directory, by relative path. Safe in threads."""
 
     def __init__(self, path: str) -> None:

@@ -34,6 +34,7 @@ from imgpack.files.writing import output_errors, real_path
 from imgpack.image.image import Named
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format
 from imgpack.spec.json import MAX_DOCUMENT, decode, encode, member
 from imgpack.spec.manifest import Index
 from imgpack.store.contents import (
@@ -54,6 +55,8 @@ _STAGING: Final = "imgpack"
 
 class LayoutWriter(ImageWriter):
     """An OCI layout directory that is being made or added to."""
+
+    default_format = Format.OCI
 
     def __init__(self, path: str, reporter: Reporter) -> None:
         super().__init__(path, reporter)

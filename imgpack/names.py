@@ -1,0 +1,56 @@
+"""Where the public names lie that ``imgpack.api`` gives: a module is imported for the first
+of its names that is asked for, so that nothing is loaded that is not used.
+"""
+
+import importlib
+from typing import Any, Final
+
+_HOMES: Final = {
+    "compression.codec": "Codec",
+    "image.describe": "described published_names total_size",
+    "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
+    " Opaque Published images_in refuse_foreign",
+    "image.join": "join",
+    "image.location": "is_layout is_path parse_reference remote_name target_name writable_name",
+    "image.opened": "Opened Root",
+    "image.schema1": "schema1_name schema1_payload",
+    "image.verify": "verify_images",
+    "layer.build": "Explain",
+    "layer.cache.segments": "SegmentCache",
+    "registry.http.endpoint": "SessionOptions",
+    "registry.http.retry": "RetryPolicy",
+    "registry.http.tls": "TlsOptions",
+    "registry.http.transport": "TransportOptions",
+    "registry.pull.image": "fetch_schema1",
+    "registry.push.dry_run": "PushStep dry_run",
+    "registry.push.journal": "UploadJournal",
+    "registry.push.mount": "mount_repositories",
+    "registry.push.plan": "Schema1Options",
+    "registry.push.push": "PushOptions RegistrySink",
+    "registry.registries": "Registries",
+    "spec.config": "ImageConfig",
+    "spec.descriptor": "Descriptor",
+    "spec.digest": "Digest",
+    "spec.format": "Format",
+    "spec.layer": "Layer",
+    "spec.manifest": "Index Manifest",
+    "spec.platform": "Platform",
+    "spec.reference": "Reference parse_name",
+    "spec.runtime": "Healthcheck Ports Runtime",
+    "tree.destination": "Placed Replaced replaced",
+    "tree.directory": "Directory",
+    "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
+    " symlink",
+    "tree.entry": "Entry",
+    "tree.snapshot": "Change",
+    "tree.transform": "ClampTime SetOwner SetTime Transform",
+    "tree.tree": "Tree",
+}
+_HOME: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def resolve(name: str) -> Any:
+    """What ``imgpack.api`` calls ``name``. Raises ``AttributeError``."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'imgpack.api' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"imgpack.{_HOME[name]}"), name)
