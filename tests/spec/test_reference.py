@@ -61,6 +61,8 @@ BAD = [
     "a:b/c",
     "host:port/a",
     "host:123456/a",
+    "host:65536/a",
+    "host:0/a",
     "host:/a",
     "-a",
     "a-",
