@@ -75,7 +75,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "copy": {"--all": "say --all-platforms", "-a": "say --all-platforms"},
     "pull": {"--all-platforms": "all are pulled, unless there is --platform"},
-    "login": {"-p": "say --password-stdin", "--password": "say --password-stdin"},
 }
 """What a command has not, and what to do instead; "" is for all that talk to registries."""
 
