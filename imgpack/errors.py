@@ -19,7 +19,7 @@ from typing import ClassVar, Final, Self
 _DIGEST: Final = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}$")
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_HOST: Final = re.compile(r"/|:[0-9]{1,5}$|^[^:]*$")
+_HOST: Final = re.compile(r"/|(?<!^sha256)(?<!^sha512):[0-9]{1,5}$|^[^:]*$")
 """What stands behind an ``@`` and is no digest."""
 
 

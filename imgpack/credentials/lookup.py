@@ -236,7 +236,8 @@ def server_host(text: str) -> str:
     Raises ``CredentialError`` when it is none.
     """
     host = registry_name(_bare(text))
-    if not re.fullmatch(r"[a-z0-9._-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?", host):
+    found = re.fullmatch(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", host)
+    if found is None or not 0 < int(found[1] or 1) < 1 << 16:
         raise InvalidReferenceError(
             f"{without_user(text)!r} is no registry", "give HOST or HOST:PORT"
         )

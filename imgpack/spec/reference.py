@@ -20,7 +20,7 @@ MAX_NAME: Final = 255
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?")
+_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::([0-9]{{1,5}}))?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _BARE_DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -35,7 +35,8 @@ class Reference:
     digest: Digest | None = None
 
     def __post_init__(self) -> None:
-        if not _REGISTRY.fullmatch(self.registry):
+        host = _REGISTRY.fullmatch(self.registry)
+        if host is None or not 0 < int(host[1] or 1) < 1 << 16:
             raise InvalidReferenceError(f"invalid registry {self.registry!r} in an image name")
         if not _REPOSITORY.fullmatch(self.repository):
             raise InvalidReferenceError(

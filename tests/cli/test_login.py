@@ -170,6 +170,7 @@ def test_half_a_login_is_a_usage_error(
     done = imgpack_here("login", "127.0.0.1:1", *arguments, stdin=stdin)
     done.failed(2)
     assert "hushhush" not in done.err
+    assert "hushhush" not in imgpack_here("--debug", "login", "r.test", *arguments, stdin=stdin).err
 
 
 def test_the_password_is_typed_unseen_on_a_terminal(imgpack: Imgpack) -> None:

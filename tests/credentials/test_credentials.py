@@ -641,7 +641,9 @@ def test_a_login_leaves_one_entry_under_the_name_that_was_given(tmp_path: Path) 
     assert CredentialStore((CredentialFile(str(path)),)).find("r.test") == GOOD
 
 
-@pytest.mark.parametrize("text", ["", "a b", "user:pw@host", "host/path", "https://", "a\nb"])
+@pytest.mark.parametrize(
+    "text", ["", "a b", "user:pw@host", "host/path", "https://", "a\nb", "h:0", "h:65536"]
+)
 def test_what_is_no_registry_is_refused(text: str) -> None:
     """``login`` takes a host, with or without a scheme."""
     with pytest.raises(InvalidReferenceError):

@@ -260,6 +260,22 @@ def test_endless_headers_end(piece: bytes) -> None:
         send(transport, "GET", f"http://127.0.0.1:{port}/")
 
 
+def test_what_does_not_speak_http_is_no_lost_connection() -> None:
+    """Trying again does not help, another port may."""
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"SSH-2.0-x\r\n")
+        head(connection)
+
+    with (
+        raw_serving(script) as port,
+        short() as transport,
+        pytest.raises(UnreachableError, match="not proper HTTP") as caught,
+    ):
+        send(transport, "GET", f"http://127.0.0.1:{port}/")
+    assert "the port" in str(caught.value)
+
+
 def test_an_endless_chunk_size_line_ends() -> None:
     """The chunked coding's lines are bounded as well."""
 

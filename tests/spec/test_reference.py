@@ -61,6 +61,8 @@ BAD = [
     "a:b/c",
     "host:port/a",
     "host:123456/a",
+    "host:65536/a",
+    "host:0/a",
     "host:/a",
     "-a",
     "a-",
@@ -212,6 +214,7 @@ def test_a_tag_is_told_from_other_text(text: str, is_one: bool) -> None:
         ("user:pass@host", "***@host"),
         ("user:pass@host:443", "***@host:443"),
         ("app:1@sha256:abc", "app:1@sha256:abc"),
+        ("app:1@sha256:12345", "app:1@sha256:12345"),
         ("https://host/app", "https://host/app"),
     ],
 )

@@ -27,18 +27,9 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 
-def _refuse(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    """Refuse a password, or what may be one, without repeating it."""
-    if value is not None:
-        raise click.UsageError("others can see a password in a command; use --password-stdin")
-    if context.args:
-        raise click.UsageError("login takes one registry; give -u USER and --password-stdin")
-
-
 @click.command("login", context_settings={"allow_extra_args": True})
 @click.argument("server", metavar="[REGISTRY]", default="docker.io")
 @click.option("-u", "--username", metavar="USER", help="The user name; asked for if missing.")
-@click.option("-p", "--password", hidden=True, expose_value=False, callback=_refuse)
 @registry_options
 @click.pass_obj
 def login(
@@ -53,6 +44,8 @@ def login(
     from imgpack.credentials.config_file import choose_file, store_credential
     from imgpack.credentials.lookup import server_host
 
+    if click.get_current_context().args:  # they may be a password, and are not repeated
+        raise click.UsageError("login takes one registry; give -u USER and --password-stdin")
     host = server_host(server)
     options = _with_user(registry, username, host)
     sources = credential_files(os.environ)

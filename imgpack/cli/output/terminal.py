@@ -113,7 +113,9 @@ class Terminal:
         """Every line of a traceback, and of those that it comes of."""
         import traceback
 
-        for part in traceback.format_exception(problem):
+        # What a usage error comes of is click's, and quotes what may be a password.
+        chain = not isinstance(problem, click.UsageError)
+        for part in traceback.format_exception(problem, chain=chain):
             for text in part.splitlines():
                 self._line(text, indent=len(text) - len(text.lstrip()))
 

@@ -221,6 +221,13 @@ def connection_error(error: Exception, url: str) -> ImgpackError:
         return UnreachableError(*_unconnected(error, cause, origin), unconnected=str(origin))
     if isinstance(error, exceptions.TimeoutError) or isinstance(cause, TimeoutError):
         return UnreachableError(f"{shown}: the registry fell silent", Remedy.LONGER_TIMEOUT())
+    if isinstance(cause, http.client.HTTPException) and not isinstance(
+        cause, http.client.IncompleteRead | http.client.RemoteDisconnected
+    ):
+        return UnreachableError(
+            f"{shown}: the answer is not proper HTTP ({_loss(cause)})",
+            "it may be no registry: check the name and the port",
+        )
     if lost or isinstance(error, exceptions.IncompleteRead | exceptions.ProtocolError | OSError):
         return UnreachableError(f"{shown}: the connection was lost ({_loss(cause)})", "try again")
     # The text of a ValueError may quote a header, and with it a secret.
