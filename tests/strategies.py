@@ -6,14 +6,22 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from imgpack.api import (
+    Descriptor,
+    Digest,
+    Healthcheck,
+    ImageConfig,
+    Index,
+    Manifest,
+    Platform,
+    Ports,
+    Reference,
+    Runtime,
+)
 from imgpack.spec import mediatype
-from imgpack.spec.config import History, ImageConfig, build_config
-from imgpack.spec.descriptor import MAX_SIZE, Descriptor
-from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference
-from imgpack.spec.runtime import Healthcheck, Ports, Runtime
+from imgpack.spec.config import History, build_config
+from imgpack.spec.descriptor import MAX_SIZE
+from imgpack.spec.manifest import build_index, build_manifest
 
 _LOWER = string.ascii_lowercase + string.digits
 

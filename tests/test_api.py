@@ -10,8 +10,8 @@ import pytest
 
 import imgpack
 from imgpack import errors
+from imgpack.api import Reference
 from imgpack.events import Meter, Silent
-from imgpack.spec.reference import Reference
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import connect, make_image, push_to
 

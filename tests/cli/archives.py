@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from imgpack.image.image import AnyImage, Named
-from imgpack.spec.reference import parse_name
+from imgpack.api import AnyImage, Named, parse_name
 from imgpack.store.archive.write import open_writer
 
 

@@ -13,10 +13,9 @@ import click
 import pytest
 
 from imgpack import errors
+from imgpack.api import Named, parse_name
 from imgpack.cli.main import COMMANDS, cli
 from imgpack.cli.output import usage
-from imgpack.image.image import Named
-from imgpack.spec.reference import parse_name
 from tests.cli_runner import InProcess
 from tests.registry.faults import answer
 from tests.registry.hostile import HostileRegistry

@@ -11,17 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import (
+    Artifact,
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Named,
+    Platform,
+    Ports,
+    Runtime,
+    is_path,
+)
 from imgpack.cli.output.display import one_line, table
 from imgpack.errors import ArchiveError
 from imgpack.events import human_size
-from imgpack.image.image import Artifact, Image, ImageIndex, Named, walk
-from imgpack.image.location import is_path
+from imgpack.image.image import walk
 from imgpack.spec.config import History, build_config
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.runtime import Ports, Runtime
 from imgpack.spec.schema1.payload import build_schema1
 from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.cli_runner import Imgpack, InProcess

@@ -7,9 +7,8 @@ import urllib.request
 
 import pytest
 
-from imgpack.image.image import Image
+from imgpack.api import Digest, Image
 from imgpack.spec import mediatype
-from imgpack.spec.digest import Digest
 from imgpack.spec.schema1.payload import build_schema1
 from imgpack.spec.schema1.signature import verify
 from tests.cli_runner import InProcess

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from imgpack.image.image import AnyImage
+from imgpack.api import AnyImage
 from tests.cli.archives import write_archive
 from tests.cli_runner import InProcess
 from tests.registry.hostile import HostileRegistry

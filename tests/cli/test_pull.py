@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Descriptor, Digest, Image, ImageConfig, ImageIndex, Index, Named
 from imgpack.errors import (
     ConfigError,
     DigestError,
@@ -20,12 +21,9 @@ from imgpack.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from imgpack.image.image import Image, ImageIndex, Named, walk
+from imgpack.image.image import walk
 from imgpack.spec import mediatype
-from imgpack.spec.config import ImageConfig
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Index, build_index, build_manifest
+from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 from tests.cli.archives import write_archive

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Image, Named, parse_name, remote_name
 from imgpack.cli.options.transfer import upload_journal
 from imgpack.errors import (
     ArchiveError,
@@ -22,11 +23,8 @@ from imgpack.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from imgpack.image.image import Image, Named
-from imgpack.image.location import remote_name
 from imgpack.spec import mediatype
 from imgpack.spec.digest import EMPTY_LAYER
-from imgpack.spec.reference import parse_name
 from imgpack.store.archive.write import open_writer
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess

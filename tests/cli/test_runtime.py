@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import Runtime
 from imgpack.cli.options.config import RuntimeFlags
 from imgpack.errors import ConfigError, ImgpackError, LimitError
-from imgpack.spec.runtime import Runtime
 
 
 def runtime(**options: Any) -> Runtime:

@@ -12,8 +12,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import Codec
 from imgpack.compression.checksum import fingerprint
-from imgpack.compression.codec import Codec, decompress
+from imgpack.compression.codec import decompress
 from imgpack.compression.gzip import GZIP_HEADER
 from imgpack.errors import ArchiveError, ConfigError, LimitError
 from imgpack.spec.format import Compression

@@ -9,12 +9,19 @@ from typing import Protocol
 
 import pytest
 
+from imgpack.api import (
+    AnyImage,
+    Descriptor,
+    ImageIndex,
+    ImageSink,
+    Named,
+    Opened,
+    Published,
+    Reference,
+)
 from imgpack.errors import ConfigError, DigestError, DocumentError, SourceError
-from imgpack.image.image import AnyImage, ImageIndex, ImageSink, Named, Published, walk
-from imgpack.image.opened import Opened
-from imgpack.spec.descriptor import Descriptor
+from imgpack.image.image import walk
 from imgpack.spec.manifest import build_index
-from imgpack.spec.reference import Reference
 from tests.store.samples import (
     LAYERS,
     Memory,

@@ -4,11 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from imgpack.api import Descriptor, Digest, Image, Opened
 from imgpack.errors import Hint, NotFoundError, Remedy
-from imgpack.image.image import Image
-from imgpack.image.opened import Opened
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from tests.store.samples import LAYERS, only_image
 
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from imgpack.api import AnyImage, Descriptor, Digest, Image, ImageIndex, Named, Published, Reference
 from imgpack.errors import DigestError, NotFoundError
-from imgpack.image.image import AnyImage, Image, ImageIndex, Named, Published, walk
+from imgpack.image.image import walk
 from imgpack.image.plan import plan
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
-from imgpack.spec.reference import Reference
 from tests.contracts.image_sink import Place
 from tests.registry.images import Memory, make_artifact, make_image, make_index
 

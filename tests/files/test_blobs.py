@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgpack.api import Descriptor, Digest
 from imgpack.errors import ArchiveError, DigestError
 from imgpack.files.blobs import BlobDirectory, verify_stream
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 
 
 def test_a_blob_is_stored_under_its_digest_and_read_back(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Descriptor, Digest
 from imgpack.errors import OutputError
 from imgpack.files.scratch import ScratchBlob, ScratchFile, ScratchSource, nameless_file
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 
 
 @pytest.fixture(params=[True, False], ids=["O_TMPFILE", "unlinked"])

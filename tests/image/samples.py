@@ -4,14 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from imgpack.api import (
+    AnyImage,
+    Artifact,
+    Descriptor,
+    Digest,
+    Image,
+    ImageConfig,
+    ImageIndex,
+    Platform,
+)
 from imgpack.events import Silent
-from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex
 from imgpack.spec import mediatype
-from imgpack.spec.config import History, ImageConfig, build_config
-from imgpack.spec.descriptor import Descriptor, describe
-from imgpack.spec.digest import Digest
+from imgpack.spec.config import History, build_config
+from imgpack.spec.descriptor import describe
 from imgpack.spec.manifest import build_index, build_manifest
-from imgpack.spec.platform import Platform
 
 
 @dataclass(slots=True)

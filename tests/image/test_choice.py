@@ -4,21 +4,28 @@ from dataclasses import replace
 
 import pytest
 
+from imgpack.api import (
+    AnyImage,
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Named,
+    Opaque,
+    Platform,
+    images_in,
+)
 from imgpack.errors import (
     DocumentError,
     ImgpackError,
     LimitError,
     NotFoundError,
 )
-from imgpack.image.image import AnyImage, Image, ImageIndex, Named, Opaque, images_in
 from imgpack.image.plan import plan
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENT
 from imgpack.spec.manifest import build_index, build_manifest
-from imgpack.spec.platform import Platform
 from tests.store.samples import (
     LAYERS,
     Memory,

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from imgpack.image.describe import described, total_size
-from imgpack.image.image import Named
+from imgpack.api import Named, described, total_size
 from tests.store.samples import (
     CREATED,
     LAYERS,

@@ -4,26 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from imgpack.errors import DigestError, DocumentError, NotFoundError, Remedy, UnsupportedError
-from imgpack.image.image import (
+from imgpack.api import (
     Artifact,
+    Descriptor,
+    Digest,
     Image,
     ImageIndex,
+    Layer,
     Named,
-    RawBlob,
+    Platform,
+    Reference,
     images_in,
+    join,
     refuse_foreign,
-    walk,
 )
-from imgpack.image.join import join
+from imgpack.errors import DigestError, DocumentError, NotFoundError, Remedy, UnsupportedError
+from imgpack.image.image import RawBlob, walk
 from imgpack.image.plan import plan
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
-from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import build_index, build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference
 from tests.image.samples import Memory, artifact, config, image, index, put
 
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")

@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from imgpack.api import ImageIndex, Platform, join
 from imgpack.errors import ConfigError, DocumentError, NotFoundError
-from imgpack.image.image import ImageIndex
-from imgpack.image.join import join
 from imgpack.spec import mediatype
 from imgpack.spec.manifest import build_index
-from imgpack.spec.platform import Platform
 from tests.store.samples import LAYERS, Memory, make_image, make_multi, make_nested
 
 ARM64 = Platform("linux", "arm64")

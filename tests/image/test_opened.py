@@ -5,17 +5,26 @@ from dataclasses import replace
 
 import pytest
 
+from imgpack.api import (
+    AnyImage,
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Named,
+    Opened,
+    Platform,
+    Root,
+    images_in,
+    parse_name,
+)
 from imgpack.errors import AmbiguousError, DocumentError, NotFoundError, Remedy
-from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in, walk
-from imgpack.image.opened import Opened, Root, with_names
+from imgpack.image.image import walk
+from imgpack.image.opened import with_names
 from imgpack.image.resolve import Resolver
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENTS
 from imgpack.spec.manifest import build_index
 from imgpack.spec.mediatype import OCTET_STREAM
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import parse_name
 from tests.store.samples import NAMES, Memory, make_artifact, make_image, make_multi, make_nested
 
 ARM64 = Platform("linux", "arm64")

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from imgpack.api import Artifact, Digest, ImageIndex, Named, images_in
 from imgpack.errors import DocumentError
-from imgpack.image.image import Artifact, ImageIndex, Named, images_in, walk
+from imgpack.image.image import walk
 from imgpack.image.plan import plan
-from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_index, build_manifest
 from tests.store.samples import LAYERS, Memory, make_image, make_nested
 

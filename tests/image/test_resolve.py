@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from imgpack.api import AnyImage, Artifact, Digest, ImageIndex, Opaque, Platform
 from imgpack.errors import DocumentError, LimitError, NotFoundError
-from imgpack.image.image import AnyImage, Artifact, ImageIndex, Opaque
 from imgpack.image.resolve import MAX_DEPTH, Resolver
 from imgpack.spec import mediatype
-from imgpack.spec.digest import Digest
 from imgpack.spec.json import MAX_DOCUMENT, MAX_DOCUMENTS
 from imgpack.spec.manifest import build_index, build_manifest
-from imgpack.spec.platform import Platform
 from tests.image.samples import Memory, artifact, image, index, put
 
 

@@ -2,11 +2,8 @@
 
 import pytest
 
+from imgpack.api import Digest, Image, Named, Reference, parse_name, schema1_name, schema1_payload
 from imgpack.errors import ArchiveError, DocumentError, Remedy, UnsupportedError
-from imgpack.image.image import Image, Named
-from imgpack.image.schema1 import schema1_name, schema1_payload
-from imgpack.spec.digest import Digest
-from imgpack.spec.reference import Reference, parse_name
 from imgpack.spec.schema1.payload import build_schema1
 from tests.store.samples import LAYERS, NAMES, Memory, make_image
 

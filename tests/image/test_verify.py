@@ -6,16 +6,22 @@ from dataclasses import replace
 
 import pytest
 
+from imgpack.api import (
+    AnyImage,
+    Artifact,
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Platform,
+    verify_images,
+)
 from imgpack.compression import codec
 from imgpack.errors import ArchiveError, DigestError, Hint, ImgpackError, LimitError, NotFoundError
 from imgpack.events import Silent
-from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex
-from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor, describe
-from imgpack.spec.digest import Digest
+from imgpack.spec.descriptor import describe
 from imgpack.spec.manifest import build_index, build_manifest
-from imgpack.spec.platform import Platform
 from tests.image.samples import Recorder
 from tests.store.samples import LAYERS, Memory, make_artifact, make_config, make_image, make_nested
 

@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.image.image import Named, Opaque, RawBlob, walk
+from imgpack.api import Descriptor, Digest, Named, Opaque, verify_images
+from imgpack.image.image import RawBlob, walk
 from imgpack.image.plan import plan
-from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.store.open import open_images
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack

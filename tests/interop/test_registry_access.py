@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Registries, SessionOptions, TlsOptions, TransportOptions
 from imgpack.credentials.lookup import Credential, CredentialStore, Given
 from imgpack.errors import RegistryError, TlsError, UnauthorizedError
-from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody, Scope
-from imgpack.registry.http.tls import TlsOptions
-from imgpack.registry.http.transport import TransportOptions
-from imgpack.registry.registries import Registries
 from imgpack.registry.session import Session
 from tests.cli_runner import InProcess
 from tests.servers.certificates import Authority

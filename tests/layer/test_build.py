@@ -11,18 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.compression.codec import Codec
+from imgpack.api import Change, Codec, Directory, SegmentCache, SetOwner, SetTime
 from imgpack.errors import Hint, SourceError
 from imgpack.events import Silent
 from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
-from imgpack.layer.cache.segments import SegmentCache
 from imgpack.tree import snapshot
 from imgpack.tree.destination import place
-from imgpack.tree.directory import Directory
 from imgpack.tree.mounts import Mount
-from imgpack.tree.snapshot import RACY_NS, Change
-from imgpack.tree.transform import SetOwner, SetTime
+from imgpack.tree.snapshot import RACY_NS
 from tests.layer.trees import MIB, Blob, fill, noise
 
 LATER_NS = 10**12

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from imgpack.api import Digest, SegmentCache
 from imgpack.compression.checksum import fingerprint
 from imgpack.errors import CacheError, Remedy
 from imgpack.layer.cache.record import CachedSegment, LayerRecord, Written
-from imgpack.layer.cache.segments import Cached, SegmentCache, Usage
-from imgpack.spec.digest import Digest
+from imgpack.layer.cache.segments import Cached, Usage
 from tests.privileges import OBEYING_MODES
 
 

@@ -5,10 +5,10 @@ import tracemalloc
 
 import pytest
 
+from imgpack.api import Entry
 from imgpack.errors import LimitError
 from imgpack.layer.links import MAX_NAMES, Links
 from imgpack.layer.segments import Segments
-from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from tests.layer.trees import entry
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Codec, SegmentCache
 from imgpack.compression.checksum import fingerprint
-from imgpack.compression.codec import Codec, decompress
+from imgpack.compression.codec import decompress
 from imgpack.errors import OutputError, SourceError
 from imgpack.events import SILENT
 from imgpack.files.ordered_pool import AHEAD
-from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import Segment
 from tests.layer.trees import Blob, noise, text

@@ -15,15 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import ClampTime, Directory, Entry, SetOwner, Transform
 from imgpack.errors import SourceChangedError, SourceError, TreeError
 from imgpack.layer import encoder
 from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
 from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.directory import Directory, entry_of
-from imgpack.tree.entry import Entry
+from imgpack.tree.directory import entry_of
 from imgpack.tree.problems import Problems
-from imgpack.tree.transform import ClampTime, SetOwner, Transform
 from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, segments_of, settle
 
 

@@ -8,25 +8,31 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from imgpack.compression.codec import Codec
-from imgpack.errors import LimitError, SourceChangedError, SourceError, TreeError
-from imgpack.layer.build import LayerBuilder, Options
-from imgpack.layer.cache.segments import SegmentCache
-from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
-from imgpack.tree.destination import Placed, Replaced, place, replaced
-from imgpack.tree.directory import Directory
-from imgpack.tree.entries import (
+from imgpack.api import (
+    ClampTime,
+    Codec,
+    Directory,
     Entries,
+    Entry,
+    Placed,
+    Replaced,
+    SegmentCache,
+    SetOwner,
+    SetTime,
+    Transform,
+    Tree,
     character_device,
     directory_entry,
     file,
     hard_link,
+    replaced,
     symlink,
 )
-from imgpack.tree.entry import Entry
+from imgpack.errors import LimitError, SourceChangedError, SourceError, TreeError
+from imgpack.layer.build import LayerBuilder, Options
+from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
+from imgpack.tree.destination import place
 from imgpack.tree.problems import Problems
-from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
-from imgpack.tree.tree import Tree
 from tests.layer.both import THINGS, Thing, in_memory, on_disk
 from tests.layer.trees import Blob, cuts, noise, opened
 

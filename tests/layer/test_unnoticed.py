@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Directory, Entry, SetOwner, Transform
 from imgpack.errors import OutputError, SourceChangedError, SourceError
 from imgpack.layer.segments import Segments
-from imgpack.tree.directory import Directory
-from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.snapshot import Recorder, recording, replay
-from imgpack.tree.transform import SetOwner, Transform
 from tests.layer.trees import MIB
 
 

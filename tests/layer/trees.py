@@ -9,13 +9,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Self
 
+from imgpack.api import Digest, Directory, Entry, Transform, Tree
 from imgpack.layer.segments import Segment, Segments
-from imgpack.spec.digest import Digest
-from imgpack.tree.directory import Directory
-from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
-from imgpack.tree.transform import Transform
-from imgpack.tree.tree import Tree
 
 MIB = 1 << 20
 

@@ -5,20 +5,28 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from imgpack.api import (
+    AnyImage,
+    Artifact,
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Named,
+    Platform,
+    Published,
+    PushOptions,
+    Reference,
+    Registries,
+    RegistrySink,
+    RetryPolicy,
+    SessionOptions,
+    TransportOptions,
+)
 from imgpack.events import SILENT, Reporter
-from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex, Named, Published
-from imgpack.registry.http.endpoint import SessionOptions
-from imgpack.registry.http.retry import RetryPolicy
-from imgpack.registry.http.transport import TransportOptions
-from imgpack.registry.push.push import PushOptions, RegistrySink
-from imgpack.registry.registries import Registries
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, build_config
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_index, build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference
 
 MIB = 1 << 20
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import Registries, RetryPolicy, SessionOptions, TransportOptions
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import (
     ImgpackError,
@@ -23,12 +24,9 @@ from imgpack.errors import (
 from imgpack.registry.auth.challenge import Challenge, parse_challenges
 from imgpack.registry.auth.tokens import merge_scopes
 from imgpack.registry.auth.trust import realm_is_trusted
-from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody, Scope
-from imgpack.registry.http.retry import RetryPolicy
-from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.http.transport import Transport
 from imgpack.registry.http.url_policy import Origin
-from imgpack.registry.registries import Registries
 from imgpack.registry.session import Session
 from tests.registry.loopback import (
     Clock,

@@ -5,11 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from imgpack.image.image import ImageSink, layers_of
-from imgpack.image.opened import Opened
+from imgpack.api import ImageSink, Opened, Reference, RegistrySink
+from imgpack.image.image import layers_of
 from imgpack.registry.pull.image import open_remote
-from imgpack.registry.push.push import RegistrySink
-from imgpack.spec.reference import Reference
 from tests.contracts.image_sink import SinkContract
 from tests.contracts.image_source import SourceContract
 from tests.contracts.keeping_sink import KeepingContract

@@ -6,14 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from imgpack.api import Named, PushOptions, Reference, Registries, RegistrySink
 from imgpack.errors import ImgpackError
-from imgpack.image.image import Named
 from imgpack.image.plan import plan
 from imgpack.registry.pull.image import open_remote
-from imgpack.registry.push.push import PushOptions, RegistrySink
-from imgpack.registry.registries import Registries
 from imgpack.registry.tags import list_tags
-from imgpack.spec.reference import Reference
 from tests.registry.exchange import Exchange
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import connect, make_image, noise, push_to

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from imgpack.api import TransportOptions
 from imgpack.errors import UnsafeError
 from imgpack.registry.http import handlers
 from imgpack.registry.http.message import BytesBody
-from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.http.transport import Transport
 from imgpack.registry.http.url_policy import Reach
 from tests.registry.loopback import Reply, Request, head, raw_serving, send, serving
 from tests.registry.test_auth import PUSH, USER, challenge, connect

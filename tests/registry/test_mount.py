@@ -4,17 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from imgpack.api import (
+    Descriptor,
+    Image,
+    Named,
+    PushOptions,
+    Reference,
+    Registries,
+    RegistrySink,
+    SessionOptions,
+    TransportOptions,
+    dry_run,
+)
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
-from imgpack.image.image import Image, Named
-from imgpack.registry.http.endpoint import SessionOptions
-from imgpack.registry.http.transport import TransportOptions
-from imgpack.registry.push.dry_run import dry_run
 from imgpack.registry.push.mount import BASE_NAME, recorded_bases
-from imgpack.registry.push.push import PushOptions, RegistrySink
-from imgpack.registry.registries import Registries
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.reference import Reference
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import Memory, connect, make_image, make_index, noise, push_to

@@ -13,6 +13,25 @@ from typing import Any
 
 import pytest
 
+from imgpack.api import (
+    AnyImage,
+    Artifact,
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Index,
+    Manifest,
+    Named,
+    Platform,
+    Published,
+    PushOptions,
+    Reference,
+    RegistrySink,
+    Schema1Options,
+    fetch_schema1,
+    refuse_foreign,
+)
 from imgpack.errors import (
     DigestError,
     DocumentError,
@@ -27,29 +46,14 @@ from imgpack.errors import (
 )
 from imgpack.files.blobs import verify_stream
 from imgpack.files.pool import Stop, run_all
-from imgpack.image.image import (
-    AnyImage,
-    Artifact,
-    Image,
-    ImageIndex,
-    Named,
-    Published,
-    refuse_foreign,
-    walk,
-)
+from imgpack.image.image import walk
 from imgpack.image.plan import PlannedBlob, plan
 from imgpack.registry.pull.download import RemoteSource, read_remote_blob
-from imgpack.registry.pull.image import fetch_schema1, open_remote
-from imgpack.registry.push.plan import Schema1Options
-from imgpack.registry.push.push import PushOptions, RegistrySink
+from imgpack.registry.pull.image import open_remote
 from imgpack.registry.repository import Repository
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Index, Manifest, build_index, build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference
+from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
 from tests.registry.exchange import Exchange

@@ -7,6 +7,23 @@ from collections.abc import Iterator
 
 import pytest
 
+from imgpack.api import (
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Named,
+    Opaque,
+    Platform,
+    PushOptions,
+    Reference,
+    Registries,
+    RegistrySink,
+    Schema1Options,
+    SessionOptions,
+    TransportOptions,
+    dry_run,
+)
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import (
     AmbiguousError,
@@ -19,21 +36,13 @@ from imgpack.errors import (
     UnauthorizedError,
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
-from imgpack.image.image import Image, ImageIndex, Named, Opaque, RawBlob, walk
-from imgpack.registry.http.endpoint import SessionOptions
-from imgpack.registry.http.transport import TransportOptions
-from imgpack.registry.push.dry_run import dry_run
+from imgpack.image.image import RawBlob, walk
 from imgpack.registry.push.mount import BASE_NAME
-from imgpack.registry.push.plan import Schema1Options, plan_repositories
-from imgpack.registry.push.push import PushOptions, RegistrySink
-from imgpack.registry.registries import Registries
+from imgpack.registry.push.plan import plan_repositories
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import EMPTY_LAYER, Digest
+from imgpack.spec.digest import EMPTY_LAYER
 from imgpack.spec.manifest import build_index, build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference
 from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
 from tests.registry.exchange import Exchange

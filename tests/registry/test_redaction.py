@@ -11,21 +11,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from imgpack.api import Reference, Registries, RetryPolicy, SessionOptions
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, RegistryError
-from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody
 from imgpack.registry.http.redaction import LONGEST_MESSAGE, Secrets
-from imgpack.registry.http.retry import RetryPolicy
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.pull.image import open_remote
 from imgpack.registry.push.upload_session import UploadSession
-from imgpack.registry.registries import Registries
 from imgpack.registry.repository import Repository
 from imgpack.registry.tags import list_tags
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import describe
-from imgpack.spec.reference import Reference
 from tests.registry.loopback import Notes, Reply, Request, error, serving, token
 from tests.registry.test_auth import One
 

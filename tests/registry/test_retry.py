@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import RetryPolicy
 from imgpack.errors import Answer
-from imgpack.registry.http.retry import RetryPolicy, parse_retry_after
+from imgpack.registry.http.retry import parse_retry_after
 
 POLICY = RetryPolicy(attempts=5, first=1.0, ceiling=8.0, retry_after_ceiling=60.0)
 BLOB = "https://r.test/v2/a/blobs/sha256:1"

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from imgpack.api import Registries
 from imgpack.errors import (
     ImgpackError,
     NotFoundError,
@@ -18,7 +19,6 @@ from imgpack.errors import (
 )
 from imgpack.registry.http.endpoint import registry_origin
 from imgpack.registry.http.message import BytesBody
-from imgpack.registry.registries import Registries
 from tests.registry.loopback import (
     Loopback,
     Reply,

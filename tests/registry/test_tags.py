@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from imgpack.api import Digest
 from imgpack.errors import (
     DigestError,
     DocumentError,
@@ -15,7 +16,6 @@ from imgpack.errors import (
 )
 from imgpack.registry.repository import Repository
 from imgpack.registry.tags import list_tags
-from imgpack.spec.digest import Digest
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import connect, make_image, push_to

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import TlsOptions, TransportOptions
 from imgpack.errors import ImgpackError, RegistryError, Remedy, TlsError, UnreachableError
-from imgpack.registry.http.tls import TlsOptions, host_certificates
-from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.http.tls import host_certificates
+from imgpack.registry.http.transport import Transport
 from imgpack.registry.http.url_policy import Origin
 from tests.registry.loopback import Loopback, Reply, head, raw_serving, send, serving
 from tests.registry.test_transport import Pieces

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from imgpack.api import Registries, RetryPolicy, SessionOptions, TransportOptions
 from imgpack.errors import (
     ImgpackError,
     RegistryError,
@@ -18,12 +19,9 @@ from imgpack.errors import (
 )
 from imgpack.registry.http import message
 from imgpack.registry.http.connection import GuardedHTTPConnection
-from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody
-from imgpack.registry.http.retry import RetryPolicy
-from imgpack.registry.http.transport import Transport, TransportOptions
+from imgpack.registry.http.transport import Transport
 from imgpack.registry.http.url_policy import Origin, Reach
-from imgpack.registry.registries import Registries
 from tests.registry.loopback import Reply, Request, head, raw_serving, reset, send, serving
 
 MIB = 1 << 20

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Descriptor, Digest, UploadJournal
 from imgpack.errors import (
     DigestError,
     ImgpackError,
@@ -22,13 +23,10 @@ from imgpack.errors import (
     UnsafeError,
 )
 from imgpack.files.pool import Stop
-from imgpack.registry.push.journal import UploadJournal
 from imgpack.registry.push.upload import Uploader
 from imgpack.registry.push.upload_mode import MIB, UploadMode, UploadModes
 from imgpack.registry.push.upload_session import UploadSession
 from imgpack.registry.repository import Repository
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from tests.registry import faults
 from tests.registry.exchange import Exchange
 from tests.registry.hostile import HostileRegistry, Upload

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from imgpack.api import Digest, ImageConfig, Manifest
 from imgpack.spec import mediatype
-from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import describe
-from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Manifest, build_manifest
+from imgpack.spec.manifest import build_manifest
 
 REPOSITORY = "some/repo-sitory"
 TAG = "v1.0_x"

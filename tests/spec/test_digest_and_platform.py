@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import Digest, Platform
 from imgpack.errors import (
     ConfigError,
     DocumentError,
@@ -13,8 +14,6 @@ from imgpack.errors import (
     UnsupportedError,
     about,
 )
-from imgpack.spec.digest import Digest
-from imgpack.spec.platform import Platform
 from tests import strategies
 
 HEX = "0123456789abcdef" * 4

@@ -10,21 +10,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from imgpack.api import Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Runtime
 from imgpack.errors import DocumentError, LimitError, about
 from imgpack.spec import mediatype
-from imgpack.spec.config import History, ImageConfig, build_config, rfc3339
-from imgpack.spec.descriptor import MAX_SIZE, Descriptor
-from imgpack.spec.digest import Digest
+from imgpack.spec.config import History, build_config, rfc3339
+from imgpack.spec.descriptor import MAX_SIZE
 from imgpack.spec.json import encode
-from imgpack.spec.manifest import (
-    Index,
-    Manifest,
-    build_index,
-    build_manifest,
-    parse_document,
-)
-from imgpack.spec.platform import Platform
-from imgpack.spec.runtime import Runtime
+from imgpack.spec.manifest import build_index, build_manifest, parse_document
 from tests import strategies
 
 VECTOR = (Path(__file__).parent.parent / "data" / "schema2-manifest.json").read_bytes()

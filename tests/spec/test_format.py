@@ -5,10 +5,10 @@ import lzma
 
 import pytest
 
-from imgpack.compression.codec import Codec
+from imgpack.api import Codec, Format
 from imgpack.errors import Remedy, UnsupportedError
 from imgpack.spec import mediatype
-from imgpack.spec.format import Compression, Format, compression_of, detect
+from imgpack.spec.format import Compression, compression_of, detect
 
 PAIRS = [(Format.DOCKER, each) for each in (Compression.NONE, Compression.GZIP)] + [
     (Format.OCI, each) for each in Compression

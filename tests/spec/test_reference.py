@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import Digest, Reference, parse_name
 from imgpack.errors import InvalidReferenceError, without_user
-from imgpack.spec.digest import Digest
-from imgpack.spec.reference import Reference, is_tag, parse_name
+from imgpack.spec.reference import is_tag
 from tests import strategies
 
 HEX = "0123456789abcdef" * 4

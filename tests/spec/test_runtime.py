@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from imgpack.api import Healthcheck, Ports, Runtime
 from imgpack.errors import ConfigError
-from imgpack.spec.runtime import Healthcheck, Ports, Runtime
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 
+from imgpack.api import Descriptor, Digest, ImageConfig, Manifest
 from imgpack.errors import DocumentError, LimitError, UnsupportedError
 from imgpack.spec import mediatype
-from imgpack.spec.config import ImageConfig
-from imgpack.spec.descriptor import Descriptor, describe
-from imgpack.spec.digest import EMPTY_LAYER, EMPTY_LAYER_GZIP, Digest
+from imgpack.spec.descriptor import describe
+from imgpack.spec.digest import EMPTY_LAYER, EMPTY_LAYER_GZIP
 from imgpack.spec.json import encode
-from imgpack.spec.manifest import Manifest, build_manifest
+from imgpack.spec.manifest import build_manifest
 from imgpack.spec.schema1.payload import (
     Schema1,
     build_schema1,

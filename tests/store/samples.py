@@ -7,16 +7,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgpack.image.image import AnyImage, Artifact, Image, ImageIndex, Named, images_in, walk
-from imgpack.image.opened import Opened
+from imgpack.api import (
+    AnyImage,
+    Artifact,
+    Descriptor,
+    Digest,
+    Image,
+    ImageConfig,
+    ImageIndex,
+    Manifest,
+    Named,
+    Opened,
+    Platform,
+    Reference,
+    images_in,
+    parse_name,
+)
+from imgpack.image.image import walk
 from imgpack.spec import mediatype
-from imgpack.spec.config import History, ImageConfig, build_config
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
+from imgpack.spec.config import History, build_config
 from imgpack.spec.json import encode
-from imgpack.spec.manifest import Manifest, build_index, build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import Reference, parse_name
+from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.store.archive.write import open_writer
 
 CREATED = "2020-01-02T03:04:05Z"

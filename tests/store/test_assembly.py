@@ -11,12 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imgpack.api import Descriptor, Digest, Image, Named, parse_name
 from imgpack.files.writing import output_errors
-from imgpack.image.image import Image, Named
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import build_manifest
-from imgpack.spec.reference import parse_name
 from imgpack.store.archive.assembly import Assembly, Extent, header, header_size
 from imgpack.store.archive.write import open_writer
 

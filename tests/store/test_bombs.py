@@ -12,15 +12,13 @@ from typing import Any
 
 import pytest
 
+from imgpack.api import Descriptor, Digest, Image, ImageConfig, Reference
 from imgpack.errors import LimitError
-from imgpack.image.image import Image, walk
+from imgpack.image.image import walk
 from imgpack.spec import mediatype
-from imgpack.spec.config import ImageConfig
-from imgpack.spec.descriptor import Descriptor, describe
-from imgpack.spec.digest import Digest
+from imgpack.spec.descriptor import describe
 from imgpack.spec.json import MAX_DOCUMENTS, encode
 from imgpack.spec.manifest import build_index, build_manifest, parse_document
-from imgpack.spec.reference import Reference
 from imgpack.store.archive.docker_save import MAX_TAGS
 from imgpack.store.open import open_images
 from imgpack.tar.index import MAX_NAME, TarFile

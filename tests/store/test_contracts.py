@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import ImageSink, Opened, Reference
 from imgpack.errors import ArchiveError
-from imgpack.image.image import ImageSink
-from imgpack.image.opened import Opened
-from imgpack.spec.reference import Reference
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 from tests.contracts.image_sink import SinkContract

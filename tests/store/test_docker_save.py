@@ -14,14 +14,10 @@ from threading import Thread
 import pytest
 import zstandard
 
+from imgpack.api import Artifact, Descriptor, Digest, Image, Opened, images_in, verify_images
 from imgpack.errors import ArchiveError, DigestError, DocumentError, LimitError, UnsupportedError
-from imgpack.image.image import Artifact, Image, images_in
-from imgpack.image.opened import Opened
 from imgpack.image.resolve import MAX_DEPTH
-from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.spec.json import encode
 from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.store.archive import spool

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Descriptor, Digest, Image, Named, verify_images
 from imgpack.errors import ArchiveError, Hint, ImgpackError, OutputError
 from imgpack.events import Silent
-from imgpack.image.image import Image, Named
-from imgpack.image.verify import verify_images
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 

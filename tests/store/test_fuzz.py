@@ -12,16 +12,19 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgpack.api import (
+    Digest,
+    Image,
+    ImageConfig,
+    Named,
+    Opened,
+    described,
+    parse_name,
+    schema1_payload,
+    verify_images,
+)
 from imgpack.errors import ImgpackError
-from imgpack.image.describe import described
-from imgpack.image.image import Image, Named
-from imgpack.image.opened import Opened
-from imgpack.image.schema1 import schema1_payload
-from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
-from imgpack.spec.config import ImageConfig
-from imgpack.spec.digest import Digest
-from imgpack.spec.reference import parse_name
 from imgpack.spec.schema1.payload import build_schema1, parse_payload, real_layers, to_config
 from imgpack.store.archive.write import open_writer
 from imgpack.store.contents import blob_path

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import verify_images
 from imgpack.errors import (
     ArchiveError,
     DigestError,
@@ -25,7 +26,6 @@ from imgpack.errors import (
     SourceError,
     UnsupportedError,
 )
-from imgpack.image.verify import verify_images
 from imgpack.store.open import open_images
 from imgpack.tar.index import MAX_MEMBERS, TarFile
 

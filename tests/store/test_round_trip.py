@@ -16,6 +16,19 @@ from typing import Any
 
 import pytest
 
+from imgpack.api import (
+    Artifact,
+    Descriptor,
+    Digest,
+    Image,
+    ImageIndex,
+    Manifest,
+    Named,
+    Opaque,
+    Platform,
+    parse_name,
+    verify_images,
+)
 from imgpack.errors import (
     ArchiveError,
     DigestError,
@@ -25,14 +38,9 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.events import Meter, Silent
-from imgpack.image.image import Artifact, Image, ImageIndex, Named, Opaque, RawBlob
-from imgpack.image.verify import verify_images
+from imgpack.image.image import RawBlob
 from imgpack.spec import mediatype
-from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import Manifest, build_index, build_manifest
-from imgpack.spec.platform import Platform
-from imgpack.spec.reference import parse_name
+from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.spec.schema1.payload import build_schema1
 from imgpack.store.archive.write import open_writer
 from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Directory, Entries, Placed, Tree, directory_entry, symlink
 from imgpack.errors import LimitError, TreeError
-from imgpack.tree.destination import Placed, parse_dest, place
-from imgpack.tree.directory import Directory
-from imgpack.tree.entries import Entries, directory_entry, symlink
-from imgpack.tree.tree import Parent, Stamps, Tree
+from imgpack.tree.destination import parse_dest, place
+from imgpack.tree.tree import Parent, Stamps
 
 
 def test_a_destination_is_its_components() -> None:

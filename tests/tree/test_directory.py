@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import Directory, Entry, Tree
 from imgpack.errors import SourceChangedError, SourceError, TreeError, printable
 from imgpack.tree.destination import place
-from imgpack.tree.directory import Directory, directory
-from imgpack.tree.entry import Entry
+from imgpack.tree.directory import directory
 from imgpack.tree.problems import Problems
-from imgpack.tree.tree import Stamps, Tree
+from imgpack.tree.tree import Stamps
 from imgpack.tree.walk import scan
 from tests.privileges import OBEYING_MODES
 

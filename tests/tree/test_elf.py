@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.spec.platform import Platform
-from imgpack.tree.destination import Placed, place
-from imgpack.tree.directory import Directory
+from imgpack.api import Directory, Placed, Platform, Tree
+from imgpack.tree.destination import place
 from imgpack.tree.elf import find_program
-from imgpack.tree.tree import Tree
 
 
 def elf(machine: int, *, bits: int = 2, order: int = 1) -> bytes:

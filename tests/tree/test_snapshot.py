@@ -7,20 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.tree.destination import Placed, place
-from imgpack.tree.directory import Directory
-from imgpack.tree.entry import Entry
+from imgpack.api import Change, Directory, Entry, Placed
+from imgpack.tree.destination import place
 from imgpack.tree.mounts import Mount
 from imgpack.tree.problems import Problems
-from imgpack.tree.snapshot import (
-    RACY_NS,
-    Change,
-    Comparison,
-    Recorder,
-    differences,
-    recording,
-    replay,
-)
+from imgpack.tree.snapshot import RACY_NS, Comparison, Recorder, differences, recording, replay
 
 LATER = 1 << 62
 """Nanoseconds: so long after every change that nothing is racy."""

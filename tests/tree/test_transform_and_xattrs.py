@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.api import ClampTime, Directory, Entry, SetOwner, SetTime, file
 from imgpack.errors import TreeError
 from imgpack.tree import xattrs
-from imgpack.tree.directory import Directory, mapped
-from imgpack.tree.entries import file
-from imgpack.tree.entry import Entry
-from imgpack.tree.transform import MAX_TIME, ClampTime, SetOwner, SetTime
+from imgpack.tree.directory import mapped
+from imgpack.tree.transform import MAX_TIME
 
 CAPS = struct.pack("<IIII", 0x3000, 0, 0, 0)
 V3 = struct.pack("<I", 0x03000001) + CAPS + struct.pack("<I", 100000)

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.api import Directory, Placed, Replaced, Tree, replaced
 from imgpack.errors import ResourceError, SourceError
-from imgpack.tree.destination import Placed, Replaced, place, replaced
-from imgpack.tree.directory import Directory
+from imgpack.tree.destination import place
 from imgpack.tree.problems import Problems
-from imgpack.tree.tree import Tree
 
 
 def names(root: Path, *paths: str) -> Directory:
