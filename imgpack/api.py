@@ -150,15 +150,16 @@ def open(
 @contextmanager
 def open_blob(
     location: str | Reference,
-    digest: Digest,
+    digest: Digest | str,
     *,
     registries: Registries | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
 
-    They are verified as they are read: a wrong one ends with ``DigestError``. Raises
-    what ``open`` raises, and ``NotFoundError`` if it is not there.
+    Of an archive or layout, a text may be the beginning of the digest. The bytes are
+    verified as they are read: a wrong one ends with ``DigestError``. Raises what ``open``
+    raises, and ``NotFoundError`` if it is not there.
     """
     from imgpack.files.blobs import verify_stream
     from imgpack.image.location import is_path, parse_reference
@@ -166,12 +167,14 @@ def open_blob(
 
     if isinstance(location, str) and is_path(location):
         with open_images(location, scratch=scratch) as opened:
+            digest = opened.complete(digest) if isinstance(digest, str) else digest
             descriptor = opened.describe(digest)
             what = f"{location}: blob {digest}"
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)
         return
     from imgpack.registry.pull.download import read_remote_blob
 
+    digest = Digest.parse(digest) if isinstance(digest, str) else digest
     name = parse_reference(location) if isinstance(location, str) else location
     with _connected(registries) as connected:
         yield read_remote_blob(connected, name.with_digest(digest))
@@ -184,16 +187,19 @@ def create(
     stdout: BinaryIO | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
+    prune: bool = False,
 ) -> Iterator[LayerSink]:
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
-    any other is an archive. It is written once; an existing layout is added to. Nothing
-    appears under its final name before all of it is there. Raises ``OutputError``.
+    any other is an archive. It is written once; an existing layout is added to, and with
+    ``prune`` loses the blobs that nothing in it names then. Nothing appears under its
+    final name before all of it is there. Raises ``OutputError``.
     """
     from imgpack.store.archive.write import open_writer
 
-    with open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter) as writer:
+    writer = open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter, prune=prune)
+    with writer:
         yield writer
 
 

@@ -81,6 +81,7 @@ class Remedy(Enum):
     EMPTY_CACHE = "choose an empty or new directory for the cache"
     CLEAR_CACHE = "remove it, or choose another cache directory"
     NAME_IT = "give the image a name"
+    PRUNE = "they can be removed when it is written to"
     LOG_IN = "give credentials for {0}"
     CHECK_LOGIN = "check the credentials for {0}"
     LOG_IN_EACH = "store credentials for each of them"

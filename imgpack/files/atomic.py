@@ -135,6 +135,32 @@ def sweep(directory: str, *labels: str) -> None:
                 _remove_abandoned(item.path)
 
 
+def is_held(directory: str, label: str, *, but: str) -> bool:
+    """Whether a writer may be at work on a ``Temporary`` of this label, other than ``but``."""
+    with os.scandir(directory) as listing:
+        return any(
+            (match := _TEMPORARY.fullmatch(item.name)) is not None
+            and match[1] == label[:40]
+            and item.path != but
+            and _is_locked(item.path)
+            for item in listing
+        )
+
+
+def _is_locked(path: str) -> bool:
+    try:
+        fd = os.open(path, _LOOK)
+    except OSError as error:
+        return error.errno != errno.ENOENT
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def _remove_abandoned(path: str) -> None:
     with suppress(OSError):
         fd = os.open(path, _LOOK)

@@ -8,7 +8,7 @@ that its manifest names; a member of an index is one that it names, in its order
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError
 from imgpack.files.blobs import BlobWriter
@@ -160,13 +160,14 @@ class Named:
 
     ``names`` are references; ``labels`` what stands in their place in a layout without
     being one (``v1``: a tag without a repository); ``annotations`` what a layout's index
-    says of it besides.
+    says of it besides, and ``fields`` what else its entry there holds, as decoded JSON.
     """
 
     image: AnyImage
     names: tuple[Reference, ...] = ()
     labels: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, Any], ...] = ()
 
     @property
     def tags(self) -> tuple[Reference, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from imgpack.errors import (
     AmbiguousError,
@@ -24,7 +24,7 @@ from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
-from imgpack.spec.digest import Digest
+from imgpack.spec.digest import Digest, is_short
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
@@ -43,6 +43,7 @@ class Root:
     names: tuple[Reference, ...] = ()
     labels: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, Any], ...] = ()
 
     def shown(self) -> str:
         """What it can be asked for by, for people."""
@@ -107,7 +108,10 @@ class Opened:
         if key not in self._images:
             found = self._resolver.image(*key)
             self._images[key] = self._reduced(found) if isinstance(found, ImageIndex) else found
-        return Named(self._images[key], root.names, root.labels, root.annotations)
+        image = self._images[key]
+        whole = image.document.descriptor.digest == root.descriptor.digest
+        fields = root.fields if whole else ()  # data, for one, is of that document
+        return Named(image, root.names, root.labels, root.annotations, fields)
 
     def document(self, root: Root | None = None) -> Manifest | Index:
         """The one document that ``root`` points at, and nothing that it names."""
@@ -122,7 +126,8 @@ class Opened:
     def select(self, text: str | None) -> Root:
         """The one root that ``text`` names: a name, tag, manifest digest or image ID.
 
-        ``None`` is for a location with one. Raises ``NotFoundError``, ``AmbiguousError``.
+        A digest may be its beginning, if only one has it. ``None`` is for a location with
+        one. Raises ``NotFoundError``, ``AmbiguousError``.
         """
         chosen = [root for root in self.roots if text is None or self._answers(root, text)]
         if len(chosen) == 1:
@@ -146,18 +151,39 @@ class Opened:
 
         What names it may not be there or be damaged; the rest is told all the same.
         """
-        for root in self.roots:
-            if root.descriptor.digest == digest:
-                return root.descriptor
-            with suppress(*_UNREADABLE):
-                for one in walk(self.image(root).image):
-                    for descriptor in _named_by(one):
-                        if descriptor.digest == digest:
-                            return descriptor
+        for descriptor in self._descriptors():
+            if descriptor.digest == digest:
+                return descriptor
         size = self._resolver.source.size(digest)
         if size is None:
             raise NotFoundError(f"{self.location} has no blob {digest}", Remedy.LIST_DIGESTS())
         return Descriptor(mediatype.OCTET_STREAM, digest, size)
+
+    def complete(self, text: str) -> Digest:
+        """The digest ``text``, or the only one in the documents here that begins with it.
+
+        Raises ``InvalidReferenceError``, ``NotFoundError``, ``AmbiguousError``.
+        """
+        if not is_short(text):
+            return Digest.parse(text)
+        found = sorted({one.digest for one in self._descriptors() if _begins(one, text)})
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise NotFoundError(f"{self.location} has no blob {text}…", Remedy.LIST_DIGESTS())
+        more = ", …" if len(found) > _LISTED else ""
+        raise AmbiguousError(
+            f"{self.location} has {len(found)} blobs {text}…",
+            f"say more of it: {', '.join(map(str, found[:_LISTED]))}{more}",
+        )
+
+    def _descriptors(self) -> Iterator[Descriptor]:
+        """What all documents here are and name, as far as they can be read."""
+        for root in self.roots:
+            yield root.descriptor
+            with suppress(*_UNREADABLE):
+                for one in walk(self.image(root).image):
+                    yield from _named_by(one)
 
     def _for_platform(self, root: Root, platform: Platform | None) -> Named:
         try:
@@ -178,24 +204,30 @@ class Opened:
         return images[0] if partial and len(images) == 1 else image
 
     def _answers(self, root: Root, text: str) -> bool:
-        if text in root.labels or text == str(root.descriptor.digest):
+        if text in root.labels or _begins(root.descriptor, text):
             return True
         if any(text == name.tag for name in root.names):
             return True
-        try:
+        with suppress(ImgpackError):
             if Reference.parse(text).tagged() in root.names:
                 return True
-        except ImgpackError:
-            pass
-        return _is_digest(text) and text == self._image_id(root)
+        config = self._config(root) if is_short(text) or _is_digest(text) else None
+        return config is not None and _begins(config, text)
 
-    def _image_id(self, root: Root) -> str:
+    def _config(self, root: Root) -> Descriptor | None:
+        """What an image has for its ID."""
         if not mediatype.is_document(root.descriptor.media_type):
-            return ""
+            return None
         with suppress(*_UNREADABLE):
             document = self._resolver.document(root.descriptor)
-            return "" if isinstance(document, Index) else str(document.config.digest)
-        return ""  # another may be the one
+            return None if isinstance(document, Index) else document.config
+        return None  # another may be the one
+
+
+def _begins(descriptor: Descriptor, text: str) -> bool:
+    """Whether ``text`` is the descriptor's digest, or the beginning of it."""
+    whole = str(descriptor.digest)
+    return text == whole or (is_short(text) and whole.startswith(text))
 
 
 def _named_by(one: AnyImage) -> tuple[Descriptor, ...]:

@@ -69,6 +69,7 @@ def one_for_each(images: Sequence[Named]) -> tuple[Named, ...]:
             tuple(dict.fromkeys((*before.names, *named.names))),
             tuple(dict.fromkeys((*before.labels, *named.labels))),
             tuple((dict(before.annotations) | dict(named.annotations)).items()),
+            tuple((dict(before.fields) | dict(named.fields)).items()),
         )
     return tuple(merged.values())
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from imgpack.errors import InvalidReferenceError, UnsupportedError
 
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
+_SHORT = re.compile(r"(?:sha256:[0-9a-f]{1,63}|sha512:[0-9a-f]{1,127})")
 _OTHER = re.compile(r"(?!sha256:|sha512:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]{32,}")
 """Well-formed, of another algorithm; shorter ones are a mistyped tag and the like."""
 
@@ -60,6 +61,11 @@ class Digest:
     def hasher(self) -> "hashlib._Hash":
         """A new hash object of this digest's algorithm."""
         return hashlib.new(self.algorithm)
+
+
+def is_short(text: str) -> bool:
+    """Whether ``text`` is the beginning of a digest: its algorithm and at least one digit."""
+    return _SHORT.fullmatch(text) is not None
 
 
 EMPTY_LAYER_GZIP = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")

@@ -81,7 +81,7 @@ def index_entries(images: Sequence[Named], taken: Iterable[str] = ()) -> list[di
     out: list[dict[str, Any]] = []
     refs = {*taken, *(label for named in images for label in named.labels)}
     for named in images:
-        bare = named.image.document.descriptor.as_json()
+        bare = dict(named.fields) | named.image.document.descriptor.as_json()
         if isinstance(named.image, Artifact) and named.image.manifest.artifact_type:
             # What lists referrers goes by it (image-spec descriptor.md).
             bare["artifactType"] = named.image.manifest.artifact_type

@@ -110,7 +110,8 @@ def test_verbose_says_what_is_done(imgpack_here: InProcess, tree: Path, tmp_path
     assert lines[0].startswith(f"imgpack: layer 1 of 1, /: {layer['digest']}, {layer['size']} B ")
     assert lines[0].endswith("1 of 1 segments reused")
     image = found.manifest["config"]["digest"]
-    assert lines[1] == f"imgpack: image {image}, manifest {found.digest}: to o.tar"
+    assert lines[1] == "imgpack: o.tar was there, and is replaced"
+    assert lines[2] == f"imgpack: image {image}, manifest {found.digest}: to o.tar"
 
 
 def test_a_stream_is_the_archive(imgpack: Imgpack, tree: Path, tmp_path: Path) -> None:
@@ -678,3 +679,31 @@ def test_a_layout_is_oci_s_and_an_archive_docker_s_unless_said(
             imgpack_here("build", "tree", "-o", out, "-t", "a:1", *more).ok()
             assert f".{kind}." in json.loads(imgpack_here("manifest", out).ok())["mediaType"]
     imgpack_here("build", "tree", "-o", "zstd/", "--compression", "zstd").ok()
+
+
+def test_a_layout_that_is_built_into_again_says_what_nothing_names_and_prunes_it(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """Three builds of one name leave three blobs each, of which three are live."""
+    for number in range(3):
+        (tree / "etc/motd").write_text(f"{number}\n")
+        done = imgpack_here("build", "rootfs", "-o", "lay/")
+        done.ok()
+    assert "lay/ holds 6 blobs (" in done.err
+    assert done.err.endswith("that nothing in it names; --prune removes them\n")
+    assert len(os.listdir(tmp_path / "lay/blobs/sha256")) == 9
+    assert imgpack_here("build", "rootfs", "-o", "lay/", "--prune").err == ""
+    assert len(os.listdir(tmp_path / "lay/blobs/sha256")) == 3
+    imgpack_here("inspect", "lay/", "--verify").ok()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("build", "rootfs", "-o", "a.tar"), ("copy", "a.tar", "-"), ("copy", "a.tar", "a.b/c")],
+)
+def test_there_is_nothing_to_prune_outside_of_a_layout(
+    imgpack_here: InProcess, tree: Path, arguments: tuple[str, ...]
+) -> None:
+    """An archive is whole each time, and a registry collects its own garbage."""
+    imgpack_here("build", "rootfs", "-o", "a.tar").ok()
+    assert "--prune is for a layout" in imgpack_here(*arguments, "--prune").failed(2)

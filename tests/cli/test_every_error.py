@@ -87,7 +87,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "it is no repository alone": (6, NOWHERE, [f"tags {NOWHERE}"]),
     "it is neither a tag nor a digest": (6, "localhost:1/x", ["rm localhost:1/x"]),
     "a digest is not valid": (6, "digest", [
-        "blob a.tar@sha256:12", "blob a.tar@1a2b3c", "pull localhost:1/x@sha256:1a",
+        "blob a.tar@sha256:xy", "blob a.tar@1a2b3c", "pull localhost:1/x@sha256:1a",
         "rm localhost:1/x@sha256:1a",
     ]),
     "an image has no name": (6, "nameless.tar", ["push nameless.tar"]),

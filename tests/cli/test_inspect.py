@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from imgpack.cli.output.display import one_line, table
 from imgpack.errors import ArchiveError
 from imgpack.events import human_size
-from imgpack.image.image import Artifact, Image, ImageIndex, walk
+from imgpack.image.image import Artifact, Image, ImageIndex, Named, walk
 from imgpack.image.location import is_path
 from imgpack.spec.config import History, build_config
 from imgpack.spec.descriptor import Descriptor
@@ -34,6 +35,7 @@ from tests.store.samples import (
     make_nested,
     make_tar,
     tar_of,
+    write_all,
     write_image,
 )
 
@@ -383,7 +385,7 @@ def test_a_blob_that_is_not_there_and_a_digest_that_is_none(
     """Each has its own exit code."""
     missing = Digest.of(b"missing")
     assert str(missing) in imgpack_here("blob", f"a.tar@{missing}").failed(20)
-    imgpack_here("blob", "a.tar@sha256:123").failed(6)
+    imgpack_here("blob", "a.tar@sha256:xyz").failed(6)
     imgpack_here("blob", "a.tar").failed(2)
 
 
@@ -449,3 +451,50 @@ def test_an_error_quotes_no_control_sequence(tmp_path: Path, imgpack_here: InPro
     line = imgpack_here("inspect", "x.tar").failed(12)
     assert "\x1b" not in line
     assert "evil" in line
+
+
+def test_the_beginning_of_a_digest_is_enough_where_only_one_has_it(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """For blobs, and for ``--image`` the manifest's and the image ID's."""
+    images = [make_image(Memory(), [tar_of({"file": text})]) for text in (b"one", b"two")]
+    write_all(tmp_path / "a.tar", *(Named(one, NAMES[i : i + 1]) for i, one in enumerate(images)))
+    for image in images:
+        for digest, raw in (
+            (image.config.digest, image.config.raw),
+            (image.manifest.descriptor.digest, image.manifest.raw),
+        ):
+            short = str(digest)[:19]
+            assert imgpack_here("blob", f"a.tar@{short}").ok() == raw
+            chosen = imgpack_here("manifest", "a.tar", "--image", short).ok()
+            assert chosen == image.manifest.raw
+            out = imgpack_here("inspect", "a.tar", "--json", "--image", short).ok()
+            assert str(image.manifest.descriptor.digest).encode() in out
+    absent = "sha256:000000000000"
+    assert f"has no blob {absent}" in imgpack_here("blob", f"a.tar@{absent}").failed(20)
+    assert f"no image '{absent}'" in imgpack_here("inspect", "a.tar", "--image", absent).failed(20)
+
+
+def test_the_beginning_of_several_digests_lists_them(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Seventeen blobs have one first digit in common at least."""
+    image = make_image(Memory(), [tar_of({"file": bytes([n])}) for n in range(17)])
+    write_image(tmp_path / "a.tar", image)
+    firsts = Counter(layer.digest.hex[0] for layer in image.manifest.layers)
+    first = firsts.most_common(1)[0][0]
+    problem = imgpack_here("blob", f"a.tar@sha256:{first}").failed(25)
+    assert f"blobs sha256:{first}…; say more of it: sha256:{first}" in problem
+
+
+@pytest.mark.parametrize("place", ["a.tar", "host.example/app"])
+def test_what_is_no_digest_is_told_in_one_line(
+    imgpack_here: InProcess, tmp_path: Path, place: str
+) -> None:
+    """As it was written; a registry takes no beginning of one."""
+    write_image(tmp_path / "a.tar", make_image(Memory()))
+    problem = imgpack_here("blob", f"{place}@abc").failed(6)
+    assert "invalid digest 'abc'; a digest is sha256: and 64" in problem
+    if place != "a.tar":
+        problem = imgpack_here("blob", f"{place}@sha256:1a2b").failed(6)
+        assert "invalid digest 'sha256:1a2b'; a digest is sha256: and 64" in problem

@@ -21,14 +21,18 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from imgpack.image.image import Image, ImageIndex, Named, walk
-from imgpack.spec.manifest import Index, build_index
+from imgpack.spec import mediatype
+from imgpack.spec.config import ImageConfig
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index, build_index, build_manifest
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
-from tests.registry.images import make_artifact, make_image, make_index, noise, push_to
+from tests.registry.images import Memory, make_artifact, make_image, make_index, noise, push_to
 from tests.registry.test_pull import add_signed_index
 
 
@@ -520,3 +524,70 @@ def test_a_signal_during_a_pull_stops_at_once_and_leaves_nothing(
         assert out == b""
         assert b"Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_copy_says_what_it_replaces(imgpack_here: InProcess, tmp_path: Path, image: Image) -> None:
+    """An archive is never added to; a new one, a stream and a layout replace nothing."""
+    write_archive(tmp_path / "a.tar", image, "app:1")
+    assert imgpack_here("copy", "a.tar", "b.tar").err == ""
+    told = "imgpack: warning: b.tar was there, and is replaced\n"
+    assert imgpack_here("copy", "a.tar", "b.tar").err == told
+    for target in ("lay/", "lay/", "-"):
+        assert "replaced" not in imgpack_here("copy", "a.tar", target).err
+
+
+def _beside(platform: str, layer_type: str, content: bytes) -> Image:
+    """An image in name only, as cosign and BuildKit make them: its layers are no tars."""
+    system, _, machine = platform.partition("/")
+    layer = Descriptor(layer_type, Digest.of(content), len(content), (("org.example", "<1>"),))
+    raw = json.dumps(
+        {
+            "architecture": machine,
+            "created": "0001-01-01T00:00:00Z",
+            "history": [{"created": "0001-01-01T00:00:00Z"}],
+            "os": system,
+            "rootfs": {"type": "layers", "diff_ids": [str(layer.digest)]},
+            "config": {},
+        }
+    ).encode()
+    config = ImageConfig.parse(raw)
+    described = Descriptor(mediatype.OCI_CONFIG, config.digest, len(raw))
+    manifest = build_manifest(described, [layer], mediatype.OCI_MANIFEST)
+    return Image(manifest, config, Memory({layer.digest: content}))
+
+
+def test_signatures_and_attestations_go_any_way_with_the_digests_they_had(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """cosign's tags and BuildKit's index: registry, archive, layout, another registry."""
+    image = make_image(b"1", oci=True)
+    note = _beside("unknown/unknown", "application/vnd.in-toto+json", b'{"_type":"statement"}')
+    about = (
+        ("vnd.docker.reference.digest", str(image.manifest.descriptor.digest)),
+        ("vnd.docker.reference.type", "attestation-manifest"),
+    )
+    entries = [
+        replace(image.manifest.descriptor, platform=image.config.platform),
+        replace(note.manifest.descriptor, platform=note.config.platform, annotations=about),
+    ]
+    whole = ImageIndex(build_index(entries), (image, note))
+    tag = str(whole.index.descriptor.digest).replace(":", "-")
+    signed = {
+        "1": whole,
+        f"{tag}.sig": _beside("", "application/vnd.dev.cosign.simplesigning.v1+json", b'{"c":1}'),
+        f"{tag}.att": _beside("", "application/vnd.dsse.envelope.v1+json", b'{"p":""}'),
+    }
+    with HostileRegistry() as one, HostileRegistry() as two:
+        for name, what in signed.items():
+            push_to(one.host, what, f"a/app:{name}")
+            imgpack_here("pull", f"{one.host}/a/app:{name}", "-o", "a.tar").ok()
+            imgpack_here("copy", "a.tar", "layout/").ok()
+        imgpack_here("inspect", "layout/", "--verify").ok()
+        for name, what in signed.items():
+            target = f"{two.host}/b/app:{name}"
+            out = imgpack_here("push", "layout/", target, "--image", name).ok().decode()
+            assert out == f"{target}@{what.document.descriptor.digest}\n"
+        assert two.incomplete() == []
+        assert two.repository("b/app").manifests == one.repository("a/app").manifests
+        assert two.repository("b/app").tags == one.repository("a/app").tags
+        assert two.repository("b/app").blobs == one.repository("a/app").blobs

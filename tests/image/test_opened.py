@@ -232,3 +232,13 @@ def test_a_blob_is_read_from_any_byte() -> None:
     layer = image.manifest.layers[0]
     opened = _opened(source, _root(image))
     assert b"".join(opened.read_blob(layer, 5)) == source.blobs[layer.digest][5:]
+
+
+def test_what_an_entry_says_of_an_index_is_not_said_of_one_of_its_images() -> None:
+    """Data is of the very document that the entry names."""
+    source = Memory()
+    image = make_multi(source, "linux/amd64", "linux/arm64")
+    root = replace(_root(image, "a:1"), fields=(("data", "e30="),))
+    opened = _opened(source, root)
+    assert opened.image().fields == root.fields
+    assert opened.image(platform=ARM64).fields == ()

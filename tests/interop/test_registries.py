@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.image.image import Named, walk
+from imgpack.image.image import Named, Opaque, RawBlob, walk
 from imgpack.image.plan import plan
 from imgpack.image.verify import verify_images
 from imgpack.spec import mediatype
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.digest import Digest
 from imgpack.store.open import open_images
 from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack
@@ -308,6 +310,24 @@ def test_an_index_in_an_index_and_a_chart_come_back_as_they_were(
     argv = [require("skopeo"), "--override-arch=arm64", "inspect", "--raw", "--config"]
     config = run([*argv, "--tls-verify=false", f"docker://{reference}"]).stdout
     assert json.loads(config)["architecture"] == "arm64"
+
+
+def test_what_an_index_names_by_an_unknown_type_comes_back_as_it_was(
+    registry: Registry, imgpack: Imgpack
+) -> None:
+    """A real registry takes it for a blob, and the index that names it for whole."""
+    image, raw = make_image(b"1", oci=True), b'{"unknown":1}'
+    unknown = Descriptor("application/vnd.example.unknown+json", Digest.of(raw), len(raw))
+    whole = make_index(image, Opaque(unknown, RawBlob(raw)))
+    write_archive(imgpack.directory / "opaque.tar", whole, "opaque:1")
+    reference = f"{registry.host}/opaque:1"
+    out = imgpack("push", "opaque.tar", reference).ok().decode()
+    assert out == f"{reference}@{whole.index.descriptor.digest}\n"
+    imgpack("pull", reference, "-o", "back.tar").ok()
+    with open_images(str(imgpack.directory / "back.tar")) as opened:
+        back = opened.image().image
+        assert back.document.descriptor == whole.index.descriptor
+        assert b"".join(opened.read_blob(unknown)) == raw
 
 
 def test_a_registry_that_is_not_there_is_named(imgpack: Imgpack, hello: str) -> None:

@@ -1,5 +1,6 @@
 """Pushing images: the order, what is sent and what is not, and what a failure leaves behind."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from imgpack.errors import (
     UnauthorizedError,
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
-from imgpack.image.image import Image, ImageIndex, Named, walk
+from imgpack.image.image import Image, ImageIndex, Named, Opaque, RawBlob, walk
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.transport import TransportOptions
 from imgpack.registry.push.dry_run import dry_run
@@ -454,6 +455,29 @@ def test_a_registry_that_takes_oci_only_is_told_with_what_to_do(image: Image, ma
             push_to(registry.host, make_index(image) if many else image, "a/b:1")
         assert caught.value.hint == Remedy.USE_OCI()
         assert registry.repository("a/b").tags == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "MANIFEST_INVALID"), (404, "MANIFEST_BLOB_UNKNOWN"), (415, "")]
+)
+def test_an_index_that_is_refused_is_told_with_what_in_it_is_unknown(
+    image: Image, status: int, code: str
+) -> None:
+    """Some registries want a manifest for all that an index names."""
+    raw = b"{}"
+    unknown = Descriptor("application/vnd.example.unknown+json", Digest.of(raw), len(raw))
+    whole = make_index(image, Opaque(unknown, RawBlob(raw)))
+    with HostileRegistry() as registry:
+        refusal = faults.answer(
+            status,
+            body=json.dumps(
+                {"errors": [{"code": code, "detail": {"digest": str(unknown.digest)}}]}
+            ).encode(),
+        )
+        registry.misbehave("PUT", "manifests/1", refusal, times=None)
+        with pytest.raises(ImgpackError, match=rf"it names {unknown.digest}, which is '") as caught:
+            push_to(registry.host, whole, "a/b:1")
+        assert caught.value.hint == Remedy.CHOOSE_PLATFORM()
 
 
 def test_an_index_has_no_schema1_manifest(schema1: Schema1Options) -> None:

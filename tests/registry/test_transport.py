@@ -1,5 +1,6 @@
 """HTTP with bounds: framing, early answers, silence, endless answers, proxies, addresses."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from imgpack.errors import (
     UnsafeError,
 )
 from imgpack.registry.http import message
+from imgpack.registry.http.connection import GuardedHTTPConnection
 from imgpack.registry.http.endpoint import SessionOptions
 from imgpack.registry.http.message import BytesBody
 from imgpack.registry.http.retry import RetryPolicy
@@ -695,3 +697,21 @@ def test_a_transport_is_used_by_many_threads() -> None:
         for thread in threads:
             thread.join()
     assert sorted(answers) == sorted(f"/{n}/{s}".encode() for n in range(8) for s in range(5))
+
+
+def test_a_server_that_talks_without_end_gets_no_more_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is no answer, as TLS has it, may come in as fast as it likes."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                ours.send(bytes(65536))  # until there is no more room
+        theirs.send(b"x")
+        connection = GuardedHTTPConnection("localhost")
+        connection.sock, connection.silence = ours, 0.01
+        monkeypatch.setattr(connection, "_answered", lambda: False)
+        with pytest.raises(TimeoutError):
+            connection._await_room()

@@ -1,5 +1,6 @@
 """Writing into a layout that is there already, and is damaged or made to do harm."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -8,14 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.errors import ArchiveError, ImgpackError, OutputError
+from imgpack.errors import ArchiveError, Hint, ImgpackError, OutputError
+from imgpack.events import Silent
 from imgpack.image.image import Image, Named
 from imgpack.image.verify import verify_images
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.store.archive.write import open_writer
 from imgpack.store.open import open_images
 
-from .samples import NAMES, Memory, make_image, opened_images, write_image
+from .samples import (
+    NAMES,
+    Memory,
+    make_artifact,
+    make_image,
+    make_nested,
+    opened_images,
+    tar_of,
+    write_all,
+    write_image,
+)
 
 
 @pytest.fixture
@@ -149,3 +162,186 @@ def test_a_directory_in_place_of_a_blob_is_named(layout: Path, image: Image) -> 
     blob.unlink()
     blob.mkdir()
     _refused(layout, image, f"{blob.name} is a directory; remove it", OutputError)
+
+
+class _Told(Silent):
+    """Keeps warnings and details."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warn(self, message: str, hint: Hint = "") -> None:
+        self.lines.append(f"{message}; {hint}")
+
+    def detail(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def _written(layout: Path, text: str, *, prune: bool = False) -> tuple[Image, list[str]]:
+    """An image under the one name, of which ``text`` is what its layer holds; what is told."""
+    made, told = make_image(Memory(), [tar_of({"file": text.encode()})], docker=False), _Told()
+    with open_writer(f"{layout}/", reporter=told, prune=prune) as writer:
+        writer.write([Named(made, NAMES)])
+    return made, told.lines
+
+
+def _held(layout: Path) -> set[str]:
+    return set(os.listdir(layout / "blobs/sha256"))
+
+
+def _of(*images: Image) -> set[str]:
+    return {
+        digest.hex
+        for image in images
+        for digest in (
+            image.config.digest,
+            image.manifest.descriptor.digest,
+            *(layer.digest for layer in image.manifest.layers),
+        )
+    }
+
+
+def test_blobs_that_nothing_names_any_more_are_told_and_removed_on_demand(tmp_path: Path) -> None:
+    """A name that moves leaves the blobs of what it stood for."""
+    layout = tmp_path / "layout"
+    first, told = _written(layout, "one")
+    assert told == []
+    second, told = _written(layout, "two")
+    assert f"{layout}/ holds 3 blobs (" in told[0]
+    assert _held(layout) == _of(first, second)
+    third, told = _written(layout, "three", prune=True)
+    assert "6 blobs" in told[0]
+    assert _held(layout) == _of(third)
+    with open_images(str(layout)) as opened:
+        assert verify_images(opened_images(opened), opened.location) == 1
+
+
+def test_what_any_document_names_is_not_pruned(tmp_path: Path) -> None:
+    """An index in an index, artifacts, subjects and documents of types that nobody knows."""
+    layout, source = tmp_path / "layout", Memory()
+    nested, artifact = make_nested(source), make_artifact(source)
+    write_all(f"{layout}/", Named(nested, NAMES[:1]), Named(artifact))
+    kept = _held(layout)
+    layer, subject, other = (source.add(text) for text in (b"layer", b'{"a":1}', b"other"))
+    unknown = json.dumps(
+        {
+            "blobs": [{"digest": str(layer)}],
+            "fsLayers": [{"blobSum": str(other)}],
+            "subject": Descriptor("application/x", subject, 7).as_json(),
+        }
+    ).encode()
+    index = json.loads((layout / "index.json").read_bytes())
+    named = Descriptor("application/vnd.unknown+json", source.add(unknown), len(unknown))
+    index["manifests"].append(named.as_json())
+    for raw in (b"layer", b'{"a":1}', b"other", unknown):
+        kept.add(Digest.of(raw).hex)
+        _blob(layout, Digest.of(raw)).write_bytes(raw)
+    stray = Digest.of(b"stray")
+    _blob(layout, stray).write_bytes(b"stray")
+    (layout / "index.json").write_text(json.dumps(index))
+    added = make_image(source, [tar_of({"new": b""})], docker=False)
+    with open_writer(f"{layout}/", prune=True) as writer:
+        writer.write([Named(added, NAMES[1:])])
+    assert _held(layout) == kept | _of(added)
+
+
+def test_a_damaged_document_ends_the_pruning_and_not_the_writing(tmp_path: Path) -> None:
+    """What it named cannot be told: nothing goes."""
+    layout = tmp_path / "layout"
+    first, _ = _written(layout, "one")
+    index = json.loads((layout / "index.json").read_bytes())
+    document = index["manifests"][0]
+    del document["annotations"]
+    (layout / "index.json").write_text(json.dumps(index))
+    file = _blob(layout, first.manifest.descriptor.digest)
+    file.write_bytes(bytes(file.stat().st_size))
+    second, told = _written(layout, "two", prune=True)
+    assert "nothing is removed" in told[0]
+    assert _held(layout) == _of(first, second)
+
+
+def test_a_blob_that_came_after_the_index_may_be_of_another_writer(tmp_path: Path) -> None:
+    """As skopeo and umoci write: blobs first, without a lock."""
+    layout = tmp_path / "layout"
+    _written(layout, "one")
+    fresh = _blob(layout, Digest.of(b"fresh"))
+    for _ in range(100_000):  # until the file system's clock has moved on
+        fresh.unlink(missing_ok=True)
+        fresh.write_bytes(b"fresh")
+        if fresh.stat().st_ctime_ns > (layout / "index.json").stat().st_ctime_ns:
+            break
+    second, _ = _written(layout, "two", prune=True)
+    assert _held(layout) == _of(second) | {fresh.name}
+
+
+def test_nothing_is_pruned_while_another_writer_is_at_work(tmp_path: Path) -> None:
+    """It may count on a blob that is there already."""
+    layout = tmp_path / "layout"
+    first, _ = _written(layout, "one")
+    again = make_image(Memory(), [tar_of({"file": b"one"})], docker=False)
+    with open_writer(f"{layout}/") as other:
+        assert other._size(again.layers[0].descriptor.digest)
+        second, told = _written(layout, "two", prune=True)
+        assert "while another writes to it" in told[0]
+        other.write([Named(again, NAMES)])
+    assert _held(layout) == _of(first, second)
+    with open_images(str(layout)) as opened:
+        assert verify_images(opened_images(opened), opened.location) == 1
+
+
+def test_pruning_follows_no_link_and_removes_no_target_of_one(tmp_path: Path) -> None:
+    """Equal blobs may be links; what is no regular file under a digest stays."""
+    layout = tmp_path / "layout"
+    first, _ = _written(layout, "one")
+    blobs = layout / "blobs/sha256"
+    target, link = Digest.of(b"target").hex, Digest.of(b"link").hex
+    outside = tmp_path / "outside"
+    for file in (blobs / target, outside, blobs / "no digest"):
+        file.write_bytes(b"target")
+    (blobs / link).symlink_to(target)
+    (blobs / Digest.of(b"out").hex).symlink_to(outside)
+    (blobs / Digest.of(b"directory").hex).mkdir()
+    before = _held(layout)
+    _written(layout, "one")  # the index is newer now
+    second, _ = _written(layout, "two", prune=True)
+    assert _held(layout) == before - _of(first) | _of(second)
+    assert outside.read_bytes() == b"target"
+
+
+FIELDS = {
+    "data": "e30=",
+    "urls": ["https://host.example/x"],
+    "vnd.example": {"b": [1, 2.5, None, "<&>\u2028"], "a": "ü"},
+}
+
+
+@pytest.mark.parametrize("kind", ["layout/", "archive.tar"])
+def test_what_an_entry_says_that_is_not_known_is_carried(
+    tmp_path: Path, layout: Path, kind: str
+) -> None:
+    """Data and fields of others go wherever the image goes that has an index."""
+    index = json.loads((layout / "index.json").read_bytes())
+    for entry in index["manifests"]:
+        entry.update(FIELDS)
+    (layout / "index.json").write_text(json.dumps(index))
+    target = f"{tmp_path}/there-{kind}"
+    for source, place in ((str(layout), target), (target, f"{tmp_path}/back/")):
+        with open_images(source) as opened:
+            write_all(place, *opened.images())
+    back = json.loads((tmp_path / "back/index.json").read_bytes())
+    assert back["manifests"] == index["manifests"]
+
+
+def test_an_entry_that_is_written_again_keeps_what_it_said(layout: Path, image: Image) -> None:
+    """The same image under its name; another image is another entry."""
+    index = json.loads((layout / "index.json").read_bytes())
+    for entry in index["manifests"]:
+        entry.update(FIELDS)
+        entry["annotations"]["org.example"] = "kept"
+    (layout / "index.json").write_text(json.dumps(index))
+    write_image(layout, image)
+    after = json.loads((layout / "index.json").read_bytes())
+    assert after["manifests"] == index["manifests"]
+    _written(layout, "another")
+    after = json.loads((layout / "index.json").read_bytes())
+    assert not any(set(FIELDS) & set(entry) for entry in after["manifests"])

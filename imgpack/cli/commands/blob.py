@@ -13,6 +13,7 @@ from imgpack.cli.options.output import to_standard_output
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.files.streams import STDOUT, open_output
+from imgpack.spec.digest import is_short
 
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
@@ -30,13 +31,14 @@ def blob(
 ) -> None:
     """Stream one blob to standard output, and fail if its digest is not the one asked for.
 
+    In an archive or layout the beginning of a digest will do, if only one has it.
     On a pipe, bytes go out before the last of them is checked: look at the exit
     code, or use -o.
     """
     place, at, text = location.rpartition("@")
     if not at or not place:
         raise click.UsageError("say which blob: REF@sha256:… or ARCHIVE@sha256:…")
-    digest = api.Digest.parse(text)
+    digest = text if api.is_path(place) and is_short(text) else api.Digest.parse(text)
     target = STDOUT if output is None else output
     to_stdout = to_standard_output(target, "a blob")
     with (

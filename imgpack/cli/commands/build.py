@@ -25,7 +25,13 @@ from imgpack.cli.options.metadata import (
     takes_standard_output,
     write_metadata,
 )
-from imgpack.cli.options.output import create, print_names, to_standard_output
+from imgpack.cli.options.output import (
+    check_prune,
+    create,
+    print_names,
+    prune_option,
+    to_standard_output,
+)
 from imgpack.cli.options.path import DIRECTORY, FILE
 from imgpack.cli.options.sources import (
     check_outside,
@@ -56,6 +62,7 @@ _EXPLAINED = 100
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
 )
+@prune_option
 @image_options
 @runtime_options
 @layer_options
@@ -72,6 +79,7 @@ def build(
     sources: tuple[str, ...],
     tags: tuple[str, ...],
     output: str | None,
+    prune: bool,
     image: ImageFlags,
     runtime: RuntimeFlags,
     layers: LayerFlags,
@@ -87,6 +95,7 @@ def build(
     """
     trees = parse_sources(sources, terminal.warn)
     target = default_output(trees[0]) if output is None else output
+    check_prune(target, prune=prune)
     image, runtime = in_unicode(image), in_unicode(runtime)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
     names, limit = _names(tags, trees), cache.limit
@@ -98,7 +107,7 @@ def build(
     explained = _Explainer(terminal) if explain else None
     building = partial(building, jobs=jobs or usable_cpus(), cache=segments, explain=explained)
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
-    with create(terminal, target) as sink:
+    with create(terminal, target, prune=prune) as sink:
         built = building(into=sink, names=names, outputs=outputs)
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor

@@ -9,7 +9,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.output import push_printing, write_archive
+from imgpack.cli.options.output import check_prune, prune_option, push_printing, write_archive
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--mount-from", multiple=True, metavar="REPO", help="As for imgpack push.")
 @foreign_option
+@prune_option
 @jobs_option
 @choice_options
 @registry_options
@@ -48,6 +49,7 @@ def copy(
     src_creds: str | None,
     mount_from: tuple[str, ...],
     allow_nondistributable: bool,
+    prune: bool,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -55,7 +57,8 @@ def copy(
     """Copy an image from SRC to DST, each a reference, an archive or a layout.
 
     Within one registry layers are mounted, not sent. A new archive or layout is
-    told by its form: it ends in .tar or /, or starts with ./ or /.
+    told by its form: it ends in .tar or /, or starts with ./ or /. A layout is
+    added to; an archive that is there is replaced.
     """
     if all_platforms and choice.platform is not None:
         raise click.UsageError("--all-platforms and --platform contradict each other")
@@ -64,6 +67,7 @@ def copy(
     to_archive = destination == "-" or api.is_path(destination)
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
+    check_prune(destination if to_archive else None, prune=prune)
     target = None if to_archive else _target(destination)
     with open_location(
         source,
@@ -77,18 +81,12 @@ def copy(
             images = choice.all(opened)
             for named in () if api.is_path(source) else images:
                 api.refuse_foreign(named.image, source)
-            write_archive(terminal, images, destination, jobs)
+            warn = terminal.warn  # what is copied over was an image as well
+            write_archive(terminal, images, destination, jobs, prune=prune, replaced=warn)
         else:
-            pushed = api.Named(choice.one(opened).image, (target,))
-            _to_registry(
-                terminal,
-                source,
-                pushed,
-                mount_from,
-                jobs,
-                registry,
-                foreign=allow_nondistributable,
-            )
+            image = api.Named(choice.one(opened).image, (target,))
+            foreign = allow_nondistributable
+            _to_registry(terminal, source, image, mount_from, jobs, registry, foreign=foreign)
 
 
 def _target(destination: str) -> Reference:

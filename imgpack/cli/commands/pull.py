@@ -8,7 +8,12 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.output import to_standard_output, write_archive
+from imgpack.cli.options.output import (
+    check_prune,
+    prune_option,
+    to_standard_output,
+    write_archive,
+)
 from imgpack.cli.options.path import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME", help="Name it so instead.")
 @click.option("--platform", metavar="OS/ARCH", help="Only this one of a multi-platform image.")
+@prune_option
 @jobs_option
 @registry_options
 @click.pass_obj
@@ -39,6 +45,7 @@ def pull(
     output: str | None,
     tags: tuple[str, ...],
     platform: str | None,
+    prune: bool,
     jobs: int,
     registry: RegistryOptions,
 ) -> None:
@@ -50,6 +57,7 @@ def pull(
     name = api.parse_reference(reference)
     given = tuple(api.parse_name(tag) for tag in tags)
     place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
+    check_prune(place, prune=prune)
     to_standard_output(place)
     with (
         connect(registry, terminal, jobs=jobs) as registries,
@@ -59,4 +67,4 @@ def pull(
         api.refuse_foreign(named.image, name.shown())
         digest = named.image.document.descriptor.digest
         named = api.Named(named.image, given or named.names or (name.with_digest(digest),))
-        write_archive(terminal, [named], place, jobs)
+        write_archive(terminal, [named], place, jobs, prune=prune)

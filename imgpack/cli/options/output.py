@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.metadata import takes_standard_output, write_metadata
-from imgpack.files.streams import STDOUT, named_descriptor
+from imgpack.files.streams import STDOUT, is_stream, named_descriptor
 
 if TYPE_CHECKING:
     from imgpack.api import LayerSink, Named, Published
@@ -70,20 +71,53 @@ def to_standard_output(output: str, what: str = "an archive") -> bool:
     return True
 
 
+prune_option = click.option(
+    "--prune", is_flag=True, help="Remove from the layout the blobs that nothing in it names."
+)
+
+
+def check_prune(target: str | None, *, prune: bool) -> None:
+    """Refuse ``--prune`` where there is no layout; ``None`` is a registry."""
+    if prune and (target is None or not api.is_layout(target)):
+        raise click.UsageError("--prune is for a layout: a directory, or a path ending in /")
+
+
 @contextmanager
-def create(terminal: Terminal, target: str) -> Iterator[LayerSink]:
-    """An archive, a layout or a stream (``to_standard_output``), to be written."""
+def create(
+    terminal: Terminal,
+    target: str,
+    *,
+    prune: bool = False,
+    replaced: Callable[[str], None] | None = None,
+) -> Iterator[LayerSink]:
+    """An archive, a layout or a stream (``to_standard_output``), to be written.
+
+    ``replaced`` is told of a file that was there, as a detail if it is not given.
+    """
+    there = os.path.isfile(target) and not is_stream(target)
     stdout = sys.stdout.buffer if to_standard_output(target) else None
-    with api.create(target, stdout=stdout, scratch=scratch_directory, reporter=terminal) as sink:
+    with api.create(
+        target, stdout=stdout, scratch=scratch_directory, reporter=terminal, prune=prune
+    ) as sink:
         yield sink
+    if there:
+        (replaced or terminal.detail)(f"{target} was there, and is replaced")
 
 
-def write_archive(terminal: Terminal, images: Sequence[Named], target: str, jobs: int) -> None:
+def write_archive(
+    terminal: Terminal,
+    images: Sequence[Named],
+    target: str,
+    jobs: int,
+    *,
+    prune: bool = False,
+    replaced: Callable[[str], None] | None = None,
+) -> None:
     """Write ``images`` to an archive, a layout or a stream, and print what was written.
 
-    Of what has no name it is the digest.
+    Of what has no name it is the digest. The rest is as for ``create``.
     """
-    with create(terminal, target) as sink:
+    with create(terminal, target, prune=prune, replaced=replaced) as sink:
         published = api.copy(images, sink, jobs=jobs)
     err = to_standard_output(target)
     print_names(terminal, published, err=err)

@@ -126,6 +126,8 @@ class _Guarded:
                 raise BrokenPipeError
             if events & ~select.POLLIN:
                 return
+            if time.monotonic() >= deadline:  # poll() finds what comes in without an end
+                raise TimeoutError("timed out")
 
     def _answered(self) -> bool:
         """Whether an answer waits. TLS has messages of its own, so there some of it is read."""

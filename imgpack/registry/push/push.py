@@ -35,9 +35,12 @@ from imgpack.registry.session import Session
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.manifest import Index
 from imgpack.spec.reference import Reference
 
 _IMMUTABLE: Final = frozenset({400, 403, 405, 409, 412})
+_REFUSED: Final = frozenset({400, 404, 415, 422})
+"""How registries answer to a document that they do not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +252,7 @@ def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:
     if document.descriptor.media_type not in mediatype.SCHEMA1_TYPES:
         if answer.status == 415 and ".docker." in document.descriptor.media_type:
             return RegistryError(error.message, Remedy.USE_OCI(), answer)
-        return error
+        return _with_unknown(error, document) if answer.status in _REFUSED else error
     disabled = answer.status == 500 and not set(answer.codes) - {"UNKNOWN"}
     if not disabled and "MANIFEST_INVALID" not in answer.codes and answer.status != 415:
         return error
@@ -258,6 +261,18 @@ def _explained(error: ImgpackError, document: PushDocument) -> ImgpackError:
         Remedy.NO_SCHEMA1(),
         answer,
     )
+
+
+def _with_unknown(error: ImgpackError, document: PushDocument) -> ImgpackError:
+    """The error, with what an index names that a registry may not take."""
+    if document.descriptor.media_type not in mediatype.INDEXES:
+        return error
+    index = Index.parse(document.raw, document.descriptor.media_type, document.descriptor.digest)
+    for entry in index.manifests:
+        if not mediatype.is_document(entry.media_type):
+            named = f"{entry.digest}, which is {entry.media_type[:80]!r}"
+            return error.reworded(f"{error.message}; it names {named}", Remedy.CHOOSE_PLATFORM())
+    return error
 
 
 if TYPE_CHECKING:

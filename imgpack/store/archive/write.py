@@ -48,13 +48,15 @@ def open_writer(
     stdout: BinaryIO | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
+    prune: bool = False,
 ) -> ImageWriter:
     """Where an image is written to, by the form of ``target``; use it in a ``with``.
 
     ``-`` streams to ``stdout``; a path that ends in ``/``, or is a directory, is
     an OCI layout; any other is an archive file. A pipe, a device or a descriptor of
     this process (``/dev/stdout``) is streamed to.
-    ``scratch`` finds the directory for a stream's assembly. Raises ``OutputError``.
+    ``scratch`` finds the directory for a stream's assembly; ``prune`` is for a layout, and
+    removes what nothing in it names. Raises ``OutputError``.
     """
     if not target:
         raise OutputError("the output has an empty name", "name a file, or - for standard output")
@@ -67,7 +69,7 @@ def open_writer(
     if is_layout(target):
         from imgpack.store.layout.write import LayoutWriter
 
-        return LayoutWriter(target, reporter)
+        return LayoutWriter(target, reporter, prune=prune)
     if is_stream(target):
         return StreamWriter(target, None, scratch, reporter)
     _check_name(target)

@@ -5,7 +5,7 @@ digest are one image with several names. And what skopeo calls ``dir:`` (podman
 ``docker-dir``): one manifest or index with its blobs in one directory.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from imgpack.errors import ArchiveError, about
 from imgpack.image.opened import Root
@@ -18,6 +18,8 @@ from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
 from imgpack.store.documents import ContainerSource, parse_names, read_small
 
 _DUMP: Final = b"Directory Transport Version: 1."
+_KNOWN: Final = frozenset({"mediaType", "digest", "size", "annotations", "platform"})
+"""The fields of an entry that are told otherwise; a platform is not (``index_entries``)."""
 _POINTERS: Final = frozenset({NAME_ANNOTATION, REF_ANNOTATION})
 
 
@@ -32,9 +34,12 @@ def read_layout(source: ContainerSource) -> list[Root]:
     with about(f"{path}: index.json"):
         index = Index.parse(raw)
     groups: dict[Digest, list[Descriptor]] = {}
-    for entry in index.manifests:
+    fields: dict[Digest, dict[str, Any]] = {}
+    for entry, said in zip(index.manifests, decode(raw)["manifests"], strict=True):
         groups.setdefault(entry.digest, []).append(entry)
-    return [_root(entries) for entries in groups.values()]
+        others = {key: value for key, value in said.items() if key not in _KNOWN}
+        fields[entry.digest] = fields.get(entry.digest, {}) | others
+    return [_root(entries, fields[digest]) for digest, entries in groups.items()]
 
 
 def read_dump(source: ContainerSource) -> list[Root]:
@@ -69,7 +74,7 @@ def check_version(raw: bytes) -> None:
         )
 
 
-def _root(entries: list[Descriptor]) -> Root:
+def _root(entries: list[Descriptor], fields: dict[str, Any]) -> Root:
     texts: list[str] = []
     labels: list[str] = []
     annotations: dict[str, str] = {}
@@ -84,4 +89,5 @@ def _root(entries: list[Descriptor]) -> Root:
         annotations |= {key: value for key, value in own.items() if key not in _POINTERS}
     names, others = parse_names(texts)
     bare = Descriptor(entries[0].media_type, entries[0].digest, entries[0].size)
-    return Root(bare, names, tuple(dict.fromkeys((*labels, *others))), tuple(annotations.items()))
+    labels = list(dict.fromkeys((*labels, *others)))
+    return Root(bare, names, tuple(labels), tuple(annotations.items()), tuple(fields.items()))

@@ -5,7 +5,9 @@ directory on the same file system. A new layout then gets its name by one
 rename; into one that exists, blobs are moved first and ``index.json`` is
 replaced last, under a lock (``flock`` on ``oci-layout``, the one file that
 never changes), so readers and other writers only ever see a complete layout.
-What killed writers left in it, or beside it before it had its name, is removed.
+What killed writers left in it, or beside it before it had its name, is removed;
+blobs that nothing names are, if asked for, under the lock, while no other writer may
+count on them, and none that came after the index that they could have been meant for.
 
 An existing layout is untrusted: a blob in it counts as there only if its bytes
 have its digest, and nothing is written through a symbolic link.
@@ -14,15 +16,16 @@ have its digest, and nothing is written through a symbolic link.
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
-from imgpack.errors import ImgpackError, OutputError, about
-from imgpack.events import Reporter
+from imgpack.errors import ImgpackError, OutputError, Remedy, about
+from imgpack.events import Reporter, human_size
 from imgpack.files.atomic import (
     AtomicFile,
     Temporary,
+    is_held,
     is_temporary,
     sweep,
     sync_directory,
@@ -45,6 +48,7 @@ from imgpack.store.contents import (
     index_entries,
     index_json,
 )
+from imgpack.store.layout.prune import prune
 from imgpack.store.layout.read import check_version
 from imgpack.store.writer import ImageWriter
 
@@ -54,12 +58,16 @@ _STAGING: Final = "imgpack"
 
 
 class LayoutWriter(ImageWriter):
-    """An OCI layout directory that is being made or added to."""
+    """An OCI layout directory that is being made or added to.
+
+    ``prune``: what nothing in it names any more, once it is added to, is removed.
+    """
 
     default_format = Format.OCI
 
-    def __init__(self, path: str, reporter: Reporter) -> None:
+    def __init__(self, path: str, reporter: Reporter, *, prune: bool = False) -> None:
         super().__init__(path, reporter)
+        self._prune = prune
         self._target = real_path(path)
         self._exists = os.path.isdir(self._target)
         self._stored = BlobDirectory(self._target)
@@ -78,10 +86,14 @@ class LayoutWriter(ImageWriter):
                     f"cannot write {self.path}: it is no directory", "leave out the / at the end"
                 )
             sweep(self._parent, self._name)
-            if self._exists:
-                _check_layout(self._target, self.path)
-                sweep(self._target, _STAGING, INDEX_FILE, LAYOUT_FILE)
-            self._temporary.open_directory()
+            with ExitStack() as stack:
+                if self._exists:
+                    _check_layout(self._target, self.path)
+                    sweep(self._target, _STAGING, INDEX_FILE, LAYOUT_FILE)
+                    if os.path.lexists(os.path.join(self._target, LAYOUT_FILE)):
+                        # Who prunes has the lock, and sees this writer, or is seen by it.
+                        stack.enter_context(_locked(self._target, self.path))
+                self._temporary.open_directory()
         self._staging = self._temporary.path
         self._staged = BlobDirectory(self._staging, self.path)
         return self
@@ -106,7 +118,9 @@ class LayoutWriter(ImageWriter):
 
     def _size(self, digest: Digest) -> int | None:
         staged = self._staged.size(digest)
-        return staged if staged is not None else self._sound_size(digest)
+        if staged is not None or not self._exists:
+            return staged
+        return self._sound_size(digest)
 
     def _sound_size(self, digest: Digest) -> int | None:
         """The size of a blob that the layout holds, if its bytes are what its name says."""
@@ -155,9 +169,35 @@ class LayoutWriter(ImageWriter):
                     ) from error
             sync_directory(directory)
         path = os.path.join(self._target, INDEX_FILE)
-        index = _read_index(path) if os.path.lexists(path) else decode(index_json(()))
+        there = os.path.lexists(path)
+        before = os.lstat(path).st_ctime_ns if there else 0
+        index = _read_index(path) if there else decode(index_json(()))
         index = merge_index(index, images)
         write_file(path, encode(index), self.path)
+        self._tidy(index, before)
+
+    def _tidy(self, index: dict[str, Any], before: int) -> None:
+        """Remove the blobs that nothing names, or say how many there are."""
+        remove = self._prune
+        try:
+            if remove and is_held(self._target, _STAGING, but=self._staging):
+                self.reporter.warn(
+                    f"{self.path}: nothing is removed while another writes to it",
+                )
+                return
+            count, size = prune(self._target, index, before, remove=remove)
+        except ImgpackError as error:
+            if remove:
+                problem = f"{self.path}: nothing is removed: {error.message}"
+                self.reporter.warn(problem, error.hint)
+            return
+        blobs = f"{count} blob{'s' if count != 1 else ''} ({human_size(size)})"
+        if remove:
+            self.reporter.detail(f"{self.path}: {blobs} that nothing named are removed")
+        elif count:
+            self.reporter.warn(
+                f"{self.path} holds {blobs} that nothing in it names", Remedy.PRUNE()
+            )
 
 
 def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
@@ -173,18 +213,32 @@ def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
 def merge_index(index: dict[str, Any], images: Sequence[Named]) -> dict[str, Any]:
     """``index`` with ``images`` added: a name that was there moves, all else stays.
 
+    So does what an entry says besides of a document whose name it has already.
+
     A tag that is now a label is the label's: where it stood for a name, the whole name does.
     """
     entries = index_entries(images)
     labels = {label for named in images for label in named.labels}
     pointers = {_pointer(entry) for entry in entries} - {None}
+    there: list[dict[str, Any]] = member(index, "manifests", list, default=[])
     old = [
         _without_label(entry, labels)
-        for entry in member(index, "manifests", list, default=[])
+        for entry in there
         if _pointer(entry) not in pointers and entry not in entries
     ]
     refs = {ref for entry in old if (ref := _annotations(entry).get(REF_ANNOTATION)) is not None}
-    return index | {"manifests": [*old, *index_entries(images, refs)]}
+    known = {(_pointer(entry), entry["digest"]): entry for entry in there if _pointer(entry)}
+    new = [
+        _joined(known.get((_pointer(entry), entry["digest"]), {}), entry)
+        for entry in index_entries(images, refs)
+    ]
+    return index | {"manifests": [*old, *new]}
+
+
+def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """``new``, and what only ``old`` says."""
+    annotations = _annotations(old) | _annotations(new)
+    return old | new | ({"annotations": annotations} if annotations else {})
 
 
 def _pointer(entry: dict[str, Any]) -> tuple[str, str] | None:
