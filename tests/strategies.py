@@ -187,7 +187,7 @@ def references() -> st.SearchStrategy[Reference]:
         r"[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,8}){0,2}", fullmatch=True
     )
     paths = st.lists(component, min_size=1, max_size=3).map("/".join)
-    hosts = st.from_regex(r"[a-z0-9]{1,8}\.[a-zA-Z0-9]{1,8}(?::[0-9]{1,5})?", fullmatch=True)
+    hosts = st.from_regex(r"[a-z0-9]{1,8}\.[a-zA-Z0-9]{1,8}(?::[1-9][0-9]{0,3})?", fullmatch=True)
     registries = hosts | st.sampled_from(("localhost", "localhost:5000", "x:1", "[::1]:5000"))
     tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", fullmatch=True)
     tails = (st.none() | tags, st.none() | digests())

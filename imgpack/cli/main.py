@@ -165,7 +165,7 @@ def _without_users(text: str, arguments: Sequence[str]) -> str:
     """``text`` without the users and passwords that stand in ``arguments``, in whatever role."""
     for argument in arguments:
         value = argument.partition("=")[2] if argument.startswith("--") else argument
-        if ":" in (user := errors.user_in(value)):
+        if ":" in (user := errors.user_in(value).lstrip("/")):
             text = text.replace(user, "***@")
     return text
 

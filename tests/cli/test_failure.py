@@ -121,6 +121,7 @@ def test_a_password_in_a_mistyped_name_is_not_echoed(
         ("copy", "o.tar", "NAME"),
         ("index", "NAME"),
         ("inspect", "/NAME"),
+        ("build", "t", "-o", "//NAME"),
     ],
     ids=" ".join,
 )
