@@ -615,6 +615,18 @@ def test_standard_output_inside_the_source_is_refused(
     assert "etc/out.tar is in the source, and this build writes there" in done.failed(14)
 
 
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_a_log_inside_the_source_is_refused(
+    imgpack: Imgpack, tree: Path, tmp_path: Path, descriptor: int
+) -> None:
+    """What the names or the messages of this build go to changes while it is packed."""
+    prefix = into(f"{descriptor}>rootfs/etc/log")
+    done = imgpack("build", "rootfs", "-o", "a.tar", "-v", prefix=prefix)
+
+    assert done.code == 14
+    assert not (tmp_path / "a.tar").exists()
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="only root may mount")
 @pytest.mark.parametrize(
     "arguments",

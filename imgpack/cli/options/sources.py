@@ -103,14 +103,16 @@ def written_to(*paths: str | None) -> frozenset[tuple[int, int]]:
     """Device and inode of the files that ``paths`` name, and of the directories they lie in.
 
     By any name, through a bind mount or an open descriptor, a walk knows them by that.
+    Standard output and error are among them, whatever goes there.
     """
-    found = set()
+    places: list[str | int] = [1, 2]
     for path in filter(None, paths):
         descriptor = 1 if path == STDOUT else named_descriptor(path)
-        places = (path, os.path.dirname(real_path(path))) if descriptor is None else (descriptor,)
-        for place in places:
-            with suppress(OSError):
-                status = os.stat(place)
-                if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-                    found.add((status.st_dev, status.st_ino))
+        places += [path, os.path.dirname(real_path(path))] if descriptor is None else [descriptor]
+    found = set()
+    for place in places:
+        with suppress(OSError):
+            status = os.stat(place)
+            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                found.add((status.st_dev, status.st_ino))
     return frozenset(found)
