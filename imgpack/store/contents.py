@@ -11,7 +11,7 @@ an archive's bytes are too; the first files of an archive tell all the rest.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from imgpack.errors import ImgpackError
+from imgpack.errors import ImgpackError, LimitError
 from imgpack.image.image import AnyImage, Artifact, Image, Named, Opaque, images_in, walk
 from imgpack.image.plan import plan
 from imgpack.spec import mediatype
@@ -28,6 +28,9 @@ NAME_ANNOTATION: Final = "io.containerd.image.name"
 REF_ANNOTATION: Final = "org.opencontainers.image.ref.name"
 SCHEMA1_NAME: Final = "schema1.json"
 """The unsigned schema1 payload, in the archive of a docker-format image; loaders ignore it."""
+
+MAX_MANIFEST_JSON: Final = 1 << 20
+"""Bytes of ``manifest.json`` that containers/image reads."""
 
 _PREFERRED: Final = Platform("linux", "amd64")
 _UNKNOWN: Final = Platform("unknown", "unknown")
@@ -111,7 +114,7 @@ def index_json(images: Sequence[Named]) -> bytes:
 def manifest_json(images: Iterable[Named]) -> bytes | None:
     """Docker's ``manifest.json``: one item an image, names in full (podman keeps them so).
 
-    ``None`` for artifacts alone, of which it can say nothing.
+    ``None`` for artifacts alone, of which it can say nothing. Raises ``LimitError``.
     """
     items: list[dict[str, Any]] = []
     for named in images:
@@ -127,7 +130,14 @@ def manifest_json(images: Iterable[Named]) -> bytes | None:
         if sources:
             item["LayerSources"] = sources
         items.append(item)
-    return encode(items) if items else None
+    raw = encode(items)
+    if len(raw) > MAX_MANIFEST_JSON:
+        raise LimitError(
+            f"manifest.json would have {len(raw)} bytes, and podman and skopeo read no more than "
+            f"{MAX_MANIFEST_JSON}",
+            "make several archives, each of fewer images or names",
+        )
+    return raw if items else None
 
 
 def _layer_sources(image: Image) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from imgpack.errors import (
     ArchiveError,
     DigestError,
     Hint,
+    LimitError,
     NotFoundError,
     OutputError,
     UnsupportedError,
@@ -746,3 +747,17 @@ def test_a_layout_without_an_image_has_nothing_to_be_copied(tmp_path: Path) -> N
             pytest.raises(NotFoundError, match="layout holds no image"),
         ):
             opened.images(platform)
+
+
+def test_more_names_than_loaders_read_are_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    """containers/image stops at a mebibyte of manifest.json, and says nothing of why."""
+    names = tuple(NAMES[0].with_tag(f"{'t' * 120}{number}") for number in range(9000))
+    target = tmp_path / "a.tar"
+    with (
+        pytest.raises(LimitError, match=r"a\.tar: manifest\.json would have \d+ bytes"),
+        open_writer(str(target)) as writer,
+    ):
+        writer.write([Named(make_image(Memory()), names)])
+    assert list(tmp_path.iterdir()) == []

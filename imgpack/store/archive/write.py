@@ -15,7 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from imgpack.errors import OutputError
+from imgpack.errors import OutputError, about
 from imgpack.events import SILENT, Reporter
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.blobs import BlobWriter
@@ -119,7 +119,8 @@ class _TarWriter(ImageWriter):
         return self._open
 
     def _prepare(self, images: Sequence[Named]) -> None:
-        self._assembly.plan(images)
+        with about(self.path):
+            self._assembly.plan(images)
 
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer of unknown digest behind what was written before."""
