@@ -254,6 +254,13 @@ def test_packages_are_packages() -> None:
     assert {path.parent for path in MODULES if not (path.parent / "__init__.py").is_file()} == set()
 
 
+def test_no_room_holds_more_than_a_dozen_modules() -> None:
+    """A room that outgrows that holds two ideas."""
+    rooms = {path.parent for path in MODULES}
+    modules = {room: [p for p in room.glob("*.py") if p.stem != "__init__"] for room in rooms}
+    assert {name_of(room): len(found) for room, found in modules.items() if len(found) > 12} == {}
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function of a file."""
     for node in ast.walk(parsed(path)):

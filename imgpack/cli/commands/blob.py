@@ -10,7 +10,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.location import connect_for
 from imgpack.cli.options.output import to_standard_output
-from imgpack.cli.options.path import FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.files.streams import STDOUT, open_output
 from imgpack.spec.digest import is_short

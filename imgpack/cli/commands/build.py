@@ -32,7 +32,7 @@ from imgpack.cli.options.output import (
     prune_option,
     to_standard_output,
 )
-from imgpack.cli.options.path import DIRECTORY, FILE
+from imgpack.cli.options.parameters import DIRECTORY, FILE
 from imgpack.cli.options.sources import (
     check_outside,
     default_output,

@@ -10,7 +10,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.output import check_prune, prune_option, push_printing, write_archive
-from imgpack.cli.options.path import FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
 from imgpack.errors import InvalidReferenceError

@@ -10,7 +10,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.path import FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import available, clipped, one_line, table
 from imgpack.events import human_size

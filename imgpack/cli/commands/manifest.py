@@ -9,7 +9,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.path import FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import signing_key, signing_time
 from imgpack.cli.output.display import one_line

@@ -14,7 +14,7 @@ from imgpack.cli.options.output import (
     to_standard_output,
     write_archive,
 )
-from imgpack.cli.options.path import FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
 

@@ -12,7 +12,7 @@ from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.metadata import check_metadata_file, metadata_option
 from imgpack.cli.options.output import push_printing
-from imgpack.cli.options.path import FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.signing import Schema1Flags, schema1_options
 from imgpack.cli.options.transfer import (

@@ -13,8 +13,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.clock import now_ns
-from imgpack.cli.options.group import gathered
-from imgpack.cli.options.path import DIRECTORY
+from imgpack.cli.options.parameters import DIRECTORY, gathered
 from imgpack.cli.options.sources import containing
 from imgpack.errors import CacheError, Remedy, printable
 

@@ -19,7 +19,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.clock import parse_time
-from imgpack.cli.options.group import gathered
+from imgpack.cli.options.parameters import gathered
 from imgpack.errors import ConfigError, LimitError
 from imgpack.spec.config import rfc3339
 from imgpack.spec.format import Format

@@ -10,7 +10,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.clock import parse_time, whole_seconds
-from imgpack.cli.options.group import gathered
+from imgpack.cli.options.parameters import gathered
 from imgpack.errors import ConfigError, about
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
-from imgpack.cli.options.group import gathered
+from imgpack.cli.options.parameters import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.errors import ArchiveError, DigestError, OutputError
 from imgpack.files.streams import STDIN, STDIN_PATH

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imgpack import api
-from imgpack.cli.options.group import gathered
-from imgpack.cli.options.path import DIRECTORY, FILE
+from imgpack.cli.options.parameters import DIRECTORY, FILE, gathered
 from imgpack.cli.output.advice import worded
 from imgpack.errors import Advice, ImgpackError, Remedy
 

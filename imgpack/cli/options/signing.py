@@ -15,8 +15,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.clock import now_ns, source_date_epoch
-from imgpack.cli.options.group import gathered
-from imgpack.cli.options.path import FILE
+from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.errors import SignatureError, about
 from imgpack.files.reading import read_regular
 from imgpack.spec.config import rfc3339

@@ -10,7 +10,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.cache import default_directory
 from imgpack.cli.options.clock import now_ns
-from imgpack.cli.options.group import gathered
+from imgpack.cli.options.parameters import gathered
 from imgpack.errors import CacheError
 
 jobs_option = click.option(

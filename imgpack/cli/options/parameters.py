@@ -1,10 +1,19 @@
-"""Options that belong together, given to a command as one frozen value."""
+"""How options are declared: several as one frozen value, and names of files for completion.
+
+Invariant: no path is looked at here. Whoever opens it says what is wrong with it, with the
+exit code of that cause.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -30,3 +39,24 @@ def gathered(name: str, kind: type[Any], *options: Decorator) -> Callable[[_F], 
         return result  # type: ignore[no-any-return]
 
     return decorate
+
+
+class PathName(click.types.StringParamType):
+    """A text that may be a path of the ``kind`` that click's completion knows."""
+
+    name = "path"
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
+FILE: Final = PathName("file")
+DIRECTORY: Final = PathName("dir")
