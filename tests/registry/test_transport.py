@@ -454,8 +454,9 @@ def test_a_byte_now_and_then_keeps_nobody_busy(kind: str) -> None:
         assert time.monotonic() - started < 5
 
 
-def test_a_document_has_to_come_in_one_go() -> None:
+def test_a_document_has_to_come_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small answer that comes fast enough for a blob, but in tiny chunks without end, is slow."""
+    monkeypatch.setattr(message, "DOCUMENT_PATIENCE", 1)
     gone = threading.Event()
 
     def pad(connection: socket.socket) -> None:
@@ -464,7 +465,7 @@ def test_a_document_has_to_come_in_one_go() -> None:
         while not gone.wait(0.01):
             connection.sendall(b"1;" + b"x" * 1000 + b"\r\nx\r\n")
 
-    with raw_serving(pad) as port, short(silence_timeout=0.1) as transport:
+    with raw_serving(pad) as port, short(silence_timeout=1.5) as transport:
         try:
             with (
                 send(transport, "GET", f"http://127.0.0.1:{port}/") as response,
