@@ -126,21 +126,19 @@ def open(
 ) -> Iterator[Opened]:
     """The images of an archive, an OCI layout or a reference, to be read inside the ``with``.
 
-    A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or ``../``
-    is a path, ``PATH@DIGEST`` the one image in it whose digest begins so; any other is a
-    reference, which is asked for through ``registries`` (without: anonymously). ``scratch``
-    finds a directory for the layers of a schema1 image, and for an archive that is
-    compressed or comes from a pipe.
+    A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
+    ``../`` is a path; any other is a reference, which is asked for through
+    ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
+    a schema1 image, and for an archive that is compressed or comes from a pipe.
     Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
-    from imgpack.image.location import is_path, parse_reference, split_path
+    from imgpack.image.location import is_path, parse_reference
     from imgpack.store.open import open_images
 
     if isinstance(location, str) and is_path(location):
-        path, digest = split_path(location)
-        with open_images(path, scratch=scratch) as opened:
-            yield opened.narrowed(digest) if digest else opened
+        with open_images(location, scratch=scratch) as opened:
+            yield opened
         return
     from imgpack.registry.pull.image import open_remote
 

@@ -18,23 +18,8 @@ _BARE_REGISTRY: Final = re.compile(r"(?:localhost|[^/@:]*\.[^/@:]*|\[[0-9a-fA-F:
 
 
 def is_path(text: str) -> bool:
-    """Whether ``text`` is an archive or layout (or one image in it), not a reference."""
-    return _has_form(split_path(text)[0]) or os.path.lexists(text)
-
-
-def split_path(text: str) -> tuple[str, str]:
-    """``PATH@DIGEST`` in two, for the one image in it; the digest is empty for anything else.
-
-    Only what has the form of a path is split: a directory may be called as an image is.
-    """
-    place, _, digest = text.rpartition("@")
-    if _has_form(place) and not os.path.lexists(text):
-        return place, digest
-    return text, ""
-
-
-def _has_form(text: str) -> bool:
-    return text.startswith(_PATH_STARTS) or text.endswith(_PATH_ENDS)
+    """Whether ``text`` is an archive or layout, not a reference."""
+    return text.startswith(_PATH_STARTS) or text.endswith(_PATH_ENDS) or os.path.lexists(text)
 
 
 def is_layout(target: str) -> bool:
