@@ -159,11 +159,6 @@ class Opened:
             raise NotFoundError(f"{self.location} has no blob {digest}", Remedy.LIST_DIGESTS())
         return Descriptor(mediatype.OCTET_STREAM, digest, size)
 
-    def narrowed(self, text: str) -> "Opened":
-        """The same location with nothing in it but what ``text`` names (see ``select``)."""
-        root = self.select(text)
-        return Opened(self.location, [root], self._resolver, self._close, self.schema1_payload)
-
     def complete(self, text: str) -> Digest:
         """The digest ``text``, or the only one in the documents here that begins with it.
 

@@ -474,7 +474,6 @@ def test_the_beginning_of_a_digest_is_enough_where_only_one_has_it(
             short = str(digest)[:19]
             assert imgpack_here("blob", f"a.tar@{short}").ok() == raw
             chosen = imgpack_here("manifest", "a.tar", "--image", short).ok()
-            assert imgpack_here("manifest", f"a.tar@{short}").ok() == chosen
             assert chosen == image.manifest.raw
             out = imgpack_here("inspect", "a.tar", "--json", "--image", short).ok()
             assert str(image.manifest.descriptor.digest).encode() in out

@@ -70,11 +70,10 @@ def open_location(
 ) -> Iterator[Opened]:
     """Open an archive, a layout or a reference; blobs can be read inside the ``with``.
 
-    ``ARCHIVE@DIGEST``, of which the digest may be the beginning, is that image alone.
     ``choice`` is refused where it cannot be made. ``creds_option`` and ``jobs`` are as
     for ``connect``.
     """
-    text, digest = _archive_and_digest(from_standard_input(text))
+    text = from_standard_input(text)
     if choice.image is not None and not api.is_path(text):
         raise click.UsageError("--image is for archives; a reference names one image")
     with (
@@ -82,20 +81,12 @@ def open_location(
         api.open(text, registries=registries, scratch=scratch_directory) as opened,
     ):
         try:
-            yield opened.narrowed(digest) if digest else opened
+            yield opened
         except (ArchiveError, DigestError) as error:
             # Whoever reads a blob knows its digest, and here is known whose it is.
             if text in error.message:
                 raise
             raise error.reworded(f"{text}: {error.message}") from error
-
-
-def _archive_and_digest(text: str) -> tuple[str, str]:
-    """``ARCHIVE@DIGEST`` in two; the digest is empty for anything else."""
-    place, at, digest = text.rpartition("@")
-    if at and api.is_path(place) and not api.is_path(text):
-        return place, digest
-    return text, ""
 
 
 def from_standard_input(text: str) -> str:
