@@ -81,7 +81,8 @@ class LayoutWriter(ImageWriter):
 
     def __enter__(self) -> Self:
         with output_errors(self.path):
-            if not self._exists and os.path.lexists(self._target):
+            # One that another process has made meanwhile is met when the names are given.
+            if os.path.lexists(self._target) and not os.path.isdir(self._target):
                 raise OutputError(
                     f"cannot write {self.path}: it is no directory", "leave out the / at the end"
                 )
