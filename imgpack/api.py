@@ -77,7 +77,8 @@ if TYPE_CHECKING:
     from imgpack.spec.reference import Reference, parse_name
     from imgpack.spec.runtime import Healthcheck, Ports, Runtime
     from imgpack.tree.destination import Placed, Replaced, replaced
-    from imgpack.tree.directory import Directory
+    from imgpack.tree.disk.directory import Directory
+    from imgpack.tree.disk.snapshot import Change
     from imgpack.tree.entries import (
         Entries,
         block_device,
@@ -89,7 +90,6 @@ if TYPE_CHECKING:
         symlink,
     )
     from imgpack.tree.entry import Entry
-    from imgpack.tree.snapshot import Change
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
@@ -309,7 +309,7 @@ def directory(
     What belongs to the ids ``caller`` is read as root's. Raises ``SourceError``, ``TreeError``.
     """
     from imgpack.tree.destination import place
-    from imgpack.tree.directory import directory as read_directory
+    from imgpack.tree.disk.directory import directory as read_directory
 
     return place(read_directory(os.fsencode(path), caller), os.fsencode(dest), below)
 

@@ -38,11 +38,11 @@ _HOMES: Final = {
     "spec.reference": "Reference parse_name",
     "spec.runtime": "Healthcheck Ports Runtime",
     "tree.destination": "Placed Replaced replaced",
-    "tree.directory": "Directory",
+    "tree.disk.directory": "Directory",
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",
     "tree.entry": "Entry",
-    "tree.snapshot": "Change",
+    "tree.disk.snapshot": "Change",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",
 }

@@ -19,12 +19,13 @@ from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
+from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.spec.format import Compression
-from imgpack.tree import snapshot
+from imgpack.tree.disk import snapshot
+from imgpack.tree.disk.snapshot import Change
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
-from imgpack.tree.snapshot import Change
-from imgpack.tree.transform import Transform
+from imgpack.tree.transform import Arrangement, Transform
 from imgpack.tree.tree import Stamps, Tree
 
 
@@ -71,10 +72,14 @@ class LayerBuilder:
         self._options = options
         self._reporter = reporter
         self._explain = explain or (lambda reason, changes: None)
+        self._stages = NO_STAGES
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
 
-    def build(self, tree: Tree, open_blob: OpenBlob) -> Built:
+    def build(
+        self, tree: Tree, open_blob: OpenBlob, arrangement: Arrangement | None = None
+    ) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
+        self._stages = Stages(self._options.transforms, arrangement)
         cache, stamps = self._options.cache, tree.stamps
         if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")
@@ -186,7 +191,7 @@ class LayerBuilder:
         open_blob: OpenBlob,
         before: tuple[CachedSegment, ...] = (),
     ) -> Built:
-        segments = Segments(self._options.transforms, problems)
+        segments = Segments(self._stages, problems)
         blob = open_blob(None)
         meter = self._reporter.begin(str(tree), None)
         try:
@@ -206,9 +211,8 @@ class LayerBuilder:
         return Built(record, run.reused, unchanged=False)
 
     def _key(self, stamps: Stamps) -> str:
-        transforms = [transform.identity for transform in self._options.transforms]
         parts = (
             FORMAT, str(FORMAT_VERSION),
-            repr(transforms), self._options.codec.identity(), stamps.identity,
+            self._stages.identity, self._options.codec.identity(), stamps.identity,
         )  # fmt: skip
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

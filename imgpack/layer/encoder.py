@@ -11,7 +11,7 @@ import errno
 import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from imgpack.errors import SourceError, TreeError, brief, printable
@@ -19,9 +19,10 @@ from imgpack.layer.buffer import Buffer
 from imgpack.layer.links import Links
 from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.entry import Entry
+from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
 from imgpack.tree.problems import Problems, changed
-from imgpack.tree.transform import MAX_TIME, Transform
+from imgpack.tree.transform import MAX_TIME
+from imgpack.tree.tree import WHITEOUT_PREFIX, join
 
 TYPE: Final = 0o170000
 """The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""
@@ -40,6 +41,8 @@ _KINDS: Final = {
     stat.S_IFBLK: header.BLOCK_DEVICE,
     stat.S_IFIFO: header.FIFO,
 }
+_DELETIONS: Final = frozenset({WHITEOUT, OPAQUE})
+_OPAQUE_NAME: Final = WHITEOUT_PREFIX + b".wh..opq"
 _REPLACED: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOTDIR})
 """Of ``readlink``: there is no link any more."""
 _MAX_PATH: Final = 4095
@@ -57,15 +60,15 @@ class Encoder:
     """Encodes entries into ``buffer``, which the caller may change between two of them.
 
     ``newest`` is the newest time written so far, in seconds; ``warnings`` are the
-    lines that the user should see, complete after ``finish``.
+    lines that the user should see, complete after ``finish``. ``recorded`` says that entries
+    come with what their attributes record.
     """
 
-    def __init__(self, transforms: Sequence[Transform], problems: Problems, buffer: Buffer) -> None:
+    def __init__(self, problems: Problems, buffer: Buffer, *, recorded: bool = False) -> None:
         self.buffer = buffer
         self.newest = 0
         self.warnings: list[str] = []
-        self._transforms = transforms
-        self._dropped = b""  # the directory that was left out last, with a slash behind it
+        self._recorded = recorded
         self._problems = problems
         self._links = Links()
         self._large_ids = 0
@@ -104,26 +107,9 @@ class Encoder:
         """Whether an entry with this inode was written, so that this one will be a link to it."""
         return entry in self._links
 
-    def transformed(self, seen: Entry) -> Entry | None:
-        """``seen``, with what its attributes record, as the transforms leave it."""
-        path, mode = seen.path, seen.mode
-        if self._dropped and path.startswith(self._dropped):
-            return None
-        found = self._attributes(seen)
-        if found is None:
-            return None
-        entry: Entry | None = seen if found is xattrs.NONE else found.recorded(seen)
-        for transform in self._transforms:
-            entry = entry and transform(entry)
-        if entry is None:
-            self._dropped = path + b"/"
-        elif entry.path != path or entry.mode & TYPE != mode & TYPE:
-            raise ValueError(f"a transform made another thing of {printable(path)}")
-        return entry
-
     def file(self, entry: Entry, seen: Entry) -> None:
         """Encode a regular file on disk that is no link, read at once; ``seen`` by the walk."""
-        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _, _ = entry
+        path, source, mode, _, _, links, uid, gid, size, mtime_ns, _, _, _, _, said = entry
         assert type(source) is bytes
         if links > 1:
             self._links.first(entry)
@@ -133,6 +119,8 @@ class Encoder:
         buffer = self.buffer
         try:
             found = xattrs.read(descriptor, source, mode)
+            if said:
+                found = found.with_said(said)
             owner = _owner(mode, uid, gid)
             if owner is None or found is not xattrs.NONE or len(path) > header.MAX_NAME:
                 head = self._header(entry, found, header.FILE, path)
@@ -178,7 +166,7 @@ class Encoder:
             before = os.fstat(descriptor)
             _check_same(seen, before)
             self._warn_sparse(seen, before)
-            found = xattrs.read(descriptor, entry.shown, entry.mode)
+            found = xattrs.read(descriptor, entry.shown, entry.mode).with_said(entry.xattrs)
             self.buffer.append(self._header(entry, found, header.FILE, entry.path))
             for number, step in enumerate(steps):
                 if number:
@@ -193,7 +181,7 @@ class Encoder:
         self.buffer.append(header.padding(entry.size))
 
     def _held(self, entry: Entry, steps: Iterable[int]) -> Iterator[int]:
-        found = self._attributes(entry)
+        found = xattrs.attributes(entry, self._problems)
         if found is None:
             return
         try:
@@ -227,6 +215,9 @@ class Encoder:
             kind, link = header.HARD_LINK, first
         elif (mode & TYPE) in _KINDS:
             kind = _KINDS[mode & TYPE]
+        elif mode & TYPE in _DELETIONS:
+            self.buffer.append(header.encode(_marker(entry), mode=0))
+            return
         else:
             self._warn(f"skipped the socket {printable(entry.shown)}: tar has none")
             return
@@ -239,26 +230,13 @@ class Encoder:
             link = target
         elif kind in (header.CHARACTER_DEVICE, header.BLOCK_DEVICE):
             device = self._device(entry, kind)
-        found = self._attributes(entry)
+        found = xattrs.attributes(entry, self._problems)
         if found is None:
             return
         if kind != header.DIRECTORY and seen.within is not None:
             # Whether a directory is another by now, the walk sees when it goes into it.
             self._check_status(seen)
         self.buffer.append(self._header(entry, found, kind, name, link, device))
-
-    def _attributes(self, entry: Entry) -> xattrs.Attributes | None:
-        """What its attributes say; ``None`` if they cannot be read, which is remembered."""
-        content = entry.content
-        try:
-            if not isinstance(content, bytes):
-                return xattrs.interpret(content.xattrs, entry.path, entry.mode)
-            return xattrs.read(entry.reach, content, entry.mode) if content else xattrs.NONE
-        except FileNotFoundError:
-            raise changed(entry.shown, "vanished") from None
-        except OSError as error:
-            self._problems.add(entry.shown, error)
-            return None
 
     def _open(self, entry: Entry) -> int:
         """A descriptor of the entry's file; -1 if it cannot be read, which is remembered."""
@@ -336,7 +314,7 @@ class Encoder:
         device: tuple[int, int] = _NO_DEVICE,
     ) -> bytes:
         if found is not xattrs.NONE:
-            if not self._transforms:  # they were given what is recorded
+            if not self._recorded:
                 entry = found.recorded(entry)
             for dropped, why in found.dropped:
                 self._warn(
@@ -361,6 +339,14 @@ class Encoder:
             device=device,
             xattrs=dict(found.xattrs) if found.xattrs else None,
         )
+
+
+def _marker(entry: Entry) -> bytes:
+    """The file that stands for a deletion (image-spec ``layer.md``, "Whiteouts")."""
+    if entry.mode & TYPE == OPAQUE:
+        return join(entry.path, _OPAQUE_NAME)
+    above, _, name = entry.path.rpartition(b"/")
+    return join(above, WHITEOUT_PREFIX + name)
 
 
 @functools.lru_cache(_OWNERS)

@@ -8,16 +8,16 @@ those around it: every other segment keeps its bytes, and its place in the cache
 """
 
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
+from imgpack.layer.stages import Stages
 from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
-from imgpack.tree.transform import Transform
 
 FORMAT_VERSION: Final = 2
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""
@@ -49,11 +49,11 @@ class Segment(NamedTuple):
 class Segments:
     """One pass over entries, which cuts them into segments."""
 
-    def __init__(self, transforms: Sequence[Transform], problems: Problems) -> None:
-        self._transforms = transforms
+    def __init__(self, stages: Stages, problems: Problems) -> None:
+        self._stages = stages
         self._problems = problems
         self._buffers = Buffers(_BUFFER)
-        self._encoder = Encoder(transforms, problems, self._buffers.take())
+        self._encoder = Encoder(problems, self._buffers.take(), recorded=bool(stages))
 
     @property
     def newest(self) -> int:
@@ -72,13 +72,9 @@ class Segments:
         ``SourceChangedError`` and ``TreeError`` at once.
         """
         encoder, crc32 = self._encoder, zlib.crc32
-        transformed = encoder.transformed if self._transforms else None
         stamps: list[bytes] = []
-        for seen in entries:
-            entry = seen if transformed is None else transformed(seen)
-            if entry is None:
-                continue
-            path, content, mode, _, _, links, _, _, size, _, _, _, stamp, _ = entry
+        for seen, entry in self._stages.pairs(entries, self._problems):
+            path, content, mode, _, _, links, _, _, size, _, _, _, stamp, _, _ = entry
             # A link to a file brings no content, and must not be cut as if it did.
             is_file = mode & TYPE == FILE_TYPE and (links == 1 or not encoder.is_link(entry))
             if not is_file:

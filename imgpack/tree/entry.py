@@ -6,6 +6,10 @@ import stat
 from collections.abc import Mapping
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
+WHITEOUT: Final = 0o160000
+"""The type of an entry that deletes what lower layers have at its path."""
+OPAQUE: Final = 0o150000
+"""The type of an entry that deletes what lower layers have in the directory at its path."""
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -22,6 +26,10 @@ class Content(Protocol):
     @property
     def xattrs(self) -> Mapping[bytes, bytes]:
         """Extended attributes by their names, such as ``user.key``."""
+
+
+Xattrs = tuple[tuple[bytes, bytes | None], ...]
+"""Names of extended attributes and their values."""
 
 
 class OpenDirectory:
@@ -52,6 +60,8 @@ class Entry(NamedTuple):
     one inode of one device are hard links. Times are nanoseconds, ``size`` bytes.
     ``stamp`` is what proves an entry unchanged: its record in a snapshot, or empty.
     ``within`` is where it lies on disk; while that is open, it is reached through it.
+    ``xattrs`` are said of it besides what ``content`` has: a value each, or ``None`` for one
+    that it is not to have. Two types are no type of a file: ``WHITEOUT`` and ``OPAQUE``.
 
     A ``NamedTuple`` rather than a dataclass: a tree has hundreds of thousands of
     these, and they are made four times as fast.
@@ -71,6 +81,12 @@ class Entry(NamedTuple):
     rdev: int
     stamp: bytes = b""
     within: OpenDirectory | None = None
+    xattrs: Xattrs = ()
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is one."""
+        return stat.S_ISDIR(self.mode)
 
     @property
     def shown(self) -> bytes:
@@ -127,3 +143,17 @@ def _has_proc() -> bool:
 def made_up_directory(path: bytes, mtime_ns: int) -> Entry:
     """A directory that no tree has: ``0755 0:0``."""
     return Entry(path, b"", stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, mtime_ns, 0, 0)
+
+
+def whiteout(path: bytes) -> Entry:
+    """The deletion of what lower layers have at ``path``."""
+    return Entry(path, b"", WHITEOUT, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+
+
+def opaque(path: bytes) -> Entry:
+    """The deletion of all that lower layers have in the directory at ``path``."""
+    return Entry(path, b"", OPAQUE, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+
+
+Pair = tuple[Entry, Entry]
+"""An entry as it was seen, and as it is to be written."""

@@ -3,11 +3,12 @@
 Values only: what the environment says of them is read in the CLI and given here.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from imgpack.errors import ConfigError
-from imgpack.tree.entry import Entry
+from imgpack.tree.entry import Entry, Pair
 
 MAX_TIME: Final = 0o77777777777
 """Seconds: the last time that a ustar header can say; loaders reset later ones."""
@@ -28,7 +29,22 @@ class Transform(Protocol):
     def __call__(self, entry: Entry) -> Entry | None:
         """``entry`` as it is to be written, or ``None`` to leave it out, with all below it.
 
-        Its path and its kind stay. Content may be replaced by content that is not on disk.
+        Its path stays, and whether it is a directory. Content may be replaced by content
+        that is not on disk.
+        """
+
+
+class Arrangement(Protocol):
+    """Decides, once everything is transformed, which entries of one layer are written where."""
+
+    @property
+    def identity(self) -> str:
+        """A text that differs whenever other entries may come out."""
+
+    def __call__(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
+        """The pairs to be written, each as soon as it is known, parents first.
+
+        The path of what is written may be another one than what was seen.
         """
 
 

@@ -13,11 +13,12 @@ import re
 import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from imgpack.errors import TreeError, printable
-from imgpack.tree.entry import Entry
+from imgpack.tree.entry import Entry, Xattrs
+from imgpack.tree.problems import Problems, changed
 
 _HOST: Final = frozenset(
     {b"security.selinux", b"security.evm", b"system.nfs4_acl", b"system.nfs4acl"}
@@ -62,6 +63,14 @@ class Attributes:
     mode: int | None = None
     dropped: tuple[tuple[bytes, str], ...] = ()
 
+    def with_said(self, said: Xattrs) -> "Attributes":
+        """The same with what is ``said`` of the entry besides: values, and what it has not."""
+        if not said:
+            return self
+        values = dict(self.xattrs) | dict(said)
+        kept = tuple((name, value) for name, value in sorted(values.items()) if value is not None)
+        return replace(self, xattrs=kept)
+
     def recorded(self, entry: Entry) -> Entry:
         """``entry`` with the owner and the permissions that are recorded."""
         mode = entry.mode if self.mode is None else stat.S_IFMT(entry.mode) | self.mode
@@ -73,6 +82,25 @@ class Attributes:
 
 
 NONE: Final = Attributes()
+
+
+def attributes(entry: Entry, problems: Problems) -> Attributes | None:
+    """What an entry's attributes say; ``None`` if they cannot be read, which is remembered.
+
+    Raises ``SourceChangedError``, and ``TreeError`` as ``interpret`` does.
+    """
+    content = entry.content
+    try:
+        if not isinstance(content, bytes):
+            found = interpret(content.xattrs, entry.path, entry.mode)
+        else:
+            found = read(entry.reach, content, entry.mode) if content else NONE
+    except FileNotFoundError:
+        raise changed(entry.shown, "vanished") from None
+    except OSError as error:
+        problems.add(entry.shown, error)
+        return None
+    return found.with_said(entry.xattrs)
 
 
 def read(target: int | bytes, shown: bytes, mode: int) -> Attributes:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.api import Runtime
-from imgpack.cli.options.config import RuntimeFlags
+from imgpack.cli.options.build.config import RuntimeFlags
 from imgpack.errors import ConfigError, ImgpackError, LimitError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from imgpack.api import Directory, Entries, Entry, directory_entry, fifo, file, hard_link, symlink
-from imgpack.tree.directory import directory
+from imgpack.tree.disk.directory import directory
 
 NAMES = st.binary(min_size=1, max_size=8).filter(
     lambda name: not set(name) & set(b"/\0") and name not in (b".", b"..") and name[:4] != b".wh."

@@ -16,10 +16,10 @@ from imgpack.errors import Hint, SourceError
 from imgpack.events import Silent
 from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
-from imgpack.tree import snapshot
 from imgpack.tree.destination import place
-from imgpack.tree.mounts import Mount
-from imgpack.tree.snapshot import RACY_NS
+from imgpack.tree.disk import snapshot
+from imgpack.tree.disk.mounts import Mount
+from imgpack.tree.disk.snapshot import RACY_NS
 from tests.layer.trees import MIB, Blob, fill, noise
 
 LATER_NS = 10**12

@@ -9,6 +9,7 @@ from imgpack.api import Entry
 from imgpack.errors import LimitError
 from imgpack.layer.links import MAX_NAMES, Links
 from imgpack.layer.segments import Segments
+from imgpack.layer.stages import NO_STAGES
 from imgpack.tree.problems import Problems
 from tests.layer.trees import entry
 
@@ -52,9 +53,9 @@ def test_files_with_names_outside_the_tree_take_no_memory() -> None:
 def test_more_links_than_engines_unpack_are_refused() -> None:
     """65,000 names, which ext4 holds, and not one more; it is named."""
     names = [named(b"l%05d" % number, 7, MAX_NAMES + 2) for number in range(MAX_NAMES + 1)]
-    for _ in Segments((), Problems()).cut(names[:-1]):
+    for _ in Segments(NO_STAGES, Problems()).cut(names[:-1]):
         pass
 
     with pytest.raises(LimitError, match="l65000 is one of more than 65,000 hard links"):
-        for _ in Segments((), Problems()).cut(names):
+        for _ in Segments(NO_STAGES, Problems()).cut(names):
             pass

@@ -19,9 +19,10 @@ from imgpack.api import ClampTime, Directory, Entry, SetOwner, Transform
 from imgpack.errors import SourceChangedError, SourceError, TreeError
 from imgpack.layer import encoder
 from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
+from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.directory import entry_of
+from imgpack.tree.disk.directory import entry_of
 from imgpack.tree.problems import Problems
 from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, segments_of, settle
 
@@ -108,7 +109,7 @@ def test_no_segment_is_much_larger_than_the_bound(found: list[tuple[bytes, int]]
         for name, length in found
         for _ in "1234"
     ]
-    segments = [len(found.data) for found in Segments((), Problems()).cut(iter(entries))]
+    segments = [len(found.data) for found in Segments(NO_STAGES, Problems()).cut(iter(entries))]
 
     assert max(segments) <= MAX_SEGMENT + 2 * 70_000 + header.BLOCK * 8
 
@@ -147,7 +148,7 @@ def test_every_kind_of_file_has_its_type(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(tmp_path / "socket"))
     problems = Problems()
-    segments = Segments((), problems)
+    segments = Segments(NO_STAGES, problems)
     data = b"".join(
         bytes(found.data) for found in segments.cut(Directory(bytes(tmp_path)).entries(problems))
     )
@@ -167,7 +168,7 @@ def test_devices_keep_their_numbers() -> None:
         entry(b"null", stat.S_IFCHR | 0o666, rdev=os.makedev(1, 3)),
         entry(b"sda", stat.S_IFBLK | 0o660, rdev=os.makedev(259, 1048575)),
     ]
-    data = b"".join(bytes(found.data) for found in Segments((), Problems()).cut(entries))
+    data = b"".join(bytes(found.data) for found in Segments(NO_STAGES, Problems()).cut(entries))
 
     with opened(data) as tar:
         null, disk = tar.getmembers()
@@ -180,7 +181,7 @@ def test_an_overlay_whiteout_is_refused() -> None:
     entries = [entry(b"gone", stat.S_IFCHR, rdev=0)]
 
     with pytest.raises(TreeError, match="overlayfs whiteout"):
-        list(Segments((), Problems()).cut(entries))
+        list(Segments(NO_STAGES, Problems()).cut(entries))
 
 
 def test_hard_links_point_at_the_first_name(tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_equal_inodes_of_two_file_systems_are_two_files(tmp_path: Path) -> None:
         )
         for name, device in ((b"a", 1), (b"b", 2), (b"c", 1))
     ]
-    data = b"".join(bytes(found.data) for found in Segments((), Problems()).cut(entries))
+    data = b"".join(bytes(found.data) for found in Segments(NO_STAGES, Problems()).cut(entries))
 
     with opened(data) as tar:
         assert [member.linkname for member in tar] == ["", "", "a"]
@@ -318,7 +319,7 @@ def test_a_file_that_changes_between_walk_and_read_is_told(
     change(file)
 
     with pytest.raises(SourceChangedError, match="while it was being read") as caught:
-        list(Segments((), Problems()).cut(entries))
+        list(Segments(NO_STAGES, Problems()).cut(entries))
 
     assert str(file) in str(caught.value)
 
@@ -351,7 +352,7 @@ def test_what_vanishes_before_it_is_encoded_is_told(tmp_path: Path, name: str) -
 
     # Of a name that goes, the file's other names tell by their ctime.
     with pytest.raises(SourceChangedError, match=f"({name}|first) (vanished|changed) while"):
-        list(Segments((), Problems()).cut(entries))
+        list(Segments(NO_STAGES, Problems()).cut(entries))
 
 
 def test_a_link_that_becomes_a_file_is_told(tmp_path: Path) -> None:
@@ -362,7 +363,7 @@ def test_a_link_that_becomes_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "l").touch()
 
     with pytest.raises(SourceChangedError, match="l changed"):
-        list(Segments((), Problems()).cut(entries))
+        list(Segments(NO_STAGES, Problems()).cut(entries))
 
 
 def test_all_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
@@ -375,7 +376,7 @@ def test_all_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to("c")
 
     with pytest.raises(SourceError, match="cannot read 2 paths") as caught:
-        list(Segments((), Problems()).cut(found))
+        list(Segments(NO_STAGES, Problems()).cut(found))
 
     assert f"{tmp_path}/a (" in str(caught.value)
     assert f"{tmp_path}/b (" in str(caught.value)
@@ -383,7 +384,7 @@ def test_all_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
 
 def test_times_that_no_header_holds_are_told() -> None:
     """Once, with how many there were."""
-    segments = Segments((), Problems())
+    segments = Segments(NO_STAGES, Problems())
     entries = [entry(b"a", mtime_ns=-1), entry(b"b", mtime_ns=10**20), entry(b"c", mtime_ns=5)]
     list(segments.cut(entries))
 
@@ -393,7 +394,7 @@ def test_times_that_no_header_holds_are_told() -> None:
 
 def test_ids_that_rootless_runtimes_lack_are_told() -> None:
     """65535 is the last that they have."""
-    segments = Segments((), Problems())
+    segments = Segments(NO_STAGES, Problems())
     list(segments.cut([entry(b"a", uid=65536), entry(b"b", gid=2**31), entry(b"c", uid=65535)]))
 
     assert segments.warnings[0].startswith("2 entries have a uid or gid above 65535")
@@ -404,7 +405,7 @@ def test_holes_that_unpack_in_full_are_told(tmp_path: Path) -> None:
     with (tmp_path / "lastlog").open("wb") as file:
         file.truncate(2 << 30)
     problems = Problems()
-    segments = Segments((), problems)
+    segments = Segments(NO_STAGES, problems)
     pieces = segments.cut(Directory(bytes(tmp_path)).entries(problems))
     next(pieces)
     pieces.close()
@@ -427,7 +428,7 @@ def test_segments_that_are_released_share_memory(tmp_path: Path) -> None:
 def test_the_memory_of_a_layer_is_free_when_the_layer_is_done(tmp_path: Path) -> None:
     """At once, and not when the collector of cycles gets to it: an image has many layers."""
     fill(tmp_path, files=3)
-    segments = Segments((), Problems())
+    segments = Segments(NO_STAGES, Problems())
     for segment in segments.cut(Directory(bytes(tmp_path)).entries(Problems())):
         segment.release()
     kept = weakref.ref(segments._encoder)
@@ -446,7 +447,7 @@ def test_the_newest_time_is_known(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (at, at))
     for clamp, newest in ((None, 300), (250, 250)):
         transforms = () if clamp is None else (ClampTime(clamp),)
-        segments = Segments(transforms, Problems())
+        segments = Segments(Stages(tuple(transforms)), Problems())
         list(segments.cut(Directory(bytes(tmp_path)).entries(Problems())))
         assert segments.newest == newest
 
@@ -457,7 +458,7 @@ def test_a_cut_before_an_entry_depends_on_nothing_else(names: list[bytes]) -> No
     entries = [entry(name) for name in names]
 
     def firsts(some: list[Entry]) -> set[bytes]:
-        parts = list(Segments((), Problems()).cut(some))
+        parts = list(Segments(NO_STAGES, Problems()).cut(some))
         return {bytes(found.data[: header.BLOCK]) for found in parts[1:]}
 
     everything = firsts(entries)
@@ -475,7 +476,7 @@ def test_a_file_whose_reading_fails_is_named_and_never_left_out() -> None:
     entries = [entry_of(b"mem", source, os.lstat(source))]
 
     with pytest.raises(SourceError, match=r"1 path of the source: /proc/self/mem \(Input"):
-        list(Segments((), Problems()).cut(entries))
+        list(Segments(NO_STAGES, Problems()).cut(entries))
 
 
 def _broken(*arguments: object) -> int:
@@ -492,7 +493,7 @@ def test_a_large_file_whose_reading_fails_is_named_and_never_left_out(
     monkeypatch.setattr(os, "readv", _broken)
 
     with pytest.raises(SourceError, match=r"large \(Input/output error\)"):
-        list(Segments((), problems).cut(entries))
+        list(Segments(NO_STAGES, problems).cut(entries))
 
 
 def test_a_directory_whose_attributes_cannot_be_read_is_named_and_never_left_out(
@@ -505,7 +506,7 @@ def test_a_directory_whose_attributes_cannot_be_read_is_named_and_never_left_out
     monkeypatch.setattr(xattrs, "read", _broken)
 
     with pytest.raises(SourceError, match=r"directory \(Input/output error\)"):
-        list(Segments((), problems).cut(entries))
+        list(Segments(NO_STAGES, problems).cut(entries))
 
 
 @pytest.mark.parametrize("holes", [False, True])
@@ -520,7 +521,7 @@ def test_only_holes_are_told_and_no_dense_file(
         file.flush()
         os.fsync(file.fileno())
     problems = Problems()
-    segments = Segments((), problems)
+    segments = Segments(NO_STAGES, problems)
     list(segments.cut(Directory(bytes(tmp_path)).entries(problems)))
 
     assert len(segments.warnings) == holes
@@ -542,7 +543,7 @@ def test_a_directory_begins_a_segment_below_its_border_and_not_on_it(
     name: bytes, check: int, begins: bool
 ) -> None:
     """It weighs one block: 512 times 4096 is 0x200000."""
-    segments = list(Segments((), Problems()).cut([entry(b"a"), entry(name)]))
+    segments = list(Segments(NO_STAGES, Problems()).cut([entry(b"a"), entry(name)]))
 
     assert zlib.crc32(name) == check
     assert len(segments) == 1 + begins
@@ -586,7 +587,7 @@ def test_the_last_piece_of_a_file_may_have_one_and_a_half_mebibytes(tmp_path: Pa
 
 def test_paths_that_no_engine_unpacks_are_told() -> None:
     """Once, with their number and the first: 4,095 bytes are what Linux takes."""
-    segments = Segments((), Problems())
+    segments = Segments(NO_STAGES, Problems())
     list(segments.cut([entry(b"d/" * 2000 + b"x" * size) for size in (94, 95, 200)]))
 
     assert len(segments.warnings) == 1
@@ -597,7 +598,7 @@ def test_paths_that_no_engine_unpacks_are_told() -> None:
 def test_many_warnings_are_counted() -> None:
     """A hundred are told; a million would fill the memory and the screen."""
     sockets = [entry(b"s%03d" % number, stat.S_IFSOCK) for number in range(130)]
-    segments = Segments((), Problems())
+    segments = Segments(NO_STAGES, Problems())
     list(segments.cut(sockets))
 
     assert len(segments.warnings) == 101

@@ -31,6 +31,7 @@ from imgpack.api import (
 from imgpack.errors import LimitError, SourceChangedError, SourceError, TreeError
 from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
+from imgpack.layer.stages import Stages
 from imgpack.tree.destination import place
 from imgpack.tree.problems import Problems
 from tests.layer.both import THINGS, Thing, in_memory, on_disk
@@ -241,7 +242,7 @@ def test_what_a_transform_leaves_out_was_never_there(tree: Tree) -> None:
 def test_warnings_of_what_is_left_out_are_left_out_too() -> None:
     """Nobody will miss it."""
     odd = Entries([file("odd", b"", uid=70000, mtime_ns=-1)])
-    segments = Segments([Leave(b"odd")], Problems())
+    segments = Segments(Stages((Leave(b"odd"),)), Problems())
 
     assert len(list(segments.cut(odd.entries()))) == 1
     assert segments.warnings == []

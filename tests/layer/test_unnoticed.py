@@ -11,8 +11,9 @@ import pytest
 from imgpack.api import Directory, Entry, SetOwner, Transform
 from imgpack.errors import OutputError, SourceChangedError, SourceError
 from imgpack.layer.segments import Segments
+from imgpack.layer.stages import NO_STAGES, Stages
+from imgpack.tree.disk.snapshot import Recorder, recording, replay
 from imgpack.tree.problems import Problems
-from imgpack.tree.snapshot import Recorder, recording, replay
 from tests.layer.trees import MIB
 
 
@@ -86,7 +87,7 @@ def test_what_is_put_in_place_of_something_is_noticed(
             yield found
 
     with pytest.raises(SourceChangedError, match=f"d/{name} changed while"):
-        list(Segments(transforms, Problems()).cut(changing()))
+        list(Segments(Stages(tuple(transforms)), Problems()).cut(changing()))
 
 
 @pytest.mark.parametrize("entries", [walked, replayed])
@@ -110,7 +111,7 @@ def test_a_file_that_is_not_as_long_as_it_says_is_told(tmp_path: Path) -> None:
     (entry,) = (each for each in walked(Path("/proc/self/fdinfo")) if each.path == b"0")
 
     with pytest.raises(SourceError, match="not hold as many bytes as its size says, as in /proc"):
-        list(Segments((), Problems()).cut([entry]))
+        list(Segments(NO_STAGES, Problems()).cut([entry]))
 
 
 def test_a_link_that_nobody_may_read_is_told_with_the_reason(tree: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_link_that_nobody_may_read_is_told_with_the_reason(tree: Path) -> None
             raise NotImplementedError
 
     with pytest.raises(SourceError, match=r"d/link \(Permission denied\)"):
-        list(Segments((), Problems()).cut([entry._replace(content=Forbidden())]))
+        list(Segments(NO_STAGES, Problems()).cut([entry._replace(content=Forbidden())]))
 
 
 def test_what_the_caller_writes_to_ends_the_walk(tree: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 
 from imgpack.api import Digest, Directory, Entry, Transform, Tree
 from imgpack.layer.segments import Segment, Segments
+from imgpack.layer.stages import Stages
 from imgpack.tree.problems import Problems
 
 MIB = 1 << 20
@@ -55,7 +56,7 @@ def segments_of(tree: Path | Tree, *transforms: Transform) -> Iterator[Segment]:
     if isinstance(tree, Path):
         tree = Directory(bytes(tree))
     problems = Problems()
-    segments = Segments(transforms, problems)
+    segments = Segments(Stages(tuple(transforms)), problems)
     return segments.cut(tree.entries(problems))
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from imgpack.api import Directory, Entry, Tree
 from imgpack.errors import SourceChangedError, SourceError, TreeError, printable
 from imgpack.tree.destination import place
-from imgpack.tree.directory import directory
+from imgpack.tree.disk.directory import directory
+from imgpack.tree.disk.walk import scan
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
-from imgpack.tree.walk import scan
 from tests.privileges import OBEYING_MODES
 
 NAMES = st.binary(min_size=1, max_size=12).filter(
@@ -153,7 +153,7 @@ def test_a_name_that_means_a_deletion_is_refused(tmp_path: Path, name: str) -> N
 
 UNREADABLE = """
 import os, sys
-from imgpack.tree.directory import Directory
+from imgpack.tree.disk.directory import Directory
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree
 problems = Problems()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.tree import mounts
-from imgpack.tree.mounts import mount_of
+from imgpack.tree.disk import mounts
+from imgpack.tree.disk.mounts import mount_of
 
 
 def at(path: Path) -> mounts.Mount:
@@ -35,7 +35,7 @@ def test_what_is_not_there_proves_nothing(tmp_path: Path) -> None:
 
 AGAIN = """
 import os, subprocess, sys
-from imgpack.tree import mounts
+from imgpack.tree.disk import mounts
 def mounted():
     subprocess.run(["mount", "-t", "tmpfs", "one", sys.argv[1]], check=True)
     found = mounts.mount_of(os.fsencode(sys.argv[1]), os.lstat(sys.argv[1]), None)

@@ -9,9 +9,9 @@ import pytest
 
 from imgpack.api import Change, Directory, Entry, Placed
 from imgpack.tree.destination import place
-from imgpack.tree.mounts import Mount
+from imgpack.tree.disk.mounts import Mount
+from imgpack.tree.disk.snapshot import RACY_NS, Comparison, Recorder, differences, recording, replay
 from imgpack.tree.problems import Problems
-from imgpack.tree.snapshot import RACY_NS, Comparison, Recorder, differences, recording, replay
 
 LATER = 1 << 62
 """Nanoseconds: so long after every change that nothing is racy."""
@@ -278,7 +278,7 @@ def test_a_change_of_a_parent_below_is_seen(tmp_path: Path) -> None:
 
 
 def mounted(monkeypatch: pytest.MonkeyPatch, kind: str, number: int) -> None:
-    monkeypatch.setattr("imgpack.tree.snapshot.mount_of", lambda *_: Mount(kind, number))
+    monkeypatch.setattr("imgpack.tree.disk.snapshot.mount_of", lambda *_: Mount(kind, number))
 
 
 def test_a_tree_that_was_mounted_again_is_not_the_same(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from imgpack.api import ClampTime, Directory, Entry, SetOwner, SetTime, file
 from imgpack.errors import TreeError
 from imgpack.tree import xattrs
-from imgpack.tree.directory import mapped
+from imgpack.tree.disk.directory import mapped
 from imgpack.tree.transform import MAX_TIME
 
 CAPS = struct.pack("<IIII", 0x3000, 0, 0, 0)

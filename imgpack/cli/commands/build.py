@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
-from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
-from imgpack.cli.options.clock import now_ns, source_date_epoch
-from imgpack.cli.options.config import (
+from imgpack.cli.options.build.config import (
     ImageFlags,
     RuntimeFlags,
     image_options,
     in_unicode,
     runtime_options,
 )
-from imgpack.cli.options.layers import LayerFlags, layer_options
+from imgpack.cli.options.build.layers import LayerFlags, layer_options
+from imgpack.cli.options.build.sources import (
+    check_outside,
+    default_output,
+    name_of,
+    parse_sources,
+    written_to,
+)
+from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
+from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.cli.options.metadata import (
     check_metadata_file,
     metadata_option,
@@ -33,13 +40,6 @@ from imgpack.cli.options.output import (
     to_standard_output,
 )
 from imgpack.cli.options.parameters import DIRECTORY, FILE
-from imgpack.cli.options.sources import (
-    check_outside,
-    default_output,
-    name_of,
-    parse_sources,
-    written_to,
-)
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
 

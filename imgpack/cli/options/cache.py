@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.sources import containing
 from imgpack.cli.options.clock import now_ns
 from imgpack.cli.options.parameters import DIRECTORY, gathered
-from imgpack.cli.options.sources import containing
 from imgpack.errors import CacheError, Remedy, printable
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.sources import check_outside
 from imgpack.cli.options.parameters import FILE
-from imgpack.cli.options.sources import check_outside
 from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile

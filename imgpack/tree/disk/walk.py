@@ -94,7 +94,7 @@ def reached(entries: Iterable[Entry], stamps: Stamps, problems: Problems) -> Ite
             if way.depth < depth:
                 assert before is not None
                 within = way.down(before.shown, (before.device, before.inode))
-            before = _new(Entry, (*entry[:-1], within))
+            before = _new(Entry, (*entry[:13], within, ()))
             yield before
     except FileNotFoundError:
         raise changed(stamps.root, "vanished") from None
@@ -190,7 +190,7 @@ def _check_output(outputs: Container[tuple[int, int]], where: bytes, found: os.s
 
 def status_of(entry: Entry) -> os.stat_result:
     """What ``lstat`` would say of ``entry``."""
-    _, _, mode, inode, device, links, uid, gid, size, mtime_ns, ctime_ns, rdev, _, _ = entry
+    _, _, mode, inode, device, links, uid, gid, size, mtime_ns, ctime_ns, rdev, _, _, _ = entry
     times = {"st_mtime_ns": mtime_ns, "st_ctime_ns": ctime_ns, "st_rdev": rdev}
     seconds = mtime_ns // 1_000_000_000
     return os.stat_result((mode, inode, device, links, uid, gid, size, 0, seconds, 0), times)

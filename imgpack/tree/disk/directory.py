@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import SourceError, printable
+from imgpack.tree.disk.walk import scan
 from imgpack.tree.entry import Entry, OpenDirectory
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
-from imgpack.tree.walk import scan
 
 _new = tuple.__new__
 _NO_NAMES: Final = (b"", b".", b"..")
@@ -102,7 +102,7 @@ def entry_of(
         Entry,
         (
             path, source, mode, inode, device, links, uid, gid, size,
-            found.st_mtime_ns, found.st_ctime_ns, found.st_rdev, stamp, within,
+            found.st_mtime_ns, found.st_ctime_ns, found.st_rdev, stamp, within, (),
         ),
     )  # fmt: skip
 

@@ -18,12 +18,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from imgpack.tree.directory import entry_of, mapped
+from imgpack.tree.disk.directory import entry_of, mapped
+from imgpack.tree.disk.mounts import mount_of
+from imgpack.tree.disk.walk import Seen, reached, scan
 from imgpack.tree.entry import Entry, OpenDirectory
-from imgpack.tree.mounts import mount_of
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
-from imgpack.tree.walk import Seen, reached, scan
 
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
@@ -228,7 +228,7 @@ def differences(old: BinaryIO, new: BinaryIO, stamps: Stamps) -> Iterator[Change
             yield Change(other.path, "added")
             other = next(after, None)
         else:
-            how = _how(one, other) if one[:-2] != other[:-2] else _doubt(one, other)
+            how = _how(one, other) if one[:12] != other[:12] else _doubt(one, other)
             if how and not (how is _MOUNTED and mounted_again):
                 yield Change(other.path, how)
             mounted_again = mounted_again or how is _MOUNTED

@@ -1,0 +1,1 @@
+"""Images on top of images: bases, locks, rebasing."""

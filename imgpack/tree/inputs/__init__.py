@@ -1,0 +1,1 @@
+"""Trees from other inputs: archives, lists, upper directories."""

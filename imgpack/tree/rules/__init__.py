@@ -1,0 +1,1 @@
+"""What is left out of a tree, and what is written otherwise: patterns, owners, modes."""
