@@ -22,7 +22,7 @@ from imgpack.tree import xattrs
 from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
 from imgpack.tree.problems import Problems, changed
 from imgpack.tree.transform import MAX_TIME
-from imgpack.tree.tree import WHITEOUT_PREFIX, join
+from imgpack.tree.tree import OPAQUE_NAME, WHITEOUT_PREFIX, join
 
 TYPE: Final = 0o170000
 """The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""
@@ -42,7 +42,6 @@ _KINDS: Final = {
     stat.S_IFIFO: header.FIFO,
 }
 _DELETIONS: Final = frozenset({WHITEOUT, OPAQUE})
-_OPAQUE_NAME: Final = WHITEOUT_PREFIX + b".wh..opq"
 _REPLACED: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOTDIR})
 """Of ``readlink``: there is no link any more."""
 _MAX_PATH: Final = 4095
@@ -344,7 +343,7 @@ class Encoder:
 def _marker(entry: Entry) -> bytes:
     """The file that stands for a deletion (image-spec ``layer.md``, "Whiteouts")."""
     if entry.mode & TYPE == OPAQUE:
-        return join(entry.path, _OPAQUE_NAME)
+        return join(entry.path, OPAQUE_NAME)
     above, _, name = entry.path.rpartition(b"/")
     return join(above, WHITEOUT_PREFIX + name)
 
