@@ -19,10 +19,10 @@ from imgpack.layer.buffer import Buffer
 from imgpack.layer.links import Links
 from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
+from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, Entry
 from imgpack.tree.problems import Problems, changed
 from imgpack.tree.transform import MAX_TIME
-from imgpack.tree.tree import OPAQUE_NAME, WHITEOUT_PREFIX, join
+from imgpack.tree.tree import WHITEOUT_PREFIX, join
 
 TYPE: Final = 0o170000
 """The bits of a mode that ``stat.S_IFMT`` keeps; a call of it for every file is too dear."""

@@ -9,8 +9,8 @@ from typing import Final
 
 from imgpack.errors import TreeError, brief
 from imgpack.tar.stream import StreamMember
-from imgpack.tree.entry import Content, Entry, opaque, whiteout
-from imgpack.tree.tree import MAX_NAME, OPAQUE_NAME, WHITEOUT_PREFIX, check_length, join
+from imgpack.tree.entry import OPAQUE_NAME, Content, Entry, opaque, whiteout
+from imgpack.tree.tree import MAX_NAME, WHITEOUT_PREFIX, check_length, join
 
 _BOOKKEEPING: Final = WHITEOUT_PREFIX + WHITEOUT_PREFIX
 _new = tuple.__new__

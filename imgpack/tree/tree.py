@@ -11,8 +11,6 @@ from imgpack.tree.problems import Problems, changed
 
 WHITEOUT_PREFIX = b".wh."
 """Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
-OPAQUE_NAME = WHITEOUT_PREFIX + b".wh..opq"
-"""The name that deletes all that lower layers have in its directory."""
 MAX_NAME: Final = 255
 """Bytes of a name on Linux (``NAME_MAX``): no loader can unpack a longer one."""
 
