@@ -127,7 +127,7 @@ class Tarball:
         if not isinstance(self._archive, StoredFile):
             return None
         found = os.fstat(self._archive.descriptor)
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def tarball(
