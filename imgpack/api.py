@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from imgpack.spec.format import Format
     from imgpack.spec.layer import Layer
     from imgpack.spec.manifest import Index, Manifest
+    from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference, parse_name
     from imgpack.spec.runtime import Healthcheck, Ports, Runtime
@@ -99,8 +100,8 @@ __all__ = [
     "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
     "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions",
     "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy",
-    "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
-    "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
+    "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
+    "SetOwner", "SetTime", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
     "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
@@ -333,7 +334,7 @@ def build(
     *,
     into: LayerSink,
     names: Sequence[str | Reference] = (),
-    config: Runtime | None = None,
+    config: Runtime | RuntimeChanges | None = None,
     platform: Platform | None = None,
     format: Format | None = None,
     compression: str | Codec = "gzip",
@@ -362,16 +363,16 @@ def build(
     from imgpack.image.build import build_image
     from imgpack.image.documents import Recipe
     from imgpack.layer.build import Options
-    from imgpack.spec.runtime import Runtime
+    from imgpack.spec.merge.changes import RuntimeChanges
 
-    runtime = config or Runtime()
-    platform = _platform(platform, layers, runtime, reporter)
+    changes = RuntimeChanges.of(config)
+    platform = _platform(platform, layers, changes.set, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
     options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
-        Recipe(platform, runtime, author, comment, format or into.default_format),
+        Recipe(platform, changes, author, comment, format or into.default_format),
         _references(names),
         options,
         created=created,

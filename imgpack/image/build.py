@@ -15,14 +15,12 @@ from imgpack.spec.config import rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
-from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.reference import Reference
 from imgpack.tree.destination import Placed
 from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
-_MANY_LAYERS: Final = 100
 _CREATED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?Z")
 
 
@@ -55,10 +53,8 @@ def build_image(
     """
     if created is not None:
         _check_time(created)
-    if len(trees) > _MANY_LAYERS:
-        reporter.warn(
-            f"{len(trees)} layers leave little room for images on top: Docker takes {MAX_LAYERS}"
-        )
+    for remark in recipe.remarks(len(trees)):
+        reporter.warn(remark)
     dests = [tree.dest for tree in trees]
     layer_type = recipe.format.layer_type(options.codec.compression)
     # Each another, as the real ones: what names a layer twice is shorter.

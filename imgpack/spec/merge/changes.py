@@ -28,10 +28,10 @@ CLEARABLE: Final = {
 }
 """The fields of ``Runtime`` that can be cleared: their keys, and their instructions."""
 
-_KEYS: Final = frozenset(
-    ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Healthcheck", "Volumes")
-    + ("WorkingDir", "OnBuild", "Labels", "StopSignal", "Shell")
-)
+_KEYS: Final = frozenset({
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Healthcheck", "Volumes", "WorkingDir",
+    "OnBuild", "Labels", "StopSignal", "Shell",
+})  # fmt: skip
 _SHOWN: Final = 5
 
 
@@ -69,6 +69,11 @@ class RuntimeChanges:
         both += _both("VOLUME", map(_volume, self.unset_volumes), volumes)
         if both:
             raise ConfigError(f"{both[0]} is both set and unset", "leave out one of the two")
+
+    @classmethod
+    def of(cls, config: "Runtime | RuntimeChanges | None") -> "RuntimeChanges":
+        """Changes as they are, or those that set a whole configuration, or nothing."""
+        return config if isinstance(config, RuntimeChanges) else cls(config or Runtime())
 
 
 @dataclass(frozen=True, slots=True)
