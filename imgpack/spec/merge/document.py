@@ -51,8 +51,8 @@ def continue_config(
     out["created"] = created
     if author:
         out["author"] = author
-    if not (out.get("os") and out.get("architecture")):
-        out |= platform.as_json()
+    for key, value in (("architecture", platform.architecture), ("os", platform.os)):
+        out[key] = out.get(key) or value
     lost = History(base.created, comment=_MISSING).as_json()
     entries = [*(obj.get("history") or ()), *[lost] * missing_history(base)]
     out["config"] = dict(runtime)
