@@ -20,7 +20,13 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format, compression_of
 from imgpack.spec.json import encode
 from imgpack.spec.layer import Layer
-from imgpack.spec.manifest import MAX_LAYERS, Manifest, build_manifest
+from imgpack.spec.manifest import (
+    BASE_DIGEST,
+    BASE_NAME,
+    MAX_LAYERS,
+    Manifest,
+    build_manifest,
+)
 from imgpack.spec.merge.changes import MergedRuntime, RuntimeChanges, merge
 from imgpack.spec.merge.document import continue_config, missing_history
 from imgpack.spec.platform import Platform
@@ -30,8 +36,6 @@ from imgpack.spec.runtime import Healthcheck, Runtime
 CREATED_BY: Final = "# imgpack"
 """What ends a history entry that imgpack made, as BuildKit ends its own."""
 MANY_LAYERS: Final = 100
-BASE_NAME: Final = "org.opencontainers.image.base.name"
-BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What is escaped in the history: Unicode's control characters, which it promises never to
 change. What is printable differs with Python's release; the image ID must not."""
@@ -39,7 +43,7 @@ change. What is printable differs with Python's release; the image ID must not."
 
 @dataclass(frozen=True, slots=True)
 class BaseName:
-    """What a base is called: ``name`` in full with its tag, where it has one.
+    """What a base is called: ``name`` as it was asked for, if it was in a registry.
 
     ``digest`` is that of the document which the name points to, so of the index if it is one:
     whoever looks whether the base has moved compares these two.
@@ -52,8 +56,9 @@ class BaseName:
         """The annotations of OCI image-spec ``annotations.md``, "base image"."""
         found = {BASE_DIGEST: str(self.digest)}
         if self.name is not None:
-            # The digest has its own; what moves is the tag.
-            found[BASE_NAME] = str(replace(self.name, digest=None))
+            # A tag may move, and then its digest here says so.
+            moving = replace(self.name, digest=None) if self.name.tag else self.name
+            found[BASE_NAME] = str(moving)
         return found
 
 

@@ -21,11 +21,11 @@ from imgpack.api import (
     parse_name,
 )
 from imgpack.errors import DocumentError, LimitError, Remedy, UnsupportedError
-from imgpack.image.documents import BASE_DIGEST, BASE_NAME, BaseName, Recipe, in_format
+from imgpack.image.documents import BaseName, Recipe, in_format
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import describe
 from imgpack.spec.json import encode
-from imgpack.spec.manifest import MAX_LAYERS, build_manifest
+from imgpack.spec.manifest import BASE_DIGEST, BASE_NAME, MAX_LAYERS, build_manifest
 from tests.image.samples import Memory
 from tests.strategies import configs
 
@@ -75,9 +75,9 @@ def base(
 
 def recipe(on: Image | None, runtime: Runtime | None = None, **fields: Any) -> Recipe:
     """A recipe for an OCI image on a base."""
-    changes = RuntimeChanges(runtime or Runtime())
-    return Recipe(**{"platform": Platform(), "changes": changes, "format": Format.OCI, "base": on}
-                  | fields)  # fmt: skip
+    values: dict[str, Any] = {"platform": Platform(), "format": Format.OCI, "base": on}
+    values["changes"] = RuntimeChanges(runtime or Runtime())
+    return Recipe(**(values | fields))
 
 
 def made(wanted: Recipe, *dests: bytes) -> tuple[Manifest, dict[str, Any]]:
@@ -219,7 +219,7 @@ def test_layers_are_counted_with_the_bases() -> None:
 @pytest.mark.parametrize("kind", Format)
 def test_what_the_base_is_called_is_recorded(kind: Format) -> None:
     """On the manifest; in labels, too, if they are asked for, unless they are given."""
-    named = BaseName(ONE, parse_name("debian:12").with_tag("12"))
+    named = BaseName(ONE, parse_name("debian:12"))
     said = {BASE_NAME: "docker.io/library/debian:12", BASE_DIGEST: str(ONE)}
     manifest, found = made(recipe(base(), base_name=named, format=kind))
     assert dict(manifest.annotations) == said
@@ -232,11 +232,13 @@ def test_what_the_base_is_called_is_recorded(kind: Format) -> None:
     assert found["config"]["Labels"] == said | {BASE_NAME: "mine"}
 
 
-def test_a_base_without_a_name_has_a_digest() -> None:
-    """And the digest in a reference is not part of the name: what moves is the tag."""
+def test_a_base_is_called_by_its_tag_or_else_by_its_digest() -> None:
+    """A name without either would be that of another image soon."""
     assert BaseName(ONE).as_annotations() == {BASE_DIGEST: str(ONE)}
-    both = replace(parse_name("x.y/a:1"), digest=TWO)
+    both = replace(parse_name("x.y/a:1"), digest=ONE)
     assert BaseName(ONE, both).as_annotations()[BASE_NAME] == "x.y/a:1"
+    pinned = both.with_digest(ONE)
+    assert BaseName(ONE, pinned).as_annotations()[BASE_NAME] == f"x.y/a@{ONE}"
 
 
 def test_a_malformed_base_is_named_as_what_is_wrong() -> None:

@@ -27,9 +27,9 @@ from imgpack.spec.platform import Platform
 from imgpack.spec.runtime import INT32_MAX, Healthcheck, Ports, Runtime, is_time
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+    from imgpack.cli.options.build.unset import UnsetFlags
 
-_Flags = TypeVar("_Flags", bound="DataclassInstance")
+_Flags = TypeVar("_Flags", "RuntimeFlags", "ImageFlags", "UnsetFlags")
 
 _PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -150,10 +150,15 @@ class ImageFlags:
     author: str | None
     comment: str | None
 
-    def format(self, target: str) -> Format:
-        """Whose media types: OCI's in a layout, which tools other than Docker read, unless said."""
+    def format(self, target: str, base: Format | None = None) -> Format:
+        """Whose media types: those given, else those of the ``base``.
+
+        Without either OCI's in a layout, which tools other than Docker read.
+        """
         if self.image_format is not None:
             return Format(self.image_format)
+        if base is not None:
+            return base
         return Format.OCI if api.is_layout(target) else Format.DOCKER
 
     @property
