@@ -44,6 +44,8 @@ _HOMES: Final = {
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",
     "tree.entry": "Entry",
+    "tree.inputs.single_file": "SingleFile",
+    "tree.inputs.tarball": "Tarball",
     "tree.disk.snapshot": "Change",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",

@@ -1,4 +1,4 @@
-"""``imgpack build``: directory trees into an image archive or layout."""
+"""``imgpack build``: directories, tar archives and files into an image archive or layout."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from imgpack.cli.options.build.config import (
     in_unicode,
     runtime_options,
 )
+from imgpack.cli.options.build.kinds import SourcesCommand
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
 from imgpack.cli.options.build.sources import (
     check_outside,
@@ -40,19 +41,20 @@ from imgpack.cli.options.output import (
     prune_option,
     to_standard_output,
 )
-from imgpack.cli.options.parameters import DIRECTORY, FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
-    from imgpack.api import Change, Directory, Format, Image, Placed, Reference
+    from imgpack.api import Change, Format, Image, Reference
+    from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED = 100
 
 
-@click.command("build")
-@click.argument("sources", type=DIRECTORY, metavar="SRC[:/DEST]...", nargs=-1, required=True)
+@click.command("build", cls=SourcesCommand)
+@click.argument("sources", type=FILE, metavar="SRC[:/DEST]...", nargs=-1, required=True)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
@@ -91,12 +93,13 @@ def build(
     explain: bool,
     metadata_file: str | None,
 ) -> None:
-    """Build an image from directory trees: each SRC is a layer, the first at the bottom.
+    """Build an image from directories, tar archives and files: each SRC is a layer.
 
-    SRC:/dest/dir puts a tree under a path of the image. The result is one tar
+    The first is at the bottom. SRC:/dest/dir puts a tree under a path of the image, FILE:/bin/x
+    gives a file that path, - reads an archive from standard input. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources)
+    trees = parse_sources(sources, terminal)
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
     unset.check_base()
@@ -125,7 +128,7 @@ def build(
 
 
 def _building(
-    trees: Sequence[Placed[Directory]],
+    trees: Sequence[Source],
     image: ImageFlags,
     image_format: Format,
     runtime: RuntimeFlags,
@@ -154,14 +157,14 @@ def _building(
     )
 
 
-def _names(tags: tuple[str, ...], trees: tuple[Placed[Directory], ...]) -> tuple[Reference, ...]:
+def _names(tags: tuple[str, ...], trees: tuple[Source, ...]) -> tuple[Reference, ...]:
     if tags:
         return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
     try:
         return (api.parse_name(name_of(trees[0])),)
     except InvalidReferenceError as error:
         raise InvalidReferenceError(
-            f"the directory's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
+            f"the source's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
         ) from error
 
 

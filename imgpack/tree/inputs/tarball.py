@@ -75,9 +75,13 @@ def _with_holes(archive: Stored, sparse: Sparse) -> Iterator[bytes]:
 
 
 class Tarball:
-    """The tree of a tar archive, which messages call ``name``."""
+    """The tree of a tar archive, which messages call ``name``.
 
-    def __init__(self, name: str, archive: Stored, found: dict[bytes, Entry]) -> None:
+    ``root`` is its absolute path; empty for a stream, which has none.
+    """
+
+    def __init__(self, name: str, root: bytes, archive: Stored, found: dict[bytes, Entry]) -> None:
+        self.root = root
         self._name = name
         self._root = found.pop(b"", made_up_directory(b"", 0))
         self._found = found
@@ -146,16 +150,17 @@ def tarball(
     with input_errors(path), about(name):
         file = StoredFile(open_input(path))
         descriptor = file.descriptor
+        root = os.path.realpath(os.fsencode(path)) if is_regular(descriptor) else b""
         if is_regular(descriptor) and detect(os.pread(descriptor, BLOCK, 0)) == "none":
             _check_size(os.fstat(descriptor).st_size)
             found = _unpacked(read_file_members(descriptor), file, name, warn)
-            return Tarball(name, file, found)
+            return Tarball(name, root, file, found)
         with closing(file):
             scratched = ScratchFile(scratch())
             chunks = _scratching(plain(read_input(descriptor), limit=MAX_UNPACKED), scratched)
             found = _unpacked(read_members(chunks), scratched, name, warn)
             _check_size(scratched.size)
-            return Tarball(name, scratched, found)
+            return Tarball(name, root, scratched, found)
 
 
 def _check_size(size: int) -> None:
