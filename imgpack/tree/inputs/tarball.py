@@ -10,11 +10,11 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import BinaryIO, Final
 
 from imgpack.compression.whole import plain
-from imgpack.errors import ArchiveError, OutputError, about, brief, printable
+from imgpack.errors import ArchiveError, ImgpackError, OutputError, brief, printable
 from imgpack.files.incoming import (
     Stored,
     StoredFile,
@@ -147,7 +147,7 @@ def tarball(
     ``warn`` is told what an archive has twice. Raises ``SourceError`` for what can't be
     read, ``ArchiveError`` for what is no tar, ``TreeError`` and ``LimitError``.
     """
-    with input_errors(path), about(name):
+    with input_errors(path), _naming(name):
         file = StoredFile(open_input(path))
         descriptor = file.descriptor
         root = os.path.realpath(os.fsencode(path)) if is_regular(descriptor) else b""
@@ -161,6 +161,17 @@ def tarball(
             found = _unpacked(read_members(chunks), scratched, name, warn)
             _check_size(scratched.size)
             return Tarball(name, root, scratched, found)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError as error:
+        hint = error.hint or "make the archive again"
+        raise error.reworded(f"{name}: {error.message}", hint) from error
+    except ImgpackError as error:
+        raise error.reworded(f"{name}: {error.message}") from error
 
 
 def _check_size(size: int) -> None:
