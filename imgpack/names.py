@@ -18,6 +18,7 @@ _HOMES: Final = {
     "image.verify": "verify_images",
     "layer.build": "Explain",
     "layer.cache.segments": "SegmentCache",
+    "layer.raw": "RawLayer",
     "registry.http.endpoint": "SessionOptions",
     "registry.http.retry": "RetryPolicy",
     "registry.http.tls": "TlsOptions",

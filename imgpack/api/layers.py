@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imgpack.image.image import Image, LayerSink
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.raw import RawLayer
     from imgpack.spec.format import Format
     from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
@@ -91,6 +92,20 @@ def tarball(
     where = os.fsdecode(path)
     read = read_tarball(where, name or printable(where), scratch=scratch, warn=reporter.warn)
     return place(read, os.fsencode(dest))
+
+
+def raw_layer(
+    path: str | bytes, *, scratch: Callable[[], str] = tempfile.gettempdir
+) -> Placed[RawLayer]:
+    """A tar file that becomes a layer byte for byte, gzip or zstd as it is, or plain.
+
+    ``build`` changes nothing of it. ``scratch``: as of ``tarball``. Raises ``SourceError``,
+    ``ArchiveError``, ``TreeError``, ``LimitError``, ``UnsupportedError``.
+    """
+    from imgpack.layer.raw import raw_layer as read_raw_layer
+    from imgpack.tree.destination import Placed
+
+    return Placed(read_raw_layer(os.fsdecode(path), scratch=scratch))
 
 
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:

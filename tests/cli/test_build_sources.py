@@ -141,3 +141,36 @@ def test_what_an_archive_has_twice_is_warned_of(imgpack_here: InProcess, tmp_pat
     content = image(tmp_path, "o.tar").layer().extractfile("etc/motd")
     assert content is not None
     assert content.read() == b"new"
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_raw_layer_is_the_file_as_it_is_above_all_sources(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Its type is by its bytes, whatever the others are compressed with."""
+    raw = (tmp_path / "rootfs.tar").read_bytes()
+    packed = gzip.compress(raw, mtime=0)
+    (tmp_path / "packed").write_bytes(packed)
+    imgpack_here(
+        "build", "--raw-layer", "rootfs.tar", "--raw-layer", "packed", "rootfs",
+        "--compression", "zstd", "--format", "oci", "-o", "o.tar",
+    ).ok()  # fmt: skip
+
+    archive = image(tmp_path, "o.tar")
+    types = [layer["mediaType"].rpartition(".")[2] for layer in archive.manifest["layers"]]
+    assert types == ["tar+zstd", "tar", "tar+gzip"]
+    blobs = [
+        archive.files[layer["digest"].replace("sha256:", "blobs/sha256/")]
+        for layer in archive.manifest["layers"]
+    ]
+    assert blobs[1:] == [raw, packed]
+    assert len(set(archive.config["rootfs"]["diff_ids"])) == 2
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_raw_layer_alone_is_an_image(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """With the file's name; the Docker format has no zstd."""
+    imgpack_here("build", "--raw-layer", "rootfs.tar").ok()
+    assert image(tmp_path, "rootfs-image.tar").names == ["docker.io/library/rootfs:latest"]
+    line = imgpack_here("build", "--raw-layer", "rootfs.tar", "-o", "rootfs.tar").failed(14)
+    assert "is the source" in line

@@ -95,7 +95,7 @@ def build(
     archive from standard input; --from BASE puts them on top of another image. The result
     is one tar that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources, terminal)
+    trees = parse_sources(sources, terminal, flags.layers.raw_layers)
     target, names = _target(output, trees, flags), _names(tags, trees, flags)
     check_prune(target, prune=prune)
     to_stdout, limit = to_standard_output(target), cache.limit

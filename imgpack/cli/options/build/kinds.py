@@ -17,9 +17,9 @@ from imgpack.files.streams import STDIN, STDIN_PATH, named_descriptor
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from imgpack.api import Directory, Placed, Reporter, SingleFile, Tarball
+    from imgpack.api import Directory, Placed, RawLayer, Reporter, SingleFile, Tarball
 
-    Source: TypeAlias = Placed[Directory | SingleFile | Tarball]
+    Source: TypeAlias = Placed[Directory | SingleFile | Tarball | RawLayer]
     """A source at its place in the image."""
 
 _ARCHIVES: Final = (

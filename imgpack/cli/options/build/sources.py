@@ -12,6 +12,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.build.kinds import archive_stem, read_source
+from imgpack.cli.options.location import scratch_directory
 from imgpack.errors import LimitError, OutputError, TreeError, printable
 from imgpack.files.streams import STDOUT, named_descriptor
 from imgpack.files.writing import real_path
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
     from imgpack.cli.options.build.kinds import Source
 
 
-def parse_sources(texts: Sequence[str], reporter: Reporter) -> tuple[Source, ...]:
-    """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files."""
-    if len(texts) > MAX_LAYERS:
+def parse_sources(
+    texts: Sequence[str], reporter: Reporter, raw_layers: Sequence[str] = ()
+) -> tuple[Source, ...]:
+    """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files.
+
+    On top of them lie the ``raw_layers``.
+    """
+    count = len(texts) + len(raw_layers)
+    if count > MAX_LAYERS:
         raise LimitError(
-            f"{len(texts)} layers are too many",
+            f"{count} layers are too many",
             f"Docker takes {MAX_LAYERS}; put several trees into one",
         )
     caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
@@ -39,6 +46,7 @@ def parse_sources(texts: Sequence[str], reporter: Reporter) -> tuple[Source, ...
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
         trees.append(tree)
+    trees += (api.raw_layer(path, scratch=scratch_directory) for path in raw_layers)
     return tuple(trees)
 
 
@@ -70,7 +78,7 @@ def default_output(tree: Source) -> str:
     An archive that is a source gets no namesake without the files of an image.
     """
     root = tree.tree.root
-    is_archive = isinstance(tree.tree, api.Tarball)
+    is_archive = isinstance(tree.tree, api.Tarball | api.RawLayer)
     return f"{os.fsdecode(_stem(root))}{'-image' if is_archive and root else ''}.tar"
 
 
