@@ -168,7 +168,7 @@ class Merged:
     def find(self, path: bytes) -> Entry | None:
         """As ``Tree.find``."""
         found = _lookup(self._root, path)
-        return found and found.entry(path)
+        return None if found is None else found.entry(path)
 
 
 def _made_up(path: bytes) -> StreamMember:
