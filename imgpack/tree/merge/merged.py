@@ -237,6 +237,7 @@ class _Unpacking:
     notes: _Notes
     _above: bytes = b""
     _directory: _Inode | None = None  # at the path _above, where the last member was
+    _borrowed: set[bytes] = field(default_factory=set)  # its names for files of lower layers
 
     def run(self) -> None:
         """Delete what it deletes, and put there what it has."""
@@ -286,7 +287,7 @@ class _Unpacking:
             inner = found.children.get(part)
             if inner is None or inner.children is None:
                 made = _made_up(b"/".join(parts[:count]))
-                if inner is not None and inner.layer == self.number:
+                if inner is not None and self._has(inner, made.path):
                     raise ArchiveError(
                         f"{brief(made.path)} is no directory, and there is something in it"
                     )
@@ -305,7 +306,7 @@ class _Unpacking:
         assert directory.children is not None
         before = directory.children.get(name)
         if before is not None:
-            if before.layer == self.number and before.member.offset != _MADE_UP:
+            if self._has(before, path) and before.member.offset != _MADE_UP:
                 self._note(_TWICE, path)
             if before.children is not None:
                 if inode.children is not None:
@@ -324,6 +325,7 @@ class _Unpacking:
             )
         if inode.layer != self.number:
             self._note(_OUTSIDE, member.path)
+            self._borrowed.add(member.path)
         # Engines set the owner and the permissions that its own header has.
         inode.member = inode.member._replace(
             mode=member.mode,
@@ -336,6 +338,10 @@ class _Unpacking:
             self.linked.append(inode)
             inode.number = len(self.linked)
         return inode
+
+    def _has(self, inode: _Inode, path: bytes) -> bool:
+        """Whether it is this layer that put ``inode`` at ``path``."""
+        return inode.layer == self.number or path in self._borrowed
 
     def _note(self, what: str, path: bytes) -> None:
         first, count = self.notes.found.get((self.layer.name, what), (path, 0))
