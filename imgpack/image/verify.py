@@ -6,10 +6,10 @@ attestation, a chart) has a digest and a size and no diff_id.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from imgpack.errors import DigestError
-from imgpack.events import SILENT, Meter, Reporter
+from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError
+from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import (
     AnyImage,
@@ -21,7 +21,7 @@ from imgpack.image.image import (
     is_away,
     walk,
 )
-from imgpack.image.unpack import unpack
+from imgpack.image.unpack import metered, unpack
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -78,15 +78,17 @@ def _unpacked(
     what = f"{where}: layer {layer.digest}"
     meter = reporter.begin(layer.digest.hex[:12], layer.size)
     try:
-        chunks = _metered(verify_stream(source.read_blob(layer), layer, what), meter)
+        chunks = metered(verify_stream(source.read_blob(layer), layer, what), meter)
         if not algorithm:
             for _ in chunks:
                 pass
             return None
-        found, raw = unpack(chunks, what)
+        found, raw = unpack(chunks)
         hasher = hashlib.new(algorithm)
         for part in raw:
             hasher.update(part)
+    except (ArchiveError, LimitError, UnsupportedError) as error:
+        raise error.reworded(f"{what}: {error.message}") from error
     finally:
         meter.end()
     label = compression_of(layer.media_type)
@@ -96,9 +98,3 @@ def _unpacked(
             "what runs it goes by the bytes"
         )
     return Digest(algorithm, hasher.hexdigest())
-
-
-def _metered(chunks: Iterator[bytes], meter: Meter) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-        meter.advance(len(chunk))

@@ -86,7 +86,11 @@ def _check_owner(directory: str, tag: bytes | None) -> None:
     tagged = tag is not None and tag.startswith(_SIGNATURE) and b"imgpack" in tag
     # Earlier releases made three directories, and no tag; a full disk cuts a tag short.
     cut_short = tag is not None and _TEXT.startswith(tag)
-    whole = names & _KINDS in (set(), _FIRST_KINDS, _KINDS) or cut_short or _holds_only_ours(directory, names)
+    whole = (
+        names & _KINDS in (set(), _FIRST_KINDS, _KINDS)
+        or cut_short
+        or _holds_only_ours(directory, names)
+    )
     if not tagged and not (whole and names <= _KINDS | _BESIDE):
         raise CacheError(
             f"{directory} is no cache of imgpack: it holds other files",

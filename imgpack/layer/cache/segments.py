@@ -2,10 +2,11 @@
 
 Segments are stored under a fingerprint of their raw bytes and the codec's identity;
 layers under the hash of their source and rules, as a list of segments with a
-snapshot of the tree; the trees of bases under the hash of their layers. Everything is written to a temporary name and renamed, and
-checked when read, so the cache may be shared by processes, killed at any point and
-damaged at will: a bad entry counts as missing and is replaced. The checks are cheap
-ones, against damage: whoever may write this directory may write the images as well.
+snapshot of the tree; the trees of bases under the hash of their layers. Everything is
+written to a temporary name and renamed, and checked when read, so the cache may be shared
+by processes, killed at any point and damaged at will: a bad entry counts as missing and is
+replaced. The checks are cheap ones, against damage: whoever may write this directory may
+write the images as well.
 """
 
 import contextlib
