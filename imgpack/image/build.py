@@ -10,7 +10,6 @@ from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
-from imgpack.image.user import check_user
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.stages import Stages
 from imgpack.spec.config import ImageConfig, rfc3339
@@ -22,6 +21,7 @@ from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
+from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000

@@ -107,7 +107,6 @@ def build(
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
         building = _building(trees, flags, base, target, terminal)
-        explained = _Explainer(terminal) if explain else None
         with create(terminal, target, prune=prune) as sink:
             built = building(
                 into=sink,
@@ -115,7 +114,7 @@ def build(
                 outputs=outputs,
                 jobs=jobs,
                 cache=segments,
-                explain=explained,
+                explain=_Explainer(terminal) if explain else None,
             )
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
