@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from imgpack.errors import LimitError, UnsupportedError, about
+from imgpack.errors import DocumentError, LimitError, UnsupportedError, about
 from imgpack.image.image import Image
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig, build_config
@@ -162,8 +162,10 @@ class Recipe:
         if self.base is None:
             return merge({}, changes, self.platform.os)
         config = self.base.config
-        with about("the base's configuration"):
+        try:
             return merge(config.config, changes, config.platform.os)
+        except DocumentError as error:
+            raise error.reworded(f"the base's configuration: {error.message}") from None
 
 
 def in_format(layer: Descriptor, kind: Format) -> Descriptor:
