@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from imgpack.errors import DocumentError, LimitError, UnsupportedError, about
+from imgpack.errors import DocumentError, LimitError, Remedy, UnsupportedError
 from imgpack.image.image import Image
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig, build_config
@@ -182,8 +182,11 @@ def in_format(layer: Descriptor, kind: Format) -> Descriptor:
             f"the layer {layer.digest} of the base is of the type {layer.media_type[:80]!r}, "
             f"which the {kind.value} format does not have"
         )
-    with about(f"the layer {layer.digest} of the base"):
+    try:
         return replace(layer, media_type=kind.layer_type(compression))
+    except UnsupportedError as error:
+        message = f"the layer {layer.digest} of the base: {error.message}"
+        raise error.reworded(message, Remedy.USE_OCI()) from None
 
 
 def _history(dests: Sequence[bytes], merged: MergedRuntime) -> Iterator[tuple[str, bool]]:
