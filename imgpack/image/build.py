@@ -85,11 +85,14 @@ def build_image(
 ) -> Image:
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
-    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). Raises
-    ``ConfigError``, source, tree and output errors; nothing is visible in the sink then.
+    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
+    there are none). Raises ``ConfigError``, source, tree and output errors; nothing is
+    visible in the sink then.
     """
     if created is not None:
         _check_time(created)
+    elif not trees and recipe.base is not None:
+        created = recipe.base.config.created or None
     for remark in recipe.remarks(len(trees)):
         reporter.warn(remark)
     layer_type = recipe.format.layer_type(options.codec.compression)
