@@ -10,7 +10,6 @@ from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
-from imgpack.image.user import check_user
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.raw import RawLayer
 from imgpack.layer.stages import Stages
@@ -24,6 +23,7 @@ from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
+from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
@@ -87,11 +87,14 @@ def build_image(
 ) -> Image:
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
-    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). Raises
-    ``ConfigError``, source, tree and output errors; nothing is visible in the sink then.
+    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
+    there are none). Raises ``ConfigError``, source, tree and output errors; nothing is
+    visible in the sink then.
     """
     if created is not None:
         _check_time(created)
+    elif not trees and recipe.base is not None:
+        created = recipe.base.config.created or None
     for remark in recipe.remarks(len(trees)):
         reporter.warn(remark)
     types = [recipe.format.layer_type(_compression(tree, options)) for tree in trees]
