@@ -50,7 +50,7 @@ def open_base(
         image = _image(opened, root, platform)
         called = next((one for one in root.names if name in (None, one.tag, str(one))), None)
         called = called or next(iter(root.names), None)
-        tree = base_tree(image, cache=cache, reporter=reporter)
+        tree = base_tree(image, opened.location, cache=cache, reporter=reporter)
         yield Base(image, tree, BaseName(root.descriptor.digest, called))
 
 

@@ -30,10 +30,10 @@ _MAX_SIZE: Final = 1 << 30
 
 def base_tree(
     image: Image,
-    where: str,
+    where: str = "the base",
     *,
     cache: SegmentCache | None = None,
-    jobs: int = 1,
+    jobs: int = 2,
     reporter: Reporter = SILENT,
 ) -> Listing:
     """The tree of ``image``, which lies ``where``; the bytes of ``ACCOUNTS`` are kept beside it.
