@@ -16,7 +16,7 @@ def image_files(
     where: str,
     scratch: Callable[[], str],
     *,
-    jobs: int = 2,
+    jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> Iterator[Merged]:
     """The tree of ``image``, which lies ``where``; files can be opened inside the ``with``.

@@ -33,7 +33,7 @@ def base_tree(
     where: str = "the base",
     *,
     cache: SegmentCache | None = None,
-    jobs: int = 2,
+    jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> Listing:
     """The tree of ``image``, which lies ``where``; the bytes of ``ACCOUNTS`` are kept beside it.
