@@ -17,6 +17,7 @@ import re
 import stat
 import urllib.parse
 from collections.abc import Generator, Iterable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from imgpack.errors import ArchiveError, ImgpackError, LimitError, about, brief
@@ -132,8 +133,8 @@ def _members(source: Forward) -> Members:
         member, end = _named(block, extension, source)
         count += 1
         names += len(member.path) + len(member.link)
-        if member.xattrs:
-            names += sum(map(len, member.xattrs)) + sum(map(len, member.xattrs.values()))
+        for name, value in chain(member.xattrs.items(), member.acls):
+            names += len(name) + len(value)
         sparse += member.size if member.sparse else 0
         if count > MAX_MEMBERS or names > MAX_NAMES or sparse > MAX_SPARSE:
             raise LimitError(
