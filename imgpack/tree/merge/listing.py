@@ -3,7 +3,7 @@
 mtree(5), a full path a line, in the bytewise order of components, escaped so that
 libarchive, NetBSD's mtree and go-mtree read the same names. Nothing has to be parsed to look
 a path up: it is found by bisection in the bytes. Names with the same ``inode=`` are hard
-links, which mtree has no keyword for.
+links, which mtree has no keyword for; that one and ``xattr.NAME=`` NetBSD does not know.
 
 Invariants: ``listing_text`` depends on nothing but the entries, and what ``Listing`` reads
 from it are those entries. A text is not checked as a whole: a line is when it is read, the
