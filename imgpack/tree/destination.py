@@ -12,7 +12,7 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from imgpack.errors import TreeError, printable
@@ -67,7 +67,7 @@ class Placed(Generic[_T_co]):
             theirs = parent.like.stamps
             if theirs is None or theirs.dest or theirs.caller != own.caller:
                 return None
-        return None if own.dest else Stamps(own.root, own.caller, self.dest, self.parents)
+        return None if own.dest else replace(own, dest=self.dest, parents=self.parents)
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``. Raises ``SourceChangedError`` for a parent that is gone."""
@@ -181,9 +181,12 @@ def _listing(tree: Tree) -> Callable[[bytes], list[tuple[bytes, bool]]]:
             return names[where]
         try:  # a walk of all that nothing below has would be dear
             with os.scandir(join(stamps.root, where)) as found:
-                return sorted((item.name, item.is_dir(follow_symlinks=False)) for item in found)
+                listing = [(item.name, item.is_dir(follow_symlinks=False)) for item in found]
         except OSError:
             return []  # the walk tells
+        if stamps.excluded is not None:
+            listing = [one for one in listing if tree.find(join(where, one[0])) is not None]
+        return sorted(listing)
 
     return listed
 

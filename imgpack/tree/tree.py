@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from imgpack.errors import LimitError, TreeError, brief
 from imgpack.tree.entry import Entry, made_up_directory
+from imgpack.tree.exclusion import Exclusion
 from imgpack.tree.problems import Problems, changed
 
 WHITEOUT_PREFIX = b".wh."
@@ -63,13 +64,14 @@ class Stamps:
     """A tree on disk, of which ``lstat`` tells whether it is as it was.
 
     ``root`` is absolute and fills ``dest``, below ``parents``. The ids ``caller`` are
-    read as 0:0.
+    read as 0:0. What ``excluded`` leaves out is not there.
     """
 
     root: bytes
     caller: tuple[int, int] | None = None
     dest: bytes = b""
     parents: tuple[Parent, ...] = ()
+    excluded: Exclusion | None = None
 
     @property
     def identity(self) -> str:
@@ -79,7 +81,8 @@ class Stamps:
              parent.made_up)
             for parent in self.parents
         ]  # fmt: skip
-        return repr((self.root, self.caller, self.dest, parents))
+        excluded = () if self.excluded is None else (self.excluded.identity,)
+        return repr((self.root, self.caller, self.dest, parents, *excluded))
 
 
 def join(above: bytes, path: bytes) -> bytes:
