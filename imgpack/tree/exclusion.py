@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-
 _KEPT: Final = 1 << 16
 """Bytes of paths that are told one by one; what is more is counted."""
 
