@@ -1,6 +1,6 @@
 """What leaves paths of a tree out, as a walk asks for it, and what came of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -20,10 +20,14 @@ class ExclusionRule(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """All that decides, in order; ``file`` is the ignore file that is obeyed, if one is."""
+    """All that decides, in order; ``file`` is the ignore file that is obeyed, if one is.
+
+    ``told`` hears what a build left out, once the layer is made.
+    """
 
     listed: tuple[ExclusionRule, ...]
     file: str = ""
+    told: "Callable[[LeftOut], object] | None" = None
 
 
 class Sifted(NamedTuple):

@@ -12,22 +12,30 @@ begin and end. Invariant: what is not looked at has the hits of its directory an
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from imgpack.tree.exclusion import Rules, Sifted
-from imgpack.tree.rules.ignore_file import IgnorePattern
+from imgpack.tree.exclusion import LeftOut, Rules, Sifted
+from imgpack.tree.rules.ignore_file import IgnorePattern, warnings_of
 
 _REMEMBERED: Final = 4096
 """Sets of patterns whose preparation is kept: more than there are, but for a hostile file."""
 
 
 class Ignore:
-    """An ``Exclusion`` by patterns; ``file`` is the ignore file that they come of."""
+    """An ``Exclusion`` by patterns; ``file`` is the ignore file that they come of, and
+    ``told`` hears what a build left out.
+    """
 
-    def __init__(self, patterns: Sequence[IgnorePattern], file: str = "") -> None:
+    def __init__(
+        self,
+        patterns: Iterable[IgnorePattern],
+        file: str = "",
+        told: Callable[[LeftOut], object] | None = None,
+    ) -> None:
         self._patterns = tuple(patterns)
         self._file = file
+        self._told = told
         self._exceptions = sum(1 << n for n, one in enumerate(self._patterns) if one.exception)
         self._situations: dict[int, _Situation] = {}
         self._sieves: dict[int, _Sieve] = {}
@@ -41,7 +49,12 @@ class Ignore:
     @property
     def rules(self) -> Rules:
         """As ``Exclusion.rules``."""
-        return Rules(tuple(pattern.rule for pattern in self._patterns), self._file)
+        return Rules(tuple(one.rule for one in self._patterns), self._file, self._told)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to say of patterns that Docker, by mistake, reads otherwise."""
+        return tuple(warnings_of(self._patterns))
 
     def sift(self, above: bytes, names: list[bytes], hits: int) -> Sifted:
         """As ``Exclusion.sift``; the order of the names stays."""
