@@ -93,10 +93,8 @@ def build(
     from imgpack.image.build import Placement, build_image
     from imgpack.image.documents import Recipe
     from imgpack.layer.build import Options
-    from imgpack.spec.runtime import Runtime
 
-    runtime = config or Runtime()
-    target = _platform(platform, layers, runtime, reporter)
+    runtime, target = _runtime(config, platform, layers, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
     options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
@@ -112,19 +110,21 @@ def build(
     )
 
 
-def _platform(
-    given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
-) -> Platform:
+def _runtime(
+    config: Runtime | None, given: Platform | None, layers: Sequence[Tree], reporter: Reporter
+) -> tuple[Runtime, Platform]:
     from imgpack.spec.platform import Platform
+    from imgpack.spec.runtime import Runtime
     from imgpack.tree.elf import find_program
 
+    runtime = config or Runtime()
     programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
     found = find_program(layers, programs)
     if given is None:
-        return found.platform if found else Platform()
+        return runtime, found.platform if found else Platform()
     if found and not given.runs(found.platform):
         reporter.warn(
             f"{printable(found.path)} is a program for {found.platform}, "
             f"and the image is said to be for {given}"
         )
-    return given
+    return runtime, given
