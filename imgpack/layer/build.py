@@ -83,8 +83,7 @@ class LayerBuilder:
         self._stages = Stages(self._options.transforms, arrangement)
         built = self._built(tree, open_blob)
         for left_out in self._met.left_out:
-            if left_out.rules.told is not None:
-                left_out.rules.told(left_out)
+            left_out.tell()
         return built
 
     def _built(self, tree: Tree, open_blob: OpenBlob) -> Built:

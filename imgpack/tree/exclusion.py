@@ -92,6 +92,11 @@ class LeftOut:
         for bits in hits:
             self.effective |= bits
 
+    def tell(self) -> None:
+        """Say that the layer is made, to whoever wants to hear it."""
+        if self.rules.told is not None:
+            self.rules.told(self)
+
     @property
     def idle(self) -> tuple[ExclusionRule, ...]:
         """The rules that decided nothing."""

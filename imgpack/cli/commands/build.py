@@ -16,6 +16,13 @@ from imgpack.cli.options.build.config import (
     in_unicode,
     runtime_options,
 )
+from imgpack.cli.options.build.exclusion import (
+    DryRunFlags,
+    ExcludeFlags,
+    dry_run_options,
+    exclude_options,
+    show_planned,
+)
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
 from imgpack.cli.options.build.sources import (
     check_outside,
@@ -69,6 +76,8 @@ _EXPLAINED = 100
 @click.option(
     "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
 )
+@exclude_options
+@dry_run_options
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @metadata_option
@@ -84,6 +93,8 @@ def build(
     runtime: RuntimeFlags,
     layers: LayerFlags,
     jobs: int | None,
+    excluding: ExcludeFlags,
+    dry_run: DryRunFlags,
     cache: CacheFlags,
     explain: bool,
     metadata_file: str | None,
@@ -93,11 +104,14 @@ def build(
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources)
+    trees = parse_sources(sources, excluding.reader(terminal, explain=explain))
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
     image, runtime = in_unicode(image), in_unicode(runtime)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
+    if dry_run.check():
+        show_planned(trees, building.keywords["transforms"], as_json=dry_run.as_json)
+        return
     names, limit = _names(tags, trees), cache.limit
     to_stdout = to_standard_output(target)
     if not to_stdout:

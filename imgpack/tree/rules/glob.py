@@ -19,7 +19,7 @@ _OTHERWISE: Final = re.compile(r"(?:\\[^A-Za-z0-9])+|(\\[A-Za-z0-9]|\||\{\d+(?:,
 _IN_CLASS: Final = re.compile(r"\[:\w+:\]?|\\[A-Za-z0-9]|[*?]")
 
 
-class _Token(NamedTuple):
+class _GlobToken(NamedTuple):
     """A part of a pattern: as a regular expression, as text if it is one character.
 
     ``crosses``: it may match a slash.
@@ -30,15 +30,15 @@ class _Token(NamedTuple):
     crosses: bool = False
 
 
-_STAR: Final = _Token("[^/]*")
-_ANY: Final = _Token("[^/]")
-_SLASH: Final = _Token("/", "/", crosses=True)
+_STAR: Final = _GlobToken("[^/]*")
+_ANY: Final = _GlobToken("[^/]")
+_SLASH: Final = _GlobToken("/", "/", crosses=True)
 # What moby compares without a regular expression may hold newlines, which its . does not match.
-_DEEP: Final = _Token("(?:.*/)?", crosses=True)
-_DEEP_LINES: Final = _Token("(?s:.*/)?", crosses=True)
-_REST: Final = _Token(".*", crosses=True)
-_REST_LINES: Final = _Token("(?s:.*)", crosses=True)
-_BETWEEN: Final = {_REST: (_DEEP, _Token("[^/\n]*")), _REST_LINES: (_DEEP_LINES, _STAR)}
+_DEEP: Final = _GlobToken("(?:.*/)?", crosses=True)
+_DEEP_LINES: Final = _GlobToken("(?s:.*/)?", crosses=True)
+_REST: Final = _GlobToken(".*", crosses=True)
+_REST_LINES: Final = _GlobToken("(?s:.*)", crosses=True)
+_BETWEEN: Final = {_REST: (_DEEP, _GlobToken("[^/\n]*")), _REST_LINES: (_DEEP_LINES, _STAR)}
 """What a rest at the end is in halves: directories, and a name."""
 
 
@@ -98,7 +98,7 @@ class Glob:
         return last.fullmatch(name) is not None and whole.fullmatch(above) is not None
 
 
-def _tokens(text: str) -> list[_Token]:
+def _tokens(text: str) -> list[_GlobToken]:
     if text == "**":
         return [_REST_LINES]
     if text.startswith("**") and _SPECIAL.isdisjoint(text[2:]):
@@ -132,11 +132,11 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
-def _literal(char: str) -> _Token:
-    return _SLASH if char == "/" else _Token(re.escape(char), char)
+def _literal(char: str) -> _GlobToken:
+    return _SLASH if char == "/" else _GlobToken(re.escape(char), char)
 
 
-def _class(text: str, at: int) -> tuple[_Token, int]:
+def _class(text: str, at: int) -> tuple[_GlobToken, int]:
     """The class whose bracket stands before ``at``, and where it ends."""
     negated = text[at : at + 1] == "^"
     at += negated
@@ -150,7 +150,7 @@ def _class(text: str, at: int) -> tuple[_Token, int]:
             raise ValueError(f"the range {low}-{high} is the wrong way round")
         ranges.append(f"{re.escape(low)}-{re.escape(high)}")
     regexp = f"[{'^' if negated else ''}{''.join(ranges)}]"
-    return _Token(regexp, crosses=re.fullmatch(regexp, "/") is not None), at + 1
+    return _GlobToken(regexp, crosses=re.fullmatch(regexp, "/") is not None), at + 1
 
 
 def _member(text: str, at: int) -> tuple[str, int]:
@@ -163,7 +163,9 @@ def _member(text: str, at: int) -> tuple[str, int]:
     return text[at], at + 1
 
 
-def _halves(tokens: Sequence[_Token]) -> tuple[Sequence[_Token], Sequence[_Token]] | None:
+def _halves(
+    tokens: Sequence[_GlobToken],
+) -> tuple[Sequence[_GlobToken], Sequence[_GlobToken]] | None:
     """The tokens before and behind the last slash of whatever matches, if that is one place."""
     cut = len(tokens)
     while cut and not tokens[cut - 1].crosses:
@@ -181,14 +183,14 @@ def _halves(tokens: Sequence[_Token]) -> tuple[Sequence[_Token], Sequence[_Token
     return None if before else ((directories,), (_STAR, *tokens[cut:]))
 
 
-def _ends_at_slash(tokens: Sequence[_Token]) -> bool:
+def _ends_at_slash(tokens: Sequence[_GlobToken]) -> bool:
     """Whether whatever matches is empty or ends with a slash."""
     while tokens and tokens[-1] in (_DEEP, _DEEP_LINES):
         tokens = tokens[:-1]
     return not tokens or tokens[-1] is _SLASH
 
 
-def _half(tokens: Sequence[_Token]) -> Half:
+def _half(tokens: Sequence[_GlobToken]) -> Half:
     texts = [""]
     for token in tokens:
         if token.text:
@@ -198,7 +200,7 @@ def _half(tokens: Sequence[_Token]) -> Half:
     return Half(_joined(tokens), texts[0], texts[-1], max(texts, key=len), len(texts) == 1)
 
 
-def _joined(tokens: Sequence[_Token]) -> str:
+def _joined(tokens: Sequence[_GlobToken]) -> str:
     """One regular expression, whose stars do not look for one text again and again.
 
     What stands between two stars of one component may as well be found where it comes first.

@@ -15,8 +15,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from imgpack.errors import ConfigError, printable
 from imgpack.tree.exclusion import LeftOut, Rules, Sifted
-from imgpack.tree.rules.ignore_file import IgnorePattern, warnings_of
+from imgpack.tree.rules.ignore_file import (
+    IgnorePattern,
+    parse_ignore_pattern,
+    read_ignore_file,
+    warnings_of,
+)
 
 _REMEMBERED: Final = 4096
 """Sets of patterns whose preparation is kept: more than there are, but for a hostile file."""
@@ -122,6 +128,24 @@ class Ignore:
                 if start.startswith(directory) or directory.startswith(start):
                     return True
         return False
+
+
+def ignore(
+    patterns: Iterable[str | bytes] = (),
+    file: bytes | None = None,
+    told: Callable[[LeftOut], object] | None = None,
+) -> Ignore:
+    """What the ignore ``file`` leaves out, and then ``patterns``, of the same language.
+
+    Raises ``SourceError``, ``ConfigError`` and ``LimitError``.
+    """
+    listed = [] if file is None else list(read_ignore_file(file))
+    for text in patterns:
+        pattern = parse_ignore_pattern(os.fsdecode(text))
+        if pattern is None:
+            raise ConfigError("a pattern is empty", "say what to leave out")
+        listed.append(pattern)
+    return Ignore(listed, "" if file is None else printable(file), told)
 
 
 def _make_room(remembered: "dict[int, _Situation] | dict[int, _Sieve]") -> None:

@@ -37,7 +37,7 @@ _NAMED: Final = 3
 """Paths of one kind that are named; the others are counted."""
 
 
-class Secrets:
+class Suspects:
     """The suspects that were met, by kind."""
 
     def __init__(self) -> None:
