@@ -71,6 +71,9 @@ class _Sorting:
 
     def next(self, entry: Entry, path: bytes) -> Iterator[Entry]:
         """What is kept now that ``entry`` is there, which the tree has at ``path``."""
+        if not path:  # the root itself
+            yield entry
+            return
         if path.startswith(self._gone) or (path + b"/" == self._gone):
             return
         if stat.S_IFMT(entry.mode) == OPAQUE:
