@@ -27,10 +27,9 @@ Seen = tuple[bytes, bytes, os.stat_result, OpenDirectory | None]
 
 
 def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
-    """Yield every entry of the layer; its directory is open until the next one is asked for.
+    """Yield every entry that is kept; its directory is open until the next one is asked for.
 
-    What ``stamps.excluded`` leaves out is neither looked at nor a problem. Raises
-    ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
+    Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
     """
     try:
         found = os.lstat(stamps.root)
