@@ -288,3 +288,22 @@ def test_a_dry_run_is_one_json_document(imgpack_here: InProcess, app: Path) -> N
     assert (document["count"], document["size"]) == (2 * 9 + 1, 2 * first["size"])
     assert (first["dest"], second["dest"]) == ("/", "/b")
     assert "--dry-run" in imgpack_here("build", "app", "--json").failed(2)
+
+
+def test_patterns_go_for_an_archive_as_well(
+    imgpack_here: InProcess, app: Path, tmp_path: Path
+) -> None:
+    """The same layer as of the directory that was archived; it has no ignore file of its own."""
+    (app / ".dockerignore").write_text("src\n")
+    with tarfile.open(tmp_path / "from.tar", "w") as archive:
+        archive.add(app, ".")
+    arguments = ("--exclude", "**/*.md", "--exclude", "!docs/guide.md", "--mtime", "0")
+
+    imgpack_here("build", "from.tar", *arguments, "-o", "1.tar").ok()
+    imgpack_here("build", "app", "--no-ignore-file", *arguments, "-o", "2.tar").ok()
+
+    assert packed(tmp_path / "1.tar") == packed(tmp_path / "2.tar")
+    assert "docs/README.md" not in packed(tmp_path / "1.tar")
+    assert "docs/guide.md" in packed(tmp_path / "1.tar")
+    done = imgpack_here("build", "from.tar", "--ignore-file", "app/.dockerignore", "-o", "3.tar")
+    assert done.err == "imgpack: left out 1 path, by app/.dockerignore\n"
