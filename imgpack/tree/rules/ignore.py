@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, LimitError, printable
 from imgpack.tree.exclusion import LeftOut, Rules, Sifted
 from imgpack.tree.rules.ignore_file import (
     IgnorePattern,
@@ -24,6 +24,7 @@ from imgpack.tree.rules.ignore_file import (
     warnings_of,
 )
 
+_MOST: Final = 10_000
 _REMEMBERED: Final = 4096
 """Sets of patterns whose preparation is kept: more than there are, but for a hostile file."""
 
@@ -149,6 +150,8 @@ def ignore(
         if pattern is None:
             raise ConfigError("a pattern is empty", "say what to leave out")
         listed.append(pattern)
+    if len(listed) > _MOST:
+        raise LimitError(f"{len(listed):,} patterns are more than {_MOST:,}", "leave some out")
     return Ignore(listed, "" if file is None else printable(file), told)
 
 
