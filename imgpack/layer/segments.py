@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
 from imgpack.layer.stages import Stages
-from imgpack.layer.suspects import SUSPECT, Suspects
+from imgpack.layer.suspects import SUSPECT_ENDS, Suspects
 from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -86,7 +86,7 @@ class Segments:
                 yield self._take(stamps)
                 stamps = []
             stamps.append(stamp)
-            if path.endswith(SUSPECT):
+            if path[-3:] in SUSPECT_ENDS:
                 self._suspects.look(entry)
             if not is_file:
                 encoder.other(entry, seen)
