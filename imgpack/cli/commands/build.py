@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.exclusion import show_planned
 from imgpack.cli.options.build.flags import BuildFlags, build_options
 from imgpack.cli.options.build.kinds import SourcesCommand
 from imgpack.cli.options.build.sources import (
@@ -95,11 +96,16 @@ def build(
     archive from standard input; --from BASE puts them on top of another image. The result
     is one tar that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources, terminal, flags.layers.raw_layers)
+    excluded = flags.exclude.reader(terminal, explain=explain)
+    trees = parse_sources(sources, terminal, flags.layers.raw_layers, excluded)
+    if flags.dry_run.check():
+        transforms = tuple(flags.layers.transforms(source_date_epoch()))
+        show_planned(trees, transforms, as_json=flags.dry_run.as_json)
+        return
     target, names = _target(output, trees, flags), _names(tags, trees, flags)
     check_prune(target, prune=prune)
-    to_stdout, limit = to_standard_output(target), cache.limit
-    if not to_stdout:
+    limit = cache.limit
+    if not to_standard_output(target):
         check_outside(trees, target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
@@ -116,11 +122,23 @@ def build(
                 cache=segments,
                 explain=_Explainer(terminal) if explain else None,
             )
+    if segments is not None and segments.stored:
+        trim(segments, limit)
+    _tell(terminal, built, names, target, metadata_file)
+
+
+def _tell(
+    terminal: Terminal,
+    built: Image,
+    names: tuple[Reference, ...],
+    target: str,
+    metadata_file: str | None,
+) -> None:
+    """Say what was written, and where."""
+    to_stdout = to_standard_output(target)
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
-    if segments is not None and segments.stored:
-        trim(segments, limit)
     published = [api.Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [api.Named(built, names)])

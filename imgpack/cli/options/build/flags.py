@@ -12,6 +12,12 @@ from imgpack.cli.options.build.config import (
     in_unicode,
     runtime_options,
 )
+from imgpack.cli.options.build.exclusion import (
+    DryRunFlags,
+    ExcludeFlags,
+    dry_run_options,
+    exclude_options,
+)
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.parameters import gathered
@@ -25,7 +31,9 @@ class BuildFlags:
     image: ImageFlags
     runtime: RuntimeFlags
     unset: UnsetFlags
+    exclude: ExcludeFlags
     layers: LayerFlags
+    dry_run: DryRunFlags
 
     def __post_init__(self) -> None:
         for name in ("image", "runtime", "unset"):
@@ -41,5 +49,7 @@ build_options = gathered(
     image_options,
     runtime_options,
     unset_options,
+    exclude_options,
     layer_options,
+    dry_run_options,
 )
