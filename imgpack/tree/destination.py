@@ -48,11 +48,14 @@ class Placed(Generic[_T_co]):
 
     ``dest`` has no slash at either end and is empty for the image's root. ``parents``
     are the directories from that root, which has no entry, down to ``dest`` itself.
+    ``exact``: a directory is meant to have the mode, owner, time and attributes that the tree
+    has for it; those of other trees are left as they are below, if they are there.
     """
 
     tree: _T_co
     dest: bytes = b""
     parents: tuple[Parent, ...] = ()
+    exact: bool = False
 
     def __str__(self) -> str:
         return str(self.tree)

@@ -1,9 +1,11 @@
 """One thing in a tree: what it is called in the image, and where the rest of it is."""
 
 import functools
+import io
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
 WHITEOUT: Final = 0o160000
@@ -145,15 +147,61 @@ def made_up_directory(path: bytes, mtime_ns: int) -> Entry:
     return Entry(path, b"", stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, mtime_ns, 0, 0)
 
 
-def whiteout(path: bytes) -> Entry:
-    """The deletion of what lower layers have at ``path``."""
-    return Entry(path, b"", WHITEOUT, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """The content of what has none, and is told from others by it."""
+
+    target: bytes = b""
+    xattrs: Mapping[bytes, bytes] = field(default_factory=dict)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO()
+
+
+_REQUIRED: Final = _Nothing()
+
+
+def whiteout(path: bytes, *, required: bool = False) -> Entry:
+    """The deletion of what lower layers have at ``path``; ``required``: there is to be something.
+
+    One that is not required is left out where there is nothing to delete.
+    """
+    content = _REQUIRED if required else b""
+    return Entry(path, content, WHITEOUT, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+
+
+def is_required(entry: Entry) -> bool:
+    """Whether it is an error if this deletion deletes nothing."""
+    return entry.content is _REQUIRED
 
 
 def opaque(path: bytes) -> Entry:
     """The deletion of all that lower layers have in the directory at ``path``."""
     return Entry(path, b"", OPAQUE, 0, 0, 1, 0, 0, 0, 0, 0, 0)
 
+
+def order(entry: Entry) -> bytes:
+    """A key that sorts entries as a tree has them.
+
+    Components are compared bytewise, parents come first; within a directory, what it is to
+    be opaque for comes before all, and whiteouts before other names.
+    """
+    path, kind = entry.path, stat.S_IFMT(entry.mode)
+    if kind == OPAQUE:
+        return place(path) + _FIRST
+    if kind == WHITEOUT:
+        above, _, name = path.rpartition(b"/")
+        return (place(above) if above else b"") + _SECOND + name
+    return place(path)
+
+
+def place(path: bytes) -> bytes:
+    """A key that sorts paths by their components: what ``order`` gives for what is no deletion."""
+    return _THIRD + path.replace(b"/", _THIRD) if path else b""
+
+
+_FIRST, _SECOND, _THIRD = b"\0\1", b"\0\2", b"\0\3"
+"""What stands before a component in a key: no name has a NUL."""
 
 Pair = tuple[Entry, Entry]
 """An entry as it was seen, and as it is to be written."""
