@@ -245,7 +245,7 @@ def _contents_differ(old: Entry, pair: Pair, problems: Problems) -> bool:
         return False
     if new.content is seen.content and _is_same_inode(old, seen):
         return False
-    digest = getattr(old.content, "sha256", None)
+    digest: str | None = getattr(old.content, "sha256", None)
     try:
         with new.open() as file:
             if digest is not None:

@@ -3,7 +3,7 @@
 A whiteout of one tree takes away what the trees below it have, and stays a whiteout, for
 what lies below all of them; so does an opaque directory. A directory that several trees
 have is that of the lowest, as in layers of their own, which leave the directories below
-them as they are; that of an *exact* tree is meant as it is.
+them as they are; that of an *exact* tree, and an opaque one, is meant as it is.
 Streaming: in memory are the directories on the way and the deletions in them.
 """
 
@@ -205,6 +205,7 @@ class _Merge:
         shown = [item for item in items if item.number >= floor]
         shown = [item for item in shown if not stat.S_ISSOCK(item.entry.mode)] or shown[-1:]
         if not shown:
+            self._way.append(_Level(path, floor, {}))
             return
         if not shown[-1].entry.is_directory:
             self._way.append(_Level(path, len(self._trees), {}))
