@@ -190,14 +190,14 @@ def order(entry: Entry) -> bytes:
     """
     path, kind = entry.path, stat.S_IFMT(entry.mode)
     if kind == OPAQUE:
-        return place(path) + _FIRST
+        return path_order(path) + _FIRST
     if kind == WHITEOUT:
         above, _, name = path.rpartition(b"/")
-        return (place(above) if above else b"") + _SECOND + name
-    return place(path)
+        return (path_order(above) if above else b"") + _SECOND + name
+    return path_order(path)
 
 
-def place(path: bytes) -> bytes:
+def path_order(path: bytes) -> bytes:
     """A key that sorts paths by their components: what ``order`` gives for what is no deletion."""
     return _THIRD + path.replace(b"/", _THIRD) if path else b""
 

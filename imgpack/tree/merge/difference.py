@@ -18,7 +18,8 @@ from typing import BinaryIO, Final, NamedTuple
 
 from imgpack.tree import xattrs
 from imgpack.tree.destination import Placed
-from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry, Pair, place, whiteout
+from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry, Pair, path_order, whiteout
+from imgpack.tree.merge.listing import listed_sha256
 from imgpack.tree.problems import Problems, changed
 from imgpack.tree.tree import Stamps, Tree
 
@@ -90,9 +91,9 @@ class Difference:
         self, problems: Problems, under: bytes
     ) -> Iterator[tuple[Entry | None, Pair | None]]:
         """What lies at each path, in order; something on one side at least."""
-        old = (_Item(place(e.path), 0, (e, e)) for e in self._old.entries(problems, under))
+        old = (_Side(path_order(e.path), 0, (e, e)) for e in self._old.entries(problems, under))
         pairs = self._prepare(self._new.entries(problems, under), problems)
-        new = (_Item(place(pair[0].path), 1, pair) for pair in pairs)
+        new = (_Side(path_order(pair[0].path), 1, pair) for pair in pairs)
         shown = (one for one in heapq.merge(old, new) if _kind(one.pair[1]) not in _NO_FILES)
         for _, group in itertools.groupby(shown, lambda item: item.key):
             items = {item.number: item.pair for item in group}
@@ -100,10 +101,10 @@ class Difference:
 
     def _surveyed(
         self, problems: Problems, under: bytes
-    ) -> tuple[dict[bytes, list[Entry]], "_Links"]:
+    ) -> tuple[dict[bytes, list[Entry]], "_Inodes"]:
         """The whiteouts in each directory, and what became of files with several names."""
         gone: dict[bytes, list[Entry]] = defaultdict(list)
-        links = _Links()
+        links = _Inodes()
         hidden = b""  # a directory that the new tree has not, with a slash behind it
         for old, pair in self._joined(problems, under):
             new = pair[1] if pair else None
@@ -122,7 +123,7 @@ class Difference:
                 hidden = old.path + b"/"
         return gone, links
 
-    def _differs(self, old: Entry | None, pair: Pair, links: "_Links", problems: Problems) -> bool:
+    def _differs(self, old: Entry | None, pair: Pair, links: "_Inodes", problems: Problems) -> bool:
         """Whether what is new at a path is to be written."""
         seen, written = pair
         if old is None or _kind(old) != _kind(written):
@@ -162,7 +163,7 @@ def difference(
     return Placed(Difference(old, new, mtime=mtime, prepare=prepare), exact=True)
 
 
-class _Item(NamedTuple):
+class _Side(NamedTuple):
     """A pair, its place in the order, and whether it is old, 0, or new, 1."""
 
     key: bytes
@@ -170,7 +171,7 @@ class _Item(NamedTuple):
     pair: Pair
 
 
-class _Links:
+class _Inodes:
     """Which files have other names than before, or anything else that is new."""
 
     def __init__(self) -> None:
@@ -245,7 +246,7 @@ def _contents_differ(old: Entry, pair: Pair, problems: Problems) -> bool:
         return False
     if new.content is seen.content and _is_same_inode(old, seen):
         return False
-    digest: str | None = getattr(old.content, "sha256", None)
+    digest = listed_sha256(old)
     try:
         with new.open() as file:
             if digest is not None:

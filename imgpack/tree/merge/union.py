@@ -98,7 +98,7 @@ def _blocks(tree: Tree, path: bytes) -> bool:
     return False
 
 
-class _Item(NamedTuple):
+class _Offer(NamedTuple):
     """An entry, its place in the order, and the number of its tree."""
 
     key: bytes
@@ -142,22 +142,22 @@ class _Merge:
             elif kind == OPAQUE:
                 yield from self._opaque(path, items)
             else:
-                opaques: list[_Item] = []
+                opaques: list[_Offer] = []
                 if following is not None and _what(following) == (path, OPAQUE):
                     opaques, following = following, next(groups, None)
                 yield from self._named(path, items, opaques)
             items = following
 
-    def _groups(self) -> Iterator[list[_Item]]:
+    def _groups(self) -> Iterator[list[_Offer]]:
         """What the trees have at each place, lowest first."""
         streams = [self._keyed(number, tree) for number, tree in enumerate(self._trees)]
         # Of two items either the keys or the numbers differ: entries are never compared.
         for _, group in itertools.groupby(heapq.merge(*streams), lambda item: item.key):
             yield list(group)
 
-    def _keyed(self, number: int, tree: Tree) -> Iterator[_Item]:
+    def _keyed(self, number: int, tree: Tree) -> Iterator[_Offer]:
         for entry in tree.entries(self._problems, self._under):
-            yield _Item(order(entry), number, entry)
+            yield _Offer(order(entry), number, entry)
 
     def _leave(self, path: bytes) -> None:
         """Go back to the directory that ``path`` is in."""
@@ -165,7 +165,7 @@ class _Merge:
         while (above := way[-1].path) and not path.startswith(above + b"/"):
             way.pop()
 
-    def _whiteout(self, path: bytes, items: list[_Item]) -> Iterator[Entry]:
+    def _whiteout(self, path: bytes, items: list[_Offer]) -> Iterator[Entry]:
         """The deletion of ``path``, unless a tree has something there that replaces it anyway."""
         level = self._way[-1]
         _, number, _ = items[-1]
@@ -191,14 +191,14 @@ class _Merge:
                 return found
         return None
 
-    def _opaque(self, path: bytes, items: list[_Item]) -> Iterator[Entry]:
+    def _opaque(self, path: bytes, items: list[_Offer]) -> Iterator[Entry]:
         """An opaque directory that no tree has an entry of, as the root."""
         number = items[-1].number
         if number >= self._way[-1].floor:
             self._way.append(_Level(path, number, {}))
             yield opaque(path)
 
-    def _named(self, path: bytes, items: list[_Item], opaques: list[_Item]) -> Iterator[Entry]:
+    def _named(self, path: bytes, items: list[_Offer], opaques: list[_Offer]) -> Iterator[Entry]:
         """What shows at ``path``; of directories, those down to where something ends them."""
         level = self._way[-1]
         floor = max(level.floor, level.deleted.get(path, 0))
@@ -222,7 +222,7 @@ class _Merge:
             self._replacing.discard(path)
             yield opaque(path)
 
-    def _distinct(self, item: _Item) -> Entry:
+    def _distinct(self, item: _Offer) -> Entry:
         """The entry with a device that no other tree has, if its number is made up."""
         entry = item.entry
         if entry.links == 1 or (entry.content and isinstance(entry.content, bytes)):
@@ -232,7 +232,7 @@ class _Merge:
         return entry._replace(device=devices.setdefault((item.number, entry.device), made_up))
 
 
-def _what(items: list[_Item]) -> tuple[bytes, int]:
+def _what(items: list[_Offer]) -> tuple[bytes, int]:
     """The path of all ``items``, and their type if it is a deletion's."""
     kind = stat.S_IFMT(items[0].entry.mode)
     return items[0].entry.path, kind if kind in _DELETIONS else 0

@@ -13,7 +13,7 @@ from imgpack.layer.stages import Stages
 from imgpack.tree.entry import WHITEOUT, whiteout
 from imgpack.tree.merge.difference import Difference, difference
 from imgpack.tree.problems import Problems
-from tests.tree.shapes import image, trees
+from tests.tree.merge.shapes import image, trees
 
 
 def paths(tree: Tree) -> list[bytes]:

@@ -14,7 +14,7 @@ from imgpack.tree.merge.difference import difference
 from imgpack.tree.merge.union import Union, squashed
 from imgpack.tree.merge.whiteouts import Whiteouts
 from imgpack.tree.tree import join
-from tests.tree.shapes import NAMES, Listed, image, trees
+from tests.tree.merge.shapes import NAMES, Listed, image, trees
 
 
 @st.composite
