@@ -9,7 +9,7 @@ current one, and one path.
 import errno
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
 from imgpack.errors import OutputError, brief
@@ -28,10 +28,13 @@ Seen = tuple[bytes, bytes, os.stat_result, OpenDirectory | None]
 """The image path, the path on disk, the ``lstat``, and the open directory that it lies in."""
 
 
-def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
+def scan(
+    stamps: Stamps, problems: Problems, check: Callable[[bytes, bytes], object] = check_name
+) -> Iterator[Seen]:
     """Yield every entry of the layer; its directory is open until the next one is asked for.
 
-    Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
+    ``check`` is called with each name and its path on disk. Raises what that does,
+    ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
     """
     for parent in stamps.parents:
         entry = parent.entry()
@@ -66,7 +69,7 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
             except OSError as error:
                 problems.add(where, error)
                 continue
-            check_name(name, where)
+            check(name, where)
             if found[_INODE] in inodes:
                 _check_output(outputs, where, found)
             yield path + name, where, found, within

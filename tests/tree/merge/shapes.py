@@ -10,6 +10,7 @@ from imgpack.api import Entries, Entry, directory_entry, fifo, file, hard_link, 
 from imgpack.tree.entry import OPAQUE, WHITEOUT, order
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
+from imgpack.tree.xattrs import attributes
 
 NAMES = [b"a", b"a.b", b"b", b"c"]
 Node = tuple[Any, ...]
@@ -71,8 +72,8 @@ def trees(draw: st.DrawFn) -> Entries:
 def shown(entry: Entry) -> Node:
     """What a path is, but for the names that it shares its file with."""
     kind = stat.S_IFMT(entry.mode)
-    content = entry.content
-    attributes = () if isinstance(content, bytes) else tuple(sorted(content.xattrs.items()))
+    found = attributes(entry, Problems())
+    assert found is not None
     mode = 0o777 if kind == stat.S_IFLNK else stat.S_IMODE(entry.mode)
     held = b""
     if kind == stat.S_IFREG:
@@ -80,7 +81,7 @@ def shown(entry: Entry) -> Node:
             held = opened.read()
     elif kind == stat.S_IFLNK:
         held = entry.target()
-    return kind, mode, entry.uid, entry.gid, entry.rdev, attributes, held
+    return kind, mode, entry.uid, entry.gid, entry.rdev, found.xattrs, held
 
 
 class Image:
