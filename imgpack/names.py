@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "compression.codec": "Codec",
+    "image.build": "Base Placement",
     "image.describe": "described published_names total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published images_in refuse_foreign",
@@ -37,7 +38,7 @@ _HOMES: Final = {
     "spec.platform": "Platform",
     "spec.reference": "Reference parse_name",
     "spec.runtime": "Healthcheck Ports Runtime",
-    "tree.destination": "Placed Replaced replaced",
+    "tree.destination": "Placed",
     "tree.disk.directory": "Directory",
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",

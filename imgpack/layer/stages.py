@@ -29,6 +29,11 @@ class Stages:
     def __bool__(self) -> bool:
         return bool(self.transforms or self.arrangement)
 
+    def view(self, entry: Entry) -> Entry | None:
+        """One entry as the transforms leave it; ``None`` if they do not."""
+        found = xattrs.attributes(entry, Problems())
+        return None if found is None else _through(found.recorded(entry), self.transforms)
+
     def pairs(self, entries: Iterable[Entry], problems: Problems) -> Iterator[Pair]:
         """The entries, as they were seen and as they are to be written."""
         if not self:
@@ -52,12 +57,16 @@ def _transformed(
         found = xattrs.attributes(seen, problems)
         if found is None:
             continue
-        entry: Entry | None = seen if found is xattrs.NONE else found.recorded(seen)
-        for transform in transforms:
-            entry = entry and transform(entry)
+        entry = _through(seen if found is xattrs.NONE else found.recorded(seen), transforms)
         if entry is None:
             dropped = path + b"/"
             continue
         if entry.path != path or entry.is_directory != seen.is_directory:
             raise ValueError(f"a transform made another thing of {printable(path)}")
         yield seen, entry
+
+
+def _through(entry: Entry | None, transforms: Sequence[Transform]) -> Entry | None:
+    for transform in transforms:
+        entry = entry and transform(entry)
+    return entry

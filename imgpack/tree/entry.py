@@ -1,11 +1,9 @@
 """One thing in a tree: what it is called in the image, and where the rest of it is."""
 
 import functools
-import io
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
 WHITEOUT: Final = 0o160000
@@ -149,32 +147,9 @@ def made_up_directory(path: bytes, mtime_ns: int) -> Entry:
     return Entry(path, b"", stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, mtime_ns, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Nothing:
-    """The content of what has none, and is told from others by it."""
-
-    target: bytes = b""
-    xattrs: Mapping[bytes, bytes] = field(default_factory=dict)
-
-    def open(self) -> BinaryIO:
-        return io.BytesIO()
-
-
-_REQUIRED: Final = _Nothing()
-
-
-def whiteout(path: bytes, *, required: bool = False) -> Entry:
-    """The deletion of what lower layers have at ``path``; ``required``: there is to be something.
-
-    One that is not required is left out where there is nothing to delete.
-    """
-    content = _REQUIRED if required else b""
-    return Entry(path, content, WHITEOUT, 0, 0, 1, 0, 0, 0, 0, 0, 0)
-
-
-def is_required(entry: Entry) -> bool:
-    """Whether it is an error if this deletion deletes nothing."""
-    return entry.content is _REQUIRED
+def whiteout(path: bytes) -> Entry:
+    """The deletion of what lower layers have at ``path``."""
+    return Entry(path, b"", WHITEOUT, 0, 0, 1, 0, 0, 0, 0, 0, 0)
 
 
 def opaque(path: bytes) -> Entry:

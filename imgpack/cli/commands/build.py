@@ -93,7 +93,7 @@ def build(
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources, terminal.warn)
+    trees = parse_sources(sources)
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
     image, runtime = in_unicode(image), in_unicode(runtime)

@@ -171,7 +171,7 @@ class UpperDirectory:
         survey, unread = _Survey(), Problems(met.outputs)
         for entry in self._on_disk(unread, under):
             survey.add(entry, unread)
-        yield from survey.deletions(under)
+        yield from survey.deletions(b"")
         contents = survey.contents
         for entry in self._on_disk(met, under):
             if entry.path not in survey.marks:
@@ -183,15 +183,19 @@ class UpperDirectory:
             met.check()
 
     def find(self, path: bytes) -> Entry | None:
-        """As ``Tree.find``: what is deleted is not there."""
-        found = self._upper.find(path)
-        if found is None:
-            return None
+        """As ``Tree.find``, deletions and the marks of opaque directories among it."""
+        above, _, name = path.rpartition(b"/")
+        other = above if name == OPAQUE_NAME else join(above, WHITEOUT_PREFIX + name)
         survey = _Survey()
-        if path:
-            survey.add(found, Problems())
-        content = survey.contents.get(path, found.content)
-        return None if survey.marks else found._replace(content=content)
+        found = self._upper.find(path)
+        for entry in (found, self._upper.find(other)):
+            if entry is not None and entry.path:
+                survey.add(entry, Problems())
+        if name == OPAQUE_NAME:
+            return opaque(above) if above in survey.emptied else None
+        if path in survey.deleted.get(above, ()):
+            return whiteout(path)
+        return found and found._replace(content=survey.contents.get(path, found.content))
 
     def _on_disk(self, problems: Problems, under: bytes) -> Iterator[Entry]:
         upper = self._upper

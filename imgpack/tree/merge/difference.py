@@ -64,7 +64,7 @@ class Difference:
         """As ``Tree.entries``, with all directories on the way to what differs."""
         met = Problems() if problems is None else problems
         gone, links = self._surveyed(Problems(met.outputs), under)
-        yield from gone.get(under, ())
+        yield from gone.get(b"", ())
         way: list[Entry] = []  # directories that are the same so far
         for old, pair in self._joined(met, under):
             if pair is None:
@@ -84,8 +84,11 @@ class Difference:
             met.check()
 
     def find(self, path: bytes) -> Entry | None:
-        """As ``Tree.find``, of the new tree: whether it differs is not asked here."""
-        return self._new.find(path)
+        """As ``Tree.find``: what is new there, whether it differs or not, or its deletion."""
+        found = self._new.find(path)
+        if found is None and self._old.find(path) is not None:
+            return whiteout(path)
+        return found
 
     def _joined(
         self, problems: Problems, under: bytes

@@ -1,8 +1,9 @@
-"""Paths to delete, as a tree of nothing else: each is to be something in a lower layer."""
+"""Paths to delete, as a tree of nothing else."""
 
 from collections.abc import Iterable, Iterator
 
 from imgpack.errors import TreeError, printable
+from imgpack.tree.destination import Placed
 from imgpack.tree.entry import Entry, order, whiteout
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, check_length, check_name, join
@@ -17,7 +18,7 @@ class Whiteouts:
         What lies in another of them goes with it. Raises ``TreeError`` for what is no path
         of an image, and ``LimitError`` for a name that none can have.
         """
-        found = sorted((whiteout(_clean(path), required=True) for path in set(paths)), key=_place)
+        found = sorted((whiteout(_clean(path)) for path in set(paths)), key=_place)
         self._entries: list[Entry] = []
         gone = b"/"
         for entry in found:
@@ -36,11 +37,11 @@ class Whiteouts:
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``: whiteouts, without the directories that they lie in."""
-        for entry in self._entries:
-            yield entry._replace(path=join(under, entry.path))
+        return (entry._replace(path=join(under, entry.path)) for entry in self._entries)
 
     def find(self, path: bytes) -> Entry | None:
-        """None: nothing is there."""
+        """The deletion of ``path``, if it is one of them."""
+        return next((entry for entry in self._entries if entry.path == path), None)
 
 
 def _place(entry: Entry) -> tuple[bytes, ...]:
@@ -58,3 +59,11 @@ def _clean(path: bytes) -> bytes:
         check_name(part, path)
         check_length(part, path)
     return b"/".join(parts)
+
+
+def whiteouts(paths: Iterable[bytes]) -> Placed[Whiteouts]:
+    """The layer that deletes ``paths``, each of which a lower layer has to have.
+
+    Raises ``TreeError`` and ``LimitError`` as ``Whiteouts`` does.
+    """
+    return Placed(Whiteouts(paths), strict=True)
