@@ -35,6 +35,7 @@ _HOMES: Final = {
     "spec.format": "Format",
     "spec.layer": "Layer",
     "spec.manifest": "Index Manifest",
+    "spec.merge.changes": "RuntimeChanges",
     "spec.platform": "Platform",
     "spec.reference": "Reference parse_name",
     "spec.runtime": "Healthcheck Ports Runtime",

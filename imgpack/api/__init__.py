@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from imgpack.spec.format import Format
     from imgpack.spec.layer import Layer
     from imgpack.spec.manifest import Index, Manifest
+    from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference, parse_name
     from imgpack.spec.runtime import Healthcheck, Ports, Runtime
@@ -94,8 +95,8 @@ __all__ = [
     "Named", "Opaque", "Opened", "Placed", "Placement",
     "Platform", "Ports", "Published", "PushOptions",
     "PushStep", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy",
-    "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
-    "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
+    "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
+    "SetOwner", "SetTime", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
     "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",

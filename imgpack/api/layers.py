@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgpack.api.locations import references
@@ -14,10 +15,12 @@ from imgpack.events import SILENT, Reporter
 if TYPE_CHECKING:
     from imgpack.compression.codec import Codec
     from imgpack.image.build import Placement
+    from imgpack.image.documents import Recipe
     from imgpack.image.image import Image, LayerSink
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.spec.format import Format
+    from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
     from imgpack.spec.runtime import Runtime
@@ -62,7 +65,7 @@ def build(
     *,
     into: LayerSink,
     names: Sequence[str | Reference] = (),
-    config: Runtime | None = None,
+    config: Runtime | RuntimeChanges | None = None,
     platform: Platform | None = None,
     format: Format | None = None,
     compression: str | Codec = "gzip",
@@ -82,33 +85,61 @@ def build(
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
     ``platform``, if not given: what the programs in the layers are for, else linux/amd64; of
-    a given one that they contradict is warned. ``format``, if not given: the sink's.
-    ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC 3339 in
-    UTC (``None``: the newest time in the layers). ``placement``: what lies below them. The
-    bytes depend on none of ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970).
-    ``outputs``: devices and inodes of what is being written, which no layer may hold.
-    Raises config, source, tree and output errors.
+    a given one that they contradict is warned. ``format``, if not given: the base's, or the
+    sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC
+    3339 in UTC (``None``: the newest time in the layers). ``placement``: what lies below. The
+    bytes depend on none of ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``:
+    devices and inodes of what is being written. Raises config, source, tree, output errors.
     """
-    from imgpack.compression.codec import Codec
     from imgpack.image.build import Placement, build_image
-    from imgpack.image.documents import Recipe
     from imgpack.layer.build import Options
-    from imgpack.spec.runtime import Runtime
 
-    runtime = config or Runtime()
-    target = _platform(platform, layers, runtime, reporter)
-    codec = Codec.parse(compression) if isinstance(compression, str) else compression
+    placement = placement or Placement()
+    recipe = _recipe(config, platform, layers, placement, reporter)
+    codec = _codec(compression)
     options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
-        Recipe(target, runtime, author, comment, format or into.default_format),
+        replace(recipe, author=author, comment=comment, format=format or _format(recipe, into)),
         references(names),
         options,
-        placement=placement or Placement(),
+        placement=placement,
         created=created,
         reporter=reporter,
         explain=explain,
+    )
+
+
+def _format(recipe: Recipe, into: LayerSink) -> Format:
+    return into.default_format if recipe.base is None else recipe.base.format
+
+
+def _codec(compression: str | Codec) -> Codec:
+    from imgpack.compression.codec import Codec
+
+    return Codec.parse(compression) if isinstance(compression, str) else compression
+
+
+def _recipe(
+    config: Runtime | RuntimeChanges | None,
+    platform: Platform | None,
+    layers: Sequence[Tree],
+    placement: Placement,
+    reporter: Reporter,
+) -> Recipe:
+    from imgpack.image.documents import Recipe
+    from imgpack.spec.merge.changes import RuntimeChanges
+
+    changes, base = RuntimeChanges.of(config), placement.base
+    if base is None:
+        return Recipe(_platform(platform, layers, changes.set, reporter), changes)
+    return Recipe(
+        base.image.config.platform,
+        changes,
+        base=base.image,
+        base_name=base.name,
+        base_labels=placement.base_labels,
     )
 
 

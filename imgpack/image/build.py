@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from imgpack.errors import ConfigError, LimitError, UnsupportedError, printable
+from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
-from imgpack.image.documents import Recipe
+from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.stages import Stages
@@ -16,7 +16,6 @@ from imgpack.spec.config import rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
-from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
@@ -26,16 +25,16 @@ from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
-_MANY_LAYERS: Final = 100
 _CREATED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The image that another goes over, and what its layers make together."""
+    """The image that another goes over, what its layers make together, what it is called."""
 
     image: Image
     tree: Tree
+    name: BaseName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,13 @@ class Placement:
 
     ``said`` are directories that get the attributes that the trees have for them, though
     lower layers have them; what the base has just so is left out, unless ``keep_identical``.
+    With ``base_labels`` the base's name is recorded in labels as well.
     """
 
     base: Base | None = None
     said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
+    base_labels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,14 @@ def build_image(
     """
     if created is not None:
         _check_time(created)
+    for remark in recipe.remarks(len(trees)):
+        reporter.warn(remark)
     layer_type = recipe.format.layer_type(options.codec.compression)
     source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
     unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
     expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
     draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
-    _check_number(len(draft[0].layers), reporter)
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     builder = LayerBuilder(options, reporter, explain)
@@ -167,18 +169,6 @@ def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
     image = base.image
     held = frozenset(layer.digest for layer in image.manifest.layers)
     return _InSink(image.source, held), image.nearby
-
-
-def _check_number(layers: int, reporter: Reporter) -> None:
-    if layers > MAX_LAYERS:
-        raise LimitError(
-            f"{layers} layers are too many",
-            f"Docker takes {MAX_LAYERS}; put several trees into one",
-        )
-    if layers > _MANY_LAYERS:
-        reporter.warn(
-            f"{layers} layers leave little room for images on top: Docker takes {MAX_LAYERS}"
-        )
 
 
 def _check_time(created: str) -> None:

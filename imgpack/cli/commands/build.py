@@ -24,6 +24,7 @@ from imgpack.cli.options.build.sources import (
     parse_sources,
     written_to,
 )
+from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.cli.options.metadata import (
@@ -65,6 +66,7 @@ _EXPLAINED = 100
 @prune_option
 @image_options
 @runtime_options
+@unset_options
 @layer_options
 @click.option(
     "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
@@ -82,6 +84,7 @@ def build(
     prune: bool,
     image: ImageFlags,
     runtime: RuntimeFlags,
+    unset: UnsetFlags,
     layers: LayerFlags,
     jobs: int | None,
     cache: CacheFlags,
@@ -96,7 +99,8 @@ def build(
     trees = parse_sources(sources)
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
-    image, runtime = in_unicode(image), in_unicode(runtime)
+    unset.check_base()
+    image, runtime, unset = in_unicode(image), in_unicode(runtime), in_unicode(unset)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
     names, limit = _names(tags, trees), cache.limit
     to_stdout = to_standard_output(target)
