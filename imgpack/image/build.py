@@ -11,6 +11,7 @@ from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
+from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
 from imgpack.spec.config import rfc3339
 from imgpack.spec.descriptor import Descriptor
@@ -43,13 +44,16 @@ class Placement:
 
     ``said`` are directories that get the attributes that the trees have for them, though
     lower layers have them; what the base has just so is left out, unless ``keep_identical``.
-    With ``base_labels`` the base's name is recorded in labels as well.
+    With ``base_labels`` the base's name is recorded in labels as well. ``squash`` makes one
+    layer of all. ``lower`` is what lies below them where no base does: in no layer.
     """
 
     base: Base | None = None
     said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
     base_labels: bool = False
+    squash: bool = False
+    lower: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,10 @@ def build_image(
     layer_type = recipe.format.layer_type(options.codec.compression)
     source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
-    unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
+    places = [b""] if placement.squash and trees else [tree.dest for tree in trees]
+    unknown = [Digest.of(b"%d" % number) for number in range(len(places))]
     expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
-    draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
+    draft = recipe.documents(places, expected, created or _rfc3339(0))
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     builder = LayerBuilder(options, reporter, explain)
@@ -104,17 +109,13 @@ def build_image(
     layers: list[Layer] = []
     dests: list[bytes] = []
     newest = 0
-    for tree in trees:
-        over = stack.over(tree, layers)
-        for warning in over.survey.warnings:
-            reporter.warn(warning)
-        built = builder.build(over.tree, sink.open_blob, over if stack.matters(over) else None)
-        stack.add(over)
+    for tree, arrangement in stack.arranged(trees, layers, reporter):
+        built = builder.build(tree, sink.open_blob, arrangement)
         record, written = built.record, built.record.written
         layers.append(written.layer(layer_type))
-        dests.append(over.tree.dest)
+        dests.append(tree.dest)
         newest = max(newest, record.newest)
-        where = f"layer {len(layers)} of {len(trees)}, /{printable(over.tree.dest)}"
+        where = f"layer {len(layers)} of {len(places)}, /{printable(tree.dest)}"
         reporter.detail(f"{where}: {_told(built)}")
     documents = recipe.documents(dests, layers, created or _rfc3339(newest))
     image = Image(*documents, source, nearby)
@@ -138,9 +139,29 @@ class _Stack:
         self._stages = Stages(options.transforms)
         self._placement = placement
         self._base = () if base is None else base.image.config.diff_ids
-        self._below = Below(() if base is None else (Laid(base.tree),))
+        lower = placement.lower if base is None else base.tree
+        self._below = Below(() if lower is None else (Laid(lower),))
 
-    def over(self, tree: Placed[Tree], built: Sequence[Layer]) -> Over:
+    def arranged(
+        self, trees: Sequence[Placed[Tree]], built: Sequence[Layer], reporter: Reporter
+    ) -> Iterator[tuple[Placed[Tree], Over | Squash | None]]:
+        """Each layer to build, and how; ``built`` are those that are."""
+        lowest = self._below
+        overs: list[Over] = []
+        for tree in trees:
+            over = self._over(tree, built)
+            for warning in over.survey.warnings:
+                reporter.warn(warning)
+            if self._placement.squash:
+                overs.append(over)
+            else:
+                yield over.tree, over if self._matters(over) else None
+            self._below = self._below.over(over.laid)
+        if overs:
+            squash = Squash(tuple(overs), self._stages.transforms, lowest)
+            yield squash.tree, squash
+
+    def _over(self, tree: Placed[Tree], built: Sequence[Layer]) -> Over:
         """How ``tree`` lies over what is below, of which ``built`` are the new layers."""
         tree = replace(tree, dest=self._below.resolve(tree.dest, b"/" + tree.dest))
         chain = [*self._base, *(layer.diff_id for layer in built)]
@@ -154,13 +175,9 @@ class _Stack:
             view=self._stages.view,
         )
 
-    def matters(self, over: Over) -> bool:
+    def _matters(self, over: Over) -> bool:
         """Whether a layer is another one for what is below, and for its place."""
         return bool(self._below or over.tree.dest or over.tree.exact)
-
-    def add(self, over: Over) -> None:
-        """It is below the next one."""
-        self._below = self._below.over(over.laid)
 
 
 def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:

@@ -33,8 +33,7 @@ def scan(
 ) -> Iterator[Seen]:
     """Yield every entry of the layer; its directory is open until the next one is asked for.
 
-    ``check`` is called with each name and its path on disk. Raises what that does,
-    ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
+    ``check`` gets each name and its path. Raises ``SourceChangedError``, ``OutputError``.
     """
     try:
         found = os.lstat(stamps.root)

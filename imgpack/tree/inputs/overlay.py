@@ -56,7 +56,7 @@ class _Unmarked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Survey:
+class _Meaning:
     """What the entries of an upper directory mean, by their paths in the image.
 
     ``deleted`` are the paths deleted in each directory, ``marks`` what only says so,
@@ -168,17 +168,17 @@ class UpperDirectory:
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``. Raises ``TreeError`` for what lies elsewhere."""
         met = Problems() if problems is None else problems
-        survey, unread = _Survey(), Problems(met.outputs)
+        meaning, unread = _Meaning(), Problems(met.outputs)
         for entry in self._on_disk(unread, under):
-            survey.add(entry, unread)
-        yield from survey.deletions(b"")
-        contents = survey.contents
+            meaning.add(entry, unread)
+        yield from meaning.deletions(b"")
+        contents = meaning.contents
         for entry in self._on_disk(met, under):
-            if entry.path not in survey.marks:
+            if entry.path not in meaning.marks:
                 path = entry.path
                 yield entry._replace(content=contents[path]) if path in contents else entry
                 if entry.is_directory:
-                    yield from survey.deletions(path)
+                    yield from meaning.deletions(path)
         if problems is None:
             met.check()
 
@@ -186,16 +186,16 @@ class UpperDirectory:
         """As ``Tree.find``, deletions and the marks of opaque directories among it."""
         above, _, name = path.rpartition(b"/")
         other = above if name == OPAQUE_NAME else join(above, WHITEOUT_PREFIX + name)
-        survey = _Survey()
+        meaning = _Meaning()
         found = self._upper.find(path)
         for entry in (found, self._upper.find(other)):
             if entry is not None and entry.path:
-                survey.add(entry, Problems())
+                meaning.add(entry, Problems())
         if name == OPAQUE_NAME:
-            return opaque(above) if above in survey.emptied else None
-        if path in survey.deleted.get(above, ()):
+            return opaque(above) if above in meaning.emptied else None
+        if path in meaning.deleted.get(above, ()):
             return whiteout(path)
-        return found and found._replace(content=survey.contents.get(path, found.content))
+        return found and found._replace(content=meaning.contents.get(path, found.content))
 
     def _on_disk(self, problems: Problems, under: bytes) -> Iterator[Entry]:
         upper = self._upper

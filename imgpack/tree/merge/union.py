@@ -116,9 +116,7 @@ class _Merge:
             self._way.append(_Level(path, number, {}))
             yield offers[-1].pair[0], opaque(path)
 
-    def _named(
-        self, path: bytes, offers: list[_Offer], opaques: list[_Offer]
-    ) -> Iterator[Pair]:
+    def _named(self, path: bytes, offers: list[_Offer], opaques: list[_Offer]) -> Iterator[Pair]:
         """What shows at ``path``; of directories, those down to where something ends them."""
         level = self._way[-1]
         floor = max(level.floor, level.deleted.get(path, 0))

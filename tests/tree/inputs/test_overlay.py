@@ -10,9 +10,10 @@ import pytest
 
 from imgpack.api import Directory
 from imgpack.errors import TreeError
-from imgpack.tree.entry import OPAQUE, WHITEOUT
+from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT
 from imgpack.tree.inputs.overlay import upper_directory
 from imgpack.tree.problems import Problems
+from imgpack.tree.tree import join
 from imgpack.tree.xattrs import attributes
 from tests.tree.merge.shapes import image
 
@@ -77,8 +78,12 @@ def test_on_top_of_what_was_below_it_shows_what_was_mounted(
 
     assert shown.facts() == image(Directory(bytes(tmp_path / "copy")).entries()).facts()
     assert upper.exact
-    assert upper.find(b"etc/gone") is None
-    assert upper.find(b"etc/kept") is not None
+    for entry in upper.entries():
+        path = join(entry.path, OPAQUE_NAME) if entry.mode == OPAQUE else entry.path
+        found = upper.find(path)
+        assert found is not None
+        assert found.mode == entry.mode
+    assert upper.find(b"etc/.wh..wh..opq") is None
 
 
 @ROOT_ONLY

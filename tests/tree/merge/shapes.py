@@ -1,18 +1,19 @@
 """Trees in memory for the tests of what is made of several: drawn, applied and compared."""
 
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
 
 from imgpack.api import Entries, Entry, directory_entry, fifo, file, hard_link, symlink
-from imgpack.tree.entry import OPAQUE, WHITEOUT, order
+from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, opaque, order, whiteout
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
 from imgpack.tree.xattrs import attributes
 
 NAMES = [b"a", b"a.b", b"b", b"c"]
+DELETIONS = (WHITEOUT, OPAQUE)
 Node = tuple[Any, ...]
 """What one path shows: type, mode, owner, and what it holds."""
 
@@ -32,10 +33,10 @@ class Listed:
             yield entry._replace(path=join(under, entry.path))
 
     def find(self, path: bytes) -> Entry | None:
-        for entry in self.listed:
-            if entry.path == path and stat.S_IFMT(entry.mode) not in (WHITEOUT, OPAQUE):
-                return entry
-        return None
+        above, _, name = path.rpartition(b"/")
+        deleted = opaque(above) if name == OPAQUE_NAME else whiteout(path)
+        named = (e for e in self.listed if e.path == path and stat.S_IFMT(e.mode) not in DELETIONS)
+        return next(named, deleted if deleted in self.listed else None)
 
 
 @st.composite
@@ -85,25 +86,20 @@ def shown(entry: Entry) -> Node:
 
 
 class Image:
-    """What layers show on top of one another, by the letter of ``layer.md``; kept naively.
+    """What layers show on top of one another, by the letter of ``layer.md``; kept naively."""
 
-    ``keeping``: a directory that is there already stays as it is, unless it is made opaque.
-    """
-
-    def __init__(self, *, keeping: bool = False) -> None:
+    def __init__(self) -> None:
         self.nodes: dict[bytes, tuple[Node, object]] = {}
-        self._keeping = keeping
 
     def apply(self, entries: Iterable[Entry]) -> "Image":
         """Put a layer on top: first its deletions, for they are of what is below."""
         listed = list(entries)
         assert [order(entry) for entry in listed] == sorted({order(entry) for entry in listed})
-        new = {entry.path for entry in listed if stat.S_IFMT(entry.mode) == OPAQUE}
         for entry in listed:
             if stat.S_IFMT(entry.mode) == WHITEOUT:
                 self._remove(entry.path)
-        for path in new:
-            self._empty(path)
+            elif stat.S_IFMT(entry.mode) == OPAQUE:
+                self._empty(entry.path)
         layer = object()
         for entry in listed:
             kind = stat.S_IFMT(entry.mode)
@@ -113,10 +109,7 @@ class Image:
             above = path.rpartition(b"/")[0]
             assert not above or self.nodes[above][0][0] == stat.S_IFDIR, path
             there = self.nodes.get(path)
-            if there is not None and there[0][0] == kind == stat.S_IFDIR:
-                if self._keeping and path not in new:
-                    continue
-            else:
+            if there is None or not there[0][0] == kind == stat.S_IFDIR:
                 self._remove(path)
             several = kind != stat.S_IFDIR and entry.links > 1
             inode = (layer, entry.device, entry.inode) if several else object()
@@ -142,9 +135,9 @@ class Image:
         return facts
 
 
-def image(*layers: Sequence[Entry] | Iterator[Entry], keeping: bool = False) -> Image:
+def image(*layers: Iterable[Entry]) -> Image:
     """What ``layers`` show, bottom first."""
-    made = Image(keeping=keeping)
+    made = Image()
     for layer in layers:
         made.apply(layer)
     return made
