@@ -44,6 +44,10 @@ _HOMES: Final = {
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",
     "tree.entry": "Entry",
+    "tree.exclusion": "Exclusion ExclusionRule LeftOut",
+    "tree.rules.filtered": "Filtered",
+    "tree.rules.ignore": "Ignore ignore",
+    "tree.rules.ignore_file": "find_ignore_file",
     "tree.disk.snapshot": "Change",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",

@@ -74,6 +74,7 @@ class LayerBuilder:
         self._reporter = reporter
         self._explain = explain or (lambda reason, changes: None)
         self._stages: Stages | Squash = NO_STAGES
+        self._met = Problems()  # of the walk that counts
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
 
     def build(
@@ -84,6 +85,12 @@ class LayerBuilder:
             self._stages = arrangement
         else:
             self._stages = Stages(self._options.transforms, arrangement)
+        built = self._built(tree, open_blob)
+        for left_out in self._met.left_out:
+            left_out.tell()
+        return built
+
+    def _built(self, tree: Tree, open_blob: OpenBlob) -> Built:
         cache, stamps = self._options.cache, tree.stamps
         if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")
@@ -105,7 +112,8 @@ class LayerBuilder:
         return self._read(tree.entries(problems), problems, tree, open_blob)
 
     def _problems(self) -> Problems:
-        return Problems(self._options.outputs)
+        self._met = Problems(self._options.outputs)
+        return self._met
 
     def _from_read_only(
         self,

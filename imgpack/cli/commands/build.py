@@ -16,6 +16,13 @@ from imgpack.cli.options.build.config import (
     in_unicode,
     runtime_options,
 )
+from imgpack.cli.options.build.exclusion import (
+    DryRunFlags,
+    ExcludeFlags,
+    dry_run_options,
+    exclude_options,
+    show_planned,
+)
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
 from imgpack.cli.options.build.sources import (
     check_outside,
@@ -42,7 +49,6 @@ from imgpack.cli.options.output import (
 )
 from imgpack.cli.options.parameters import DIRECTORY, FILE
 from imgpack.errors import InvalidReferenceError, brief
-from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
     from imgpack.api import Change, Directory, Format, Image, Placed, Reference
@@ -71,6 +77,8 @@ _EXPLAINED = 100
 @click.option(
     "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
 )
+@exclude_options
+@dry_run_options
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @metadata_option
@@ -87,6 +95,8 @@ def build(
     unset: UnsetFlags,
     layers: LayerFlags,
     jobs: int | None,
+    excluding: ExcludeFlags,
+    dry_run: DryRunFlags,
     cache: CacheFlags,
     explain: bool,
     metadata_file: str | None,
@@ -96,15 +106,17 @@ def build(
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources)
+    trees = parse_sources(sources, excluding.reader(terminal, explain=explain))
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
     unset.check_base()
     image, runtime, unset = in_unicode(image), in_unicode(runtime), in_unicode(unset)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
+    if dry_run.check():
+        show_planned(trees, building.keywords["transforms"], as_json=dry_run.as_json)
+        return
     names, limit = _names(tags, trees), cache.limit
-    to_stdout = to_standard_output(target)
-    if not to_stdout:
+    if not to_standard_output(target):
         check_outside(trees, target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
@@ -113,11 +125,23 @@ def build(
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with create(terminal, target, prune=prune) as sink:
         built = building(into=sink, names=names, outputs=outputs)
-    where = "standard output" if target == STDOUT else target
-    document = built.manifest.descriptor
-    terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
     if segments is not None and segments.stored:
         trim(segments, limit)
+    _tell(terminal, built, names, target, metadata_file)
+
+
+def _tell(
+    terminal: Terminal,
+    built: Image,
+    names: tuple[Reference, ...],
+    target: str,
+    metadata_file: str | None,
+) -> None:
+    """Say what was written, and where."""
+    to_stdout = to_standard_output(target)
+    where = "standard output" if to_stdout else target
+    document = built.manifest.descriptor
+    terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
     published = [api.Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [api.Named(built, names)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,16 @@ from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
-    from imgpack.api import Directory, Placed
+    from imgpack.api import Directory, Exclusion, Placed
 
 
-def parse_sources(texts: Sequence[str]) -> tuple[Placed[Directory], ...]:
-    """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory."""
+def parse_sources(
+    texts: Sequence[str], excluded: Callable[[bytes], Exclusion | None] = lambda source: None
+) -> tuple[Placed[Directory], ...]:
+    """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory.
+
+    ``excluded`` says what is left out of one.
+    """
     if len(texts) > MAX_LAYERS:
         raise LimitError(
             f"{len(texts)} layers are too many",
@@ -31,7 +36,7 @@ def parse_sources(texts: Sequence[str]) -> tuple[Placed[Directory], ...]:
     trees: list[Placed[Directory]] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = api.directory(source, dest=dest, caller=caller)
+        tree = api.directory(source, dest=dest, caller=caller, excluded=excluded(source))
         if any((one.tree.root, one.dest) == (tree.tree.root, tree.dest) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
