@@ -46,11 +46,13 @@ class _Level(NamedTuple):
     """A path on the way: a layer shows below it if its number is not under ``floor``.
 
     ``deleted`` are the paths of whiteouts there, with the number of the highest layer of each.
+    ``emptied``: nothing of what lies below all layers shows there.
     """
 
     path: bytes
     floor: int
     deleted: dict[bytes, int]
+    emptied: bool = False
 
 
 class _Merge:
@@ -105,7 +107,8 @@ class _Merge:
         level.deleted[path] = number
         shown = self._find(path, number, len(self._layers))
         if shown is None or stat.S_IFMT(shown.mode) in _DELETIONS:
-            yield offers[-1].pair[0], whiteout(path)
+            if not level.emptied:
+                yield offers[-1].pair[0], whiteout(path)
         elif shown.is_directory:
             self._replacing.add(path)
 
@@ -113,7 +116,7 @@ class _Merge:
         """An opaque directory that no layer has an entry of, as the root."""
         number = offers[-1].number
         if number >= self._way[-1].floor:
-            self._way.append(_Level(path, number, {}))
+            self._way.append(_Level(path, number, {}, emptied=True))
             yield offers[-1].pair[0], opaque(path)
 
     def _named(self, path: bytes, offers: list[_Offer], opaques: list[_Offer]) -> Iterator[Pair]:
@@ -128,9 +131,10 @@ class _Merge:
             return
         ends = [offer.number + 1 for offer in shown if not offer.is_directory]
         ends += [offer.number for offer in opaques if offer.number >= floor]
-        self._way.append(_Level(path, max([floor, *ends]), {}))
+        emptied = bool(ends) or path in self._replacing
+        self._way.append(_Level(path, max([floor, *ends]), {}, emptied))
         yield shown[-1].pair
-        if ends or path in self._replacing:
+        if emptied:
             self._replacing.discard(path)
             yield shown[-1].pair[0], opaque(path)
 

@@ -40,8 +40,11 @@ class Listed:
 
 
 @st.composite
-def trees(draw: st.DrawFn) -> Entries:
-    """Small trees with few names, so that two of them have much in common."""
+def trees(draw: st.DrawFn, *, links: bool = False) -> Entries:
+    """Small trees with few names, so that two of them have much in common.
+
+    ``links``: symbolic links may lead to what is in them.
+    """
     found: dict[bytes, Entry] = {}
     files: list[bytes] = []
     pending = [b""]
@@ -56,7 +59,8 @@ def trees(draw: st.DrawFn) -> Entries:
                 found[path] = directory_entry(path, mode=mode, uid=uid)
                 pending.append(path)
             elif kind == "l":
-                found[path] = symlink(path, value, uid=uid)
+                target = draw(st.sampled_from([b"/a", b"b", b"../c", b"/b/a"])) if links else value
+                found[path] = symlink(path, target, uid=uid)
             elif kind == "p":
                 found[path] = fifo(path, mode=mode, uid=uid)
             elif kind == "x":

@@ -19,16 +19,20 @@ from tests.tree.merge.shapes import NAMES, Listed, image, trees
 
 
 @st.composite
-def layers(draw: st.DrawFn) -> Listed:
-    """A tree with deletions in it, of paths that others may have."""
+def layers(draw: st.DrawFn, *, both: bool = True) -> Listed:
+    """A tree with deletions in it, of paths that others may have.
+
+    ``both``: of its own paths too, and of all in its directories, as tools write that.
+    """
     tree = draw(trees())
     listed = list(tree.entries())
     directories = [b"", *(entry.path for entry in listed if entry.is_directory)]
     for where in directories:
-        if draw(st.integers(0, 5)) == 0:
+        if both and draw(st.integers(0, 5)) == 0:
             listed.append(opaque(where))
         names = draw(st.sets(st.sampled_from(NAMES), max_size=2))
-        listed += [whiteout(join(where, name)) for name in names]
+        gone = [join(where, name) for name in names]
+        listed += [whiteout(path) for path in gone if both or tree.find(path) is None]
     return Listed(listed)
 
 
