@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from imgpack.api import (
@@ -66,6 +66,7 @@ def test_it_shows_what_the_layers_show(base: Entries, some: list[Tree], exact: b
         layers = list(apart(overs, SetOwner(3, 3)))
     except TreeError:
         return  # links that lead in circles, or two files to one place
+    assume(all(len(set(map(order, layer))) == len(layer) for layer in layers))
     whole = image(base.entries(), *layers).facts()
 
     written = sorted(together(base, overs, SetOwner(3, 3)), key=order)
