@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from imgpack.api.bases import open_base
 from imgpack.api.layers import build, directory, entries, planned
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
 from imgpack.errors import ImgpackError
@@ -103,9 +104,10 @@ __all__ = [
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
     "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_path", "join",
-    "mount_repositories", "open", "open_blob", "parse_name", "parse_reference", "planned",
-    "published_names", "push", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload",
-    "symlink", "tags", "target_name", "total_size", "verify_images", "writable_name",
+    "mount_repositories", "open", "open_base", "open_blob", "parse_name", "parse_reference",
+    "planned", "published_names", "push", "refuse_foreign", "remote_name", "schema1_name",
+    "schema1_payload", "symlink", "tags", "target_name", "total_size", "verify_images",
+    "writable_name",
 ]  # fmt: skip
 
 

@@ -92,7 +92,8 @@ def attributes(entry: Entry, problems: Problems) -> Attributes | None:
     content = entry.content
     try:
         if not isinstance(content, bytes):
-            found = interpret(content.xattrs, entry.path, entry.mode)
+            held = content.xattrs
+            found = interpret(held, entry.path, entry.mode) if held else NONE
         else:
             found = read(entry.reach, content, entry.mode) if content else NONE
     except FileNotFoundError:
