@@ -49,6 +49,10 @@ _HOMES: Final = {
     "tree.rules.ignore": "Ignore ignore",
     "tree.rules.ignore_file": "find_ignore_file",
     "tree.disk.snapshot": "Change",
+    "tree.inputs.overlay": "UpperDirectory upper_directory",
+    "tree.merge.difference": "Difference",
+    "tree.merge.whiteouts": "Whiteouts whiteouts",
+    "tree.rules.split": "Group split",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",
 }

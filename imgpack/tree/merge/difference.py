@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, NamedTuple
 
 from imgpack.tree import xattrs
-from imgpack.tree.destination import Placed
 from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry, Pair, path_order, whiteout
 from imgpack.tree.merge.listing import listed_sha256
 from imgpack.tree.problems import Problems, changed
@@ -41,15 +40,23 @@ class Difference:
     """What ``new`` has that ``old`` has not, with deletions of what it lacks.
 
     The entries of ``new`` are compared as ``prepare`` leaves them, and yielded as they are
-    seen. A time alone is a difference only with ``mtime``, by whole seconds.
+    seen; those of ``old`` are prepared as well, unless it is an ``image``, which has them as
+    they are. A time alone is a difference only with ``mtime``, by whole seconds.
     """
 
     def __init__(
-        self, old: Tree, new: Tree, *, mtime: bool = False, prepare: Prepare | None = None
+        self,
+        old: Tree,
+        new: Tree,
+        *,
+        mtime: bool = False,
+        prepare: Prepare | None = None,
+        image: bool = False,
     ) -> None:
         self._old = old
         self._new = new
         self._prepare = prepare or _as_they_are
+        self._prepare_old = _as_they_are if image else self._prepare
         self._mtime = mtime
 
     def __str__(self) -> str:
@@ -94,13 +101,14 @@ class Difference:
         self, problems: Problems, under: bytes
     ) -> Iterator[tuple[Entry | None, Pair | None]]:
         """What lies at each path, in order; something on one side at least."""
-        old = (_Side(path_order(e.path), 0, (e, e)) for e in self._old.entries(problems, under))
+        pairs = self._prepare_old(self._old.entries(problems, under), problems)
+        old = (_Side(path_order(pair[0].path), 0, pair) for pair in pairs)
         pairs = self._prepare(self._new.entries(problems, under), problems)
         new = (_Side(path_order(pair[0].path), 1, pair) for pair in pairs)
         shown = (one for one in heapq.merge(old, new) if _kind(one.pair[1]) not in _NO_FILES)
         for _, group in itertools.groupby(shown, lambda item: item.key):
             items = {item.number: item.pair for item in group}
-            yield items[0][0] if 0 in items else None, items.get(1)
+            yield items[0][1] if 0 in items else None, items.get(1)
 
     def _surveyed(
         self, problems: Problems, under: bytes
@@ -141,13 +149,15 @@ class Difference:
     def _fields_differ(self, old: Entry, pair: Pair, problems: Problems) -> bool:
         """Whether anything but the bytes of a file differs; what cannot be read does."""
         seen, written = pair
-        if seen is written and _is_same_inode(old, seen):
+        same_rules = seen is written or self._prepare is self._prepare_old
+        if same_rules and _is_same_inode(old, seen):
             return False
         before, now = xattrs.attributes(old, problems), xattrs.attributes(written, problems)
         if before is None or now is None or _kind(old) != _kind(written):
             return True
-        old = before.recorded(old)
-        new = now.recorded(written) if seen is written else written
+        if self._prepare_old is _as_they_are:
+            old = before.recorded(old)
+        new = now.recorded(written) if self._prepare is _as_they_are else written
         kind = _kind(new)
         return (
             (old.uid, old.gid, before.xattrs) != (new.uid, new.gid, now.xattrs)
@@ -157,13 +167,6 @@ class Difference:
             or (self._mtime and old.mtime_ns // _NS != new.mtime_ns // _NS)
             or (kind == stat.S_IFLNK and _target(old, problems) != _target(new, problems))
         )
-
-
-def difference(
-    old: Tree, new: Tree, *, mtime: bool = False, prepare: Prepare | None = None
-) -> Placed[Tree]:
-    """The layer that makes ``new`` of ``old``, as ``Difference`` says."""
-    return Placed(Difference(old, new, mtime=mtime, prepare=prepare), exact=True)
 
 
 class _Side(NamedTuple):

@@ -11,7 +11,7 @@ from hypothesis import given
 from imgpack.api import Directory, Entries, Entry, SetOwner, Tree, directory_entry, file, hard_link
 from imgpack.layer.stages import Stages
 from imgpack.tree.entry import WHITEOUT, whiteout
-from imgpack.tree.merge.difference import Difference, difference
+from imgpack.tree.merge.difference import Difference
 from imgpack.tree.problems import Problems
 from tests.tree.merge.shapes import image, trees
 
@@ -69,7 +69,7 @@ def test_the_directories_on_the_way_are_those_of_the_new_tree() -> None:
     old = Entries([directory_entry("a", mode=0o700), file("a/same", b""), file("a/gone", b"")])
     new = Entries([directory_entry("a", mode=0o700, mtime_ns=5), file("a/same", b"")])
 
-    above, gone = difference(old, new).entries()
+    above, gone = Difference(old, new).entries()
 
     assert (above.path, stat.S_IMODE(above.mode), above.mtime_ns) == (b"a", 0o700, 5)
     assert gone == whiteout(b"a/gone")
@@ -154,8 +154,12 @@ def test_what_is_compared_is_what_will_be_written(tmp_path: Path) -> None:
     stages = Stages((SetOwner(7, 7),))
     os.chmod(tmp_path / "f", 0o644)
 
-    assert paths(difference(old, Directory(bytes(tmp_path)))) == [b"f"]
-    assert paths(difference(old, Directory(bytes(tmp_path)), prepare=stages.pairs)) == []
+    new = Directory(bytes(tmp_path))
+
+    assert paths(Difference(old, new)) == [b"f"]
+    assert paths(Difference(old, new, prepare=stages.pairs, image=True)) == []
+    assert paths(Difference(new, new, prepare=stages.pairs)) == []
+    assert paths(Difference(new, new, prepare=stages.pairs, image=True)) == [b"f"]
 
 
 def test_a_socket_is_in_no_image() -> None:
