@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from imgpack.api import (
         Base,
         Change,
-        Directory,
         Image,
         Placed,
         Reference,
         Runtime,
         RuntimeChanges,
     )
+    from imgpack.cli.options.build.shape import OnDisk
     from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED = 100
@@ -96,7 +96,8 @@ def build(
     another image. The result is one tar that docker, podman, containerd, skopeo and
     crane load.
     """
-    trees = parse_sources(sources, flags.exclude.reader(terminal, explain=explain))
+    parse = partial(parse_sources, excluded=flags.exclude.reader(terminal, explain=explain))
+    trees, old = flags.shape.read(sources, parse, terminal.warn)
     if flags.dry_run.check():
         transforms = tuple(flags.layers.transforms(source_date_epoch()))
         show_planned(trees, transforms, as_json=flags.dry_run.as_json)
@@ -105,12 +106,12 @@ def build(
     check_prune(target, prune=prune)
     limit = cache.limit
     if not to_standard_output(target):
-        check_outside(trees, target, "the output")
+        check_outside((*trees, *old), target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments) as base:
-        building = _building(trees, flags, base, target, terminal)
+        building = _building(trees, old, flags, base, target, terminal)
         explained = _Explainer(terminal) if explain else None
         with create(terminal, target, prune=prune) as sink:
             built = building(
@@ -145,7 +146,8 @@ def _tell(
 
 
 def _building(
-    trees: Sequence[Placed[Directory]],
+    trees: Sequence[Placed[OnDisk]],
+    old: Sequence[Placed[OnDisk]],
     flags: BuildFlags,
     base: Base | None,
     target: str,
@@ -159,14 +161,15 @@ def _building(
     if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
+    transforms = tuple(layers.transforms(epoch))
     return partial(
         api.build,
-        trees,
+        flags.shape.layers(trees, old, base, transforms),
         config=config,
         platform=image.target,
         format=kind,
         compression=layers.codec(kind),
-        transforms=tuple(layers.transforms(epoch)),
+        transforms=transforms,
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",
@@ -174,6 +177,8 @@ def _building(
             base,
             keep_identical=flags.base.keep_identical,
             base_labels=flags.unset.base_labels,
+            squash=flags.shape.squash,
+            lower=flags.shape.lower(trees, old),
         ),
         check_contents=layers.check_contents,
         clock=now_ns,
@@ -181,7 +186,7 @@ def _building(
     )
 
 
-def _target(output: str | None, trees: Sequence[Placed[Directory]], flags: BuildFlags) -> str:
+def _target(output: str | None, trees: Sequence[Placed[OnDisk]], flags: BuildFlags) -> str:
     if output is not None:
         return output
     if not trees:
@@ -194,7 +199,7 @@ def _target(output: str | None, trees: Sequence[Placed[Directory]], flags: Build
 
 
 def _names(
-    tags: tuple[str, ...], trees: tuple[Placed[Directory], ...], flags: BuildFlags
+    tags: tuple[str, ...], trees: tuple[Placed[OnDisk], ...], flags: BuildFlags
 ) -> tuple[Reference, ...]:
     if tags or (not trees and flags.base.base):
         return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))

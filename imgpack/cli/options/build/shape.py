@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,12 @@ from imgpack.errors import LimitError, about
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
-    from imgpack.api import Base, Placed, Transform, Tree, UpperDirectory
+    from imgpack.api import Base, Directory, Placed, Transform, Tree, UpperDirectory
+
+    OnDisk = Directory | UpperDirectory
+    """A tree that has a root on disk."""
+    Parse = Callable[[Sequence[str]], tuple[Placed[Directory], ...]]
+    """What reads sources as they are written."""
 
 _LONGEST_LIST = 64 << 20
 """Bytes of a list of paths: more than a million of them."""
@@ -34,8 +39,49 @@ class ShapeFlags:
     splits: tuple[str, ...]
     squash: bool
 
-    def check(self, sources: int) -> None:
-        """Raise ``UsageError`` for options that contradict each other, or ``sources``."""
+    def read(
+        self, sources: Sequence[str], parse: Parse, warn: Callable[[str], None]
+    ) -> tuple[tuple[Placed[OnDisk], ...], tuple[Placed[OnDisk], ...]]:
+        """The sources and the upper directories, bottom first, and what ``--diff`` names.
+
+        Raises ``UsageError`` for options that contradict each other, and what reading raises.
+        """
+        self._check(len(sources))
+        old = () if self.diff is None else parse((self.diff,))
+        return (*parse(sources), *self._uppers(warn)), old
+
+    def layers(
+        self,
+        trees: Sequence[Placed[Tree]],
+        old: Sequence[Placed[Tree]],
+        base: Base | None,
+        transforms: Sequence[Transform],
+    ) -> tuple[Placed[Tree], ...]:
+        """The layers to build, bottom first, of what was read.
+
+        Deletions come first: what they name is in the base. Raises source, tree and
+        config errors.
+        """
+        above = len(trees) - len(self.overlay_uppers)
+        layers, uppers = list(trees[:above]), trees[above:]
+        if self.diff_from is not None and base is not None:
+            layers = [self._difference(base.tree, layers[0], transforms, image=True)]
+        elif old:
+            layers = [self._difference(old[0].tree, layers[0], transforms, image=False)]
+        if self.splits:
+            with about("--split"):
+                groups = [api.Group.parse(text) for text in self.splits]
+                layers = list(api.split(layers, groups))
+        if self.whiteouts:
+            with about("--whiteout"):
+                layers.insert(0, api.whiteouts(_paths(self.whiteouts)))
+        return (*layers, *uppers)
+
+    def lower(self, trees: Sequence[Placed[Tree]], old: Sequence[Placed[Tree]]) -> Tree | None:
+        """What lies below the layers and in none of them."""
+        return replace(old[0], dest=trees[0].dest) if old else None
+
+    def _check(self, sources: int) -> None:
         if self.diff is not None and self.diff_from is not None:
             raise click.UsageError("--diff and --diff-from exclude each other")
         differing = self.diff is not None or self.diff_from is not None
@@ -48,8 +94,7 @@ class ShapeFlags:
         if self.splits and (self.squash or differing):
             raise click.UsageError("--split does not go with --squash, --diff and --diff-from")
 
-    def uppers(self, warn: Callable[[str], None]) -> Iterator[Placed[UpperDirectory]]:
-        """The upper directories, bottom first. Raises ``SourceError``."""
+    def _uppers(self, warn: Callable[[str], None]) -> Iterator[Placed[UpperDirectory]]:
         ids = os.geteuid(), os.getegid()
         for path in self.overlay_uppers:
             if ids[0]:
@@ -58,30 +103,6 @@ class ShapeFlags:
                     "was replaced as a whole; as another user, mount the overlay with userxattr"
                 )
             yield api.upper_directory(os.fsencode(path), ids if ids[0] else None)
-
-    def layers(
-        self,
-        sources: Sequence[Placed[Tree]],
-        old: Placed[Tree] | None,
-        base: Base | None,
-        transforms: Sequence[Transform],
-    ) -> tuple[Placed[Tree], ...]:
-        """The layers to build, bottom first; ``old`` is what ``--diff`` names.
-
-        Deletions come first: what they name is in the base. Raises source, tree and
-        config errors.
-        """
-        layers = list(sources)
-        if self.diff_from is not None and base is not None:
-            layers = [self._difference(base.tree, layers[0], transforms, image=True)]
-        elif old is not None:
-            layers = [self._difference(old.tree, layers[0], transforms, image=False)]
-        if self.splits:
-            layers = list(api.split(layers, [api.Group.parse(text) for text in self.splits]))
-        if self.whiteouts:
-            with about("--whiteout"):
-                layers.insert(0, api.whiteouts(_paths(self.whiteouts)))
-        return tuple(layers)
 
     def _difference(
         self, old: Tree, new: Placed[Tree], transforms: Sequence[Transform], *, image: bool
