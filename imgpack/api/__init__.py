@@ -12,7 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgpack.api.bases import open_base
-from imgpack.api.layers import build, difference, directory, entries, planned
+from imgpack.api.layers import (
+    build,
+    difference,
+    directory,
+    entries,
+    planned,
+    raw_layer,
+    single_file,
+    tarball,
+)
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
@@ -50,6 +59,7 @@ if TYPE_CHECKING:
     from imgpack.image.verify import verify_images
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.raw import RawLayer
     from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
     from imgpack.registry.http.tls import TlsOptions
@@ -87,6 +97,8 @@ if TYPE_CHECKING:
     from imgpack.tree.entry import Entry
     from imgpack.tree.exclusion import Exclusion, ExclusionRule, LeftOut
     from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
+    from imgpack.tree.inputs.single_file import SingleFile
+    from imgpack.tree.inputs.tarball import Tarball
     from imgpack.tree.merge.difference import Difference
     from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
     from imgpack.tree.rules.filtered import Filtered
@@ -102,17 +114,17 @@ __all__ = [
     "Explain", "Filtered", "Format", "Group", "Healthcheck", "Ignore", "Image", "ImageConfig",
     "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "LeftOut", "Manifest",
     "Meter", "Named", "Opaque", "Opened", "Placed", "Placement", "Platform", "Ports", "Published",
-    "PushOptions", "PushStep", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy",
-    "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
-    "SetOwner", "SetTime", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
-    "UpperDirectory", "Whiteouts",
+    "PushOptions", "PushStep", "RawLayer", "Reference", "Registries", "RegistrySink", "Reporter",
+    "RetryPolicy", "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
+    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
+    "TransportOptions", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "difference", "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo",
     "file", "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_path", "join",
     "mount_repositories", "open", "open_base", "open_blob", "parse_name", "parse_reference",
-    "planned", "published_names", "push", "refuse_foreign", "remote_name", "schema1_name",
-    "schema1_payload", "split", "symlink", "tags", "target_name", "total_size", "upper_directory",
-    "verify_images", "whiteouts", "writable_name",
+    "planned", "published_names", "push", "raw_layer", "refuse_foreign", "remote_name",
+    "schema1_name", "schema1_payload", "single_file", "split", "symlink", "tags", "tarball",
+    "target_name", "total_size", "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """From trees to an image in a sink: layers first, as they are made, then their documents."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +11,21 @@ from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
-from imgpack.image.user import check_user
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
+from imgpack.layer.raw import RawLayer
 from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
+from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
@@ -46,7 +49,7 @@ class Placement:
     ``said`` are directories that get the attributes that the trees have for them, though
     lower layers have them; what the base has just so is left out, unless ``keep_identical``.
     With ``base_labels`` the base's name is recorded in labels as well. ``squash`` makes one
-    layer of all. ``lower`` is what lies below them where no base does: in no layer.
+    layer of all, but of raw ones. ``lower`` is what lies below where no base does: in no layer.
     """
 
     base: Base | None = None
@@ -89,33 +92,51 @@ def build_image(
 ) -> Image:
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
-    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). Raises
-    ``ConfigError``, source, tree and output errors; nothing is visible in the sink then.
+    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
+    there are none). Raises ``ConfigError``, source, tree and output errors; nothing is
+    visible in the sink then.
     """
     if created is not None:
         _check_time(created)
-    for remark in recipe.remarks(len(trees)):
+    elif not trees and recipe.base is not None:
+        created = recipe.base.config.created or None
+    groups = list(_grouped(trees, squash=placement.squash))
+    for remark in recipe.remarks(len(groups)):
         reporter.warn(remark)
-    layer_type = recipe.format.layer_type(options.codec.compression)
+    types = [recipe.format.layer_type(_compression(group[0], options)) for group in groups]
     source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
-    places = [b""] if placement.squash and trees else [tree.dest for tree in trees]
-    unknown = [Digest.of(b"%d" % number) for number in range(len(places))]
-    expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
+    unknown = [Digest.of(b"%d" % number) for number in range(len(groups))]
+    expected = [
+        Layer(Descriptor(kind, one, _EXPECTED_SIZE), one)
+        for kind, one in zip(types, unknown, strict=True)
+    ]
+    places = [b"" if len(group) > 1 else group[0].dest for group in groups]
     draft = recipe.documents(places, expected, created or _rfc3339(0))
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
-    if placement.squash and trees:
-        stack.squash(trees, sink, layer_type)
-    else:
-        for number, tree in enumerate(trees, 1):
-            stack.build(tree, sink, layer_type, f"layer {number} of {len(trees)}")
+    for number, (group, kind) in enumerate(zip(groups, types, strict=True), 1):
+        stack.build(group, sink, kind, f"layer {number} of {len(groups)}")
     documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
     stack.check_user(documents[1], recipe)
     image = Image(*documents, source, nearby)
     sink.write([Named(image, names)])
     return image
+
+
+def _compression(tree: Placed[Tree], options: Options) -> Compression:
+    raw = tree.tree
+    return raw.compression if isinstance(raw, RawLayer) else options.codec.compression
+
+
+def _grouped(trees: Sequence[Placed[Tree]], *, squash: bool) -> Iterator[tuple[Placed[Tree], ...]]:
+    """The trees that each layer is made of, bottom first."""
+    for raw, run in itertools.groupby(trees, lambda tree: isinstance(tree.tree, RawLayer)):
+        if squash and not raw:
+            yield tuple(run)
+        else:
+            yield from ((tree,) for tree in run)
 
 
 def _told(built: Built) -> str:
@@ -139,26 +160,47 @@ class _Stack:
         self._builder = builder
         self._reporter = reporter
         self._stages = Stages(options.transforms)
+        self._outputs = options.outputs
         self._placement = placement
         self._chain = [] if base is None else list(base.image.config.diff_ids)
         lower = placement.lower if base is None else base.tree
         self._below = Below(() if lower is None else (Laid(lower),))
 
-    def build(self, tree: Placed[Tree], sink: LayerSink, layer_type: str, shown: str) -> None:
-        """The layer of ``tree`` goes on top of what is there."""
+    def build(
+        self, group: Sequence[Placed[Tree]], sink: LayerSink, layer_type: str, shown: str
+    ) -> None:
+        """The one layer of the trees in ``group`` goes on top of what is there."""
+        tree = group[0]
+        if isinstance(tree.tree, RawLayer):
+            built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
+            self._below = self._below.over(Laid(tree.tree, exact=True))
+        elif len(group) > 1:
+            tree, built = self._squashed(group, sink)
+        else:
+            tree, built = self._arranged(tree, sink)
+        written = built.record.written
+        self._chain.append(written.diff_id)
+        self.layers.append(written.layer(layer_type))
+        self.dests.append(tree.dest)
+        self.newest = max(self.newest, built.record.newest)
+        self._reporter.detail(f"{shown}, /{printable(tree.dest)}: {_told(built)}")
+
+    def _arranged(self, tree: Placed[Tree], sink: LayerSink) -> tuple[Placed[Tree], Built]:
+        """``tree`` where it lies in the end, and its layer, arranged over what is below."""
         over = self._laid(tree)
-        tree = over.tree
         # What is below, and the directories on its way, make another layer of it; a directory
         # on disk has no deletions, which delete nothing in the lowest layer.
+        tree = over.tree
         matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
-        self._write(tree, over if matters else None, sink, layer_type, shown)
+        return tree, self._builder.build(tree, sink.open_blob, over if matters else None)
 
-    def squash(self, trees: Sequence[Placed[Tree]], sink: LayerSink, layer_type: str) -> None:
-        """One layer of all ``trees`` goes on top of what is there."""
+    def _squashed(
+        self, group: Sequence[Placed[Tree]], sink: LayerSink
+    ) -> tuple[Placed[Tree], Built]:
+        """What the trees make together, and its layer."""
         lowest = self._below
-        overs = tuple(map(self._laid, trees))
-        squash = Squash(overs, self._stages.transforms, lowest)
-        self._write(squash.tree, squash, sink, layer_type, "the layer")
+        squash = Squash(tuple(map(self._laid, group)), self._stages.transforms, lowest)
+        return squash.tree, self._builder.build(squash.tree, sink.open_blob, squash)
 
     def _laid(self, tree: Placed[Tree]) -> Over:
         """How ``tree`` lies over what is there, of which it is from now on."""
@@ -167,22 +209,6 @@ class _Stack:
             self._reporter.warn(warning)
         self._below = self._below.over(over.laid)
         return over
-
-    def _write(
-        self,
-        tree: Placed[Tree],
-        arrangement: Over | Squash | None,
-        sink: LayerSink,
-        layer_type: str,
-        shown: str,
-    ) -> None:
-        built = self._builder.build(tree, sink.open_blob, arrangement)
-        written = built.record.written
-        self._chain.append(written.diff_id)
-        self.layers.append(written.layer(layer_type))
-        self.dests.append(tree.dest)
-        self.newest = max(self.newest, built.record.newest)
-        self._reporter.detail(f"{shown}, /{printable(tree.dest)}: {_told(built)}")
 
     def check_user(self, config: ImageConfig, recipe: Recipe) -> None:
         """Refuse a user that is not one of the image; where there is no base it is only told."""

@@ -99,7 +99,9 @@ class Ignore:
                 kept.append(name)
                 if result != hits:
                     others[name] = result
-            elif self._reaches(f"{above}{os.fsdecode(name)}/", result, last):
+            elif (last == situation.last and situation.everywhere) or self._reaches(
+                f"{above}{os.fsdecode(name)}/", result, last
+            ):
                 hidden[name] = result, last
             else:
                 out.append((name, last))
@@ -158,13 +160,18 @@ def _make_room(remembered: "dict[int, _Situation] | dict[int, _Sieve]") -> None:
 class _Situation:
     """What is left to ask where some patterns hit the directory: ``hits``, a bit each.
 
-    ``last`` is the last of them, or -1, and ``excluded`` what it decides.
+    ``last`` is the last of them, or -1, and ``excluded`` what it decides. ``everywhere``: an
+    exception behind it may hit at any path.
     """
 
     def __init__(self, patterns: Sequence[IgnorePattern], hits: int) -> None:
         self.hits = hits
         self.last = hits.bit_length() - 1
         self.excluded = self.last >= 0 and not patterns[self.last].exception
+        self.everywhere = any(
+            one.exception and not one.glob.start and not hits >> number & 1
+            for number, one in enumerate(patterns[self.last + 1 :], self.last + 1)
+        )
         self._always = 0
         self._at: dict[str, int] = {}
         self._below: list[tuple[re.Pattern[str], int]] = []

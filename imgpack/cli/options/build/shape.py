@@ -16,12 +16,11 @@ from imgpack.errors import LimitError, about
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
-    from imgpack.api import Base, Directory, Placed, Transform, Tree, UpperDirectory
+    from imgpack.api import Base, Placed, Transform, Tree, UpperDirectory
+    from imgpack.cli.options.build.kinds import Source
 
-    OnDisk = Directory | UpperDirectory
-    """A tree that has a root on disk."""
-    Parse = Callable[[Sequence[str]], tuple[Placed[Directory], ...]]
-    """What reads sources as they are written."""
+    Parse = Callable[..., tuple[Source, ...]]
+    """What reads sources as they are written, and ``raw_layers``."""
 
 _LONGEST_LIST = 64 << 20
 """Bytes of a list of paths: more than a million of them."""
@@ -40,15 +39,19 @@ class ShapeFlags:
     squash: bool
 
     def read(
-        self, sources: Sequence[str], parse: Parse, warn: Callable[[str], None]
-    ) -> tuple[tuple[Placed[OnDisk], ...], tuple[Placed[OnDisk], ...]]:
-        """The sources and the upper directories, bottom first, and what ``--diff`` names.
+        self,
+        sources: Sequence[str],
+        raw_layers: Sequence[str],
+        parse: Parse,
+        warn: Callable[[str], None],
+    ) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+        """The sources, raw layers and upper directories, bottom first, and what ``--diff`` names.
 
         Raises ``UsageError`` for options that contradict each other, and what reading raises.
         """
         self._check(len(sources))
         old = () if self.diff is None else parse((self.diff,))
-        return (*parse(sources), *self._uppers(warn)), old
+        return (*parse(sources, raw_layers=raw_layers), *self._uppers(warn)), old
 
     def layers(
         self,
@@ -62,8 +65,8 @@ class ShapeFlags:
         Deletions come first: what they name is in the base. Raises source, tree and
         config errors.
         """
-        above = len(trees) - len(self.overlay_uppers)
-        layers, uppers = list(trees[:above]), trees[above:]
+        kept = (api.RawLayer, api.UpperDirectory)
+        layers = [tree for tree in trees if not isinstance(tree.tree, kept)]
         if self.diff_from is not None and base is not None:
             layers = [self._difference(base.tree, layers[0], transforms, image=True)]
         elif old:
@@ -75,7 +78,7 @@ class ShapeFlags:
         if self.whiteouts:
             with about("--whiteout"):
                 layers.insert(0, api.whiteouts(_paths(self.whiteouts)))
-        return (*layers, *uppers)
+        return (*layers, *(tree for tree in trees if isinstance(tree.tree, kept)))
 
     def lower(self, trees: Sequence[Placed[Tree]], old: Sequence[Placed[Tree]]) -> Tree | None:
         """What lies below the layers and in none of them."""
