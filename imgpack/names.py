@@ -52,6 +52,10 @@ _HOMES: Final = {
     "tree.inputs.single_file": "SingleFile",
     "tree.inputs.tarball": "Tarball",
     "tree.disk.snapshot": "Change",
+    "tree.inputs.overlay": "UpperDirectory upper_directory",
+    "tree.merge.difference": "Difference",
+    "tree.merge.whiteouts": "Whiteouts whiteouts",
+    "tree.rules.split": "Group split",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",
 }

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
+from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
 from imgpack.layer.suspects import SUSPECT_ENDS, Suspects
 from imgpack.tar import header
@@ -50,7 +51,7 @@ class Segment(NamedTuple):
 class Segments:
     """One pass over entries, which cuts them into segments."""
 
-    def __init__(self, stages: Stages, problems: Problems) -> None:
+    def __init__(self, stages: Stages | Squash, problems: Problems) -> None:
         self._stages = stages
         self._problems = problems
         self._suspects = Suspects()

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
         Reporter,
         SingleFile,
         Tarball,
+        UpperDirectory,
     )
 
-    Source: TypeAlias = Placed[Directory | SingleFile | Tarball | RawLayer | Filtered]
+    Source: TypeAlias = Placed[
+        Directory | SingleFile | Tarball | UpperDirectory | RawLayer | Filtered
+    ]
     """A source at its place in the image."""
 
 _ARCHIVES: Final = (
