@@ -82,6 +82,7 @@ class Remedy(Enum):
     CLEAR_CACHE = "remove it, or choose another cache directory"
     NAME_IT = "give the image a name"
     PRUNE = "they can be removed when it is written to"
+    NAME_OLD_BASE = "name the base that it was built on"
     IGNORE_ONBUILD = "use a base without triggers, or ignore them"
     LOG_IN = "give credentials for {0}"
     CHECK_LOGIN = "check the credentials for {0}"

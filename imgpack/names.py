@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "compression.codec": "Codec",
+    "image.base.findings": "Finding OnNewBase",
     "image.build": "Base Placement",
     "image.describe": "described published_names total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"

@@ -23,12 +23,14 @@ from imgpack.api.layers import (
     tarball,
 )
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
+from imgpack.api.remade import flatten, rebase
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
     from imgpack.compression.codec import Codec
+    from imgpack.image.base.findings import Finding, OnNewBase
     from imgpack.image.build import Base, Placement
     from imgpack.image.describe import described, published_names, total_size
     from imgpack.image.image import (
@@ -111,20 +113,22 @@ if TYPE_CHECKING:
 __all__ = [
     "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
     "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion", "ExclusionRule",
-    "Explain", "Filtered", "Format", "Group", "Healthcheck", "Ignore", "Image", "ImageConfig",
-    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "LeftOut", "Manifest",
-    "Meter", "Named", "Opaque", "Opened", "Placed", "Placement", "Platform", "Ports", "Published",
-    "PushOptions", "PushStep", "RawLayer", "Reference", "Registries", "RegistrySink", "Reporter",
-    "RetryPolicy", "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
-    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
-    "TransportOptions", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
+    "Explain", "Filtered", "Finding", "Format", "Group", "Healthcheck", "Ignore", "Image",
+    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
+    "LeftOut", "Manifest", "Meter", "Named", "OnNewBase", "Opaque", "Opened", "Placed", "Placement",
+    "Platform", "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "Reference",
+    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Runtime", "RuntimeChanges",
+    "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile",
+    "Tarball", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
+    "UpperDirectory", "Whiteouts",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "difference", "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo",
-    "file", "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_path", "join",
-    "mount_repositories", "open", "open_base", "open_blob", "parse_name", "parse_reference",
-    "planned", "published_names", "push", "raw_layer", "refuse_foreign", "remote_name",
-    "schema1_name", "schema1_payload", "single_file", "split", "symlink", "tags", "tarball",
-    "target_name", "total_size", "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "file", "find_ignore_file", "flatten", "hard_link", "ignore", "images_in", "is_layout",
+    "is_path", "join", "mount_repositories", "open", "open_base", "open_blob", "parse_name",
+    "parse_reference", "planned", "published_names", "push", "raw_layer", "rebase",
+    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file", "split",
+    "symlink", "tags", "tarball", "target_name", "total_size", "upper_directory", "verify_images",
+    "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

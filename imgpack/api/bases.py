@@ -45,17 +45,15 @@ def open_base(
     from imgpack.image.build import Base
     from imgpack.image.documents import BaseName
 
-    path, name = _split(location)
+    path, name = split(location)
     with open_location(path, registries=registries, scratch=scratch) as opened:
         root = opened.select(name)
-        image = _image(opened, root, platform)
-        called = next((one for one in root.names if name in (None, one.tag, str(one))), None)
-        called = called or next(iter(root.names), None)
+        image = choose(opened, root, platform)
         tree = base_tree(image, opened.location, cache=cache, jobs=jobs, reporter=reporter)
-        yield Base(image, tree, BaseName(root.descriptor.digest, called))
+        yield Base(image, tree, BaseName(root.descriptor.digest, called(root, name)))
 
 
-def _split(location: str | Reference) -> tuple[str | Reference, str | None]:
+def split(location: str | Reference) -> tuple[str | Reference, str | None]:
     """A path and the name of an image in it, if it is ``PATH:NAME``."""
     if not isinstance(location, str) or os.path.lexists(location):
         return location, None
@@ -68,7 +66,14 @@ def _split(location: str | Reference) -> tuple[str | Reference, str | None]:
     return location, None
 
 
-def _image(opened: Opened, root: Root, platform: Platform | None) -> Image:
+def called(root: Root, name: str | None) -> Reference | None:
+    """What the image at ``root``, which was asked for by ``name``, is called."""
+    found = next((one for one in root.names if name in (None, one.tag, str(one))), None)
+    return found or next(iter(root.names), None)
+
+
+def choose(opened: Opened, root: Root, platform: Platform | None) -> Image:
+    """The image to build on, of what ``root`` points to. Raises as ``open_base``."""
     from imgpack.image.image import Image, ImageIndex, images_in
     from imgpack.spec.platform import Platform
 
