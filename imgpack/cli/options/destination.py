@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -97,8 +98,12 @@ class Destination:
         sources: Iterable[str | None],
         jobs: int,
         metadata_file: str | None,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Write or push ``named``, and print its names. Layers are mounted from ``sources``."""
+        """Write or push ``named``, and print its names. Layers are mounted from ``sources``.
+
+        ``more`` is for the metadata.
+        """
         names = self.names(named.names)
         labels = () if self.tags or not self.is_path else named.labels
         named = replace(named, names=names, labels=labels)
@@ -108,12 +113,12 @@ class Destination:
                 journal=upload_journal(),
                 foreign=self.allow_nondistributable,
             )
-            push_printing(terminal, registries, [named], options, jobs, metadata_file)
+            push_printing(terminal, registries, [named], options, jobs, metadata_file, more)
             return
         with create(terminal, self.output, prune=self.prune, replaced=terminal.warn) as sink:
             published = api.copy([named], sink, jobs=jobs)
         if metadata_file is not None:
-            write_metadata(metadata_file, published, [named])
+            write_metadata(metadata_file, published, [named], more)
         self._tell(terminal, published, metadata_file)
 
     def _tell(

@@ -63,6 +63,14 @@ class OnNewBase:
     image: AnyImage
     findings: Mapping[Platform, tuple[Finding, ...]] | None
 
+    def as_json(self) -> list[dict[str, Any]]:
+        """The findings for programs, each with its platform."""
+        return [
+            {"platform": str(platform)} | one.as_json()
+            for platform, found in (self.findings or {}).items()
+            for one in found
+        ]
+
 
 def looked(
     rebased: Rebased,
@@ -86,7 +94,7 @@ def looked(
         Upper(BaseLayer(image, layer, where, jobs, reporter))
         for layer in image.layers[rebased.count :]
     ]
-    comparison = _Comparison(*trees)
+    comparison = _InBothBases(*trees)
     found = [one for upper in uppers for entry in upper.entries() for one in comparison.of(entry)]
     whole = Below([Laid(trees[1]), *(Laid(upper, exact=True) for upper in uppers)])
     return (*found, *_starting(rebased.image, whole))
@@ -101,7 +109,7 @@ def _below(image: Image, rebased: Rebased) -> Image:
     return Image(below, config, image.source, image.nearby)
 
 
-class _Comparison:
+class _InBothBases:
     """The paths of the image's own layers, one after another, in both bases."""
 
     def __init__(self, old: Listing, new: Listing) -> None:

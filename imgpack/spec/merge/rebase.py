@@ -46,7 +46,7 @@ def rebase_config(
     documents = [decode(one.raw) for one in (image, old, new)]
     own, _, newest = documents
     configs = [member(one, "config", dict, default={}) for one in documents]
-    merge = _Merge()
+    merge = _ThreeWay()
     out = {
         key: value
         for key, value in merge.values(*documents, apart=_WRITTEN)
@@ -90,7 +90,7 @@ def _is_nothing(value: Any) -> bool:
     return value is _ABSENT or value is None or value in ([], {}, "")
 
 
-class _Merge:
+class _ThreeWay:
     """Three-way merges, each of the image's, the old base's and the new base's; and remarks."""
 
     def __init__(self) -> None:

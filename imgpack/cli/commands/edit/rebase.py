@@ -104,7 +104,8 @@ def rebase(
         ) as rebased:
             _tell(terminal, rebased)
             made = replace(named, image=rebased.image, fields=())
-            destination.write(made, terminal, registries, sources, jobs, metadata_file)
+            more = {} if rebased.findings is None else {"findings": rebased.as_json()}
+            destination.write(made, terminal, registries, sources, jobs, metadata_file, more)
     if segments is not None and segments.stored:
         trim(segments, limit)
 
