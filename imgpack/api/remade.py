@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgpack.api.bases import called, choose, split
 from imgpack.api.locations import open as open_location
+from imgpack.errors import NotFoundError, Remedy, UnreachableError
 from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ def rebase(
         def one(image: Image) -> Image:
             platform = image.config.platform
             new, name = bases.find(onto, platform)
-            below, _ = bases.find(old or recorded_base(image, outer, where), platform)
+            if old is not None:
+                below, _ = bases.find(old, platform)
+            else:
+                below = bases.recorded(recorded_base(image, outer, where), platform, where)
             rebased = move(image, below, new, name, where)
             for remark in rebased.remarks:
                 reporter.warn(remark)
@@ -113,7 +117,7 @@ def rebase(
             return rebased.image
 
         def again(annotations: Mapping[str, str]) -> Mapping[str, str]:
-            return on_base(annotations, bases.recorded(onto))
+            return on_base(annotations, bases.annotations(onto))
 
         made = Remaking(where, one, again, None, reporter)(image)
         yield OnNewBase(made, found if look else None)
@@ -135,7 +139,15 @@ class _Bases:
         opened, root, name = self._open(location)
         return choose(opened, root, platform), name
 
-    def recorded(self, location: str | Reference) -> Mapping[str, str]:
+    def recorded(self, name: Reference, platform: Platform, where: str) -> Image:
+        """The same of what the image at ``where`` says that it is on."""
+        try:
+            return self.find(name, platform)[0]
+        except (NotFoundError, UnreachableError) as error:
+            said = f"{where} says that it is on {name.shown()}, and that cannot be had"
+            raise error.reworded(f"{said}: {error.message}", Remedy.NAME_OLD_BASE()) from error
+
+    def annotations(self, location: str | Reference) -> Mapping[str, str]:
         """The annotations of what is on the base there."""
         return self._open(location)[2].as_annotations()
 

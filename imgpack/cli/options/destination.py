@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpack import api
+from imgpack.api.bases import split
 from imgpack.cli.options.metadata import (
     check_metadata_file,
     takes_standard_output,
@@ -58,7 +59,7 @@ class Destination:
         self.names(())
         if self.is_path:
             to_standard_output(self.output)
-        paths = [one for one in sources if one is not None and api.is_path(one)]
+        paths = [str(place) for place in _places(sources) if _is_path(place)]
         check_metadata_file(metadata_file, (*paths, self.output if self.is_path else None))
 
     def names(self, own: Iterable[Reference]) -> tuple[Reference, ...]:
@@ -84,8 +85,7 @@ class Destination:
         jobs: int,
     ) -> Iterator[Registries]:
         """As ``connect``, for ``sources`` and the destination."""
-        texts = [one for one in sources if one is not None and not api.is_path(one)]
-        whom = [api.parse_reference(text).registry for text in texts]
+        whom = [one.registry for one in _references(sources)]
         whom += () if self.is_path else [self.names(())[0].registry]
         with connect(registry, terminal, whom, jobs=jobs) as registries:
             yield registries
@@ -131,8 +131,17 @@ class Destination:
                 terminal.result(str(one.descriptor.digest), err=err)
 
 
+def _places(sources: Iterable[str | None]) -> Iterator[str | Reference]:
+    """Where ``sources`` are, of ``PATH:NAME`` the path."""
+    return (split(one)[0] for one in sources if one is not None)
+
+
+def _is_path(place: str | Reference) -> bool:
+    return isinstance(place, str) and api.is_path(place)
+
+
 def _references(sources: Iterable[str | None]) -> Iterator[Reference]:
-    return (api.parse_reference(one) for one in sources if one is not None and not api.is_path(one))
+    return (api.parse_reference(str(one)) for one in _places(sources) if not _is_path(one))
 
 
 destination_options = gathered(

@@ -127,10 +127,10 @@ class _InBothBases:
             return
         for directory in (*above, path) if entry.is_directory or kind == OPAQUE else above:
             yield from self._way(directory)
-        if path in self._seen:
-            return
         if kind == OPAQUE:
             yield from self._opaque(path)
+            return
+        if path in self._seen:
             return
         self._seen.add(path)
         if entry.is_directory:

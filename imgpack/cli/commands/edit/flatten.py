@@ -70,15 +70,14 @@ def flatten(
     Of a multi-platform image each platform is flattened, unless --platform chooses one. The
     configuration is kept, and so is the history.
     """
+    source = from_standard_input(source)
     sources = (source, above)
     destination.check(sources, metadata_file)
     codec = api.Codec.parse(compression)
     choice.check(source)
     with (
         destination.connect(registry, terminal, sources, jobs) as registries,
-        api.open(
-            from_standard_input(source), registries=registries, scratch=scratch_directory
-        ) as opened,
+        api.open(source, registries=registries, scratch=scratch_directory) as opened,
     ):
         named = choice.one(opened)
         with api.flatten(

@@ -79,15 +79,14 @@ def rebase(
     What the configuration has from the old base comes from the new one. What may not work
     there is said on standard error.
     """
+    source = from_standard_input(source)
     sources = (source, onto, old)
     destination.check(sources, metadata_file)
     choice.check(source)
     segments, limit = cache.open((), terminal), cache.limit
     with (
         destination.connect(registry, terminal, sources, jobs) as registries,
-        api.open(
-            from_standard_input(source), registries=registries, scratch=scratch_directory
-        ) as opened,
+        api.open(source, registries=registries, scratch=scratch_directory) as opened,
     ):
         named = choice.one(opened)
         with api.rebase(
