@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imgpack.api.bases import called, choose, split
@@ -116,10 +117,8 @@ def rebase(
                 found[platform] = looked(rebased, image, new, where, cache, jobs, reporter)
             return rebased.image
 
-        def again(annotations: Mapping[str, str]) -> Mapping[str, str]:
-            return on_base(annotations, bases.annotations(onto))
-
-        made = Remaking(where, one, again, None, reporter)(image)
+        recorded = partial(on_base, recorded=bases.annotations(onto))
+        made = Remaking(where, one, recorded, None, reporter)(image)
         yield OnNewBase(made, found if look else None)
 
 
