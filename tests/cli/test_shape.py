@@ -99,6 +99,9 @@ def test_parts_are_layers_in_the_order_given(imgpack_here: InProcess, tmp_path: 
 
     imgpack_here(*command).ok()
     assert layers(tmp_path / "out.tar") == [["deps", "deps/a"], ["static", "static/b"], ["main"]]
+    assert archive(tmp_path / "out.tar").history() == [
+        "COPY deps /", "COPY static /", "COPY . /",
+    ]  # fmt: skip
     fill(tmp_path / "app", "main", text="22")
     deps, static, rest = imgpack_here(*command).err.split("layer ")[1:]
 
