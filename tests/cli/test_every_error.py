@@ -36,9 +36,10 @@ _ANY = "GET|HEAD|POST|PUT|PATCH|DELETE"
 # What is wrong: the commands that meet it, the code, and what the line must name.
 CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "an argument is missing": (2, "Missing argument", [
-        "build", "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
+        "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
         "index create",
     ]),
+    "nothing is to be built": (2, "nothing goes into the image", ["build"]),
     "an option is unknown": (2, "has no option", [
         "--nonsense", "build t -Z", "push a.tar --nonsense", "cache info --nonsense",
         "index create x --nonsense", "logout --nonsense",
