@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Published,
         images_in,
         refuse_foreign,
-    )
+    )  # fmt: skip
     from imgpack.image.join import join
     from imgpack.image.location import (
         is_layout,
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference, parse_name
     from imgpack.spec.runtime import Healthcheck, Ports, Runtime
+    from imgpack.tree.additions import Additions
     from imgpack.tree.destination import Placed, Replaced, replaced
     from imgpack.tree.disk.directory import Directory
     from imgpack.tree.disk.snapshot import Change
@@ -88,25 +89,31 @@ if TYPE_CHECKING:
         file,
         hard_link,
         symlink,
-    )
+    )  # fmt: skip
     from imgpack.tree.entry import Entry
+    from imgpack.tree.lookup import read_file
+    from imgpack.tree.rules.idmap import IdMap
+    from imgpack.tree.rules.parse import RuleKind, parse_rule, time_rule
+    from imgpack.tree.rules.reading import Reading
+    from imgpack.tree.rules.rules import Rule
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor", "Digest",
-    "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image", "ImageConfig",
-    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
-    "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "Reference", "Registries", "RegistrySink", "Replaced", "Reporter", "RetryPolicy",
-    "Root", "Runtime", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
-    "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
+    "Additions", "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
+    "Digest", "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "IdMap", "Image",
+    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
+    "Manifest", "Meter", "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published",
+    "PushOptions", "PushStep", "Reading", "Reference", "Registries", "RegistrySink", "Replaced",
+    "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "Runtime", "Schema1Options",
+    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions", "Transform",
+    "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
     "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
-    "open_blob", "parse_name", "parse_reference", "published_names", "push", "refuse_foreign",
-    "remote_name", "replaced", "schema1_name", "schema1_payload", "symlink", "tags", "target_name",
-    "total_size", "verify_images", "writable_name",
+    "open_blob", "parse_name", "parse_reference", "parse_rule", "published_names", "push",
+    "read_file", "refuse_foreign", "remote_name", "replaced", "schema1_name", "schema1_payload",
+    "symlink", "tags", "target_name", "time_rule", "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
 
 
@@ -338,6 +345,9 @@ def build(
     format: Format | None = None,
     compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
+    rules: Sequence[Rule] = (),
+    reading: Reading | None = None,
+    additions: Additions | None = None,
     created: str | None = None,
     author: str = "",
     comment: str = "",
@@ -354,8 +364,11 @@ def build(
     ``platform``, if not given: what the programs in the layers are for, else linux/amd64;
     of a given one that they contradict is warned. ``format``, if not given: the sink's.
     ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC 3339 in
-    UTC (``None``: the newest time in the layers). The bytes depend on none of ``cache``,
-    ``jobs`` and ``clock`` (nanoseconds since 1970). ``outputs``: devices and inodes of what is
+    UTC (``None``: the newest time in the layers). ``reading``: what ids on disk and records of
+    rootless tools mean; ``transforms`` change entries, then ``rules`` do, each of which must
+    change something; ``additions`` to the top layer are read and changed like its own. The
+    bytes depend on none of ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970).
+    ``outputs``: devices and inodes of what is
     being written, which no layer may hold. Raises config, source, tree and output errors.
     """
     from imgpack.compression.codec import Codec
@@ -363,11 +376,16 @@ def build(
     from imgpack.image.documents import Recipe
     from imgpack.layer.build import Options
     from imgpack.spec.runtime import Runtime
+    from imgpack.tree.rules.reading import AS_RECORDED
+    from imgpack.tree.rules.rules import Rules
 
     runtime = config or Runtime()
     platform = _platform(platform, layers, runtime, reporter)
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
-    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
+    options = Options(
+        tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs,
+        reading or AS_RECORDED, Rules(tuple(rules)),
+    )  # fmt: skip
     return build_image(
         layers,
         into,
@@ -377,6 +395,7 @@ def build(
         created=created,
         reporter=reporter,
         explain=explain,
+        additions=additions,
     )
 
 

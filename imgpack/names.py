@@ -43,6 +43,12 @@ _HOMES: Final = {
     " symlink",
     "tree.entry": "Entry",
     "tree.disk.snapshot": "Change",
+    "tree.additions": "Additions",
+    "tree.lookup": "read_file",
+    "tree.rules.idmap": "IdMap",
+    "tree.rules.parse": "RuleKind parse_rule time_rule",
+    "tree.rules.reading": "Reading",
+    "tree.rules.rules": "Rule",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",
 }

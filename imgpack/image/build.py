@@ -17,6 +17,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.reference import Reference
+from imgpack.tree.additions import Additions
 from imgpack.tree.destination import Placed
 from imgpack.tree.tree import Tree
 
@@ -47,10 +48,12 @@ def build_image(
     created: str | None = None,
     reporter: Reporter = SILENT,
     explain: Explain | None = None,
+    additions: Additions | None = None,
 ) -> Image:
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
-    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). Raises
+    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). ``additions`` are
+    entries of the top layer beside those of its tree. Raises
     ``ConfigError``, source, tree and output errors; nothing is visible in the sink then.
     """
     if created is not None:
@@ -70,8 +73,11 @@ def build_image(
     builder = LayerBuilder(options, reporter, explain)
     layers = []
     newest = 0
+    matched: set[int] = set()
     for tree in trees:
-        built = builder.build(tree, sink.open_blob)
+        added = additions if tree is trees[-1] else None
+        built = builder.build(tree, sink.open_blob, additions=added)
+        matched |= set(built.record.matched)
         record, written = built.record, built.record.written
         layers.append(written.layer(layer_type))
         newest = max(newest, record.newest)
@@ -80,6 +86,7 @@ def build_image(
             f" {human_size(written.size)} from {human_size(written.raw_size)};"
             f" {built.reused} of {len(record.segments)} segments reused"
         )
+    options.rules.check(matched)
     documents = recipe.documents(dests, layers, created or _rfc3339(newest))
     image = Image(*documents, _InSink())
     sink.write([Named(image, names)])

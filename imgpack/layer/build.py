@@ -21,10 +21,13 @@ from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
 from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.spec.format import Compression
+from imgpack.tree.additions import Additions
 from imgpack.tree.disk import snapshot
 from imgpack.tree.disk.snapshot import Change
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
+from imgpack.tree.rules.reading import AS_RECORDED, Reading
+from imgpack.tree.rules.rules import NO_RULES, Rules
 from imgpack.tree.transform import Arrangement, Transform
 from imgpack.tree.tree import Stamps, Tree
 
@@ -43,6 +46,8 @@ class Options:
     started_ns: int
     check_contents: bool = False
     outputs: Set[tuple[int, int]] = frozenset()
+    reading: Reading = AS_RECORDED
+    rules: Rules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,17 @@ class LayerBuilder:
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
 
     def build(
-        self, tree: Tree, open_blob: OpenBlob, arrangement: Arrangement | None = None
+        self,
+        tree: Tree,
+        open_blob: OpenBlob,
+        arrangement: Arrangement | None = None,
+        additions: Additions | None = None,
     ) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
-        self._stages = Stages(self._options.transforms, arrangement)
+        options = self._options
+        self._stages = Stages(
+            options.transforms, arrangement, options.reading, options.rules, additions
+        )
         cache, stamps = self._options.cache, tree.stamps
         if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")
@@ -207,7 +219,8 @@ class LayerBuilder:
         for remark in problems.remarks():
             self._reporter.detail(remark)
         warnings = tuple(segments.warnings)
-        record = LayerRecord(run.written, segments.newest, warnings, run.segments)
+        matched = tuple(sorted(segments.matched))
+        record = LayerRecord(run.written, segments.newest, warnings, run.segments, matched)
         return Built(record, run.reused, unchanged=False)
 
     def _key(self, stamps: Stamps) -> str:

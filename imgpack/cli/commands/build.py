@@ -17,6 +17,7 @@ from imgpack.cli.options.build.config import (
     runtime_options,
 )
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
+from imgpack.cli.options.build.rules import RuleFlags, rule_options
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
@@ -66,6 +67,7 @@ _EXPLAINED = 100
 @image_options
 @runtime_options
 @layer_options
+@rule_options
 @click.option(
     "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
 )
@@ -83,6 +85,7 @@ def build(
     image: ImageFlags,
     runtime: RuntimeFlags,
     layers: LayerFlags,
+    rules: RuleFlags,
     jobs: int | None,
     cache: CacheFlags,
     explain: bool,
@@ -93,11 +96,12 @@ def build(
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources, terminal.warn)
+    trees = parse_sources(sources, terminal.warn, as_root=not rules.idmap)
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
     image, runtime = in_unicode(image), in_unicode(runtime)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
+    building = partial(building, **rules.arguments(trees, layers))
     names, limit = _names(tags, trees), cache.limit
     to_stdout = to_standard_output(target)
     if not to_stdout:

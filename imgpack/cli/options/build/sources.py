@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 
 
 def parse_sources(
-    texts: Sequence[str], warn: Callable[[str], None] = lambda message: None
+    texts: Sequence[str],
+    warn: Callable[[str], None] = lambda message: None,
+    *,
+    as_root: bool = True,
 ) -> tuple[Placed[Directory], ...]:
-    """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory."""
+    """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory.
+
+    With ``as_root`` what belongs to a user who is not root is read as root's.
+    """
     if len(texts) > MAX_LAYERS:
         raise LimitError(
             f"{len(texts)} layers are too many",
             f"Docker takes {MAX_LAYERS}; put several trees into one",
         )
-    caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
+    caller = (os.geteuid(), os.getegid()) if as_root and os.geteuid() else None
     trees: list[Placed[Directory]] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
