@@ -91,6 +91,8 @@ if TYPE_CHECKING:
         symlink,
     )  # fmt: skip
     from imgpack.tree.entry import Entry
+    from imgpack.tree.inputs.fakeroot import fakeroot_state
+    from imgpack.tree.inputs.mtree.specification import Overrides, specification
     from imgpack.tree.lookup import read_file
     from imgpack.tree.rules.idmap import IdMap
     from imgpack.tree.rules.parse import RuleKind, parse_rule, time_rule
@@ -103,17 +105,18 @@ __all__ = [
     "Additions", "AnyImage", "Artifact", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
     "Digest", "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "IdMap", "Image",
     "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
-    "Manifest", "Meter", "Named", "Opaque", "Opened", "Placed", "Platform", "Ports", "Published",
-    "PushOptions", "PushStep", "Reading", "Reference", "Registries", "RegistrySink", "Replaced",
-    "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "Runtime", "Schema1Options",
+    "Manifest", "Meter", "Named", "Opaque", "Opened", "Overrides", "Placed", "Platform", "Ports",
+    "Published", "PushOptions", "PushStep", "Reading", "Reference", "Registries", "RegistrySink",
+    "Replaced", "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "Runtime", "Schema1Options",
     "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions", "Transform",
     "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
-    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
+    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_schema1", "fifo",
+    "file", "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
     "open_blob", "parse_name", "parse_reference", "parse_rule", "published_names", "push",
     "read_file", "refuse_foreign", "remote_name", "replaced", "schema1_name", "schema1_payload",
-    "symlink", "tags", "target_name", "time_rule", "total_size", "verify_images", "writable_name",
+    "specification", "symlink", "tags", "target_name", "time_rule", "total_size", "verify_images",
+    "writable_name",
 ]  # fmt: skip
 
 

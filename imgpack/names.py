@@ -44,6 +44,8 @@ _HOMES: Final = {
     "tree.entry": "Entry",
     "tree.disk.snapshot": "Change",
     "tree.additions": "Additions",
+    "tree.inputs.fakeroot": "fakeroot_state",
+    "tree.inputs.mtree.specification": "Overrides specification",
     "tree.lookup": "read_file",
     "tree.rules.idmap": "IdMap",
     "tree.rules.parse": "RuleKind parse_rule time_rule",

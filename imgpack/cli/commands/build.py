@@ -101,7 +101,7 @@ def build(
     check_prune(target, prune=prune)
     image, runtime = in_unicode(image), in_unicode(runtime)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
-    building = partial(building, **rules.arguments(trees, layers))
+    building = partial(building, **rules.arguments(trees, layers, source_date_epoch(), terminal))
     names, limit = _names(tags, trees), cache.limit
     to_stdout = to_standard_output(target)
     if not to_stdout:
@@ -144,7 +144,6 @@ def _building(
         platform=image.target,
         format=image_format,
         compression=layers.codec(image_format),
-        transforms=tuple(layers.transforms(epoch)),
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",

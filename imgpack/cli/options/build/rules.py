@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpack import api
-from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.errors import about
 
 if TYPE_CHECKING:
-    from imgpack.api import Reading, Rule, RuleKind, Tree
+    from imgpack.api import Reading, Reporter, Rule, RuleKind, Transform, Tree
     from imgpack.cli.options.build.layers import LayerFlags
 
 
@@ -29,11 +30,36 @@ class RuleFlags:
     idmap: tuple[str, ...]
     idmap_unmapped: str
     rootless_records: bool
+    fakeroot_state: str | None
+    mtree: str | None
+    mtree_only: bool
 
-    def arguments(self, trees: Sequence[Tree], layers: LayerFlags) -> dict[str, Any]:
-        """What ``api.build`` takes of them, for these trees. Raises ``ConfigError``."""
-        rules = (*layers.time_rules(), *self._rules(trees))
-        return {"rules": rules, "reading": self._reading()}
+    def arguments(
+        self, trees: Sequence[Tree], layers: LayerFlags, epoch: int | None, reporter: Reporter
+    ) -> dict[str, Any]:
+        """What ``api.build`` takes of them and of ``layers``, for these trees.
+
+        Raises ``ConfigError``, and what lists and states raise.
+        """
+        transforms: list[Transform] = []
+        additions = None
+        if self.fakeroot_state is not None:
+            transforms.append(api.fakeroot_state(os.fsencode(self.fakeroot_state)))
+        if self.mtree is not None:
+            read = partial(api.read_file, trees)
+            listed = api.specification(os.fsencode(self.mtree), read)
+            transforms.append(api.Overrides(listed, self.mtree_only))
+            additions = listed.additions(trees)
+            for warning in listed.warnings:
+                reporter.warn(warning)
+        elif self.mtree_only:
+            raise click.UsageError("--mtree-only needs a list; give one with --mtree")
+        return {
+            "transforms": (*transforms, *layers.transforms(epoch)),
+            "rules": (*layers.time_rules(), *self._rules(trees)),
+            "reading": self._reading(),
+            "additions": additions,
+        }
 
     def _rules(self, trees: Sequence[Tree]) -> Iterator[Rule]:
         """In the order in which attributes must be set: a capability is one."""
@@ -103,4 +129,17 @@ rule_options = gathered(
         show_default=True,
         help="Whether what rootless tools recorded in attributes counts.",
     ),
+    click.option(
+        "--fakeroot-state",
+        type=FILE,
+        metavar="FILE",
+        help="Owners, modes and devices that fakeroot -s FILE saved of the source.",
+    ),
+    click.option(
+        "--mtree",
+        type=FILE,
+        metavar="FILE",
+        help="An mtree(5) list of what is otherwise than on disk, or is not there.",
+    ),
+    click.option("--mtree-only", is_flag=True, help="Leave out what --mtree does not list."),
 )
