@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "compression.codec": "Codec",
+    "image.build": "Base Placement",
     "image.describe": "described published_names total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published images_in refuse_foreign",
@@ -17,6 +18,7 @@ _HOMES: Final = {
     "image.verify": "verify_images",
     "layer.build": "Explain",
     "layer.cache.segments": "SegmentCache",
+    "layer.stages": "Treatment",
     "registry.http.endpoint": "SessionOptions",
     "registry.http.retry": "RetryPolicy",
     "registry.http.tls": "TlsOptions",
@@ -37,20 +39,19 @@ _HOMES: Final = {
     "spec.platform": "Platform",
     "spec.reference": "Reference parse_name",
     "spec.runtime": "Healthcheck Ports Runtime",
-    "tree.destination": "Placed Replaced replaced",
+    "tree.destination": "Placed",
     "tree.disk.directory": "Directory",
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",
     "tree.entry": "Entry",
     "tree.disk.snapshot": "Change",
-    "tree.additions": "Additions",
     "tree.inputs.fakeroot": "fakeroot_state",
     "tree.inputs.mtree.specification": "Overrides specification",
-    "tree.lookup": "read_file",
+    "tree.merge.lookup": "read_file",
     "tree.rules.idmap": "IdMap",
     "tree.rules.parse": "RuleKind parse_rule time_rule",
     "tree.rules.reading": "Reading",
-    "tree.rules.rules": "Rule",
+    "tree.rules.rules": "Rule Rules",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",
 }

@@ -2,23 +2,26 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from imgpack.errors import ConfigError, UnsupportedError, printable
+from imgpack.errors import ConfigError, LimitError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import Recipe
-from imgpack.image.image import Image, LayerSink, Named
-from imgpack.layer.build import Explain, LayerBuilder, Options
+from imgpack.image.image import BlobSource, Image, LayerSink, Named
+from imgpack.layer.build import Built, Explain, LayerBuilder, Options
+from imgpack.layer.stages import Stages
 from imgpack.spec.config import rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.reference import Reference
-from imgpack.tree.additions import Additions
+from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
+from imgpack.tree.merge.over import Over
+from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
@@ -28,10 +31,38 @@ _CREATED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """The image that another goes over, and what its layers make together."""
+
+    image: Image
+    tree: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What lies below the layers, and what becomes of what it has as well.
+
+    ``said`` are directories that get the attributes that the trees have for them, though
+    lower layers have them; what the base has just so is left out, unless ``keep_identical``.
+    """
+
+    base: Base | None = None
+    said: frozenset[bytes] = frozenset()
+    keep_identical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _InSink:
-    """Where the layers of a new image are: in its sink, which nobody can read yet."""
+    """Where the layers of a new image are: its base's in ``base``, the others in its sink,
+    which nobody can read yet.
+    """
+
+    base: BlobSource | None = None
+    held: frozenset[Digest] = frozenset()
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        if self.base is not None and descriptor.digest in self.held:
+            return self.base.read_blob(descriptor, offset)
         raise UnsupportedError(
             f"the layer {descriptor.digest} of a new image is where it was built into",
             "open that to read it",
@@ -45,52 +76,113 @@ def build_image(
     names: tuple[Reference, ...],
     options: Options,
     *,
+    placement: Placement = Placement(),
     created: str | None = None,
     reporter: Reporter = SILENT,
     explain: Explain | None = None,
-    additions: Additions | None = None,
 ) -> Image:
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
-    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). ``additions`` are
-    entries of the top layer beside those of its tree. Raises
+    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). Raises
     ``ConfigError``, source, tree and output errors; nothing is visible in the sink then.
     """
     if created is not None:
         _check_time(created)
-    if len(trees) > _MANY_LAYERS:
-        reporter.warn(
-            f"{len(trees)} layers leave little room for images on top: Docker takes {MAX_LAYERS}"
-        )
-    dests = [tree.dest for tree in trees]
     layer_type = recipe.format.layer_type(options.codec.compression)
+    source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
-    unknown = [Digest.of(b"%d" % number) for number in range(len(dests))]
+    unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
     expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
-    draft = recipe.documents(dests, expected, created or _rfc3339(0))
-    sink.reserve(Named(Image(*draft, _InSink()), names))
+    draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
+    _check_number(len(draft[0].layers), reporter)
+    sink.reserve(Named(Image(*draft, source, nearby), names))
 
     builder = LayerBuilder(options, reporter, explain)
-    layers = []
+    stack = _Stack(options, placement)
+    layers: list[Layer] = []
+    dests: list[bytes] = []
     newest = 0
-    matched: set[int] = set()
     for tree in trees:
-        added = additions if tree is trees[-1] else None
-        built = builder.build(tree, sink.open_blob, additions=added)
-        matched |= set(built.record.matched)
+        over = stack.over(tree, layers)
+        for warning in over.survey.warnings:
+            reporter.warn(warning)
+        built = stack.build(builder, over, sink, top=tree is trees[-1])
         record, written = built.record, built.record.written
         layers.append(written.layer(layer_type))
+        dests.append(over.tree.dest)
         newest = max(newest, record.newest)
-        reporter.detail(
-            f"layer {len(layers)} of {len(trees)}, /{printable(tree.dest)}: {written.digest},"
-            f" {human_size(written.size)} from {human_size(written.raw_size)};"
-            f" {built.reused} of {len(record.segments)} segments reused"
-        )
-    options.rules.check(matched)
+        where = f"layer {len(layers)} of {len(trees)}, /{printable(over.tree.dest)}"
+        reporter.detail(f"{where}: {_told(built)}")
+    options.treatment.rules.check(stack.matched)
     documents = recipe.documents(dests, layers, created or _rfc3339(newest))
-    image = Image(*documents, _InSink())
+    image = Image(*documents, source, nearby)
     sink.write([Named(image, names)])
     return image
+
+
+def _told(built: Built) -> str:
+    record, written = built.record, built.record.written
+    return (
+        f"{written.digest}, {human_size(written.size)} from {human_size(written.raw_size)};"
+        f" {built.reused} of {len(record.segments)} segments reused"
+    )
+
+
+class _Stack:
+    """What lies ``below`` the next layer, and which rules ``matched`` in those that are built."""
+
+    def __init__(self, options: Options, placement: Placement) -> None:
+        base = placement.base
+        self._stages = Stages(options.transforms, options.treatment)
+        self._placement = placement
+        self._adding = options.treatment.adding
+        self.matched: set[int] = set()
+        self._base = () if base is None else base.image.config.diff_ids
+        self.below = Below(() if base is None else (Laid(base.tree),))
+
+    def over(self, tree: Placed[Tree], built: Sequence[Layer]) -> Over:
+        """How ``tree`` lies over what is below, of which ``built`` are the new layers."""
+        tree = replace(tree, dest=self.below.resolve(tree.dest, b"/" + tree.dest))
+        chain = [*self._base, *(layer.diff_id for layer in built)]
+        return Over(
+            tree,
+            self.below,
+            survey(tree, self.below) if self.below else Survey(),
+            " ".join(map(str, chain)),
+            self._placement.said,
+            keep_identical=self._placement.keep_identical,
+            view=self._stages.view,
+        )
+
+    def build(self, builder: LayerBuilder, over: Over, sink: LayerSink, *, top: bool) -> Built:
+        """Build a layer, which is below the next one then."""
+        # A layer is another one for what is below, and for its place.
+        matters = self.below or over.tree.dest or over.tree.exact
+        self.below = self.below.over(over.laid)
+        added = self._adding(self.below) if top and self._adding else None
+        built = builder.build(over.tree, sink.open_blob, over if matters else None, added)
+        self.matched.update(built.record.matched)
+        return built
+
+
+def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
+    if base is None:
+        return _InSink(), frozenset()
+    image = base.image
+    held = frozenset(layer.digest for layer in image.manifest.layers)
+    return _InSink(image.source, held), image.nearby
+
+
+def _check_number(layers: int, reporter: Reporter) -> None:
+    if layers > MAX_LAYERS:
+        raise LimitError(
+            f"{layers} layers are too many",
+            f"Docker takes {MAX_LAYERS}; put several trees into one",
+        )
+    if layers > _MANY_LAYERS:
+        reporter.warn(
+            f"{layers} layers leave little room for images on top: Docker takes {MAX_LAYERS}"
+        )
 
 
 def _check_time(created: str) -> None:

@@ -19,15 +19,13 @@ from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
-from imgpack.layer.stages import NO_STAGES, Stages
+from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
 from imgpack.tree.additions import Additions
 from imgpack.tree.disk import snapshot
 from imgpack.tree.disk.snapshot import Change
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
-from imgpack.tree.rules.reading import AS_RECORDED, Reading
-from imgpack.tree.rules.rules import NO_RULES, Rules
 from imgpack.tree.transform import Arrangement, Transform
 from imgpack.tree.tree import Stamps, Tree
 
@@ -46,8 +44,7 @@ class Options:
     started_ns: int
     check_contents: bool = False
     outputs: Set[tuple[int, int]] = frozenset()
-    reading: Reading = AS_RECORDED
-    rules: Rules = NO_RULES
+    treatment: Treatment = NO_TREATMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +86,7 @@ class LayerBuilder:
     ) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
         options = self._options
-        self._stages = Stages(
-            options.transforms, arrangement, options.reading, options.rules, additions
-        )
+        self._stages = Stages(options.transforms, options.treatment, arrangement, additions)
         cache, stamps = self._options.cache, tree.stamps
         if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")

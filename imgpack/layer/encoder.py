@@ -19,7 +19,7 @@ from imgpack.layer.buffer import Buffer
 from imgpack.layer.links import Links
 from imgpack.tar import header
 from imgpack.tree import xattrs
-from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
+from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, Entry
 from imgpack.tree.problems import Problems, changed
 from imgpack.tree.transform import MAX_TIME
 from imgpack.tree.tree import WHITEOUT_PREFIX, join
@@ -42,7 +42,6 @@ _KINDS: Final = {
     stat.S_IFIFO: header.FIFO,
 }
 _DELETIONS: Final = frozenset({WHITEOUT, OPAQUE})
-_OPAQUE_NAME: Final = WHITEOUT_PREFIX + b".wh..opq"
 _REPLACED: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOTDIR})
 """Of ``readlink``: there is no link any more."""
 _MAX_PATH: Final = 4095
@@ -344,7 +343,7 @@ class Encoder:
 def _marker(entry: Entry) -> bytes:
     """The file that stands for a deletion (image-spec ``layer.md``, "Whiteouts")."""
     if entry.mode & TYPE == OPAQUE:
-        return join(entry.path, _OPAQUE_NAME)
+        return join(entry.path, OPAQUE_NAME)
     above, _, name = entry.path.rpartition(b"/")
     return join(above, WHITEOUT_PREFIX + name)
 

@@ -9,12 +9,27 @@ from dataclasses import dataclass
 
 from imgpack.errors import printable
 from imgpack.layer.encoder import FILE_TYPE, TYPE
-from imgpack.tree.additions import Additions
+from imgpack.tree.additions import Adding, Additions
 from imgpack.tree.entry import Entry, Pair
 from imgpack.tree.problems import Problems
 from imgpack.tree.rules.reading import AS_RECORDED, Reading
 from imgpack.tree.rules.rules import NO_RULES, Rules
 from imgpack.tree.transform import Arrangement, Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What whoever builds says of trees: what ids and records mean, rules, and what is added.
+
+    ``adding`` is for the top layer, whose own entries are treated the same.
+    """
+
+    reading: Reading = AS_RECORDED
+    rules: Rules = NO_RULES
+    adding: Adding | None = None
+
+
+NO_TREATMENT = Treatment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +41,29 @@ class Stages:
     """
 
     transforms: tuple[Transform, ...] = ()
+    treatment: Treatment = NO_TREATMENT
     arrangement: Arrangement | None = None
-    reading: Reading = AS_RECORDED
-    rules: Rules = NO_RULES
     additions: Additions | None = None
 
     @property
     def identity(self) -> str:
         """That of all stages."""
+        treatment = self.treatment
         arranged = self.arrangement and self.arrangement.identity
         added = self.additions and self.additions.identity
         transformed = [transform.identity for transform in self.transforms]
-        return repr((transformed, arranged, repr(self.reading), self.rules.identity, added))
+        return repr(
+            (transformed, arranged, repr(treatment.reading), treatment.rules.identity, added)
+        )
 
     def __bool__(self) -> bool:
         return self != NO_STAGES
+
+    def view(self, entry: Entry) -> Entry | None:
+        """One entry as it is left when all is done to it; ``None`` if it is left out."""
+        read = self.treatment.reading(entry, Problems())
+        left = None if read is None else self._transformed(read)
+        return left and self.treatment.rules.begin(set())(left)
 
     def pairs(
         self, entries: Iterable[Entry], problems: Problems, matched: set[int]
@@ -61,17 +84,15 @@ class Stages:
     ) -> Iterator[Pair]:
         """Each entry with what its attributes record, and as transforms and rules leave it."""
         dropped = b""  # the directory that was left out last, with a slash behind it
-        reading, transforms = self.reading, self.transforms
-        rules = self.rules.begin(matched) if self.rules else None
+        rules = self.treatment.rules.begin(matched) if self.treatment.rules else None
         for seen in entries:
             path = seen.path
             if dropped and path.startswith(dropped):
                 continue
-            entry = reading(seen, problems)
-            if entry is None:
+            read = self.treatment.reading(seen, problems)
+            if read is None:
                 continue
-            for transform in transforms:
-                entry = entry and transform(entry)
+            entry = self._transformed(read)
             if entry is None:
                 dropped = path + b"/"
                 continue
@@ -80,6 +101,11 @@ class Stages:
             if entry.path != path or entry.is_directory != seen.is_directory:
                 raise ValueError(f"a transform made another thing of {printable(path)}")
             yield seen, entry
+
+    def _transformed(self, entry: Entry | None) -> Entry | None:
+        for transform in self.transforms:
+            entry = entry and transform(entry)
+        return entry
 
 
 NO_STAGES = Stages()

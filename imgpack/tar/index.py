@@ -16,21 +16,28 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
 from imgpack.errors import ArchiveError, LimitError, about
 from imgpack.files.reading import CHUNK, read_range
+from imgpack.tar.extension import (
+    EXTENSIONS,
+    MAX_EXTENSION,
+    Extension,
+    checksum_fits,
+    name_of,
+    natural,
+    padded,
+    size_of,
+    text,
+)
 from imgpack.tar.header import BLOCK
-from imgpack.tar.sparse import MAX_SPARSE, PREFIX, Sparse, SparseRecords, old_gnu
+from imgpack.tar.sparse import MAX_SPARSE, Sparse, old_gnu
 
 MAX_MEMBERS: Final = 100_000
 """Headers of an archive: a hundred times what 125 layers in Docker's oldest format need."""
-MAX_EXTENSION: Final = 1 << 20
-"""Bytes of one pax header or GNU long name."""
-MAX_NAME: Final = 1 << 16
-"""Bytes of a member's name or of a link's target: sixteen times what a system call takes."""
 MAX_NAMES: Final = 1 << 24
 """Characters of all names and links' targets: a hundred for each of ``MAX_MEMBERS``, and more."""
 MAX_LINKS: Final = 16
@@ -43,7 +50,6 @@ _SYMBOLIC_LINK: Final = ord("2")
 _HEADER_ONLY: Final = frozenset(b"123456")
 _WINDOW: Final = 1 << 16
 _HERE: Final = re.compile(r"\A(?:\./++)++")
-_LENGTH: Final = re.compile(rb"([0-9]{1,19}) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +61,6 @@ class Member:
     size: int
     link: str = ""
     sparse: Sparse | None = None
-
-
-@dataclass(slots=True)
-class _Extension:
-    """What the headers before a member say about it."""
-
-    path: str | None = None
-    link: str | None = None
-    size: int | None = None
-    sparse: SparseRecords = field(default_factory=SparseRecords)
 
 
 class TarFile:
@@ -184,10 +180,10 @@ class TarFile:
     def _walk(self) -> Iterator[tuple[str, Member]]:
         offset = 0
         count = 0
-        extension = _Extension()
+        extension = Extension()
         # Each turn moves on by a header at least.
         while offset < self._size and (block := self._block(offset)) != _ZERO:
-            if not _checksum_fits(block):
+            if not checksum_fits(block):
                 raise ArchiveError(
                     f"{self._path} is damaged: there is no tar header at byte {offset}"
                 )
@@ -195,27 +191,30 @@ class TarFile:
             if count > MAX_MEMBERS:
                 raise LimitError(f"{self._path} has more than {MAX_MEMBERS} members")
             flag = block[156]
-            size = self._number(block[124:136], offset)
+            with about(f"{self._path}: the header at byte {offset}"):
+                size = size_of(block)
             offset += BLOCK
-            if flag in b"xgLK":
-                self._extend(extension, flag, self._extension(offset, size))
-                offset += _padded(size)
+            if flag in EXTENSIONS:
+                data = self._extension(offset, size)
+                with about(self._path):
+                    extension.extend(flag, data)
+                offset += padded(size)
                 continue
             name, member = self._member(block, offset, size, extension)
             yield name, member
             end = member.sparse.end if member.sparse else member.start + member.size
-            offset = _padded(end)
-            extension = _Extension()
+            offset = padded(end)
+            extension = Extension()
         self._check_end(offset)
 
     def _member(
-        self, block: bytes, offset: int, size: int, extension: _Extension
+        self, block: bytes, offset: int, size: int, extension: Extension
     ) -> tuple[str, Member]:
         """The member whose header ``block`` is, in front of ``offset``, and its name."""
         flag = block[156]
-        name = extension.path if extension.path is not None else _name(block)
+        name = _text(extension.path if extension.path is not None else name_of(block))
         if extension.sparse.name is not None:
-            name = self._long_name(extension.sparse.name)
+            name = _text(extension.sparse.name)
         if extension.size is not None:
             size = extension.size
         if flag == 0 and name.endswith("/"):
@@ -223,11 +222,11 @@ class TarFile:
         if flag in _HEADER_ONLY:
             size = 0
         self._need(offset + size, name)
-        link = extension.link if extension.link is not None else _text(block[157:257])
+        link = _text(extension.link if extension.link is not None else text(block[157:257]))
         with about(f"{self._path}: the member {name[:200]!r}"):
             sparse: Sparse | None = None
             if flag == ord("S"):
-                sparse = old_gnu(block, self._read, offset, size, self._plain_number)
+                sparse = old_gnu(block, self._read, offset, size, _number)
             elif flag in _REGULAR:
                 sparse = extension.sparse.member(self._read, offset, size)
         if sparse is None:
@@ -270,98 +269,24 @@ class TarFile:
     def _read(self, offset: int, size: int) -> bytes:
         return os.pread(self._fd, size, offset)
 
-    def _plain_number(self, octets: bytes) -> int:
-        return self._number(octets, 0)
-
-    def _number(self, octets: bytes, offset: int) -> int:
-        if octets[0] == 0x80:
-            return int.from_bytes(octets[1:], "big")
-        text = octets.strip(b" \0")
-        if octets[0] & 0x80 or text.strip(b"01234567"):
-            raise ArchiveError(f"{self._path} is damaged: the size at byte {offset + 124} is none")
-        return int(text, 8) if text else 0
-
     def _extension(self, offset: int, size: int) -> bytes:
         if size > MAX_EXTENSION:
             raise LimitError(f"{self._path}: the tar header at byte {offset - BLOCK} is too large")
-        self._need(offset + _padded(size), "of a pax header")
+        self._need(offset + padded(size), "of a pax header")
         return os.pread(self._fd, size, offset)
-
-    def _extend(self, extension: _Extension, flag: int, data: bytes) -> None:
-        if flag == ord("L"):
-            extension.path = self._long_name(data.partition(b"\0")[0])
-        elif flag == ord("K"):
-            extension.link = self._long_name(data.partition(b"\0")[0])
-        else:
-            for key, value in self._records(data):
-                known = key in (b"path", b"linkpath", b"size") or key.startswith(PREFIX)
-                if known and flag == ord("g"):
-                    raise ArchiveError(f"{self._path} gives one {key.decode()} to all members")
-                if known:
-                    self._apply(extension, key, value)
-
-    def _apply(self, extension: _Extension, key: bytes, value: bytes) -> None:
-        if key == b"size":
-            if not value.isdigit() or len(value) > 19:
-                raise ArchiveError(f"{self._path} is damaged: {value[:40]!r} is no size")
-            extension.size = int(value)
-        elif b"\0" in value:
-            raise ArchiveError(f"{self._path} is damaged: a name has a zero byte")
-        elif key == b"path":
-            extension.path = self._long_name(value)
-        elif key == b"linkpath":
-            extension.link = self._long_name(value)
-        else:
-            with about(self._path):
-                extension.sparse.add(key, value)
-
-    def _long_name(self, octets: bytes) -> str:
-        if len(octets) > MAX_NAME:
-            raise LimitError(
-                f"{self._path}: a member has a name of {len(octets)} bytes",
-                f"at most {MAX_NAME} are accepted",
-            )
-        return _text(octets)
-
-    def _records(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        at = 0
-        while at < len(data):
-            match = _LENGTH.match(data, at)
-            end = at + int(match[1]) if match else at
-            record = data[match.end() : end] if match else b""
-            key, equals, value = record[:-1].partition(b"=")
-            # A record that is not empty ends behind its length, so the loop moves on.
-            if not equals or end > len(data) or record[-1:] != b"\n":
-                raise ArchiveError(f"{self._path} is damaged: a pax header has a malformed record")
-            yield key, value
-            at = end
 
 
 def is_tar(head: bytes) -> bool:
     """Whether a file that begins with the block ``head`` can be a tar archive."""
-    return len(head) < BLOCK or head == _ZERO or _checksum_fits(head)
+    return len(head) < BLOCK or head == _ZERO or checksum_fits(head)
 
 
-def _checksum_fits(block: bytes) -> bool:
-    text = block[148:156].strip(b" \0")
-    if not text or text.strip(b"01234567"):
-        return False
-    return sum(block) - sum(block[148:156]) + 8 * 0x20 == int(text, 8)
-
-
-def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
+def _number(octets: bytes) -> int:
+    return natural(octets, "a place in its map")
 
 
 def _text(octets: bytes) -> str:
-    return octets.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
-
-def _name(block: bytes) -> str:
-    name = _text(block[:100])
-    # GNU's own format says "ustar  " and uses these bytes for other things.
-    prefix = _text(block[345:500]) if block[257:263] == b"ustar\0" else ""
-    return f"{prefix}/{name}" if prefix else name
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def normal(name: str) -> str:

@@ -1,9 +1,10 @@
 """Entries that a layer gets beside those of its tree: a list of devices, for one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from imgpack.errors import TreeError, printable
+from imgpack.tree.below import Below
 from imgpack.tree.entry import WHITEOUT, Entry
 
 _TYPE = 0o170000
@@ -37,6 +38,10 @@ class Additions:
             yield entry
         while waiting:
             yield _checked(waiting.pop()[1], closed)
+
+
+Adding = Callable[[Below], Additions]
+"""What is added to a layer, for all that is in the image without it."""
 
 
 def _place(entry: Entry) -> list[bytes]:

@@ -80,6 +80,8 @@ class Entries:
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``."""
+        if under:
+            yield self._found[b""]._replace(path=under)
         for path, entry in self._found.items():
             if path:
                 yield entry._replace(path=join(under, path)) if under else entry

@@ -10,6 +10,8 @@ WHITEOUT: Final = 0o160000
 """The type of an entry that deletes what lower layers have at its path."""
 OPAQUE: Final = 0o150000
 """The type of an entry that deletes what lower layers have in the directory at its path."""
+OPAQUE_NAME: Final = b".wh..wh..opq"
+"""What a layer calls that, in the directory (image-spec ``layer.md``, "Whiteouts")."""
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 

@@ -1,13 +1,12 @@
 """What every tree is, whatever it is made of: its entries, and what lies at a path."""
 
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from imgpack.errors import LimitError, TreeError, brief
-from imgpack.tree.entry import Entry, made_up_directory
-from imgpack.tree.problems import Problems, changed
+from imgpack.tree.entry import Entry
+from imgpack.tree.problems import Problems
 
 WHITEOUT_PREFIX = b".wh."
 """Names that a layer reserves for deletions (image-spec ``layer.md``, "Whiteouts")."""
@@ -25,8 +24,9 @@ class Tree(Protocol):
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """Everything below the root once, in the bytewise order of components, parents first.
 
-        ``under`` is the directory of the image that the tree fills. What cannot be read is
-        added to ``problems``; without them, ``SourceError`` names all of it at the end.
+        ``under`` is the directory of the image that the tree fills; unless it is empty, the
+        tree's root comes first, as that directory. What cannot be read is added to
+        ``problems``; without them, ``SourceError`` names all of it at the end.
         Raises ``TreeError`` for a name that no layer can hold.
         """
 
@@ -35,51 +35,24 @@ class Tree(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
-    """A directory of the image on the way to a tree, which the tree's layer has as well.
-
-    It is like that of ``like`` at ``at``. One that no tree has is made up, ``0755 0:0``,
-    and has only the time of that: the root of the tree that it was first needed for.
-    """
-
-    path: bytes
-    like: Tree
-    at: bytes = b""
-    made_up: bool = False
-
-    def entry(self) -> Entry:
-        """What it is now. Raises ``SourceChangedError``: it was there before."""
-        found = self.like.find(self.at)
-        if found is None or not stat.S_ISDIR(found.mode):
-            stamps = self.like.stamps
-            raise changed(join(stamps.root, self.at) if stamps else self.path, "vanished")
-        if self.made_up:
-            return made_up_directory(self.path, found.mtime_ns)
-        return found._replace(path=self.path)
-
-
-@dataclass(frozen=True, slots=True)
 class Stamps:
     """A tree on disk, of which ``lstat`` tells whether it is as it was.
 
-    ``root`` is absolute and fills ``dest``, below ``parents``. The ids ``caller`` are
-    read as 0:0.
+    ``root`` is absolute and fills ``dest``. The ids ``caller`` are read as 0:0.
     """
 
     root: bytes
     caller: tuple[int, int] | None = None
     dest: bytes = b""
-    parents: tuple[Parent, ...] = ()
+
+    def at(self, dest: bytes) -> "Stamps":
+        """The same tree at another place."""
+        return replace(self, dest=dest)
 
     @property
     def identity(self) -> str:
         """A text that differs whenever the same stamps may mean other entries."""
-        parents = [
-            (parent.path, parent.like.stamps and parent.like.stamps.identity, parent.at,
-             parent.made_up)
-            for parent in self.parents
-        ]  # fmt: skip
-        return repr((self.root, self.caller, self.dest, parents))
+        return repr(self)
 
 
 def join(above: bytes, path: bytes) -> bytes:

@@ -15,7 +15,6 @@ from imgpack.api import (
     Entries,
     Entry,
     Placed,
-    Replaced,
     SegmentCache,
     SetOwner,
     SetTime,
@@ -25,7 +24,6 @@ from imgpack.api import (
     directory_entry,
     file,
     hard_link,
-    replaced,
     symlink,
 )
 from imgpack.errors import LimitError, SourceChangedError, SourceError, TreeError
@@ -33,9 +31,11 @@ from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
 from imgpack.layer.stages import Stages
 from imgpack.tree.destination import place
+from imgpack.tree.merge.survey import Survey
 from imgpack.tree.problems import Problems
 from tests.layer.both import THINGS, Thing, in_memory, on_disk
 from tests.layer.trees import Blob, cuts, noise, opened
+from tests.tree.stacks import over, written
 
 REG, DIR, LNK, FIFO = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO
 SAMPLE = {
@@ -90,8 +90,8 @@ def test_entries_can_be_asked_for_again(tree: Tree) -> None:
 
 
 def test_entries_lie_under_any_directory(tree: Tree) -> None:
-    """With nothing changed but their paths."""
-    below = [b"opt/app/" + entry.path for entry in tree.entries()]
+    """With nothing changed but their paths; the root is that directory."""
+    below = [b"opt/app", *(b"opt/app/" + entry.path for entry in tree.entries())]
 
     assert [entry.path for entry in tree.entries(under=b"opt/app")] == below
 
@@ -120,39 +120,23 @@ def test_hard_links_are_one_inode(tree: Tree) -> None:
 
 def test_a_tree_is_placed_and_below_others(tree: Tree) -> None:
     """Links of the trees below are followed; their directories are repeated."""
-    upper = place(tree, b"/bin/x", [tree])
-    directories = list(upper.entries())[:3]
+    directories = written(place(tree, b"/bin/x"), tree)[:3]
 
     assert [one.path for one in directories] == [b"usr", b"usr/bin", b"usr/bin/x"]
     assert [one.mode for one in directories] == [DIR | 0o755] * 3
+    upper = place(tree, b"/usr/bin/x")
     found = upper.find(b"usr/bin/x/etc/motd")
     assert found is not None
     assert found.path == b"usr/bin/x/etc/motd"
-    assert upper.find(b"usr/bin") is not None
     assert upper.find(b"etc") is None
     with pytest.raises(TreeError, match="goes through /etc/motd, which is not a directory"):
-        place(tree, b"/etc/motd/x", [tree])
-
-
-def test_what_replaces_another_kind_of_thing_is_told(tree: Tree) -> None:
-    """Whatever the trees are made of."""
-    upper = Entries([file("bin/x", b""), symlink("etc", "/usr"), file("usr/new", b"")])
-    lower = Entries([directory_entry("bin"), directory_entry("pipe"), symlink("usr/bin", "/bin")])
-
-    assert list(replaced(place(upper, b"/", []), [tree])) == [
-        Replaced(b"bin", b"usr/bin"), Replaced(b"etc", None),
-    ]  # fmt: skip
-    assert list(replaced(place(tree, b"/", []), [lower])) == [
-        Replaced(b"bin", None), Replaced(b"pipe", None), Replaced(b"usr/bin", b"/bin"),
-    ]  # fmt: skip
-    for over in (symlink("bin", "sbin"), file("bin", b"")):
-        assert list(replaced(place(Entries([over]), b"/", []), [tree])) == []
+        written(place(tree, b"/etc/motd/x"), tree)
 
 
 def test_a_directory_that_cannot_be_listed_replaces_nothing(tmp_path: Path) -> None:
     """The walk tells of it."""
     gone = Directory(bytes(tmp_path / "gone"))
-    assert list(replaced(place(gone, b"/", []), [Entries([directory_entry("bin")])])) == []
+    assert over(gone, [Entries([directory_entry("bin")])]).survey == Survey()
 
 
 @pytest.mark.parametrize(
@@ -177,8 +161,7 @@ def test_entries_in_memory_are_the_same_tree_as_on_disk(
 
     assert [fields(one) for one in memory.entries()] == [fields(one) for one in disk.entries()]
     assert cuts(memory) == cuts(disk)
-    below = [Entries([directory_entry("opt", mode=0o700)])]
-    assert cuts(place(memory, b"/opt/x", below)) == cuts(place(disk, b"/opt/x", below))
+    assert cuts(place(memory, b"/opt/x")) == cuts(place(disk, b"/opt/x"))
 
 
 @pytest.mark.parametrize("size", [LAST_PIECE, LAST_PIECE + 1, 3 * SEGMENT])

@@ -21,7 +21,8 @@ from imgpack.spec.json import MAX_DOCUMENTS, encode
 from imgpack.spec.manifest import build_index, build_manifest, parse_document
 from imgpack.store.archive.docker_save import MAX_TAGS
 from imgpack.store.open import open_images
-from imgpack.tar.index import MAX_NAME, TarFile
+from imgpack.tar.extension import MAX_NAME
+from imgpack.tar.index import TarFile
 
 from .samples import LAYERS, make_config, make_tar, opened_images
 

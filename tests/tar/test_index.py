@@ -14,10 +14,7 @@ from hypothesis import strategies as st
 from imgpack.errors import ArchiveError, ImgpackError, LimitError
 from imgpack.tar.index import MAX_NAMES, TarFile
 from imgpack.tar.sparse import MAX_EXTENTS, MAX_SPARSE
-
-REAL = b"a" * 512 + bytes(4096) + b"b" * 100
-STORED = b"a" * 512 + b"b" * 100
-EXTENTS = ((0, 512), (4608, 100))
+from tests.tar.making import REAL, SPARSE, member, padded, pax, sparse_1_0
 
 
 @contextmanager
@@ -31,77 +28,7 @@ def opened(path: Path, raw: bytes) -> Iterator[TarFile]:
         tar.close()
 
 
-def member(name: str, data: bytes = b"", kind: bytes = b"0", link: str = "") -> bytes:
-    """One header with its content, padded."""
-    info = tarfile.TarInfo(name)
-    info.type, info.size, info.linkname = kind, len(data), link
-    return info.tobuf(tarfile.USTAR_FORMAT) + padded(data)
-
-
-def padded(data: bytes) -> bytes:
-    """``data`` and zeros to the end of a block."""
-    return data + bytes(-len(data) % 512)
-
-
-def pax(*records: tuple[str, str]) -> bytes:
-    """A pax header in front of a member, records in this order, keys as often as given."""
-    lines = b""
-    for key, value in records:
-        rest = f" {key}={value}\n".encode()
-        length = len(rest) + 1
-        while length != len(rest) + len(str(length)):
-            length = len(rest) + len(str(length))
-        lines += str(length).encode() + rest
-    return member("pax", lines, b"x")
-
-
-def sparse_0_0() -> bytes:
-    """GNU tar's first pax format: two records for each extent."""
-    pairs = [
-        record
-        for at, length in EXTENTS
-        for record in (("GNU.sparse.offset", str(at)), ("GNU.sparse.numbytes", str(length)))
-    ]
-    front = [("GNU.sparse.size", str(len(REAL))), ("GNU.sparse.numblocks", "2")]
-    return pax(*front, *pairs) + member("f", STORED)
-
-
-def sparse_0_1() -> bytes:
-    """Its second: the map in one record, the name in another."""
-    numbers = ",".join(str(number) for extent in EXTENTS for number in extent)
-    records = {"size": str(len(REAL)), "numblocks": "2", "name": "f", "map": numbers}
-    named = [(f"GNU.sparse.{key}", value) for key, value in records.items()]
-    return pax(*named) + member("GNUSparseFile.1/f", STORED)
-
-
-def sparse_1_0(text: str | None = None, size: int = len(REAL)) -> bytes:
-    """Its third, which bsdtar writes: the map in front of the content."""
-    numbers = [len(EXTENTS), *(number for extent in EXTENTS for number in extent)]
-    lines = "".join(f"{number}\n" for number in numbers) if text is None else text
-    records = {"major": "1", "minor": "0", "name": "f", "realsize": str(size)}
-    named = [(f"GNU.sparse.{key}", value) for key, value in records.items()]
-    return pax(*named) + member("GNUSparseFile.1/f", padded(lines.encode()) + STORED)
-
-
-def sparse_old(count: int = 1) -> bytes:
-    """Old GNU tar's type S; the map goes on behind the header."""
-    entries = [b"%011o\0%011o\0" % extent for extent in EXTENTS]
-    block = bytearray(tarfile.TarInfo("f").tobuf(tarfile.GNU_FORMAT))
-    block[124:136] = b"%011o\0" % len(STORED)
-    block[156:157] = b"S"
-    block[386:410] = entries[0]
-    block[482] = 1
-    block[483:495] = b"%011o\0" % len(REAL)
-    block[148:156] = b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    more = (bytes(504) + b"\1").ljust(512, b"\0") * (count - 1) + entries[1].ljust(512, b"\0")
-    return bytes(block) + more + padded(STORED)
-
-
-FORMATS = [sparse_0_0(), sparse_0_1(), sparse_1_0(), sparse_old(), sparse_old(3)]
-
-
-@pytest.mark.parametrize("sparse", FORMATS, ids=["0.0", "0.1", "1.0", "old", "old-long"])
+@pytest.mark.parametrize("sparse", SPARSE.values(), ids=SPARSE)
 def test_a_sparse_member_is_read_with_its_holes(tmp_path: Path, sparse: bytes) -> None:
     """Whole, from any place, and what follows it is found."""
     with opened(tmp_path / "x.tar", sparse + member("next", b"n") + bytes(1024)) as tar:
@@ -224,7 +151,9 @@ def test_all_names_together_are_bounded(tmp_path: Path) -> None:
 
 
 PIECES = st.one_of(
-    st.sampled_from([*FORMATS, member("a", b"abc"), pax(("path", "p")), member("l", b"n", b"L")]),
+    st.sampled_from(
+        [*SPARSE.values(), member("a", b"abc"), pax(("path", "p")), member("l", b"n", b"L")]
+    ),
     st.binary(max_size=64).map(lambda data: member("pax", data, b"x")),
     st.binary(max_size=600).map(padded),
 )

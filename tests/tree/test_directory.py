@@ -6,14 +6,14 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.api import Directory, Entry, Tree
+from imgpack.api import Directory, Entry
 from imgpack.errors import SourceChangedError, SourceError, TreeError, printable
 from imgpack.tree.destination import place
 from imgpack.tree.disk.directory import directory
@@ -27,10 +27,10 @@ NAMES = st.binary(min_size=1, max_size=12).filter(
 )
 
 
-def found(root: Path, dest: bytes = b"/", below: Sequence[Tree] = ()) -> list[Entry]:
+def found(root: Path, dest: bytes = b"/") -> list[Entry]:
     """The entries of a tree without problems."""
     problems = Problems()
-    entries = list(place(Directory(bytes(root)), dest, below).entries(problems))
+    entries = list(place(Directory(bytes(root)), dest).entries(problems))
     problems.check()
     return entries
 
@@ -208,62 +208,6 @@ def test_a_source_must_be_a_directory(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="file is not a directory"):
         directory(bytes(tmp_path / "file"))
     assert directory(bytes(tmp_path)) == Directory(bytes(tmp_path))
-
-
-def test_parents_come_first(tmp_path: Path) -> None:
-    """A destination's own directory has the source's metadata; those above are made up."""
-    tmp_path.chmod(0o751)
-    (tmp_path / "f").touch()
-
-    opt, app, file = found(tmp_path, b"/opt/app")
-
-    assert (opt.path, opt.mode, opt.uid, opt.gid) == (b"opt", stat.S_IFDIR | 0o755, 0, 0)
-    assert (app.path, app.mode) == (b"opt/app", stat.S_IFDIR | 0o751)
-    assert file.path == b"opt/app/f"
-    assert opt.mtime_ns == app.mtime_ns == tmp_path.stat().st_mtime_ns
-
-
-def test_parents_are_repeated_as_they_are_below(tmp_path: Path) -> None:
-    """A runtime that unpacks each layer by itself would make /tmp 0755 otherwise."""
-    base, app = tmp_path / "base", tmp_path / "app"
-    (base / "tmp").mkdir(parents=True)
-    (base / "tmp").chmod(0o1777)
-    os.utime(base / "tmp", (5, 5))
-    app.mkdir(mode=0o700)
-
-    tmp, here = found(app, b"/tmp/app", [Directory(bytes(base))])
-
-    assert (tmp.path, tmp.content, tmp.mode) == (b"tmp", bytes(base / "tmp"), 0o41777)
-    assert tmp.mtime_ns == 5_000_000_000
-    assert (here.path, here.mode) == (b"tmp/app", 0o40700)
-    assert [entry.path for entry in found(app, b"/tmp", [Directory(bytes(base))])] == [b"tmp"]
-    assert found(app, b"/tmp", [Directory(bytes(base))])[0].mode == 0o41777
-
-
-def test_a_made_up_parent_is_repeated_with_its_time(tmp_path: Path) -> None:
-    """The time of the tree that it was made up for, not of the next one."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    for seconds, tree in ((10, one), (20, two)):
-        tree.mkdir()
-        os.utime(tree, (seconds, seconds))
-    below = place(Directory(bytes(one)), b"/srv/one", [])
-
-    srv, here = found(two, b"/srv/two", [below])
-
-    assert (srv.path, srv.content, srv.mode, srv.uid) == (b"srv", b"", 0o40755, 0)
-    assert (srv.mtime_ns, here.mtime_ns) == (10_000_000_000, 20_000_000_000)
-
-
-def test_a_parent_that_vanishes_is_told(tmp_path: Path) -> None:
-    """Also when something else has its name."""
-    base = tmp_path / "base"
-    (base / "opt").mkdir(parents=True)
-    tree = place(Directory(bytes(tmp_path)), b"/opt/app", [Directory(bytes(base))])
-    (base / "opt").rmdir()
-    for change in (lambda: None, (base / "opt").touch):
-        change()
-        with pytest.raises(SourceChangedError, match="base/opt vanished"):
-            list(tree.entries(Problems()))
 
 
 def test_a_directory_that_became_a_symlink_is_not_followed(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def tree(root: Path, files: dict[str, bytes], dest: bytes = b"") -> Placed[Direc
     for name, data in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
-    return place(Directory(str(root).encode()), b"/" + dest, [])
+    return place(Directory(str(root).encode()), b"/" + dest)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.api import Directory, Placed, Replaced, Tree, replaced
+from imgpack.api import Directory, Tree
 from imgpack.errors import ResourceError, SourceError
-from imgpack.tree.destination import place
 from imgpack.tree.problems import Problems
+from tests.tree.stacks import over
 
 
 def names(root: Path, *paths: str) -> Directory:
@@ -44,13 +44,9 @@ def test_different_names_are_not_told(tmp_path: Path) -> None:
     assert met(names(tmp_path, "a/x", "b/X")).remarks() == ()
 
 
-def test_a_directory_over_a_symlink_of_a_lower_tree_is_told(tmp_path: Path) -> None:
-    """A second layer's /lib would replace the base's link to usr/lib."""
-    base = names(tmp_path / "base", "usr/lib/libc")
-    (tmp_path / "base/lib").symlink_to("usr/lib")
-    upper = place(names(tmp_path / "up", "lib/x", "usr/lib/y"), b"/", [])
-
-    assert list(replaced(upper, [base])) == [Replaced(b"lib", b"usr/lib")]
+def told(upper: Tree, *lower: Tree) -> list[str]:
+    """What is said of ``upper`` over the others: the beginning of each line."""
+    return [line.partition(" of a lower layer")[0] for line in over(upper, lower).survey.warnings]
 
 
 def test_anything_else_over_a_directory_of_a_lower_tree_is_told(tmp_path: Path) -> None:
@@ -59,19 +55,37 @@ def test_anything_else_over_a_directory_of_a_lower_tree_is_told(tmp_path: Path) 
     upper = names(tmp_path / "up", "usr/lib/libc", "etc/conf", "etc/passwd", "opt/new")
     (tmp_path / "up/lib").symlink_to("usr/lib")
 
-    assert list(replaced(Placed(upper), [base])) == [
-        Replaced(b"lib", None),
-        Replaced(b"etc/conf", None),
+    assert told(upper, base) == [
+        "lib of up replaces a directory",
+        "etc/conf of up replaces a directory",
     ]
 
 
-def test_what_a_middle_tree_replaced_is_not_told_again(tmp_path: Path) -> None:
-    """The base's link is gone already."""
-    base, middle = names(tmp_path / "base", "usr/lib/libc"), names(tmp_path / "middle", "lib")
-    (tmp_path / "base/lib").symlink_to("usr/lib")
-    upper = names(tmp_path / "up", "lib/x")
+def test_a_link_to_a_directory_that_is_replaced_is_told(tmp_path: Path) -> None:
+    """By a file or another link; the same link is none."""
+    base = names(tmp_path / "base", "usr/bin/sh", "usr/lib/libc")
+    for name in ("bin", "lib", "dangling"):
+        (tmp_path / "base" / name).symlink_to(f"usr/{name}")
+    upper = names(tmp_path / "up", "lib", "dangling")
+    (tmp_path / "up/bin").symlink_to("usr/bin")
 
-    assert list(replaced(Placed(upper), [base, middle])) == []
+    assert told(upper, base) == ["lib of up replaces a directory"]
+
+
+def test_a_directory_over_a_file_is_told(tmp_path: Path) -> None:
+    """The file is gone."""
+    base = names(tmp_path / "base", "etc/conf")
+
+    (line,) = told(names(tmp_path / "up", "etc/conf/x"), base)
+
+    assert line == "the directory etc/conf of up replaces a file"
+
+
+def test_what_a_middle_tree_replaced_is_not_told_again(tmp_path: Path) -> None:
+    """The base's directory is gone already."""
+    base, middle = names(tmp_path / "base", "lib/libc"), names(tmp_path / "middle", "lib")
+
+    assert told(names(tmp_path / "up", "lib"), base, middle) == []
 
 
 def test_what_cannot_be_read_is_told_in_a_line_of_bounded_length() -> None:

@@ -96,12 +96,12 @@ def build(
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources, terminal.warn, as_root=not rules.idmap)
+    trees = parse_sources(sources, as_root=not rules.idmap)
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
     image, runtime = in_unicode(image), in_unicode(runtime)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
-    building = partial(building, **rules.arguments(trees, layers, source_date_epoch(), terminal))
+    building = partial(building, **rules.arguments(trees, layers, terminal))
     names, limit = _names(tags, trees), cache.limit
     to_stdout = to_standard_output(target)
     if not to_stdout:

@@ -12,6 +12,7 @@ fixed fields first, then the path.
 
 import errno
 import io
+import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ from imgpack.tree.disk.mounts import mount_of
 from imgpack.tree.disk.walk import Seen, reached, scan
 from imgpack.tree.entry import Entry, OpenDirectory
 from imgpack.tree.problems import Problems
-from imgpack.tree.tree import Stamps, join
+from imgpack.tree.tree import Stamps
 
 RACY_NS: Final = 2_100_000_000
 """Nanoseconds: the coarsest time stamps of a file system (FAT's 2 s) and a kernel tick."""
@@ -182,12 +183,12 @@ def replay(file: BinaryIO, stamps: Stamps, problems: Problems) -> Iterator[Entry
     """The entries in ``file``, as the tree yielded them when it was recorded."""
     file.seek(0)
     records = _records(file, stamps)
-    for parent, entry in zip(stamps.parents, records, strict=False):
-        there = parent.like.stamps
-        source = b"" if parent.made_up or there is None else join(there.root, parent.at)
-        yield entry._replace(content=source)
+    root = (
+        entry._replace(content=stamps.root)
+        for entry in itertools.islice(records, 1 if stamps.dest else 0)
+    )
     caller = stamps.caller
-    for entry in reached(records, stamps, problems):
+    for entry in itertools.chain(root, reached(records, stamps, problems)):
         if caller is None:
             yield entry
         else:

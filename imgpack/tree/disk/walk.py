@@ -33,15 +33,14 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
 
     Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
     """
-    for parent in stamps.parents:
-        entry = parent.entry()
-        yield entry.path, b"" if parent.made_up else entry.shown, status_of(entry), None
     try:
         found = os.lstat(stamps.root)
     except OSError:
         raise changed(stamps.root, "vanished") from None
     outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
     _check_output(outputs, stamps.root, found)
+    if stamps.dest:
+        yield stamps.dest, stamps.root, found, None
     lstat, is_dir = os.lstat, stat.S_ISDIR
     # An explicit stack: a tree may be deeper than Python's.
     stack: list[tuple[list[bytes], int]] = []
@@ -186,14 +185,6 @@ def _check_output(outputs: Container[tuple[int, int]], where: bytes, found: os.s
             f"{brief(where)} is in the source, and this build writes there",
             "choose a place outside for what is written",
         )
-
-
-def status_of(entry: Entry) -> os.stat_result:
-    """What ``lstat`` would say of ``entry``."""
-    _, _, mode, inode, device, links, uid, gid, size, mtime_ns, ctime_ns, rdev, _, _, _ = entry
-    times = {"st_mtime_ns": mtime_ns, "st_ctime_ns": ctime_ns, "st_rdev": rdev}
-    seconds = mtime_ns // 1_000_000_000
-    return os.stat_result((mode, inode, device, links, uid, gid, size, 0, seconds, 0), times)
 
 
 def _names(opened: OpenDirectory, directory: bytes, problems: Problems) -> list[bytes]:

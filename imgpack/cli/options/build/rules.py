@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpack import api
+from imgpack.cli.options.clock import source_date_epoch
 from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.errors import about
 
 if TYPE_CHECKING:
-    from imgpack.api import Reading, Reporter, Rule, RuleKind, Transform, Tree
+    from imgpack.api import Placed, Reading, Reporter, Rule, RuleKind, Transform, Tree
     from imgpack.cli.options.build.layers import LayerFlags
 
 
@@ -35,7 +36,7 @@ class RuleFlags:
     mtree_only: bool
 
     def arguments(
-        self, trees: Sequence[Tree], layers: LayerFlags, epoch: int | None, reporter: Reporter
+        self, trees: Sequence[Placed[Tree]], layers: LayerFlags, reporter: Reporter
     ) -> dict[str, Any]:
         """What ``api.build`` takes of them and of ``layers``, for these trees.
 
@@ -49,19 +50,21 @@ class RuleFlags:
             read = partial(api.read_file, trees)
             listed = api.specification(os.fsencode(self.mtree), read)
             transforms.append(api.Overrides(listed, self.mtree_only))
-            additions = listed.additions(trees)
+            additions = listed.additions
             for warning in listed.warnings:
                 reporter.warn(warning)
         elif self.mtree_only:
             raise click.UsageError("--mtree-only needs a list; give one with --mtree")
         return {
-            "transforms": (*transforms, *layers.transforms(epoch)),
-            "rules": (*layers.time_rules(), *self._rules(trees)),
-            "reading": self._reading(),
-            "additions": additions,
+            "transforms": (*transforms, *layers.transforms(source_date_epoch())),
+            "treatment": api.Treatment(
+                self._reading(),
+                api.Rules((*layers.time_rules(), *self._rules(trees))),
+                additions,
+            ),
         }
 
-    def _rules(self, trees: Sequence[Tree]) -> Iterator[Rule]:
+    def _rules(self, trees: Sequence[Placed[Tree]]) -> Iterator[Rule]:
         """In the order in which attributes must be set: a capability is one."""
         read = partial(api.read_file, trees)
         kinds: tuple[tuple[RuleKind, tuple[str, ...]], ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,15 +17,10 @@ from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
-    from imgpack.api import Directory, Placed, Replaced
+    from imgpack.api import Directory, Placed
 
 
-def parse_sources(
-    texts: Sequence[str],
-    warn: Callable[[str], None] = lambda message: None,
-    *,
-    as_root: bool = True,
-) -> tuple[Placed[Directory], ...]:
+def parse_sources(texts: Sequence[str], *, as_root: bool = True) -> tuple[Placed[Directory], ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory.
 
     With ``as_root`` what belongs to a user who is not root is read as root's.
@@ -39,28 +34,13 @@ def parse_sources(
     trees: list[Placed[Directory]] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = api.directory(source, dest=dest, below=trees, caller=caller)
+        tree = api.directory(source, dest=dest, caller=caller)
         if any((one.tree.root, one.dest) == (tree.tree.root, tree.dest) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
-        for one in api.replaced(tree, trees) if trees else ():
-            warn(_told(one, source))
         trees.append(tree)
     return tuple(trees)
-
-
-def _told(one: Replaced, source: bytes) -> str:
-    path = printable(one.path)
-    if one.target is None:
-        return (
-            f"{path} of {printable(source)} replaces a directory of a lower layer, and with it "
-            "all that is in there; make it a directory as well, or leave it out"
-        )
-    return (
-        f"the directory {path} of {printable(source)} replaces the symlink to "
-        f"{printable(one.target)} of a lower layer; put its files under the link's target"
-    )
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:

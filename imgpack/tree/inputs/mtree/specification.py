@@ -7,7 +7,7 @@ it needs no body, or has one elsewhere (``contents``); bsdtar reads such lists t
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Final
 
 from imgpack.errors import SourceError, TreeError, about, printable
 from imgpack.tree.additions import Additions
+from imgpack.tree.below import Below
 from imgpack.tree.entries import (
     Entries,
     Fields,
@@ -30,7 +31,7 @@ from imgpack.tree.entry import Entry
 from imgpack.tree.inputs.mtree.keywords import Said, said
 from imgpack.tree.inputs.mtree.reader import MtreeFile, read_lines
 from imgpack.tree.rules.parse import ReadFile
-from imgpack.tree.tree import Tree
+from imgpack.tree.tree import join
 
 _MAX_FILE: Final = 1 << 28
 """Bytes of a list: those of some millions of paths."""
@@ -83,32 +84,33 @@ class Specification:
                 return one.whole
         return False
 
-    def additions(self, trees: Sequence[Tree]) -> Additions:
-        """What is in none of the trees and not optional, with the directories on its way.
+    def additions(self, below: Below) -> Additions:
+        """What is not in the image ``below`` and not optional, with the directories on its way.
 
-        Raises ``TreeError`` for what cannot be made, ``SourceError`` for a body.
+        Its own parents lie where links lead. Raises ``TreeError`` for what cannot be made,
+        ``SourceError`` for a body.
         """
-        missing = [
-            one
-            for path, one in self._said.items()
-            if path
-            and not (one.optional or one.as_found)
-            and not any(tree.find(path) for tree in trees)
-        ]
+        missing: dict[bytes, Said] = {}
+        for path, one in self._said.items():
+            above, _, name = path.rpartition(b"/")
+            if path and not one.optional and not one.as_found and below.find(path) is None:
+                with self.about(one):
+                    there = join(below.resolve(above, path), name)
+                if below.find(there) is None:
+                    missing[there] = one
         made = []
         for entry in Entries(self._made(missing), self._name).entries():
-            below = (tree.find(entry.path) for tree in reversed(trees))
-            there = next((found for found in below if found), None)
-            made.append(there if there is not None and there.is_directory else entry)
+            there_is = below.find(entry.path)
+            made.append(entry if there_is is None else there_is)
         return Additions(tuple(made), self.identity)
 
     def tree(self) -> Entries:
         """All of it as a tree. Raises as ``additions`` does."""
-        return Entries(self._made([*self._said.values()]), self._name)
+        return Entries(self._made(self._said), self._name)
 
-    def _made(self, wanted: Sequence[Said]) -> Iterator[Entry]:
+    def _made(self, wanted: Mapping[bytes, Said]) -> Iterator[Entry]:
         files: dict[tuple[int, bytes | None, int | None], int] = {}
-        for one in wanted:
+        for path, one in wanted.items():
             with self.about(one):
                 if one.kind == stat.S_IFSOCK:
                     self.warnings.append(
@@ -116,7 +118,7 @@ class Specification:
                         f"{printable(one.line.path)}: a layer has none"
                     )
                     continue
-                entry = _entry(one)
+                entry = _entry(one)._replace(path=path)
             if one.inode is not None and one.links > 1 and stat.S_ISREG(entry.mode):
                 # mtree has no keyword for hard links: two names of one inode are one file.
                 number = files.setdefault((one.inode, one.contents, one.size), len(files) + 1)

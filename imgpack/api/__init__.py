@@ -1,0 +1,205 @@
+"""The public Python API: what images are made of, read from and written to.
+
+``import imgpack`` gives these names and loads what they need when they are called;
+what talks to registries is imported when it is first asked for by name.
+Nothing here reads the environment: credentials, proxies, caches and clocks are given.
+Errors are those of ``imgpack.errors``; mistakes of the program itself (one name for names,
+no jobs, a second write) are Python's own. Progress goes to a ``Reporter``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imgpack.api.layers import build, directory, entries
+from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
+from imgpack.errors import ImgpackError
+from imgpack.events import Meter, Reporter
+from imgpack.names import resolve
+
+if TYPE_CHECKING:
+    from imgpack.compression.codec import Codec
+    from imgpack.image.build import Base, Placement
+    from imgpack.image.describe import described, published_names, total_size
+    from imgpack.image.image import (
+        AnyImage,
+        Artifact,
+        BlobSource,
+        Image,
+        ImageIndex,
+        ImageSink,
+        LayerSink,
+        Named,
+        Opaque,
+        Published,
+        images_in,
+        refuse_foreign,
+    )
+    from imgpack.image.join import join
+    from imgpack.image.location import (
+        is_layout,
+        is_path,
+        parse_reference,
+        remote_name,
+        target_name,
+        writable_name,
+    )
+    from imgpack.image.opened import Opened, Root
+    from imgpack.image.schema1 import schema1_name, schema1_payload
+    from imgpack.image.verify import verify_images
+    from imgpack.layer.build import Explain
+    from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.stages import Treatment
+    from imgpack.registry.http.endpoint import SessionOptions
+    from imgpack.registry.http.retry import RetryPolicy
+    from imgpack.registry.http.tls import TlsOptions
+    from imgpack.registry.http.transport import TransportOptions
+    from imgpack.registry.pull.image import fetch_schema1
+    from imgpack.registry.push.dry_run import PushStep, dry_run
+    from imgpack.registry.push.journal import UploadJournal
+    from imgpack.registry.push.mount import mount_repositories
+    from imgpack.registry.push.plan import Schema1Options
+    from imgpack.registry.push.push import PushOptions, RegistrySink
+    from imgpack.registry.registries import Registries
+    from imgpack.spec.config import ImageConfig
+    from imgpack.spec.descriptor import Descriptor
+    from imgpack.spec.digest import Digest
+    from imgpack.spec.format import Format
+    from imgpack.spec.layer import Layer
+    from imgpack.spec.manifest import Index, Manifest
+    from imgpack.spec.platform import Platform
+    from imgpack.spec.reference import Reference, parse_name
+    from imgpack.spec.runtime import Healthcheck, Ports, Runtime
+    from imgpack.tree.destination import Placed
+    from imgpack.tree.disk.directory import Directory
+    from imgpack.tree.disk.snapshot import Change
+    from imgpack.tree.entries import (
+        Entries,
+        block_device,
+        character_device,
+        directory_entry,
+        fifo,
+        file,
+        hard_link,
+        symlink,
+    )
+    from imgpack.tree.entry import Entry
+    from imgpack.tree.inputs.fakeroot import fakeroot_state
+    from imgpack.tree.inputs.mtree.specification import Overrides, specification
+    from imgpack.tree.merge.lookup import read_file
+    from imgpack.tree.rules.idmap import IdMap
+    from imgpack.tree.rules.parse import RuleKind, parse_rule, time_rule
+    from imgpack.tree.rules.reading import Reading
+    from imgpack.tree.rules.rules import Rule, Rules
+    from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
+    from imgpack.tree.tree import Tree
+
+__all__ = [
+    "AnyImage",
+    "Artifact",
+    "Base",
+    "BlobSource",
+    "Change",
+    "ClampTime",
+    "Codec",
+    "Descriptor",
+    "Digest",
+    "Directory",
+    "Entries",
+    "Entry",
+    "Explain",
+    "Format",
+    "Healthcheck",
+    "IdMap",
+    "Image",
+    "ImageConfig",
+    "ImageIndex",
+    "ImageSink",
+    "ImgpackError",
+    "Index",
+    "Layer",
+    "LayerSink",
+    "Manifest",
+    "Meter",
+    "Named",
+    "Opaque",
+    "Opened",
+    "Overrides",
+    "Placed",
+    "Placement",
+    "Platform",
+    "Ports",
+    "Published",
+    "PushOptions",
+    "PushStep",
+    "Reading",
+    "Reference",
+    "Registries",
+    "RegistrySink",
+    "Reporter",
+    "RetryPolicy",
+    "Root",
+    "Rule",
+    "RuleKind",
+    "Rules",
+    "Runtime",
+    "Schema1Options",
+    "SegmentCache",
+    "SessionOptions",
+    "SetOwner",
+    "SetTime",
+    "TlsOptions",
+    "Transform",
+    "TransportOptions",
+    "Treatment",
+    "Tree",
+    "UploadJournal",
+    "block_device",
+    "build",
+    "character_device",
+    "copy",
+    "create",
+    "delete",
+    "described",
+    "directory",
+    "directory_entry",
+    "dry_run",
+    "entries",
+    "fakeroot_state",
+    "fetch_schema1",
+    "fifo",
+    "file",
+    "hard_link",
+    "images_in",
+    "is_layout",
+    "is_path",
+    "join",
+    "mount_repositories",
+    "open",
+    "open_blob",
+    "parse_name",
+    "parse_reference",
+    "parse_rule",
+    "published_names",
+    "push",
+    "read_file",
+    "refuse_foreign",
+    "remote_name",
+    "schema1_name",
+    "schema1_payload",
+    "specification",
+    "symlink",
+    "tags",
+    "target_name",
+    "time_rule",
+    "total_size",
+    "verify_images",
+    "writable_name",
+]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        found = globals()[name] = resolve(name)
+        return found

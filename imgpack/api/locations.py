@@ -1,0 +1,205 @@
+"""What images are read from and written to: opened, created, copied, pushed, deleted."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from imgpack.errors import UnsupportedError
+from imgpack.events import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from imgpack.image.image import ImageSink, LayerSink, Named, Published
+    from imgpack.image.opened import Opened
+    from imgpack.registry.push.push import PushOptions
+    from imgpack.registry.registries import Registries
+    from imgpack.spec.digest import Digest
+    from imgpack.spec.reference import Reference
+
+    Names: TypeAlias = "Sequence[str | Reference] | None"
+    """What an image is to be called instead."""
+
+
+@contextmanager
+def open(
+    location: str | Reference,
+    *,
+    registries: Registries | None = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
+) -> Iterator[Opened]:
+    """The images of an archive, an OCI layout or a reference, to be read inside the ``with``.
+
+    A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
+    ``../`` is a path; any other is a reference, which is asked for through
+    ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
+    a schema1 image, and for an archive that is compressed or comes from a pipe.
+    Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
+    ``DigestError``, ``LimitError``, and what registries and their connections raise.
+    """
+    from imgpack.image.location import is_path, parse_reference
+    from imgpack.store.open import open_images
+
+    if isinstance(location, str) and is_path(location):
+        with open_images(location, scratch=scratch) as opened:
+            yield opened
+        return
+    from imgpack.registry.pull.image import open_remote
+
+    reference = parse_reference(location) if isinstance(location, str) else location
+    with _connected(registries) as connected:
+        yield open_remote(connected, reference, scratch=scratch)
+
+
+@contextmanager
+def open_blob(
+    location: str | Reference,
+    digest: Digest | str,
+    *,
+    registries: Registries | None = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
+) -> Iterator[Iterator[bytes]]:
+    """The bytes of one blob of a ``location`` (see ``open``), to be read inside the ``with``.
+
+    Of an archive or layout, a text may be the beginning of the digest. The bytes are
+    verified as they are read: a wrong one ends with ``DigestError``. Raises what ``open``
+    raises, and ``NotFoundError`` if it is not there.
+    """
+    from imgpack.files.blobs import verify_stream
+    from imgpack.image.location import is_path, parse_reference
+    from imgpack.store.open import open_images
+
+    if isinstance(location, str) and is_path(location):
+        with open_images(location, scratch=scratch) as opened:
+            digest = opened.complete(digest) if isinstance(digest, str) else digest
+            descriptor = opened.describe(digest)
+            what = f"{location}: blob {digest}"
+            yield verify_stream(opened.read_blob(descriptor), descriptor, what)
+        return
+    from imgpack.registry.pull.download import read_remote_blob
+
+    digest = Digest.parse(digest) if isinstance(digest, str) else digest
+    name = parse_reference(location) if isinstance(location, str) else location
+    with _connected(registries) as connected:
+        yield read_remote_blob(connected, name.with_digest(digest))
+
+
+@contextmanager
+def create(
+    location: str,
+    *,
+    stdout: BinaryIO | None = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
+    reporter: Reporter = SILENT,
+    prune: bool = False,
+) -> Iterator[LayerSink]:
+    """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
+
+    A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
+    any other is an archive. It is written once; an existing layout is added to, and with
+    ``prune`` loses the blobs that nothing in it names then. Nothing appears under its
+    final name before all of it is there. Raises ``OutputError``.
+    """
+    from imgpack.store.archive.write import open_writer
+
+    writer = open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter, prune=prune)
+    with writer:
+        yield writer
+
+
+def copy(
+    images: Iterable[Named], sink: ImageSink, names: Names = None, *, jobs: int = 4
+) -> tuple[Published, ...]:
+    """Write ``images`` to ``sink``, ``jobs`` blobs at once, every byte verified.
+
+    ``names`` replaces the names of the one image there is. Raises what source and sink raise.
+    """
+    return sink.write(_renamed(images, names), jobs=jobs)
+
+
+def push(
+    images: Iterable[Named],
+    names: Names = None,
+    *,
+    registries: Registries | None = None,
+    options: PushOptions | None = None,
+    jobs: int = 4,
+    on_published: Callable[[Published], object] = lambda published: None,
+) -> tuple[Published, ...]:
+    """Push ``images`` to their names, or the one image there is to ``names``.
+
+    Through ``registries`` (without: anonymously). No tag is written before all that it
+    stands for is there; ``on_published`` is told of each when it is. Raises what source,
+    registries and connections raise.
+    """
+    from imgpack.registry.push.push import RegistrySink
+
+    with _connected(registries) as connected:
+        sink = RegistrySink(connected, options)
+        return sink.write(_renamed(images, names), jobs=jobs, on_published=on_published)
+
+
+def tags(repository: str | Reference, *, registries: Registries | None = None) -> Iterator[str]:
+    """The tags of a repository, in the registry's order, each once, as they are listed.
+
+    Raises what registries and their connections raise.
+    """
+    from imgpack.registry.tags import list_tags
+
+    with _connected(registries) as connected:
+        yield from list_tags(connected.repository(_reference(repository)))
+
+
+def delete(name: str | Reference, *, registries: Registries | None = None) -> None:
+    """Delete what ``name`` says: a tag, or by its digest an image and all its tags.
+
+    With both it is the tag, if it has that digest; else ``DigestError``. A text names its
+    registry, Docker Hub as well. Raises what registries and their connections raise: many
+    refuse the one or the other.
+    """
+    from imgpack.image.location import writable_name
+    from imgpack.registry.tags import delete_name
+
+    with _connected(registries) as connected:
+        reference = writable_name(name) if isinstance(name, str) else name
+        delete_name(connected.repository(reference), reference)
+
+
+@contextmanager
+def _connected(registries: Registries | None) -> Iterator[Registries]:
+    if registries is not None:
+        yield registries
+        return
+    from imgpack.registry.registries import Registries
+
+    with Registries() as anonymous:
+        yield anonymous
+
+
+def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
+    from imgpack.image.opened import with_names
+
+    found = tuple(images)
+    if names is None:
+        return found
+    if len(found) != 1:
+        raise UnsupportedError(
+            f"names are for one image, and there are {len(found)}", "give each its own in Named"
+        )
+    return (with_names(found[0], references(names)),)
+
+
+def references(names: Sequence[str | Reference]) -> tuple[Reference, ...]:
+    """Names as references. Raises ``TypeError`` for one name instead of a sequence."""
+    if isinstance(names, str):  # a sequence of letters, each of which is a name
+        raise TypeError(f"names are a sequence, and {names!r} is one name")
+    return tuple(map(_reference, names))
+
+
+def _reference(name: str | Reference) -> Reference:
+    from imgpack.spec.reference import parse_name
+
+    return parse_name(name) if isinstance(name, str) else name

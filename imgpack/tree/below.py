@@ -1,0 +1,210 @@
+"""The image that the layers below make: what is at a path, and where a path leads.
+
+A layer goes over what is there: a directory that a lower layer has stays what it is, a
+symbolic link on the way is followed as the image has it (never as the host does), and
+what a layer in between deleted or replaced is gone. Source: image-spec ``layer.md``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, runtime_checkable
+
+from imgpack.errors import TreeError, printable
+from imgpack.tree.entry import WHITEOUT, Entry, made_up_directory
+from imgpack.tree.tree import WHITEOUT_PREFIX, Tree, join
+
+OPAQUE_NAME: Final = WHITEOUT_PREFIX + b".wh..opq"
+"""The name under which a tree has the mark of a directory whose lower content is deleted."""
+_MAX_LINKS: Final = 255
+"""Symbolic links that one path may lead through; Linux follows 40, some builders more."""
+_TYPE: Final = 0o170000
+_LINK: Final = 0o120000
+
+
+@runtime_checkable
+class Listable(Protocol):
+    """A tree that knows the names in a directory without a look at all the others."""
+
+    def names(self, path: bytes) -> Iterable[bytes]:
+        """The names in the directory ``path``, which is empty for the root."""
+
+
+View = Callable[[Entry], Entry | None]
+"""An entry as a layer's transforms leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A tree as its layer lies in the image.
+
+    It is at ``dest``, the directories ``redirects`` of it at other paths, through links
+    below. What it has is seen through ``view``. ``said`` are directories whose attributes
+    are its own, whatever lower layers say of them.
+    """
+
+    tree: Tree
+    dest: bytes = b""
+    redirects: Mapping[bytes, bytes] = field(default_factory=dict)
+    view: View = lambda entry: entry
+    said: frozenset[bytes] = frozenset()
+    exact: bool = False
+
+    def find(self, path: bytes) -> Entry | None:
+        """What it has at a path of the image."""
+        for own in self._sources(path):
+            found = self.tree.find(own)
+            seen = None if found is None else self.view(found._replace(path=path))
+            if seen is not None:
+                return seen
+        return None
+
+    def leads_to_it(self, path: bytes) -> bool:
+        """Whether ``path`` is a directory on the way to its destination."""
+        return self.dest.startswith(path + b"/") if path else bool(self.dest)
+
+    def made_up(self, path: bytes) -> Entry | None:
+        """A directory on that way, as it is made if nobody has it."""
+        root = self.tree.find(b"")
+        return self.view(made_up_directory(path, root.mtime_ns if root else 0))
+
+    def hides(self, path: bytes) -> bool:
+        """Whether it has something above ``path`` behind which nothing of lower layers is."""
+        while path := path.rpartition(b"/")[0]:
+            found = self.find(path)
+            if found is not None and not found.is_directory:
+                return True
+            if self.find(join(path, OPAQUE_NAME)) is not None:
+                return True
+        return False
+
+    def names(self, path: bytes) -> Iterable[bytes]:
+        """The names that it has in a directory of the image."""
+        if isinstance(self.tree, Listable):
+            yield from self.tree.names(path)
+            return
+        inside = path + b"/" if path else b""
+        for entry in self.tree.entries():
+            there = redirected(join(self.dest, entry.path), self.redirects)
+            if there.startswith(inside) and b"/" not in there[len(inside) :]:
+                yield there[len(inside) :]
+
+    def _sources(self, path: bytes) -> Iterable[bytes]:
+        """The paths of the tree that may be ``path`` in the image."""
+        for own, there in self.redirects.items():
+            if path == there or path.startswith(there + b"/"):
+                inside = strip(self.dest, own + path[len(there) :])
+                if inside is not None:
+                    yield inside
+        inside = strip(self.dest, path)
+        if inside is not None and not any(is_below(path, own) for own in self.redirects):
+            yield inside
+
+
+class Below:
+    """The layers below, bottom first."""
+
+    def __init__(self, layers: Sequence[Laid] = ()) -> None:
+        self._layers = tuple(layers)
+
+    def __bool__(self) -> bool:
+        return bool(self._layers)
+
+    def over(self, layer: Laid) -> "Below":
+        """These layers and one more."""
+        return Below((*self._layers, layer))
+
+    def find(self, path: bytes) -> Entry | None:
+        """What is at ``path``, none of whose parents is a link; no link is followed."""
+        found: Entry | None = None
+        made_up: Laid | None = None
+        for layer in reversed(self._layers):
+            if layer.leads_to_it(path):
+                made_up = layer
+                continue
+            one = layer.find(path)
+            if one is None:
+                if layer.hides(path):
+                    break
+                continue
+            if one.mode & _TYPE == WHITEOUT or not (found is None or one.is_directory):
+                break
+            found = one
+            # A directory is what the lowest layer says of it: the others keep that.
+            own = layer.exact or path in layer.said
+            if not one.is_directory or own or layer.hides(path):
+                break
+        if found is None and made_up is not None:
+            return made_up.made_up(path)
+        return found
+
+    def names(self, path: bytes) -> list[bytes]:
+        """The names in the directory ``path``, in order."""
+        names = {name for layer in self._layers for name in layer.names(path)}
+        return sorted(name for name in names if self.find(join(path, name)) is not None)
+
+    def resolve(self, path: bytes, shown: bytes) -> bytes:
+        """``path`` with the links on its way, and it itself, followed as the image has them.
+
+        What is missing stays as it is written. Raises ``TreeError`` naming ``shown`` for
+        a way through something that is no directory, and for links without an end.
+        """
+        pending = [part for part in reversed(path.split(b"/")) if part]
+        way: list[bytes] = []
+        missing = False
+        followed = 0
+        while pending:
+            part = pending.pop()
+            if part == b"..":
+                if missing:
+                    raise TreeError(
+                        f"{printable(shown)} leads through a symlink into "
+                        f"/{printable(b'/'.join(way))}/.., and no lower layer has that directory",
+                        "choose another path",
+                    )
+                del way[-1:]
+                continue
+            here = b"/".join((*way, part))
+            found = self.find(here)
+            if found is not None and found.mode & _TYPE == _LINK:
+                followed += 1
+                if followed > _MAX_LINKS:
+                    raise TreeError(f"{printable(shown)} leads through too many symlinks")
+                target = found.target()
+                if target.startswith(b"/"):
+                    way.clear()
+                pending += [name for name in reversed(target.split(b"/")) if name not in _NOTHING]
+                continue
+            if found is not None and not found.is_directory:
+                raise TreeError(
+                    f"{printable(shown)} goes through /{printable(here)}, which is not a "
+                    "directory in a lower layer",
+                    "choose another path",
+                )
+            missing = found is None
+            way.append(part)
+        return b"/".join(way)
+
+
+_NOTHING: Final = (b"", b".")
+
+
+def redirected(path: bytes, redirects: Mapping[bytes, bytes]) -> bytes:
+    """Where ``path`` lies in the image: the longest of ``redirects`` above it counts."""
+    above = path
+    while above:
+        if above in redirects:
+            return redirects[above] + path[len(above) :]
+        above = above.rpartition(b"/")[0]
+    return path
+
+
+def is_below(path: bytes, directory: bytes) -> bool:
+    """Whether ``path`` is ``directory``, or in it."""
+    return not directory or path == directory or path.startswith(directory + b"/")
+
+
+def strip(directory: bytes, path: bytes) -> bytes | None:
+    """``path`` as seen from ``directory``, ``None`` if it is not in there."""
+    if not is_below(path, directory):
+        return None
+    return path[len(directory) + 1 :] if directory else path

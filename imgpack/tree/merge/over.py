@@ -1,0 +1,218 @@
+"""A layer over the image that lower layers make: what of a tree is written, and where.
+
+Docker and podman unpack a layer into a directory of its own: a directory that the
+layer does not have, on the way to one that it has, becomes ``0755 0:0`` there and hides
+the mode, owner and attributes of the same directory below. So a layer repeats the
+directories on its way as lower layers have them. A directory entry replaces a symbolic
+link below, ``/lib`` for one, and then nothing runs: so what a tree has in such a
+directory goes to where the link leads. Deletions are written for what exists below, one
+by one (image-spec ``layer.md``, "Whiteouts"), and never beside an entry of their name.
+"""
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from imgpack.errors import TreeError, printable
+from imgpack.tree import xattrs
+from imgpack.tree.below import Below, Laid, View, redirected
+from imgpack.tree.destination import Placed
+from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry, Pair, made_up_directory, whiteout
+from imgpack.tree.merge.listing import listed_sha256
+from imgpack.tree.merge.survey import Survey
+from imgpack.tree.problems import Problems
+from imgpack.tree.tree import Tree, join
+
+_BELOW = b"below"
+"""What stands for the stat of a directory of lower layers: these are part of the cache's key."""
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The arrangement of ``tree`` over ``below``, which ``chain`` identifies.
+
+    ``said`` are directories that get the tree's attributes, though lower layers have
+    them; those of an ``exact`` tree all do. What a base has just so is left out, unless
+    ``keep_identical``.
+    """
+
+    tree: Placed[Tree]
+    below: Below
+    survey: Survey
+    chain: str = ""
+    said: frozenset[bytes] = frozenset()
+    keep_identical: bool = False
+    view: View = field(default=lambda entry: entry)
+
+    @property
+    def identity(self) -> str:
+        """What lower layers are, and what is made of them."""
+        return repr((self.chain, self.tree.exact, sorted(self.said), self.keep_identical))
+
+    @property
+    def laid(self) -> Laid:
+        """The tree as it lies in the image then."""
+        placed = self.tree
+        return Laid(
+            placed.tree, placed.dest, self.survey.redirects, self.view, self.said, placed.exact
+        )
+
+    def __call__(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
+        """As ``Arrangement``. Raises ``TreeError``."""
+        return _Arranging(self).run(pairs)
+
+
+class _Arranging:
+    """One pass: which directories were written, and where nothing of lower layers is."""
+
+    def __init__(self, over: Over) -> None:
+        self._over = over
+        self._tree = over.tree
+        self._redirects = over.survey.redirects
+        self._made = {b""}
+        self._new = b""  # a directory that no lower layer has, with a slash behind it
+        self._emptied = b""  # one whose lower content is deleted, with a slash behind it
+        self._time = -1  # of what is made up
+
+    def run(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
+        """The pairs that are written."""
+        for seen, entry in pairs:
+            if self._time < 0:
+                self._time = entry.mtime_ns
+            own = entry.path
+            moved = self._moved(entry) if self._redirects else entry
+            if self._emptied and not moved.path.startswith(self._emptied):
+                self._emptied = b""
+            kind = stat.S_IFMT(entry.mode)
+            if kind == stat.S_IFDIR:
+                yield from self._directory(seen, moved, own)
+            elif kind == WHITEOUT:
+                yield from self._deletion(seen, moved)
+            elif kind == OPAQUE:
+                self._emptied = moved.path + b"/"
+                yield from self._deletions(moved.path, own)
+            else:
+                yield from self._other(seen, moved)
+
+    def _moved(self, entry: Entry) -> Entry:
+        """``entry`` where it lies in the image."""
+        path = redirected(entry.path, self._redirects)
+        if path == entry.path:
+            return entry
+        own = self._tree.find(path)
+        if own is not None and not (own.is_directory and entry.is_directory):
+            raise TreeError(
+                f"both {printable(entry.path)} and {printable(path)} of {self._tree} are "
+                f"/{printable(path)} in the image, for lower layers have a symlink on the way",
+                "leave one of them out",
+            )
+        return entry._replace(path=path)
+
+    def _find(self, path: bytes) -> Entry | None:
+        """What lower layers leave at ``path``."""
+        for nothing in (self._new, self._emptied):
+            if nothing and path.startswith(nothing):
+                return None
+        return self._over.below.find(path)
+
+    def _directory(self, seen: Entry, entry: Entry, own: bytes) -> Iterator[Pair]:
+        path = entry.path
+        if path in self._made:
+            return
+        found = self._find(path)
+        there = found is not None and found.is_directory
+        if there and not (self._tree.exact or path in self._over.said):
+            if self._over.keep_identical:
+                yield from self._parents(path + b"/")
+            return
+        if there and own in self._redirects:
+            return
+        if not there and not (self._new and path.startswith(self._new)):
+            emptied = self._emptied and path.startswith(self._emptied)
+            self._new = b"" if emptied else path + b"/"
+        yield from self._parents(path)
+        self._made.add(path)
+        yield seen, entry
+        if self._emptied and path.startswith(self._emptied):
+            yield from self._deletions(path, own)
+
+    def _deletion(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
+        above, _, name = entry.path.rpartition(b"/")
+        path = join(self._over.below.resolve(above, entry.path), name)
+        if self._over.below.find(path) is None:
+            if self._tree.strict:
+                raise TreeError(
+                    f"/{printable(entry.path)} is to be deleted, and no lower layer has it",
+                    "leave it out, or correct the path",
+                )
+            return
+        yield from self._parents(path)
+        yield seen, entry._replace(path=path)
+
+    def _deletions(self, path: bytes, own: bytes) -> Iterator[Pair]:
+        """One for each name that lower layers have in a directory, and the tree has not."""
+        found = self._over.below.find(path)
+        if found is None or not found.is_directory:
+            return
+        for name in self._over.below.names(path):
+            if self._tree.find(join(own, name)) is None:
+                yield from self._parents(join(path, name))
+                marker = whiteout(join(path, name))._replace(stamp=_BELOW)
+                yield marker, marker
+
+    def _other(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
+        found = self._find(entry.path)
+        if found is not None and not self._over.keep_identical and identical(found, entry):
+            return
+        yield from self._parents(entry.path)
+        yield seen, entry
+
+    def _parents(self, path: bytes) -> Iterator[Pair]:
+        """The directories above ``path`` that were not written yet, as lower layers have them."""
+        above = path.rpartition(b"/")[0]
+        if above in self._made:
+            return
+        yield from self._parents(above)
+        found = self._find(above)
+        if found is None or not found.is_directory:
+            made_up = made_up_directory(above, max(self._time, 0))
+            found = self._over.view(made_up) or made_up
+        self._made.add(above)
+        parent = found._replace(stamp=_BELOW, within=None)
+        yield parent, parent
+
+
+def identical(found: Entry, entry: Entry) -> bool:
+    """Whether what a base has is just what ``entry`` is, but for its time.
+
+    Files are compared by the sha256 that the base is known by; without one they differ.
+    """
+    same = (found.mode, found.uid, found.gid) == (entry.mode, entry.uid, entry.gid)
+    if isinstance(found.content, bytes) or not same:
+        return False
+    kind = stat.S_IFMT(entry.mode)
+    if kind in (stat.S_IFCHR, stat.S_IFBLK) and found.rdev != entry.rdev:
+        return False
+    known = listed_sha256(found)
+    if kind == stat.S_IFREG and (known is None or found.size != entry.size):
+        return False
+    try:
+        if kind == stat.S_IFLNK and found.target() != entry.target():
+            return False
+        problems = Problems()
+        one, other = (xattrs.attributes(each, problems) for each in (found, entry))
+        if one is None or other is None or one.xattrs != other.xattrs:
+            return False
+        return kind != stat.S_IFREG or _sha256(entry) == known
+    except OSError:
+        return False  # the encoder tells
+
+
+def _sha256(entry: Entry) -> str:
+    hasher = hashlib.sha256()
+    with entry.open() as file:
+        while piece := file.read(_PIECE):
+            hasher.update(piece)
+    return hasher.hexdigest()
