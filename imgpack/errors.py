@@ -82,6 +82,7 @@ class Remedy(Enum):
     CLEAR_CACHE = "remove it, or choose another cache directory"
     NAME_IT = "give the image a name"
     PRUNE = "they can be removed when it is written to"
+    IGNORE_ONBUILD = "use a base without triggers, or ignore them"
     LOG_IN = "give credentials for {0}"
     CHECK_LOGIN = "check the credentials for {0}"
     LOG_IN_EACH = "store credentials for each of them"

@@ -36,6 +36,7 @@ _HOMES: Final = {
     "spec.format": "Format",
     "spec.layer": "Layer",
     "spec.manifest": "Index Manifest",
+    "spec.merge.changes": "RuntimeChanges",
     "spec.platform": "Platform",
     "spec.reference": "Reference parse_name",
     "spec.runtime": "Healthcheck Ports Runtime",
@@ -44,6 +45,10 @@ _HOMES: Final = {
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",
     "tree.entry": "Entry",
+    "tree.exclusion": "Exclusion ExclusionRule LeftOut",
+    "tree.rules.filtered": "Filtered",
+    "tree.rules.ignore": "Ignore ignore",
+    "tree.rules.ignore_file": "find_ignore_file",
     "tree.disk.snapshot": "Change",
     "tree.inputs.fakeroot": "fakeroot_state",
     "tree.inputs.mtree.specification": "Overrides specification",
@@ -51,7 +56,7 @@ _HOMES: Final = {
     "tree.rules.idmap": "IdMap",
     "tree.rules.parse": "RuleKind parse_rule time_rule",
     "tree.rules.reading": "Reading",
-    "tree.rules.rules": "Rule Rules",
+    "tree.rules.rules": "Rule RuleList",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",
 }

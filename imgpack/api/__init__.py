@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgpack.api.layers import build, directory, entries
+from imgpack.api.layers import build, directory, entries, planned
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from imgpack.spec.format import Format
     from imgpack.spec.layer import Layer
     from imgpack.spec.manifest import Index, Manifest
+    from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference, parse_name
     from imgpack.spec.runtime import Healthcheck, Ports, Runtime
@@ -84,117 +85,37 @@ if TYPE_CHECKING:
         symlink,
     )
     from imgpack.tree.entry import Entry
+    from imgpack.tree.exclusion import Exclusion, ExclusionRule, LeftOut
     from imgpack.tree.inputs.fakeroot import fakeroot_state
     from imgpack.tree.inputs.mtree.specification import Overrides, specification
     from imgpack.tree.merge.lookup import read_file
+    from imgpack.tree.rules.filtered import Filtered
     from imgpack.tree.rules.idmap import IdMap
+    from imgpack.tree.rules.ignore import Ignore, ignore
+    from imgpack.tree.rules.ignore_file import find_ignore_file
     from imgpack.tree.rules.parse import RuleKind, parse_rule, time_rule
     from imgpack.tree.rules.reading import Reading
-    from imgpack.tree.rules.rules import Rule, Rules
+    from imgpack.tree.rules.rules import Rule, RuleList
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "AnyImage",
-    "Artifact",
-    "Base",
-    "BlobSource",
-    "Change",
-    "ClampTime",
-    "Codec",
-    "Descriptor",
-    "Digest",
-    "Directory",
-    "Entries",
-    "Entry",
-    "Explain",
-    "Format",
-    "Healthcheck",
-    "IdMap",
-    "Image",
-    "ImageConfig",
-    "ImageIndex",
-    "ImageSink",
-    "ImgpackError",
-    "Index",
-    "Layer",
-    "LayerSink",
-    "Manifest",
-    "Meter",
-    "Named",
-    "Opaque",
-    "Opened",
-    "Overrides",
-    "Placed",
-    "Placement",
-    "Platform",
-    "Ports",
-    "Published",
-    "PushOptions",
-    "PushStep",
-    "Reading",
-    "Reference",
-    "Registries",
-    "RegistrySink",
-    "Reporter",
-    "RetryPolicy",
-    "Root",
-    "Rule",
-    "RuleKind",
-    "Rules",
-    "Runtime",
-    "Schema1Options",
-    "SegmentCache",
-    "SessionOptions",
-    "SetOwner",
-    "SetTime",
-    "TlsOptions",
-    "Transform",
-    "TransportOptions",
-    "Treatment",
-    "Tree",
-    "UploadJournal",
-    "block_device",
-    "build",
-    "character_device",
-    "copy",
-    "create",
-    "delete",
-    "described",
-    "directory",
-    "directory_entry",
-    "dry_run",
-    "entries",
-    "fakeroot_state",
-    "fetch_schema1",
-    "fifo",
-    "file",
-    "hard_link",
-    "images_in",
-    "is_layout",
-    "is_path",
-    "join",
-    "mount_repositories",
-    "open",
-    "open_blob",
-    "parse_name",
-    "parse_reference",
-    "parse_rule",
-    "published_names",
-    "push",
-    "read_file",
-    "refuse_foreign",
-    "remote_name",
-    "schema1_name",
-    "schema1_payload",
-    "specification",
-    "symlink",
-    "tags",
-    "target_name",
-    "time_rule",
-    "total_size",
-    "verify_images",
-    "writable_name",
+    "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
+    "Digest", "Directory", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "Filtered",
+    "Format", "Healthcheck", "IdMap", "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink",
+    "ImgpackError", "Index", "Layer", "LayerSink", "LeftOut", "Manifest", "Meter", "Named",
+    "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published",
+    "PushOptions", "PushStep", "Reading", "Reference", "Registries", "RegistrySink", "Reporter",
+    "RetryPolicy", "Root", "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges",
+    "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "TlsOptions",
+    "Transform", "TransportOptions", "Treatment", "Tree", "UploadJournal",
+    "block_device", "build", "character_device", "copy", "create", "delete", "described",
+    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_schema1", "fifo",
+    "file", "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_path", "join",
+    "mount_repositories", "open", "open_blob", "parse_name", "parse_reference", "parse_rule",
+    "planned", "published_names", "push", "read_file", "refuse_foreign", "remote_name",
+    "schema1_name", "schema1_payload", "specification", "symlink", "tags", "target_name",
+    "time_rule", "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgpack.api.locations import references
@@ -14,11 +15,13 @@ from imgpack.events import SILENT, Reporter
 if TYPE_CHECKING:
     from imgpack.compression.codec import Codec
     from imgpack.image.build import Placement
+    from imgpack.image.documents import Recipe
     from imgpack.image.image import Image, LayerSink
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.stages import Treatment
     from imgpack.spec.format import Format
+    from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
     from imgpack.spec.runtime import Runtime
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from imgpack.tree.disk.directory import Directory
     from imgpack.tree.entries import Entries
     from imgpack.tree.entry import Entry
+    from imgpack.tree.exclusion import Exclusion
     from imgpack.tree.transform import Transform
     from imgpack.tree.tree import Tree
 
@@ -35,15 +39,31 @@ def directory(
     *,
     dest: str | bytes = "/",
     caller: tuple[int, int] | None = None,
+    excluded: Exclusion | None = None,
 ) -> Placed[Directory]:
     """The tree of a directory on disk, at ``dest`` of the image.
 
-    What belongs to the ids ``caller`` is read as root's. Raises ``SourceError``, ``TreeError``.
+    What belongs to the ids ``caller`` is read as root's; what ``excluded`` leaves out is not
+    looked at. Raises ``SourceError``, ``TreeError``.
     """
     from imgpack.tree.destination import place
     from imgpack.tree.disk.directory import directory as read_directory
 
-    return place(read_directory(os.fsencode(path), caller), os.fsencode(dest))
+    return place(read_directory(os.fsencode(path), caller, excluded), os.fsencode(dest))
+
+
+def planned(
+    layer: Placed[Tree], *, transforms: Sequence[Transform] = ()
+) -> Iterator[tuple[Entry, bytes | None]]:
+    """What a build would pack of ``layer``, without a look into a file.
+
+    Each entry with the path of the first name of a hard link, whose size counts once.
+    Raises source and tree errors.
+    """
+    from imgpack.layer.planned import planned as entries_of
+    from imgpack.layer.stages import Stages
+
+    yield from entries_of(layer, Stages(tuple(transforms)))
 
 
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:
@@ -63,7 +83,7 @@ def build(
     *,
     into: LayerSink,
     names: Sequence[str | Reference] = (),
-    config: Runtime | None = None,
+    config: Runtime | RuntimeChanges | None = None,
     platform: Platform | None = None,
     format: Format | None = None,
     compression: str | Codec = "gzip",
@@ -84,54 +104,78 @@ def build(
     """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
 
     ``platform``, if not given: what the programs in the layers are for, else linux/amd64; of
-    a given one that they contradict is warned. ``format``, if not given: the sink's.
-    ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC 3339 in
-    UTC (``None``: the newest time in the layers). ``placement``: what lies below them.
+    a given one that they contradict is warned. ``format``, if not given: the base's, or the
+    sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC 3339
+    in UTC (``None``: the newest time in the layers). ``placement``: what lies below them.
     ``transforms`` change entries, then the rules of ``treatment`` do. The bytes depend on none
-    of ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970).
-    ``outputs``: devices and inodes of what is being written, which no layer may hold.
+    of ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970). ``outputs``: devices and
+    inodes of what is being written, which no layer may hold.
     Raises config, source, tree and output errors.
     """
-    from imgpack.compression.codec import Codec
     from imgpack.image.build import Placement, build_image
-    from imgpack.image.documents import Recipe
     from imgpack.layer.build import Options
-    from imgpack.layer.stages import NO_TREATMENT
 
-    runtime, target = _runtime(config, platform, layers, reporter)
-    codec = Codec.parse(compression) if isinstance(compression, str) else compression
-    options = Options(
-        tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs,
-        treatment or NO_TREATMENT,
-    )  # fmt: skip
+    placement = placement or Placement()
+    recipe = _recipe(config, platform, layers, placement, reporter)
+    codec = _codec(compression)
     return build_image(
         layers,
         into,
-        Recipe(target, runtime, author, comment, format or into.default_format),
+        replace(recipe, author=author, comment=comment, format=format or _format(recipe, into)),
         references(names),
-        options,
-        placement=placement or Placement(),
+        Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs, treatment),
+        placement=placement,
         created=created,
         reporter=reporter,
         explain=explain,
     )
 
 
-def _runtime(
-    config: Runtime | None, given: Platform | None, layers: Sequence[Tree], reporter: Reporter
-) -> tuple[Runtime, Platform]:
+def _format(recipe: Recipe, into: LayerSink) -> Format:
+    return into.default_format if recipe.base is None else recipe.base.format
+
+
+def _codec(compression: str | Codec) -> Codec:
+    from imgpack.compression.codec import Codec
+
+    return Codec.parse(compression) if isinstance(compression, str) else compression
+
+
+def _recipe(
+    config: Runtime | RuntimeChanges | None,
+    platform: Platform | None,
+    layers: Sequence[Tree],
+    placement: Placement,
+    reporter: Reporter,
+) -> Recipe:
+    from imgpack.image.documents import Recipe
+    from imgpack.spec.merge.changes import RuntimeChanges
+
+    changes, base = RuntimeChanges.of(config), placement.base
+    if base is None:
+        return Recipe(_platform(platform, layers, changes.set, reporter), changes)
+    return Recipe(
+        base.image.config.platform,
+        changes,
+        base=base.image,
+        base_name=base.name,
+        base_labels=placement.base_labels,
+    )
+
+
+def _platform(
+    given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
+) -> Platform:
     from imgpack.spec.platform import Platform
-    from imgpack.spec.runtime import Runtime
     from imgpack.tree.elf import find_program
 
-    runtime = config or Runtime()
     programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
     found = find_program(layers, programs)
     if given is None:
-        return runtime, found.platform if found else Platform()
+        return found.platform if found else Platform()
     if found and not given.runs(found.platform):
         reporter.warn(
             f"{printable(found.path)} is a program for {found.platform}, "
             f"and the image is said to be for {given}"
         )
-    return runtime, given
+    return given

@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from imgpack.errors import ConfigError, LimitError, UnsupportedError, printable
+from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
-from imgpack.image.documents import Recipe
+from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
-from imgpack.layer.stages import Stages
 from imgpack.spec.config import rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
-from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
@@ -26,16 +24,16 @@ from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
-_MANY_LAYERS: Final = 100
 _CREATED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The image that another goes over, and what its layers make together."""
+    """The image that another goes over, what its layers make together, what it is called."""
 
     image: Image
     tree: Tree
+    name: BaseName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +42,13 @@ class Placement:
 
     ``said`` are directories that get the attributes that the trees have for them, though
     lower layers have them; what the base has just so is left out, unless ``keep_identical``.
+    With ``base_labels`` the base's name is recorded in labels as well.
     """
 
     base: Base | None = None
     said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
+    base_labels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,14 @@ def build_image(
     """
     if created is not None:
         _check_time(created)
+    for remark in recipe.remarks(len(trees)):
+        reporter.warn(remark)
     layer_type = recipe.format.layer_type(options.codec.compression)
     source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
     unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
     expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
     draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
-    _check_number(len(draft[0].layers), reporter)
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     builder = LayerBuilder(options, reporter, explain)
@@ -113,7 +114,7 @@ def build_image(
         newest = max(newest, record.newest)
         where = f"layer {len(layers)} of {len(trees)}, /{printable(over.tree.dest)}"
         reporter.detail(f"{where}: {_told(built)}")
-    options.treatment.rules.check(stack.matched)
+    stack.check()
     documents = recipe.documents(dests, layers, created or _rfc3339(newest))
     image = Image(*documents, source, nearby)
     sink.write([Named(image, names)])
@@ -129,14 +130,13 @@ def _told(built: Built) -> str:
 
 
 class _Stack:
-    """What lies ``below`` the next layer, and which rules ``matched`` in those that are built."""
+    """What lies ``below`` the next layer"""
 
     def __init__(self, options: Options, placement: Placement) -> None:
         base = placement.base
-        self._stages = Stages(options.transforms, options.treatment)
+        self._stages = options.stages(None, None)
         self._placement = placement
-        self._adding = options.treatment.adding
-        self.matched: set[int] = set()
+        self._matched: set[int] = set()
         self._base = () if base is None else base.image.config.diff_ids
         self.below = Below(() if base is None else (Laid(base.tree),))
 
@@ -159,10 +159,15 @@ class _Stack:
         # A layer is another one for what is below, and for its place.
         matters = self.below or over.tree.dest or over.tree.exact
         self.below = self.below.over(over.laid)
-        added = self._adding(self.below) if top and self._adding else None
+        adding = self._stages.treatment.adding
+        added = adding(self.below) if top and adding else None
         built = builder.build(over.tree, sink.open_blob, over if matters else None, added)
-        self.matched.update(built.record.matched)
+        self._matched.update(built.record.matched)
         return built
+
+    def check(self) -> None:
+        """Raise ``ConfigError`` if a rule matched in none of the layers."""
+        self._stages.treatment.rules.check(self._matched)
 
 
 def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
@@ -171,18 +176,6 @@ def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
     image = base.image
     held = frozenset(layer.digest for layer in image.manifest.layers)
     return _InSink(image.source, held), image.nearby
-
-
-def _check_number(layers: int, reporter: Reporter) -> None:
-    if layers > MAX_LAYERS:
-        raise LimitError(
-            f"{layers} layers are too many",
-            f"Docker takes {MAX_LAYERS}; put several trees into one",
-        )
-    if layers > _MANY_LAYERS:
-        reporter.warn(
-            f"{layers} layers leave little room for images on top: Docker takes {MAX_LAYERS}"
-        )
 
 
 def _check_time(created: str) -> None:

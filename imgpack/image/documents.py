@@ -8,67 +8,189 @@ for two images with the same content must be equal to the byte.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from imgpack.errors import LimitError, UnsupportedError, about
+from imgpack.image.image import Image
+from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig, build_config
-from imgpack.spec.descriptor import describe
-from imgpack.spec.format import Format
+from imgpack.spec.descriptor import Descriptor, describe
+from imgpack.spec.digest import Digest
+from imgpack.spec.format import Format, compression_of
 from imgpack.spec.json import encode
 from imgpack.spec.layer import Layer
-from imgpack.spec.manifest import Manifest, build_manifest
+from imgpack.spec.manifest import (
+    BASE_DIGEST,
+    BASE_NAME,
+    MAX_LAYERS,
+    Manifest,
+    build_manifest,
+)
+from imgpack.spec.merge.changes import MergedRuntime, RuntimeChanges, merge
+from imgpack.spec.merge.document import continue_config, missing_history
 from imgpack.spec.platform import Platform
+from imgpack.spec.reference import Reference
 from imgpack.spec.runtime import Healthcheck, Runtime
 
 CREATED_BY: Final = "# imgpack"
 """What ends a history entry that imgpack made, as BuildKit ends its own."""
+MANY_LAYERS: Final = 100
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """What is escaped in the history: Unicode's control characters, which it promises never to
 change. What is printable differs with Python's release; the image ID must not."""
 
 
 @dataclass(frozen=True, slots=True)
+class BaseName:
+    """What a base is called: ``name`` as it was asked for, if it was in a registry.
+
+    ``digest`` is that of the document which the name points to, so of the index if it is one:
+    whoever looks whether the base has moved compares these two.
+    """
+
+    digest: Digest
+    name: Reference | None = None
+
+    def as_annotations(self) -> dict[str, str]:
+        """The annotations of OCI image-spec ``annotations.md``, "base image"."""
+        found = {BASE_DIGEST: str(self.digest)}
+        if self.name is not None:
+            # A tag may move, and then its digest here says so.
+            moving = replace(self.name, digest=None) if self.name.tag else self.name
+            found[BASE_NAME] = str(moving)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything about an image but its layers."""
+    """Everything about an image but its layers.
+
+    On a ``base``, ``platform`` only stands in for what the base does not say. ``base_name``
+    is recorded in annotations, and with ``base_labels`` in labels, too: the classic store of
+    Docker forgets annotations.
+    """
 
     platform: Platform
-    runtime: Runtime
+    changes: RuntimeChanges
     author: str = ""
     comment: str = ""
     format: Format = Format.DOCKER
+    base: Image | None = None
+    base_name: BaseName | None = None
+    base_labels: bool = field(default=False, kw_only=True)
 
     def documents(
         self, dests: Sequence[bytes], layers: Sequence[Layer], created: str
     ) -> tuple[Manifest, ImageConfig]:
         """The manifest and the configuration of an image of ``layers``, bottom first.
 
-        ``dests`` are their places in the image, without slashes around; ``created`` is
-        RFC 3339 in UTC.
+        They are on top of those of the base. ``dests`` are their places in the image, without
+        slashes around; ``created`` is RFC 3339 in UTC. Raises ``UnsupportedError`` for a base
+        with triggers, or with layers that the format has no type for; ``ConfigError``,
+        ``DocumentError`` and ``LimitError``.
         """
-        history = [
-            History(created, text, self.author, self.comment, empty_layer=empty)
-            for text, empty in self._history(dests)
-        ]
-        config = build_config(
-            self.platform,
-            [layer.diff_id for layer in layers],
-            history,
-            created=created,
-            author=self.author,
-            runtime=self.runtime,
-        )
+        count = len(layers) + len(self._below)
+        if count > MAX_LAYERS:
+            raise LimitError(
+                f"the image has {count} layers, {len(self._below)} of them the base's",
+                f"Docker takes {MAX_LAYERS}; put several trees into one",
+            )
+        config = self._config(dests, [layer.diff_id for layer in layers], created)
         manifest = build_manifest(
             describe(self.format.config_type, config.raw, config.digest),
-            [layer.descriptor for layer in layers],
+            [
+                *(in_format(layer, self.format) for layer in self._below),
+                *(layer.descriptor for layer in layers),
+            ],
             self.format.manifest_type,
+            None if self.base_name is None else self.base_name.as_annotations(),
         )
         return manifest, config
 
-    def _history(self, dests: Sequence[bytes]) -> Iterator[tuple[str, bool]]:
-        for dest in dests:
-            yield f"COPY . /{_in_history(dest)} {CREATED_BY}", False
-        for instruction in instructions(self.runtime):
-            yield f"{instruction} {CREATED_BY}", True
+    def _config(
+        self, dests: Sequence[bytes], diff_ids: Sequence[Digest], created: str
+    ) -> ImageConfig:
+        merged = self._merged()
+        history = [
+            History(created, text, self.author, self.comment, empty_layer=empty)
+            for text, empty in _history(dests, merged)
+        ]
+        if self.base is None:
+            return build_config(
+                self.platform,
+                diff_ids,
+                history,
+                created=created,
+                author=self.author,
+                runtime=merged.config,
+            )
+        return continue_config(
+            self.base.config,
+            merged.config,
+            diff_ids,
+            history,
+            platform=self.platform,
+            created=created,
+            author=self.author,
+        )
+
+    def remarks(self, layers: int) -> tuple[str, ...]:
+        """What a user should know of the image, of so many layers on top of the base's.
+
+        Raises as ``documents``.
+        """
+        remarks = self._merged().remarks
+        lost = 0 if self.base is None else missing_history(self.base.config)
+        if lost:
+            remarks += (f"the base's history says nothing of {lost} of its layers",)
+        if (count := layers + len(self._below)) > MANY_LAYERS:
+            remarks += (
+                f"{count} layers leave little room for images on top: Docker takes {MAX_LAYERS}",
+            )
+        return remarks
+
+    @property
+    def _below(self) -> tuple[Descriptor, ...]:
+        return () if self.base is None else self.base.manifest.layers
+
+    def _merged(self) -> MergedRuntime:
+        changes = self.changes
+        if self.base_name is not None and self.base_labels:
+            labels = self.base_name.as_annotations() | dict(changes.set.labels)
+            changes = replace(changes, set=replace(changes.set, labels=tuple(labels.items())))
+        if self.base is None:
+            return merge({}, changes, self.platform.os)
+        config = self.base.config
+        with about("the base's configuration"):
+            return merge(config.config, changes, config.platform.os)
+
+
+def in_format(layer: Descriptor, kind: Format) -> Descriptor:
+    """A layer with the type that it has in a manifest of ``kind``, and nothing else changed.
+
+    Layers that are kept elsewhere stay what they are. Raises ``UnsupportedError`` where the
+    format has no such type.
+    """
+    if Format.of(layer.media_type) is kind or mediatype.is_foreign(layer.media_type):
+        return layer
+    compression = compression_of(layer.media_type)
+    if compression is None:
+        raise UnsupportedError(
+            f"the layer {layer.digest} of the base is of the type {layer.media_type[:80]!r}, "
+            f"which the {kind.value} format does not have"
+        )
+    with about(f"the layer {layer.digest} of the base"):
+        return replace(layer, media_type=kind.layer_type(compression))
+
+
+def _history(dests: Sequence[bytes], merged: MergedRuntime) -> Iterator[tuple[str, bool]]:
+    for dest in dests:
+        yield f"COPY . /{_in_history(dest)} {CREATED_BY}", False
+    for instruction in instructions(merged.set):
+        yield f"{instruction} {CREATED_BY}", True
+    for instruction in merged.unset:
+        yield f"UNSET {instruction} {CREATED_BY}", True
 
 
 def _in_history(dest: bytes) -> str:

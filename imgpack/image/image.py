@@ -62,6 +62,11 @@ class Image:
         return self.manifest
 
     @property
+    def format(self) -> Format:
+        """Whose media types it has."""
+        return Format.of(self.manifest.media_type)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers, bottom first."""
         pairs = zip(self.manifest.layers, self.config.diff_ids, strict=True)

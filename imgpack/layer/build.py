@@ -44,7 +44,11 @@ class Options:
     started_ns: int
     check_contents: bool = False
     outputs: Set[tuple[int, int]] = frozenset()
-    treatment: Treatment = NO_TREATMENT
+    treatment: Treatment | None = None
+
+    def stages(self, arrangement: Arrangement | None, additions: Additions | None) -> Stages:
+        """What is done to the entries of one layer."""
+        return Stages(self.transforms, self.treatment or NO_TREATMENT, arrangement, additions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class LayerBuilder:
         self._reporter = reporter
         self._explain = explain or (lambda reason, changes: None)
         self._stages = NO_STAGES
+        self._met = Problems()  # of the walk that counts
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
 
     def build(
@@ -85,8 +90,13 @@ class LayerBuilder:
         additions: Additions | None = None,
     ) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
-        options = self._options
-        self._stages = Stages(options.transforms, options.treatment, arrangement, additions)
+        self._stages = self._options.stages(arrangement, additions)
+        built = self._built(tree, open_blob)
+        for left_out in self._met.left_out:
+            left_out.tell()
+        return built
+
+    def _built(self, tree: Tree, open_blob: OpenBlob) -> Built:
         cache, stamps = self._options.cache, tree.stamps
         if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")
@@ -108,7 +118,8 @@ class LayerBuilder:
         return self._read(tree.entries(problems), problems, tree, open_blob)
 
     def _problems(self) -> Problems:
-        return Problems(self._options.outputs)
+        self._met = Problems(self._options.outputs)
+        return self._met
 
     def _from_read_only(
         self,

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
 from imgpack.layer.stages import Stages
+from imgpack.layer.suspects import SUSPECT, Suspects
 from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -56,6 +57,7 @@ class Segments:
         self._stages = stages
         self.matched: set[int] = set()
         self._problems = problems
+        self._suspects = Suspects()
         self._buffers = Buffers(_BUFFER)
         self._encoder = Encoder(problems, self._buffers.take(), recorded=bool(stages))
 
@@ -88,6 +90,8 @@ class Segments:
                 yield self._take(stamps)
                 stamps = []
             stamps.append(stamp)
+            if path.endswith(SUSPECT):
+                self._suspects.look(entry)
             if not is_file:
                 encoder.other(entry, seen)
             elif size <= LAST_PIECE and type(content) is bytes:
@@ -100,6 +104,8 @@ class Segments:
         encoder.buffer.append(header.END)
         yield self._take(stamps)
         encoder.finish()
+        if not any(left_out.rules.file for left_out in self._problems.left_out):
+            encoder.warnings += self._suspects.warnings()
 
     def _take(self, stamps: list[bytes]) -> Segment:
         """What is in the buffer as a segment; another buffer takes its place."""

@@ -13,7 +13,7 @@ from imgpack.tree.additions import Adding, Additions
 from imgpack.tree.entry import Entry, Pair
 from imgpack.tree.problems import Problems
 from imgpack.tree.rules.reading import AS_RECORDED, Reading
-from imgpack.tree.rules.rules import NO_RULES, Rules
+from imgpack.tree.rules.rules import NO_RULES, RuleList
 from imgpack.tree.transform import Arrangement, Transform
 
 
@@ -25,7 +25,7 @@ class Treatment:
     """
 
     reading: Reading = AS_RECORDED
-    rules: Rules = NO_RULES
+    rules: RuleList = NO_RULES
     adding: Adding | None = None
 
 

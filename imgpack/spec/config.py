@@ -114,14 +114,17 @@ def build_config(
     *,
     created: str,
     author: str = "",
-    runtime: Runtime | None = None,
+    runtime: Runtime | Mapping[str, Any] | None = None,
 ) -> ImageConfig:
-    """A new configuration; ``created`` is RFC 3339 in UTC with ``Z``."""
+    """A new configuration; ``created`` is RFC 3339 in UTC with ``Z``.
+
+    ``runtime`` is its ``config`` object, or what makes one.
+    """
     obj: dict[str, Any] = {"created": created}
     if author:
         obj["author"] = author
     obj |= platform.as_json()
-    obj["config"] = (runtime or Runtime()).as_json()
+    obj["config"] = runtime.as_json() if isinstance(runtime, Runtime) else dict(runtime or {})
     obj["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
     obj["history"] = [entry.as_json() for entry in history]
     return ImageConfig.parse(encode(obj))

@@ -23,6 +23,10 @@ MAX_LAYERS: Final = 125
 
 MAX_INDEX_ENTRIES: Final = 1024
 
+BASE_NAME: Final = "org.opencontainers.image.base.name"
+"""The annotation that says what image's layers an image starts with (``annotations.md``)."""
+BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
+
 _MANIFEST_FIELDS: Final = frozenset({"config", "layers"})
 _INDEX_FIELDS: Final = frozenset({"manifests"})
 _SCHEMA1_FIELDS: Final = frozenset({"fsLayers", "history", "signatures"})

@@ -18,7 +18,8 @@ from imgpack.api import (
 )
 from imgpack.credentials.lookup import Credential
 from imgpack.errors import ImgpackError, NotFoundError, UnauthorizedError
-from imgpack.registry.push.mount import BASE_NAME, recorded_bases
+from imgpack.registry.push.mount import recorded_bases
+from imgpack.spec.manifest import BASE_NAME
 from tests.registry import faults
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import Memory, connect, make_image, make_index, noise, push_to

@@ -37,12 +37,11 @@ from imgpack.errors import (
 )
 from imgpack.files.pool import Cancelled, Stop, run_all
 from imgpack.image.image import RawBlob, walk
-from imgpack.registry.push.mount import BASE_NAME
 from imgpack.registry.push.plan import plan_repositories
 from imgpack.spec import mediatype
 from imgpack.spec.config import build_config
 from imgpack.spec.digest import EMPTY_LAYER
-from imgpack.spec.manifest import build_index, build_manifest
+from imgpack.spec.manifest import BASE_NAME, build_index, build_manifest
 from imgpack.spec.schema1.signature import SigningKey, verify
 from tests.registry import faults
 from tests.registry.exchange import Exchange

@@ -16,6 +16,13 @@ from imgpack.cli.options.build.config import (
     in_unicode,
     runtime_options,
 )
+from imgpack.cli.options.build.exclusion import (
+    DryRunFlags,
+    ExcludeFlags,
+    dry_run_options,
+    exclude_options,
+    show_planned,
+)
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
 from imgpack.cli.options.build.rules import RuleFlags, rule_options
 from imgpack.cli.options.build.sources import (
@@ -25,6 +32,7 @@ from imgpack.cli.options.build.sources import (
     parse_sources,
     written_to,
 )
+from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.cli.options.metadata import (
@@ -42,7 +50,6 @@ from imgpack.cli.options.output import (
 )
 from imgpack.cli.options.parameters import DIRECTORY, FILE
 from imgpack.errors import InvalidReferenceError, brief
-from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
     from imgpack.api import Change, Directory, Format, Image, Placed, Reference
@@ -66,11 +73,14 @@ _EXPLAINED = 100
 @prune_option
 @image_options
 @runtime_options
+@unset_options
 @layer_options
 @rule_options
 @click.option(
     "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
 )
+@exclude_options
+@dry_run_options
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @metadata_option
@@ -84,9 +94,12 @@ def build(
     prune: bool,
     image: ImageFlags,
     runtime: RuntimeFlags,
+    unset: UnsetFlags,
     layers: LayerFlags,
     rules: RuleFlags,
     jobs: int | None,
+    excluding: ExcludeFlags,
+    dry_run: DryRunFlags,
     cache: CacheFlags,
     explain: bool,
     metadata_file: str | None,
@@ -96,15 +109,19 @@ def build(
     SRC:/dest/dir puts a tree under a path of the image. The result is one tar
     that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources, as_root=not rules.idmap)
+    excluded = excluding.reader(terminal, explain=explain)
+    trees = parse_sources(sources, excluded, as_root=not rules.idmap)
     target = default_output(trees[0]) if output is None else output
     check_prune(target, prune=prune)
-    image, runtime = in_unicode(image), in_unicode(runtime)
+    unset.check_base()
+    image, runtime, unset = in_unicode(image), in_unicode(runtime), in_unicode(unset)
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
     building = partial(building, **rules.arguments(trees, layers, terminal))
+    if dry_run.check():
+        show_planned(trees, building.keywords["transforms"], as_json=dry_run.as_json)
+        return
     names, limit = _names(tags, trees), cache.limit
-    to_stdout = to_standard_output(target)
-    if not to_stdout:
+    if not to_standard_output(target):
         check_outside(trees, target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
@@ -113,11 +130,23 @@ def build(
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with create(terminal, target, prune=prune) as sink:
         built = building(into=sink, names=names, outputs=outputs)
-    where = "standard output" if target == STDOUT else target
-    document = built.manifest.descriptor
-    terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
     if segments is not None and segments.stored:
         trim(segments, limit)
+    _tell(terminal, built, names, target, metadata_file)
+
+
+def _tell(
+    terminal: Terminal,
+    built: Image,
+    names: tuple[Reference, ...],
+    target: str,
+    metadata_file: str | None,
+) -> None:
+    """Say what was written, and where."""
+    to_stdout = to_standard_output(target)
+    where = "standard output" if to_stdout else target
+    document = built.manifest.descriptor
+    terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
     published = [api.Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [api.Named(built, names)])

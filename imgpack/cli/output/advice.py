@@ -18,6 +18,7 @@ _WORDS: Final = {
     Remedy.CLEAR_CACHE: "remove it, or name another cache with --cache-dir",
     Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
     Remedy.PRUNE: "--prune removes them",
+    Remedy.IGNORE_ONBUILD: "--ignore-onbuild drops them",
     Remedy.LOG_IN: "log in with imgpack login {0}",
     Remedy.CHECK_LOGIN: "check the credentials for {0} (imgpack login {0})",
     Remedy.LOG_IN_EACH: "use imgpack login for each of them instead",

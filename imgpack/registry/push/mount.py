@@ -19,11 +19,11 @@ from imgpack.registry.push.upload_mode import UploadModes
 from imgpack.registry.push.upload_session import UploadSession
 from imgpack.registry.repository import Repository
 from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.manifest import BASE_NAME
 from imgpack.spec.reference import DEFAULT_REGISTRY, Reference
 
 MAX_TRIES: Final = 3
 """Each failed mount costs a request, and an upload session when there is another candidate."""
-BASE_NAME: Final = "org.opencontainers.image.base.name"
 
 
 def recorded_bases(image: AnyImage) -> tuple[Reference, ...]:

@@ -7,8 +7,10 @@ gets a slash in front: ``/u=rwx``.
 
 import base64
 import binascii
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from imgpack.errors import ConfigError, printable
@@ -21,8 +23,9 @@ from imgpack.tree.rules.changes import (
     ChangeOwner,
     ChangeTime,
 )
+from imgpack.tree.rules.glob import Glob
+from imgpack.tree.rules.ignore_file import parse_ignore_pattern
 from imgpack.tree.rules.modes import ModeChange
-from imgpack.tree.rules.pattern import path_pattern
 from imgpack.tree.rules.rules import Effect, Rule
 
 ReadFile = Callable[[str], bytes | None]
@@ -33,6 +36,32 @@ RuleKind = Literal["chown", "chmod", "xattr", "cap"]
 _NUMBER: Final = re.compile(r"\d{1,10}", re.ASCII)
 _ATTRIBUTE: Final = re.compile(r"((?:user|trusted|security|system)\.[^=\0]+)=(.*)", re.DOTALL)
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """A pattern that paths of the image match as a whole; ``str`` of it is its text."""
+
+    glob: Glob
+
+    def __str__(self) -> str:
+        return self.glob.text
+
+    def matches(self, path: bytes) -> bool:
+        """Whether it is ``path`` itself that is meant."""
+        above, slash, name = os.fsdecode(path).rpartition("/")
+        return self.glob.matches(above + slash, name)
+
+
+def path_pattern(text: str) -> PathPattern:
+    """The pattern of whole paths, with or without a slash in front. Raises ``ConfigError``."""
+    found = parse_ignore_pattern(text)
+    if found is None or found.exception:
+        raise ConfigError(
+            f"{printable(text)!r} is no pattern of a rule",
+            "it says what is meant, without a !; to mean less, let a later rule change it back",
+        )
+    return PathPattern(found.glob)
 
 
 def parse_rule(kind: RuleKind, text: str, read: ReadFile) -> Rule:

@@ -43,7 +43,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RuleList:
     """Rules in their order; ``identity`` differs whenever other entries may come out."""
 
     rules: tuple[Rule, ...] = ()
@@ -74,7 +74,7 @@ class Rules:
             )
 
 
-NO_RULES = Rules()
+NO_RULES = RuleList()
 
 
 class RulesOfLayer:

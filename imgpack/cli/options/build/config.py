@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -26,7 +26,10 @@ from imgpack.spec.format import Format
 from imgpack.spec.platform import Platform
 from imgpack.spec.runtime import INT32_MAX, Healthcheck, Ports, Runtime, is_time
 
-_Flags = TypeVar("_Flags", "RuntimeFlags", "ImageFlags")
+if TYPE_CHECKING:
+    from imgpack.cli.options.build.unset import UnsetFlags
+
+_Flags = TypeVar("_Flags", "RuntimeFlags", "ImageFlags", "UnsetFlags")
 
 _PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -63,7 +66,7 @@ class RuntimeFlags:
         labels = (text.partition("=") for text in _last_wins(self.label, "--label"))
         values: dict[str, tuple[str, Any]] = {
             "user": ("--user", self.user),
-            "exposed_ports": ("--expose", _ports(self.expose)),
+            "exposed_ports": ("--expose", ports(self.expose, "--expose")),
             "env": ("--env", _last_wins(self.env, "--env")),
             "entrypoint": ("--entrypoint", _words(self.entrypoint, "--entrypoint")),
             "cmd": ("--cmd", _words(self.cmd, "--cmd")),
@@ -147,10 +150,15 @@ class ImageFlags:
     author: str | None
     comment: str | None
 
-    def format(self, target: str) -> Format:
-        """Whose media types: OCI's in a layout, which tools other than Docker read, unless said."""
+    def format(self, target: str, base: Format | None = None) -> Format:
+        """Whose media types: those given, else those of the ``base``.
+
+        Without either OCI's in a layout, which tools other than Docker read.
+        """
         if self.image_format is not None:
             return Format(self.image_format)
+        if base is not None:
+            return base
         return Format.OCI if api.is_layout(target) else Format.DOCKER
 
     @property
@@ -256,21 +264,22 @@ def _last_wins(texts: Sequence[str], option: str) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def _ports(texts: Sequence[str]) -> tuple[Ports, ...]:
-    ranges = tuple(dict.fromkeys(map(_range, texts)))
-    total = sum(ports.last - ports.first + 1 for ports in ranges)
+def ports(texts: Sequence[str], option: str) -> tuple[Ports, ...]:
+    """Ports and ranges as ``option`` spells them. Raises ``ConfigError`` and ``LimitError``."""
+    ranges = tuple(dict.fromkeys(_range(text, option) for text in texts))
+    total = sum(each.last - each.first + 1 for each in ranges)
     if total > _MAX_PORTS:
         raise LimitError(
-            f"--expose names {total} ports", f"name {_MAX_PORTS} at most: they only document"
+            f"{option} names {total} ports", f"name {_MAX_PORTS} at most: they only document"
         )
     return ranges
 
 
-def _range(text: str) -> Ports:
+def _range(text: str, option: str) -> Ports:
     match = _PORT.fullmatch(text.lower())
     if match is None:
-        raise ConfigError(f"--expose {text!r} is not a port", "write 80, 53/udp or 8000-8010")
-    with _said_by("--expose"):
+        raise ConfigError(f"{option} {text!r} is not a port", "write 80, 53/udp or 8000-8010")
+    with _said_by(option):
         return Ports(int(match[1]), int(match[2] or match[1]), match[3] or "tcp")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RuleFlags:
-    """Rules, and how ids and records on disk are read, as they were written."""
+    """RuleList, and how ids and records on disk are read, as they were written."""
 
     chown: tuple[str, ...]
     chmod: tuple[str, ...]
@@ -59,7 +59,7 @@ class RuleFlags:
             "transforms": (*transforms, *layers.transforms(source_date_epoch())),
             "treatment": api.Treatment(
                 self._reading(),
-                api.Rules((*layers.time_rules(), *self._rules(trees))),
+                api.RuleList((*layers.time_rules(), *self._rules(trees))),
                 additions,
             ),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,19 @@ from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
-    from imgpack.api import Directory, Placed
+    from imgpack.api import Directory, Exclusion, Placed
 
 
-def parse_sources(texts: Sequence[str], *, as_root: bool = True) -> tuple[Placed[Directory], ...]:
+def parse_sources(
+    texts: Sequence[str],
+    excluded: Callable[[bytes], Exclusion | None] = lambda source: None,
+    *,
+    as_root: bool = True,
+) -> tuple[Placed[Directory], ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory.
 
-    With ``as_root`` what belongs to a user who is not root is read as root's.
+    ``excluded`` says what is left out of one. With ``as_root`` what belongs to a user who is
+    not root is read as root's.
     """
     if len(texts) > MAX_LAYERS:
         raise LimitError(
@@ -34,7 +40,7 @@ def parse_sources(texts: Sequence[str], *, as_root: bool = True) -> tuple[Placed
     trees: list[Placed[Directory]] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = api.directory(source, dest=dest, caller=caller)
+        tree = api.directory(source, dest=dest, caller=caller, excluded=excluded(source))
         if any((one.tree.root, one.dest) == (tree.tree.root, tree.dest) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
