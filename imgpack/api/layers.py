@@ -53,7 +53,10 @@ def directory(
 
 
 def planned(
-    layer: Placed[Tree], *, transforms: Sequence[Transform] = ()
+    layer: Placed[Tree],
+    *,
+    transforms: Sequence[Transform] = (),
+    treatment: Treatment | None = None,
 ) -> Iterator[tuple[Entry, bytes | None]]:
     """What a build would pack of ``layer``, without a look into a file.
 
@@ -61,9 +64,9 @@ def planned(
     Raises source and tree errors.
     """
     from imgpack.layer.planned import planned as entries_of
-    from imgpack.layer.stages import Stages
+    from imgpack.layer.stages import NO_TREATMENT, Stages
 
-    yield from entries_of(layer, Stages(tuple(transforms)))
+    yield from entries_of(layer, Stages(tuple(transforms), treatment or NO_TREATMENT))
 
 
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:
@@ -109,8 +112,7 @@ def build(
     in UTC (``None``: the newest time in the layers). ``placement``: what lies below them.
     ``transforms`` change entries, then the rules of ``treatment`` do. The bytes depend on none
     of ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970). ``outputs``: devices and
-    inodes of what is being written, which no layer may hold.
-    Raises config, source, tree and output errors.
+    inodes that are being written to. Raises config, source, tree and output errors.
     """
     from imgpack.image.build import Placement, build_image
     from imgpack.layer.build import Options

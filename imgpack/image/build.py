@@ -130,7 +130,7 @@ def _told(built: Built) -> str:
 
 
 class _Stack:
-    """What lies ``below`` the next layer"""
+    """What lies ``below`` the next layer."""
 
     def __init__(self, options: Options, placement: Placement) -> None:
         base = placement.base

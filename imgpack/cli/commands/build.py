@@ -118,7 +118,7 @@ def build(
     building = _building(trees, image, image.format(target), runtime, layers, terminal)
     building = partial(building, **rules.arguments(trees, layers, terminal))
     if dry_run.check():
-        show_planned(trees, building.keywords["transforms"], as_json=dry_run.as_json)
+        show_planned(trees, rules.planned(building.keywords), as_json=dry_run.as_json)
         return
     names, limit = _names(tags, trees), cache.limit
     if not to_standard_output(target):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.errors import about
 
 if TYPE_CHECKING:
-    from imgpack.api import Placed, Reading, Reporter, Rule, RuleKind, Transform, Tree
+    from imgpack.api import Entry, Placed, Reading, Reporter, Rule, RuleKind, Transform, Tree
     from imgpack.cli.options.build.layers import LayerFlags
 
 
@@ -63,6 +63,12 @@ class RuleFlags:
                 additions,
             ),
         }
+
+    @staticmethod
+    def planned(arguments: Mapping[str, Any]) -> partial[Iterator[tuple[Entry, bytes | None]]]:
+        """``api.planned`` with what of a build's arguments says how entries are written."""
+        treated = {name: arguments[name] for name in ("transforms", "treatment")}
+        return partial(api.planned, **treated)
 
     def _rules(self, trees: Sequence[Placed[Tree]]) -> Iterator[Rule]:
         """In the order in which attributes must be set: a capability is one."""
