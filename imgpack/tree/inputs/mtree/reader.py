@@ -29,6 +29,12 @@ _PASSED_OVER: Final = frozenset(
         "sha384digest", "sha512", "sha512digest", "sha512256", "sha512256digest",
     }
 )  # fmt: skip
+_SAME: Final = tuple(
+    map(
+        frozenset,
+        (("uid", "uname"), ("gid", "gname"), ("time", "tar_time"), ("contents", "content")),
+    )
+)
 _KEYWORD: Final = re.compile(rb"([a-z][a-z0-9_]*(?:\.[^=]+)?)(?:=(.*))?", re.DOTALL)
 
 
@@ -77,7 +83,7 @@ class _Reader:
         """Take one line."""
         first = words[0]
         if first == b"/set":
-            self._defaults.update(self._keywords(number, [*_paired(words[1:])]))
+            self._defaults = _over(self._defaults, self._keywords(number, [*_paired(words[1:])]))
         elif first == b"/unset":
             for word in words[1:]:
                 self._defaults.pop(word.decode("latin-1"), None)
@@ -93,7 +99,7 @@ class _Reader:
             self._entry(number, first, words[1:])
 
     def _entry(self, number: int, name: bytes, words: Sequence[bytes]) -> None:
-        keywords = self._defaults | self._keywords(number, words)
+        keywords = _over(self._defaults, self._keywords(number, words))
         plain = b"/" not in name and name != b"."
         parts = [unescaped(part) for part in name.split(b"/") if part not in (b"", b".")]
         for part in parts:
@@ -109,7 +115,7 @@ class _Reader:
         path = b"/".join(parts)
         before = self.found.get(path)
         if before is not None:
-            keywords = before.keywords | keywords
+            keywords = _over(before.keywords, keywords)
         self.found[path] = Line(path, number, keywords)
         if len(self.found) > MAX_ENTRIES:
             raise LimitError(f"there are more than {MAX_ENTRIES:,} paths")
@@ -135,6 +141,12 @@ class _Reader:
                     "and is passed over"
                 )
         return found
+
+
+def _over(before: dict[str, bytes], later: dict[str, bytes]) -> dict[str, bytes]:
+    """The later keywords over those before: two names of one thing are one thing."""
+    gone = {old for pair in _SAME for old in pair if pair & later.keys() and old not in later}
+    return {key: value for key, value in before.items() if key not in gone} | later
 
 
 def _paired(words: Sequence[bytes]) -> Iterator[bytes]:
