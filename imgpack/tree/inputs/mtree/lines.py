@@ -29,20 +29,22 @@ def lines(data: bytes, name: str) -> Iterator[tuple[int, list[bytes]]]:
 
     Raises ``LimitError``.
     """
-    joined, start = b"", 0
+    pieces: list[bytes] = []
+    length = start = 0
     for number, line in enumerate(data.split(b"\n"), 1):
-        line = line.removesuffix(b"\r").lstrip(b" \t") if joined else line.removesuffix(b"\r")
+        line = line.removesuffix(b"\r")
         start = start or number
+        length += len(line)
+        if length > MAX_LINE:
+            raise LimitError(f"{name}:{start}: the line has more than {MAX_LINE:,} bytes")
         if (len(line) - len(line.rstrip(b"\\"))) % 2:
-            joined += line[:-1] + b" "
-            if len(joined) > MAX_LINE:
-                raise LimitError(f"{name}:{start}: the line has more than {MAX_LINE:,} bytes")
+            pieces.append(line[:-1])
             continue
-        words = _words(joined + line)
-        if words:
+        if words := _words(b" ".join((*pieces, line))):
             yield start, words
-        joined, start = b"", 0
-    if words := _words(joined):
+        pieces.clear()
+        length = start = 0
+    if words := _words(b" ".join(pieces)):
         yield start, words
 
 
