@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from imgpack.image.image import Image, LayerSink
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
-    from imgpack.layer.stages import Treatment
     from imgpack.spec.format import Format
     from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
@@ -53,10 +52,7 @@ def directory(
 
 
 def planned(
-    layer: Placed[Tree],
-    *,
-    transforms: Sequence[Transform] = (),
-    treatment: Treatment | None = None,
+    layer: Placed[Tree], *, transforms: Sequence[Transform] = ()
 ) -> Iterator[tuple[Entry, bytes | None]]:
     """What a build would pack of ``layer``, without a look into a file.
 
@@ -64,9 +60,9 @@ def planned(
     Raises source and tree errors.
     """
     from imgpack.layer.planned import planned as entries_of
-    from imgpack.layer.stages import NO_TREATMENT, Stages
+    from imgpack.layer.stages import Stages
 
-    yield from entries_of(layer, Stages(tuple(transforms), treatment or NO_TREATMENT))
+    yield from entries_of(layer, Stages(tuple(transforms)))
 
 
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:
@@ -91,7 +87,6 @@ def build(
     format: Format | None = None,
     compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
-    treatment: Treatment | None = None,
     created: str | None = None,
     author: str = "",
     comment: str = "",
@@ -108,11 +103,10 @@ def build(
 
     ``platform``, if not given: what the programs in the layers are for, else linux/amd64; of
     a given one that they contradict is warned. ``format``, if not given: the base's, or the
-    sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC 3339
-    in UTC (``None``: the newest time in the layers). ``placement``: what lies below them.
-    ``transforms`` change entries, then the rules of ``treatment`` do. The bytes depend on none
-    of ``cache``, ``jobs`` and ``clock`` (nanoseconds since 1970). ``outputs``: devices and
-    inodes that are being written to. Raises config, source, tree and output errors.
+    sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC
+    3339 in UTC (``None``: the newest time in the layers). ``placement``: what lies below. The
+    bytes depend on none of ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``:
+    devices and inodes of what is being written. Raises config, source, tree, output errors.
     """
     from imgpack.image.build import Placement, build_image
     from imgpack.layer.build import Options
@@ -120,12 +114,13 @@ def build(
     placement = placement or Placement()
     recipe = _recipe(config, platform, layers, placement, reporter)
     codec = _codec(compression)
+    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
         replace(recipe, author=author, comment=comment, format=format or _format(recipe, into)),
         references(names),
-        Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs, treatment),
+        options,
         placement=placement,
         created=created,
         reporter=reporter,

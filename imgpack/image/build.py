@@ -10,8 +10,10 @@ from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
+from imgpack.image.user import check_user
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
-from imgpack.spec.config import rfc3339
+from imgpack.layer.stages import Stages
+from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
@@ -98,24 +100,11 @@ def build_image(
     draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
-    builder = LayerBuilder(options, reporter, explain)
-    stack = _Stack(options, placement)
-    layers: list[Layer] = []
-    dests: list[bytes] = []
-    newest = 0
-    for tree in trees:
-        over = stack.over(tree, layers)
-        for warning in over.survey.warnings:
-            reporter.warn(warning)
-        built = stack.build(builder, over, sink, top=tree is trees[-1])
-        record, written = built.record, built.record.written
-        layers.append(written.layer(layer_type))
-        dests.append(over.tree.dest)
-        newest = max(newest, record.newest)
-        where = f"layer {len(layers)} of {len(trees)}, /{printable(over.tree.dest)}"
-        reporter.detail(f"{where}: {_told(built)}")
-    stack.check()
-    documents = recipe.documents(dests, layers, created or _rfc3339(newest))
+    stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
+    for number, tree in enumerate(trees, 1):
+        stack.build(tree, sink, layer_type, f"layer {number} of {len(trees)}")
+    documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
+    stack.check_user(documents[1], recipe)
     image = Image(*documents, source, nearby)
     sink.write([Named(image, names)])
     return image
@@ -130,44 +119,65 @@ def _told(built: Built) -> str:
 
 
 class _Stack:
-    """What lies ``below`` the next layer."""
+    """The layers as they are built, each over those before it and the base's."""
 
-    def __init__(self, options: Options, placement: Placement) -> None:
+    def __init__(
+        self, builder: LayerBuilder, options: Options, placement: Placement, reporter: Reporter
+    ) -> None:
         base = placement.base
-        self._stages = options.stages(None, None)
+        self.layers: list[Layer] = []
+        self.dests: list[bytes] = []
+        self.newest = 0
+        self._builder = builder
+        self._reporter = reporter
+        self._stages = Stages(options.transforms)
         self._placement = placement
-        self._matched: set[int] = set()
-        self._base = () if base is None else base.image.config.diff_ids
-        self.below = Below(() if base is None else (Laid(base.tree),))
+        self._chain = [] if base is None else list(base.image.config.diff_ids)
+        self._below = Below(() if base is None else (Laid(base.tree),))
 
-    def over(self, tree: Placed[Tree], built: Sequence[Layer]) -> Over:
-        """How ``tree`` lies over what is below, of which ``built`` are the new layers."""
-        tree = replace(tree, dest=self.below.resolve(tree.dest, b"/" + tree.dest))
-        chain = [*self._base, *(layer.diff_id for layer in built)]
+    def build(self, tree: Placed[Tree], sink: LayerSink, layer_type: str, shown: str) -> None:
+        """The layer of ``tree`` goes on top of what is there."""
+        over = self._over(tree)
+        tree = over.tree
+        for warning in over.survey.warnings:
+            self._reporter.warn(warning)
+        # What is below, and the directories on its way, make another layer of it; a directory
+        # on disk has no deletions, which delete nothing in the lowest layer.
+        matters = bool(self._below or tree.dest or tree.exact or tree.stamps is None)
+        built = self._builder.build(tree, sink.open_blob, over if matters else None)
+        self._below = self._below.over(over.laid)
+        written = built.record.written
+        self._chain.append(written.diff_id)
+        self.layers.append(written.layer(layer_type))
+        self.dests.append(tree.dest)
+        self.newest = max(self.newest, built.record.newest)
+        self._reporter.detail(f"{shown}, /{printable(tree.dest)}: {_told(built)}")
+
+    def check_user(self, config: ImageConfig, recipe: Recipe) -> None:
+        """Refuse a user that is not one of the image; where there is no base it is only told."""
+        inherited = not recipe.changes.set.user
+        user = str(config.config.get("User", ""))
+        try:
+            told = check_user(user, self._below.read_file, inherited=inherited)
+        except ConfigError as error:
+            if recipe.base is not None:
+                raise
+            told = error.message
+        if told:
+            self._reporter.warn(told)
+
+    def _over(self, tree: Placed[Tree]) -> Over:
+        placement, below = self._placement, self._below
+        tree = replace(tree, dest=below.resolve(tree.dest, b"/" + tree.dest))
         return Over(
             tree,
-            self.below,
-            survey(tree, self.below) if self.below else Survey(),
-            " ".join(map(str, chain)),
-            self._placement.said,
-            keep_identical=self._placement.keep_identical,
+            below,
+            survey(tree, below) if below else Survey(),
+            " ".join(map(str, self._chain)),
+            placement.said,
+            keep_identical=placement.keep_identical,
             view=self._stages.view,
         )
-
-    def build(self, builder: LayerBuilder, over: Over, sink: LayerSink, *, top: bool) -> Built:
-        """Build a layer, which is below the next one then."""
-        # A layer is another one for what is below, and for its place.
-        matters = self.below or over.tree.dest or over.tree.exact
-        self.below = self.below.over(over.laid)
-        adding = self._stages.treatment.adding
-        added = adding(self.below) if top and adding else None
-        built = builder.build(over.tree, sink.open_blob, over if matters else None, added)
-        self._matched.update(built.record.matched)
-        return built
-
-    def check(self) -> None:
-        """Raise ``ConfigError`` if a rule matched in none of the layers."""
-        self._stages.treatment.rules.check(self._matched)
 
 
 def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:

@@ -32,14 +32,17 @@ _CHECKSUM: Final = slice(148, 156)
 
 @dataclass(slots=True)
 class Extension:
-    """What the headers in front of a member say about it; ``others`` are its other pax records."""
+    """What the headers in front of a member say about it.
+
+    ``others`` are its other pax records, ``taken`` the bytes of all headers so far.
+    """
 
     path: bytes | None = None
     link: bytes | None = None
     size: int | None = None
     sparse: SparseRecords = field(default_factory=SparseRecords)
     others: dict[bytes, bytes] = field(default_factory=dict)
-    _taken: int = 0
+    taken: int = 0
 
     def extend(self, flag: int, data: bytes) -> None:
         """Take the content of a header of type ``flag``. Raises ``ArchiveError``, ``LimitError``.
@@ -47,8 +50,8 @@ class Extension:
         What a global header says of all members is not taken, and refused where it would
         give them one name or size.
         """
-        self._taken += len(data)
-        if self._taken > _MAX_EXTENSIONS:
+        self.taken += len(data)
+        if self.taken > _MAX_EXTENSIONS:
             raise LimitError("the headers in front of one member are too large together")
         if flag == ord("L"):
             self.path = _bounded(text(data))

@@ -65,6 +65,7 @@ _KINDS: Final = {
     ord("6"): stat.S_IFIFO,
 }
 _DEVICES: Final = frozenset({stat.S_IFCHR, stat.S_IFBLK})
+_SPARSE: Final = ord("S")
 _LABEL: Final = ord("V")  # the name of a volume of GNU tar's, which says nothing of any file
 
 
@@ -125,7 +126,8 @@ def _members(source: Forward) -> Members:
         member, end = _named(block, extension, source)
         count += 1
         names += len(member.path) + len(member.link)
-        names += sum(map(len, member.xattrs)) + sum(map(len, member.xattrs.values()))
+        if member.xattrs:
+            names += sum(map(len, member.xattrs)) + sum(map(len, member.xattrs.values()))
         sparse += member.size if member.sparse else 0
         if count > MAX_MEMBERS or names > MAX_NAMES or sparse > MAX_SPARSE:
             raise LimitError(
@@ -137,7 +139,8 @@ def _members(source: Forward) -> Members:
         content.close()
         _pass(source, end - source.offset, member)
         source.skip(padded(end) - end)  # which the last member may lack
-        extension = Extension()
+        if extension.taken:
+            extension = Extension()
     _finish(source, block)
 
 
@@ -192,7 +195,8 @@ def _member(
     sparse: Sparse | None = None
     if kind == stat.S_IFREG:
         size = size_of(block) if extension.size is None else extension.size
-        sparse = _sparse(block, extension, source, size)
+        if flag == _SPARSE or extension.taken:
+            sparse = _sparse(block, extension, source, size)
     start, end = source.offset, source.offset + size
     if sparse is not None:
         size, start, end = sparse.size, sparse.start, sparse.end
@@ -237,7 +241,7 @@ def _sparse(block: bytes, extension: Extension, source: Forward, stored: int) ->
         end = offset - front + size
         return source.peek(end)[offset - front :] if end <= _LONGEST_PEEK else b""
 
-    if block[156] == ord("S"):
+    if block[156] == _SPARSE:
         return old_gnu(block, read, front, stored, lambda octets: natural(octets, "a map's"))
     return extension.sparse.member(read, front, stored)
 

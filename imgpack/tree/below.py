@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import LimitError, TreeError, printable
 from imgpack.tree.entry import WHITEOUT, Entry, made_up_directory
 from imgpack.tree.tree import WHITEOUT_PREFIX, Tree, join
 
@@ -19,6 +19,9 @@ _MAX_LINKS: Final = 255
 """Symbolic links that one path may lead through; Linux follows 40, some builders more."""
 _TYPE: Final = 0o170000
 _LINK: Final = 0o120000
+_FILE: Final = 0o100000
+MAX_FILE: Final = 16 << 20
+"""Bytes of a file of accounts that is read."""
 
 
 @runtime_checkable
@@ -183,6 +186,22 @@ class Below:
             missing = found is None
             way.append(part)
         return b"/".join(way)
+
+    def read_file(self, path: str) -> bytes | None:
+        """The bytes of a small file of the image, links followed; ``None`` if there is none.
+
+        Raises ``LimitError`` for one that is not small.
+        """
+        try:
+            found = self.find(self.resolve(path.encode().strip(b"/"), path.encode()))
+        except TreeError:  # through something that is no directory
+            return None
+        if found is None or found.mode & _TYPE != _FILE:
+            return None
+        if found.size > MAX_FILE:
+            raise LimitError(f"{path} of the image has {found.size} bytes", f"at most {MAX_FILE}")
+        with found.open() as file:
+            return file.read(MAX_FILE)
 
 
 _NOTHING: Final = (b"", b".")

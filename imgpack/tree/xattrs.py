@@ -121,7 +121,8 @@ def attributes(entry: Entry, problems: Problems) -> Attributes | None:
     content = entry.content
     try:
         if not isinstance(content, bytes):
-            found = interpret(content.xattrs, entry.path)
+            held = content.xattrs
+            found = interpret(held, entry.path) if held else NONE
         else:
             found = read(entry.reach, content) if content else NONE
     except FileNotFoundError:

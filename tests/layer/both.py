@@ -1,7 +1,9 @@
 """One tree made in every way that there is, for what must be the same of all of them."""
 
+import io
 import os
 import stat
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from imgpack.api import Directory, Entries, Entry, directory_entry, fifo, file, hard_link, symlink
 from imgpack.tree.disk.directory import directory
+from imgpack.tree.inputs.tarball import Tarball, tarball
 
 NAMES = st.binary(min_size=1, max_size=8).filter(
     lambda name: not set(name) & set(b"/\0") and name not in (b".", b"..") and name[:4] != b".wh."
@@ -84,6 +87,30 @@ def on_disk(root: Path, things: Mapping[bytes, Thing], links: Mapping[bytes, byt
     os.utime(root, (0, 0))
     root.chmod(0o755)
     return directory(bytes(root), (os.geteuid(), os.getegid()))
+
+
+def archived(root: Path) -> bytes:
+    """A directory in a tar archive as ``tar -C root -cf - .`` makes it, in the pax format."""
+
+    def exact(info: tarfile.TarInfo) -> tarfile.TarInfo:
+        found = os.lstat(os.path.join(root, info.name))
+        seconds, rest = divmod(found.st_mtime_ns, 1_000_000_000)
+        info.mtime = seconds
+        info.pax_headers = {"mtime": f"{seconds}.{rest:09}"} if rest else {}
+        return info
+
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.add(root, ".", filter=exact)
+    return buffer.getvalue()
+
+
+def in_tar(root: Path, things: Mapping[bytes, Thing], links: Mapping[bytes, bytes]) -> Tarball:
+    """The same tree in a tar archive."""
+    on_disk(root, things, links)
+    archive = root.with_suffix(".tar")
+    archive.write_bytes(archived(root))
+    return tarball(str(archive), archive.name, scratch=lambda: str(root.parent))
 
 
 def in_memory(things: Mapping[bytes, Thing], links: Mapping[bytes, bytes]) -> Entries:

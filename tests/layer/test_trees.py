@@ -33,7 +33,7 @@ from imgpack.layer.stages import Stages
 from imgpack.tree.destination import place
 from imgpack.tree.merge.survey import Survey
 from imgpack.tree.problems import Problems
-from tests.layer.both import THINGS, Thing, in_memory, on_disk
+from tests.layer.both import THINGS, Thing, in_memory, in_tar, on_disk
 from tests.layer.trees import Blob, cuts, noise, opened
 from tests.tree.stacks import over, written
 
@@ -51,6 +51,7 @@ LINKS = {b"a-link": b"etc/motd", b"usr/z-link": b"etc/motd"}
 MAKERS = {
     "directory": lambda root: on_disk(root / "tree", SAMPLE, LINKS),
     "entries": lambda root: in_memory(SAMPLE, LINKS),
+    "tarball": lambda root: in_tar(root / "tree", SAMPLE, LINKS),
     "placed": lambda root: Placed(in_memory(SAMPLE, LINKS)),
 }
 
@@ -164,6 +165,23 @@ def test_entries_in_memory_are_the_same_tree_as_on_disk(
     assert cuts(place(memory, b"/opt/x")) == cuts(place(disk, b"/opt/x"))
 
 
+@given(things=THINGS)
+def test_entries_in_a_tar_archive_are_the_same_tree_as_on_disk(
+    tmp_path_factory: pytest.TempPathFactory, things: dict[bytes, Thing]
+) -> None:
+    """In whatever order it has them."""
+    # Python's tarfile writes no hard links to anything else.
+    files = [path for path, thing in things.items() if thing.kind == REG]
+    links = {b"\xff-link": files[-1]} if files and b"\xff-link" not in things else {}
+    where = tmp_path_factory.mktemp("tar")
+    disk = on_disk(where / "disk", things, links)
+    tar = in_tar(where / "tree", things, links)
+
+    assert [fields(one) for one in tar.entries()] == [fields(one) for one in disk.entries()]
+    assert cuts(tar) == cuts(disk)
+    assert cuts(place(tar, b"/opt/x")) == cuts(place(disk, b"/opt/x"))
+
+
 @pytest.mark.parametrize("size", [LAST_PIECE, LAST_PIECE + 1, 3 * SEGMENT])
 def test_a_large_file_is_cut_in_the_same_places(tmp_path: Path, size: int) -> None:
     """Read from a disk, from memory, or from what opens it."""
@@ -171,6 +189,7 @@ def test_a_large_file_is_cut_in_the_same_places(tmp_path: Path, size: int) -> No
     disk = cuts(on_disk(tmp_path / "tree", things, {}))
 
     assert cuts(in_memory(things, {})) == disk
+    assert cuts(in_tar(tmp_path / "other", things, {})) == disk
     opens = file("large", lambda: io.BytesIO(noise(size)), size=size, mode=0o755)
     assert cuts(Entries([opens])) == disk
 

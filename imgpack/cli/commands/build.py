@@ -9,22 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
-from imgpack.cli.options.build.config import (
-    ImageFlags,
-    RuntimeFlags,
-    image_options,
-    in_unicode,
-    runtime_options,
-)
-from imgpack.cli.options.build.exclusion import (
-    DryRunFlags,
-    ExcludeFlags,
-    dry_run_options,
-    exclude_options,
-    show_planned,
-)
-from imgpack.cli.options.build.layers import LayerFlags, layer_options
-from imgpack.cli.options.build.rules import RuleFlags, rule_options
+from imgpack.cli.options.build.exclusion import show_planned
+from imgpack.cli.options.build.flags import BuildFlags, build_options
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
@@ -32,7 +18,6 @@ from imgpack.cli.options.build.sources import (
     parse_sources,
     written_to,
 )
-from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import now_ns, source_date_epoch
 from imgpack.cli.options.metadata import (
@@ -49,17 +34,28 @@ from imgpack.cli.options.output import (
     to_standard_output,
 )
 from imgpack.cli.options.parameters import DIRECTORY, FILE
+from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.errors import InvalidReferenceError, brief
+from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
-    from imgpack.api import Change, Directory, Format, Image, Placed, Reference
+    from imgpack.api import (
+        Base,
+        Change,
+        Directory,
+        Image,
+        Placed,
+        Reference,
+        Runtime,
+        RuntimeChanges,
+    )
     from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED = 100
 
 
 @click.command("build")
-@click.argument("sources", type=DIRECTORY, metavar="SRC[:/DEST]...", nargs=-1, required=True)
+@click.argument("sources", type=DIRECTORY, metavar="[SRC[:/DEST]]...", nargs=-1)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
@@ -71,19 +67,14 @@ _EXPLAINED = 100
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
 )
 @prune_option
-@image_options
-@runtime_options
-@unset_options
-@layer_options
-@rule_options
+@build_options
 @click.option(
     "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
 )
-@exclude_options
-@dry_run_options
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @metadata_option
+@registry_options
 @click.pass_obj
 def build(
     terminal: Terminal,
@@ -92,44 +83,44 @@ def build(
     tags: tuple[str, ...],
     output: str | None,
     prune: bool,
-    image: ImageFlags,
-    runtime: RuntimeFlags,
-    unset: UnsetFlags,
-    layers: LayerFlags,
-    rules: RuleFlags,
+    flags: BuildFlags,
     jobs: int | None,
-    excluding: ExcludeFlags,
-    dry_run: DryRunFlags,
     cache: CacheFlags,
     explain: bool,
     metadata_file: str | None,
+    registry: RegistryOptions,
 ) -> None:
     """Build an image from directory trees: each SRC is a layer, the first at the bottom.
 
-    SRC:/dest/dir puts a tree under a path of the image. The result is one tar
-    that docker, podman, containerd, skopeo and crane load.
+    SRC:/dest/dir puts a tree under a path of the image; --from BASE puts them on top of
+    another image. The result is one tar that docker, podman, containerd, skopeo and
+    crane load.
     """
-    excluded = excluding.reader(terminal, explain=explain)
-    trees = parse_sources(sources, excluded, as_root=not rules.idmap)
-    target = default_output(trees[0]) if output is None else output
-    check_prune(target, prune=prune)
-    unset.check_base()
-    image, runtime, unset = in_unicode(image), in_unicode(runtime), in_unicode(unset)
-    building = _building(trees, image, image.format(target), runtime, layers, terminal)
-    building = partial(building, **rules.arguments(trees, layers, terminal))
-    if dry_run.check():
-        show_planned(trees, rules.planned(building.keywords), as_json=dry_run.as_json)
+    trees = parse_sources(sources, flags.exclude.reader(terminal, explain=explain))
+    if flags.dry_run.check():
+        transforms = tuple(flags.layers.transforms(source_date_epoch()))
+        show_planned(trees, transforms, as_json=flags.dry_run.as_json)
         return
-    names, limit = _names(tags, trees), cache.limit
+    target, names = _target(output, trees, flags), _names(tags, trees, flags)
+    check_prune(target, prune=prune)
+    limit = cache.limit
     if not to_standard_output(target):
         check_outside(trees, target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
-    explained = _Explainer(terminal) if explain else None
-    building = partial(building, jobs=jobs or usable_cpus(), cache=segments, explain=explained)
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
-    with create(terminal, target, prune=prune) as sink:
-        built = building(into=sink, names=names, outputs=outputs)
+    with flags.base.open(flags.image.target, terminal, registry, segments) as base:
+        building = _building(trees, flags, base, target, terminal)
+        explained = _Explainer(terminal) if explain else None
+        with create(terminal, target, prune=prune) as sink:
+            built = building(
+                into=sink,
+                names=names,
+                outputs=outputs,
+                jobs=jobs or usable_cpus(),
+                cache=segments,
+                explain=explained,
+            )
     if segments is not None and segments.stored:
         trim(segments, limit)
     _tell(terminal, built, names, target, metadata_file)
@@ -144,7 +135,7 @@ def _tell(
 ) -> None:
     """Say what was written, and where."""
     to_stdout = to_standard_output(target)
-    where = "standard output" if to_stdout else target
+    where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
     published = [api.Published(name, document) for name in names]
@@ -155,15 +146,17 @@ def _tell(
 
 def _building(
     trees: Sequence[Placed[Directory]],
-    image: ImageFlags,
-    image_format: Format,
-    runtime: RuntimeFlags,
-    layers: LayerFlags,
+    flags: BuildFlags,
+    base: Base | None,
+    target: str,
     terminal: Terminal,
 ) -> partial[Image]:
     """``api.build`` with all that decides the image's bytes, parsed and checked."""
-    config = runtime.runtime()
-    if config.healthcheck is not None and image_format is not api.Format.DOCKER:
+    image, layers = flags.image, flags.layers
+    kind = image.format(target, None if base is None else base.image.format)
+    config: Runtime | RuntimeChanges
+    config = flags.runtime.runtime() if base is None else flags.unset.changes(flags.runtime)
+    if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
     return partial(
@@ -171,19 +164,39 @@ def _building(
         trees,
         config=config,
         platform=image.target,
-        format=image_format,
-        compression=layers.codec(image_format),
+        format=kind,
+        compression=layers.codec(kind),
+        transforms=tuple(layers.transforms(epoch)),
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",
+        placement=api.Placement(
+            base,
+            keep_identical=flags.base.keep_identical,
+            base_labels=flags.unset.base_labels,
+        ),
         check_contents=layers.check_contents,
         clock=now_ns,
         reporter=terminal,
     )
 
 
-def _names(tags: tuple[str, ...], trees: tuple[Placed[Directory], ...]) -> tuple[Reference, ...]:
-    if tags:
+def _target(output: str | None, trees: Sequence[Placed[Directory]], flags: BuildFlags) -> str:
+    if output is not None:
+        return output
+    if not trees:
+        raise click.UsageError(
+            "there is no SRC to name the archive after; say where it goes: -o FILE"
+            if flags.base.base
+            else "nothing goes into the image; name a directory, or a base with --from"
+        )
+    return default_output(trees[0])
+
+
+def _names(
+    tags: tuple[str, ...], trees: tuple[Placed[Directory], ...], flags: BuildFlags
+) -> tuple[Reference, ...]:
+    if tags or (not trees and flags.base.base):
         return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
     try:
         return (api.parse_name(name_of(trees[0])),)

@@ -6,16 +6,14 @@ what unpacks to more than ``MAX_SPOOLED`` bytes before it is there.
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from typing import Final
 
 from imgpack.errors import ArchiveError, UnsupportedError, about
-from imgpack.files.reading import CHUNK, read_range
+from imgpack.files.incoming import is_regular, open_input, read_input
 from imgpack.files.scratch import nameless_file
-from imgpack.files.streams import named_descriptor
 from imgpack.files.writing import pwrite_all, scratch_errors
 from imgpack.spec.format import Compression, detect
 from imgpack.tar.header import BLOCK
@@ -33,32 +31,14 @@ def open_archive(path: str, scratch: Callable[[], str]) -> int:
     ``scratch`` finds the directory for one that can't. Raises ``ArchiveError``,
     ``LimitError``, ``UnsupportedError``, ``OutputError`` and ``OSError``.
     """
-    descriptor = named_descriptor(path)
     with ExitStack() as stack:
-        if descriptor is not None:
-            fd = os.dup(descriptor)
-        else:
-            # Whoever names a pipe waits for its writer; nothing else is waited for.
-            waits = stat.S_ISFIFO(os.stat(path).st_mode)
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK))
+        fd = open_input(path)
         stack.callback(os.close, fd)
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISREG(mode):
-            if detect(os.pread(fd, BLOCK, 0)) == "none":
-                stack.pop_all()
-                return fd
-            chunks = read_range(fd, 0, None)
-        elif stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            chunks = _read(fd)
-        else:
-            raise ArchiveError(f"{path} is neither a file nor a directory")
+        if is_regular(fd) and detect(os.pread(fd, BLOCK, 0)) == "none":
+            stack.pop_all()
+            return fd
         with about(path):
-            return _spooled(_plain(chunks), scratch())
-
-
-def _read(fd: int) -> Iterator[bytes]:
-    while piece := os.read(fd, CHUNK):
-        yield piece
+            return _spooled(_plain(read_input(fd)), scratch())
 
 
 def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:

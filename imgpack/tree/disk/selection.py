@@ -55,6 +55,7 @@ class Selection:
         name in the directory above.
         """
         hits, trail = 0, None
+        del self._inside[self._way.depth - 1 :]
         if self._inside:
             last = self._inside[-1]
             hits, trail = last.others.get(name, last.hits), last.trails.get(name)
@@ -85,10 +86,6 @@ class Selection:
             return None
         names, behind = trail
         return (names, behind + 1) if behind < len(names) and names[behind] == name else None
-
-    def leave(self) -> None:
-        """The way has gone up again."""
-        self._inside.pop()
 
 
 def keeps(excluded: Exclusion, root: bytes, path: bytes) -> bool:

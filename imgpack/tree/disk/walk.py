@@ -27,9 +27,7 @@ Seen = tuple[bytes, bytes, os.stat_result, OpenDirectory | None]
 
 
 def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
-    """Yield every entry of the layer; its directory is open until the next one is asked for.
-
-    What ``stamps.excluded`` leaves out is neither looked at nor a problem.
+    """Yield every entry that is kept; its directory is open until the next one is asked for.
 
     Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
     """
@@ -49,16 +47,13 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
     selection = Selection.of(stamps, problems, way)
     try:
         within = way.down(stamps.root, (found.st_dev, found.st_ino))
-        source, names = way.source, names_in(within, stamps.root, problems)
-        if selection is not None:
-            names = selection.enter(path, b"", names)
+        source = way.source
+        names = _kept(selection, path, b"", names_in(within, stamps.root, problems))
         while True:
             while not names:
                 if not stack:
                     return
                 within, source = way.up(), way.source
-                if selection is not None:
-                    selection.leave()
                 names, length = stack.pop()
                 path = path[:length]
                 if within.descriptor < 0:
@@ -78,11 +73,13 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
                 stack.append((names, len(path)))
                 within = way.down(where, (found.st_dev, found.st_ino))
                 path, source = path + name + b"/", way.source
-                names = names_in(within, where, problems)
-                if selection is not None:
-                    names = selection.enter(path, name, names)
+                names = _kept(selection, path, name, names_in(within, where, problems))
     finally:
         way.close()
+
+
+def _kept(selection: Selection | None, path: bytes, name: bytes, names: list[bytes]) -> list[bytes]:
+    return names if selection is None else selection.enter(path, name, names)
 
 
 def reached(entries: Iterable[Entry], stamps: Stamps, problems: Problems) -> Iterator[Entry]:

@@ -65,17 +65,22 @@ class _Sorting:
         self._left_out = left_out
         self._inside: list[tuple[bytes, int]] = [(b"", 0)]
         """The directories that the last entry lies in, each with its hits."""
-        self._waiting: list[tuple[Entry, bytes, int]] = []
-        """Directories that are left out unless something in them is kept, and by which rule."""
+        self._waiting: list[tuple[Entry, bytes, int, int]] = []
+        """Directories that are left out unless something in them is kept, by which rule, and
+        how many paths were left out before."""
+        self._out: list[tuple[bytes, int]] = []
         self._gone = b"/"
 
     def next(self, entry: Entry, path: bytes) -> Iterator[Entry]:
         """What is kept now that ``entry`` is there, which the tree has at ``path``."""
+        if not path:  # the root itself
+            yield entry
+            return
         if path.startswith(self._gone) or (path + b"/" == self._gone):
             return
         if stat.S_IFMT(entry.mode) == OPAQUE:
             if self._waiting and self._waiting[-1][1] == path + b"/":
-                self._waiting.append((entry, path + b"/", -1))
+                self._waiting.append((entry, path + b"/", -1, 0))
             else:
                 yield entry
             return
@@ -86,8 +91,8 @@ class _Sorting:
             sifted = self._sift(above, [name], hits)
             here = above + name + b"/"
             if sifted.out or (sifted.hidden and len(here) > len(path) and not entry.is_directory):
-                out = sifted.out or [(name, sifted.hidden[name][1])]
-                self._left_out.add(above, out)
+                rule = sifted.out[0][1] if sifted.out else sifted.hidden[name][1]
+                self._leave_out(above + name, rule)
                 self._gone = here
                 return
             hits = sifted.hidden[name][0] if sifted.hidden else sifted.hits.get(name, hits)
@@ -95,10 +100,11 @@ class _Sorting:
             above = here
         self._left_out.hit((hits,))
         if sifted.hidden:
-            self._waiting.append((entry, above, sifted.hidden[name][1]))
+            self._waiting.append((entry, above, sifted.hidden[name][1], len(self._out)))
             return
-        yield from (one for one, _, _ in self._waiting)
+        yield from (waiting[0] for waiting in self._waiting)
         self._waiting.clear()
+        self._tell()
         yield entry
 
     def back_to(self, path: bytes) -> None:
@@ -106,6 +112,16 @@ class _Sorting:
         while len(self._inside) > 1 and not (path and path.startswith(self._inside[-1][0])):
             left = self._inside.pop()[0]
             while self._waiting and self._waiting[-1][1] == left:
-                _, place, rule = self._waiting.pop()
+                _, place, rule, before = self._waiting.pop()
                 if rule >= 0:
-                    self._left_out.add(b"", [(place[:-1], rule)])
+                    del self._out[before:]
+                    self._leave_out(place[:-1], rule)
+
+    def _leave_out(self, path: bytes, rule: int) -> None:
+        self._out.append((path, rule))
+        if not self._waiting:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._left_out.add(b"", self._out)
+        self._out.clear()

@@ -78,10 +78,15 @@ class Glob:
         """What the name in it matches then; ``None`` if there are no halves."""
         return self._halves and _half(self._halves[1])
 
-    @property
+    @cached_property
     def start(self) -> str:
         """What every path that matches begins with."""
         return _half(self._whole).start
+
+    @cached_property
+    def literal(self) -> bool:
+        """Whether only that matches."""
+        return _half(self._whole).literal
 
     @cached_property
     def _matches(self) -> "tuple[re.Pattern[str], re.Pattern[str] | None]":

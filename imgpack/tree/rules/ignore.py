@@ -125,7 +125,9 @@ class Ignore:
             pattern = self._patterns[number]
             if pattern.exception and not hits >> number & 1:
                 start = pattern.glob.start
-                if start.startswith(directory) or directory.startswith(start):
+                if start.startswith(directory):
+                    return True
+                if not pattern.glob.literal and directory.startswith(start):
                     return True
         return False
 

@@ -111,8 +111,8 @@ def warnings_of(patterns: Iterable[IgnorePattern]) -> Iterator[str]:
     for pattern in patterns:
         if part := read_otherwise(pattern.glob.text):
             yield (
-                f"{printable(str(pattern.rule))}: {printable(part)} means itself here, and by a "
-                "mistake of Docker's something else there"
+                f"{printable(str(pattern.rule))}: {printable(part)} means itself here, and Docker "
+                "reads it otherwise, by mistake"
             )
 
 

@@ -67,7 +67,7 @@ class ExcludeFlags:
 
 
 exclude_options = gathered(
-    "excluding",
+    "exclude",
     ExcludeFlags,
     click.option(
         "--ignore-file",
@@ -88,12 +88,13 @@ exclude_options = gathered(
 def _tell(terminal: Terminal, left_out: LeftOut, *, explain: bool) -> None:
     file, count = left_out.rules.file, left_out.count
     if explain or (file and not terminal.quiet):
-        paths = f"{count:,} path{'s' if count != 1 else ''}" if count else "nothing"
-        terminal.say(f"imgpack: left out {paths}" + (f", by {file}" if file else ""))
+        what = f"{count:,} path{'s' if count != 1 else ''}" if count else "nothing"
+        terminal.say(f"imgpack: left out {what}" + (f", by {file}" if file else ""))
     if not explain:
         return
+    paths = sorted(left_out.paths, key=lambda one: one[0].split(b"/"))
     lines = [
-        *(f"{brief(path)}: {left_out.rules.listed[rule]}" for path, rule in left_out.paths),
+        *(f"{brief(path)}: {left_out.rules.listed[rule]}" for path, rule in paths),
         *(f"without effect: {rule}" for rule in left_out.idle),
     ]
     shown = len(lines) if terminal.verbose else _EXPLAINED

@@ -1,0 +1,72 @@
+"""The image that another is built on: where it is, and what becomes of what it has as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from imgpack import api
+from imgpack.cli.options.location import connect_for, from_standard_input, scratch_directory
+from imgpack.cli.options.parameters import FILE, gathered
+
+if TYPE_CHECKING:
+    from imgpack.api import Base, Platform, SegmentCache
+    from imgpack.cli.options.registry import RegistryOptions
+    from imgpack.cli.output.terminal import Terminal
+
+SCRATCH: Final = "scratch"
+"""What a Dockerfile calls no base at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFlags:
+    """The base, as it was written."""
+
+    base: str | None
+    keep_identical: bool
+
+    @property
+    def given(self) -> bool:
+        """Whether there is one."""
+        return self.base not in (None, SCRATCH)
+
+    @contextmanager
+    def open(
+        self,
+        platform: Platform | None,
+        terminal: Terminal,
+        registry: RegistryOptions,
+        cache: SegmentCache | None,
+    ) -> Iterator[Base | None]:
+        """The base, which can be read inside the ``with``; ``None`` if there is none."""
+        if self.base is None or not self.given:
+            yield None
+            return
+        where = from_standard_input(self.base)
+        with (
+            connect_for(where, terminal, registry) as registries,
+            api.open_base(
+                where,
+                platform=platform,
+                registries=registries,
+                scratch=scratch_directory,
+                cache=cache,
+                reporter=terminal,
+            ) as base,
+        ):
+            yield base
+
+
+base_options = gathered(
+    "base",
+    BaseFlags,
+    click.option("--from", "base", type=FILE, metavar="BASE",
+                 help="The image to build on: an archive, a layout (DIR or DIR:TAG), a reference, "
+                      "a lock, or scratch."),
+    click.option("--keep-identical", is_flag=True,
+                 help="Pack what the base has just so as well."),
+)  # fmt: skip

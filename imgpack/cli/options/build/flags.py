@@ -1,0 +1,55 @@
+"""All that decides what is in an image, as ``build`` takes it: the groups of its options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgpack.cli.options.build.base import BaseFlags, base_options
+from imgpack.cli.options.build.config import (
+    ImageFlags,
+    RuntimeFlags,
+    image_options,
+    in_unicode,
+    runtime_options,
+)
+from imgpack.cli.options.build.exclusion import (
+    DryRunFlags,
+    ExcludeFlags,
+    dry_run_options,
+    exclude_options,
+)
+from imgpack.cli.options.build.layers import LayerFlags, layer_options
+from imgpack.cli.options.build.unset import UnsetFlags, unset_options
+from imgpack.cli.options.parameters import gathered
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFlags:
+    """The values of all groups."""
+
+    base: BaseFlags
+    image: ImageFlags
+    runtime: RuntimeFlags
+    unset: UnsetFlags
+    exclude: ExcludeFlags
+    layers: LayerFlags
+    dry_run: DryRunFlags
+
+    def __post_init__(self) -> None:
+        for name in ("image", "runtime", "unset"):
+            object.__setattr__(self, name, in_unicode(getattr(self, name)))
+        if not self.base.given:
+            self.unset.check_base()
+
+
+build_options = gathered(
+    "flags",
+    BuildFlags,
+    base_options,
+    image_options,
+    runtime_options,
+    unset_options,
+    exclude_options,
+    layer_options,
+    dry_run_options,
+)

@@ -1,0 +1,275 @@
+"""A layer over what lies below it: where its entries go, what stays, what is left out."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from imgpack.api import (
+    Directory,
+    Entries,
+    Entry,
+    Placed,
+    Tree,
+    directory_entry,
+    file,
+    symlink,
+)
+from imgpack.errors import TreeError
+from imgpack.tree.destination import place
+from imgpack.tree.entry import OPAQUE, WHITEOUT, opaque, whiteout
+from imgpack.tree.merge.listing import Listing, listing_text
+from imgpack.tree.problems import Problems
+from imgpack.tree.tree import join
+from tests.tree.stacks import over, paths, written
+
+
+class Deletions:
+    """Some entries and deletions, in their order, as a tree."""
+
+    stamps = None
+
+    def __init__(self, *entries: Entry) -> None:
+        self._entries = entries
+
+    def entries(self, problems: Problems | None = None, under: bytes = b"") -> Sequence[Entry]:
+        """Just these."""
+        return [entry._replace(path=join(under, entry.path)) for entry in self._entries]
+
+    def find(self, path: bytes) -> Entry | None:
+        """One of them, or the root."""
+        for entry in self._entries:
+            if entry.path == path and stat.S_IFMT(entry.mode) != OPAQUE:
+                return entry
+        return directory_entry("") if not path else None
+
+
+BASE = [
+    directory_entry("usr/bin", mode=0o755, uid=3),
+    directory_entry("usr/lib", mode=0o751),
+    directory_entry("tmp", mode=0o1777, mtime_ns=5 * 10**9),
+    symlink("bin", "usr/bin"),
+    symlink("lib", "/usr/lib"),
+    symlink("var/run", "/run"),
+    file("etc/passwd", b"root:x:0:0::/:/bin/sh\n", mode=0o600),
+]
+"""A base with a merged /usr."""
+
+
+def test_what_lies_in_a_linked_directory_goes_through_the_link() -> None:
+    """A directory entry would replace the link, and nothing would run."""
+    app = Entries([file("bin/tool", b""), file("lib/sub/x.so", b""), file("usr/bin/other", b"")])
+
+    assert paths(written(app, Entries(BASE))) == [
+        b"usr", b"usr/bin", b"usr/bin/tool", b"usr/lib", b"usr/lib/sub", b"usr/lib/sub/x.so",
+        b"usr/bin/other",
+    ]  # fmt: skip
+
+
+def test_directories_that_are_below_stay_what_they_are() -> None:
+    """Mode, owner and time; a directory that holds nothing new is not repeated."""
+    app = Entries(
+        [file("tmp/x", b""), directory_entry("etc", mode=0o700), file("usr/lib/y", b"", uid=9)]
+    )
+
+    tmp, x, usr, lib, y = written(app, Entries(BASE))
+
+    assert (tmp.path, tmp.mode, tmp.mtime_ns) == (b"tmp", 0o41777, 5 * 10**9)
+    assert (usr.path, lib.path, lib.mode) == (b"usr", b"usr/lib", 0o40751)
+    assert (x.path, y.path, y.uid) == (b"tmp/x", b"usr/lib/y", 9)
+
+
+def test_a_directory_whose_attributes_are_said_gets_them() -> None:
+    """Nobody says them by accident."""
+    app = Entries([directory_entry("tmp", mode=0o700)])
+
+    (tmp,) = written(app, Entries(BASE), said=[b"tmp"])
+
+    assert (tmp.path, tmp.mode) == (b"tmp", 0o40700)
+    assert written(app, Entries(BASE)) == []
+
+
+def test_an_exact_tree_says_the_attributes_of_its_directories() -> None:
+    """A difference means them."""
+    app = Placed(Entries([directory_entry("tmp", mode=0o700)]), exact=True)
+
+    assert [(one.path, one.mode) for one in written(app, Entries(BASE))] == [(b"tmp", 0o40700)]
+
+
+def test_two_ways_to_one_path_are_refused() -> None:
+    """Which of them counts nobody said; both are named."""
+    app = Entries([file("bin/tool", b"one"), file("usr/bin/tool", b"other")])
+
+    with pytest.raises(TreeError, match="both bin/tool and usr/bin/tool of entries are /usr/bin"):
+        written(app, Entries(BASE))
+
+
+def test_a_link_to_nowhere_is_followed_and_its_target_made() -> None:
+    """As /var/run in many images, whose target is there at run time only."""
+    app = Entries([file("var/run/app/pid", b"")])
+
+    assert paths(written(app, Entries(BASE))) == [b"run", b"run/app", b"run/app/pid"]
+
+
+def test_a_directory_that_two_ways_lead_to_is_written_once() -> None:
+    """Docker refuses a layer that has it twice."""
+    app = Entries([file("lib/d/x", b""), file("usr/lib/d/y", b"")])
+
+    found = paths(written(app, Entries(BASE)))
+
+    assert sorted(found) == [
+        b"usr", b"usr/lib", b"usr/lib/d", b"usr/lib/d/x", b"usr/lib/d/y"
+    ]  # fmt: skip
+    assert found.index(b"usr/lib/d") < min(map(found.index, (b"usr/lib/d/x", b"usr/lib/d/y")))
+
+
+def hashed(tmp_path: Path, *entries: Entry) -> Tree:
+    """A base of these entries whose files are known by their sha256."""
+    import hashlib
+    import re
+
+    text = listing_text(Entries(entries))
+    for entry in entries:
+        if stat.S_ISREG(entry.mode):
+            with entry.open() as opened:
+                digest = hashlib.sha256(opened.read()).hexdigest()
+            line = re.compile(rb"(?m)^(\./" + re.escape(entry.path) + rb" .*size=\d+)")
+            text = line.sub(rb"\1 sha256digest=" + digest.encode(), text)
+    return Listing(text)
+
+
+def test_what_a_base_has_just_so_is_left_out(tmp_path: Path) -> None:
+    """But for its time; owner, mode, content and attributes have to be the same."""
+    same = file("usr/lib/same", b"content", mtime_ns=9 * 10**9)
+    base = hashed(
+        tmp_path,
+        *BASE,
+        file("usr/lib/same", b"content"),
+        file("usr/lib/mode", b"content"),
+        file("usr/lib/owner", b"content"),
+        file("usr/lib/text", b"content"),
+        file("usr/lib/attr", b"content"),
+        symlink("usr/lib/link", "same"),
+    )
+    app = Entries(
+        [
+            same,
+            file("usr/lib/mode", b"content", mode=0o755),
+            file("usr/lib/owner", b"content", uid=1),
+            file("usr/lib/text", b"CONTENT"),
+            file("usr/lib/attr", b"content", xattrs={b"user.k": b"v"}),
+            symlink("usr/lib/link", "same"),
+        ]
+    )
+
+    names = [path.rpartition(b"/")[2] for path in paths(written(app, base))]
+    assert names == [b"usr", b"lib", b"attr", b"mode", b"owner", b"text"]
+    kept = paths(written(app, base, keep_identical=True))
+    assert {b"usr/lib/same", b"usr/lib/link"} <= set(kept)
+
+
+def test_a_deletion_that_deletes_nothing_is_left_out() -> None:
+    """Loaders would show a ghost, or refuse the layer."""
+    tree = Deletions(whiteout(b"etc/nothing"), whiteout(b"etc/passwd"))
+
+    found = written(tree, Entries(BASE))
+
+    assert [(one.path, stat.S_IFMT(one.mode)) for one in found] == [
+        (b"etc", stat.S_IFDIR), (b"etc/passwd", WHITEOUT)
+    ]  # fmt: skip
+
+
+def test_a_deletion_goes_through_links_as_well() -> None:
+    """The path is the one that users see."""
+    base = Entries([*BASE, file("usr/lib/old.so", b"")])
+
+    assert paths(written(Deletions(whiteout(b"lib/old.so")), base)) == [
+        b"usr", b"usr/lib", b"usr/lib/old.so"
+    ]  # fmt: skip
+
+
+def test_a_strict_deletion_has_to_delete_something() -> None:
+    """Else whoever asked for it mistyped the path."""
+    tree = Placed(Deletions(whiteout(b"etc/pasword")), strict=True)
+
+    with pytest.raises(TreeError, match="/etc/pasword is to be deleted, and no lower layer has it"):
+        written(tree, Entries(BASE))
+
+
+def test_an_opaque_directory_becomes_deletions_of_what_is_below() -> None:
+    """One by one, before their siblings, and none beside an entry of its name."""
+    base = Entries([file("d/a", b""), file("d/b", b""), file("d/sub/x", b""), file("d/sub/y", b"")])
+    tree = Deletions(
+        directory_entry("d", mode=0o700),
+        opaque(b"d"),
+        file("d/b", b"new"),
+        directory_entry("d/sub"),
+        file("d/sub/y", b"new"),
+    )
+
+    found = [(one.path, stat.S_IFMT(one.mode)) for one in written(tree, base)]
+
+    reg, folder = stat.S_IFREG, stat.S_IFDIR
+    assert found == [
+        (b"d", folder), (b"d/a", WHITEOUT), (b"d/b", reg), (b"d/sub", folder),
+        (b"d/sub/x", WHITEOUT), (b"d/sub/y", reg),
+    ]  # fmt: skip
+
+
+def test_what_a_lower_layer_deleted_is_not_below() -> None:
+    """A link that is gone is not followed, a directory that is gone leaves no attributes."""
+    middle = Deletions(whiteout(b"lib"), whiteout(b"tmp"))
+    app = Entries([file("lib/x", b""), directory_entry("tmp", mode=0o711)])
+
+    found = written(app, Entries(BASE), middle)
+
+    assert [(one.path, one.mode & 0o7777) for one in found] == [
+        (b"lib", 0o755), (b"lib/x", 0o644), (b"tmp", 0o711)
+    ]  # fmt: skip
+
+
+def test_what_a_middle_layer_put_through_a_link_is_found_there() -> None:
+    """Its directories keep their attributes where they lie in the image."""
+    middle = Entries([directory_entry("lib/plugins", mode=0o700)])
+    app = Entries([file("usr/lib/plugins/x", b"")])
+
+    found = written(app, Entries(BASE), middle)
+
+    assert [(one.path, one.mode & 0o7777) for one in found][2:] == [
+        (b"usr/lib/plugins", 0o700), (b"usr/lib/plugins/x", 0o644)
+    ]  # fmt: skip
+
+
+def test_a_layer_on_disk_is_arranged_as_one_in_memory(tmp_path: Path) -> None:
+    """Whatever the trees are made of."""
+    root = tmp_path / "app"
+    for path in ("bin/tool", "lib/sub/x", "tmp/y", "opt/new/z"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    os.utime(root, (0, 0))
+    memory = Entries([file(path, b"") for path in ("bin/tool", "lib/sub/x", "tmp/y", "opt/new/z")])
+
+    disk = Directory(bytes(root))
+    assert paths(written(disk, Entries(BASE))) == paths(written(memory, Entries(BASE)))
+
+
+def test_a_placed_tree_goes_through_links_of_its_destination_and_within() -> None:
+    """``app:/var`` with a run/ in it, and /var/run a link."""
+    app = place(Entries([file("run/x", b"")]), b"/var")
+
+    assert paths(written(app, Entries(BASE))) == [b"run", b"run/x"]
+
+
+def test_the_identity_is_all_that_decides() -> None:
+    """A cache goes by it."""
+    tree = Entries([])
+    plain = over(tree, [Entries(BASE)])
+    others = [
+        over(tree, [Entries(BASE)], [b"tmp"]),
+        over(tree, [Entries(BASE)], keep_identical=True),
+        over(Placed(tree, exact=True), [Entries(BASE)]),
+    ]
+
+    assert len({one.identity for one in (plain, *others)}) == 4
