@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from imgpack.image.image import Image, LayerSink
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.raw import RawLayer
+    from imgpack.layer.stages import Treatment
     from imgpack.spec.format import Format
     from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from imgpack.tree.entries import Entries
     from imgpack.tree.entry import Entry
     from imgpack.tree.exclusion import Exclusion
+    from imgpack.tree.inputs.mtree.tree import MtreeTree
+    from imgpack.tree.inputs.single_file import SingleFile
+    from imgpack.tree.inputs.tarball import Tarball
     from imgpack.tree.transform import Transform
     from imgpack.tree.tree import Tree
 
@@ -52,7 +58,10 @@ def directory(
 
 
 def planned(
-    layer: Placed[Tree], *, transforms: Sequence[Transform] = ()
+    layer: Placed[Tree],
+    *,
+    transforms: Sequence[Transform] = (),
+    treatment: Treatment | None = None,
 ) -> Iterator[tuple[Entry, bytes | None]]:
     """What a build would pack of ``layer``, without a look into a file.
 
@@ -60,9 +69,101 @@ def planned(
     Raises source and tree errors.
     """
     from imgpack.layer.planned import planned as entries_of
-    from imgpack.layer.stages import Stages
+    from imgpack.layer.stages import NO_TREATMENT, Stages
 
-    yield from entries_of(layer, Stages(tuple(transforms)))
+    yield from entries_of(layer, Stages(tuple(transforms), treatment or NO_TREATMENT))
+
+
+def single_file(
+    path: str | bytes,
+    *,
+    dest: str | bytes = "/",
+    caller: tuple[int, int] | None = None,
+) -> Placed[SingleFile]:
+    """The tree of one file on disk, which gets the path ``dest`` in the image.
+
+    If that ends in a slash it is the directory of the file, which keeps its name. A symbolic
+    link is followed. Raises ``SourceError``, ``TreeError``, ``LimitError``.
+    """
+    from imgpack.tree.destination import place
+    from imgpack.tree.inputs.single_file import single_file as read_single_file
+
+    source, (above, slash, name) = os.fsencode(path), os.fsencode(dest).rpartition(b"/")
+    name = name or os.path.basename(source)
+    return place(read_single_file(source, name, caller), above or slash or name)
+
+
+def tarball(
+    path: str | bytes,
+    *,
+    dest: str | bytes = "/",
+    name: str = "",
+    scratch: Callable[[], str] = tempfile.gettempdir,
+    reporter: Reporter = SILENT,
+) -> Placed[Tarball]:
+    """The tree of a tar archive, at ``dest`` of the image; ``name`` is what messages call it.
+
+    It may be compressed (gzip, zstd, xz, bzip2) or come from a pipe: ``scratch`` finds a
+    directory where it lies unpacked then, without a name. Of a path that it has twice the
+    last counts, which ``reporter`` is told. Raises ``SourceError``, ``ArchiveError``,
+    ``TreeError``, ``LimitError``.
+    """
+    from imgpack.tree.destination import place
+    from imgpack.tree.inputs.tarball import tarball as read_tarball
+
+    where = os.fsdecode(path)
+    read = read_tarball(where, name or printable(where), scratch=scratch, warn=reporter.warn)
+    return place(read, os.fsencode(dest))
+
+
+def raw_layer(
+    path: str | bytes, *, scratch: Callable[[], str] = tempfile.gettempdir
+) -> Placed[RawLayer]:
+    """A tar file that becomes a layer byte for byte, gzip or zstd as it is, or plain.
+
+    ``build`` changes nothing of it. ``scratch``: as of ``tarball``. Raises ``SourceError``,
+    ``ArchiveError``, ``TreeError``, ``LimitError``, ``UnsupportedError``.
+    """
+    from imgpack.layer.raw import raw_layer as read_raw_layer
+    from imgpack.tree.destination import Placed
+
+    return Placed(read_raw_layer(os.fsdecode(path), scratch=scratch))
+
+
+def mtree(
+    path: str | bytes,
+    *,
+    dest: str | bytes = "/",
+    read: Callable[[str], bytes | None] = lambda path: None,
+    reporter: Reporter = SILENT,
+) -> Placed[MtreeTree]:
+    """The tree that an mtree(5) file lists, the bodies of whose files lie where it says.
+
+    ``read`` reads the image's lists of users and groups, whose names it may hold. Raises
+    ``SourceError``, ``TreeError``, ``ConfigError``, ``LimitError``.
+    """
+    from imgpack.tree.destination import place
+    from imgpack.tree.inputs.mtree.specification import specification
+    from imgpack.tree.inputs.mtree.tree import MtreeTree
+
+    listed = specification(os.fsencode(path), read)
+    tree = MtreeTree(os.fsencode(path), listed.tree())
+    for warning in listed.warnings:
+        reporter.warn(warning)
+    return place(tree, os.fsencode(dest))
+
+
+def read_file(layers: Sequence[Placed[Tree]], path: str, base: Tree | None = None) -> bytes | None:
+    """The bytes of a small file of the image that ``layers`` make over ``base``.
+
+    Links are followed; ``None`` if there is none. Raises ``LimitError``.
+    """
+    from imgpack.tree.below import Below, Laid
+
+    below = Below(() if base is None else (Laid(base),))
+    for layer in layers:
+        below = below.over(Laid(layer.tree, layer.dest, exact=layer.exact))
+    return below.read_file(path)
 
 
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:
@@ -87,6 +188,7 @@ def build(
     format: Format | None = None,
     compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
+    treatment: Treatment | None = None,
     created: str | None = None,
     author: str = "",
     comment: str = "",
@@ -105,8 +207,9 @@ def build(
     a given one that they contradict is warned. ``format``, if not given: the base's, or the
     sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC
     3339 in UTC (``None``: the newest time in the layers). ``placement``: what lies below. The
-    bytes depend on none of ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``:
-    devices and inodes of what is being written. Raises config, source, tree, output errors.
+    ``transforms`` change entries, then the rules of ``treatment``. The bytes depend on none of
+    ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``: devices and inodes of what is
+    being written. Raises config, source, tree, output errors.
     """
     from imgpack.image.build import Placement, build_image
     from imgpack.layer.build import Options
@@ -114,13 +217,12 @@ def build(
     placement = placement or Placement()
     recipe = _recipe(config, platform, layers, placement, reporter)
     codec = _codec(compression)
-    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
         replace(recipe, author=author, comment=comment, format=format or _format(recipe, into)),
         references(names),
-        options,
+        Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs, treatment),
         placement=placement,
         created=created,
         reporter=reporter,

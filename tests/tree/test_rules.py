@@ -24,7 +24,7 @@ from imgpack.api import (
 )
 from imgpack.api import directory as placed
 from imgpack.api import entries as in_memory
-from imgpack.errors import ConfigError, SourceError, TreeError
+from imgpack.errors import ConfigError, LimitError, TreeError
 from imgpack.tree.additions import Additions
 from imgpack.tree.entry import whiteout
 from imgpack.tree.problems import Problems
@@ -238,5 +238,5 @@ def test_files_of_the_image_are_found_through_links(tmp_path: Path) -> None:
     assert read_file([upper], "/loop") is None
     assert read_file([lower], "/usr/lib") is None
     huge = in_memory([file(b"f", bytes((16 << 20) + 1))])
-    with pytest.raises(SourceError, match="f is larger than 16 MiB"):
+    with pytest.raises(LimitError, match="/f of the image has 16777217 bytes"):
         read_file([huge], "/f")

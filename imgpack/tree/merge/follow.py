@@ -3,7 +3,6 @@
 import stat
 from typing import Final
 
-from imgpack.tree.below import Below
 from imgpack.tree.entry import Entry
 from imgpack.tree.tree import Tree
 
@@ -11,7 +10,7 @@ _MAX_LINKS: Final = 255
 """What the loaders follow in one path; Linux follows 40."""
 
 
-def follow(tree: Tree | Below, path: bytes) -> Entry | None:
+def follow(tree: Tree, path: bytes) -> Entry | None:
     """What is at ``path`` once every link is followed, none of which leads out of the tree.
 
     ``None`` if it is not there, or if links lead round in circles.

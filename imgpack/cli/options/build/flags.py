@@ -19,6 +19,7 @@ from imgpack.cli.options.build.exclusion import (
     exclude_options,
 )
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
+from imgpack.cli.options.build.rules import RuleFlags, rule_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.parameters import gathered
 
@@ -33,6 +34,7 @@ class BuildFlags:
     unset: UnsetFlags
     exclude: ExcludeFlags
     layers: LayerFlags
+    rules: RuleFlags
     dry_run: DryRunFlags
 
     def __post_init__(self) -> None:
@@ -51,5 +53,6 @@ build_options = gathered(
     unset_options,
     exclude_options,
     layer_options,
+    rule_options,
     dry_run_options,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.errors import about
 
 if TYPE_CHECKING:
-    from imgpack.api import Entry, Placed, Reading, Reporter, Rule, RuleKind, Transform, Tree
+    from imgpack.api import Base, Placed, Reading, Reporter, Rule, RuleKind, Transform, Tree
+    from imgpack.cli.options.build.exclusion import Planned
     from imgpack.cli.options.build.layers import LayerFlags
 
 
@@ -36,18 +37,19 @@ class RuleFlags:
     mtree_only: bool
 
     def arguments(
-        self, trees: Sequence[Placed[Tree]], layers: LayerFlags, reporter: Reporter
-    ) -> dict[str, Any]:
-        """What ``api.build`` takes of them and of ``layers``, for these trees.
+        self, trees: Sequence[Placed[Tree]], layers: LayerFlags, reporter: Reporter,
+        base: Base | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """What ``api.build`` takes of them and of ``layers``, for these trees over ``base``.
 
         Raises ``ConfigError``, and what lists and states raise.
         """
+        read = partial(api.read_file, trees, base=None if base is None else base.tree)
         transforms: list[Transform] = []
         additions = None
         if self.fakeroot_state is not None:
             transforms.append(api.fakeroot_state(os.fsencode(self.fakeroot_state)))
         if self.mtree is not None:
-            read = partial(api.read_file, trees)
             listed = api.specification(os.fsencode(self.mtree), read)
             transforms.append(api.Overrides(listed, self.mtree_only))
             additions = listed.additions
@@ -55,24 +57,20 @@ class RuleFlags:
                 reporter.warn(warning)
         elif self.mtree_only:
             raise click.UsageError("--mtree-only needs a list; give one with --mtree")
+        rules = api.RuleList((*layers.time_rules(), *self._rules(read)))
         return {
             "transforms": (*transforms, *layers.transforms(source_date_epoch())),
-            "treatment": api.Treatment(
-                self._reading(),
-                api.RuleList((*layers.time_rules(), *self._rules(trees))),
-                additions,
-            ),
+            "treatment": api.Treatment(self._reading(), rules, additions),
         }
 
-    @staticmethod
-    def planned(arguments: Mapping[str, Any]) -> partial[Iterator[tuple[Entry, bytes | None]]]:
-        """``api.planned`` with what of a build's arguments says how entries are written."""
-        treated = {name: arguments[name] for name in ("transforms", "treatment")}
-        return partial(api.planned, **treated)
+    def planned(
+        self, trees: Sequence[Placed[Tree]], layers: LayerFlags, reporter: Reporter
+    ) -> Planned:
+        """``api.planned`` with what says how entries are written."""
+        return partial(api.planned, **self.arguments(trees, layers, reporter))
 
-    def _rules(self, trees: Sequence[Placed[Tree]]) -> Iterator[Rule]:
+    def _rules(self, read: Callable[[str], bytes | None]) -> Iterator[Rule]:
         """In the order in which attributes must be set: a capability is one."""
-        read = partial(api.read_file, trees)
         kinds: tuple[tuple[RuleKind, tuple[str, ...]], ...] = (
             ("chown", self.chown),
             ("chmod", self.chmod),
