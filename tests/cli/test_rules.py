@@ -196,6 +196,33 @@ def test_what_no_rule_can_be_is_told(
     assert [path.name for path in tmp_path.iterdir() if path.suffix in (".tar", ".tmp")] == []
 
 
+def test_a_list_is_a_source_of_its_own(imgpack_here: InProcess, tree: Path, tmp_path: Path) -> None:
+    """By its name; the bodies lie where it says, and names are those of the layers below."""
+    (tmp_path / "extra.mtree").write_text(
+        "/set type=file\n./opt/motd contents=rootfs/etc/passwd mode=0600 uname=app\n"
+        "./opt/null type=char device=linux,1,3 foo=1\n./opt/s type=socket\n"
+    )
+    done = imgpack_here("build", "rootfs", "extra.mtree:/x", "-o", "o.tar", "--no-cache")
+
+    done.ok()
+    found = members(tmp_path / "o.tar")
+    assert (found["x/opt/motd"].mode, found["x/opt/motd"].uid) == (0o600, 1000)
+    assert found["x/opt/motd"].size == len(PASSWD)
+    assert found["x/opt/null"].ischr()
+    assert "extra.mtree:3: the keyword foo is not known" in done.err
+    assert "extra.mtree:4: skipped the socket opt/s" in done.err
+    (tmp_path / "extra.mtree").write_text("./f size=5\n")
+    done = imgpack_here("build", "extra.mtree", "-o", "new.tar", "--no-cache")
+    assert "extra.mtree:1: the file f is to have 5 bytes, which are not here" in done.failed(5)
+
+
+def test_a_dry_run_shows_what_rules_make_of_it(imgpack_here: InProcess, tree: Path) -> None:
+    """Owners and modes as they would be written."""
+    out = imgpack_here("build", "rootfs", "--dry-run", "--chown", "srv=7", "--chmod", "srv=700")
+
+    assert b"directory 0700         7:7            0 /srv\n" in out.ok()
+
+
 # What follows compares with what root has on disk.
 
 

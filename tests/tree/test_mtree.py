@@ -331,6 +331,14 @@ def test_a_list_alone_is_a_tree() -> None:
     assert [entry.path for entry in tree.entries()] == [b"bin", b"bin/sh", b"etc"]
 
 
+def test_names_are_those_of_the_lists_own_users(tmp_path: Path) -> None:
+    """If it says where they are; it may be all that there is."""
+    (tmp_path / "passwd").write_text("own:x:8:9::/:\n")
+    one = listed(f"./home uname=own\n./etc/passwd contents={tmp_path}/passwd\n").find(b"home")
+
+    assert one is not None and one.uid == 8
+
+
 def test_a_list_is_read_from_a_file(tmp_path: Path) -> None:
     """By its name, which messages have."""
     path = tmp_path / "l.mtree"

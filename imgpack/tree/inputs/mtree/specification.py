@@ -29,6 +29,7 @@ from imgpack.tree.entries import (
 )
 from imgpack.tree.entry import Entry
 from imgpack.tree.inputs.mtree.keywords import Said, said
+from imgpack.tree.inputs.mtree.lines import unescaped
 from imgpack.tree.inputs.mtree.reader import MtreeFile, read_lines
 from imgpack.tree.rules.parse import ReadFile
 from imgpack.tree.tree import join
@@ -51,7 +52,7 @@ class Specification:
         found = read_lines(data, name)
         self._name = name
         self.warnings = list(found.warnings)
-        self._said = dict(_values(found, read))
+        self._said = dict(_values(found, _own_first(found, read)))
         self._parents = {
             path[:end] for path in self._said for end in range(len(path)) if path[end] == 0x2F
         }
@@ -175,6 +176,24 @@ def specification(path: bytes, read: ReadFile) -> Specification:
     return Specification(data, shown, read)
 
 
+def _own_first(found: MtreeFile, read: ReadFile) -> ReadFile:
+    """What reads a file of the image where the list has it, or else as ``read`` does."""
+    bodies = {
+        line.path: line.keywords.get("contents", line.keywords.get("content"))
+        for line in found.lines
+        if line.path in _ACCOUNTS
+    }
+
+    def reading(path: str) -> bytes | None:
+        body = bodies.get(path.lstrip("/").encode())
+        if body is None:
+            return read(path)
+        with _body(unescaped(body)) as opened:
+            return opened.read(_MAX_FILE)
+
+    return reading
+
+
 def _values(found: MtreeFile, read: ReadFile) -> Iterator[tuple[bytes, Said]]:
     for line in found.lines:
         with about(f"{found.name}:{line.number}"):
@@ -207,6 +226,7 @@ def _overridden(entry: Entry, one: Said) -> Entry:
     )
 
 
+_ACCOUNTS: Final = frozenset({b"etc/passwd", b"etc/group"})
 _DEVICES: Final = frozenset({stat.S_IFCHR, stat.S_IFBLK})
 
 
