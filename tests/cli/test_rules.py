@@ -216,6 +216,51 @@ def test_a_list_is_a_source_of_its_own(imgpack_here: InProcess, tree: Path, tmp_
     assert "extra.mtree:1: the file f is to have 5 bytes, which are not here" in done.failed(5)
 
 
+def test_records_count_without_any_option_and_can_be_passed_over(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """A device is what an empty file is recorded as; nothing else is changed by it."""
+    for name, value in {"dev/null": b"1:2:0666:char-1-3", "etc/group": b"0:42:0640:file"}.items():
+        (tree / name).touch()
+        os.setxattr(tree / name, "user.containers.override_stat", value)
+
+    built(imgpack_here).ok()
+    found = members(tmp_path / "o.tar")
+    null, group = found["dev/null"], found["etc/group"]
+    assert (null.type, null.devmajor, null.devminor, null.mode) == (tarfile.CHRTYPE, 1, 3, 0o666)
+    assert (null.uid, null.gid, group.gid, group.mode) == (1, 2, 42, 0o640)
+    built(imgpack_here, "--no-rootless-records").ok()
+    found = members(tmp_path / "o.tar")
+    assert found["dev/null"].isreg() and found["etc/group"].mode == 0o644
+    assert not any(one.pax_headers for one in found.values())
+    os.setxattr(tree / "etc/group", "user.containers.override_stat", b"0:0:600:pipe")
+    assert "etc/group is recorded as pipe" in built(imgpack_here).failed(5)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="gives files to others")
+def test_ids_of_a_user_namespace_are_those_of_its_image(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """What is recorded is one of the image already."""
+    for where, directories, files in os.walk(tree):
+        for name in [*directories, *files]:
+            os.chown(os.path.join(where, name), 100000, 1000, follow_symlinks=False)
+    os.chown(tree / "etc/group", 5, 5)
+    os.setxattr(tree / "etc/group", "user.rootlesscontainers", bytes.fromhex("08e80710e807"))
+    maps = ("--idmap", "0:1000:1", "--idmap", "1:100000:65536")
+
+    built(imgpack_here, *maps, "--chown", "bin=:9").ok()
+    found = members(tmp_path / "o.tar")
+    assert (found["srv"].uid, found["srv"].gid) == (1, 0)
+    assert (found["bin"].uid, found["bin"].gid) == (1, 9)
+    assert (found["etc/group"].uid, found["etc/group"].gid) == (1000, 1000)
+    os.chown(tree / "etc/passwd", 5, 1000)
+    line = built(imgpack_here, *maps).failed(5)
+    assert "rootfs/etc/passwd has the uid 5, which no range maps" in line
+    built(imgpack_here, *maps, "--idmap-unmapped", "keep").ok()
+    assert members(tmp_path / "o.tar")["etc/passwd"].uid == 5
+
+
 def test_a_dry_run_shows_what_rules_make_of_it(imgpack_here: InProcess, tree: Path) -> None:
     """Owners and modes as they would be written."""
     out = imgpack_here("build", "rootfs", "--dry-run", "--chown", "srv=7", "--chmod", "srv=700")
