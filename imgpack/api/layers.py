@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
     from imgpack.spec.runtime import Runtime
+    from imgpack.tree.below import Below
     from imgpack.tree.destination import Placed
     from imgpack.tree.disk.directory import Directory
     from imgpack.tree.entries import Entries
@@ -62,16 +63,30 @@ def planned(
     *,
     transforms: Sequence[Transform] = (),
     treatment: Treatment | None = None,
+    image: Sequence[Placed[Tree]] = (),
 ) -> Iterator[tuple[Entry, bytes | None]]:
     """What a build would pack of ``layer``, without a look into a file.
 
-    Each entry with the path of the first name of a hard link, whose size counts once.
+    Each entry with the path of the first name of a hard link, whose size counts once. To the
+    last of the layers of the ``image``, if they are given, is added what ``treatment`` adds.
     Raises source and tree errors.
     """
     from imgpack.layer.planned import planned as entries_of
     from imgpack.layer.stages import NO_TREATMENT, Stages
 
-    yield from entries_of(layer, Stages(tuple(transforms), treatment or NO_TREATMENT))
+    treatment = treatment or NO_TREATMENT
+    adding = treatment.adding if image and layer is image[-1] else None
+    additions = adding and adding(_below(image))
+    yield from entries_of(layer, Stages(tuple(transforms), treatment, None, additions))
+
+
+def _below(layers: Sequence[Placed[Tree]], base: Tree | None = None) -> Below:
+    from imgpack.tree.below import Below, Laid
+
+    below = Below(() if base is None else (Laid(base),))
+    for layer in layers:
+        below = below.over(Laid(layer.tree, layer.dest, exact=layer.exact))
+    return below
 
 
 def single_file(
@@ -158,12 +173,7 @@ def read_file(layers: Sequence[Placed[Tree]], path: str, base: Tree | None = Non
 
     Links are followed; ``None`` if there is none. Raises ``LimitError``.
     """
-    from imgpack.tree.below import Below, Laid
-
-    below = Below(() if base is None else (Laid(base),))
-    for layer in layers:
-        below = below.over(Laid(layer.tree, layer.dest, exact=layer.exact))
-    return below.read_file(path)
+    return _below(layers, base).read_file(path)
 
 
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:

@@ -261,11 +261,16 @@ def test_ids_of_a_user_namespace_are_those_of_its_image(
     assert members(tmp_path / "o.tar")["etc/passwd"].uid == 5
 
 
-def test_a_dry_run_shows_what_rules_make_of_it(imgpack_here: InProcess, tree: Path) -> None:
-    """Owners and modes as they would be written."""
-    out = imgpack_here("build", "rootfs", "--dry-run", "--chown", "srv=7", "--chmod", "srv=700")
+def test_a_dry_run_shows_what_rules_and_lists_make_of_it(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """Owners and modes as they would be written, and what is added to the top layer."""
+    (tmp_path / "l").write_text("./dev/null type=char device=linux,1,3\n./srv mode=755\n")
+    rules = ("--chown", "srv=7", "--chmod", "srv=700", "--mtree", "l")
+    out = imgpack_here("build", "rootfs", "rootfs:/x", "--dry-run", *rules).ok().decode()
 
-    assert b"directory 0700         7:7            0 /srv\n" in out.ok()
+    assert "directory 0700         7:7            0 /srv\n" in out
+    assert out.index("layer 2: rootfs\n") < out.index(" /dev/null\n")
 
 
 # What follows compares with what root has on disk.

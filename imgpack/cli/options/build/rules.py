@@ -67,7 +67,7 @@ class RuleFlags:
         self, trees: Sequence[Placed[Tree]], layers: LayerFlags, reporter: Reporter
     ) -> Planned:
         """``api.planned`` with what says how entries are written."""
-        return partial(api.planned, **self.arguments(trees, layers, reporter))
+        return partial(api.planned, image=trees, **self.arguments(trees, layers, reporter))
 
     def _rules(self, read: Callable[[str], bytes | None]) -> Iterator[Rule]:
         """In the order in which attributes must be set: a capability is one."""
