@@ -44,7 +44,7 @@ _AT_ONCE: Final = 1 << 20
 _HOLE: Final = bytes(1 << 18)
 
 
-class _Kept:
+class StoredMember:
     """What a member has beyond its fields; its bytes stay in the archive."""
 
     __slots__ = ("_archive", "_offset", "_size", "_sparse", "target", "xattrs")
@@ -192,7 +192,7 @@ def _unpacked(
     holes, sparse = 0, b""
     for member, _ in members:
         bare = not (member.link or member.xattrs or member.kind == stat.S_IFREG)
-        entry = member_entry(member, b"" if bare else _Kept(archive, member))
+        entry = member_entry(member, b"" if bare else StoredMember(archive, member))
         if entry is None:
             continue
         unpacked.add(entry, b"" if member.kind else member.link)
