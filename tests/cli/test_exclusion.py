@@ -155,11 +155,12 @@ def settle(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_change_to_what_is_left_out_rebuilds_nothing(
-    imgpack_here: InProcess, app: Path, monkeypatch: pytest.MonkeyPatch
+    imgpack_here: InProcess, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change to what is kept does, and so do other patterns; a comment for them does not."""
     settle(app, monkeypatch)
-    (app / ".dockerignore").write_text("node_modules\n.dockerignore\n")
+    patterns = "node_modules\n.dockerignore\ndocs\n!docs/README.md\n"
+    (app / ".dockerignore").write_text(patterns)
 
     def explained() -> str:
         done = imgpack_here("build", "app", "--explain")
@@ -174,10 +175,11 @@ def test_a_change_to_what_is_left_out_rebuilds_nothing(
     assert explained() == "layer 1: reused: nothing changed"
     (app / "src/main.py").write_text("changed")
     assert explained() == "layer 1: changed"
-    os.truncate(app / ".dockerignore", 0)
-    (app / ".dockerignore").write_text("# why\nnode_modules\n.dockerignore/\n")
+    imgpack_here("build", "app", "--no-cache", "-o", "other.tar").ok()
+    assert (tmp_path / "app.tar").read_bytes() == (tmp_path / "other.tar").read_bytes()
+    (app / ".dockerignore").write_text("# why\n/" + patterns)
     assert explained() == "layer 1: reused: nothing changed"
-    (app / ".dockerignore").write_text("node_modules\n.dockerignore\ndocs\n")
+    (app / ".dockerignore").write_text(patterns + "src\n")
     assert explained() == "layer 1: not built before"
 
 
@@ -286,3 +288,22 @@ def test_a_dry_run_is_one_json_document(imgpack_here: InProcess, app: Path) -> N
     assert (document["count"], document["size"]) == (2 * 9 + 1, 2 * first["size"])
     assert (first["dest"], second["dest"]) == ("/", "/b")
     assert "--dry-run" in imgpack_here("build", "app", "--json").failed(2)
+
+
+def test_patterns_go_for_an_archive_as_well(
+    imgpack_here: InProcess, app: Path, tmp_path: Path
+) -> None:
+    """The same layer as of the directory that was archived; it has no ignore file of its own."""
+    (app / ".dockerignore").write_text("src\n")
+    with tarfile.open(tmp_path / "from.tar", "w") as archive:
+        archive.add(app, ".")
+    arguments = ("--exclude", "**/*.md", "--exclude", "!docs/guide.md", "--mtime", "0")
+
+    imgpack_here("build", "from.tar", *arguments, "-o", "1.tar").ok()
+    imgpack_here("build", "app", "--no-ignore-file", *arguments, "-o", "2.tar").ok()
+
+    assert packed(tmp_path / "1.tar") == packed(tmp_path / "2.tar")
+    assert "docs/README.md" not in packed(tmp_path / "1.tar")
+    assert "docs/guide.md" in packed(tmp_path / "1.tar")
+    done = imgpack_here("build", "from.tar", "--ignore-file", "app/.dockerignore", "-o", "3.tar")
+    assert done.err == "imgpack: left out 1 path, by app/.dockerignore\n"

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.api import Directory, Entries, Entry, Filtered, directory_entry, file, ignore
+from imgpack.api import (
+    Directory,
+    Entries,
+    Entry,
+    Filtered,
+    directory_entry,
+    file,
+    hard_link,
+    ignore,
+)
 from imgpack.errors import SourceError
 from imgpack.tree.destination import place
 from imgpack.tree.disk.directory import directory
@@ -157,6 +166,11 @@ def test_the_first_name_that_is_kept_carries_the_data(tmp_path: Path) -> None:
         os.link(tmp_path / "a", tmp_path / name)
 
     stream = opened(b"".join(cuts(Directory(bytes(tmp_path), excluded=ignore(["a"])))))
+
+    assert [(one.name, one.size, one.linkname) for one in stream] == [("b", 7, ""), ("c", 0, "b")]
+
+    held = Entries([file("a", b"content"), hard_link("b", "a"), hard_link("c", "a")])
+    stream = opened(b"".join(cuts(Filtered(held, ignore(["a"])))))
 
     assert [(one.name, one.size, one.linkname) for one in stream] == [("b", 7, ""), ("c", 0, "b")]
 

@@ -119,6 +119,8 @@ def _search(excluded: Exclusion, way: Way, above: bytes, name: bytes, hits: int)
     It lies where ``way`` is, in the directory ``above``, and ``hits`` are its own. ``None`` if
     nothing is kept, or it is no directory.
     """
+    if _directory(way, name) is None:
+        return None
     inner = way.aside()
     names: list[bytes] = []  # from ``name`` down to where the search is
     pending = [[(name, hits)]]
@@ -146,13 +148,21 @@ def _search(excluded: Exclusion, way: Way, above: bytes, name: bytes, hits: int)
 
 def _names_of(way: Way, name: bytes) -> list[bytes] | None:
     """Go down to ``name``, and list it; ``None``, and nowhere, if it is no directory."""
+    identity = _directory(way, name)
+    if identity is None:
+        return None
+    where = way.source + name
     try:
-        descriptor = way.here.descriptor
-        found = os.lstat(name, dir_fd=descriptor) if descriptor >= 0 else None
-        if found is None or not stat.S_ISDIR(found.st_mode):
-            return None
-        where = way.source + name
-        within = way.down(where, (found.st_dev, found.st_ino))
-    except (OSError, SourceChangedError):
+        within = way.down(where, identity)
+    except SourceChangedError:
         return None
     return names_in(within, where, Problems())
+
+
+def _directory(way: Way, name: bytes) -> tuple[int, int] | None:
+    """Device and inode of ``name`` where ``way`` is; ``None`` if it is no directory."""
+    try:
+        found = os.lstat(name, dir_fd=way.here.descriptor)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None

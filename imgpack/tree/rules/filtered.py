@@ -25,6 +25,11 @@ class Filtered:
         return str(self.tree)
 
     @property
+    def root(self) -> bytes:
+        """Where the tree lies on disk; empty if it has no such place."""
+        return getattr(self.tree, "root", b"")
+
+    @property
     def stamps(self) -> Stamps | None:
         """None: those of the tree are about all of it."""
         return None

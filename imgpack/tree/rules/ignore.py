@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, LimitError, printable
 from imgpack.tree.exclusion import LeftOut, Rules, Sifted
 from imgpack.tree.rules.ignore_file import (
     IgnorePattern,
@@ -24,6 +24,7 @@ from imgpack.tree.rules.ignore_file import (
     warnings_of,
 )
 
+_MOST: Final = 10_000
 _REMEMBERED: Final = 4096
 """Sets of patterns whose preparation is kept: more than there are, but for a hostile file."""
 
@@ -99,7 +100,9 @@ class Ignore:
                 kept.append(name)
                 if result != hits:
                     others[name] = result
-            elif self._reaches(f"{above}{os.fsdecode(name)}/", result, last):
+            elif (last == situation.last and situation.everywhere) or self._reaches(
+                f"{above}{os.fsdecode(name)}/", result, last
+            ):
                 hidden[name] = result, last
             else:
                 out.append((name, last))
@@ -147,6 +150,8 @@ def ignore(
         if pattern is None:
             raise ConfigError("a pattern is empty", "say what to leave out")
         listed.append(pattern)
+    if len(listed) > _MOST:
+        raise LimitError(f"{len(listed):,} patterns are more than {_MOST:,}", "leave some out")
     return Ignore(listed, "" if file is None else printable(file), told)
 
 
@@ -158,13 +163,18 @@ def _make_room(remembered: "dict[int, _Situation] | dict[int, _Sieve]") -> None:
 class _Situation:
     """What is left to ask where some patterns hit the directory: ``hits``, a bit each.
 
-    ``last`` is the last of them, or -1, and ``excluded`` what it decides.
+    ``last`` is the last of them, or -1, and ``excluded`` what it decides. ``everywhere``: an
+    exception behind it may hit at any path.
     """
 
     def __init__(self, patterns: Sequence[IgnorePattern], hits: int) -> None:
         self.hits = hits
         self.last = hits.bit_length() - 1
         self.excluded = self.last >= 0 and not patterns[self.last].exception
+        self.everywhere = any(
+            one.exception and not one.glob.start and not hits >> number & 1
+            for number, one in enumerate(patterns[self.last + 1 :], self.last + 1)
+        )
         self._always = 0
         self._at: dict[str, int] = {}
         self._below: list[tuple[re.Pattern[str], int]] = []

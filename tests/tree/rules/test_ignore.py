@@ -208,6 +208,12 @@ def test_a_line_longer_than_docker_takes_is_refused() -> None:
         read(b"a" * 65536)
 
 
+def test_there_is_an_end_to_patterns() -> None:
+    """A file of nothing else is no source of work without end."""
+    with pytest.raises(LimitError, match="10,001 patterns"):
+        ignore(["a"] * 10_001)
+
+
 def test_an_ignore_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     """What should stay out would go in otherwise."""
     for path in (tmp_path, tmp_path / "none"):

@@ -93,8 +93,10 @@ def _tell(terminal: Terminal, left_out: LeftOut, *, explain: bool) -> None:
     if not explain:
         return
     paths = sorted(left_out.paths, key=lambda one: one[0].split(b"/"))
+    untold = count - len(paths)
     lines = [
         *(f"{brief(path)}: {left_out.rules.listed[rule]}" for path, rule in paths),
+        *([f"and {untold:,} more"] if untold else []),
         *(f"without effect: {rule}" for rule in left_out.idle),
     ]
     shown = len(lines) if terminal.verbose else _EXPLAINED

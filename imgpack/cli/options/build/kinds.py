@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from imgpack.api import (
         Directory,
         Exclusion,
+        Filtered,
         MtreeTree,
         Placed,
         RawLayer,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         Tarball,
     )
 
-    Source: TypeAlias = Placed[Directory | SingleFile | Tarball | RawLayer | MtreeTree]
+    Source: TypeAlias = Placed[Directory | SingleFile | Tarball | RawLayer | MtreeTree | Filtered]
     """A source at its place in the image."""
 
 _ARCHIVES: Final = (
@@ -46,16 +47,30 @@ def read_source(
     below: Sequence[Source],
     caller: tuple[int, int] | None,
     reporter: Reporter,
-    excluded: Callable[[bytes], Exclusion | None],
+    excluded: Exclusion | None = None,
 ) -> Source:
     """What is at ``path``, or comes from standard input (``-``), at ``dest`` of the image.
 
     Anything but a directory is a tar archive if it is called like one, or comes through a
-    pipe, and an mtree(5) file if it ends in ``.mtree``: its content does not decide, so that
-    a file means the same whatever is in it.
+    pipe, and an mtree(5) file if it ends in ``.mtree``, whose names are those of the layers
+    ``below``: its content does not decide, so that a file means the same whatever is in it.
+    What ``excluded`` leaves out of it is not there.
     """
     if os.path.isdir(path):
-        return api.directory(path, dest=dest, caller=caller, excluded=excluded(path))
+        return api.directory(path, dest=dest, caller=caller, excluded=excluded)
+    read = _read_file(path, dest, below, caller, reporter)
+    if excluded is None:
+        return read
+    return api.Placed(api.Filtered(read.tree, excluded), read.dest)
+
+
+def _read_file(
+    path: bytes,
+    dest: bytes,
+    below: Sequence[Source],
+    caller: tuple[int, int] | None,
+    reporter: Reporter,
+) -> Placed[SingleFile | Tarball | MtreeTree]:
     if path == STDIN.encode() or archive_stem(path) or _is_stream(path):
         where = from_standard_input(os.fsdecode(path))
         name = "standard input" if path == STDIN.encode() else printable(path)

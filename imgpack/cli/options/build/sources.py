@@ -33,7 +33,7 @@ def parse_sources(
 ) -> tuple[Source, ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files.
 
-    On top of them lie the ``raw_layers``. ``excluded`` says what is left out of a directory.
+    On top of them lie the ``raw_layers``. ``excluded`` says what is left out of a source.
     With ``as_root`` what belongs to a user who is not root is read as root's.
     """
     count = len(texts) + len(raw_layers)
@@ -46,7 +46,7 @@ def parse_sources(
     trees: list[Source] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = read_source(source, dest, trees, caller, reporter, excluded)
+        tree = read_source(source, dest, trees, caller, reporter, excluded(source))
         if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
@@ -84,7 +84,8 @@ def default_output(tree: Source) -> str:
     An archive that is a source gets no namesake without the files of an image.
     """
     root = tree.tree.root
-    is_archive = isinstance(tree.tree, api.Tarball | api.RawLayer)
+    read = tree.tree.tree if isinstance(tree.tree, api.Filtered) else tree.tree
+    is_archive = isinstance(read, api.Tarball | api.RawLayer)
     return f"{os.fsdecode(_stem(root))}{'-image' if is_archive and root else ''}.tar"
 
 
