@@ -108,8 +108,9 @@ def build_image(
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
+    last = next((one for one in reversed(trees) if not isinstance(one.tree, RawLayer)), None)
     for number, (tree, kind) in enumerate(zip(trees, types, strict=True), 1):
-        stack.build(tree, sink, kind, f"layer {number} of {len(trees)}", top=number == len(trees))
+        stack.build(tree, sink, kind, f"layer {number} of {len(trees)}", top=tree is last)
     stack.check_rules()
     documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
     stack.check_user(documents[1], recipe)

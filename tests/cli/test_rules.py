@@ -145,6 +145,26 @@ def test_a_rule_that_matches_nothing_is_an_error(
         assert not (tmp_path / "o.tar").exists()
 
 
+def test_a_layer_is_built_anew_for_another_list_or_body(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """And out of the cache for the same: a body's bytes decide, not its time."""
+    arguments = ("build", "rootfs", "-o", "o.tar", "--cache-dir", "cache", "--mtree", "l")
+    body = tmp_path / "body"
+    seen = []
+    for content, mode in (("one", "600"), ("two", "600"), ("two", "640"), ("one", "600")):
+        body.write_text(content)
+        os.utime(body, (1, 1))
+        (tmp_path / "l").write_text(f"./new type=file contents=body mode={mode}\n")
+        first, again = (imgpack_here(*arguments, "--explain") for _ in range(2))
+        assert first.ok() == again.ok()
+        assert "reused: nothing changed" in again.err
+        seen.append((first.out, members(tmp_path / "o.tar")["new"].mode))
+
+    assert seen[0] == seen[3]
+    assert len(set(seen)) == 3
+
+
 def test_only_what_can_have_a_value_is_matched(imgpack_here: InProcess, tree: Path) -> None:
     """A link has no mode, and nothing but a file has capabilities."""
     for rule in (("--chmod", "bin/sh=755"), ("--cap", "etc/*/*=cap_chown+p"),
@@ -214,6 +234,21 @@ def test_a_list_is_a_source_of_its_own(imgpack_here: InProcess, tree: Path, tmp_
     (tmp_path / "extra.mtree").write_text("./f size=5\n")
     done = imgpack_here("build", "extra.mtree", "-o", "new.tar", "--no-cache")
     assert "extra.mtree:1: the file f is to have 5 bytes, which are not here" in done.failed(5)
+
+
+def test_a_list_lies_below_raw_layers_and_over_something(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """A raw layer is carried as it is; over nothing, the list is a source itself."""
+    (tmp_path / "l.mtree").write_text("./new type=dir\n")
+    with tarfile.open(tmp_path / "raw.tar", "w") as raw:
+        raw.addfile(tarfile.TarInfo("raw"))
+
+    built(imgpack_here, "--mtree", "l.mtree", "--raw-layer", "raw.tar").ok()
+    assert members(tmp_path / "o.tar")["new"].isdir()
+    (tmp_path / "o.tar").unlink()
+    arguments = ("build", "--from", "scratch", "--mtree", "l.mtree", "-o", "o.tar")
+    assert "--mtree is laid over a SRC" in imgpack_here(*arguments).failed(2)
 
 
 def test_records_count_without_any_option_and_can_be_passed_over(
