@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from imgpack.api.bases import open_base
 from imgpack.api.layers import (
     build,
+    difference,
     directory,
     entries,
     mtree,
@@ -101,37 +102,40 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.fakeroot import fakeroot_state
     from imgpack.tree.inputs.mtree.specification import Overrides, specification
     from imgpack.tree.inputs.mtree.tree import MtreeTree
+    from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
+    from imgpack.tree.merge.difference import Difference
+    from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
     from imgpack.tree.rules.filtered import Filtered
-    from imgpack.tree.rules.idmap import IdMap
     from imgpack.tree.rules.ignore import Ignore, ignore
     from imgpack.tree.rules.ignore_file import find_ignore_file
     from imgpack.tree.rules.parse import RuleKind, parse_rule, time_rule
-    from imgpack.tree.rules.reading import Reading
+    from imgpack.tree.rules.reading import IdMap, Reading
     from imgpack.tree.rules.rules import Rule, RuleList
+    from imgpack.tree.rules.split import Group, split
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
 __all__ = [
     "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
-    "Digest", "Directory", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "Filtered",
-    "Format", "Healthcheck", "IdMap", "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink",
-    "ImgpackError", "Index", "Layer", "LayerSink", "LeftOut", "Manifest", "Meter", "MtreeTree",
-    "Named", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports",
-    "Published", "PushOptions", "PushStep", "RawLayer", "Reading", "Reference", "Registries",
-    "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "RuleList", "Runtime",
-    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
-    "SingleFile", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree",
-    "UploadJournal",
+    "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion", "ExclusionRule",
+    "Explain", "Filtered", "Format", "Group", "Healthcheck", "IdMap", "Ignore", "Image",
+    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
+    "LeftOut", "Manifest", "Meter", "MtreeTree", "Named", "Opaque", "Opened", "Overrides", "Placed",
+    "Placement", "Platform", "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "Reading",
+    "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule",
+    "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
+    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
+    "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_schema1", "fifo",
-    "file", "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_path", "join",
-    "mount_repositories", "mtree", "open", "open_base", "open_blob", "parse_name",
-    "parse_reference", "parse_rule", "planned", "published_names", "push", "raw_layer", "read_file",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
-    "specification", "symlink", "tags", "tarball", "target_name", "time_rule", "total_size",
-    "verify_images", "writable_name",
+    "difference", "directory", "directory_entry", "dry_run", "entries", "fakeroot_state",
+    "fetch_schema1", "fifo", "file", "find_ignore_file", "hard_link", "ignore", "images_in",
+    "is_layout", "is_path", "join", "mount_repositories", "mtree", "open", "open_base", "open_blob",
+    "parse_name", "parse_reference", "parse_rule", "planned", "published_names", "push",
+    "raw_layer", "read_file", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload",
+    "single_file", "specification", "split", "symlink", "tags", "tarball", "target_name",
+    "time_rule", "total_size", "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

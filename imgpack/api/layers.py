@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.mtree.tree import MtreeTree
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
+    from imgpack.tree.merge.difference import Difference
     from imgpack.tree.transform import Transform
     from imgpack.tree.tree import Tree
 
@@ -186,6 +187,30 @@ def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entrie
     from imgpack.tree.entries import Entries
 
     return place(Entries(items), os.fsencode(dest))
+
+
+def difference(
+    old: Tree,
+    new: Tree,
+    *,
+    dest: str | bytes = "/",
+    mtime: bool = False,
+    transforms: Sequence[Transform] = (),
+    image: bool = False,
+) -> Placed[Difference]:
+    """The layer that makes ``new`` of ``old``: what changed, and deletions of what is gone.
+
+    A time alone is a change only with ``mtime``. Both are compared as ``transforms``, those of
+    the build, leave them; an ``image`` has its entries as they are. Where ``old`` is no base,
+    it is the ``Placement``'s ``lower``. Raises ``TreeError``.
+    """
+    from imgpack.layer.stages import Stages
+    from imgpack.tree.destination import Placed, parse_dest
+    from imgpack.tree.merge.difference import Difference
+
+    prepare = Stages(tuple(transforms)).pairs if transforms else None
+    tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image)
+    return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
 
 
 def build(

@@ -1,5 +1,6 @@
 """From trees to an image in a sink: layers first, as they are made, then their documents."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.raw import RawLayer
+from imgpack.layer.squash import Squash
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -20,6 +22,7 @@ from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.rules.accounts import check_user
@@ -45,13 +48,16 @@ class Placement:
 
     ``said`` are directories that get the attributes that the trees have for them, though
     lower layers have them; what the base has just so is left out, unless ``keep_identical``.
-    With ``base_labels`` the base's name is recorded in labels as well.
+    With ``base_labels`` the base's name is recorded in labels as well. ``squash`` makes one
+    layer of all, but of raw ones. ``lower`` is what lies below where no base does: in no layer.
     """
 
     base: Base | None = None
     said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
     base_labels: bool = False
+    squash: bool = False
+    lower: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +100,25 @@ def build_image(
         _check_time(created)
     elif not trees and recipe.base is not None:
         created = recipe.base.config.created or None
-    for remark in recipe.remarks(len(trees)):
+    groups = list(_grouped(trees, squash=placement.squash))
+    for remark in recipe.remarks(len(groups)):
         reporter.warn(remark)
-    types = [recipe.format.layer_type(_compression(tree, options)) for tree in trees]
+    types = [recipe.format.layer_type(_compression(group[0], options)) for group in groups]
     source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
-    unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
+    unknown = [Digest.of(b"%d" % number) for number in range(len(groups))]
     expected = [
         Layer(Descriptor(kind, one, _EXPECTED_SIZE), one)
         for kind, one in zip(types, unknown, strict=True)
     ]
-    draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
+    places = [b"" if len(group) > 1 else group[0].dest for group in groups]
+    draft = recipe.documents(places, expected, created or _rfc3339(0))
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
-    last = next((one for one in reversed(trees) if not isinstance(one.tree, RawLayer)), None)
-    for number, (tree, kind) in enumerate(zip(trees, types, strict=True), 1):
-        stack.build(tree, sink, kind, f"layer {number} of {len(trees)}", top=tree is last)
+    last = next((one for one in reversed(groups) if not isinstance(one[0].tree, RawLayer)), None)
+    for number, (group, kind) in enumerate(zip(groups, types, strict=True), 1):
+        stack.build(group, sink, kind, f"layer {number} of {len(groups)}", top=group is last)
     stack.check_rules()
     documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
     stack.check_user(documents[1], recipe)
@@ -122,6 +130,15 @@ def build_image(
 def _compression(tree: Placed[Tree], options: Options) -> Compression:
     raw = tree.tree
     return raw.compression if isinstance(raw, RawLayer) else options.codec.compression
+
+
+def _grouped(trees: Sequence[Placed[Tree]], *, squash: bool) -> Iterator[tuple[Placed[Tree], ...]]:
+    """The trees that each layer is made of, bottom first."""
+    for raw, run in itertools.groupby(trees, lambda tree: isinstance(tree.tree, RawLayer)):
+        if squash and not raw:
+            yield tuple(run)
+        else:
+            yield from ((tree,) for tree in run)
 
 
 def _told(built: Built) -> str:
@@ -149,17 +166,23 @@ class _Stack:
         self._outputs = options.outputs
         self._placement = placement
         self._chain = [] if base is None else list(base.image.config.diff_ids)
-        self._below = Below(() if base is None else (Laid(base.tree),))
+        lower = placement.lower if base is None else base.tree
+        self._below = Below(() if lower is None else (Laid(lower),))
 
     def build(
-        self, tree: Placed[Tree], sink: LayerSink, layer_type: str, shown: str, *, top: bool
-    ) -> None:
-        """The layer of ``tree`` goes on top of what is there."""
+        self, group: Sequence[Placed[Tree]], sink: LayerSink, layer_type: str, shown: str,
+        *, top: bool,
+    ) -> None:  # fmt: skip
+        """The one layer of the trees in ``group`` goes on top of what is there."""
+        tree = group[0]
         if isinstance(tree.tree, RawLayer):
             built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
             self._below = self._below.over(Laid(tree.tree, exact=True))
+        elif len(group) > 1:
+            tree, built = self._squashed(group, sink, top=top)
         else:
             tree, built = self._arranged(tree, sink, top=top)
+        self._matched.update(built.record.matched)
         written = built.record.written
         self._chain.append(written.diff_id)
         self.layers.append(written.layer(layer_type))
@@ -171,19 +194,34 @@ class _Stack:
         self, tree: Placed[Tree], sink: LayerSink, *, top: bool
     ) -> tuple[Placed[Tree], Built]:
         """``tree`` where it lies in the end, and its layer, arranged over what is below."""
-        over = self._over(tree)
-        tree = over.tree
-        for warning in over.survey.warnings:
-            self._reporter.warn(warning)
         # What is below, and the directories on its way, make another layer of it; a directory
         # on disk has no deletions, which delete nothing in the lowest layer.
-        matters = bool(self._below or tree.dest or tree.exact or tree.stamps is None)
+        over = self._laid(tree)
+        tree = over.tree
+        matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
+        added = self._added(top=top)
+        return tree, self._builder.build(tree, sink.open_blob, over if matters else None, added)
+
+    def _squashed(
+        self, group: Sequence[Placed[Tree]], sink: LayerSink, *, top: bool
+    ) -> tuple[Placed[Tree], Built]:
+        """What the trees make together, and its layer."""
+        lowest = self._below
+        layers = tuple(map(self._laid, group))
+        squash = Squash(layers, self._stages, lowest, self._added(top=top))
+        return squash.tree, self._builder.build(squash.tree, sink.open_blob, squash)
+
+    def _laid(self, tree: Placed[Tree]) -> Over:
+        """How ``tree`` lies over what is there, of which it is from now on."""
+        over = self._over(tree)
+        for warning in over.survey.warnings:
+            self._reporter.warn(warning)
         self._below = self._below.over(over.laid)
+        return over
+
+    def _added(self, *, top: bool) -> Additions | None:
         adding = self._stages.treatment.adding if top else None
-        added = adding and adding(self._below)
-        built = self._builder.build(tree, sink.open_blob, over if matters else None, added)
-        self._matched.update(built.record.matched)
-        return tree, built
+        return adding and adding(self._below)
 
     def check_rules(self) -> None:
         """Raise ``ConfigError`` if a rule matched in none of the layers."""

@@ -19,12 +19,13 @@ from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
+from imgpack.layer.squash import Squash
 from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
-from imgpack.tree.additions import Additions
 from imgpack.tree.disk import snapshot
 from imgpack.tree.disk.snapshot import Change
 from imgpack.tree.entry import Entry
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import Arrangement, Transform
 from imgpack.tree.tree import Stamps, Tree
@@ -78,7 +79,7 @@ class LayerBuilder:
         self._options = options
         self._reporter = reporter
         self._explain = explain or (lambda reason, changes: None)
-        self._stages = NO_STAGES
+        self._stages: Stages | Squash = NO_STAGES
         self._met = Problems()  # of the walk that counts
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
 
@@ -86,11 +87,14 @@ class LayerBuilder:
         self,
         tree: Tree,
         open_blob: OpenBlob,
-        arrangement: Arrangement | None = None,
+        arrangement: Arrangement | Squash | None = None,
         additions: Additions | None = None,
     ) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
-        self._stages = self._options.stages(arrangement, additions)
+        if isinstance(arrangement, Squash):
+            self._stages = arrangement
+        else:
+            self._stages = self._options.stages(arrangement, additions)
         built = self._built(tree, open_blob)
         for left_out in self._met.left_out:
             left_out.tell()

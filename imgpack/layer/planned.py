@@ -16,7 +16,7 @@ def planned(tree: Tree, stages: Stages) -> Iterator[tuple[Entry, bytes | None]]:
     Raises ``SourceError`` at the end for what cannot be read, and ``TreeError``.
     """
     problems, links = Problems(), Links()
-    for _, entry in stages.pairs(tree.entries(problems), problems, set()):
+    for _, entry in stages.pairs(tree.entries(problems), problems):
         if stat.S_ISSOCK(entry.mode):
             continue
         linked = entry.links > 1 and not entry.is_directory

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
+from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
-from imgpack.layer.suspects import SUSPECT, Suspects
+from imgpack.layer.suspects import SUSPECT_ENDS, Suspects
 from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -53,7 +54,7 @@ class Segments:
     ``matched`` are the numbers of the rules that changed something, complete in the end.
     """
 
-    def __init__(self, stages: Stages, problems: Problems) -> None:
+    def __init__(self, stages: Stages | Squash, problems: Problems) -> None:
         self._stages = stages
         self.matched: set[int] = set()
         self._problems = problems
@@ -90,7 +91,7 @@ class Segments:
                 yield self._take(stamps)
                 stamps = []
             stamps.append(stamp)
-            if path.endswith(SUSPECT):
+            if path[-3:] in SUSPECT_ENDS:
                 self._suspects.look(entry)
             if not is_file:
                 encoder.other(entry, seen)

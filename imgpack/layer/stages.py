@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from imgpack.errors import printable
 from imgpack.layer.encoder import FILE_TYPE, TYPE
-from imgpack.tree.additions import Adding, Additions
 from imgpack.tree.entry import Entry, Pair
+from imgpack.tree.inputs.additions import Adding, Additions
 from imgpack.tree.problems import Problems
 from imgpack.tree.rules.reading import AS_RECORDED, Reading
 from imgpack.tree.rules.rules import NO_RULES, RuleList
@@ -66,7 +66,7 @@ class Stages:
         return left and self.treatment.rules.begin(set())(left)
 
     def pairs(
-        self, entries: Iterable[Entry], problems: Problems, matched: set[int]
+        self, entries: Iterable[Entry], problems: Problems, matched: set[int] | None = None
     ) -> Iterator[Pair]:
         """The entries, as they were seen and as they are to be written.
 
@@ -76,7 +76,7 @@ class Stages:
             return _plain(entries, problems)
         if self.additions is not None:
             entries = self.additions.merged(entries)
-        pairs = self._changed(entries, problems, matched)
+        pairs = self._changed(entries, problems, set() if matched is None else matched)
         return pairs if self.arrangement is None else self.arrangement(pairs)
 
     def _changed(

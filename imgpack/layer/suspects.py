@@ -28,8 +28,8 @@ _KINDS: Final = {
 }  # fmt: skip
 _MAY_BE_KEYS: Final = (b".pem", b".key")
 """Certificates and much else have these, too: whether it is a key, the beginning says."""
-SUSPECT: Final = (*_KINDS, *_MAY_BE_KEYS)
-"""What every such path ends with, and some others."""
+SUSPECT_ENDS: Final = frozenset(name[-3:] for name in (*_KINDS, *_MAY_BE_KEYS))
+"""The last three bytes of every such path, and of some others: this is asked of every entry."""
 _OF_A_ROOT: Final = (b"etc/", b"lib/", b"usr/lib/", b"usr/share/", b"var/lib/")
 _HEAD: Final = 4096
 _MARK: Final = b"PRIVATE KEY-----"
@@ -45,7 +45,7 @@ class Suspects:
         self._count: dict[str, int] = {}
 
     def look(self, entry: Entry) -> None:
-        """Remember ``entry``, whose path ends like a ``SUSPECT``, if it is one."""
+        """Remember ``entry``, whose path has one of the ``SUSPECT_ENDS``, if it is one."""
         path = entry.path
         kind = None if path.startswith(_OF_A_ROOT) else _kind(entry)
         if kind is not None:

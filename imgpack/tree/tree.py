@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from imgpack.errors import LimitError, TreeError, brief
 from imgpack.tree.entry import Entry
 from imgpack.tree.exclusion import Exclusion
+from imgpack.tree.parts import Part
 from imgpack.tree.problems import Problems
 
 WHITEOUT_PREFIX = b".wh."
@@ -40,13 +41,14 @@ class Stamps:
     """A tree on disk, of which ``lstat`` tells whether it is as it was.
 
     ``root`` is absolute and fills ``dest``. The ids ``caller`` are read as 0:0. What
-    ``excluded`` leaves out is not there.
+    ``excluded`` leaves out is not there, nor what is not in its ``part``.
     """
 
     root: bytes
     caller: tuple[int, int] | None = None
     dest: bytes = b""
     excluded: Exclusion | None = None
+    part: Part | None = None
 
     def at(self, dest: bytes) -> "Stamps":
         """The same tree at another place."""
@@ -56,7 +58,8 @@ class Stamps:
     def identity(self) -> str:
         """A text that differs whenever the same stamps may mean other entries."""
         excluded = self.excluded and self.excluded.identity
-        return repr((self.root, self.caller, self.dest, excluded))
+        part = self.part and self.part.identity
+        return repr((self.root, self.caller, self.dest, excluded, part))
 
 
 def join(above: bytes, path: bytes) -> bytes:

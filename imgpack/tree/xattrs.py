@@ -142,7 +142,7 @@ def read(target: int | bytes, shown: bytes) -> Attributes:
     try:
         names = os.listxattr(target, follow_symlinks=follow)
     except OSError as error:
-        if error.errno in _UNSUPPORTED:
+        if error.errno in UNSUPPORTED:
             return NONE
         raise
     if not names:
@@ -158,7 +158,8 @@ def read(target: int | bytes, shown: bytes) -> Attributes:
     return interpret(values, shown)
 
 
-_UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})  # a file system without attributes
+UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})
+"""What a file system without attributes says."""
 
 
 def interpret(values: Mapping[bytes, bytes | None], shown: bytes) -> Attributes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from imgpack.api import Entry, IdMap, Reading, file
 from imgpack.errors import ConfigError, TreeError
 from imgpack.tree.problems import Problems
-from imgpack.tree.rules.idmap import IdRange
+from imgpack.tree.rules.reading import IdRange
 from imgpack.tree.xattrs import interpret
 
 PODMAN = IdMap.parse(("0:1000:1", "1:100000:65536"))

@@ -25,8 +25,8 @@ from imgpack.api import (
 from imgpack.api import directory as placed
 from imgpack.api import entries as in_memory
 from imgpack.errors import ConfigError, LimitError, TreeError
-from imgpack.tree.additions import Additions
 from imgpack.tree.entry import whiteout
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.problems import Problems
 from imgpack.tree.rules.parse import attribute_value, owner, path_pattern
 

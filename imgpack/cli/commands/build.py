@@ -97,22 +97,23 @@ def build(
     is one tar that docker, podman, containerd, skopeo and crane load.
     """
     excluded = flags.exclude.reader(terminal, explain=explain)
-    trees = parse_sources(
-        sources, terminal, flags.layers.raw_layers, excluded, as_root=not flags.rules.idmap
+    parse = partial(
+        parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
     )
+    trees, old = flags.shape.read(sources, flags.layers.raw_layers, parse, terminal.warn)
     if _is_dry_run(trees, flags, terminal):
         return
     target, names = _target(output, trees, flags), _names(tags, trees, flags)
     check_prune(target, prune=prune)
     limit = cache.limit
     if not to_standard_output(target):
-        check_outside(trees, target, "the output")
+        check_outside((*trees, *old), target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
     jobs = jobs or usable_cpus()
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
-        building = _building(trees, flags, base, target, terminal)
+        building = _building(trees, old, flags, base, target, terminal)
         with create(terminal, target, prune=prune) as sink:
             built = building(
                 into=sink,
@@ -156,6 +157,7 @@ def _tell(
 
 def _building(
     trees: Sequence[Source],
+    old: Sequence[Source],
     flags: BuildFlags,
     base: Base | None,
     target: str,
@@ -169,14 +171,15 @@ def _building(
     if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
+    written = flags.rules.arguments(trees, layers, terminal, base)
     return partial(
         api.build,
-        trees,
+        flags.shape.layers(trees, old, base, written["transforms"]),
         config=config,
         platform=image.target,
         format=kind,
         compression=layers.codec(kind),
-        **flags.rules.arguments(trees, layers, terminal, base),
+        **written,
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",
@@ -184,6 +187,8 @@ def _building(
             base,
             keep_identical=flags.base.keep_identical,
             base_labels=flags.unset.base_labels,
+            squash=flags.shape.squash,
+            lower=flags.shape.lower(trees, old),
         ),
         check_contents=layers.check_contents,
         clock=now_ns,

@@ -8,13 +8,14 @@ current one, and one path.
 
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
 from imgpack.errors import OutputError, brief
 from imgpack.tree.disk.selection import Selection
 from imgpack.tree.disk.way import Way, names_in
 from imgpack.tree.entry import Entry, OpenDirectory
+from imgpack.tree.parts import Known, parted
 from imgpack.tree.problems import Problems, changed
 from imgpack.tree.tree import Stamps, check_name
 
@@ -26,15 +27,27 @@ Seen = tuple[bytes, bytes, os.stat_result, OpenDirectory | None]
 """The image path, the path on disk, the ``lstat``, and the open directory that it lies in."""
 
 
-def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
+Check = Callable[[bytes, bytes], object]
+"""What is told each name, and its path on disk; raises what is wrong with it."""
+
+
+def scan(stamps: Stamps, problems: Problems, check: Check = check_name) -> Iterator[Seen]:
     """Yield every entry that is kept; its directory is open until the next one is asked for.
 
     Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
     """
-    try:
-        found = os.lstat(stamps.root)
-    except OSError:
-        raise changed(stamps.root, "vanished") from None
+    found = _walk(stamps, problems, check)
+    return found if stamps.part is None else parted(found, stamps.part, stamps.dest, _known)
+
+
+def _known(seen: Seen) -> Known:
+    path, _, found, _ = seen
+    mode, inode, device, links, *_ = found
+    return path, mode, links, (device, inode)
+
+
+def _walk(stamps: Stamps, problems: Problems, check: Check) -> Iterator[Seen]:
+    found = _root(stamps)
     outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
     _check_output(outputs, stamps.root, found)
     if stamps.dest:
@@ -65,7 +78,7 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
             except OSError as error:
                 problems.add(where, error)
                 continue
-            check_name(name, where)
+            check(name, where)
             if found[_INODE] in inodes:
                 _check_output(outputs, where, found)
             yield path + name, where, found, within
@@ -76,6 +89,13 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
                 names = _kept(selection, path, name, names_in(within, where, problems))
     finally:
         way.close()
+
+
+def _root(stamps: Stamps) -> os.stat_result:
+    try:
+        return os.lstat(stamps.root)
+    except OSError:
+        raise changed(stamps.root, "vanished") from None
 
 
 def _kept(selection: Selection | None, path: bytes, name: bytes, names: list[bytes]) -> list[bytes]:

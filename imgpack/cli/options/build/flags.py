@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import click
 
 from imgpack.cli.options.build.base import BaseFlags, base_options
 from imgpack.cli.options.build.config import (
@@ -20,6 +22,7 @@ from imgpack.cli.options.build.exclusion import (
 )
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
 from imgpack.cli.options.build.rules import RuleFlags, rule_options
+from imgpack.cli.options.build.shape import ShapeFlags, shape_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.parameters import gathered
 
@@ -35,11 +38,16 @@ class BuildFlags:
     exclude: ExcludeFlags
     layers: LayerFlags
     rules: RuleFlags
+    shape: ShapeFlags
     dry_run: DryRunFlags
 
     def __post_init__(self) -> None:
         for name in ("image", "runtime", "unset"):
             object.__setattr__(self, name, in_unicode(getattr(self, name)))
+        if self.shape.diff_from is not None:
+            if self.base.base is not None:
+                raise click.UsageError("--from and --diff-from exclude each other")
+            object.__setattr__(self, "base", replace(self.base, base=self.shape.diff_from))
         if not self.base.given:
             self.unset.check_base()
 
@@ -54,5 +62,6 @@ build_options = gathered(
     exclude_options,
     layer_options,
     rule_options,
+    shape_options,
     dry_run_options,
 )

@@ -29,9 +29,12 @@ if TYPE_CHECKING:
         Reporter,
         SingleFile,
         Tarball,
+        UpperDirectory,
     )
 
-    Source: TypeAlias = Placed[Directory | SingleFile | Tarball | RawLayer | MtreeTree | Filtered]
+    Source: TypeAlias = Placed[
+        Directory | SingleFile | Tarball | UpperDirectory | RawLayer | MtreeTree | Filtered
+    ]
     """A source at its place in the image."""
 
 _ARCHIVES: Final = (

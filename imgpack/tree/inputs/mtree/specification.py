@@ -15,7 +15,6 @@ from io import BufferedReader
 from typing import Final
 
 from imgpack.errors import SourceError, TreeError, about, printable
-from imgpack.tree.additions import Additions
 from imgpack.tree.below import Below
 from imgpack.tree.entries import (
     Entries,
@@ -28,6 +27,7 @@ from imgpack.tree.entries import (
     symlink,
 )
 from imgpack.tree.entry import Entry
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.inputs.mtree.keywords import Said, said
 from imgpack.tree.inputs.mtree.lines import unescaped
 from imgpack.tree.inputs.mtree.reader import MtreeFile, read_lines
