@@ -196,19 +196,21 @@ def difference(
     dest: str | bytes = "/",
     mtime: bool = False,
     transforms: Sequence[Transform] = (),
+    treatment: Treatment | None = None,
     image: bool = False,
 ) -> Placed[Difference]:
     """The layer that makes ``new`` of ``old``: what changed, and deletions of what is gone.
 
-    A time alone is a change only with ``mtime``. Both are compared as ``transforms``, those of
-    the build, leave them; an ``image`` has its entries as they are. Where ``old`` is no base,
-    it is the ``Placement``'s ``lower``. Raises ``TreeError``.
+    A time alone is a change only with ``mtime``. Both are compared as ``transforms`` and
+    ``treatment``, those of the build, leave them; an ``image`` has its entries as they are.
+    Where ``old`` is no base, it is the ``Placement``'s ``lower``. Raises ``TreeError``.
     """
-    from imgpack.layer.stages import Stages
+    from imgpack.layer.stages import NO_TREATMENT, Stages
     from imgpack.tree.destination import Placed, parse_dest
     from imgpack.tree.merge.difference import Difference
 
-    prepare = Stages(tuple(transforms)).pairs if transforms else None
+    stages = Stages(tuple(transforms), treatment or NO_TREATMENT)
+    prepare = stages.pairs if stages else None
     tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image)
     return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
 

@@ -296,6 +296,26 @@ def test_ids_of_a_user_namespace_are_those_of_its_image(
     assert members(tmp_path / "o.tar")["etc/passwd"].uid == 5
 
 
+def test_rules_and_lists_go_with_squash_and_differences(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """Trees are compared as they are written, and what is added is in the one layer."""
+    shutil.copytree(tree, tmp_path / "new", symlinks=True)
+    settle(tmp_path / "new")
+    (tmp_path / "new/srv/more").write_text("more\n")
+    (tmp_path / "l").write_text("./dev/null type=char device=linux,1,3\n")
+    rules = ("--chown", "srv/more=7", "--chmod", "*=go-w")
+    into = ("-o", "o.tar", "--no-cache")
+
+    imgpack_here("build", "rootfs", "new", "--squash", *rules, "--mtree", "l", *into).ok()
+    found = members(tmp_path / "o.tar")
+    assert found["dev/null"].ischr() and found["srv/more"].uid == 7
+    imgpack_here("build", "--diff", "rootfs", "new", *rules, *into).ok()
+    found = members(tmp_path / "o.tar")
+    assert sorted(found) == ["srv", "srv/more"]
+    assert found["srv/more"].uid == 7
+
+
 def test_a_dry_run_shows_what_rules_and_lists_make_of_it(
     imgpack_here: InProcess, tree: Path, tmp_path: Path
 ) -> None:

@@ -174,7 +174,7 @@ def _building(
     written = flags.rules.arguments(trees, layers, terminal, base)
     return partial(
         api.build,
-        flags.shape.layers(trees, old, base, written["transforms"]),
+        flags.shape.layers(trees, old, base, written),
         config=config,
         platform=image.target,
         format=kind,
