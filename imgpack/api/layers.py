@@ -78,7 +78,7 @@ def planned(
     treatment = treatment or NO_TREATMENT
     adding = treatment.adding if image and layer is image[-1] else None
     additions = adding and adding(_below(image))
-    yield from entries_of(layer, Stages(tuple(transforms), treatment, None, additions))
+    yield from entries_of(layer, Stages(tuple(transforms), None, treatment, additions))
 
 
 def _below(layers: Sequence[Placed[Tree]], base: Tree | None = None) -> Below:
@@ -209,7 +209,7 @@ def difference(
     from imgpack.tree.destination import Placed, parse_dest
     from imgpack.tree.merge.difference import Difference
 
-    stages = Stages(tuple(transforms), treatment or NO_TREATMENT)
+    stages = Stages(tuple(transforms), None, treatment or NO_TREATMENT)
     prepare = stages.pairs if stages else None
     tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image)
     return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)

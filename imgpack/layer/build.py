@@ -49,7 +49,7 @@ class Options:
 
     def stages(self, arrangement: Arrangement | None, additions: Additions | None) -> Stages:
         """What is done to the entries of one layer."""
-        return Stages(self.transforms, self.treatment or NO_TREATMENT, arrangement, additions)
+        return Stages(self.transforms, arrangement, self.treatment or NO_TREATMENT, additions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ class Stages:
     """
 
     transforms: tuple[Transform, ...] = ()
-    treatment: Treatment = NO_TREATMENT
     arrangement: Arrangement | None = None
+    treatment: Treatment = NO_TREATMENT
     additions: Additions | None = None
 
     @property
