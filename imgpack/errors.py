@@ -81,6 +81,12 @@ class Remedy(Enum):
     EMPTY_CACHE = "choose an empty or new directory for the cache"
     CLEAR_CACHE = "remove it, or choose another cache directory"
     NAME_IT = "give the image a name"
+    GIVE_LAYERS = "give its layers, or write to a registry that has them"
+    MAKE_SHALLOW = (
+        "give the layers, fetch them into the cache, or have it written without them (shallow)"
+    )
+    MOUNT_LAYERS = "copy the base to that registry, and name its repository to mount from"
+    UPDATE_LOCK = "take it over with an update of the lock"
     PRUNE = "they can be removed when it is written to"
     IGNORE_ONBUILD = "use a base without triggers, or ignore them"
     LOG_IN = "give credentials for {0}"

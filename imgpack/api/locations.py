@@ -95,18 +95,26 @@ def create(
     scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
     prune: bool = False,
+    shallow: bool = False,
 ) -> Iterator[LayerSink]:
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
     any other is an archive. It is written once; an existing layout is added to, and with
-    ``prune`` loses the blobs that nothing in it names then. Nothing appears under its
+    ``prune`` loses the blobs that nothing in it names then. An image whose source lacks
+    layers is written without them if it may be ``shallow``. Nothing appears under its
     final name before all of it is there. Raises ``OutputError``.
     """
     from imgpack.store.archive.write import open_writer
 
-    writer = open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter, prune=prune)
-    with writer:
+    with open_writer(
+        location,
+        stdout=stdout,
+        scratch=scratch,
+        reporter=reporter,
+        prune=prune,
+        shallow=shallow,
+    ) as writer:
         yield writer
 
 

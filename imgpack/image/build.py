@@ -93,19 +93,19 @@ def build_image(
     for remark in recipe.remarks(len(trees)):
         reporter.warn(remark)
     layer_type = recipe.format.layer_type(options.codec.compression)
-    source, nearby = _source(placement.base)
+    source, absent = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
     unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
     expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
     draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
-    sink.reserve(Named(Image(*draft, source, nearby), names))
+    sink.reserve(Named(Image(*draft, source, absent), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
     for number, tree in enumerate(trees, 1):
         stack.build(tree, sink, layer_type, f"layer {number} of {len(trees)}")
     documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
     stack.check_user(documents[1], recipe)
-    image = Image(*documents, source, nearby)
+    image = Image(*documents, source, absent)
     sink.write([Named(image, names)])
     return image
 
@@ -184,7 +184,7 @@ def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
         return _InSink(), frozenset()
     image = base.image
     held = frozenset(layer.digest for layer in image.manifest.layers)
-    return _InSink(image.source, held), image.nearby
+    return _InSink(image.source, held), image.absent
 
 
 def _check_time(created: str) -> None:

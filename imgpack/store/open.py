@@ -43,7 +43,7 @@ def open_images(path: str, *, scratch: Callable[[], str] = tempfile.gettempdir) 
         container = _open(path, scratch)
         stack.callback(container.close)
         source = ContainerSource(container, path)
-        resolver = Resolver(source, path, source.check_size)
+        resolver = Resolver(source, path, source.check_size, source.lacks)
         if isinstance(container, LayoutFiles):
             roots = _directory(container, source)
             opened = Opened(path, roots, resolver, container.close)
