@@ -141,8 +141,9 @@ class _Stack:
         tree = over.tree
         for warning in over.survey.warnings:
             self._reporter.warn(warning)
-        # What is below, and the directories on its way, make another layer of it.
-        matters = bool(self._below or tree.dest or tree.exact)
+        # What is below, and the directories on its way, make another layer of it; a directory
+        # on disk has no deletions, which delete nothing in the lowest layer.
+        matters = bool(self._below or tree.dest or tree.exact or tree.stamps is None)
         built = self._builder.build(tree, sink.open_blob, over if matters else None)
         self._below = self._below.over(over.laid)
         written = built.record.written

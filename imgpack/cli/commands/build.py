@@ -103,8 +103,9 @@ def build(
         check_outside(trees, target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
+    jobs = jobs or usable_cpus()
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
-    with flags.base.open(flags.image.target, terminal, registry, segments) as base:
+    with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
         building = _building(trees, flags, base, target, terminal)
         explained = _Explainer(terminal) if explain else None
         with create(terminal, target, prune=prune) as sink:
@@ -112,7 +113,7 @@ def build(
                 into=sink,
                 names=names,
                 outputs=outputs,
-                jobs=jobs or usable_cpus(),
+                jobs=jobs,
                 cache=segments,
                 explain=explained,
             )
