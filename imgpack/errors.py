@@ -87,6 +87,7 @@ class Remedy(Enum):
     )
     MOUNT_LAYERS = "copy the base to that registry, and name its repository to mount from"
     UPDATE_LOCK = "take it over with an update of the lock"
+    LARGER_CACHE = "let the cache hold more"
     PRUNE = "they can be removed when it is written to"
     IGNORE_ONBUILD = "use a base without triggers, or ignore them"
     LOG_IN = "give credentials for {0}"
@@ -371,6 +372,14 @@ class ResourceError(ImgpackError):
     exit_code = 24
     meaning = "too little memory, or too few open files or processes, to do it"
     advice = "make more available, or do less at once"
+
+
+class MovedError(ImgpackError):
+    """What a name points to now is not what was locked."""
+
+    exit_code = 26
+    meaning = "a base is not what it was when it was locked"
+    advice = "update the lock"
 
 
 class AmbiguousError(ImgpackError):

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "compression.codec": "Codec",
+    "image.base.lock": "Lock LockedImage",
+    "image.base.locked": "is_lock read_lock",
+    "image.base.moved": "Moved moved",
     "image.build": "Base Placement",
     "image.describe": "described published_names total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 from imgpack.api.bases import open_base
 from imgpack.api.layers import build, directory, entries
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
+from imgpack.api.locks import fetch_base, lock_base, update_lock
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
     from imgpack.compression.codec import Codec
+    from imgpack.image.base.lock import Lock, LockedImage
+    from imgpack.image.base.locked import is_lock, read_lock
+    from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, Placement
     from imgpack.image.describe import described, published_names, total_size
     from imgpack.image.image import (
@@ -92,18 +96,20 @@ __all__ = [
     "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
     "Digest", "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image",
     "ImageConfig",
-    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
+    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Lock", "LockedImage", "Manifest", "Meter",
+    "Moved",
     "Named", "Opaque", "Opened", "Placed", "Placement",
     "Platform", "Ports", "Published", "PushOptions",
     "PushStep", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy",
     "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
     "SetOwner", "SetTime", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
-    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
-    "open_base", "open_blob", "parse_name", "parse_reference", "published_names", "push",
+    "directory", "directory_entry", "dry_run", "entries", "fetch_base", "fetch_schema1", "fifo", "file",
+    "hard_link", "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base",
+    "mount_repositories", "moved", "open",
+    "open_base", "open_blob", "parse_name", "parse_reference", "published_names", "push", "read_lock",
     "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "symlink", "tags",
-    "target_name", "total_size", "verify_images", "writable_name",
+    "target_name", "total_size", "update_lock", "verify_images", "writable_name",
 ]  # fmt: skip
 
 

@@ -26,7 +26,8 @@ _WORDS: Final = {
         "copy the base to that registry and name its repository with --mount-from, or push an "
         "image that was built with --base-layers"
     ),
-    Remedy.UPDATE_LOCK: "imgpack base update {0} takes it over",
+    Remedy.LARGER_CACHE: "allow more with --cache-limit",
+    Remedy.UPDATE_LOCK: "imgpack base update {0} brings it up to date",
     Remedy.PRUNE: "--prune removes them",
     Remedy.IGNORE_ONBUILD: "--ignore-onbuild drops them",
     Remedy.LOG_IN: "log in with imgpack login {0}",
