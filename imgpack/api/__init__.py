@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgpack.api.bases import open_base
-from imgpack.api.layers import build, directory, entries
+from imgpack.api.layers import build, directory, entries, raw_layer, single_file, tarball
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
 from imgpack.api.locks import fetch_base, lock_base, update_lock
 from imgpack.errors import ImgpackError
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from imgpack.image.verify import verify_images
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.raw import RawLayer
     from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
     from imgpack.registry.http.tls import TlsOptions
@@ -89,26 +90,26 @@ if TYPE_CHECKING:
         symlink,
     )
     from imgpack.tree.entry import Entry
+    from imgpack.tree.inputs.single_file import SingleFile
+    from imgpack.tree.inputs.tarball import Tarball
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
 __all__ = [
     "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
     "Digest", "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image",
-    "ImageConfig",
-    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Lock", "LockedImage", "Manifest", "Meter",
-    "Moved",
-    "Named", "Opaque", "Opened", "Placed", "Placement",
-    "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy",
-    "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
-    "SetOwner", "SetTime", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
+    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Lock",
+    "LockedImage", "Manifest", "Meter", "Moved", "Named", "Opaque", "Opened", "Placed", "Placement",
+    "Platform", "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "Reference",
+    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Runtime", "RuntimeChanges",
+    "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile",
+    "Tarball", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "directory_entry", "dry_run", "entries", "fetch_base", "fetch_schema1", "fifo", "file",
-    "hard_link", "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base",
-    "mount_repositories", "moved", "open",
-    "open_base", "open_blob", "parse_name", "parse_reference", "published_names", "push", "read_lock",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "symlink", "tags",
+    "directory", "directory_entry", "dry_run", "entries", "fetch_base", "fetch_schema1", "fifo",
+    "file", "hard_link", "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base",
+    "mount_repositories", "moved", "open", "open_base", "open_blob", "parse_name",
+    "parse_reference", "published_names", "push", "raw_layer", "read_lock", "refuse_foreign",
+    "remote_name", "schema1_name", "schema1_payload", "single_file", "symlink", "tags", "tarball",
     "target_name", "total_size", "update_lock", "verify_images", "writable_name",
 ]  # fmt: skip
 

@@ -154,7 +154,9 @@ def fetch_base(
             )
         blobs, stop = CachedBlobs(cache), Stop()
         missing = [layer for layer in layers if blobs.size(layer.digest) != layer.size]
-        run_all([partial(_fetch, source, one, blobs, reporter, stop) for one in missing], jobs, stop)
+        run_all(
+            [partial(_fetch, source, one, blobs, reporter, stop) for one in missing], jobs, stop
+        )
         return layers
 
 

@@ -8,6 +8,7 @@ attestation, a chart) has a digest and a size and no diff_id.
 import hashlib
 from collections.abc import Iterable
 
+from imgpack.compression.unpack import metered, unpack
 from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
@@ -21,7 +22,6 @@ from imgpack.image.image import (
     is_away,
     walk,
 )
-from imgpack.image.unpack import metered, unpack
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest

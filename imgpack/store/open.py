@@ -17,6 +17,7 @@ from imgpack.files.reading import input_errors
 from imgpack.image.base.locked import is_lock, open_lock
 from imgpack.image.opened import Opened, Root
 from imgpack.image.resolve import Resolver
+from imgpack.spec.digest import Digest
 from imgpack.store.archive.docker_legacy import read_legacy
 from imgpack.store.archive.docker_save import (
     Item,
@@ -25,7 +26,6 @@ from imgpack.store.archive.docker_save import (
     read_docker,
 )
 from imgpack.store.archive.spool import open_archive
-from imgpack.spec.digest import Digest
 from imgpack.store.contents import SCHEMA1_NAME, blob_path
 from imgpack.store.documents import ContainerSource, read_small
 from imgpack.store.layout.files import LayoutFiles

@@ -119,8 +119,8 @@ class ImageWriter(ABC):
         if not lost:
             return ""
         size = human_size(sum(layer.size for layer in lost))
-        plural = "layers, as" if len(lost) > 1 else "layer,"
-        told = f"{len(lost)} of its base's {plural} {lost[0].digest} ({size})"
+        what = f"{len(lost)} layers of its base, as" if len(lost) > 1 else "the layer of its base,"
+        told = f"{what} {lost[0].digest} ({size})"
         if not self._shallow:
             raise UnsupportedError(f"{self.path} would be without {told}", Remedy.MAKE_SHALLOW())
         return told

@@ -19,8 +19,7 @@ _WORDS: Final = {
     Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
     Remedy.GIVE_LAYERS: "give them with --base-layers, or push it to a registry that has them",
     Remedy.MAKE_SHALLOW: (
-        "give them with --base-layers, fetch them once with imgpack base fetch, or write it "
-        "without them: --shallow"
+        "build it with --base-layers, or after imgpack base fetch; --shallow writes it without them"
     ),
     Remedy.MOUNT_LAYERS: (
         "copy the base to that registry and name its repository with --mount-from, or push an "

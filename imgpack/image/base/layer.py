@@ -10,16 +10,19 @@ import hashlib
 import io
 import stat
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from imgpack.compression.unpack import metered, unpack
 from imgpack.errors import ArchiveError, DigestError, NotFoundError
 from imgpack.events import SILENT, Reporter
 from imgpack.files.ahead import ahead, joined
 from imgpack.files.blobs import verify_stream
+from imgpack.files.scratch import ScratchFile
 from imgpack.image.image import Image, absent_layer, is_away
-from imgpack.image.unpack import metered, unpack
 from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
+from imgpack.tree.inputs.tarball import StoredMember
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
 
 PIECE: Final = 1 << 19
@@ -56,7 +59,15 @@ class BaseLayer:
         Reading raises ``DigestError``, ``ArchiveError``, ``LimitError``, ``UnsupportedError``, and
         what the source raises.
         """
-        return LayerMembers(self.name, self._hashed(), self)
+        return LayerMembers(self.name, self._hashed(self.stream()), self)
+
+    def stored(self, file: ScratchFile) -> LayerMembers:
+        """As ``members``; all bytes of the layer are kept in ``file``, where they can be opened.
+
+        Raises ``OutputError`` as well.
+        """
+        stream = _kept(self.stream(), file)
+        return LayerMembers(self.name, self._hashed(stream), _ScratchLayer(file, file.size))
 
     def open(self, member: StreamMember) -> BinaryIO:
         """As ``LayerBytes.open``, of a file of at most ``MAX_KEPT`` bytes; else ``NotFoundError``.
@@ -107,8 +118,8 @@ class BaseLayer:
     def _ahead(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         return ahead(pieces, _AHEAD) if self._jobs > 1 else pieces
 
-    def _hashed(self) -> Iterator[HashedMember]:
-        with contextlib.closing(self.stream()) as stream:
+    def _hashed(self, pieces: Generator[bytes]) -> Iterator[HashedMember]:
+        with contextlib.closing(pieces) as stream:
             try:
                 for member, content in read_members(stream):
                     yield HashedMember(member, self._digest(member, content))
@@ -129,3 +140,26 @@ class BaseLayer:
         for piece in content:
             hasher.update(piece)
         return hasher.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _ScratchLayer:
+    """The bytes of a layer in a scratch file, from the byte ``start``; a ``LayerBytes``."""
+
+    file: ScratchFile
+    start: int
+
+    def read(self, offset: int, end: int) -> Iterator[bytes]:
+        """As ``Stored.read``."""
+        return self.file.read(self.start + offset, self.start + end)
+
+    def open(self, member: StreamMember) -> BinaryIO:
+        """As ``LayerBytes.open``."""
+        return StoredMember(self, member).open()
+
+
+def _kept(pieces: Generator[bytes], file: ScratchFile) -> Generator[bytes]:
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            file.append(piece)
+            yield piece

@@ -120,9 +120,7 @@ def with_layers(image: Image, stores: Sequence[LayerStore]) -> Image:
                 found[layer.digest] = store
     if not found:
         return image
-    return replace(
-        image, source=_Supplied(image.source, found), absent=image.absent - found.keys()
-    )
+    return replace(image, source=_Supplied(image.source, found), absent=image.absent - found.keys())
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _MAX_SIZE: Final = 1 << 30
 
 def base_tree(
     image: Image,
-    where: str,
+    where: str = "the base",
     *,
     cache: SegmentCache | None = None,
     jobs: int = 1,

@@ -44,7 +44,8 @@ class Cached:
 class Usage:
     """What a cache holds: numbers of entries and of bytes in all.
 
-    ``fetched`` are layers of bases; ``unfinished`` files belong to builds that are running, or were killed.
+    ``fetched`` are layers of bases; ``unfinished`` files belong to builds that are running, or
+    were killed.
     """
 
     segments: int
@@ -202,8 +203,7 @@ class SegmentCache:
         for found in files(self.directory):
             kinds[found.kind] += 1
             size += found.size
-        of_kind = (kinds[kind] for kind in (SEGMENTS, LAYERS, TREES, BLOBS, TMP))
-        return Usage(*of_kind, size)
+        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TREES], kinds[BLOBS], kinds[TMP], size)
 
     def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
         """Drop the least recently used entries until ``limit`` bytes are left.

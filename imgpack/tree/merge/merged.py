@@ -153,6 +153,8 @@ class Merged:
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``."""
+        if under:
+            yield self._root.entry(under)
         ways = [(under, _sorted(self._root))]
         while ways:
             above, left = ways[-1]
@@ -169,6 +171,11 @@ class Merged:
         """As ``Tree.find``."""
         found = _lookup(self._root, path)
         return None if found is None else found.entry(path)
+
+    def names(self, path: bytes) -> list[bytes]:
+        """The names in the directory at ``path``, sorted; none if it is no directory."""
+        found = _lookup(self._root, path)
+        return sorted(found.children) if found is not None and found.children else []
 
 
 def _made_up(path: bytes) -> StreamMember:

@@ -44,8 +44,10 @@ def test_layers_make_what_unpacking_one_after_another_does(found: list[Layer]) -
 
     assert facts(tree) == model.facts()
     assert facts_of_listing(listing_text(tree)) == [one[:4] for one in model.facts()]
+    listing = Listing(listing_text(tree))
     for entry in tree.entries():
         assert tree.find(entry.path) == entry
+        assert tree.names(entry.path) == listing.names(entry.path)
         links = [one for one in tree.entries() if one.inode == entry.inode and one.links > 1]
         assert entry.links == max(len(links), 1) or entry.inode == 0
 
@@ -177,6 +179,13 @@ def test_a_directory_s_attributes_are_those_of_the_last_layer_that_has_it() -> N
     assert tmp.content.xattrs == {}
     assert var.mode == DIR | 0o700
     assert (kept.mode, kept.mtime_ns) == (DIR | 0o1777, 3)
+
+
+def test_layers_can_be_had_below_a_directory() -> None:
+    """As every tree: the root is that directory."""
+    root, file = merged([member(b"", DIR, mode=0o700), member(b"a")]).entries(under=b"mnt/x")
+
+    assert (root.path, root.mode, file.path) == (b"mnt/x", DIR | 0o700, b"mnt/x/a")
 
 
 def test_the_root_is_what_a_layer_says_of_it() -> None:
