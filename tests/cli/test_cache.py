@@ -76,14 +76,14 @@ def test_an_empty_cache_directory_is_a_usage_error(
 
 
 def test_people_see_what_the_cache_holds(imgpack_here: InProcess, tree: Path) -> None:
-    """Six lines."""
+    """Seven lines."""
     imgpack_here("build", "rootfs").ok()
 
     lines = imgpack_here("cache", "info").ok().decode().splitlines()
     assert [line.split()[0] for line in lines] == [
         "directory", "segments", "layers", "trees", "fetched", "unfinished", "size",
     ]  # fmt: skip
-    assert lines[5].endswith("MB") or lines[5].endswith("MiB")
+    assert lines[6].endswith("MB") or lines[6].endswith("MiB")
 
 
 def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tree: Path) -> None:
