@@ -213,10 +213,14 @@ class Lock:
     @classmethod
     def parse(cls, raw: bytes) -> Self:
         """What ``encode`` made. Raises ``DocumentError``, ``DigestError``, ``LimitError``."""
+        if not raw.startswith(b"{"):
+            raise DocumentError("it is no lock of a base", "lock the base to have one")
         obj = decode(raw, MAX_LOCK)
         version = obj.get("imgpackLock")
         if version is None:
-            raise DocumentError("it is JSON, and no lock of a base", "imgpack base lock makes one")
+            raise DocumentError(
+                "it is no lock of a base, but other JSON", "lock the base to have one"
+            )
         if version != VERSION or isinstance(version, bool):
             raise DocumentError(
                 f"it is a lock of the version {str(version)[:40]}, and {VERSION} is known",
