@@ -61,6 +61,7 @@ def open_base(
         opened = stack.enter_context(opening)
         root = opened.select(name)
         image = with_layers(choose(opened, root, platform), stores)
+        warn_of_plain(opened, image, reporter)
         tree = base_tree(image, opened.location, cache=cache, jobs=jobs, reporter=reporter)
         yield Base(image, tree, BaseName(root.descriptor.digest, called(root, name)))
 
@@ -79,6 +80,19 @@ def _stores(
     if cache is not None:
         stores.append(CachedBlobs(cache))
     return stores
+
+
+def warn_of_plain(opened: Opened, image: Image, reporter: Reporter) -> None:
+    """Say what ``docker save`` costs: no registry has the layers in that form."""
+    from imgpack.image.location import is_path
+    from imgpack.spec.format import Compression, compression_of
+
+    types = [layer.media_type for layer in image.manifest.layers]
+    if is_path(opened.location) and Compression.NONE in map(compression_of, types):
+        reporter.warn(
+            f"{opened.location}: the base's layers are not compressed, as docker save writes them; "
+            "a registry has the base in another form, so they are sent and not mounted"
+        )
 
 
 def split(location: str | Reference) -> tuple[str | Reference, str | None]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imgpack.api.bases import called, choose, split
+from imgpack.api.bases import called, choose, split, warn_of_plain
 from imgpack.api.locations import open as open_location
 from imgpack.api.locations import with_registries
 from imgpack.errors import LimitError, Remedy, UnsupportedError, about
@@ -75,6 +75,7 @@ def _lock(
     named = {entry.digest for entry in index.manifests} if index else {root.descriptor.digest}
     locked: list[LockedImage] = []
     for image in images:
+        warn_of_plain(opened, image, reporter)
         if image.manifest.descriptor.digest not in named:
             raise UnsupportedError(
                 f"{opened.location}: {image.manifest.descriptor.digest} is in an index within the "

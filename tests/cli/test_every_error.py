@@ -168,6 +168,7 @@ ELSEWHERE = {
     errors.UnsafeError,
     errors.RateLimitError,
     errors.ResourceError,
+    errors.MovedError,
 }
 
 

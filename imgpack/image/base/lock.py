@@ -218,9 +218,7 @@ class Lock:
         obj = decode(raw, MAX_LOCK)
         version = obj.get("imgpackLock")
         if version is None:
-            raise DocumentError(
-                "it is no lock of a base, but other JSON", "lock the base to have one"
-            )
+            raise DocumentError("it is JSON, but no lock of a base", "lock the base to have one")
         if version != VERSION or isinstance(version, bool):
             raise DocumentError(
                 f"it is a lock of the version {str(version)[:40]}, and {VERSION} is known",

@@ -169,7 +169,7 @@ def _set(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
     [
         (_set("imgpackLock", 2), DocumentError, "it is a lock of the version 2, and 1 is known"),
         (_set("imgpackLock", True), DocumentError, "version True"),
-        (lambda obj: obj.pop("imgpackLock"), DocumentError, "it is no lock of a base"),
+        (lambda obj: obj.pop("imgpackLock"), DocumentError, "it is JSON, but no lock of a base"),
         (lambda obj: obj.pop("asked"), DocumentError, "'asked' is missing"),
         (_set("more", 1), DocumentError, "'more' is no key of a lock"),
         (_set("asked", 1), DocumentError, "'asked' is missing or is not a string"),
