@@ -29,7 +29,7 @@ class Facts(NamedTuple):
     content: str
 
 
-_KINDS = {
+KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
     stat.S_IFLNK: "symlink",
@@ -47,7 +47,7 @@ def _content(path: bytes) -> str:
 
 def _facts(path: bytes, linked_with: bytes) -> Facts:
     found = os.lstat(path)
-    kind = _KINDS[stat.S_IFMT(found.st_mode)]
+    kind = KINDS[stat.S_IFMT(found.st_mode)]
     names = sorted(os.listxattr(path, follow_symlinks=False))
     return Facts(
         kind=kind,

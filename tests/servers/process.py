@@ -31,6 +31,8 @@ PACKAGES = {
     "podman": "podman",
     "runc": "runc",
     "umoci": "umoci",
+    "bsdtar": "libarchive-tools",
+    "mtree": "mtree-netbsd",
     "busybox": "busybox-static",
     "mmdebstrap": "mmdebstrap",
     "nginx": "nginx-light",
