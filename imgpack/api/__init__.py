@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Opaque,
         Published,
         images_in,
+        missing_layers,
         refuse_foreign,
     )
     from imgpack.image.join import join
@@ -125,12 +126,12 @@ __all__ = [
     "UpperDirectory", "Whiteouts", "block_device", "build", "character_device", "copy", "create",
     "delete", "described", "difference", "directory", "directory_entry", "dry_run", "entries",
     "fetch_base", "fetch_schema1", "fifo", "file", "find_ignore_file", "hard_link", "ignore",
-    "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base", "mount_repositories",
-    "moved", "open", "open_base", "open_blob", "parse_name", "parse_reference", "planned",
-    "published_names", "push", "raw_layer", "read_lock", "refuse_foreign", "remote_name",
-    "schema1_name", "schema1_payload", "single_file", "split", "symlink", "tags", "tarball",
-    "target_name", "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts",
-    "writable_name",
+    "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base", "missing_layers",
+    "mount_repositories", "moved", "open", "open_base", "open_blob", "parse_name",
+    "parse_reference", "planned", "published_names", "push", "raw_layer", "read_lock",
+    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file", "split",
+    "symlink", "tags", "tarball", "target_name", "total_size", "update_lock", "upper_directory",
+    "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

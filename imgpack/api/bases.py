@@ -46,7 +46,6 @@ def open_base(
     ``UnsupportedError`` for an artifact.
     """
     from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
-    from imgpack.image.base.tree import base_tree
     from imgpack.image.build import Base
     from imgpack.image.documents import BaseName
 
@@ -56,6 +55,8 @@ def open_base(
             base = locked_base(read_lock(location), location, platform)
             yield Base(with_layers(base.image, stores), base.tree, base.name)
             return
+        from imgpack.image.base.tree import base_tree
+
         path, name = split(location)
         opening = open_location(path, registries=registries, scratch=scratch)
         opened = stack.enter_context(opening)

@@ -15,6 +15,7 @@ from imgpack.errors import (
     UnsupportedError,
 )
 from tests.cli.archives import write_archive
+from tests.cli.test_json import check
 from tests.cli_runner import InProcess
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import make_image, push_to
@@ -88,7 +89,12 @@ def test_without_the_layers_nothing_is_written_unless_it_may_be_shallow(
 def test_a_shallow_archive_is_no_damaged_one(here: InProcess, tmp_path: Path) -> None:
     """It is inspected, verified and copied as far as it goes; one that lost a layer is damaged."""
     here(*on("base.lock", "x.tar", "--shallow")).ok()
-    assert b"verified: 1 layer" in here("inspect", "x.tar", "--verify").ok()
+    told = here("inspect", "x.tar", "--verify").ok()
+    assert b"verified: 1 layer" in told
+    assert b"missing: 2 layers, not verified" in told
+    assert b"(it is shallow)" in told
+    (described,) = check("inspect", here("inspect", "x.tar", "--json").ok())["images"]
+    assert described["missing"] == [str(layer.digest) for layer in BASE.manifest.layers]
     line = here("copy", "x.tar", "./y/").failed(UnsupportedError.exit_code)
     assert "would be without" in line
     here("copy", "x.tar", "./y/", "--shallow").ok()
@@ -122,7 +128,7 @@ def test_fetched_layers_are_used_from_the_cache(here: InProcess, tmp_path: Path)
     with HostileRegistry() as registry:
         push_to(registry.host, BASE, "base:1")
         here("base", "lock", f"{registry.host}/base:1", "-o", "remote.lock").ok()
-        told = json.loads(here("base", "fetch", "remote.lock", "--json").ok())
+        told = check("fetched", here("base", "fetch", "remote.lock", "--json").ok())
         assert [one["digest"] for one in told["layers"]] == [
             str(layer.digest) for layer in BASE.manifest.layers
         ]
@@ -167,7 +173,13 @@ def test_an_update_moves_a_lock_and_says_what_changed(here: InProcess, tmp_path:
         assert "config    the same" in told
         here("base", "lock", name, "-o", "new.lock").ok()
         assert (tmp_path / "r.lock").read_bytes() == (tmp_path / "new.lock").read_bytes()
-        assert json.loads(here("base", "update", "r.lock", "--json").ok())["moved"] is False
+        assert check("updated", here("base", "update", "r.lock", "--json").ok())["moved"] is False
+        push_to(registry.host, BASE, "base:1")
+        told_again = check("updated", here("base", "update", "r.lock", "--json").ok())
+        assert told_again["moved"] is True
+        assert told_again["changes"][0]["layers_kept"] == 1
+        locked = check("locked", here("base", "lock", name, "-o", "new.lock", "--json").ok())
+        assert locked["pointsTo"] == told_again["pointsTo"]
 
 
 def test_what_is_no_lock_is_refused(here: InProcess, tmp_path: Path) -> None:

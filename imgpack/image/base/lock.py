@@ -27,7 +27,7 @@ from imgpack.spec.reference import Reference
 from imgpack.tree.merge.listing import Listing, listed_sha256
 
 VERSION: Final = 1
-MAX_LOCK: Final = 256 << 20
+MAX_LOCK: Final = 128 << 20
 """Bytes of a lock."""
 MAX_TREE: Final = 256 << 20
 """Bytes of the listing of one platform: more than a million entries."""
@@ -75,9 +75,9 @@ class LockedTree:
 
         raw = _bytes(self.packed)
         text = b"".join(decompress([raw], Compression.ZSTD, limit=self.size))
-        if len(text) != self.size or hashlib.sha256(text).hexdigest() != self.sha256:
-            raise DigestError("the list of files is not the one whose sha256 it says")
         listing = Listing(text, {path.encode(): data for path, data in self.kept.items()}, name)
+        if len(text) != self.size or listing.identity != self.sha256:
+            raise DigestError("the list of files is not the one whose sha256 it says")
         for path, data in listing.kept.items():
             entry = listing.find(path)
             if entry is None or listed_sha256(entry) != hashlib.sha256(data).hexdigest():
