@@ -7,10 +7,13 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "compression.codec": "Codec",
+    "image.base.lock": "Lock LockedImage",
+    "image.base.locked": "is_lock read_lock",
+    "image.base.moved": "Moved moved",
     "image.build": "Base Placement",
     "image.describe": "described published_names total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
-    " Opaque Published images_in refuse_foreign",
+    " Opaque Published images_in missing_layers refuse_foreign",
     "image.join": "join",
     "image.location": "is_layout is_path parse_reference remote_name target_name writable_name",
     "image.opened": "Opened Root",

@@ -105,7 +105,7 @@ def build_image(
     for remark in recipe.remarks(len(groups)):
         reporter.warn(remark)
     types = [recipe.format.layer_type(_compression(group[0], options)) for group in groups]
-    source, nearby = _source(placement.base)
+    source, absent = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
     unknown = [Digest.of(b"%d" % number) for number in range(len(groups))]
     expected = [
@@ -115,7 +115,7 @@ def build_image(
     places = [b"" if len(group) > 1 else group[0].dest for group in groups]
     parts = [_part(group[0]) for group in groups]
     draft = recipe.documents(places, expected, created or _rfc3339(0), parts)
-    sink.reserve(Named(Image(*draft, source, nearby), names))
+    sink.reserve(Named(Image(*draft, source, absent), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
     last = next((one for one in reversed(groups) if not isinstance(one[0].tree, RawLayer)), None)
@@ -125,7 +125,7 @@ def build_image(
     created = created or _rfc3339(stack.newest)
     documents = recipe.documents(stack.dests, stack.layers, created, parts)
     stack.check_user(documents[1], recipe)
-    image = Image(*documents, source, nearby)
+    image = Image(*documents, source, absent)
     sink.write([Named(image, names)])
     return image
 
@@ -266,7 +266,7 @@ def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
         return _InSink(), frozenset()
     image = base.image
     held = frozenset(layer.digest for layer in image.manifest.layers)
-    return _InSink(image.source, held), image.nearby
+    return _InSink(image.source, held), image.absent
 
 
 def _check_time(created: str) -> None:

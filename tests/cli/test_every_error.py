@@ -169,6 +169,7 @@ ELSEWHERE = {
     errors.UnsafeError,
     errors.RateLimitError,
     errors.ResourceError,
+    errors.MovedError,
 }
 
 

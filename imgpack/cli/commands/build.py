@@ -114,7 +114,7 @@ def build(
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
         building = _building(trees, old, flags, base, target, terminal)
-        with create(terminal, target, prune=prune) as sink:
+        with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
             built = building(
                 into=sink,
                 names=names,
