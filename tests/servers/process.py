@@ -31,6 +31,7 @@ PACKAGES = {
     "podman": "podman",
     "runc": "runc",
     "umoci": "umoci",
+    "buildah": "buildah",
     "busybox": "busybox-static",
     "mmdebstrap": "mmdebstrap",
     "nginx": "nginx-light",
