@@ -18,6 +18,7 @@ _HOMES: Final = {
     "image.verify": "verify_images",
     "layer.build": "Explain",
     "layer.cache.segments": "SegmentCache",
+    "layer.raw": "RawLayer",
     "registry.http.endpoint": "SessionOptions",
     "registry.http.retry": "RetryPolicy",
     "registry.http.tls": "TlsOptions",
@@ -44,6 +45,8 @@ _HOMES: Final = {
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",
     "tree.entry": "Entry",
+    "tree.inputs.single_file": "SingleFile",
+    "tree.inputs.tarball": "Tarball",
     "tree.disk.snapshot": "Change",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgpack.api.bases import open_base
-from imgpack.api.layers import build, directory, entries
+from imgpack.api.layers import build, directory, entries, raw_layer, single_file, tarball
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from imgpack.image.verify import verify_images
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.raw import RawLayer
     from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
     from imgpack.registry.http.tls import TlsOptions
@@ -85,6 +86,8 @@ if TYPE_CHECKING:
         symlink,
     )
     from imgpack.tree.entry import Entry
+    from imgpack.tree.inputs.single_file import SingleFile
+    from imgpack.tree.inputs.tarball import Tarball
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
@@ -95,15 +98,16 @@ __all__ = [
     "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
     "Named", "Opaque", "Opened", "Placed", "Placement",
     "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy",
+    "PushStep", "RawLayer", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy",
     "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
-    "SetOwner", "SetTime", "TlsOptions", "Transform", "TransportOptions", "Tree", "UploadJournal",
+    "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
+    "TransportOptions", "Tree", "UploadJournal",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
     "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
     "open_base", "open_blob", "parse_name", "parse_reference", "published_names", "push",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "symlink", "tags",
-    "target_name", "total_size", "verify_images", "writable_name",
+    "raw_layer", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
+    "symlink", "tags", "tarball", "target_name", "total_size", "verify_images", "writable_name",
 ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ def open_base(
     registries: Registries | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
     cache: SegmentCache | None = None,
+    jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> Iterator[Base]:
     """The image at ``location``, to be built on inside the ``with``.
@@ -50,7 +51,7 @@ def open_base(
         image = _image(opened, root, platform)
         called = next((one for one in root.names if name in (None, one.tag, str(one))), None)
         called = called or next(iter(root.names), None)
-        tree = base_tree(image, cache=cache, reporter=reporter)
+        tree = base_tree(image, opened.location, cache=cache, jobs=jobs, reporter=reporter)
         yield Base(image, tree, BaseName(root.descriptor.digest, called))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from imgpack.image.image import Image, LayerSink
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.raw import RawLayer
     from imgpack.spec.format import Format
     from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from imgpack.tree.disk.directory import Directory
     from imgpack.tree.entries import Entries
     from imgpack.tree.entry import Entry
+    from imgpack.tree.inputs.single_file import SingleFile
+    from imgpack.tree.inputs.tarball import Tarball
     from imgpack.tree.transform import Transform
     from imgpack.tree.tree import Tree
 
@@ -46,6 +50,62 @@ def directory(
     from imgpack.tree.disk.directory import directory as read_directory
 
     return place(read_directory(os.fsencode(path), caller), os.fsencode(dest))
+
+
+def single_file(
+    path: str | bytes,
+    *,
+    dest: str | bytes = "/",
+    caller: tuple[int, int] | None = None,
+) -> Placed[SingleFile]:
+    """The tree of one file on disk, which gets the path ``dest`` in the image.
+
+    If that ends in a slash it is the directory of the file, which keeps its name. A symbolic
+    link is followed. Raises ``SourceError``, ``TreeError``, ``LimitError``.
+    """
+    from imgpack.tree.destination import place
+    from imgpack.tree.inputs.single_file import single_file as read_single_file
+
+    source, (above, slash, name) = os.fsencode(path), os.fsencode(dest).rpartition(b"/")
+    name = name or os.path.basename(source)
+    return place(read_single_file(source, name, caller), above or slash or name)
+
+
+def tarball(
+    path: str | bytes,
+    *,
+    dest: str | bytes = "/",
+    name: str = "",
+    scratch: Callable[[], str] = tempfile.gettempdir,
+    reporter: Reporter = SILENT,
+) -> Placed[Tarball]:
+    """The tree of a tar archive, at ``dest`` of the image; ``name`` is what messages call it.
+
+    It may be compressed (gzip, zstd, xz, bzip2) or come from a pipe: ``scratch`` finds a
+    directory where it lies unpacked then, without a name. Of a path that it has twice the
+    last counts, which ``reporter`` is told. Raises ``SourceError``, ``ArchiveError``,
+    ``TreeError``, ``LimitError``.
+    """
+    from imgpack.tree.destination import place
+    from imgpack.tree.inputs.tarball import tarball as read_tarball
+
+    where = os.fsdecode(path)
+    read = read_tarball(where, name or printable(where), scratch=scratch, warn=reporter.warn)
+    return place(read, os.fsencode(dest))
+
+
+def raw_layer(
+    path: str | bytes, *, scratch: Callable[[], str] = tempfile.gettempdir
+) -> Placed[RawLayer]:
+    """A tar file that becomes a layer byte for byte, gzip or zstd as it is, or plain.
+
+    ``build`` changes nothing of it. ``scratch``: as of ``tarball``. Raises ``SourceError``,
+    ``ArchiveError``, ``TreeError``, ``LimitError``, ``UnsupportedError``.
+    """
+    from imgpack.layer.raw import raw_layer as read_raw_layer
+    from imgpack.tree.destination import Placed
+
+    return Placed(read_raw_layer(os.fsdecode(path), scratch=scratch))
 
 
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:

@@ -1,5 +1,6 @@
 """Inputs that a user names: a file that can be read at any place, or a stream that cannot."""
 
+import errno
 import io
 import os
 import stat
@@ -7,8 +8,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
 
-from imgpack.errors import ArchiveError
-from imgpack.files.reading import CHUNK, read_range
+from imgpack.files.reading import CHUNK, NotRegularError, read_range
 from imgpack.files.streams import named_descriptor
 
 
@@ -38,7 +38,7 @@ class StoredFile:
 def open_input(path: str) -> int:
     """A descriptor of the file, pipe or open descriptor (``/dev/stdin``) at ``path``.
 
-    Raises ``OSError``, and ``ArchiveError`` for anything else.
+    Raises ``OSError``, of which ``NotRegularError`` for anything else.
     """
     named = named_descriptor(path)
     if named is not None:
@@ -51,7 +51,7 @@ def open_input(path: str) -> int:
     if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         return descriptor
     os.close(descriptor)
-    raise ArchiveError(f"{path} is neither a file nor a directory")
+    raise NotRegularError(errno.EINVAL, "neither a file nor a directory")
 
 
 def is_regular(descriptor: int) -> bool:

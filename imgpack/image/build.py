@@ -10,18 +10,20 @@ from imgpack.errors import ConfigError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
-from imgpack.image.user import check_user
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
+from imgpack.layer.raw import RawLayer
 from imgpack.layer.stages import Stages
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
+from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
+from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
@@ -85,29 +87,40 @@ def build_image(
 ) -> Image:
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
-    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers). Raises
-    ``ConfigError``, source, tree and output errors; nothing is visible in the sink then.
+    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
+    there are none). Raises ``ConfigError``, source, tree and output errors; nothing is
+    visible in the sink then.
     """
     if created is not None:
         _check_time(created)
+    elif not trees and recipe.base is not None:
+        created = recipe.base.config.created or None
     for remark in recipe.remarks(len(trees)):
         reporter.warn(remark)
-    layer_type = recipe.format.layer_type(options.codec.compression)
+    types = [recipe.format.layer_type(_compression(tree, options)) for tree in trees]
     source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
     unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
-    expected = [Layer(Descriptor(layer_type, one, _EXPECTED_SIZE), one) for one in unknown]
+    expected = [
+        Layer(Descriptor(kind, one, _EXPECTED_SIZE), one)
+        for kind, one in zip(types, unknown, strict=True)
+    ]
     draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
-    for number, tree in enumerate(trees, 1):
-        stack.build(tree, sink, layer_type, f"layer {number} of {len(trees)}")
+    for number, (tree, kind) in enumerate(zip(trees, types, strict=True), 1):
+        stack.build(tree, sink, kind, f"layer {number} of {len(trees)}")
     documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
     stack.check_user(documents[1], recipe)
     image = Image(*documents, source, nearby)
     sink.write([Named(image, names)])
     return image
+
+
+def _compression(tree: Placed[Tree], options: Options) -> Compression:
+    raw = tree.tree
+    return raw.compression if isinstance(raw, RawLayer) else options.codec.compression
 
 
 def _told(built: Built) -> str:
@@ -131,26 +144,37 @@ class _Stack:
         self._builder = builder
         self._reporter = reporter
         self._stages = Stages(options.transforms)
+        self._outputs = options.outputs
         self._placement = placement
         self._chain = [] if base is None else list(base.image.config.diff_ids)
         self._below = Below(() if base is None else (Laid(base.tree),))
 
     def build(self, tree: Placed[Tree], sink: LayerSink, layer_type: str, shown: str) -> None:
         """The layer of ``tree`` goes on top of what is there."""
-        over = self._over(tree)
-        tree = over.tree
-        for warning in over.survey.warnings:
-            self._reporter.warn(warning)
-        # What is below, and the directories on its way, make another layer of it.
-        matters = bool(self._below or tree.dest or tree.exact)
-        built = self._builder.build(tree, sink.open_blob, over if matters else None)
-        self._below = self._below.over(over.laid)
+        if isinstance(tree.tree, RawLayer):
+            built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
+            self._below = self._below.over(Laid(tree.tree, exact=True))
+        else:
+            tree, built = self._arranged(tree, sink)
         written = built.record.written
         self._chain.append(written.diff_id)
         self.layers.append(written.layer(layer_type))
         self.dests.append(tree.dest)
         self.newest = max(self.newest, built.record.newest)
         self._reporter.detail(f"{shown}, /{printable(tree.dest)}: {_told(built)}")
+
+    def _arranged(self, tree: Placed[Tree], sink: LayerSink) -> tuple[Placed[Tree], Built]:
+        """``tree`` where it lies in the end, and its layer, arranged over what is below."""
+        over = self._over(tree)
+        tree = over.tree
+        for warning in over.survey.warnings:
+            self._reporter.warn(warning)
+        # What is below, and the directories on its way, make another layer of it; a directory
+        # on disk has no deletions, which delete nothing in the lowest layer.
+        matters = bool(self._below or tree.dest or tree.exact or tree.stamps is None)
+        built = self._builder.build(tree, sink.open_blob, over if matters else None)
+        self._below = self._below.over(over.laid)
+        return tree, built
 
     def check_user(self, config: ImageConfig, recipe: Recipe) -> None:
         """Refuse a user that is not one of the image; where there is no base it is only told."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from imgpack.errors import LimitError, UnsupportedError, about
+from imgpack.errors import DocumentError, LimitError, Remedy, UnsupportedError
 from imgpack.image.image import Image
 from imgpack.spec import mediatype
 from imgpack.spec.config import History, ImageConfig, build_config
@@ -162,8 +162,10 @@ class Recipe:
         if self.base is None:
             return merge({}, changes, self.platform.os)
         config = self.base.config
-        with about("the base's configuration"):
+        try:
             return merge(config.config, changes, config.platform.os)
+        except DocumentError as error:
+            raise error.reworded(f"the base's configuration: {error.message}") from None
 
 
 def in_format(layer: Descriptor, kind: Format) -> Descriptor:
@@ -180,8 +182,11 @@ def in_format(layer: Descriptor, kind: Format) -> Descriptor:
             f"the layer {layer.digest} of the base is of the type {layer.media_type[:80]!r}, "
             f"which the {kind.value} format does not have"
         )
-    with about(f"the layer {layer.digest} of the base"):
+    try:
         return replace(layer, media_type=kind.layer_type(compression))
+    except UnsupportedError as error:
+        message = f"the layer {layer.digest} of the base: {error.message}"
+        raise error.reworded(message, Remedy.USE_OCI()) from None
 
 
 def _history(dests: Sequence[bytes], merged: MergedRuntime) -> Iterator[tuple[str, bool]]:

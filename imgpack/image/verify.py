@@ -1,18 +1,16 @@
 """The full check of an archive: every layer's digest and every diff_id.
 
 Loaders check little: podman takes an OCI archive with a wrong diff_id, Docker
-says "Loaded image" of one. A layer is read once, decompressed and dropped; what it is
-compressed with its first bytes tell, as every engine has it: skopeo leaves a wrong media
-type when it takes a blob that is there. What is no layer (an attestation, a chart) has
-a digest and a size and no diff_id.
+says "Loaded image" of one. A layer is read once, decompressed and dropped. What is no layer (an
+attestation, a chart) has a digest and a size and no diff_id.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 
-from imgpack.errors import ArchiveError, DigestError, ImgpackError, LimitError, UnsupportedError
-from imgpack.events import SILENT, Meter, Reporter
+from imgpack.compression.unpack import metered, unpack
+from imgpack.errors import ArchiveError, DigestError, LimitError, UnsupportedError
+from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import (
     AnyImage,
@@ -27,7 +25,7 @@ from imgpack.image.image import (
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.format import Compression, compression_of, detect
+from imgpack.spec.format import compression_of
 
 
 def verify_images(images: Iterable[AnyImage], where: str, reporter: Reporter = SILENT) -> int:
@@ -79,46 +77,24 @@ def _unpacked(
     """
     what = f"{where}: layer {layer.digest}"
     meter = reporter.begin(layer.digest.hex[:12], layer.size)
-    out: Digest | None = None
-    failure: ImgpackError | None = None
     try:
-        chunks = _metered(verify_stream(source.read_blob(layer), layer, what), meter)
-        head = next(chunks, b"")
-        if algorithm:
-            try:
-                out = _diff_id(chain([head], chunks), detect(head), algorithm)
-            except (ArchiveError, LimitError, UnsupportedError) as error:
-                failure = error.reworded(f"{what}: {error.message}")
-        # The digest is of all bytes, wherever the codec stopped, and says more than its error.
-        for _ in chunks:
-            pass
+        chunks = metered(verify_stream(source.read_blob(layer), layer, what), meter)
+        if not algorithm:
+            for _ in chunks:
+                pass
+            return None
+        found, raw = unpack(chunks)
+        hasher = hashlib.new(algorithm)
+        for part in raw:
+            hasher.update(part)
+    except (ArchiveError, LimitError, UnsupportedError) as error:
+        raise error.reworded(f"{what}: {error.message}") from error
     finally:
         meter.end()
-    if failure is not None:
-        raise failure
     label = compression_of(layer.media_type)
-    if out is not None and label is not None and label is not Compression.of(head):
+    if label is not None and label.value != found:
         reporter.warn(
-            f"{what}: its media type says {label.value}, and its bytes {detect(head)}; "
+            f"{what}: its media type says {label.value}, and its bytes {found}; "
             "what runs it goes by the bytes"
         )
-    return out
-
-
-def _diff_id(chunks: Iterator[bytes], found: str, algorithm: str) -> Digest:
-    from imgpack.compression.codec import decompress
-
-    try:
-        kind = Compression(found)
-    except ValueError:
-        raise UnsupportedError(f"it is compressed with {found}") from None
-    hasher = hashlib.new(algorithm)
-    for raw in decompress(chunks, kind):
-        hasher.update(raw)
     return Digest(algorithm, hasher.hexdigest())
-
-
-def _metered(chunks: Iterator[bytes], meter: Meter) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-        meter.advance(len(chunk))

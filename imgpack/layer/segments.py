@@ -19,7 +19,7 @@ from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""
 
 SEGMENT: Final = 1 << 20

@@ -149,7 +149,8 @@ def _check_header(block: bytes, offset: int) -> None:
         raise _truncated(offset + len(block))
     if not checksum_fits(block):
         what = "it is not a tar archive" if offset == 0 else "it is damaged"
-        raise ArchiveError(f"{what}: there is no tar header at byte {offset}")
+        hint = "name a tar archive" if offset == 0 else "copy or make it again"
+        raise ArchiveError(f"{what}: there is no tar header at byte {offset}", hint)
 
 
 def _extend(extension: Extension, block: bytes, source: Forward) -> None:
@@ -324,6 +325,9 @@ def _finish(source: Forward, block: bytes) -> None:
     """Look at what follows the last member, and read it to its end."""
     rest = source.peek(2 * BLOCK)
     if block and any(rest[BLOCK:]):
-        raise ArchiveError(f"it is damaged: a lone zero block at byte {source.offset} ends it")
+        raise ArchiveError(
+            f"it is damaged: a lone zero block at byte {source.offset} ends it",
+            "copy or make it again",
+        )
     for _ in source.pieces(1 << 62):
         pass

@@ -145,11 +145,12 @@ class Below:
         names = {name for layer in self._layers for name in layer.names(path)}
         return sorted(name for name in names if self.find(join(path, name)) is not None)
 
-    def resolve(self, path: bytes, shown: bytes) -> bytes:
+    def resolve(self, path: bytes, shown: bytes, *, file: bool = False) -> bytes:
         """``path`` with the links on its way, and it itself, followed as the image has them.
 
-        What is missing stays as it is written. Raises ``TreeError`` naming ``shown`` for
-        a way through something that is no directory, and for links without an end.
+        What is missing stays as it is written; at the end may be a ``file``. Raises
+        ``TreeError`` naming ``shown`` for a way through something that is no directory, and
+        for links without an end.
         """
         pending = [part for part in reversed(path.split(b"/")) if part]
         way: list[bytes] = []
@@ -177,7 +178,7 @@ class Below:
                     way.clear()
                 pending += [name for name in reversed(target.split(b"/")) if name not in _NOTHING]
                 continue
-            if found is not None and not found.is_directory:
+            if not (found is None or found.is_directory or (file and not pending)):
                 raise TreeError(
                     f"{printable(shown)} goes through /{printable(here)}, which is not a "
                     "directory in a lower layer",
@@ -193,7 +194,7 @@ class Below:
         Raises ``LimitError`` for one that is not small.
         """
         try:
-            found = self.find(self.resolve(path.encode().strip(b"/"), path.encode()))
+            found = self.find(self.resolve(path.encode(), path.encode(), file=True))
         except TreeError:  # through something that is no directory
             return None
         if found is None or found.mode & _TYPE != _FILE:

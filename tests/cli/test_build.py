@@ -559,6 +559,8 @@ def test_a_cache_that_cannot_be_written_is_only_told(
     places = [tmp_path / "c", *(tmp_path / "c").rglob("*")]
     for place in places:
         place.chmod(0o555)
+    (tree / "etc").chmod(0o700)  # the times of a tree that is old enough would be believed
+    (tree / "etc").chmod(0o755)
     done = imgpack(
         "build", "rootfs", "--cache-dir", "c", "--explain", "-o", "2.tar", prefix=OBEYING_MODES
     )

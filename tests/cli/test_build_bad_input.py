@@ -46,7 +46,12 @@ def built(imgpack: InProcess, *arguments: str | Path) -> Outcome:
     [
         (["missing"], 3, "missing does not exist; name a directory"),
         (["missing\n\x1b[31m"], 3, "missing\\n\\x1b[31m does not exist"),
-        (["rootfs/etc/motd"], 3, "rootfs/etc/motd is not a directory"),
+        (["/dev/null"], 3, "/dev/null is not a regular file"),
+        (["rootfs/etc/motd/x"], 3, "rootfs/etc/motd/x does not exist"),
+        (["missing.tar.gz"], 3, "missing.tar.gz does not exist"),
+        (["rootfs", "-:/x", "-:/y"], 11, "/dev/stdin is neither a file nor a directory"),
+        (["rootfs/etc/motd:/a", "rootfs/etc/motd:/a"], 5, "given twice for the same place"),
+        (["rootfs/etc/motd:/.wh.a"], 5, ".wh.a cannot be in a layer"),
         ([""], 2, "empty name"),
         ([":/x"], 2, "':/x' names no source"),
         (["rootfs:"], 2, "names no destination"),
@@ -144,7 +149,7 @@ def test_a_directory_whose_name_is_no_image_needs_one(
     (tmp_path / "My Tree").mkdir()
 
     line = imgpack_here("build", "My Tree").failed(6)
-    assert "the directory's name 'My Tree' is no image name; give one with -t NAME" in line
+    assert "the source's name 'My Tree' is no image name; give one with -t NAME" in line
 
 
 def test_a_wrong_epoch_is_told(

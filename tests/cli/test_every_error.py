@@ -68,7 +68,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "inspect missing.tar", "inspect ./missing", "manifest missing.tar", "copy missing.tar ./x/",
         f"blob missing.tar@{DIGEST}", "inspect missing/",
     ]),
-    "a source is no directory": (3, "text", ["build text", "build t text"]),
+    "a source is no file": (3, "null", ["build /dev/null", "build t /dev/null"]),
     "a tree cannot be a layer": (5, "t", ["build t t", "build t:/../x", "build whiteout"]),
     "a name is not valid": (6, "A", [
         "build t -t A:b", "pull localhost:1/A", "push a.tar localhost:1/A", "tags localhost:1/A",

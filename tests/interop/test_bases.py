@@ -1,161 +1,89 @@
-"""An application on a real base is what the engine makes when it copies the same files in."""
+"""A base's configuration becomes what docker makes of it with the same instructions."""
 
-import contextlib
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from imgpack.cli.options.build.config import RuntimeFlags
+from imgpack.cli.options.build.unset import UnsetFlags
+from imgpack.image.image import images_in
+from imgpack.spec.merge.changes import merge
+from imgpack.store.open import open_images
 from tests.cli_runner import Imgpack
-from tests.interop.bases import (
-    COMMITTED,
-    TOOL,
-    commit,
-    exported,
-    import_tree,
-    make_alpine,
-    make_application,
-    make_distroless,
-    to_be_copied,
+from tests.servers.engine import Engine
+
+KEYS = (
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Healthcheck", "Volumes", "WorkingDir",
+    "OnBuild", "Labels", "StopSignal", "Shell",
+)  # fmt: skip
+# Docker's own builder keeps a base's interval under a new health check; BuildKit does not.
+BASE = (
+    *("-e", "PATH=/usr/bin:/bin", "-e", "LANG=C", "-e", "EMPTY="),
+    *("--entrypoint", '["/init"]', "--cmd", '["serve"]', "--workdir", "/srv", "--user", "5"),
+    *("-l", "b=1", "-l", "a=2", "--expose", "80", "--volume", "/data", "--stop-signal", "INT"),
+    *("--healthcheck-cmd", '["old"]'),
 )
-from tests.interop.trees import Facts, describe, differences
-from tests.servers.engine import Engine, Podman
-
-WAIT = (f"/{TOOL}", "sleep", "600")
-SHELLS = ("debian", "alpine", "committed")
-ENGINES_OWN = (
-    *(b".dockerenv", b"dev/console"),
-    *(b"etc/hostname", b"etc/hosts", b"etc/mtab", b"etc/resolv.conf"),
-)
-"""What an engine puts into each container itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnBase:
-    """A base and an image on it, as archives; both are called ``name``, by other tags.
-
-    ``copied`` is what an engine copies into a container of the base instead.
-    """
-
-    kind: str
-    base: Path
-    archive: Path
-    copied: bytes
-    identical: frozenset[bytes]
-    said: str
-
-    @property
-    def name(self) -> str:
-        """The name of both, without a tag."""
-        return f"localhost/proof/{self.kind}"
-
-
-@pytest.fixture(scope="module", params=["debian", "alpine", "distroless", "committed"])
-def on_base(
-    request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> OnBase:
-    """The application on each base; the engine made the base, imgpack what is on it."""
-    kind = request.param
-    place = tmp_path_factory.mktemp(kind)
-    if kind == "debian":
-        tree = request.getfixturevalue("debian_tree")
-    else:
-        tree = (make_distroless if kind == "distroless" else make_alpine)(place / "base")
-    name = f"localhost/proof/{kind}"
-    import_tree(engine, tree, f"{name}:base")
-    for script in COMMITTED if kind == "committed" else ():
-        commit(engine, f"{name}:base", script, f"{name}:base")
-    base, archive, application = place / "base.tar", place / "app.tar", place / "app"
-    engine("save", "-o", str(base), f"{name}:base")
-    make_application(application, tree / "etc/passwd")
-    done = Imgpack(place)("build", "--from", base, application, "-t", f"{name}:app", "-o", archive)
-    done.ok()
-    copied = to_be_copied(application, exported(engine, f"{name}:base"))
-    return OnBase(kind, base, archive, copied, frozenset([b"etc/passwd"]), done.err)
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "env": (
+        "ENV LANG=D\nENV Z=1\nENV A=2\nENV Z=$Z:2",
+        {"env": ("LANG=D", "Z=1", "A=2", "Z=$Z:2")},
+    ),
+    "variables": (
+        "ENV PATH=/opt/bin:$PATH\nENV B=${LANG}x${EMPTY:-d}${LANG:+e}\n"
+        'ENV C="\\$LANG \\\\$LANG ${NONE:-a${LANG}b}"',
+        {"env": ("PATH=/opt/bin:$PATH", "B=${LANG}x${EMPTY:-d}${LANG:+e}",
+                 r"C=\$LANG \\$LANG ${NONE:-a${LANG}b}")},
+    ),
+    "entrypoint": ('ENTRYPOINT ["/x", "y"]', {"entrypoint": '["/x", "y"]'}),
+    "no entrypoint": ("ENTRYPOINT []", {"entrypoint": "[]"}),
+    "cmd": ('CMD ["x"]', {"cmd": '["x"]'}),
+    "both": ('CMD ["x"]\nENTRYPOINT ["/y"]', {"cmd": '["x"]', "entrypoint": '["/y"]'}),
+    "united": (
+        "EXPOSE 53/udp 80\nVOLUME /x /data\nLABEL a=3 c=4",
+        {"expose": ("53/udp", "80"), "volume": ("/x", "/data"), "label": ("a=3", "c=4")},
+    ),
+    "replaced": (
+        'USER 7:8\nSTOPSIGNAL SIGTERM\nSHELL ["/bin/x", "-c"]\nHEALTHCHECK --retries=2 CMD ["n"]',
+        {"user": "7:8", "stop_signal": "TERM", "shell": '["/bin/x", "-c"]',
+         "healthcheck_cmd": '["n"]', "healthcheck_retries": 2},
+    ),
+    "no health check": ("HEALTHCHECK NONE", {"healthcheck_cmd": "NONE"}),
+    "directory": ("WORKDIR /x", {"workdir": "/x"}),
+    "relative directory": ("WORKDIR a/./b", {"workdir": "a/./b"}),
+    "triggers": ("ONBUILD RUN make", {"onbuild": ("RUN make",)}),
+}  # fmt: skip
 
 
-@contextlib.contextmanager
-def in_engine(engine: Engine, container: str) -> Iterator[Path]:
-    """Start a container that was created; its root file system."""
-    try:
-        engine("start", container)
-        described = json.loads(engine("inspect", container))[0]
-        yield Path(described["GraphDriver"]["Data"]["MergedDir"])
-    finally:
-        engine("rm", "-f", container)
+def config_in(archive: Path) -> dict[str, Any]:
+    """The runtime configuration of the one image in an archive."""
+    with open_images(str(archive)) as opened:
+        (image,) = images_in(opened.image().image)
+        return dict(image.config.config)
 
 
-@contextlib.contextmanager
-def in_podman(podman: Podman, container: str) -> Iterator[Path]:
-    """The root file system of a container of podman's."""
-    try:
-        yield Path(podman("mount", container).decode().strip())
-    finally:
-        podman("rm", "-f", container)
+def said(config: Any) -> dict[str, Any]:
+    """What it says, without what it only leaves empty."""
+    return {key: config[key] for key in KEYS if config.get(key)}
 
 
-def created(loader: Engine | Podman, name: str) -> str:
-    """A container that only waits."""
-    return loader("create", "--network", "none", name, *WAIT).decode().strip()
+@pytest.mark.parametrize("case", CASES)
+def test_docker_makes_the_same_configuration(
+    engine: Engine, imgpack: Imgpack, tmp_path: Path, case: str
+) -> None:
+    """From a Dockerfile on the same base, in its values and in the order of its variables."""
+    instructions, flags = CASES[case]
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "file").touch()
+    imgpack("build", "root", "-t", "onbase:1", *BASE, "-o", "base.tar").ok()
+    engine.load(tmp_path / "base.tar")
+    (tmp_path / "Dockerfile").write_text(f"FROM onbase:1\n{instructions}\n")
+    classic = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    engine("build", "-t", "above:1", str(tmp_path), env=classic)
+    engine("save", "-o", str(tmp_path / "above.tar"), "above:1")
 
-
-def facts(place: Path, identical: Collection[bytes]) -> dict[bytes, Facts]:
-    """What a container holds. Directories have any time, for an engine that copies into one
-    changes it; so has what the base has just so, for imgpack leaves it as it is there.
-    """
-    timeless = {*identical, *ENGINES_OWN}
-    return {
-        name: one._replace(mtime=0) if one.kind == "directory" or name in timeless else one
-        for name, one in describe(place).items()
-    }
-
-
-def test_the_engine_copies_the_same_into_a_container(engine: Engine, on_base: OnBase) -> None:
-    """No path of the image differs from the container's in anything but a directory's time."""
-    engine.load(on_base.archive)
-    reference = created(engine, f"{on_base.name}:base")
-    engine("cp", "-a", "-", f"{reference}:/", input=on_base.copied, stdin=None)
-    with in_engine(engine, reference) as place:
-        wanted = facts(place, on_base.identical)
-    with in_engine(engine, created(engine, f"{on_base.name}:app")) as place:
-        assert differences(wanted, facts(place, on_base.identical)) == []
-
-
-def test_podman_copies_the_same_into_a_container(podman: Podman, on_base: OnBase) -> None:
-    """Nor does any in podman's storage."""
-    podman("load", "-i", str(on_base.base))
-    podman("load", "-i", str(on_base.archive))
-    reference = created(podman, f"{on_base.name}:base")
-    podman("cp", "--archive=false", "-", f"{reference}:/", input=on_base.copied, stdin=None)
-    with in_podman(podman, reference) as place:
-        wanted = facts(place, on_base.identical)
-    with in_podman(podman, created(podman, f"{on_base.name}:app")) as place:
-        assert differences(wanted, facts(place, on_base.identical)) == []
-
-
-def test_the_application_runs_in_the_engine(engine: Engine, on_base: OnBase) -> None:
-    """And the base's own programs still do."""
-    engine.load(on_base.archive)
-    _runs(engine, on_base)
-
-
-def test_the_application_runs_in_podman(podman: Podman, on_base: OnBase) -> None:
-    """So it does there."""
-    podman("load", "-i", str(on_base.archive))
-    _runs(podman, on_base)
-
-
-def _runs(loader: Engine | Podman, on_base: OnBase) -> None:
-    name = f"{on_base.name}:app"
-    tool = f"/{TOOL}"
-    assert loader.run(name, tool, "cat", "/etc/app/app.conf", "/lib/libapp.so") == (
-        b"answer = 42\na library\n"
-    )
-    assert loader.run(name, tool, "stat", "-c", "%a", "/tmp", "/root") == b"1777\n700\n"
-    if on_base.kind in SHELLS:
-        said = loader.run(name, "/bin/sh", "-c", "/bin/cat /tmp/seed; test -u /tmp || echo no")
-        assert said == b"seed\nno\n"
-    if on_base.kind == "debian":
-        assert loader.run(name, "dpkg", "--verify") == b""
+    merged = merge(config_in(tmp_path / "base.tar"), UnsetFlags().changes(RuntimeFlags(**flags)))
+    theirs = said(config_in(tmp_path / "above.tar"))
+    assert json.loads(json.dumps(said(merged.config))) == theirs

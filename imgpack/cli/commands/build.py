@@ -1,4 +1,4 @@
-"""``imgpack build``: directory trees into an image archive or layout."""
+"""``imgpack build``: directories, tar archives and files into an image archive or layout."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.build.flags import BuildFlags, build_options
+from imgpack.cli.options.build.kinds import SourcesCommand
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
@@ -32,7 +33,7 @@ from imgpack.cli.options.output import (
     prune_option,
     to_standard_output,
 )
-from imgpack.cli.options.parameters import DIRECTORY, FILE
+from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
@@ -41,20 +42,19 @@ if TYPE_CHECKING:
     from imgpack.api import (
         Base,
         Change,
-        Directory,
         Image,
-        Placed,
         Reference,
         Runtime,
         RuntimeChanges,
     )
+    from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED = 100
 
 
-@click.command("build")
-@click.argument("sources", type=DIRECTORY, metavar="[SRC[:/DEST]]...", nargs=-1)
+@click.command("build", cls=SourcesCommand)
+@click.argument("sources", type=FILE, metavar="[SRC[:/DEST]]...", nargs=-1)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
@@ -89,13 +89,13 @@ def build(
     metadata_file: str | None,
     registry: RegistryOptions,
 ) -> None:
-    """Build an image from directory trees: each SRC is a layer, the first at the bottom.
+    """Build an image from directories, tar archives and files: each SRC is a layer.
 
-    SRC:/dest/dir puts a tree under a path of the image; --from BASE puts them on top of
-    another image. The result is one tar that docker, podman, containerd, skopeo and
-    crane load.
+    The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
+    archive from standard input; --from BASE puts them on top of another image. The result
+    is one tar that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources)
+    trees = parse_sources(sources, terminal, flags.layers.raw_layers)
     target, names = _target(output, trees, flags), _names(tags, trees, flags)
     check_prune(target, prune=prune)
     to_stdout, limit = to_standard_output(target), cache.limit
@@ -103,18 +103,18 @@ def build(
         check_outside(trees, target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
+    jobs = jobs or usable_cpus()
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
-    with flags.base.open(flags.image.target, terminal, registry, segments) as base:
+    with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
         building = _building(trees, flags, base, target, terminal)
-        explained = _Explainer(terminal) if explain else None
         with create(terminal, target, prune=prune) as sink:
             built = building(
                 into=sink,
                 names=names,
                 outputs=outputs,
-                jobs=jobs or usable_cpus(),
+                jobs=jobs,
                 cache=segments,
-                explain=explained,
+                explain=_Explainer(terminal) if explain else None,
             )
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
@@ -128,7 +128,7 @@ def build(
 
 
 def _building(
-    trees: Sequence[Placed[Directory]],
+    trees: Sequence[Source],
     flags: BuildFlags,
     base: Base | None,
     target: str,
@@ -164,7 +164,7 @@ def _building(
     )
 
 
-def _target(output: str | None, trees: Sequence[Placed[Directory]], flags: BuildFlags) -> str:
+def _target(output: str | None, trees: Sequence[Source], flags: BuildFlags) -> str:
     if output is not None:
         return output
     if not trees:
@@ -177,7 +177,7 @@ def _target(output: str | None, trees: Sequence[Placed[Directory]], flags: Build
 
 
 def _names(
-    tags: tuple[str, ...], trees: tuple[Placed[Directory], ...], flags: BuildFlags
+    tags: tuple[str, ...], trees: tuple[Source, ...], flags: BuildFlags
 ) -> tuple[Reference, ...]:
     if tags or (not trees and flags.base.base):
         return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
@@ -185,7 +185,7 @@ def _names(
         return (api.parse_name(name_of(trees[0])),)
     except InvalidReferenceError as error:
         raise InvalidReferenceError(
-            f"the directory's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
+            f"the source's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
         ) from error
 
 

@@ -36,6 +36,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
             "directory": cache.directory,
             "segments": usage.segments,
             "layers": usage.layers,
+            "trees": usage.trees,
             "unfinished": usage.unfinished,
             "size": usage.size,
         }
@@ -44,6 +45,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     click.echo(f"directory  {cache.directory}")
     click.echo(f"segments   {usage.segments}")
     click.echo(f"layers     {usage.layers}")
+    click.echo(f"trees      {usage.trees}")
     click.echo(f"unfinished {usage.unfinished}")
     click.echo(f"size       {human_size(usage.size)}")
 

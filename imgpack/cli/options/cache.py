@@ -18,7 +18,8 @@ from imgpack.cli.options.parameters import DIRECTORY, gathered
 from imgpack.errors import CacheError, Remedy, printable
 
 if TYPE_CHECKING:
-    from imgpack.api import Directory, Placed, SegmentCache
+    from imgpack.api import SegmentCache
+    from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
@@ -57,7 +58,7 @@ class CacheFlags:
         """Bytes that it may hold. Raises ``click.UsageError``."""
         return parse_size(self.cache_limit, "--cache-limit")
 
-    def open(self, trees: Sequence[Placed[Directory]], terminal: Terminal) -> SegmentCache | None:
+    def open(self, trees: Sequence[Source], terminal: Terminal) -> SegmentCache | None:
         """The cache, which must not lie in one of ``trees``.
 
         The default one is done without if it cannot be used.

@@ -23,7 +23,8 @@ from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descripto
 from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
-    from imgpack.api import Directory, Named, Placed, Published
+    from imgpack.api import Named, Published
+    from imgpack.cli.options.build.kinds import Source
 
 metadata_option = click.option(
     "--metadata-file",
@@ -36,7 +37,7 @@ metadata_option = click.option(
 def check_metadata_file(
     path: str | None,
     others: Sequence[str | None] = (),
-    trees: Sequence[Placed[Directory]] = (),
+    trees: Sequence[Source] = (),
     *,
     dry_run: bool = False,
 ) -> None:

@@ -19,7 +19,7 @@ from imgpack.files.atomic import is_temporary, replace_file
 from imgpack.files.reading import read_regular
 from imgpack.layer.cache.record import KEY_PATTERN
 
-SEGMENTS, LAYERS, TMP = "segments", "layers", "tmp"
+SEGMENTS, LAYERS, TREES, TMP = "segments", "layers", "trees", "tmp"
 
 _TAG: Final = "CACHEDIR.TAG"
 _SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
@@ -27,13 +27,15 @@ _TEXT: Final = (
     _SIGNATURE + b"\n# This file is a cache directory tag created by imgpack.\n"
     b"# For information about cache directory tags see https://bford.info/cachedir/\n"
 )
-_KINDS: Final = frozenset({SEGMENTS, LAYERS, TMP})
+_KINDS: Final = frozenset({SEGMENTS, LAYERS, TREES, TMP})
+_FIRST_KINDS: Final = _KINDS - {TREES}
 _BESIDE: Final = frozenset({_TAG, "uploads", "lost+found"})
 """The tag, the journal of uploads, and what a file system has in its root."""
 
 _NAMES: Final = {
     SEGMENTS: re.compile(KEY_PATTERN),
     LAYERS: re.compile(r"[0-9a-f]{64}"),
+    TREES: re.compile(r"[0-9a-f]{64}"),
     # As in earlier releases; today's are called as temporaries are.
     TMP: re.compile(r"[0-9a-f]{32}|[0-9]+-[0-9]+"),
 }
@@ -82,9 +84,13 @@ def _check_owner(directory: str, tag: bytes | None) -> None:
         return
     # Other programs tag their directories as well.
     tagged = tag is not None and tag.startswith(_SIGNATURE) and b"imgpack" in tag
-    # Earlier releases made all three directories, and no tag; a full disk cuts a tag short.
+    # Earlier releases made three directories, and no tag; a full disk cuts a tag short.
     cut_short = tag is not None and _TEXT.startswith(tag)
-    whole = names & _KINDS in (set(), _KINDS) or cut_short or _holds_only_ours(directory, names)
+    whole = (
+        names & _KINDS in (set(), _FIRST_KINDS, _KINDS)
+        or cut_short
+        or _holds_only_ours(directory, names)
+    )
     if not tagged and not (whole and names <= _KINDS | _BESIDE):
         raise CacheError(
             f"{directory} is no cache of imgpack: it holds other files",
@@ -131,7 +137,7 @@ def files(directory: str) -> Iterator[Found]:
 
     Other processes may remove anything, or the whole cache, at any time.
     """
-    for kind in (LAYERS, TMP):
+    for kind in (LAYERS, TREES, TMP):
         yield from _files(kind, os.path.join(directory, kind))
     segments = os.path.join(directory, SEGMENTS)
     for shard in _list(segments):

@@ -2,10 +2,11 @@
 
 Segments are stored under a fingerprint of their raw bytes and the codec's identity;
 layers under the hash of their source and rules, as a list of segments with a
-snapshot of the tree. Everything is written to a temporary name and renamed, and
-checked when read, so the cache may be shared by processes, killed at any point and
-damaged at will: a bad entry counts as missing and is replaced. The checks are cheap
-ones, against damage: whoever may write this directory may write the images as well.
+snapshot of the tree; the trees of bases under the hash of their layers. Everything is
+written to a temporary name and renamed, and checked when read, so the cache may be shared
+by processes, killed at any point and damaged at will: a bad entry counts as missing and is
+replaced. The checks are cheap ones, against damage: whoever may write this directory may
+write the images as well.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from imgpack.files.atomic import Temporary
 from imgpack.files.reading import NotRegularError, open_regular
 from imgpack.files.scratch import nameless_file
 from imgpack.files.writing import write_all
-from imgpack.layer.cache.directory import LAYERS, SEGMENTS, TMP, claim, files
+from imgpack.layer.cache.directory import LAYERS, SEGMENTS, TMP, TREES, claim, files
 from imgpack.layer.cache.record import Filed, LayerRecord, line_of, parse
 
 _HEAD: Final = 32
@@ -48,6 +49,7 @@ class Usage:
 
     segments: int
     layers: int
+    trees: int
     unfinished: int
     size: int
 
@@ -76,15 +78,41 @@ class SegmentCache:
         """
         # System calls, and few of them: at each, this thread and the one that reads the
         # tree may wait for one another (the interpreter's lock).
+        return self._load(self._segment(key), _MAX_ENTRY)
+
+    def tree(self, key: str) -> bytes | None:
+        """What was kept of a tree under ``key``, which is a SHA-256 in hexadecimal, or ``None``."""
+        found = self._load(self._tree(key), _MAX_RECORD)
+        if found is None:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(self._tree(key))
+        return bytes(found.data)
+
+    def keep_tree(self, key: str, data: bytes) -> None:
+        """Keep ``data`` under ``key``. A full disk only warns."""
+        if len(data) > _MAX_RECORD - _HEAD:
+            return
         try:
-            descriptor, size = open_regular(self._segment(key))
+            head = _head(fingerprint(data))
+            self._write(self._tree(key), lambda to: _write_all(to, head, data))
+        except OSError as error:
+            self.cannot_write(error)
+
+    def distrust_tree(self, key: str) -> None:
+        """Drop the tree under ``key``: it is not what it should be."""
+        self._distrust(self._tree(key))
+
+    def _load(self, path: str, most: int) -> Cached | None:
+        try:
+            descriptor, size = open_regular(path)
         except NotRegularError:
-            self.distrust(key)
+            self._distrust(path)
             return None
         except OSError:
             return None
         try:
-            whole = os.read(descriptor, min(size, _MAX_ENTRY))
+            whole = os.read(descriptor, min(size, most))
         except OSError:
             return None
         finally:
@@ -92,7 +120,7 @@ class SegmentCache:
         data = memoryview(whole)[_HEAD:]
         check = fingerprint(data)
         if _head(check) != whole[:_HEAD]:
-            self.distrust(key)
+            self._distrust(path)
             return None
         return Cached(data, check)
 
@@ -104,9 +132,12 @@ class SegmentCache:
 
     def distrust(self, key: str) -> None:
         """Drop the segment under ``key``: it is not what it should be."""
-        self._warn(f"the cache entry {self._segment(key)} is damaged; it is made anew")
+        self._distrust(self._segment(key))
+
+    def _distrust(self, path: str) -> None:
+        self._warn(f"the cache entry {path} is damaged; it is made anew")
         with contextlib.suppress(OSError):
-            os.unlink(self._segment(key))
+            os.unlink(path)
 
     def store(self, key: str, data: bytes) -> str:
         """Keep ``data`` under ``key``; returns its check sum. A full disk only warns."""
@@ -170,7 +201,7 @@ class SegmentCache:
         for found in files(self.directory):
             kinds[found.kind] += 1
             size += found.size
-        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TMP], size)
+        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TREES], kinds[TMP], size)
 
     def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
         """Drop the least recently used entries until ``limit`` bytes are left.
@@ -199,6 +230,9 @@ class SegmentCache:
 
     def _layer(self, key: str) -> str:
         return f"{self.directory}/layers/{key}"
+
+    def _tree(self, key: str) -> str:
+        return f"{self.directory}/{TREES}/{key}"
 
     def _write(self, path: str, write: Callable[[int], object]) -> None:
         # A crash may leave any bytes here; they are checked when read, so no sync.

@@ -10,11 +10,11 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import BinaryIO, Final
 
 from imgpack.compression.whole import plain
-from imgpack.errors import ArchiveError, OutputError, about, brief, printable
+from imgpack.errors import ArchiveError, ImgpackError, OutputError, brief, printable
 from imgpack.files.incoming import (
     Stored,
     StoredFile,
@@ -44,7 +44,7 @@ _AT_ONCE: Final = 1 << 20
 _HOLE: Final = bytes(1 << 18)
 
 
-class _Kept:
+class StoredMember:
     """What a member has beyond its fields; its bytes stay in the archive."""
 
     __slots__ = ("_archive", "_offset", "_size", "_sparse", "target", "xattrs")
@@ -75,9 +75,13 @@ def _with_holes(archive: Stored, sparse: Sparse) -> Iterator[bytes]:
 
 
 class Tarball:
-    """The tree of a tar archive, which messages call ``name``."""
+    """The tree of a tar archive, which messages call ``name``.
 
-    def __init__(self, name: str, archive: Stored, found: dict[bytes, Entry]) -> None:
+    ``root`` is its absolute path; empty for a stream, which has none.
+    """
+
+    def __init__(self, name: str, root: bytes, archive: Stored, found: dict[bytes, Entry]) -> None:
+        self.root = root
         self._name = name
         self._root = found.pop(b"", made_up_directory(b"", 0))
         self._found = found
@@ -143,19 +147,31 @@ def tarball(
     ``warn`` is told what an archive has twice. Raises ``SourceError`` for what can't be
     read, ``ArchiveError`` for what is no tar, ``TreeError`` and ``LimitError``.
     """
-    with input_errors(path), about(name):
+    with input_errors(path), _naming(name):
         file = StoredFile(open_input(path))
         descriptor = file.descriptor
+        root = os.path.realpath(os.fsencode(path)) if is_regular(descriptor) else b""
         if is_regular(descriptor) and detect(os.pread(descriptor, BLOCK, 0)) == "none":
             _check_size(os.fstat(descriptor).st_size)
             found = _unpacked(read_file_members(descriptor), file, name, warn)
-            return Tarball(name, file, found)
+            return Tarball(name, root, file, found)
         with closing(file):
             scratched = ScratchFile(scratch())
             chunks = _scratching(plain(read_input(descriptor), limit=MAX_UNPACKED), scratched)
             found = _unpacked(read_members(chunks), scratched, name, warn)
             _check_size(scratched.size)
-            return Tarball(name, scratched, found)
+            return Tarball(name, root, scratched, found)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError as error:
+        hint = error.hint or "make the archive again"
+        raise error.reworded(f"{name}: {error.message}", hint) from error
+    except ImgpackError as error:
+        raise error.reworded(f"{name}: {error.message}") from error
 
 
 def _check_size(size: int) -> None:
@@ -176,7 +192,7 @@ def _unpacked(
     holes, sparse = 0, b""
     for member, _ in members:
         bare = not (member.link or member.xattrs or member.kind == stat.S_IFREG)
-        entry = member_entry(member, b"" if bare else _Kept(archive, member))
+        entry = member_entry(member, b"" if bare else StoredMember(archive, member))
         if entry is None:
             continue
         unpacked.add(entry, b"" if member.kind else member.link)

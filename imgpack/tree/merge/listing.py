@@ -171,6 +171,8 @@ class Listing:
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``. Raises ``DocumentError`` also if the lines are out of order."""
+        if under:
+            yield self._entry(len(_SIGNATURE))._replace(path=under)
         start, before = self._end(len(_SIGNATURE)), b""
         while start < len(self.text):
             entry = self._entry(start)

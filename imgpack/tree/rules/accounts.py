@@ -5,13 +5,17 @@ containerd and podman ask. Invariant: lines that say no number (of NIS, too shor
 are passed over, as there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from imgpack.errors import ConfigError, printable
 
 MAX_ID: Final = 2**31 - 1
 """The largest id that engines run a process as."""
+
+
+_PASSWD: Final = "/etc/passwd"
+_GROUP: Final = "/etc/group"
 
 
 class Account(NamedTuple):
@@ -91,3 +95,26 @@ def _lines(raw: bytes, fields: int) -> Iterator[list[bytes]]:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
+
+
+def check_user(
+    text: str, read_file: Callable[[str], bytes | None], *, inherited: bool
+) -> str | None:
+    """What its user should know of ``USER[:GROUP]``, the ``User`` of an image.
+
+    ``read_file`` reads an absolute path of the image, links followed (``None``: no such
+    file). Raises ``ConfigError`` for a name that is not there; of one that is ``inherited``,
+    from a base whose files may have been replaced, it is only told.
+    """
+    if not text:
+        return None
+    passwd = read_file(_PASSWD)
+    try:
+        uid, _ = resolve_user(text, passwd, read_file(_GROUP) if ":" in text else None)
+    except ConfigError as error:
+        if inherited:
+            return f"the base's user does not work any more: {error.message}"
+        raise
+    if inherited or not uid or find_user(text.partition(":")[0], passwd):
+        return None
+    return f"the user {uid} is not in {_PASSWD} of the image: its $HOME will be /"

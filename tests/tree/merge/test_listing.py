@@ -115,10 +115,11 @@ def opened(tree: Tree, path: bytes) -> bytes:
 
 
 def test_entries_can_be_had_below_a_directory() -> None:
-    """As those of every tree."""
-    first = next(Listing(TEXT).entries(under=b"mnt"))
+    """As those of every tree: the root is that directory."""
+    root, first, *_ = Listing(TEXT).entries(under=b"mnt")
 
-    assert first.path == b"mnt/bin"
+    assert (root.path, first.path) == (b"mnt", b"mnt/bin")
+    assert root.is_directory
 
 
 @pytest.mark.parametrize(

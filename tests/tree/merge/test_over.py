@@ -23,7 +23,7 @@ from imgpack.tree.entry import OPAQUE, WHITEOUT, opaque, whiteout
 from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import join
-from tests.tree.stacks import over, paths, written
+from tests.tree.stacks import below_of, over, paths, written
 
 
 class Deletions:
@@ -260,6 +260,18 @@ def test_a_placed_tree_goes_through_links_of_its_destination_and_within() -> Non
     app = place(Entries([file("run/x", b"")]), b"/var")
 
     assert paths(written(app, Entries(BASE))) == [b"run", b"run/x"]
+
+
+def test_a_file_of_the_image_is_read_through_its_links() -> None:
+    """The topmost layer that has it counts; what is no file is none."""
+    lower = Entries([symlink("etc/passwd", "../lib/passwd"), file("lib/passwd", b"lower"),
+                     directory_entry("etc/group"), symlink("etc/shadow", "passwd/x")])  # fmt: skip
+    upper = Entries([file("lib/passwd", b"upper")])
+
+    assert below_of([lower]).read_file("/etc/passwd") == b"lower"
+    assert below_of([lower, upper]).read_file("/etc/passwd") == b"upper"
+    for path in ("/etc/group", "/etc/shadow", "/etc/nothing"):
+        assert below_of([lower]).read_file(path) is None
 
 
 def test_the_identity_is_all_that_decides() -> None:

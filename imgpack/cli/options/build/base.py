@@ -41,6 +41,7 @@ class BaseFlags:
         terminal: Terminal,
         registry: RegistryOptions,
         cache: SegmentCache | None,
+        jobs: int,
     ) -> Iterator[Base | None]:
         """The base, which can be read inside the ``with``; ``None`` if there is none."""
         if self.base is None or not self.given:
@@ -55,6 +56,7 @@ class BaseFlags:
                 registries=registries,
                 scratch=scratch_directory,
                 cache=cache,
+                jobs=jobs,
                 reporter=terminal,
             ) as base,
         ):

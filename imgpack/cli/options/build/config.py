@@ -185,7 +185,7 @@ image_options = gathered(
     "image",
     ImageFlags,
     click.option("--format", "image_format", type=click.Choice(["docker", "oci"]),
-                 help="Whose media types. [default: docker; oci for a layout]"),
+                 help="Whose media types. [default: the base's, else docker; oci for a layout]"),
     click.option("--platform", metavar="OS/ARCH[/VARIANT]",
                  help="What the image runs on. [default: what its programs are for, "
                       "else linux/amd64]"),

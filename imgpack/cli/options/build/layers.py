@@ -10,7 +10,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.clock import parse_time, whole_seconds
-from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.errors import ConfigError, about
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class LayerFlags:
     owner: str
     mtime: str | None
     check_contents: bool
+    raw_layers: tuple[str, ...]
 
     def codec(self, image_format: Format) -> Codec:
         """The compression, which ``image_format`` must know. Raises ``ConfigError``."""
@@ -70,5 +71,13 @@ layer_options = gathered(
     click.option("--mtime", metavar="TIME", help="Set every file's time."),
     click.option(
         "--check-contents", is_flag=True, help="Read every file, even if nothing changed."
+    ),
+    click.option(
+        "--raw-layer",
+        "raw_layers",
+        type=FILE,
+        multiple=True,
+        metavar="FILE",
+        help="A tar that is a layer as it is, above all SRC (repeatable).",
     ),
 )

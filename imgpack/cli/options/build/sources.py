@@ -1,4 +1,4 @@
-"""The positional arguments of ``build``: directories, each with its place in the image."""
+"""The positional arguments of ``build``: what layers are made of, each with its place."""
 
 from __future__ import annotations
 
@@ -11,40 +11,54 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.kinds import archive_stem, read_source
+from imgpack.cli.options.location import scratch_directory
 from imgpack.errors import LimitError, OutputError, TreeError, printable
 from imgpack.files.streams import STDOUT, named_descriptor
 from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
-    from imgpack.api import Directory, Placed
+    from imgpack.api import Reporter
+    from imgpack.cli.options.build.kinds import Source
 
 
-def parse_sources(texts: Sequence[str]) -> tuple[Placed[Directory], ...]:
-    """``SRC`` or ``SRC:/dest`` each, bottom layer first; every source is a directory."""
-    if len(texts) > MAX_LAYERS:
+def parse_sources(
+    texts: Sequence[str], reporter: Reporter, raw_layers: Sequence[str] = ()
+) -> tuple[Source, ...]:
+    """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files.
+
+    On top of them lie the ``raw_layers``.
+    """
+    count = len(texts) + len(raw_layers)
+    if count > MAX_LAYERS:
         raise LimitError(
-            f"{len(texts)} layers are too many",
+            f"{count} layers are too many",
             f"Docker takes {MAX_LAYERS}; put several trees into one",
         )
     caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
-    trees: list[Placed[Directory]] = []
+    trees: list[Source] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = api.directory(source, dest=dest, caller=caller)
-        if any((one.tree.root, one.dest) == (tree.tree.root, tree.dest) for one in trees):
+        tree = read_source(source, dest, caller, reporter)
+        if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
         trees.append(tree)
+    trees += (api.raw_layer(path, scratch=scratch_directory) for path in raw_layers)
     return tuple(trees)
+
+
+def _place(tree: Source) -> tuple[bytes, bytes, str]:
+    return tree.tree.root, tree.dest, str(tree)
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
     if not text:
         raise click.UsageError("a source has an empty name; write SRC or SRC:/dest")
     source, colon, dest = text.rpartition(b":")
-    if not colon or os.path.isdir(text):  # a directory may have a colon in its name
+    if not colon or os.path.exists(text):  # a name may have a colon in it
         return text, b"/"
     if not source or not dest:
         raise click.UsageError(
@@ -53,31 +67,42 @@ def _split(text: bytes) -> tuple[bytes, bytes]:
     return source, dest
 
 
-def name_of(tree: Placed[Directory]) -> str:
+def name_of(tree: Source) -> str:
     """What an image is called by default: its first source's last component."""
-    return printable(os.path.basename(tree.tree.root)) or "rootfs"
+    return printable(_stem(tree.tree.root))
 
 
-def default_output(tree: Placed[Directory]) -> str:
-    """The archive that is written when nobody says where: the first source's name and ``.tar``."""
-    return f"{os.fsdecode(os.path.basename(tree.tree.root)) or 'rootfs'}.tar"
+def default_output(tree: Source) -> str:
+    """The archive that is written when nobody says where: the first source's name and ``.tar``.
+
+    An archive that is a source gets no namesake without the files of an image.
+    """
+    root = tree.tree.root
+    is_archive = isinstance(tree.tree, api.Tarball | api.RawLayer)
+    return f"{os.fsdecode(_stem(root))}{'-image' if is_archive and root else ''}.tar"
 
 
-def check_outside(trees: Sequence[Placed[Directory]], path: str, what: str) -> None:
+def _stem(root: bytes) -> bytes:
+    return (os.path.isfile(root) and archive_stem(root)) or os.path.basename(root) or b"rootfs"
+
+
+def check_outside(trees: Sequence[Source], path: str, what: str) -> None:
     """Raise ``OutputError`` if ``path`` lies in a tree, which would change while it is read."""
     tree = containing(trees, path)
     if tree is not None:
         raise OutputError(
-            f"{what} {path} lies inside the source {printable(tree.tree.root)}",
-            "choose a place outside",
+            f"{what} {path} lies inside the source {printable(tree.tree.root)}"
+            if os.path.isdir(tree.tree.root)
+            else f"{what} {path} is the source {printable(tree.tree.root)}",
+            "choose another place",
         )
 
 
-def containing(trees: Sequence[Placed[Directory]], path: str) -> Placed[Directory] | None:
+def containing(trees: Sequence[Source], path: str) -> Source | None:
     """The tree that ``path``, an output that need not exist, lies in."""
     real = os.fsencode(real_path(path)) + b"/"
     for tree in trees:
-        if real.startswith(tree.tree.root.rstrip(b"/") + b"/"):
+        if tree.tree.root and real.startswith(tree.tree.root.rstrip(b"/") + b"/"):
             return tree
     return None
 

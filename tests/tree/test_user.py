@@ -3,7 +3,7 @@
 import pytest
 
 from imgpack.errors import ConfigError
-from imgpack.image.user import check_user
+from imgpack.tree.rules.accounts import check_user
 
 FILES = {"/etc/passwd": b"root:x:0:0::/root:\napp:x:5:6::/:\n", "/etc/group": b"staff:x:50:\n"}
 

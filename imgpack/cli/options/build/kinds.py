@@ -1,0 +1,73 @@
+"""What a source is: a directory, else a tar archive by its name, else one file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from imgpack import api
+from imgpack.cli.options.location import from_standard_input, scratch_directory
+from imgpack.errors import printable
+from imgpack.files.streams import STDIN, STDIN_PATH, named_descriptor
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from imgpack.api import Directory, Placed, RawLayer, Reporter, SingleFile, Tarball
+
+    Source: TypeAlias = Placed[Directory | SingleFile | Tarball | RawLayer]
+    """A source at its place in the image."""
+
+_ARCHIVES: Final = (
+    b".tar", b".tar.gz", b".tgz", b".tar.zst", b".tzst", b".tar.xz", b".txz", b".tar.bz2", b".tbz2",
+)  # fmt: skip
+"""Ends of names, as the tools that make archives give them."""
+
+
+def read_source(
+    path: bytes, dest: bytes, caller: tuple[int, int] | None, reporter: Reporter
+) -> Source:
+    """What is at ``path``, or comes from standard input (``-``), at ``dest`` of the image.
+
+    Anything but a directory is a tar archive if it is called like one, or comes through a
+    pipe: its content does not decide, so that a file means the same whatever is in it.
+    """
+    if os.path.isdir(path):
+        return api.directory(path, dest=dest, caller=caller)
+    if path == STDIN.encode() or archive_stem(path) or _is_stream(path):
+        where = from_standard_input(os.fsdecode(path))
+        name = "standard input" if path == STDIN.encode() else printable(path)
+        return api.tarball(
+            where, dest=dest, name=name, scratch=scratch_directory, reporter=reporter
+        )
+    return api.single_file(path, dest=dest, caller=caller)
+
+
+def archive_stem(path: bytes) -> bytes:
+    """The name of an archive without what says that it is one; empty for anything else."""
+    name = os.path.basename(path)
+    lower = name.lower()
+    end = next((end for end in _ARCHIVES if lower.endswith(end)), b"")
+    return name[: -len(end)] if end else b""
+
+
+def _is_stream(path: bytes) -> bool:
+    with suppress(OSError, ValueError):
+        return named_descriptor(os.fsdecode(path)) is not None or stat.S_ISFIFO(
+            os.stat(path).st_mode
+        )
+    return False
+
+
+class SourcesCommand(click.Command):
+    """A command of which ``-:/dest`` is an argument: standard input, and where it goes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, to which whatever begins with a dash is an option."""
+        front = f"{STDIN}:/"
+        args = [STDIN_PATH + arg[1:] if arg.startswith(front) else arg for arg in args]
+        return super().parse_args(ctx, args)

@@ -1,0 +1,1 @@
+"""Tests of images that others are built on."""
