@@ -16,7 +16,7 @@ from collections.abc import Container
 from pathlib import Path
 
 from tests.interop.trees import CAPABILITY, describe
-from tests.servers.engine import Engine
+from tests.servers.engine import LIMITS, Engine, Podman
 from tests.servers.process import require
 
 TIME = 1_600_000_000
@@ -154,15 +154,15 @@ def import_tree(engine: Engine, tree: Path, name: str) -> None:
     assert tar.returncode == 0
 
 
-def commit(engine: Engine, name: str, script: str, result: str) -> None:
+def commit(loader: Engine | Podman, name: str, script: str, result: str) -> None:
     """What a script does in a container of ``name``, as a layer more."""
-    container = engine("create", "--network", "none", name, "/bin/sh", "-ec", script)
-    inside = container.decode().strip()
+    create = ("create", "--network", "none", *LIMITS, name, "/bin/sh", "-ec", script)
+    inside = loader(*create).decode().strip()
     try:
-        engine("start", "-a", inside)
-        engine("commit", inside, result)
+        loader("start", "-a", inside)
+        loader("commit", inside, result)
     finally:
-        engine("rm", inside)
+        loader("rm", inside)
 
 
 COMMITTED = (
@@ -174,7 +174,7 @@ COMMITTED = (
     "mkdir /lib/libbase.so; mv /etc/apk /etc/package; chmod 1770 /srv; rm /opt/three;"
     "echo >/etc/apk; ln /etc/issue /opt/old/issue",
 )
-"""The scripts of the layers of a base that was committed; an engine's container runs each."""
+"""What makes the layers of a base that was committed; a container runs each of these."""
 
 
 def exported(engine: Engine, name: str) -> dict[str, tarfile.TarInfo]:

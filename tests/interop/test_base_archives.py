@@ -75,7 +75,8 @@ def _podman_saves(podman: Podman, saved: Path, kind: str) -> Path:
 def by_skopeo(_: Podman, saved: Path) -> Path:
     """``skopeo copy`` to a docker-archive."""
     written = saved.parent / "skopeo.tar"
-    skopeo(f"docker-archive:{saved}", f"docker-archive:{written}:{NAME}")
+    if not written.exists():
+        skopeo(f"docker-archive:{saved}", f"docker-archive:{written}:{NAME}")
     return written
 
 

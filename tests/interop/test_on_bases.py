@@ -24,7 +24,7 @@ from tests.interop.trees import Facts, describe, differences
 from tests.servers.engine import Engine, Podman
 
 WAIT = (f"/{TOOL}", "sleep", "600")
-SHELLS = ("debian", "alpine", "committed")
+BASES = ("debian", "alpine", "distroless", "committed", "committed-by-podman")
 ENGINES_OWN = (
     *(b".dockerenv", b"dev/console"),
     *(b"etc/hostname", b"etc/hosts", b"etc/mtab", b"etc/resolv.conf"),
@@ -52,23 +52,30 @@ class OnBase:
         return f"localhost/proof/{self.kind}"
 
 
-@pytest.fixture(scope="module", params=["debian", "alpine", "distroless", "committed"])
+@pytest.fixture(scope="module", params=BASES)
 def on_base(
     request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> OnBase:
     """The application on each base; the engine made the base, imgpack what is on it."""
-    kind = request.param
+    kind, name = request.param, f"localhost/proof/{request.param}"
     place = tmp_path_factory.mktemp(kind)
+    base, archive, application = place / "base.tar", place / "app.tar", place / "app"
     if kind == "debian":
         tree = request.getfixturevalue("debian_tree")
     else:
         tree = (make_distroless if kind == "distroless" else make_alpine)(place / "base")
-    name = f"localhost/proof/{kind}"
     import_tree(engine, tree, f"{name}:base")
-    for script in COMMITTED if kind == "committed" else ():
-        commit(engine, f"{name}:base", script, f"{name}:base")
-    base, archive, application = place / "base.tar", place / "app.tar", place / "app"
-    engine("save", "-o", str(base), f"{name}:base")
+    maker: Engine | Podman = engine
+    if kind == "committed-by-podman":
+        maker = request.getfixturevalue("podman")
+        engine("save", "-o", str(base), f"{name}:base")
+        maker("load", "-i", str(base))
+        base.unlink()
+    for script in COMMITTED if kind.startswith("committed") else ():
+        commit(maker, f"{name}:base", script, f"{name}:base")
+    maker("save", "-o", str(base), f"{name}:base")
+    if maker is not engine:
+        engine.load(base)
     make_application(application, tree / "etc/passwd")
     done = Imgpack(place)("build", "--from", base, application, "-t", f"{name}:app", "-o", archive)
     done.ok()
@@ -154,7 +161,7 @@ def _runs(loader: Engine | Podman, on_base: OnBase) -> None:
         b"answer = 42\na library\n"
     )
     assert loader.run(name, tool, "stat", "-c", "%a", "/tmp", "/root") == b"1777\n700\n"
-    if on_base.kind in SHELLS:
+    if on_base.kind != "distroless":
         said = loader.run(name, "/bin/sh", "-c", "/bin/cat /tmp/seed; test -u /tmp || echo no")
         assert said == b"seed\nno\n"
     if on_base.kind == "debian":
