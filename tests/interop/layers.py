@@ -1,7 +1,7 @@
 """Images of several layers, made at random from a seed, as ``docker load`` takes them.
 
 Their layers are such that engines agree about them: parents first, no name twice, no hard
-link to a lower layer, no deletion beside an entry of its name.
+link to a lower layer, no deletion beside an entry of its name or in an opaque directory.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ class _Layer:
         self._made: dict[str, tarfile.TarInfo] = {}
         self._content: dict[str, bytes] = {}
         self._deleted: set[str] = set()
+        self._emptied: set[str] = set()
 
     def tar(self) -> bytes:
         """Its bytes."""
@@ -43,11 +44,18 @@ class _Layer:
     def fill(self) -> None:
         """Make some entries and deletions of every kind."""
         self._directory(TOP)
-        for _ in range(self._chance.randrange(6, 14)):
-            depth = self._chance.randrange(1, 4)
-            path = "/".join((TOP, *(self._chance.choice(_NAMES) for _ in range(depth))))
+        for _ in range(self._chance.randrange(8, 20)):
+            path = self._path()
             if self._is_free(path):
                 self._make(path)
+
+    def _path(self) -> str:
+        """Some path below the top: one that there is already, or any."""
+        there = sorted(self._below.keys() - {TOP})
+        if there and self._chance.random() < 0.5:
+            return self._chance.choice(there)
+        depth = self._chance.randrange(1, 4)
+        return "/".join((TOP, *(self._chance.choice(_NAMES) for _ in range(depth))))
 
     def _is_free(self, path: str) -> bool:
         """Whether nothing of this layer is in the way of an entry or a deletion at ``path``."""
@@ -61,12 +69,17 @@ class _Layer:
         )
 
     def _make(self, path: str) -> None:
-        kinds = [self._file] * 4 + [self._directory] * 2 + [self._link, self._hard_link, self._fifo]
-        if path in self._below:
-            kinds += [self._delete] * 6
+        kinds = [self._file, self._file, self._directory, self._link, self._fifo]
+        kinds += [self._hard_link] * 3
+        if path in self._below and not self._is_emptied(path):
+            kinds += [self._delete] * 4
             if self._below[path]:
                 kinds += [self._empty] * 4
         self._chance.choice(kinds)(path)
+
+    def _is_emptied(self, path: str) -> bool:
+        """Whether it is below an opaque directory, where an overlay would list a deletion."""
+        return any(path.startswith(f"{one}/") for one in self._emptied)
 
     def _add(self, path: str, kind: bytes, **fields: object) -> tarfile.TarInfo:
         above = path.rpartition("/")[0]
@@ -117,13 +130,14 @@ class _Layer:
         self._add(f"{above}/.wh.{name}", tarfile.REGTYPE, mode=0o644)
 
     def _empty(self, path: str) -> None:
+        self._emptied.add(path)
         self._directory(path)
         self._add(f"{path}/.wh..wh..opq", tarfile.REGTYPE, mode=0o644)
 
     def over(self) -> dict[str, bool]:
         """The paths there are, and whether each is a directory, with this layer on top."""
-        gone = {path.removesuffix("/.wh..wh..opq") for path in self._made if ".wh..wh." in path}
-        gone |= {path for path, made in self._made.items() if not made.isdir()} | self._deleted
+        gone = {path for path, made in self._made.items() if not made.isdir()}
+        gone |= self._deleted | self._emptied
         found = {
             path: is_directory
             for path, is_directory in self._below.items()
