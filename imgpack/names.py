@@ -45,9 +45,17 @@ _HOMES: Final = {
     "tree.entries": "Entries block_device character_device directory_entry fifo file hard_link"
     " symlink",
     "tree.entry": "Entry",
+    "tree.exclusion": "Exclusion ExclusionRule LeftOut",
+    "tree.rules.filtered": "Filtered",
+    "tree.rules.ignore": "Ignore ignore",
+    "tree.rules.ignore_file": "find_ignore_file",
     "tree.inputs.single_file": "SingleFile",
     "tree.inputs.tarball": "Tarball",
     "tree.disk.snapshot": "Change",
+    "tree.inputs.overlay": "UpperDirectory upper_directory",
+    "tree.merge.difference": "Difference",
+    "tree.merge.whiteouts": "Whiteouts whiteouts",
+    "tree.rules.split": "Group split",
     "tree.transform": "ClampTime SetOwner SetTime Transform",
     "tree.tree": "Tree",
 }

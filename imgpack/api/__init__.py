@@ -12,7 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgpack.api.bases import open_base
-from imgpack.api.layers import build, directory, entries, raw_layer, single_file, tarball
+from imgpack.api.layers import (
+    build,
+    difference,
+    directory,
+    entries,
+    planned,
+    raw_layer,
+    single_file,
+    tarball,
+)
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
@@ -86,28 +95,36 @@ if TYPE_CHECKING:
         symlink,
     )
     from imgpack.tree.entry import Entry
+    from imgpack.tree.exclusion import Exclusion, ExclusionRule, LeftOut
+    from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
+    from imgpack.tree.merge.difference import Difference
+    from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
+    from imgpack.tree.rules.filtered import Filtered
+    from imgpack.tree.rules.ignore import Ignore, ignore
+    from imgpack.tree.rules.ignore_file import find_ignore_file
+    from imgpack.tree.rules.split import Group, split
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
 __all__ = [
     "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
-    "Digest", "Directory", "Entries", "Entry", "Explain", "Format", "Healthcheck", "Image",
-    "ImageConfig",
-    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "Manifest", "Meter",
-    "Named", "Opaque", "Opened", "Placed", "Placement",
-    "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "RawLayer", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy",
-    "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
-    "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
-    "TransportOptions", "Tree", "UploadJournal",
+    "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion", "ExclusionRule",
+    "Explain", "Filtered", "Format", "Group", "Healthcheck", "Ignore", "Image", "ImageConfig",
+    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "LeftOut", "Manifest",
+    "Meter", "Named", "Opaque", "Opened", "Placed", "Placement", "Platform", "Ports", "Published",
+    "PushOptions", "PushStep", "RawLayer", "Reference", "Registries", "RegistrySink", "Reporter",
+    "RetryPolicy", "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
+    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
+    "TransportOptions", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo", "file",
-    "hard_link", "images_in", "is_layout", "is_path", "join", "mount_repositories", "open",
-    "open_base", "open_blob", "parse_name", "parse_reference", "published_names", "push",
-    "raw_layer", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
-    "symlink", "tags", "tarball", "target_name", "total_size", "verify_images", "writable_name",
+    "difference", "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo",
+    "file", "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_path", "join",
+    "mount_repositories", "open", "open_base", "open_blob", "parse_name", "parse_reference",
+    "planned", "published_names", "push", "raw_layer", "refuse_foreign", "remote_name",
+    "schema1_name", "schema1_payload", "single_file", "split", "symlink", "tags", "tarball",
+    "target_name", "total_size", "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from imgpack.tree.disk.directory import Directory
     from imgpack.tree.entries import Entries
     from imgpack.tree.entry import Entry
+    from imgpack.tree.exclusion import Exclusion
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
+    from imgpack.tree.merge.difference import Difference
     from imgpack.tree.transform import Transform
     from imgpack.tree.tree import Tree
 
@@ -41,15 +43,31 @@ def directory(
     *,
     dest: str | bytes = "/",
     caller: tuple[int, int] | None = None,
+    excluded: Exclusion | None = None,
 ) -> Placed[Directory]:
     """The tree of a directory on disk, at ``dest`` of the image.
 
-    What belongs to the ids ``caller`` is read as root's. Raises ``SourceError``, ``TreeError``.
+    What belongs to the ids ``caller`` is read as root's; what ``excluded`` leaves out is not
+    looked at. Raises ``SourceError``, ``TreeError``.
     """
     from imgpack.tree.destination import place
     from imgpack.tree.disk.directory import directory as read_directory
 
-    return place(read_directory(os.fsencode(path), caller), os.fsencode(dest))
+    return place(read_directory(os.fsencode(path), caller, excluded), os.fsencode(dest))
+
+
+def planned(
+    layer: Placed[Tree], *, transforms: Sequence[Transform] = ()
+) -> Iterator[tuple[Entry, bytes | None]]:
+    """What a build would pack of ``layer``, without a look into a file.
+
+    Each entry with the path of the first name of a hard link, whose size counts once.
+    Raises source and tree errors.
+    """
+    from imgpack.layer.planned import planned as entries_of
+    from imgpack.layer.stages import Stages
+
+    yield from entries_of(layer, Stages(tuple(transforms)))
 
 
 def single_file(
@@ -118,6 +136,30 @@ def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entrie
     from imgpack.tree.entries import Entries
 
     return place(Entries(items), os.fsencode(dest))
+
+
+def difference(
+    old: Tree,
+    new: Tree,
+    *,
+    dest: str | bytes = "/",
+    mtime: bool = False,
+    transforms: Sequence[Transform] = (),
+    image: bool = False,
+) -> Placed[Difference]:
+    """The layer that makes ``new`` of ``old``: what changed, and deletions of what is gone.
+
+    A time alone is a change only with ``mtime``. Both are compared as ``transforms``, those of
+    the build, leave them; an ``image`` has its entries as they are. Where ``old`` is no base,
+    it is the ``Placement``'s ``lower``. Raises ``TreeError``.
+    """
+    from imgpack.layer.stages import Stages
+    from imgpack.tree.destination import Placed, parse_dest
+    from imgpack.tree.merge.difference import Difference
+
+    prepare = Stages(tuple(transforms)).pairs if transforms else None
+    tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image)
+    return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
 
 
 def build(

@@ -7,7 +7,7 @@ does the work.
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final, TypeVar
 
 from imgpack.files.pool import GRACE, start_threads
@@ -16,7 +16,7 @@ _Item = TypeVar("_Item")
 _END: Final = object()
 
 
-def ahead(items: Iterable[_Item], count: int) -> Iterator[_Item]:
+def ahead(items: Iterable[_Item], count: int) -> Generator[_Item]:
     """``items``, of which another thread makes up to ``count`` in advance."""
     room = threading.Semaphore(count)
     made: queue.SimpleQueue[tuple[_Item | None, BaseException | object]] = queue.SimpleQueue()

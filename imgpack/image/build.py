@@ -1,5 +1,6 @@
 """From trees to an image in a sink: layers first, as they are made, then their documents."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.raw import RawLayer
+from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
@@ -46,13 +48,16 @@ class Placement:
 
     ``said`` are directories that get the attributes that the trees have for them, though
     lower layers have them; what the base has just so is left out, unless ``keep_identical``.
-    With ``base_labels`` the base's name is recorded in labels as well.
+    With ``base_labels`` the base's name is recorded in labels as well. ``squash`` makes one
+    layer of all, but of raw ones. ``lower`` is what lies below where no base does: in no layer.
     """
 
     base: Base | None = None
     said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
     base_labels: bool = False
+    squash: bool = False
+    lower: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +100,24 @@ def build_image(
         _check_time(created)
     elif not trees and recipe.base is not None:
         created = recipe.base.config.created or None
-    for remark in recipe.remarks(len(trees)):
+    groups = list(_grouped(trees, squash=placement.squash))
+    for remark in recipe.remarks(len(groups)):
         reporter.warn(remark)
-    types = [recipe.format.layer_type(_compression(tree, options)) for tree in trees]
+    types = [recipe.format.layer_type(_compression(group[0], options)) for group in groups]
     source, nearby = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
-    unknown = [Digest.of(b"%d" % number) for number in range(len(trees))]
+    unknown = [Digest.of(b"%d" % number) for number in range(len(groups))]
     expected = [
         Layer(Descriptor(kind, one, _EXPECTED_SIZE), one)
         for kind, one in zip(types, unknown, strict=True)
     ]
-    draft = recipe.documents([tree.dest for tree in trees], expected, created or _rfc3339(0))
+    places = [b"" if len(group) > 1 else group[0].dest for group in groups]
+    draft = recipe.documents(places, expected, created or _rfc3339(0))
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
-    for number, (tree, kind) in enumerate(zip(trees, types, strict=True), 1):
-        stack.build(tree, sink, kind, f"layer {number} of {len(trees)}")
+    for number, (group, kind) in enumerate(zip(groups, types, strict=True), 1):
+        stack.build(group, sink, kind, f"layer {number} of {len(groups)}")
     documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
     stack.check_user(documents[1], recipe)
     image = Image(*documents, source, nearby)
@@ -121,6 +128,15 @@ def build_image(
 def _compression(tree: Placed[Tree], options: Options) -> Compression:
     raw = tree.tree
     return raw.compression if isinstance(raw, RawLayer) else options.codec.compression
+
+
+def _grouped(trees: Sequence[Placed[Tree]], *, squash: bool) -> Iterator[tuple[Placed[Tree], ...]]:
+    """The trees that each layer is made of, bottom first."""
+    for raw, run in itertools.groupby(trees, lambda tree: isinstance(tree.tree, RawLayer)):
+        if squash and not raw:
+            yield tuple(run)
+        else:
+            yield from ((tree,) for tree in run)
 
 
 def _told(built: Built) -> str:
@@ -147,13 +163,19 @@ class _Stack:
         self._outputs = options.outputs
         self._placement = placement
         self._chain = [] if base is None else list(base.image.config.diff_ids)
-        self._below = Below(() if base is None else (Laid(base.tree),))
+        lower = placement.lower if base is None else base.tree
+        self._below = Below(() if lower is None else (Laid(lower),))
 
-    def build(self, tree: Placed[Tree], sink: LayerSink, layer_type: str, shown: str) -> None:
-        """The layer of ``tree`` goes on top of what is there."""
+    def build(
+        self, group: Sequence[Placed[Tree]], sink: LayerSink, layer_type: str, shown: str
+    ) -> None:
+        """The one layer of the trees in ``group`` goes on top of what is there."""
+        tree = group[0]
         if isinstance(tree.tree, RawLayer):
             built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
             self._below = self._below.over(Laid(tree.tree, exact=True))
+        elif len(group) > 1:
+            tree, built = self._squashed(group, sink)
         else:
             tree, built = self._arranged(tree, sink)
         written = built.record.written
@@ -165,16 +187,28 @@ class _Stack:
 
     def _arranged(self, tree: Placed[Tree], sink: LayerSink) -> tuple[Placed[Tree], Built]:
         """``tree`` where it lies in the end, and its layer, arranged over what is below."""
-        over = self._over(tree)
-        tree = over.tree
-        for warning in over.survey.warnings:
-            self._reporter.warn(warning)
+        over = self._laid(tree)
         # What is below, and the directories on its way, make another layer of it; a directory
         # on disk has no deletions, which delete nothing in the lowest layer.
-        matters = bool(self._below or tree.dest or tree.exact or tree.stamps is None)
-        built = self._builder.build(tree, sink.open_blob, over if matters else None)
+        tree = over.tree
+        matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
+        return tree, self._builder.build(tree, sink.open_blob, over if matters else None)
+
+    def _squashed(
+        self, group: Sequence[Placed[Tree]], sink: LayerSink
+    ) -> tuple[Placed[Tree], Built]:
+        """What the trees make together, and its layer."""
+        lowest = self._below
+        squash = Squash(tuple(map(self._laid, group)), self._stages.transforms, lowest)
+        return squash.tree, self._builder.build(squash.tree, sink.open_blob, squash)
+
+    def _laid(self, tree: Placed[Tree]) -> Over:
+        """How ``tree`` lies over what is there, of which it is from now on."""
+        over = self._over(tree)
+        for warning in over.survey.warnings:
+            self._reporter.warn(warning)
         self._below = self._below.over(over.laid)
-        return tree, built
+        return over
 
     def check_user(self, config: ImageConfig, recipe: Recipe) -> None:
         """Refuse a user that is not one of the image; where there is no base it is only told."""

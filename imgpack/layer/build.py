@@ -19,6 +19,7 @@ from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
+from imgpack.layer.squash import Squash
 from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.spec.format import Compression
 from imgpack.tree.disk import snapshot
@@ -72,14 +73,24 @@ class LayerBuilder:
         self._options = options
         self._reporter = reporter
         self._explain = explain or (lambda reason, changes: None)
-        self._stages = NO_STAGES
+        self._stages: Stages | Squash = NO_STAGES
+        self._met = Problems()  # of the walk that counts
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
 
     def build(
-        self, tree: Tree, open_blob: OpenBlob, arrangement: Arrangement | None = None
+        self, tree: Tree, open_blob: OpenBlob, arrangement: Arrangement | Squash | None = None
     ) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
-        self._stages = Stages(self._options.transforms, arrangement)
+        if isinstance(arrangement, Squash):
+            self._stages = arrangement
+        else:
+            self._stages = Stages(self._options.transforms, arrangement)
+        built = self._built(tree, open_blob)
+        for left_out in self._met.left_out:
+            left_out.tell()
+        return built
+
+    def _built(self, tree: Tree, open_blob: OpenBlob) -> Built:
         cache, stamps = self._options.cache, tree.stamps
         if cache is None or self._options.codec.compression is Compression.NONE:
             return self._plain(tree, open_blob, "built without a cache")
@@ -101,7 +112,8 @@ class LayerBuilder:
         return self._read(tree.entries(problems), problems, tree, open_blob)
 
     def _problems(self) -> Problems:
-        return Problems(self._options.outputs)
+        self._met = Problems(self._options.outputs)
+        return self._met
 
     def _from_read_only(
         self,

@@ -64,6 +64,10 @@ class RawLayer:
         """As ``Tree.find``."""
         return self._tree.find(path)
 
+    def names(self, path: bytes) -> list[bytes]:
+        """As ``Tarball.names``."""
+        return self._tree.names(path)
+
     def write(self, blob: BlobWriter, outputs: Iterable[tuple[int, int]] = ()) -> Built:
         """Write the file's bytes to ``blob``; it must be none of ``outputs``.
 

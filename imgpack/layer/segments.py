@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
+from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
+from imgpack.layer.suspects import SUSPECT_ENDS, Suspects
 from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -49,9 +51,10 @@ class Segment(NamedTuple):
 class Segments:
     """One pass over entries, which cuts them into segments."""
 
-    def __init__(self, stages: Stages, problems: Problems) -> None:
+    def __init__(self, stages: Stages | Squash, problems: Problems) -> None:
         self._stages = stages
         self._problems = problems
+        self._suspects = Suspects()
         self._buffers = Buffers(_BUFFER)
         self._encoder = Encoder(problems, self._buffers.take(), recorded=bool(stages))
 
@@ -84,6 +87,8 @@ class Segments:
                 yield self._take(stamps)
                 stamps = []
             stamps.append(stamp)
+            if path[-3:] in SUSPECT_ENDS:
+                self._suspects.look(entry)
             if not is_file:
                 encoder.other(entry, seen)
             elif size <= LAST_PIECE and type(content) is bytes:
@@ -96,6 +101,8 @@ class Segments:
         encoder.buffer.append(header.END)
         yield self._take(stamps)
         encoder.finish()
+        if not any(left_out.rules.file for left_out in self._problems.left_out):
+            encoder.warnings += self._suspects.warnings()
 
     def _take(self, stamps: list[bytes]) -> Segment:
         """What is in the buffer as a segment; another buffer takes its place."""

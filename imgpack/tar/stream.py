@@ -17,6 +17,7 @@ import re
 import stat
 import urllib.parse
 from collections.abc import Generator, Iterable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from imgpack.errors import ArchiveError, ImgpackError, LimitError, about, brief
@@ -53,6 +54,10 @@ _MAX_OWNER: Final = 2**32 - 2
 _TIME: Final = re.compile(rb"(-?)([0-9]{1,19})(?:\.([0-9]*))?")
 _XATTR: Final = b"SCHILY.xattr."
 _LIBARCHIVE: Final = b"LIBARCHIVE.xattr."
+_ACLS: Final = (
+    (b"SCHILY.acl.access", b"system.posix_acl_access"),
+    (b"SCHILY.acl.default", b"system.posix_acl_default"),
+)
 _OF_ONE: Final = (b"uid", b"gid", b"mtime")
 _REGULAR: Final = frozenset(b"0\x007S")
 _KINDS: Final = {
@@ -75,7 +80,8 @@ class StreamMember(NamedTuple):
     It is empty for the root. ``kind`` are the bits of a type, and 0 for a hard link, whose
     ``link`` is the clean path that it names; that of a symbolic link is its target.
     ``size`` and ``offset``, in the stream, are those of the content, in bytes; what of a
-    ``sparse`` one is stored where, that says.
+    ``sparse`` one is stored where, that says. ``acls`` are texts of access control lists, by
+    the attributes that they would be: engines read only those.
     """
 
     path: bytes
@@ -90,6 +96,7 @@ class StreamMember(NamedTuple):
     xattrs: dict[bytes, bytes]
     offset: int
     sparse: Sparse | None = None
+    acls: tuple[tuple[bytes, bytes], ...] = ()
 
 
 Members = Iterator[tuple[StreamMember, Iterator[bytes]]]
@@ -126,8 +133,8 @@ def _members(source: Forward) -> Members:
         member, end = _named(block, extension, source)
         count += 1
         names += len(member.path) + len(member.link)
-        if member.xattrs:
-            names += sum(map(len, member.xattrs)) + sum(map(len, member.xattrs.values()))
+        for name, value in chain(member.xattrs.items(), member.acls):
+            names += len(name) + len(value)
         sparse += member.size if member.sparse else 0
         if count > MAX_MEMBERS or names > MAX_NAMES or sparse > MAX_SPARSE:
             raise LimitError(
@@ -208,6 +215,7 @@ def _member(
         _time(others.get(b"mtime"), block[136:148]),
         size, link, _device(block) if kind in _DEVICES else 0,
         _xattrs(others) if others else {}, start, sparse,
+        tuple((name, others[key]) for key, name in _ACLS if key in others) if others else (),
     )  # fmt: skip
     return member, end
 

@@ -157,5 +157,28 @@ def opaque(path: bytes) -> Entry:
     return Entry(path, b"", OPAQUE, 0, 0, 1, 0, 0, 0, 0, 0, 0)
 
 
+def order(entry: Entry) -> bytes:
+    """A key that sorts entries as a tree has them.
+
+    Components are compared bytewise, parents come first; within a directory, what it is to
+    be opaque for comes before all, and whiteouts before other names.
+    """
+    path, kind = entry.path, stat.S_IFMT(entry.mode)
+    if kind == OPAQUE:
+        return path_order(path) + _FIRST
+    if kind == WHITEOUT:
+        above, _, name = path.rpartition(b"/")
+        return (path_order(above) if above else b"") + _SECOND + name
+    return path_order(path)
+
+
+def path_order(path: bytes) -> bytes:
+    """A key that sorts paths by their components: what ``order`` gives for what is no deletion."""
+    return _THIRD + path.replace(b"/", _THIRD) if path else b""
+
+
+_FIRST, _SECOND, _THIRD = b"\0\1", b"\0\2", b"\0\3"
+"""What stands before a component in a key: no name has a NUL."""
+
 Pair = tuple[Entry, Entry]
 """An entry as it was seen, and as it is to be written."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imgpack.errors import ResourceError, SourceChangedError, SourceError, brief
+from imgpack.tree.exclusion import LeftOut
 
 _KEPT: Final = 1 << 16
 """Bytes of paths that are told one by one; what is more is counted."""
@@ -19,7 +20,8 @@ class Problems:
     ``unreadable``: path on disk and reason, as many as can be told, of ``count``;
     ``colliding``: the first directory with names that are one name on file systems that
     fold case or Unicode forms, of ``collisions``. ``outputs`` are the devices and inodes
-    that the caller writes to: a walk that meets one of them ends.
+    that the caller writes to: a walk that meets one of them ends. ``left_out``: what each
+    walk with an ``Exclusion`` left out.
     """
 
     outputs: Set[tuple[int, int]] = frozenset()
@@ -27,6 +29,7 @@ class Problems:
     count: int = 0
     colliding: bytes = b""
     collisions: int = 0
+    left_out: list[LeftOut] = field(default_factory=list)
     _room: int = _KEPT
 
     def add(self, path: bytes, error: OSError) -> None:

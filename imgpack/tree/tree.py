@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 from imgpack.errors import LimitError, TreeError, brief
 from imgpack.tree.entry import Entry
+from imgpack.tree.exclusion import Exclusion
+from imgpack.tree.parts import Part
 from imgpack.tree.problems import Problems
 
 WHITEOUT_PREFIX = b".wh."
@@ -38,12 +40,15 @@ class Tree(Protocol):
 class Stamps:
     """A tree on disk, of which ``lstat`` tells whether it is as it was.
 
-    ``root`` is absolute and fills ``dest``. The ids ``caller`` are read as 0:0.
+    ``root`` is absolute and fills ``dest``. The ids ``caller`` are read as 0:0. What
+    ``excluded`` leaves out is not there, nor what is not in its ``part``.
     """
 
     root: bytes
     caller: tuple[int, int] | None = None
     dest: bytes = b""
+    excluded: Exclusion | None = None
+    part: Part | None = None
 
     def at(self, dest: bytes) -> "Stamps":
         """The same tree at another place."""
@@ -52,7 +57,9 @@ class Stamps:
     @property
     def identity(self) -> str:
         """A text that differs whenever the same stamps may mean other entries."""
-        return repr(self)
+        excluded = self.excluded and self.excluded.identity
+        part = self.part and self.part.identity
+        return repr((self.root, self.caller, self.dest, excluded, part))
 
 
 def join(above: bytes, path: bytes) -> bytes:

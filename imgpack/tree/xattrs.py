@@ -113,7 +113,7 @@ def read(target: int | bytes, shown: bytes, mode: int) -> Attributes:
     try:
         names = os.listxattr(target, follow_symlinks=follow)
     except OSError as error:
-        if error.errno in _UNSUPPORTED:
+        if error.errno in UNSUPPORTED:
             return NONE
         raise
     if not names:
@@ -129,7 +129,8 @@ def read(target: int | bytes, shown: bytes, mode: int) -> Attributes:
     return interpret(values, shown, mode)
 
 
-_UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})  # a file system without attributes
+UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})
+"""What a file system without attributes says."""
 
 
 def interpret(values: Mapping[bytes, bytes | None], shown: bytes, on_disk: int) -> Attributes:

@@ -20,6 +20,40 @@ MEMORY_LIMIT = 200
 _IMPORTS = "import imgpack.cli.main, imgpack.cli.commands.build, deflate; deflate.__version__"
 
 
+_WALKS = """
+import os, sys
+from imgpack.tree.disk.walk import scan
+from imgpack.tree.problems import Problems
+from imgpack.tree.rules.ignore import ignore
+from imgpack.tree.tree import Stamps
+rules = ignore(file=os.fsencode(sys.argv[3])) if len(sys.argv) > 3 else None
+for _ in range(int(sys.argv[2])):
+    for _ in scan(Stamps(os.fsencode(sys.argv[1]), excluded=rules), Problems()):
+        pass
+"""
+_PATTERNS = """**/.git
+**/.gitignore
+**/node_modules
+**/__pycache__
+**/*.pyc
+**/*.log
+**/*~
+**/.DS_Store
+.venv
+build
+dist
+*.egg-info
+docs/**
+!docs/README.md
+test_*.py
+**/tests/fixtures/*
+vendor/**/*.tmp
+pkg?/generated
+**/.env*
+!**/.env.example
+"""
+
+
 def rows(runs: Runs, tools: Sequence[Tool], peer: str) -> tuple[tuple[str, ...], ...]:
     """A row of medians a tool; a failed one says so."""
     out = []
@@ -127,6 +161,30 @@ def unchanged(bench: Bench, tree: Path) -> tuple[Table, list[Target]]:
     return table, targets
 
 
+def ignored(bench: Bench, tree: Path) -> tuple[Table, list[Target]]:
+    """A walk with patterns that leave out next to nothing, against one without any."""
+    patterns = bench.work / "ignore"
+    patterns.write_text(_PATTERNS)
+    script = (bench.python, "-c", _WALKS, str(tree))
+    tools = [
+        Tool("five walks", (*script, "5")),
+        Tool("five walks, 20 patterns", (*script, "5", str(patterns))),
+        Tool("their start", (*script, "0", str(patterns))),
+    ]
+    runs = bench.in_turn("ignored", tools)
+    table = Table(
+        "The installation, with an ignore file",
+        (*HEAD[:5], "× five walks"),
+        rows(runs, tools, tools[0].name),
+    )
+    wanted = [runs.runs.get(tool.name) for tool in tools]
+    share = None
+    if all(wanted):
+        found = zip(*filter(None, wanted), strict=True)
+        share = statistics.median((b.cpu - a.cpu) / (a.cpu - c.cpu) for a, b, c in found)
+    return table, [Target("20 ignore patterns, CPU above the walk", "the walk", 0.3, share)]
+
+
 def _above(runs: Runs, name: str, start: str) -> float | None:
     """The median of (a build less its start-up) / find, within a round."""
     wanted = (name, start, "find -printf")
@@ -206,6 +264,7 @@ def run(bench: Bench, wanted: Sequence[str], *, slow: bool) -> Section:
         add(cold(bench, tree, slow=slow))
         add(one_changed(bench, tree))
         add(unchanged(bench, tree))
+        add(ignored(bench, tree))
         table, target, notes = sameness(bench, tree)
         add((table, [target]))
     others = (

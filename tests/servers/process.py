@@ -32,6 +32,8 @@ PACKAGES = {
     "runc": "runc",
     "umoci": "umoci",
     "buildah": "buildah",
+    "bsdtar": "libarchive-tools",
+    "mtree": "mtree-netbsd",
     "busybox": "busybox-static",
     "mmdebstrap": "mmdebstrap",
     "nginx": "nginx-light",

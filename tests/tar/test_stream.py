@@ -90,7 +90,7 @@ def test_every_field_is_read() -> None:
     raw += header.encode(b"d/", typeflag=header.DIRECTORY, mode=0o1777)
     file, link, hard, char, block, fifo, directory = (found for found, _ in read(raw + END))
 
-    assert file == (b"d/f", stat.S_IFREG, 0o4755, 1, 2, 7_000_000_000, 3, b"", 0, {}, 512, None)
+    assert file == (b"d/f", stat.S_IFREG, 0o4755, 1, 2, 7_000_000_000, 3, b"", 0, {}, 512, None, ())
     assert (link.kind, link.link) == (stat.S_IFLNK, b"../x")
     assert (hard.kind, hard.link, hard.size) == (0, b"d/f", 0)
     assert (char.kind, char.rdev) == (stat.S_IFCHR, os.makedev(5, 1))

@@ -7,6 +7,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -294,6 +295,16 @@ def test_an_archive_that_is_written_to_is_told(made: Made, tmp_path: Path) -> No
         list(tree.entries())
 
 
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", *item)
+    for item in [
+        (1, 6, 0xFFFFFFFF), (2, 7, 4242), (4, 4, 0xFFFFFFFF), (0x10, 7, 0xFFFFFFFF),
+        (0x20, 4, 0xFFFFFFFF),
+    ]
+)  # fmt: skip
+"""user::rw- user:4242:rwx group::r-- mask::rwx other::r--"""
+
+
 def everything(root: Path) -> Directory:
     """A tree with all that a root file system has."""
     (root / "d" / ("n" * 200)).mkdir(parents=True)
@@ -317,6 +328,8 @@ def everything(root: Path) -> Directory:
         os.setxattr(root / "d", "trusted.k", b"dir")
         capability = bytes.fromhex("0100000200200000000000000000000000000000")
         os.setxattr(root / "b\udcff\n", "security.capability", capability)
+        os.setxattr(root / "fifo", "system.posix_acl_access", ACL)
+        os.setxattr(root / "d", "system.posix_acl_default", ACL)
     settle(root)
     return Directory(bytes(root))
 
@@ -324,6 +337,15 @@ def everything(root: Path) -> Directory:
 WRITERS = {
     "gnu": ["tar", "--format=gnu", "--sparse", "-cf"],
     "gnu-pax": ["tar", "--format=posix", "--xattrs", "--xattrs-include=*", "--sparse", "-cf"],
+    "gnu-acls": [
+        "tar",
+        "--format=posix",
+        "--xattrs",
+        "--xattrs-include=*",
+        "--acls",
+        "--sparse",
+        "-cf",
+    ],
     "bsd": ["bsdtar", "--format=pax", "--xattrs", "-cf"],
 }
 
@@ -339,7 +361,7 @@ def test_a_root_file_system_in_a_tar_is_the_layer_of_the_directory(
         pytest.skip(f"there is no {command[0]}")
     disk = everything(tmp_path / "tree")
     if writer == "gnu":  # a format that has no attributes
-        for name in ("setuid", "d", "b\udcff\n"):
+        for name in ("setuid", "d", "b\udcff\n", "fifo"):
             for key in os.listxattr(tmp_path / "tree" / name):
                 os.removexattr(tmp_path / "tree" / name, key)
     archive = tmp_path / "t.tar"

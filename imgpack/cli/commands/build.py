@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.exclusion import show_planned
 from imgpack.cli.options.build.flags import BuildFlags, build_options
 from imgpack.cli.options.build.kinds import SourcesCommand
 from imgpack.cli.options.build.sources import (
@@ -95,18 +96,24 @@ def build(
     archive from standard input; --from BASE puts them on top of another image. The result
     is one tar that docker, podman, containerd, skopeo and crane load.
     """
-    trees = parse_sources(sources, terminal, flags.layers.raw_layers)
+    excluded = flags.exclude.reader(terminal, explain=explain)
+    parse = partial(parse_sources, reporter=terminal, excluded=excluded)
+    trees, old = flags.shape.read(sources, flags.layers.raw_layers, parse, terminal.warn)
+    if flags.dry_run.check():
+        transforms = tuple(flags.layers.transforms(source_date_epoch()))
+        show_planned(trees, transforms, as_json=flags.dry_run.as_json)
+        return
     target, names = _target(output, trees, flags), _names(tags, trees, flags)
     check_prune(target, prune=prune)
-    to_stdout, limit = to_standard_output(target), cache.limit
-    if not to_stdout:
-        check_outside(trees, target, "the output")
+    limit = cache.limit
+    if not to_standard_output(target):
+        check_outside((*trees, *old), target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
     jobs = jobs or usable_cpus()
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
-        building = _building(trees, flags, base, target, terminal)
+        building = _building(trees, old, flags, base, target, terminal)
         with create(terminal, target, prune=prune) as sink:
             built = building(
                 into=sink,
@@ -116,11 +123,23 @@ def build(
                 cache=segments,
                 explain=_Explainer(terminal) if explain else None,
             )
+    if segments is not None and segments.stored:
+        trim(segments, limit)
+    _tell(terminal, built, names, target, metadata_file)
+
+
+def _tell(
+    terminal: Terminal,
+    built: Image,
+    names: tuple[Reference, ...],
+    target: str,
+    metadata_file: str | None,
+) -> None:
+    """Say what was written, and where."""
+    to_stdout = to_standard_output(target)
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
-    if segments is not None and segments.stored:
-        trim(segments, limit)
     published = [api.Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [api.Named(built, names)])
@@ -129,6 +148,7 @@ def build(
 
 def _building(
     trees: Sequence[Source],
+    old: Sequence[Source],
     flags: BuildFlags,
     base: Base | None,
     target: str,
@@ -142,14 +162,15 @@ def _building(
     if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
+    transforms = tuple(layers.transforms(epoch))
     return partial(
         api.build,
-        trees,
+        flags.shape.layers(trees, old, base, transforms),
         config=config,
         platform=image.target,
         format=kind,
         compression=layers.codec(kind),
-        transforms=tuple(layers.transforms(epoch)),
+        transforms=transforms,
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",
@@ -157,6 +178,8 @@ def _building(
             base,
             keep_identical=flags.base.keep_identical,
             base_labels=flags.unset.base_labels,
+            squash=flags.shape.squash,
+            lower=flags.shape.lower(trees, old),
         ),
         check_contents=layers.check_contents,
         clock=now_ns,

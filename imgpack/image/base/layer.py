@@ -25,7 +25,7 @@ from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.inputs.tarball import StoredMember
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
 
-PIECE: Final = 1 << 19
+PIECE: Final = 1 << 20
 """Bytes that one thread hands to the other at once: with fewer, they wait for each other."""
 _AHEAD: Final = 8
 MAX_KEPT: Final = 1 << 20

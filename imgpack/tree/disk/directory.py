@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from imgpack.errors import SourceError, printable
+from imgpack.tree.disk.selection import keeps
 from imgpack.tree.disk.walk import scan
 from imgpack.tree.entry import Entry, OpenDirectory
+from imgpack.tree.exclusion import Exclusion
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
 
@@ -26,11 +28,12 @@ class Directory:
     """The tree of a directory, ``root``, which is absolute.
 
     ``caller`` are the ids of an invoking user who is not root: they are read as 0:0, for
-    that user meant root and could not chown.
+    that user meant root and could not chown. What ``excluded`` leaves out is not in the tree.
     """
 
     root: bytes
     caller: tuple[int, int] | None = None
+    excluded: Exclusion | None = None
 
     def __str__(self) -> str:
         return printable(os.path.basename(self.root) or self.root)
@@ -38,13 +41,14 @@ class Directory:
     @property
     def stamps(self) -> Stamps:
         """The directory itself: a kernel's word is enough."""
-        return Stamps(self.root, self.caller)
+        return Stamps(self.root, self.caller, excluded=self.excluded)
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``; sockets too, which the encoder skips."""
         met = Problems() if problems is None else problems
         caller = self.caller
-        for path, where, found, within in scan(Stamps(self.root, self.caller, under), met):
+        stamps = Stamps(self.root, caller, under, excluded=self.excluded)
+        for path, where, found, within in scan(stamps, met):
             yield entry_of(path, where, found, caller, b"", within)
         if problems is None:
             met.check()
@@ -59,12 +63,16 @@ class Directory:
                     return None
                 where += b"/" + name
                 found = os.lstat(where)
+            if self.excluded is not None and not keeps(self.excluded, self.root, path):
+                return None
         except OSError:
             return None
         return entry_of(path, where, found, self.caller)
 
 
-def directory(path: bytes, caller: tuple[int, int] | None = None) -> Directory:
+def directory(
+    path: bytes, caller: tuple[int, int] | None = None, excluded: Exclusion | None = None
+) -> Directory:
     """The tree of the directory ``path``, with its symbolic links resolved.
 
     Raises ``SourceError`` unless it is a directory that can be listed.
@@ -81,7 +89,7 @@ def directory(path: bytes, caller: tuple[int, int] | None = None) -> Directory:
         ) from None
     except OSError as error:
         raise SourceError(f"cannot read {shown}: {error.strerror}") from error
-    return Directory(os.path.realpath(path), caller)
+    return Directory(os.path.realpath(path), caller, excluded)
 
 
 def entry_of(

@@ -6,37 +6,48 @@ lies does not matter. Memory: the names of the directories between the root and 
 current one, and one path.
 """
 
-import errno
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
 from imgpack.errors import OutputError, brief
+from imgpack.tree.disk.selection import Selection
+from imgpack.tree.disk.way import Way, names_in
 from imgpack.tree.entry import Entry, OpenDirectory
+from imgpack.tree.parts import Known, parted
 from imgpack.tree.problems import Problems, changed
 from imgpack.tree.tree import Stamps, check_name
 
 _new = tuple.__new__
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _INODE: Final = 1
 """Where a stat result has it: by its name it takes longer, and this is asked for every file."""
-_OPEN_LEVELS: Final = 16
-"""Directories above the current one that stay open: more might be more than a process may have."""
 
 Seen = tuple[bytes, bytes, os.stat_result, OpenDirectory | None]
 """The image path, the path on disk, the ``lstat``, and the open directory that it lies in."""
 
 
-def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
-    """Yield every entry of the layer; its directory is open until the next one is asked for.
+Check = Callable[[bytes, bytes], object]
+"""What is told each name, and its path on disk; raises what is wrong with it."""
+
+
+def scan(stamps: Stamps, problems: Problems, check: Check = check_name) -> Iterator[Seen]:
+    """Yield every entry that is kept; its directory is open until the next one is asked for.
 
     Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
     """
-    try:
-        found = os.lstat(stamps.root)
-    except OSError:
-        raise changed(stamps.root, "vanished") from None
+    found = _walk(stamps, problems, check)
+    return found if stamps.part is None else parted(found, stamps.part, stamps.dest, _known)
+
+
+def _known(seen: Seen) -> Known:
+    path, _, found, _ = seen
+    mode, inode, device, links, *_ = found
+    return path, mode, links, (device, inode)
+
+
+def _walk(stamps: Stamps, problems: Problems, check: Check) -> Iterator[Seen]:
+    found = _root(stamps)
     outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
     _check_output(outputs, stamps.root, found)
     if stamps.dest:
@@ -46,9 +57,11 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
     stack: list[tuple[list[bytes], int]] = []
     path = stamps.dest + b"/" if stamps.dest else b""
     way = Way(problems)
+    selection = Selection.of(stamps, problems, way)
     try:
         within = way.down(stamps.root, (found.st_dev, found.st_ino))
-        source, names = way.source, _names(within, stamps.root, problems)
+        source = way.source
+        names = _kept(selection, path, b"", names_in(within, stamps.root, problems))
         while True:
             while not names:
                 if not stack:
@@ -65,7 +78,7 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
             except OSError as error:
                 problems.add(where, error)
                 continue
-            check_name(name, where)
+            check(name, where)
             if found[_INODE] in inodes:
                 _check_output(outputs, where, found)
             yield path + name, where, found, within
@@ -73,9 +86,20 @@ def scan(stamps: Stamps, problems: Problems) -> Iterator[Seen]:
                 stack.append((names, len(path)))
                 within = way.down(where, (found.st_dev, found.st_ino))
                 path, source = path + name + b"/", way.source
-                names = _names(within, where, problems)
+                names = _kept(selection, path, name, names_in(within, where, problems))
     finally:
         way.close()
+
+
+def _root(stamps: Stamps) -> os.stat_result:
+    try:
+        return os.lstat(stamps.root)
+    except OSError:
+        raise changed(stamps.root, "vanished") from None
+
+
+def _kept(selection: Selection | None, path: bytes, name: bytes, names: list[bytes]) -> list[bytes]:
+    return names if selection is None else selection.enter(path, name, names)
 
 
 def reached(entries: Iterable[Entry], stamps: Stamps, problems: Problems) -> Iterator[Entry]:
@@ -101,109 +125,9 @@ def reached(entries: Iterable[Entry], stamps: Stamps, problems: Problems) -> Ite
         way.close()
 
 
-class Way:
-    """The directories from a tree's root down to where a walk is; the last few are open.
-
-    ``source`` is the path on disk of the last one, with a slash behind it. What cannot be
-    opened is added to the problems, and stays closed.
-    """
-
-    def __init__(self, problems: Problems) -> None:
-        self.source = b""
-        self._problems = problems
-        self._opened: list[OpenDirectory] = []
-        self._lengths: list[int] = []
-
-    @property
-    def depth(self) -> int:
-        """How many directories there are, with the root."""
-        return len(self._opened)
-
-    def down(self, where: bytes, identity: tuple[int, int]) -> OpenDirectory:
-        """Go on to the directory at ``where`` in the last one, of this device and inode.
-
-        Raises ``SourceChangedError`` if it is another one by now.
-        """
-        opened = OpenDirectory(identity)
-        above = self._opened[-1] if self._opened else None
-        if above is None or above.descriptor < 0:
-            self._open(opened, where, where, None)
-        else:
-            self._open(opened, where, where.rpartition(b"/")[2], above.descriptor)
-            if opened.descriptor >= 0 and len(self._opened) > _OPEN_LEVELS:
-                above.close()
-        self._opened.append(opened)
-        self._lengths.append(len(self.source))
-        self.source = where + b"/"
-        return opened
-
-    def up(self) -> OpenDirectory:
-        """Go back to the directory above. Raises ``SourceChangedError`` if that is another."""
-        opened, above = self._opened.pop(), self._opened[-1]
-        self.source = self.source[: self._lengths.pop()]
-        try:
-            if above.descriptor < 0:
-                # Not by its path, which may be longer than the system takes.
-                searched = opened.descriptor >= 0 and _searchable(opened.descriptor)
-                where = self.source[:-1]
-                name, at = (b"..", opened.descriptor) if searched else (where, None)
-                self._open(above, where, name, at)
-        finally:
-            opened.close()
-        return above
-
-    def close(self) -> None:
-        """Close what is open."""
-        for opened in self._opened:
-            opened.close()
-
-    def _open(self, opened: OpenDirectory, where: bytes, name: bytes, above: int | None) -> None:
-        try:
-            opened.descriptor = os.open(name, _DIRECTORY, dir_fd=above)
-            found = os.fstat(opened.descriptor)
-            same = (found.st_dev, found.st_ino) == opened.identity
-        except OSError as error:
-            same = error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT)
-            if same:
-                self._problems.add(where, error)
-        if not same:
-            opened.close()
-            raise changed(where, "changed")
-
-
-def _searchable(descriptor: int) -> bool:
-    try:
-        os.stat(b"..", dir_fd=descriptor)
-    except OSError:
-        return False
-    return True
-
-
 def _check_output(outputs: Container[tuple[int, int]], where: bytes, found: os.stat_result) -> None:
     if (found.st_dev, found.st_ino) in outputs:
         raise OutputError(
             f"{brief(where)} is in the source, and this build writes there",
             "choose a place outside for what is written",
         )
-
-
-def _names(opened: OpenDirectory, directory: bytes, problems: Problems) -> list[bytes]:
-    """The names in an open directory, in reverse: popping is cheap."""
-    if opened.descriptor < 0:
-        return []
-    try:
-        names = list(map(os.fsencode, os.listdir(opened.descriptor)))
-    except OSError as error:
-        problems.add(directory, error)
-        return []
-    fold = bytes.lower if b"".join(names).isascii() else _folded
-    if len(set(map(fold, names))) != len(names):
-        problems.collides(directory)
-    names.sort(reverse=True)
-    return names
-
-
-def _folded(name: bytes) -> bytes:
-    import unicodedata
-
-    return unicodedata.normalize("NFC", os.fsdecode(name).casefold()).encode("utf-8", "replace")

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from typing import BinaryIO, Final
 
 from imgpack.compression.whole import plain
-from imgpack.errors import ArchiveError, ImgpackError, OutputError, brief, printable
+from imgpack.errors import ArchiveError, ImgpackError, OutputError, about, brief, printable
 from imgpack.files.incoming import (
     Stored,
     StoredFile,
@@ -30,6 +30,7 @@ from imgpack.tar.header import BLOCK
 from imgpack.tar.sparse import Sparse
 from imgpack.tar.stream import Members, StreamMember, read_file_members, read_members
 from imgpack.tree.entry import Entry, made_up_directory
+from imgpack.tree.inputs.acl import acl_mode, parse_acl
 from imgpack.tree.inputs.unpacked import Unpacked
 from imgpack.tree.members import member_entry
 from imgpack.tree.problems import Problems, changed
@@ -40,6 +41,7 @@ MAX_UNPACKED: Final = 1 << 38
 LARGE_HOLES: Final = 1 << 30
 """Bytes of holes above which the user is warned: a layer stores them as zeros."""
 
+_ACCESS: Final = b"system.posix_acl_access"
 _AT_ONCE: Final = 1 << 20
 _HOLE: Final = bytes(1 << 18)
 
@@ -174,6 +176,15 @@ def _naming(name: str) -> Iterator[None]:
         raise error.reworded(f"{name}: {error.message}") from error
 
 
+def _with_acls(member: StreamMember) -> StreamMember:
+    with about(brief(member.path)):
+        values = {name: parse_acl(text) for name, text in member.acls}
+    there = {name: value for name, value in values.items() if value is not None}
+    access = there.get(_ACCESS)
+    mode = member.mode if access is None else member.mode & ~0o777 | acl_mode(access)
+    return member._replace(mode=mode, xattrs=there | member.xattrs)
+
+
 def _check_size(size: int) -> None:
     if not size:
         raise ArchiveError("it is empty", "even an archive of nothing has an end")
@@ -191,6 +202,8 @@ def _unpacked(
     unpacked = Unpacked()
     holes, sparse = 0, b""
     for member, _ in members:
+        if member.acls:
+            member = _with_acls(member)
         bare = not (member.link or member.xattrs or member.kind == stat.S_IFREG)
         entry = member_entry(member, b"" if bare else StoredMember(archive, member))
         if entry is None:

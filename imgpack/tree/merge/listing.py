@@ -3,7 +3,7 @@
 mtree(5), a full path a line, in the bytewise order of components, escaped so that
 libarchive, NetBSD's mtree and go-mtree read the same names. Nothing has to be parsed to look
 a path up: it is found by bisection in the bytes. Names with the same ``inode=`` are hard
-links, which mtree has no keyword for.
+links, which mtree has no keyword for; that one and ``xattr.NAME=`` NetBSD does not know.
 
 Invariants: ``listing_text`` depends on nothing but the entries, and what ``Listing`` reads
 from it are those entries. A text is not checked as a whole: a line is when it is read, the
@@ -92,31 +92,30 @@ def _line(entry: Entry, numbers: dict[tuple[int, int], int]) -> bytes:
     """The line of ``entry``; ``numbers`` are those that inodes have in the text so far."""
     kind = stat.S_IFMT(entry.mode)
     seconds, ns = divmod(entry.mtime_ns, _NS)
-    words = [
+    line = b"%b type=%b mode=%04o uid=%d gid=%d time=%d.%09d" % (
         b"./" + _escaped(entry.path) if entry.path else b".",
-        b"type=%b mode=%04o uid=%d gid=%d time=%d.%09d"
-        % (_TYPES[kind], entry.mode & 0o7777, entry.uid, entry.gid, seconds, ns),
-    ]
+        _TYPES[kind], entry.mode & 0o7777, entry.uid, entry.gid, seconds, ns,
+    )  # fmt: skip
     if kind == stat.S_IFREG:
-        words.append(b"size=%d" % entry.size)
-        sha256 = listed_sha256(entry)
-        words += [b"sha256digest=" + sha256.encode()] if sha256 else []
+        line += b" size=%d" % entry.size
+        if sha256 := listed_sha256(entry):
+            line += b" sha256digest=" + sha256.encode()
     elif kind == stat.S_IFLNK:
-        words.append(b"link=" + _escaped(entry.target()))
+        line += b" link=" + _escaped(entry.target())
     elif kind in _DEVICES:
-        words.append(b"device=linux,%d,%d" % (os.major(entry.rdev), os.minor(entry.rdev)))
+        line += b" device=linux,%d,%d" % (os.major(entry.rdev), os.minor(entry.rdev))
     if entry.links > 1 and kind != stat.S_IFDIR:
         number = numbers.setdefault((entry.device, entry.inode), len(numbers) + 1)
-        words.append(b"nlink=%d inode=%d" % (entry.links, number))
+        line += b" nlink=%d inode=%d" % (entry.links, number)
     for name, value in _xattrs(entry):
-        words.append(b"xattr.%b=%b" % (_escaped(name), base64.b64encode(value)))
-    return b" ".join(words) + b"\n"
+        line += b" xattr.%b=%b" % (_escaped(name), base64.b64encode(value))
+    return line + b"\n"
 
 
-def _xattrs(entry: Entry) -> list[tuple[bytes, bytes]]:
+def _xattrs(entry: Entry) -> Iterable[tuple[bytes, bytes]]:
     own = {} if isinstance(entry.content, bytes) else entry.content.xattrs
     if not own and not entry.xattrs:
-        return []
+        return ()
     said = {**own, **dict(entry.xattrs)}
     return [(name, value) for name, value in sorted(said.items()) if value is not None]
 

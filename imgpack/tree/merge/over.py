@@ -164,7 +164,9 @@ class _Arranging:
 
     def _other(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
         found = self._find(entry.path)
-        if found is not None and not self._over.keep_identical and identical(found, entry):
+        # What an exact tree says has changed: its time, or another name of it.
+        keep = self._over.keep_identical or self._tree.exact
+        if found is not None and not keep and identical(found, entry):
             return
         yield from self._parents(entry.path)
         yield seen, entry

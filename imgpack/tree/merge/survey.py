@@ -47,12 +47,12 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
             is_directory = stat.S_ISDIR(mode)
             if is_directory and there.is_directory:
                 pending.append((inner, path))
+            elif placed.exact:
+                continue
             elif is_directory and stat.S_ISLNK(there.mode):
                 target = below.resolve(path, own)
                 redirects[own] = target
                 pending.append((inner, target))
-            elif placed.exact:
-                continue
             elif is_directory:
                 warnings.append(
                     f"the directory {printable(own)} of {placed} replaces a file of a lower layer"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import click
 
 from imgpack.cli.options.build.base import BaseFlags, base_options
 from imgpack.cli.options.build.config import (
@@ -12,7 +14,14 @@ from imgpack.cli.options.build.config import (
     in_unicode,
     runtime_options,
 )
+from imgpack.cli.options.build.exclusion import (
+    DryRunFlags,
+    ExcludeFlags,
+    dry_run_options,
+    exclude_options,
+)
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
+from imgpack.cli.options.build.shape import ShapeFlags, shape_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.parameters import gathered
 
@@ -25,11 +34,18 @@ class BuildFlags:
     image: ImageFlags
     runtime: RuntimeFlags
     unset: UnsetFlags
+    exclude: ExcludeFlags
     layers: LayerFlags
+    shape: ShapeFlags
+    dry_run: DryRunFlags
 
     def __post_init__(self) -> None:
         for name in ("image", "runtime", "unset"):
             object.__setattr__(self, name, in_unicode(getattr(self, name)))
+        if self.shape.diff_from is not None:
+            if self.base.base is not None:
+                raise click.UsageError("--from and --diff-from exclude each other")
+            object.__setattr__(self, "base", replace(self.base, base=self.shape.diff_from))
         if not self.base.given:
             self.unset.check_base()
 
@@ -41,5 +57,8 @@ build_options = gathered(
     image_options,
     runtime_options,
     unset_options,
+    exclude_options,
     layer_options,
+    shape_options,
+    dry_run_options,
 )

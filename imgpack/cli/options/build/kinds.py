@@ -17,9 +17,21 @@ from imgpack.files.streams import STDIN, STDIN_PATH, named_descriptor
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from imgpack.api import Directory, Placed, RawLayer, Reporter, SingleFile, Tarball
+    from imgpack.api import (
+        Directory,
+        Exclusion,
+        Filtered,
+        Placed,
+        RawLayer,
+        Reporter,
+        SingleFile,
+        Tarball,
+        UpperDirectory,
+    )
 
-    Source: TypeAlias = Placed[Directory | SingleFile | Tarball | RawLayer]
+    Source: TypeAlias = Placed[
+        Directory | SingleFile | Tarball | UpperDirectory | RawLayer | Filtered
+    ]
     """A source at its place in the image."""
 
 _ARCHIVES: Final = (
@@ -29,15 +41,29 @@ _ARCHIVES: Final = (
 
 
 def read_source(
-    path: bytes, dest: bytes, caller: tuple[int, int] | None, reporter: Reporter
+    path: bytes,
+    dest: bytes,
+    caller: tuple[int, int] | None,
+    reporter: Reporter,
+    excluded: Exclusion | None = None,
 ) -> Source:
     """What is at ``path``, or comes from standard input (``-``), at ``dest`` of the image.
 
     Anything but a directory is a tar archive if it is called like one, or comes through a
     pipe: its content does not decide, so that a file means the same whatever is in it.
+    What ``excluded`` leaves out of it is not there.
     """
     if os.path.isdir(path):
-        return api.directory(path, dest=dest, caller=caller)
+        return api.directory(path, dest=dest, caller=caller, excluded=excluded)
+    read = _read_file(path, dest, caller, reporter)
+    if excluded is None:
+        return read
+    return api.Placed(api.Filtered(read.tree, excluded), read.dest)
+
+
+def _read_file(
+    path: bytes, dest: bytes, caller: tuple[int, int] | None, reporter: Reporter
+) -> Placed[SingleFile | Tarball]:
     if path == STDIN.encode() or archive_stem(path) or _is_stream(path):
         where = from_standard_input(os.fsdecode(path))
         name = "standard input" if path == STDIN.encode() else printable(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,19 @@ from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
-    from imgpack.api import Reporter
+    from imgpack.api import Exclusion, Reporter
     from imgpack.cli.options.build.kinds import Source
 
 
 def parse_sources(
-    texts: Sequence[str], reporter: Reporter, raw_layers: Sequence[str] = ()
+    texts: Sequence[str],
+    reporter: Reporter,
+    raw_layers: Sequence[str] = (),
+    excluded: Callable[[bytes], Exclusion | None] = lambda source: None,
 ) -> tuple[Source, ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files.
 
-    On top of them lie the ``raw_layers``.
+    On top of them lie the ``raw_layers``. ``excluded`` says what is left out of a source.
     """
     count = len(texts) + len(raw_layers)
     if count > MAX_LAYERS:
@@ -40,7 +43,7 @@ def parse_sources(
     trees: list[Source] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = read_source(source, dest, caller, reporter)
+        tree = read_source(source, dest, caller, reporter, excluded(source))
         if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
@@ -78,7 +81,8 @@ def default_output(tree: Source) -> str:
     An archive that is a source gets no namesake without the files of an image.
     """
     root = tree.tree.root
-    is_archive = isinstance(tree.tree, api.Tarball | api.RawLayer)
+    read = tree.tree.tree if isinstance(tree.tree, api.Filtered) else tree.tree
+    is_archive = isinstance(read, api.Tarball | api.RawLayer)
     return f"{os.fsdecode(_stem(root))}{'-image' if is_archive and root else ''}.tar"
 
 

@@ -1,0 +1,78 @@
+"""Several layers written as one: each arranged over those below it, then all together."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from imgpack.layer.stages import Stages
+from imgpack.tree.below import Below
+from imgpack.tree.destination import Placed
+from imgpack.tree.entry import Entry, Pair, order
+from imgpack.tree.merge.over import Over
+from imgpack.tree.merge.survey import Survey
+from imgpack.tree.merge.union import united
+from imgpack.tree.problems import Problems
+from imgpack.tree.transform import Transform
+from imgpack.tree.tree import Stamps, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What some layers make together, as far as anybody asks before they are read."""
+
+    name: str
+    below: Below
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def stamps(self) -> Stamps | None:
+        """None: it is read each time."""
+        return None
+
+    def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
+        """None: ``Squash`` reads the layers side by side."""
+        return iter(())
+
+    def find(self, path: bytes) -> Entry | None:
+        """As ``Tree.find``."""
+        return self.below.find(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Squash:
+    """The stages of one layer that shows what ``layers`` would, bottom first, over ``below``.
+
+    Each of them is arranged over ``below`` and those before it.
+    """
+
+    layers: tuple[Over, ...]
+    transforms: tuple[Transform, ...]
+    below: Below
+
+    @property
+    def tree(self) -> Placed[Tree]:
+        """What the layer is made of, for what asks only for its name or a path."""
+        name = " + ".join(str(layer.tree) for layer in self.layers)
+        return Placed(_Whole(name, Below([layer.laid for layer in self.layers])), exact=True)
+
+    @property
+    def identity(self) -> str:
+        """That of all stages."""
+        return repr([Stages(self.transforms, layer).identity for layer in self.layers])
+
+    def pairs(self, entries: Iterable[Entry], problems: Problems) -> Iterator[Pair]:
+        """The pairs of all layers, whatever the ``entries``, which are none."""
+        streams = [self._arranged(layer, problems) for layer in self.layers]
+        return Over(self.tree, self.below, Survey())(united(streams, self._find))
+
+    def _arranged(self, layer: Over, problems: Problems) -> Iterable[Pair]:
+        """The pairs of one layer, in the order of where they lie in the image."""
+        stages = Stages(self.transforms, layer)
+        pairs = stages.pairs(layer.tree.entries(problems), problems)
+        if layer.survey.redirects:
+            return sorted(pairs, key=lambda pair: order(pair[1]))
+        return pairs
+
+    def _find(self, path: bytes, first: int, end: int) -> Entry | None:
+        return Below([layer.laid for layer in self.layers[first:end]]).find(path)

@@ -1,0 +1,172 @@
+"""``imgpack build`` with the options that say what shape the layers have."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_build import archive
+from tests.cli_runner import InProcess
+
+
+def fill(root: Path, *paths: str, text: str = "1") -> Path:
+    """A tree of files, all of one time."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+def layers(path: Path) -> list[list[str]]:
+    """The names in each layer of an archive, bottom first."""
+    found = archive(path)
+    names = []
+    for number in range(len(found.manifest["layers"])):
+        with found.layer(number) as layer:
+            names.append(layer.getnames())
+    return names
+
+
+def test_a_difference_is_one_layer(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Of what changed, with deletions first; the old tree is no layer."""
+    fill(tmp_path / "old", "etc/same", "etc/gone", "etc/kept", "usr/old/a")
+    fill(tmp_path / "new", "etc/same", "etc/new", "etc/kept")
+    fill(tmp_path / "new", "etc/kept", text="2")
+
+    imgpack_here("build", "--diff", "old", "new", "-o", "out.tar").ok()
+
+    assert layers(tmp_path / "out.tar") == [
+        [".wh.usr", "etc", "etc/.wh.gone", "etc/kept", "etc/new"],
+    ]  # fmt: skip
+
+
+def test_what_is_left_out_of_the_new_tree_is_left_out_of_the_old(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Else a pattern would delete what it matches; owners are compared as they are written."""
+    fill(tmp_path / "old", "a", "b.log")
+    fill(tmp_path / "new", "a", "c", "d.log")
+
+    imgpack_here(
+        "build", "--diff", "old", "new", "--exclude", "*.log", "--owner", "7:7", "-o", "out.tar"
+    ).ok()
+
+    assert layers(tmp_path / "out.tar") == [["c"]]
+
+
+def test_a_time_alone_is_packed_on_request(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """By whole seconds."""
+    fill(tmp_path / "old", "a")
+    fill(tmp_path / "new", "a")
+    os.utime(tmp_path / "new/a", (5, 5))
+
+    imgpack_here("build", "--diff", "old", "new", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar") == [[]]
+    imgpack_here("build", "--diff", "old", "new", "--diff-mtime", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar") == [["a"]]
+
+
+def test_an_output_in_the_old_tree_is_refused(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """It would change while it is read."""
+    fill(tmp_path / "old", "a")
+    fill(tmp_path / "new", "a")
+
+    line = imgpack_here("build", "--diff", "old", "new", "-o", "old/out.tar").failed(14)
+
+    assert "lies inside the source" in line
+
+
+def test_an_upper_directory_lies_on_top(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """With deletions of what the sources have; those of nothing are not written."""
+    fill(tmp_path / "src", "etc/a", "etc/b", "opt/x/old")
+    fill(tmp_path / "up", "etc/.wh.a", "etc/.wh.nothing", "opt/x/new", text="")
+    os.setxattr(tmp_path / "up/opt/x", "user.overlay.opaque", b"y")
+
+    imgpack_here("build", "src", "--overlay-upper", "up", "-o", "out.tar").ok()
+
+    assert layers(tmp_path / "out.tar")[1] == [
+        "etc", "etc/.wh.a", "opt", "opt/x", "opt/x/.wh.old", "opt/x/new",
+    ]  # fmt: skip
+
+
+def test_parts_are_layers_in_the_order_given(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """The rest is on top; a change in it is none in the others."""
+    fill(tmp_path / "app", "main", "deps/a", "static/b")
+    command = (
+        "build", "app", "--split", "deps=deps", "--split", "static=static",
+        "-o", "out.tar", "--explain", "--cache-dir", "cache",
+    )  # fmt: skip
+
+    imgpack_here(*command).ok()
+    assert layers(tmp_path / "out.tar") == [["deps", "deps/a"], ["static", "static/b"], ["main"]]
+    fill(tmp_path / "app", "main", text="22")
+    deps, static, rest = imgpack_here(*command).err.split("layer ")[1:]
+
+    assert "main: changed" in rest
+    assert "main" not in deps + static
+
+
+def test_squash_makes_one_layer(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Upper trees win, through the links of lower ones, and what is deleted is not there."""
+    fill(tmp_path / "one", "usr/lib/a", "etc/gone")
+    (tmp_path / "one/lib").symlink_to("usr/lib")
+    fill(tmp_path / "two", "lib/a", text="2")
+    fill(tmp_path / "up", "etc/.wh.gone", text="")
+
+    imgpack_here("build", "one", "two", "--overlay-upper", "up", "--squash", "-o", "out.tar").ok()
+
+    assert layers(tmp_path / "out.tar") == [["etc", "lib", "usr", "usr/lib", "usr/lib/a"]]
+    with archive(tmp_path / "out.tar").layer() as layer:
+        content = layer.extractfile("usr/lib/a")
+        assert content is not None
+        assert content.read() == b"2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--diff", "a"), "a difference is to one SRC, and there are 0"),
+        (("a", "b", "--diff", "a"), "a difference is to one SRC, and there are 2"),
+        (("a", "--diff-mtime"), "--diff-mtime is for --diff and --diff-from"),
+        (("a", "--diff", "a", "--diff-from", "b"), "--diff and --diff-from exclude each other"),
+        (("a", "--split", "x=y", "--squash"), "--split does not go with --squash"),
+        (("a", "--from", "x", "--diff-from", "y"), "--from and --diff-from exclude each other"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    imgpack_here: InProcess, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    """Before anything is read."""
+    fill(tmp_path, "a/f", "b/f")
+
+    assert told in imgpack_here("build", *arguments, "-o", "out.tar").failed(2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--split", "x=nothing"), 7, "nothing is in the layer x"),
+        (("--split", "x"), 7, "--split: 'x' names no layer and its patterns"),
+        (("--whiteout", "/"), 5, "--whiteout: '/' cannot be deleted"),
+        (("--whiteout", "/gone"), 5, "/gone is to be deleted, and no lower layer has it"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    imgpack_here: InProcess, tmp_path: Path, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    """By name."""
+    fill(tmp_path, "a/f")
+
+    assert told in imgpack_here("build", "a", *arguments, "-o", "out.tar").failed(code)
+
+
+@pytest.mark.parametrize("listed", [b"f\n/x y\n\n", b"f\0/x y\0"])
+def test_paths_to_delete_come_from_a_list(
+    imgpack_here: InProcess, tmp_path: Path, listed: bytes
+) -> None:
+    """A line each, or each with a NUL behind it."""
+    fill(tmp_path, "a/f", "b/x")
+
+    line = imgpack_here("build", "a", "--whiteout", "-", "-o", "out.tar", stdin=listed).failed(5)
+
+    assert "/f is to be deleted, and no lower layer has it" in line
