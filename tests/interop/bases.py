@@ -6,16 +6,18 @@ not as a directory. Copying a directory that is there already would give it the 
 of the copy in one engine and not in the other, so such directories are not copied at all.
 """
 
+import contextlib
 import io
+import json
 import os
 import shutil
 import struct
 import subprocess
 import tarfile
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 
-from tests.interop.trees import CAPABILITY, describe
+from tests.interop.trees import CAPABILITY, Facts, describe
 from tests.servers.engine import LIMITS, Engine, Podman
 from tests.servers.process import require
 
@@ -154,15 +156,22 @@ def import_tree(engine: Engine, tree: Path, name: str) -> None:
     assert tar.returncode == 0
 
 
-def commit(loader: Engine | Podman, name: str, script: str, result: str) -> None:
-    """What a script does in a container of ``name``, as a layer more."""
+@contextlib.contextmanager
+def changed(loader: Engine | Podman, name: str, script: str) -> Iterator[str]:
+    """A container of ``name``, after a script ran in it."""
     create = ("create", "--network", "none", *LIMITS, name, "/bin/sh", "-ec", script)
     inside = loader(*create).decode().strip()
     try:
         loader("start", "-a", inside)
-        loader("commit", inside, result)
+        yield inside
     finally:
         loader("rm", inside)
+
+
+def commit(loader: Engine | Podman, name: str, script: str, result: str) -> None:
+    """What a script does in a container of ``name``, as a layer more."""
+    with changed(loader, name, script) as container:
+        loader("commit", container, result)
 
 
 COMMITTED = (
@@ -185,3 +194,30 @@ def exported(engine: Engine, name: str) -> dict[str, tarfile.TarInfo]:
             return {member.name.strip("/"): member for member in tar}
     finally:
         engine("rm", container)
+
+
+@contextlib.contextmanager
+def started(engine: Engine, container: str) -> Iterator[Path]:
+    """Start a container that was created; its root file system."""
+    try:
+        engine("start", container)
+        described = json.loads(engine("inspect", container))[0]
+        yield Path(described["GraphDriver"]["Data"]["MergedDir"])
+    finally:
+        engine("rm", "-f", container)
+
+
+ENGINES_OWN = (
+    *(b".dockerenv", b"dev/console"),
+    *(b"etc/hostname", b"etc/hosts", b"etc/mtab", b"etc/resolv.conf"),
+)
+"""What an engine puts into each container itself."""
+
+
+def timeless(place: Path, *names: bytes) -> dict[bytes, Facts]:
+    """What a container holds; directories, ``names`` and what is the engine's have no time."""
+    none = {*names, *ENGINES_OWN}
+    return {
+        name: one._replace(mtime=0) if one.kind == "directory" or name in none else one
+        for name, one in describe(place).items()
+    }

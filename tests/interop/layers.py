@@ -24,7 +24,10 @@ _OWNERS = (0, 1, 1000, 65534, 3_000_000)
 class _Layer:
     """One layer as it is made; ``below`` says of each path of lower layers if it is a directory."""
 
-    def __init__(self, chance: random.Random, number: int, below: dict[str, bool]) -> None:
+    def __init__(
+        self, chance: random.Random, number: int, below: dict[str, bool], *, links: bool
+    ) -> None:
+        self._links = links
         self._chance = chance
         self._number = number
         self._below = below
@@ -69,7 +72,8 @@ class _Layer:
         )
 
     def _make(self, path: str) -> None:
-        kinds = [self._file, self._file, self._directory, self._link, self._fifo]
+        kinds = [self._file, self._file, self._directory, self._fifo]
+        kinds += [self._link] if self._links else []
         kinds += [self._hard_link] * 3
         if path in self._below and not self._is_emptied(path):
             kinds += [self._delete] * 4
@@ -147,13 +151,17 @@ class _Layer:
         return {**found, **mine}
 
 
-def write_image(path: Path, seed: int, name: str) -> Path:
-    """An archive, as ``docker save`` wrote it once, of an image that ``seed`` decides."""
+def write_image(path: Path, seed: int, *, links: bool = True) -> Path:
+    """An archive, as ``docker save`` wrote it once, of an image that ``seed`` decides.
+
+    Without ``links`` it has no symbolic ones.
+    """
+    path.parent.mkdir(exist_ok=True)
     chance = random.Random(seed)
     below: dict[str, bool] = {}
     blobs = {}
     for number in range(chance.randrange(3, 6)):
-        layer = _Layer(chance, number, below)
+        layer = _Layer(chance, number, below, links=links)
         layer.fill()
         blobs[f"{number}.tar"] = layer.tar()
         below = layer.over()
@@ -165,7 +173,9 @@ def write_image(path: Path, seed: int, name: str) -> Path:
         "rootfs": {"type": "layers", "diff_ids": digests},
         "history": [{"created": "2020-01-01T00:00:00Z"}] * len(blobs),
     }
-    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": list(blobs)}]
+    manifest = [
+        {"Config": "config.json", "RepoTags": [f"localhost/layers:{seed}"], "Layers": list(blobs)}
+    ]
     documents = {"config.json": config, "manifest.json": manifest}
     blobs |= {name: json.dumps(document).encode() for name, document in documents.items()}
     with tarfile.open(path, "w") as tar:

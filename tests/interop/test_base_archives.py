@@ -1,6 +1,7 @@
 """A base is the same base whoever wrote it down, and wherever it is."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,15 @@ from tests.cli_runner import Imgpack
 from tests.interop.bases import (
     COMMITTED,
     TOOL,
+    changed,
     commit,
     import_tree,
     make_alpine,
     make_application,
+    started,
+    timeless,
 )
+from tests.interop.trees import differences
 from tests.servers.distribution import Registry
 from tests.servers.engine import Engine, Podman
 from tests.servers.process import require, run
@@ -176,3 +181,30 @@ def test_it_is_one_configuration_whoever_saved_its_base(
     expected = built(imgpack, saved, saved)
     for writer in (by_podman, by_skopeo):
         assert built(imgpack, saved, writer(podman, saved)) == expected, writer.__name__
+
+
+UPPER = (
+    "rm -r /opt/old /bin/linked; mkdir /opt/old; echo >/opt/old/new; mv /srv /srv2; rm /lib/apk -r;"
+    "echo >/lib/apk; ln /etc/issue /etc/again; chmod 700 /var/lib; mkdir -p /a/b; chown 5:6 /a;"
+    "ln -s /a/b /c; echo x >>/etc/motd; rm -r /usr/share; ln -s ../a /usr/share"
+)
+
+
+def test_what_a_container_changed_is_what_docker_commits(
+    engine: Engine, imgpack: Imgpack, saved: Path
+) -> None:
+    """From the upper directory of its overlay, deletions and directories made anew and all."""
+    wait = ("/bin/busybox", "sleep", "600")
+    options = ("-t", "localhost/proof/upper:1", "-o", "upper.tar")
+    with changed(engine, NAME, UPPER) as container:
+        engine("commit", container, "localhost/proof/upper:committed")
+        described = json.loads(engine("inspect", container))[0]
+        upper = described["GraphDriver"]["Data"]["UpperDir"]
+        imgpack("build", "--from", saved, "--overlay-upper", upper, *options).ok()
+    engine.load(imgpack.directory / "upper.tar")
+    found = []
+    for tag in ("committed", "1"):
+        create = ("create", "--network", "none", f"localhost/proof/upper:{tag}", *wait)
+        with started(engine, engine(*create).decode().strip()) as place:
+            found.append(timeless(place))
+    assert differences(*found) == []

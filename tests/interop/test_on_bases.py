@@ -1,8 +1,7 @@
 """An application on a real base is what the engine makes when it copies the same files in."""
 
 import contextlib
-import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,18 +17,17 @@ from tests.interop.bases import (
     make_alpine,
     make_application,
     make_distroless,
+    started,
+    timeless,
     to_be_copied,
 )
-from tests.interop.trees import Facts, describe, differences
+from tests.interop.trees import differences
 from tests.servers.engine import Engine, Podman
 
 WAIT = (f"/{TOOL}", "sleep", "600")
 BASES = ("debian", "alpine", "distroless", "committed", "committed-by-podman")
-ENGINES_OWN = (
-    *(b".dockerenv", b"dev/console"),
-    *(b"etc/hostname", b"etc/hosts", b"etc/mtab", b"etc/resolv.conf"),
-)
-"""What an engine puts into each container itself."""
+IDENTICAL = b"etc/passwd"
+"""What the base has just so: imgpack leaves it as it is there, and a copy has another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,6 @@ class OnBase:
     base: Path
     archive: Path
     copied: bytes
-    identical: frozenset[bytes]
-    said: str
 
     @property
     def name(self) -> str:
@@ -77,21 +73,9 @@ def on_base(
     if maker is not engine:
         engine.load(base)
     make_application(application, tree / "etc/passwd")
-    done = Imgpack(place)("build", "--from", base, application, "-t", f"{name}:app", "-o", archive)
-    done.ok()
+    Imgpack(place)("build", "--from", base, application, "-t", f"{name}:app", "-o", archive).ok()
     copied = to_be_copied(application, exported(engine, f"{name}:base"))
-    return OnBase(kind, base, archive, copied, frozenset([b"etc/passwd"]), done.err)
-
-
-@contextlib.contextmanager
-def in_engine(engine: Engine, container: str) -> Iterator[Path]:
-    """Start a container that was created; its root file system."""
-    try:
-        engine("start", container)
-        described = json.loads(engine("inspect", container))[0]
-        yield Path(described["GraphDriver"]["Data"]["MergedDir"])
-    finally:
-        engine("rm", "-f", container)
+    return OnBase(kind, base, archive, copied)
 
 
 @contextlib.contextmanager
@@ -108,26 +92,15 @@ def created(loader: Engine | Podman, name: str) -> str:
     return loader("create", "--network", "none", name, *WAIT).decode().strip()
 
 
-def facts(place: Path, identical: Collection[bytes]) -> dict[bytes, Facts]:
-    """What a container holds. Directories have any time, for an engine that copies into one
-    changes it; so has what the base has just so, for imgpack leaves it as it is there.
-    """
-    timeless = {*identical, *ENGINES_OWN}
-    return {
-        name: one._replace(mtime=0) if one.kind == "directory" or name in timeless else one
-        for name, one in describe(place).items()
-    }
-
-
 def test_the_engine_copies_the_same_into_a_container(engine: Engine, on_base: OnBase) -> None:
     """No path of the image differs from the container's in anything but a directory's time."""
     engine.load(on_base.archive)
     reference = created(engine, f"{on_base.name}:base")
     engine("cp", "-a", "-", f"{reference}:/", input=on_base.copied, stdin=None)
-    with in_engine(engine, reference) as place:
-        wanted = facts(place, on_base.identical)
-    with in_engine(engine, created(engine, f"{on_base.name}:app")) as place:
-        assert differences(wanted, facts(place, on_base.identical)) == []
+    with started(engine, reference) as place:
+        wanted = timeless(place, IDENTICAL)
+    with started(engine, created(engine, f"{on_base.name}:app")) as place:
+        assert differences(wanted, timeless(place, IDENTICAL)) == []
 
 
 def test_podman_copies_the_same_into_a_container(podman: Podman, on_base: OnBase) -> None:
@@ -137,9 +110,9 @@ def test_podman_copies_the_same_into_a_container(podman: Podman, on_base: OnBase
     reference = created(podman, f"{on_base.name}:base")
     podman("cp", "--archive=false", "-", f"{reference}:/", input=on_base.copied, stdin=None)
     with in_podman(podman, reference) as place:
-        wanted = facts(place, on_base.identical)
+        wanted = timeless(place, IDENTICAL)
     with in_podman(podman, created(podman, f"{on_base.name}:app")) as place:
-        assert differences(wanted, facts(place, on_base.identical)) == []
+        assert differences(wanted, timeless(place, IDENTICAL)) == []
 
 
 def test_the_application_runs_in_the_engine(engine: Engine, on_base: OnBase) -> None:
