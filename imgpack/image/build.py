@@ -26,6 +26,7 @@ from imgpack.tree.destination import Placed
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.rules.accounts import check_user
+from imgpack.tree.rules.split import PartTree
 from imgpack.tree.tree import Tree
 
 _EXPECTED_SIZE: Final = 100_000_000
@@ -112,13 +113,15 @@ def build_image(
         for kind, one in zip(types, unknown, strict=True)
     ]
     places = [b"" if len(group) > 1 else group[0].dest for group in groups]
-    draft = recipe.documents(places, expected, created or _rfc3339(0))
+    parts = [_part(group[0]) for group in groups]
+    draft = recipe.documents(places, expected, created or _rfc3339(0), parts)
     sink.reserve(Named(Image(*draft, source, nearby), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
     for number, (group, kind) in enumerate(zip(groups, types, strict=True), 1):
         stack.build(group, sink, kind, f"layer {number} of {len(groups)}")
-    documents = recipe.documents(stack.dests, stack.layers, created or _rfc3339(stack.newest))
+    created = created or _rfc3339(stack.newest)
+    documents = recipe.documents(stack.dests, stack.layers, created, parts)
     stack.check_user(documents[1], recipe)
     image = Image(*documents, source, nearby)
     sink.write([Named(image, names)])
@@ -128,6 +131,10 @@ def build_image(
 def _compression(tree: Placed[Tree], options: Options) -> Compression:
     raw = tree.tree
     return raw.compression if isinstance(raw, RawLayer) else options.codec.compression
+
+
+def _part(tree: Placed[Tree]) -> str:
+    return tree.tree.name if isinstance(tree.tree, PartTree) else ""
 
 
 def _grouped(trees: Sequence[Placed[Tree]], *, squash: bool) -> Iterator[tuple[Placed[Tree], ...]]:
