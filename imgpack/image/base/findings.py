@@ -106,7 +106,7 @@ def _below(image: Image, rebased: Rebased) -> Image:
     described = describe(manifest.config.media_type, config.raw, config.digest)
     layers = manifest.layers[: rebased.count]
     below = build_manifest(described, layers, manifest.media_type)
-    return Image(below, config, image.source, image.nearby)
+    return Image(below, config, image.source, image.absent)
 
 
 class _InBothBases:

@@ -89,7 +89,8 @@ class Flattening:
             annotations if base is not None else without_base(annotations),
         )
         source = Stacked({layers[-1].digest: self.blobs}, image.source)
-        return Image(manifest, config, source, image.nearby)
+        absent = image.absent & {layer.digest for layer in layers[:-1]}
+        return Image(manifest, config, source, absent)
 
     def _check_root(self, root: Entry | None) -> None:
         if root is not None and (root.mode, root.uid, root.gid) != _ROOT:

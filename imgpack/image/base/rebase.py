@@ -69,7 +69,9 @@ def move(image: Image, old: Image, new: Image, name: BaseName, where: str) -> Re
         on_base(dict(image.manifest.annotations), recorded),
     )
     source = Stacked(_held(image, above, new), new.source)
-    moved = Image(manifest, config, source, image.nearby | new.nearby)
+    absent = new.absent & {layer.digest for layer in below}
+    absent |= image.absent & {layer.digest for layer in above}
+    moved = Image(manifest, config, source, absent)
     return Rebased(moved, old, count, (*merged.remarks, *_many(len(layers))))
 
 
