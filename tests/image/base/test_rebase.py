@@ -25,8 +25,15 @@ from imgpack.errors import ConfigError, DocumentError, LimitError, NotFoundError
 from imgpack.image.base.rebase import recorded_base
 from imgpack.spec.json import decode
 from imgpack.spec.manifest import BASE_DIGEST, BASE_NAME, build_index
-from tests.image.base.test_flatten import DIRECTORY, FILE, SYMLINK, Member, changed, layer_of
-from tests.image.base.test_tree import Warnings
+from tests.image.base.members import (
+    DIRECTORY,
+    FILE,
+    SYMLINK,
+    Member,
+    Warnings,
+    changed,
+    layer_of,
+)
 from tests.store.samples import Memory, make_image, make_multi, opened_images, tar_of, write_image
 
 OLD: list[Member] = [("etc", DIRECTORY, ""), ("etc/conf", FILE, "old"), ("lib", DIRECTORY, "")]
