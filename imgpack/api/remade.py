@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from imgpack.spec.format import Format
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
+    from imgpack.tree.merge.listing import Listing
 
 
 @contextmanager
@@ -57,13 +58,13 @@ def flatten(
 
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
     with ExitStack() as stack:
-        base = _Bases(registries, scratch, stack)
+        bases = _Bases(registries, scratch, None, stack)
         blobs = ScratchBlobs(stack.enter_context(closing(ScratchFile(scratch()))))
         options = Options((), codec, jobs, None, clock())
         flattening = Flattening(where, blobs, options, scratch, format, reporter)
 
         def one(image: Image) -> Image:
-            below = None if above is None else base.find(above, image.config.platform)[0]
+            below = None if above is None else bases.find(above, image.config.platform)[0]
             return flattening.flatten(image, below)
 
         kept = without_base if above is None else dict
@@ -100,7 +101,7 @@ def rebase(
 
     outer = dict(image.index.annotations) if isinstance(image, ImageIndex) else {}
     with ExitStack() as stack:
-        bases = _Bases(registries, scratch, stack)
+        bases = _Bases(registries, scratch, cache, stack)
         found: dict[Platform, tuple[Finding, ...]] = {}
 
         def one(image: Image) -> Image:
@@ -114,7 +115,8 @@ def rebase(
             for remark in rebased.remarks:
                 reporter.warn(remark)
             if look:
-                found[platform] = looked(rebased, image, new, where, cache, jobs, reporter)
+                tree = bases.tree(onto, new, platform, jobs, reporter)
+                found[platform] = looked(rebased, image, tree, where, cache, jobs, reporter)
             return rebased.image
 
         recorded = partial(on_base, recorded=bases.annotations(onto))
@@ -126,17 +128,46 @@ class _Bases:
     """Images that others are on, opened when they are first asked for, and once."""
 
     def __init__(
-        self, registries: Registries | None, scratch: Callable[[], str], stack: ExitStack
+        self,
+        registries: Registries | None,
+        scratch: Callable[[], str],
+        cache: SegmentCache | None,
+        stack: ExitStack,
     ) -> None:
         self._registries = registries
         self._scratch = scratch
+        self._cache = cache
         self._stack = stack
         self._opened: dict[str, tuple[Opened, Root, BaseName]] = {}
 
     def find(self, location: str | Reference, platform: Platform | None) -> tuple[Image, BaseName]:
         """The image there for ``platform``, and what it is called."""
+        from imgpack.image.base.locked import with_layers
+        from imgpack.layer.cache.blobs import CachedBlobs
+
         opened, root, name = self._open(location)
-        return choose(opened, root, platform), name
+        stores = [] if self._cache is None else [CachedBlobs(self._cache)]
+        return with_layers(choose(opened, root, platform), stores), name
+
+    def tree(
+        self,
+        location: str | Reference,
+        image: Image,
+        platform: Platform,
+        jobs: int,
+        reporter: Reporter,
+    ) -> Listing:
+        """What the layers of the ``image`` that was found there make; a lock says it."""
+        from imgpack.image.base.locked import is_lock, locked_base, read_lock
+        from imgpack.image.base.tree import base_tree
+        from imgpack.tree.merge.listing import Listing
+
+        if isinstance(location, str) and is_lock(location):
+            tree = locked_base(read_lock(location), location, platform).tree
+            assert isinstance(tree, Listing)
+            return tree
+        where = self._open(location)[0].location
+        return base_tree(image, where, cache=self._cache, jobs=jobs, reporter=reporter)
 
     def recorded(self, name: Reference, platform: Platform, where: str) -> Image:
         """The same of what the image at ``where`` says that it is on."""

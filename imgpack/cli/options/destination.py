@@ -42,6 +42,7 @@ class Destination:
     output: str
     tags: tuple[str, ...]
     prune: bool
+    shallow: bool
     allow_nondistributable: bool
 
     @property
@@ -115,7 +116,13 @@ class Destination:
             )
             push_printing(terminal, registries, [named], options, jobs, metadata_file, more)
             return
-        with create(terminal, self.output, prune=self.prune, replaced=terminal.warn) as sink:
+        with create(
+            terminal,
+            self.output,
+            prune=self.prune,
+            shallow=self.shallow,
+            replaced=terminal.warn,
+        ) as sink:
             published = api.copy([named], sink, jobs=jobs)
         if metadata_file is not None:
             write_metadata(metadata_file, published, [named], more)
@@ -164,5 +171,8 @@ destination_options = gathered(
         help="A name in the archive or layout (repeatable). [default: the image's own]",
     ),
     prune_option,
+    click.option(
+        "--shallow", is_flag=True, help="Write it without base layers that are not at hand."
+    ),
     foreign_option,
 )

@@ -75,33 +75,33 @@ class OnNewBase:
 def looked(
     rebased: Rebased,
     image: Image,
-    new: Image,
+    new: Listing,
     where: str,
     cache: SegmentCache | None,
     jobs: int,
     reporter: Reporter,
 ) -> tuple[Finding, ...]:
-    """What there is to say of ``image``, which lies ``where``, now that it is on ``new``.
+    """What there is to say of ``image``, which lies ``where``, now that its base makes ``new``.
 
-    The image's own layers are read once; so are those of both bases, of which the ``cache``
-    may have the trees. Raises what reading them raises.
+    The image's own layers are read once; so are those of the old base, unless the ``cache``
+    has what they make. Raises what reading them raises.
     """
-    trees = [
-        base_tree(one, called, cache=cache, jobs=jobs, reporter=reporter)
-        for one, called in ((_below(image, rebased), where), (new, "the new base"))
-    ]
+    below = _below(image, rebased)
+    old = base_tree(below, where, cache=cache, jobs=jobs, reporter=reporter)
     uppers = [
         Upper(BaseLayer(image, layer, where, jobs, reporter))
         for layer in image.layers[rebased.count :]
     ]
-    comparison = _InBothBases(*trees)
+    comparison = _InBothBases(old, new)
     found = [one for upper in uppers for entry in upper.entries() for one in comparison.of(entry)]
-    whole = Below([Laid(trees[1]), *(Laid(upper, exact=True) for upper in uppers)])
+    whole = Below([Laid(new), *(Laid(upper, exact=True) for upper in uppers)])
     return (*found, *_starting(rebased.image, whole))
 
 
 def _below(image: Image, rebased: Rebased) -> Image:
-    """The old base, as the image itself has its layers."""
+    """The old base, with the layers as the image itself has them, if it does."""
+    if image.absent.intersection(layer.digest for layer in image.manifest.layers[: rebased.count]):
+        return rebased.old
     config, manifest = rebased.old.config, image.manifest
     described = describe(manifest.config.media_type, config.raw, config.digest)
     layers = manifest.layers[: rebased.count]

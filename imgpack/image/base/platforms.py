@@ -9,7 +9,8 @@ from imgpack.image.image import AnyImage, Image, ImageIndex
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
-from imgpack.spec.manifest import build_index
+from imgpack.spec.manifest import BASE_KEYS, build_index
+from imgpack.spec.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Remaking:
             if entry.digest not in self._done:
                 self._done[entry.digest] = self(member)
             new = self._done[entry.digest]
-            entries.append(_described(entry, new))
+            entries.append(self._described(entry, member, new))
             made.append(new)
         if not made:
             raise UnsupportedError(f"{self.where}: the index holds no image", "choose another")
@@ -60,16 +61,25 @@ class Remaking:
                 "what it held, and left out"
             )
         kind = image.index.media_type if self.format is None else self.format.index_type
-        annotations = self.annotations(dict(image.index.annotations))
+        annotations = dict(image.index.annotations)
+        if annotations or Format.of(kind) is Format.OCI:  # Docker's have none
+            annotations = dict(self.annotations(annotations))
         return ImageIndex(build_index(entries, kind, annotations), tuple(made))
 
+    def _described(self, entry: Descriptor, old: AnyImage, new: AnyImage) -> Descriptor:
+        """What the index says of ``new``, which is in the place of ``old``."""
+        annotations, platform = dict(entry.annotations), entry.platform
+        if annotations.keys() & BASE_KEYS:
+            annotations = dict(self.annotations(annotations))
+        if platform is not None and _platform(old) != _platform(new):
+            platform = _platform(new)  # not where both leave out what the index says
+        return replace(
+            new.document.descriptor,
+            platform=platform,
+            annotations=tuple(annotations.items()),
+            artifact_type=entry.artifact_type,
+        )
 
-def _described(entry: Descriptor, image: AnyImage) -> Descriptor:
-    """What an index said of an image, of the one that is in its place."""
-    new = image.document.descriptor
-    platform = entry.platform
-    if platform is not None and isinstance(image, Image):
-        platform = image.config.platform
-    return replace(
-        new, platform=platform, annotations=entry.annotations, artifact_type=entry.artifact_type
-    )
+
+def _platform(image: AnyImage) -> Platform | None:
+    return image.config.platform if isinstance(image, Image) else None

@@ -3,12 +3,14 @@
 import io
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imgpack.api import (
+    Format,
     Image,
     ImageIndex,
     Named,
@@ -17,6 +19,8 @@ from imgpack.api import (
     copy,
     create,
     images_in,
+    lock_base,
+    missing_layers,
     rebase,
     verify_images,
 )
@@ -61,6 +65,11 @@ class Stack:
         layers = [layer_of(old), layer_of(mine)]
         self.image = changed(make_image(self.source, layers), {"kept": "x"}, config=config)
 
+    def recorded(self) -> dict[str, str]:
+        """What an image says that is on the new base."""
+        digest = str(self.base.manifest.descriptor.digest)
+        return {BASE_DIGEST: digest, BASE_NAME: "localhost:5000/base:2"}
+
     def found(self) -> list[tuple[str, str]]:
         """The kind and the path of what is found."""
         with rebase(self.image, self.new, old=self.old, where="here") as rebased:
@@ -83,11 +92,7 @@ def test_the_new_base_s_layers_come_first(tmp_path: Path) -> None:
     assert image.manifest.layers[1] == stack.image.manifest.layers[1]
     assert image.manifest.layers[0].digest == stack.base.manifest.layers[0].digest
     assert image.manifest.media_type == stack.image.manifest.media_type
-    assert image.manifest.annotations == (
-        ("kept", "x"),
-        (BASE_DIGEST, str(stack.base.manifest.descriptor.digest)),
-        (BASE_NAME, "localhost:5000/base:2"),
-    )
+    assert dict(image.manifest.annotations) == {"kept": "x"} | stack.recorded()
 
 
 def test_a_base_compressed_another_way_is_the_base(tmp_path: Path) -> None:
@@ -179,6 +184,39 @@ def test_each_platform_goes_to_the_base_s_same_one(tmp_path: Path) -> None:
         }  # fmt: skip
         assert rebased.findings is not None
         assert rebased.findings.keys() == set(platforms)
+
+
+def test_what_an_index_says_of_its_images_is_kept(tmp_path: Path) -> None:
+    """A variant that no configuration has, and annotations but for the base; Docker's has none."""
+    stack, said = Stack(tmp_path), {BASE_NAME: "o", "k": "v"}
+    entry = replace(
+        stack.image.manifest.descriptor,
+        platform=Platform("linux", "amd64", "v2"),
+        annotations=tuple(said.items()),
+    )
+    for kind, annotated in ((Format.OCI, True), (Format.DOCKER, False)):
+        index = ImageIndex(build_index([entry], kind.index_type), (stack.image,))
+        with rebase(index, stack.new, old=stack.old, look=False) as rebased:
+            assert isinstance(rebased.image, ImageIndex)
+            new = rebased.image.index
+        recorded = stack.recorded()
+        assert new.manifests[0].platform == entry.platform
+        assert dict(new.manifests[0].annotations) == {"k": "v"} | recorded
+        assert dict(new.annotations) == (recorded if annotated else {})
+        assert new.media_type == kind.index_type
+
+
+def test_a_lock_is_a_base_too(tmp_path: Path) -> None:
+    """Its tree is all that has to be read of it; its layers may be elsewhere."""
+    stack = Stack(tmp_path, mine=[("etc/conf", FILE, "mine")])
+    lock = lock_base(stack.new)
+    (tmp_path / "new.lock").write_bytes(lock.encode())
+    with rebase(stack.image, str(tmp_path / "new.lock"), old=stack.old) as rebased:
+        assert isinstance(rebased.image, Image)
+        assert [one.kind for one in (rebased.findings or {})[Platform()]] == ["changed"]
+        (absent,) = missing_layers(rebased.image)
+        assert absent.digest == stack.base.manifest.layers[0].digest
+        assert dict(rebased.image.manifest.annotations) == {"kept": "x"} | stack.recorded()
 
 
 TMP = [("tmp", DIRECTORY, "")]
