@@ -119,7 +119,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     ]),
     "it is damaged": (12, "damaged.tar", [
         "inspect --verify damaged.tar", "copy damaged.tar ./x.tar", "copy damaged.tar x/",
-        "flatten damaged.tar -o x.tar", "rebase damaged.tar --onto a.tar --from a.tar -o x.tar",
+        "flatten damaged.tar -o x.tar",
     ]),
     "a key cannot be read": (13, "missing.pem", [
         "push a.tar localhost:1/x --schema1 --signing-key missing.pem",
