@@ -120,6 +120,7 @@ def test_a_layout_becomes_whole_when_the_layers_come(here: InProcess, tmp_path: 
     done = here(*on("base.lock", "out/"))  # what is there already is not missing
     done.ok()
     assert "shallow" not in done.err
+    assert "io.imgpack.shallow" not in (tmp_path / "out" / "index.json").read_text()
 
 
 def test_fetched_layers_are_used_from_the_cache(here: InProcess, tmp_path: Path) -> None:
