@@ -130,9 +130,9 @@ def test_an_input_is_whole_or_not_there(bench: Bench) -> None:
     """What is found under an input's name was finished; what was left half-made is made anew."""
     maker = inputs.Inputs(bench)
     part = bench.directory("inputs") / "half.part"
-    tree = maker._made("half", 1, lambda place: inputs.write_tiny(place, 3))
+    tree = maker.made("half", 1, lambda place: inputs.write_tiny(place, 3))
     (tree.with_name(tree.name + ".part")).mkdir()
-    again = maker._made("half", 1, lambda place: pytest.fail("it was made twice"))
+    again = maker.made("half", 1, lambda place: pytest.fail("it was made twice"))
     assert again == tree
     assert not part.exists()
     assert inputs.main_facts(tree)[0] == inputs.count(tree) == 6

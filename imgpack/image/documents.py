@@ -81,12 +81,17 @@ class Recipe:
     base_labels: bool = field(default=False, kw_only=True)
 
     def documents(
-        self, dests: Sequence[bytes], layers: Sequence[Layer], created: str
+        self,
+        dests: Sequence[bytes],
+        layers: Sequence[Layer],
+        created: str,
+        parts: Sequence[str] = (),
     ) -> tuple[Manifest, ImageConfig]:
         """The manifest and the configuration of an image of ``layers``, bottom first.
 
         They are on top of those of the base. ``dests`` are their places in the image, without
-        slashes around; ``created`` is RFC 3339 in UTC. Raises ``UnsupportedError`` for a base
+        slashes around; ``created`` is RFC 3339 in UTC; ``parts`` are what each is called that
+        is a part of a tree, else empty. Raises ``UnsupportedError`` for a base
         with triggers, or with layers that the format has no type for; ``ConfigError``,
         ``DocumentError`` and ``LimitError``.
         """
@@ -96,7 +101,12 @@ class Recipe:
                 f"the image has {count} layers, {len(self._below)} of them the base's",
                 f"Docker takes {MAX_LAYERS}; put several trees into one",
             )
-        config = self._config(dests, [layer.diff_id for layer in layers], created)
+        names = (*parts, *("" for _ in dests[len(parts) :]))
+        copied = [
+            f"COPY {name or '.'} /{_in_history(dest)}"
+            for dest, name in zip(dests, names, strict=True)
+        ]
+        config = self._config(copied, [layer.diff_id for layer in layers], created)
         manifest = build_manifest(
             describe(self.format.config_type, config.raw, config.digest),
             [
@@ -109,12 +119,12 @@ class Recipe:
         return manifest, config
 
     def _config(
-        self, dests: Sequence[bytes], diff_ids: Sequence[Digest], created: str
+        self, copied: Sequence[str], diff_ids: Sequence[Digest], created: str
     ) -> ImageConfig:
         merged = self._merged()
         history = [
             History(created, text, self.author, self.comment, empty_layer=empty)
-            for text, empty in _history(dests, merged)
+            for text, empty in _history(copied, merged)
         ]
         if self.base is None:
             return build_config(
@@ -189,9 +199,9 @@ def in_format(layer: Descriptor, kind: Format) -> Descriptor:
         raise error.reworded(message, Remedy.USE_OCI()) from None
 
 
-def _history(dests: Sequence[bytes], merged: MergedRuntime) -> Iterator[tuple[str, bool]]:
-    for dest in dests:
-        yield f"COPY . /{_in_history(dest)} {CREATED_BY}", False
+def _history(copied: Sequence[str], merged: MergedRuntime) -> Iterator[tuple[str, bool]]:
+    for step in copied:
+        yield f"{step} {CREATED_BY}", False
     for instruction in instructions(merged.set):
         yield f"{instruction} {CREATED_BY}", True
     for instruction in merged.unset:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
 from imgpack.errors import LimitError, TreeError, printable
-from imgpack.tree.entry import WHITEOUT, Entry, made_up_directory
+from imgpack.tree.entry import OPAQUE_NAME, WHITEOUT, Entry, made_up_directory
 from imgpack.tree.tree import WHITEOUT_PREFIX, Tree, join
 
-OPAQUE_NAME: Final = WHITEOUT_PREFIX + b".wh..opq"
-"""The name under which a tree has the mark of a directory whose lower content is deleted."""
 _MAX_LINKS: Final = 255
 """Symbolic links that one path may lead through; Linux follows 40, some builders more."""
 _TYPE: Final = 0o170000
@@ -41,15 +39,14 @@ class Laid:
     """A tree as its layer lies in the image.
 
     It is at ``dest``, the directories ``redirects`` of it at other paths, through links
-    below. What it has is seen through ``view``. ``said`` are directories whose attributes
-    are its own, whatever lower layers say of them.
+    below. What it has is seen through ``view``. The attributes of its directories are its
+    own, whatever lower layers say of them, if it is ``exact``.
     """
 
     tree: Tree
     dest: bytes = b""
     redirects: Mapping[bytes, bytes] = field(default_factory=dict)
     view: View = lambda entry: entry
-    said: frozenset[bytes] = frozenset()
     exact: bool = False
 
     def find(self, path: bytes) -> Entry | None:
@@ -133,8 +130,7 @@ class Below:
                 break
             found = one
             # A directory is what the lowest layer says of it: the others keep that.
-            own = layer.exact or path in layer.said
-            if not one.is_directory or own or layer.hides(path):
+            if not one.is_directory or layer.exact or layer.hides(path):
                 break
         if found is None and made_up is not None:
             return made_up.made_up(path)
@@ -143,7 +139,8 @@ class Below:
     def names(self, path: bytes) -> list[bytes]:
         """The names in the directory ``path``, in order."""
         names = {name for layer in self._layers for name in layer.names(path)}
-        return sorted(name for name in names if self.find(join(path, name)) is not None)
+        found = (name for name in names if name and not name.startswith(WHITEOUT_PREFIX))
+        return sorted(name for name in found if self.find(join(path, name)) is not None)
 
     def resolve(self, path: bytes, shown: bytes, *, file: bool = False) -> bytes:
         """``path`` with the links on its way, and it itself, followed as the image has them.

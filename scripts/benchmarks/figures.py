@@ -19,7 +19,7 @@ MISSING = "-"
 class Target:
     """A limit for one figure; ``value`` is ``None`` where it could not be measured.
 
-    ``unit`` follows the number: "×" for ratios to a peer, "MiB", nothing for a count.
+    ``unit`` follows the number: "×" for ratios to a peer, "s", "MiB", nothing for a count.
     """
 
     job: str
@@ -36,7 +36,7 @@ class Target:
     @property
     def shown(self) -> str:
         """The figure with its unit."""
-        digits = 2 if self.unit == "×" else 0
+        digits = 2 if self.unit in ("×", "s") else 0
         return f"{number(self.value, digits)} {self.unit}".strip()
 
     @property

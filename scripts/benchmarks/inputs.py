@@ -142,7 +142,8 @@ class Inputs:
         self._bench = bench
         self._place = bench.directory("inputs")
 
-    def _made(self, name: str, recipe: object, make: Callable[[Path], None]) -> Path:
+    def made(self, name: str, recipe: object, make: Callable[[Path], None]) -> Path:
+        """An input of a name, made if it is not there or its recipe is another."""
         key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]
         path = self._place / f"{name}-{key}"
         if not path.exists():
@@ -157,7 +158,7 @@ class Inputs:
 
     def minbase(self) -> Path:
         """A Debian root file system as mmdebstrap makes it, without device nodes."""
-        return self._made("minbase", (SUITE, 1), self._minbase)
+        return self.made("minbase", (SUITE, 1), self._minbase)
 
     def _minbase(self, part: Path) -> None:
         program = find("mmdebstrap")
@@ -184,7 +185,7 @@ class Inputs:
             write_settings(part, 0)
             still(part)
 
-        tree = self._made("installation", (SUITE, packages, 2), make)
+        tree = self.made("installation", (SUITE, packages, 2), make)
         write_settings(tree, 0)
         return tree
 
@@ -203,16 +204,16 @@ class Inputs:
         """A tree of one file, half of it compressible: 1 GiB, or 64 MiB at small scale."""
         size = size if size is not None else (1024 if self._bench.full else 64) * MIB
         recipe = (size, seed, 1)
-        return self._made(f"{name}-{size}", recipe, lambda part: write_large(part, size, seed))
+        return self.made(f"{name}-{size}", recipe, lambda part: write_large(part, size, seed))
 
     def tiny(self, number: int | None = None) -> Path:
         """A million tiny files; a hundred thousand at small scale."""
         number = number if number is not None else (1_000_000 if self._bench.full else 100_000)
-        return self._made(f"tiny-{number}", (number, 1), lambda part: write_tiny(part, number))
+        return self.made(f"tiny-{number}", (number, 1), lambda part: write_tiny(part, number))
 
     def empty(self) -> Path:
         """A tree with nothing in it."""
-        return self._made("empty", 1, still)
+        return self.made("empty", 1, still)
 
     def forget(self, tree: Path) -> None:
         """Remove an input that is too large to keep."""

@@ -8,13 +8,14 @@ from .figures import TARGET_HEAD, Section, markdown, target_rows
 
 BEGIN = "<!-- figures: begin (written by scripts/bench publish; do not edit) -->"
 END = "<!-- figures: end -->"
-ORDER = ("build", "codecs", "growth", "registry")
+ORDER = ("build", "codecs", "growth", "registry", "bases")
 TARGETS_CHART, GROWTH_CHART = "benchmark-targets.svg", "benchmark-growth.svg"
 _TITLES = {
     "build": "Builds",
     "codecs": "gzip levels",
     "growth": "Growth",
     "registry": "Registry",
+    "bases": "On a base",
 }
 
 

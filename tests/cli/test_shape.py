@@ -99,6 +99,9 @@ def test_parts_are_layers_in_the_order_given(imgpack_here: InProcess, tmp_path: 
 
     imgpack_here(*command).ok()
     assert layers(tmp_path / "out.tar") == [["deps", "deps/a"], ["static", "static/b"], ["main"]]
+    assert archive(tmp_path / "out.tar").history() == [
+        "COPY deps /", "COPY static /", "COPY . /",
+    ]  # fmt: skip
     fill(tmp_path / "app", "main", text="22")
     deps, static, rest = imgpack_here(*command).err.split("layer ")[1:]
 
@@ -170,3 +173,40 @@ def test_paths_to_delete_come_from_a_list(
     line = imgpack_here("build", "a", "--whiteout", "-", "-o", "out.tar", stdin=listed).failed(5)
 
     assert "/f is to be deleted, and no lower layer has it" in line
+
+
+def test_a_difference_to_a_base_lies_on_it(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """A file that the base has just so is not packed, and what is gone is deleted."""
+    fill(tmp_path / "old", "etc/same", "etc/gone", "etc/kept")
+    fill(tmp_path / "new", "etc/same", "etc/new")
+    fill(tmp_path / "new", "etc/kept", text="2")
+    (tmp_path / "old/etc/link").hardlink_to(tmp_path / "old/etc/same")
+    (tmp_path / "new/etc/link").hardlink_to(tmp_path / "new/etc/same")
+    imgpack_here("build", "old", "-o", "base.tar").ok()
+
+    imgpack_here("build", "--diff-from", "base.tar", "new", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1:] == [["etc", "etc/.wh.gone", "etc/kept", "etc/new"]]
+
+    os.link(tmp_path / "new/etc/same", tmp_path / "new/etc/third")
+    imgpack_here("build", "--diff-from", "base.tar", "new", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1][-3:] == ["etc/new", "etc/same", "etc/third"]
+
+
+def test_paths_of_a_base_are_deleted(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Through its links, with the directories on the way as it has them; or in one layer."""
+    fill(tmp_path / "old", "usr/lib/a", "usr/lib/b", "etc/x")
+    (tmp_path / "old/lib").symlink_to("usr/lib")
+    (tmp_path / "old/usr").chmod(0o700)
+    fill(tmp_path / "app", "etc/x", text="2")
+    imgpack_here("build", "old", "-o", "base.tar").ok()
+    command = ("build", "--from", "base.tar", "--whiteout", "/lib/a", "--whiteout", "etc/x")
+
+    imgpack_here(*command, "app", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1:] == [
+        ["etc", "etc/.wh.x", "usr", "usr/lib", "usr/lib/.wh.a"], ["etc", "etc/x"],
+    ]  # fmt: skip
+    with archive(tmp_path / "out.tar").layer(1) as layer:
+        assert layer.getmember("usr").mode == 0o700
+
+    imgpack_here(*command, "app", "--squash", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1:] == [["etc", "etc/x", "usr", "usr/lib", "usr/lib/.wh.a"]]

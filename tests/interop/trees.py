@@ -38,6 +38,7 @@ KINDS = {
     stat.S_IFBLK: "block device",
     stat.S_IFSOCK: "socket",
 }
+"""What the type bits of a mode mean."""
 
 
 def _content(path: bytes) -> str:
@@ -67,7 +68,7 @@ def _facts(path: bytes, linked_with: bytes) -> Facts:
 def describe(root: Path) -> dict[bytes, Facts]:
     """Every path below ``root`` (not the root itself) and its facts.
 
-    ``linked_with`` is the first name, in order, of the same file.
+    ``linked_with`` is the first name, in order, of the same file, if it has another here.
     """
     top = os.fsencode(root)
     paths = sorted(
@@ -75,16 +76,16 @@ def describe(root: Path) -> dict[bytes, Facts]:
         for directory, below, files in os.walk(top)
         for name in below + files
     )
-    first: dict[tuple[int, int], bytes] = {}
-    facts = {}
+    names: dict[tuple[int, int], list[bytes]] = {}
     for path in paths:
-        name = path[len(top) + 1 :]
         found = os.lstat(path)
-        linked = b""
         if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
-            linked = first.setdefault((found.st_dev, found.st_ino), name)
-        facts[name] = _facts(path, linked)
-    return facts
+            names.setdefault((found.st_dev, found.st_ino), []).append(path[len(top) + 1 :])
+    first = {name: group[0] for group in names.values() if len(group) > 1 for name in group}
+    relative = (path[len(top) + 1 :] for path in paths)
+    return {
+        name: _facts(path, first.get(name, b"")) for path, name in zip(paths, relative, strict=True)
+    }
 
 
 def differences(

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from tests.servers.process import Server, require, require_root, run
 
+LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+"""Of a container: those of the host's, which podman's own may be above."""
+
 
 def _unmount_below(directory: Path) -> None:
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
@@ -117,8 +120,7 @@ class Podman:
 
     def run(self, *arguments: str) -> bytes:
         """The output of a throw-away container without network, its limits those of the host."""
-        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
-        return self("run", "--rm", "--network", "none", *limits, *arguments)
+        return self("run", "--rm", "--network", "none", *LIMITS, *arguments)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ PACKAGES = {
     "podman": "podman",
     "runc": "runc",
     "umoci": "umoci",
+    "buildah": "buildah",
     "bsdtar": "libarchive-tools",
     "mtree": "mtree-netbsd",
     "busybox": "busybox-static",

@@ -110,7 +110,7 @@ def test_of_several_trees_each_is_split_and_one_has_to_match() -> None:
         split([other], [Group.parse("b=b"), Group.parse("late=b")])
 
 
-@pytest.mark.parametrize("text", ["", "deps", "=a", "deps=", "deps=a,,b", "a\nb=c"])
+@pytest.mark.parametrize("text", ["", "deps", "=a", "deps=", "deps=a,,b", "a\nb=c", "two words=c"])
 def test_what_names_no_layer_and_its_patterns_is_refused(text: str) -> None:
     """A layer has a name, and at least one pattern."""
     with pytest.raises(ConfigError):

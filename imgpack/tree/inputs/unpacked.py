@@ -12,7 +12,15 @@ import stat
 from typing import Final
 
 from imgpack.errors import TreeError, brief
-from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, Entry, made_up_directory, opaque
+from imgpack.tree.entry import (
+    OPAQUE,
+    OPAQUE_NAME,
+    WHITEOUT,
+    Entry,
+    made_up_directory,
+    opaque,
+    order,
+)
 from imgpack.tree.tree import join
 
 _DEVICES: Final = itertools.count(1 << 40)
@@ -118,7 +126,7 @@ class Unpacked:
         for path in self._opaque:
             found[join(path, OPAQUE_NAME)] = opaque(path)
         self._count_links()
-        return {path: found[path] for _, path in sorted(map(_placed, found.items()))}
+        return dict(sorted(found.items(), key=lambda item: order(item[1])))
 
     def _count_links(self) -> None:
         if not self._links:
@@ -128,15 +136,3 @@ class Unpacked:
             self._links[inode] += 1
         for path, inode in linked:
             self._found[path] = self._found[path]._replace(links=self._links[inode])
-
-
-def _placed(item: tuple[bytes, Entry]) -> tuple[bytes, bytes]:
-    """Where an entry comes: by components, deletions before what is in their directory."""
-    path, entry = item
-    place = path.replace(b"/", b"\0")
-    if entry.mode in (WHITEOUT, OPAQUE):
-        above, _, name = path.rpartition(b"/")
-        # No component is empty, so this is before all others; the opaque mark is the first.
-        name = b"" if entry.mode == OPAQUE else name
-        place = above.replace(b"/", b"\0") + (b"\0\0" if above else b"\0") + name
-    return place, path

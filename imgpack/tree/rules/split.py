@@ -6,9 +6,11 @@ names of one file are in the part of the first of them, for a hard link leads to
 in its own layer. Deletions are in the lowest part: they are of what lies below all of them.
 """
 
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from imgpack.errors import ConfigError, printable
 from imgpack.tree.destination import Placed
@@ -18,8 +20,10 @@ from imgpack.tree.problems import Problems
 from imgpack.tree.rules.ignore import Ignore, ignore
 from imgpack.tree.tree import Stamps, Tree
 
-_DELETIONS = (WHITEOUT, OPAQUE)
-_ALL = -1
+_DELETIONS: Final = (WHITEOUT, OPAQUE)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""A word of the history."""
+_ALL: Final = -1
 """Instead of the patterns that hit a directory: all that is in it is matched."""
 
 
@@ -34,7 +38,7 @@ class Group:
     def parse(cls, text: str) -> "Group":
         """``NAME=PATTERN,…``. Raises ``ConfigError``."""
         name, equals, patterns = text.partition("=")
-        if not name or not equals or not name.isprintable():
+        if not equals or not _NAME.fullmatch(name):
             raise ConfigError(
                 f"{printable(text)!r} names no layer and its patterns",
                 "write NAME=PATTERN,..., as deps=node_modules,vendor",
