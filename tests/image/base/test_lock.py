@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,7 @@ def _set(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
         (_set("asked", 1), DocumentError, "'asked' is missing or is not a string"),
         (_set("name", "A B"), ImgpackError, "A B"),
         (_set("images", []), DocumentError, "'images' has 0"),
+        (lambda obj: obj["images"].append(obj["images"][0]), DocumentError, "two of one platform"),
         (_set("images", [1]), DocumentError, r"images\[0\]: it is no object"),
         (_set("pointsTo.digest", "sha256:12"), DocumentError, "pointsTo: invalid digest"),
         (_set("pointsTo.digest", f"sha256:{'0' * 64}"), DigestError, r"images\[0\]: 'manifest'"),
@@ -233,6 +235,13 @@ def test_a_hostile_list_of_files_is_refused_by_its_line(text: bytes, said: str) 
         list(tree.listing("base.lock").entries())
 
 
+@pytest.mark.parametrize("packed", ["", "KLUv/f////8=", "KLUv/Q==", "bm90aGluZw=="])
+def test_a_damaged_list_of_files_is_refused(lock: Lock, packed: str) -> None:
+    """Empty, cut short, or no zstd at all."""
+    with pytest.raises(DocumentError):
+        replace(lock.images[0].tree, packed=packed).listing("x")
+
+
 def test_a_list_or_a_file_beside_it_that_was_edited_is_refused(lock: Lock) -> None:
     """The one has a hash in the lock, the other one in the list."""
     tree = lock.images[0].tree
@@ -274,10 +283,18 @@ def test_what_moved_is_told(lock: Lock, tmp_path: Path) -> None:
 
 
 def test_only_json_is_a_lock(tmp_path: Path, archive: str) -> None:
-    """Not a directory, a pipe's name, or an archive."""
+    """Not a directory or an archive; and a pipe is not opened, which its writer would notice."""
     (tmp_path / "x.lock").write_bytes(b"{}")
     assert is_lock(str(tmp_path / "x.lock"))
-    assert not any(map(is_lock, (archive, str(tmp_path), str(tmp_path / "none"), "a\0b")))
+    os.mkfifo(tmp_path / "pipe")
+    fd = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        os.write(fd, b"{}")
+        others = (archive, str(tmp_path), str(tmp_path / "pipe"), str(tmp_path / "none"), "a\0b")
+        assert not any(map(is_lock, others))
+        assert os.read(fd, 2) == b"{}"
+    finally:
+        os.close(fd)
 
 
 def test_nothing_is_looked_for_that_is_there(archive: str) -> None:
