@@ -202,7 +202,10 @@ def test_what_is_no_lock_is_refused(here: InProcess, tmp_path: Path) -> None:
 def test_that_plain_layers_cannot_be_mounted_is_said(here: InProcess) -> None:
     """As docker save writes them; by the build and by the lock, and not from a registry's form."""
     here("build", "app", "-t", "plain:1", "-o", "plain.tar", "--compression", "none").ok()
-    for command in (on("plain.tar", "x.tar"), ("base", "lock", "plain.tar", "-o", "x.lock")):
+    for command in (
+        on("plain.tar", "x.tar", "--user", "5"),
+        ("base", "lock", "plain.tar", "-o", "x.lock"),
+    ):
         done = here(*command)
         done.ok()
         assert "plain.tar: the base's layers are not compressed" in done.err
