@@ -81,6 +81,13 @@ class Remedy(Enum):
     EMPTY_CACHE = "choose an empty or new directory for the cache"
     CLEAR_CACHE = "remove it, or choose another cache directory"
     NAME_IT = "give the image a name"
+    GIVE_LAYERS = "give its layers, or write to a registry that has them"
+    MAKE_SHALLOW = (
+        "give the layers, fetch them into the cache, or have it written without them (shallow)"
+    )
+    MOUNT_LAYERS = "copy the base to that registry, and name its repository to mount from"
+    UPDATE_LOCK = "take it over with an update of the lock"
+    LARGER_CACHE = "let the cache hold more"
     PRUNE = "they can be removed when it is written to"
     IGNORE_ONBUILD = "use a base without triggers, or ignore them"
     LOG_IN = "give credentials for {0}"
@@ -365,6 +372,14 @@ class ResourceError(ImgpackError):
     exit_code = 24
     meaning = "too little memory, or too few open files or processes, to do it"
     advice = "make more available, or do less at once"
+
+
+class MovedError(ImgpackError):
+    """What a name points to now is not what was locked."""
+
+    exit_code = 26
+    meaning = "a base is not what it was when it was locked"
+    advice = "update the lock"
 
 
 class AmbiguousError(ImgpackError):

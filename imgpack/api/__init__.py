@@ -17,18 +17,24 @@ from imgpack.api.layers import (
     difference,
     directory,
     entries,
+    mtree,
     planned,
     raw_layer,
+    read_file,
     single_file,
     tarball,
 )
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
+from imgpack.api.locks import fetch_base, lock_base, update_lock
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
     from imgpack.compression.codec import Codec
+    from imgpack.image.base.lock import Lock, LockedImage
+    from imgpack.image.base.locked import is_lock, read_lock
+    from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, Placement
     from imgpack.image.describe import described, published_names, total_size
     from imgpack.image.image import (
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
         Opaque,
         Published,
         images_in,
+        missing_layers,
         refuse_foreign,
     )
     from imgpack.image.join import join
@@ -60,6 +67,7 @@ if TYPE_CHECKING:
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
+    from imgpack.layer.stages import Treatment
     from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
     from imgpack.registry.http.tls import TlsOptions
@@ -96,6 +104,9 @@ if TYPE_CHECKING:
     )
     from imgpack.tree.entry import Entry
     from imgpack.tree.exclusion import Exclusion, ExclusionRule, LeftOut
+    from imgpack.tree.inputs.fakeroot import fakeroot_state
+    from imgpack.tree.inputs.mtree.specification import Overrides, specification
+    from imgpack.tree.inputs.mtree.tree import MtreeTree
     from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
@@ -104,6 +115,9 @@ if TYPE_CHECKING:
     from imgpack.tree.rules.filtered import Filtered
     from imgpack.tree.rules.ignore import Ignore, ignore
     from imgpack.tree.rules.ignore_file import find_ignore_file
+    from imgpack.tree.rules.parse import RuleKind, parse_rule, time_rule
+    from imgpack.tree.rules.reading import IdMap, Reading
+    from imgpack.tree.rules.rules import Rule, RuleList
     from imgpack.tree.rules.split import Group, split
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
@@ -111,20 +125,24 @@ if TYPE_CHECKING:
 __all__ = [
     "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
     "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion", "ExclusionRule",
-    "Explain", "Filtered", "Format", "Group", "Healthcheck", "Ignore", "Image", "ImageConfig",
-    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink", "LeftOut", "Manifest",
-    "Meter", "Named", "Opaque", "Opened", "Placed", "Placement", "Platform", "Ports", "Published",
-    "PushOptions", "PushStep", "RawLayer", "Reference", "Registries", "RegistrySink", "Reporter",
-    "RetryPolicy", "Root", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
-    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
-    "TransportOptions", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
-    "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "difference", "directory", "directory_entry", "dry_run", "entries", "fetch_schema1", "fifo",
-    "file", "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_path", "join",
-    "mount_repositories", "open", "open_base", "open_blob", "parse_name", "parse_reference",
-    "planned", "published_names", "push", "raw_layer", "refuse_foreign", "remote_name",
-    "schema1_name", "schema1_payload", "single_file", "split", "symlink", "tags", "tarball",
-    "target_name", "total_size", "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "Explain", "Filtered", "Format", "Group", "Healthcheck", "IdMap", "Ignore", "Image",
+    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
+    "LeftOut", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
+    "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published",
+    "PushOptions", "PushStep", "RawLayer", "Reading", "Reference", "Registries", "RegistrySink",
+    "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "RuleList", "Runtime",
+    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "SingleFile", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree",
+    "UploadJournal", "UpperDirectory", "Whiteouts", "block_device", "build", "character_device",
+    "copy", "create", "delete", "described", "difference", "directory", "directory_entry",
+    "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file",
+    "find_ignore_file", "hard_link", "ignore", "images_in", "is_layout", "is_lock", "is_path",
+    "join", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open",
+    "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned",
+    "published_names", "push", "raw_layer", "read_file", "read_lock", "refuse_foreign",
+    "remote_name", "schema1_name", "schema1_payload", "single_file", "specification", "split",
+    "symlink", "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock",
+    "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from imgpack.api.locations import open as open_location
@@ -13,6 +13,7 @@ from imgpack.errors import UnsupportedError
 from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
+    from imgpack.image.base.locked import LayerStore
     from imgpack.image.build import Base
     from imgpack.image.image import Image
     from imgpack.image.opened import Opened, Root
@@ -27,6 +28,7 @@ def open_base(
     location: str | Reference,
     *,
     platform: Platform | None = None,
+    layers: Sequence[str] = (),
     registries: Registries | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
     cache: SegmentCache | None = None,
@@ -36,26 +38,65 @@ def open_base(
     """The image at ``location``, to be built on inside the ``with``.
 
     ``location`` is as for ``open``; of an archive or a layout with several images, one is
-    ``PATH:NAME``. Of an index it is the image for ``platform`` (``None``: linux/amd64, or
-    the only one there is). What its layers make is remembered in the ``cache``. Raises what
-    ``open`` raises, ``NotFoundError`` naming the platforms there are, and
+    ``PATH:NAME``. Of an index or a lock it is the image for ``platform`` (``None``:
+    linux/amd64, or the only one there is). What its layers make is remembered in the
+    ``cache``. Layers that it does not hold, as those of a lock, are looked for in ``layers``
+    (archives, layouts, directories with files named by digests), then in the ``cache``. Raises
+    what ``open`` raises, ``NotFoundError`` naming the platforms there are, and
     ``UnsupportedError`` for an artifact.
     """
-    from imgpack.image.base.tree import base_tree
+    from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
     from imgpack.image.build import Base
     from imgpack.image.documents import BaseName
 
-    path, name = _split(location)
-    with open_location(path, registries=registries, scratch=scratch) as opened:
+    with ExitStack() as stack:
+        stores = _stores(layers, cache, scratch, stack)
+        if isinstance(location, str) and is_lock(location):
+            base = locked_base(read_lock(location), location, platform)
+            yield Base(with_layers(base.image, stores), base.tree, base.name)
+            return
+        from imgpack.image.base.tree import base_tree
+
+        path, name = split(location)
+        opening = open_location(path, registries=registries, scratch=scratch)
+        opened = stack.enter_context(opening)
         root = opened.select(name)
-        image = _image(opened, root, platform)
-        called = next((one for one in root.names if name in (None, one.tag, str(one))), None)
-        called = called or next(iter(root.names), None)
+        image = with_layers(choose(opened, root, platform), stores)
+        warn_of_plain(opened, image, reporter)
         tree = base_tree(image, opened.location, cache=cache, jobs=jobs, reporter=reporter)
-        yield Base(image, tree, BaseName(root.descriptor.digest, called))
+        yield Base(image, tree, BaseName(root.descriptor.digest, called(root, name)))
 
 
-def _split(location: str | Reference) -> tuple[str | Reference, str | None]:
+def _stores(
+    layers: Sequence[str], cache: SegmentCache | None, scratch: Callable[[], str], stack: ExitStack
+) -> list[LayerStore]:
+    """Where layers may be that a base does not hold."""
+    from imgpack.layer.cache.blobs import CachedBlobs
+
+    stores: list[LayerStore] = []
+    if layers:
+        from imgpack.store.open import open_blobs
+
+        stores += [stack.enter_context(open_blobs(path, scratch=scratch)) for path in layers]
+    if cache is not None:
+        stores.append(CachedBlobs(cache))
+    return stores
+
+
+def warn_of_plain(opened: Opened, image: Image, reporter: Reporter) -> None:
+    """Say what ``docker save`` costs: no registry has the layers in that form."""
+    from imgpack.image.location import is_path
+    from imgpack.spec.format import Compression, compression_of
+
+    types = [layer.media_type for layer in image.manifest.layers]
+    if is_path(opened.location) and Compression.NONE in map(compression_of, types):
+        reporter.warn(
+            f"{opened.location}: the base's layers are not compressed, as docker save writes them; "
+            "a registry has the base in another form, so they are sent and not mounted"
+        )
+
+
+def split(location: str | Reference) -> tuple[str | Reference, str | None]:
     """A path and the name of an image in it, if it is ``PATH:NAME``."""
     if not isinstance(location, str) or os.path.lexists(location):
         return location, None
@@ -68,7 +109,14 @@ def _split(location: str | Reference) -> tuple[str | Reference, str | None]:
     return location, None
 
 
-def _image(opened: Opened, root: Root, platform: Platform | None) -> Image:
+def called(root: Root, name: str | None) -> Reference | None:
+    """What the image at ``root``, which was asked for by ``name``, is called."""
+    found = next((one for one in root.names if name in (None, one.tag, str(one))), None)
+    return found or next(iter(root.names), None)
+
+
+def choose(opened: Opened, root: Root, platform: Platform | None) -> Image:
+    """The image to build on, of what ``root`` points to. Raises as ``open_base``."""
     from imgpack.image.image import Image, ImageIndex, images_in
     from imgpack.spec.platform import Platform
 

@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
+    from imgpack.layer.stages import Treatment
     from imgpack.spec.format import Format
     from imgpack.spec.merge.changes import RuntimeChanges
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
     from imgpack.spec.runtime import Runtime
+    from imgpack.tree.below import Below
     from imgpack.tree.destination import Placed
     from imgpack.tree.disk.directory import Directory
     from imgpack.tree.entries import Entries
     from imgpack.tree.entry import Entry
     from imgpack.tree.exclusion import Exclusion
+    from imgpack.tree.inputs.mtree.tree import MtreeTree
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
     from imgpack.tree.merge.difference import Difference
@@ -57,17 +60,34 @@ def directory(
 
 
 def planned(
-    layer: Placed[Tree], *, transforms: Sequence[Transform] = ()
+    layer: Placed[Tree],
+    *,
+    transforms: Sequence[Transform] = (),
+    treatment: Treatment | None = None,
+    image: Sequence[Placed[Tree]] = (),
 ) -> Iterator[tuple[Entry, bytes | None]]:
     """What a build would pack of ``layer``, without a look into a file.
 
-    Each entry with the path of the first name of a hard link, whose size counts once.
+    Each entry with the path of the first name of a hard link, whose size counts once. To the
+    last of the layers of the ``image``, if they are given, is added what ``treatment`` adds.
     Raises source and tree errors.
     """
     from imgpack.layer.planned import planned as entries_of
-    from imgpack.layer.stages import Stages
+    from imgpack.layer.stages import NO_TREATMENT, Stages
 
-    yield from entries_of(layer, Stages(tuple(transforms)))
+    treatment = treatment or NO_TREATMENT
+    adding = treatment.adding if image and layer is image[-1] else None
+    additions = adding and adding(_below(image))
+    yield from entries_of(layer, Stages(tuple(transforms), None, treatment, additions))
+
+
+def _below(layers: Sequence[Placed[Tree]], base: Tree | None = None) -> Below:
+    from imgpack.tree.below import Below, Laid
+
+    below = Below(() if base is None else (Laid(base),))
+    for layer in layers:
+        below = below.over(Laid(layer.tree, layer.dest, exact=layer.exact))
+    return below
 
 
 def single_file(
@@ -126,6 +146,37 @@ def raw_layer(
     return Placed(read_raw_layer(os.fsdecode(path), scratch=scratch))
 
 
+def mtree(
+    path: str | bytes,
+    *,
+    dest: str | bytes = "/",
+    read: Callable[[str], bytes | None] = lambda path: None,
+    reporter: Reporter = SILENT,
+) -> Placed[MtreeTree]:
+    """The tree that an mtree(5) file lists, the bodies of whose files lie where it says.
+
+    ``read`` reads the image's lists of users and groups, whose names it may hold. Raises
+    ``SourceError``, ``TreeError``, ``ConfigError``, ``LimitError``.
+    """
+    from imgpack.tree.destination import place
+    from imgpack.tree.inputs.mtree.specification import specification
+    from imgpack.tree.inputs.mtree.tree import MtreeTree
+
+    listed = specification(os.fsencode(path), read)
+    tree = MtreeTree(os.fsencode(path), listed.tree())
+    for warning in listed.warnings:
+        reporter.warn(warning)
+    return place(tree, os.fsencode(dest))
+
+
+def read_file(layers: Sequence[Placed[Tree]], path: str, base: Tree | None = None) -> bytes | None:
+    """The bytes of a small file of the image that ``layers`` make over ``base``.
+
+    Links are followed; ``None`` if there is none. Raises ``LimitError``.
+    """
+    return _below(layers, base).read_file(path)
+
+
 def entries(items: Iterable[Entry], *, dest: str | bytes = "/") -> Placed[Entries]:
     """The tree of entries in memory, as ``directory``; of 1970 and 0:0, unless they say so.
 
@@ -145,19 +196,21 @@ def difference(
     dest: str | bytes = "/",
     mtime: bool = False,
     transforms: Sequence[Transform] = (),
+    treatment: Treatment | None = None,
     image: bool = False,
 ) -> Placed[Difference]:
     """The layer that makes ``new`` of ``old``: what changed, and deletions of what is gone.
 
-    A time alone is a change only with ``mtime``. Both are compared as ``transforms``, those of
-    the build, leave them; an ``image`` has its entries as they are. Where ``old`` is no base,
-    it is the ``Placement``'s ``lower``. Raises ``TreeError``.
+    A time alone is a change only with ``mtime``. Both are compared as ``transforms`` and
+    ``treatment``, those of the build, leave them; an ``image`` has its entries as they are.
+    Where ``old`` is no base, it is the ``Placement``'s ``lower``. Raises ``TreeError``.
     """
-    from imgpack.layer.stages import Stages
+    from imgpack.layer.stages import NO_TREATMENT, Stages
     from imgpack.tree.destination import Placed, parse_dest
     from imgpack.tree.merge.difference import Difference
 
-    prepare = Stages(tuple(transforms)).pairs if transforms else None
+    stages = Stages(tuple(transforms), None, treatment or NO_TREATMENT)
+    prepare = stages.pairs if stages else None
     tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image)
     return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
 
@@ -172,6 +225,7 @@ def build(
     format: Format | None = None,
     compression: str | Codec = "gzip",
     transforms: Sequence[Transform] = (),
+    treatment: Treatment | None = None,
     created: str | None = None,
     author: str = "",
     comment: str = "",
@@ -190,8 +244,9 @@ def build(
     a given one that they contradict is warned. ``format``, if not given: the base's, or the
     sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC
     3339 in UTC (``None``: the newest time in the layers). ``placement``: what lies below. The
-    bytes depend on none of ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``:
-    devices and inodes of what is being written. Raises config, source, tree, output errors.
+    ``transforms`` change entries, then the rules of ``treatment``. The bytes depend on none of
+    ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``: devices and inodes of what is
+    being written. Raises config, source, tree, output errors.
     """
     from imgpack.image.build import Placement, build_image
     from imgpack.layer.build import Options
@@ -199,13 +254,12 @@ def build(
     placement = placement or Placement()
     recipe = _recipe(config, platform, layers, placement, reporter)
     codec = _codec(compression)
-    options = Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs)
     return build_image(
         layers,
         into,
         replace(recipe, author=author, comment=comment, format=format or _format(recipe, into)),
         references(names),
-        options,
+        Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs, treatment),
         placement=placement,
         created=created,
         reporter=reporter,

@@ -50,7 +50,7 @@ def open(
     from imgpack.registry.pull.image import open_remote
 
     reference = parse_reference(location) if isinstance(location, str) else location
-    with _connected(registries) as connected:
+    with with_registries(registries) as connected:
         yield open_remote(connected, reference, scratch=scratch)
 
 
@@ -83,7 +83,7 @@ def open_blob(
 
     digest = Digest.parse(digest) if isinstance(digest, str) else digest
     name = parse_reference(location) if isinstance(location, str) else location
-    with _connected(registries) as connected:
+    with with_registries(registries) as connected:
         yield read_remote_blob(connected, name.with_digest(digest))
 
 
@@ -95,18 +95,26 @@ def create(
     scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
     prune: bool = False,
+    shallow: bool = False,
 ) -> Iterator[LayerSink]:
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
     any other is an archive. It is written once; an existing layout is added to, and with
-    ``prune`` loses the blobs that nothing in it names then. Nothing appears under its
+    ``prune`` loses the blobs that nothing in it names then. An image whose source lacks
+    layers is written without them if it may be ``shallow``. Nothing appears under its
     final name before all of it is there. Raises ``OutputError``.
     """
     from imgpack.store.archive.write import open_writer
 
-    writer = open_writer(location, stdout=stdout, scratch=scratch, reporter=reporter, prune=prune)
-    with writer:
+    with open_writer(
+        location,
+        stdout=stdout,
+        scratch=scratch,
+        reporter=reporter,
+        prune=prune,
+        shallow=shallow,
+    ) as writer:
         yield writer
 
 
@@ -137,7 +145,7 @@ def push(
     """
     from imgpack.registry.push.push import RegistrySink
 
-    with _connected(registries) as connected:
+    with with_registries(registries) as connected:
         sink = RegistrySink(connected, options)
         return sink.write(_renamed(images, names), jobs=jobs, on_published=on_published)
 
@@ -149,7 +157,7 @@ def tags(repository: str | Reference, *, registries: Registries | None = None) -
     """
     from imgpack.registry.tags import list_tags
 
-    with _connected(registries) as connected:
+    with with_registries(registries) as connected:
         yield from list_tags(connected.repository(_reference(repository)))
 
 
@@ -163,13 +171,14 @@ def delete(name: str | Reference, *, registries: Registries | None = None) -> No
     from imgpack.image.location import writable_name
     from imgpack.registry.tags import delete_name
 
-    with _connected(registries) as connected:
+    with with_registries(registries) as connected:
         reference = writable_name(name) if isinstance(name, str) else name
         delete_name(connected.repository(reference), reference)
 
 
 @contextmanager
-def _connected(registries: Registries | None) -> Iterator[Registries]:
+def with_registries(registries: Registries | None) -> Iterator[Registries]:
+    """``registries``, or anonymous ones that are closed in the end."""
     if registries is not None:
         yield registries
         return

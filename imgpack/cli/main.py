@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rm": ("tags", "Delete a tag or manifest from a registry."),
     "login": ("login", "Store credentials for a registry."),
     "logout": ("login", "Forget credentials for a registry."),
+    "base": ("base", "Lock base images, update the locks, fetch their layers."),
     "cache": ("cache", "Show or prune the segment cache."),
 }
 

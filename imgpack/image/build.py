@@ -14,7 +14,6 @@ from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.raw import RawLayer
 from imgpack.layer.squash import Squash
-from imgpack.layer.stages import Stages
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -23,6 +22,7 @@ from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.rules.accounts import check_user
@@ -105,7 +105,7 @@ def build_image(
     for remark in recipe.remarks(len(groups)):
         reporter.warn(remark)
     types = [recipe.format.layer_type(_compression(group[0], options)) for group in groups]
-    source, nearby = _source(placement.base)
+    source, absent = _source(placement.base)
     # Each another, as the real ones: what names a layer twice is shorter.
     unknown = [Digest.of(b"%d" % number) for number in range(len(groups))]
     expected = [
@@ -115,15 +115,17 @@ def build_image(
     places = [b"" if len(group) > 1 else group[0].dest for group in groups]
     parts = [_part(group[0]) for group in groups]
     draft = recipe.documents(places, expected, created or _rfc3339(0), parts)
-    sink.reserve(Named(Image(*draft, source, nearby), names))
+    sink.reserve(Named(Image(*draft, source, absent), names))
 
     stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
+    last = next((one for one in reversed(groups) if not isinstance(one[0].tree, RawLayer)), None)
     for number, (group, kind) in enumerate(zip(groups, types, strict=True), 1):
-        stack.build(group, sink, kind, f"layer {number} of {len(groups)}")
+        stack.build(group, sink, kind, f"layer {number} of {len(groups)}", top=group is last)
+    stack.check_rules()
     created = created or _rfc3339(stack.newest)
     documents = recipe.documents(stack.dests, stack.layers, created, parts)
     stack.check_user(documents[1], recipe)
-    image = Image(*documents, source, nearby)
+    image = Image(*documents, source, absent)
     sink.write([Named(image, names)])
     return image
 
@@ -166,7 +168,8 @@ class _Stack:
         self.newest = 0
         self._builder = builder
         self._reporter = reporter
-        self._stages = Stages(options.transforms)
+        self._stages = options.stages(None, None)
+        self._matched: set[int] = set()
         self._outputs = options.outputs
         self._placement = placement
         self._chain = [] if base is None else list(base.image.config.diff_ids)
@@ -174,17 +177,19 @@ class _Stack:
         self._below = Below(() if lower is None else (Laid(lower),))
 
     def build(
-        self, group: Sequence[Placed[Tree]], sink: LayerSink, layer_type: str, shown: str
-    ) -> None:
+        self, group: Sequence[Placed[Tree]], sink: LayerSink, layer_type: str, shown: str,
+        *, top: bool,
+    ) -> None:  # fmt: skip
         """The one layer of the trees in ``group`` goes on top of what is there."""
         tree = group[0]
         if isinstance(tree.tree, RawLayer):
             built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
             self._below = self._below.over(Laid(tree.tree, exact=True))
         elif len(group) > 1:
-            tree, built = self._squashed(group, sink)
+            tree, built = self._squashed(group, sink, top=top)
         else:
-            tree, built = self._arranged(tree, sink)
+            tree, built = self._arranged(tree, sink, top=top)
+        self._matched.update(built.record.matched)
         written = built.record.written
         self._chain.append(written.diff_id)
         self.layers.append(written.layer(layer_type))
@@ -192,21 +197,25 @@ class _Stack:
         self.newest = max(self.newest, built.record.newest)
         self._reporter.detail(f"{shown}, /{printable(tree.dest)}: {_told(built)}")
 
-    def _arranged(self, tree: Placed[Tree], sink: LayerSink) -> tuple[Placed[Tree], Built]:
+    def _arranged(
+        self, tree: Placed[Tree], sink: LayerSink, *, top: bool
+    ) -> tuple[Placed[Tree], Built]:
         """``tree`` where it lies in the end, and its layer, arranged over what is below."""
-        over = self._laid(tree)
         # What is below, and the directories on its way, make another layer of it; a directory
         # on disk has no deletions, which delete nothing in the lowest layer.
+        over = self._laid(tree)
         tree = over.tree
         matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
-        return tree, self._builder.build(tree, sink.open_blob, over if matters else None)
+        added = self._added(top=top)
+        return tree, self._builder.build(tree, sink.open_blob, over if matters else None, added)
 
     def _squashed(
-        self, group: Sequence[Placed[Tree]], sink: LayerSink
+        self, group: Sequence[Placed[Tree]], sink: LayerSink, *, top: bool
     ) -> tuple[Placed[Tree], Built]:
         """What the trees make together, and its layer."""
         lowest = self._below
-        squash = Squash(tuple(map(self._laid, group)), self._stages.transforms, lowest)
+        layers = tuple(map(self._laid, group))
+        squash = Squash(layers, self._stages, lowest, self._added(top=top))
         return squash.tree, self._builder.build(squash.tree, sink.open_blob, squash)
 
     def _laid(self, tree: Placed[Tree]) -> Over:
@@ -216,6 +225,14 @@ class _Stack:
             self._reporter.warn(warning)
         self._below = self._below.over(over.laid)
         return over
+
+    def _added(self, *, top: bool) -> Additions | None:
+        adding = self._stages.treatment.adding if top else None
+        return adding and adding(self._below)
+
+    def check_rules(self) -> None:
+        """Raise ``ConfigError`` if a rule matched in none of the layers."""
+        self._stages.treatment.rules.check(self._matched)
 
     def check_user(self, config: ImageConfig, recipe: Recipe) -> None:
         """Refuse a user that is not one of the image; where there is no base it is only told."""
@@ -249,7 +266,7 @@ def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
         return _InSink(), frozenset()
     image = base.image
     held = frozenset(layer.digest for layer in image.manifest.layers)
-    return _InSink(image.source, held), image.nearby
+    return _InSink(image.source, held), image.absent
 
 
 def _check_time(created: str) -> None:

@@ -5,7 +5,16 @@
 
 from typing import Any
 
-from imgpack.image.image import AnyImage, Artifact, ImageIndex, Named, Opaque, Published, layers_of
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    ImageIndex,
+    Named,
+    Opaque,
+    Published,
+    layers_of,
+    missing_layers,
+)
 
 
 def described(named: Named) -> dict[str, Any]:
@@ -30,11 +39,13 @@ def _described(image: AnyImage) -> dict[str, Any]:
     if isinstance(image, Opaque):
         return {"blob": image.descriptor.as_json()}
     manifest = image.manifest
-    out = {
+    out: dict[str, Any] = {
         "manifest": manifest.descriptor.as_json(),
         "config": manifest.config.as_json(),
         "size": total_size(image),
     }
+    if missing := missing_layers(image):
+        out["missing"] = [str(layer.digest) for layer in missing]
     if isinstance(image, Artifact):
         layers = [layer.as_json() for layer in manifest.layers]
         return out | {"artifactType": image.type, "layers": layers}

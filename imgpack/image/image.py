@@ -36,13 +36,14 @@ class BlobSource(Protocol):
 class Image:
     """One platform's image: its documents, and where its blobs are.
 
-    ``nearby`` are the foreign layers that ``source`` holds all the same.
+    ``absent`` are the layers that ``source`` does not hold: foreign ones, which are at the
+    ``urls`` of their descriptors, and those of a base in an image that is *shallow*.
     """
 
     manifest: Manifest
     config: ImageConfig
     source: BlobSource
-    nearby: frozenset[Digest] = frozenset()
+    absent: frozenset[Digest] = frozenset()
 
     def __post_init__(self) -> None:
         if self.manifest.config.digest != self.config.digest:
@@ -79,7 +80,7 @@ class Artifact:
 
     manifest: Manifest
     source: BlobSource
-    nearby: frozenset[Digest] = frozenset()
+    absent: frozenset[Digest] = frozenset()
 
     @property
     def document(self) -> Manifest:
@@ -228,10 +229,20 @@ class RawBlob:
 
 
 def is_away(one: AnyImage, layer: Descriptor) -> bool:
-    """Whether only the ``urls`` of a layer could give it: its source does not hold it."""
-    if not (isinstance(one, Image | Artifact) and mediatype.is_foreign(layer.media_type)):
-        return False
-    return layer.digest not in one.nearby
+    """Whether its source does not hold a layer."""
+    return isinstance(one, Image | Artifact) and layer.digest in one.absent
+
+
+def missing_layers(image: AnyImage) -> tuple[Descriptor, ...]:
+    """What makes an image shallow: the layers that are not held and not foreign, each once."""
+    return tuple(
+        {
+            layer.digest: layer
+            for one in walk(image)
+            for layer in layers_of(one)
+            if is_away(one, layer) and not mediatype.is_foreign(layer.media_type)
+        }.values()
+    )
 
 
 def refuse_foreign(image: AnyImage, where: str) -> None:
@@ -239,12 +250,17 @@ def refuse_foreign(image: AnyImage, where: str) -> None:
     for one in walk(image):
         for layer in layers_of(one):
             if is_away(one, layer):
-                raise foreign_layer(layer, where)
+                raise absent_layer(layer, where)
 
 
-def foreign_layer(descriptor: Descriptor, where: str) -> UnsupportedError:
-    """The error for a layer that only its ``urls`` could give."""
+def absent_layer(layer: Descriptor, where: str) -> UnsupportedError:
+    """The error for a layer that its source does not hold, though all is as it should be."""
+    if not mediatype.is_foreign(layer.media_type):
+        return UnsupportedError(
+            f"{where} does not hold the layer {layer.digest} (it is shallow)",
+            Remedy.GIVE_LAYERS(),
+        )
     return UnsupportedError(
-        f"{where}: the layer {descriptor.digest} is kept elsewhere (a foreign layer)",
+        f"{where}: the layer {layer.digest} is kept elsewhere (a foreign layer)",
         "imgpack fetches nothing from URLs in a manifest",
     )

@@ -1,8 +1,8 @@
 """Where an image is: a path or a reference, told apart by form.
 
 A text is an archive or layout if such a path exists, or if it looks like a path:
-it ends in ``.tar`` (``.tar.gz``, ``.tgz``, ``.tar.zst``) or ``/``, or starts with ``/``,
-``./`` or ``../``. Anything else is a reference.
+it ends in ``.tar`` (``.tar.gz``, ``.tgz``, ``.tar.zst``), ``.lock`` or ``/``, or starts with
+``/``, ``./`` or ``../``. Anything else is a reference.
 """
 
 import os
@@ -13,7 +13,7 @@ from imgpack.errors import InvalidReferenceError
 from imgpack.spec.reference import Reference
 
 _PATH_STARTS: Final = ("/", "./", "../")
-_PATH_ENDS: Final = ("/", ".tar", ".tar.gz", ".tgz", ".tar.zst")
+_PATH_ENDS: Final = ("/", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".lock")
 _BARE_REGISTRY: Final = re.compile(r"(?:localhost|[^/@:]*\.[^/@:]*|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
 

@@ -1,7 +1,7 @@
 """What has to be written for some images: every blob and document once, in an order to rely on.
 
-Invariants: a blob appears once, however many images name it; foreign layers appear
-where the source holds them; documents come children first.
+Invariants: a blob appears once, however many images name it; a layer that no source holds
+is none of them; documents come children first.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from imgpack.image.image import (
     RawBlob,
     is_away,
     layers_of,
+    missing_layers,
     walk,
 )
 from imgpack.spec.descriptor import Descriptor
@@ -37,12 +38,14 @@ class PlannedBlob:
 class Plan:
     """``blobs`` are layers and what artifacts consist of; ``configs`` are in memory.
 
-    ``documents`` are all manifests and indexes, children first.
+    ``documents`` are all manifests and indexes, children first. ``missing`` are layers that no
+    image holds, foreign ones left out: whoever writes must have them already.
     """
 
     blobs: tuple[PlannedBlob, ...]
     configs: tuple[PlannedBlob, ...]
     documents: tuple[Manifest | Index, ...]
+    missing: tuple[Descriptor, ...] = ()
 
 
 def one_for_each(images: Sequence[Named]) -> tuple[Named, ...]:
@@ -101,7 +104,18 @@ def plan(images: Sequence[Named]) -> Plan:
                     _check_size(known.descriptor, blob)
         for document in _children_first(named.image):
             documents.setdefault(document.descriptor.digest, document)
-    return Plan(tuple(blobs.values()), tuple(configs.values()), tuple(documents.values()))
+    missing = {
+        layer.digest: layer
+        for named in images
+        for layer in missing_layers(named.image)
+        if layer.digest not in blobs
+    }
+    return Plan(
+        tuple(blobs.values()),
+        tuple(configs.values()),
+        tuple(documents.values()),
+        tuple(missing.values()),
+    )
 
 
 def _check_size(known: Descriptor, blob: Descriptor) -> None:

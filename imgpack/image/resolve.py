@@ -45,7 +45,8 @@ class Resolver:
     """Reads what descriptors name from one source; errors name ``location``.
 
     A document that was read stays here, so that it is read once. ``check_blob`` raises
-    for a blob that is there and cannot be what its manifest says.
+    for a blob that is there and cannot be what its manifest says; ``lacks`` says whether
+    the source says itself that it does not have a blob (and else it should).
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class Resolver:
         source: ImageSource,
         location: str,
         check_blob: Callable[[Descriptor], None] = lambda blob: None,
+        lacks: Callable[[Digest], bool] = lambda digest: False,
     ) -> None:
         self.source = source
         self.location = location
         self._check_blob = check_blob
+        self._lacks = lacks
         self._raws: dict[tuple[Digest, int], bytes | None] = {}
         self._documents: dict[tuple[Digest, int, str], Manifest | Index] = {}
         self._configs: dict[Digest, ImageConfig] = {}
@@ -119,15 +122,17 @@ class Resolver:
 
     def single(self, manifest: Manifest) -> Image | Artifact:
         """The image of ``manifest``, or the artifact."""
-        for blob in manifest.layers:
-            self._check_blob(blob)
+        absent = {blob.digest for blob in manifest.layers if self._lacks(blob.digest)}
         foreign = {blob.digest for blob in manifest.layers if mediatype.is_foreign(blob.media_type)}
-        nearby = frozenset(one for one in foreign if self.source.size(one) is not None)
+        absent |= {digest for digest in foreign if self.source.size(digest) is None}
+        for blob in manifest.layers:
+            if blob.digest not in absent:
+                self._check_blob(blob)
         if not manifest.is_image:
-            return Artifact(manifest, self.source, nearby)
+            return Artifact(manifest, self.source, frozenset(absent))
         config = self.config(manifest)
         with about(self.location):
-            return Image(manifest, config, self.source, nearby)
+            return Image(manifest, config, self.source, frozenset(absent))
 
     def holds(self, descriptor: Descriptor) -> bool:
         """Whether the source has the document."""

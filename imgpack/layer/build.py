@@ -20,11 +20,12 @@ from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
 from imgpack.layer.squash import Squash
-from imgpack.layer.stages import NO_STAGES, Stages
+from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
 from imgpack.tree.disk import snapshot
 from imgpack.tree.disk.snapshot import Change
 from imgpack.tree.entry import Entry
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import Arrangement, Transform
 from imgpack.tree.tree import Stamps, Tree
@@ -44,6 +45,11 @@ class Options:
     started_ns: int
     check_contents: bool = False
     outputs: Set[tuple[int, int]] = frozenset()
+    treatment: Treatment | None = None
+
+    def stages(self, arrangement: Arrangement | None, additions: Additions | None) -> Stages:
+        """What is done to the entries of one layer."""
+        return Stages(self.transforms, arrangement, self.treatment or NO_TREATMENT, additions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,17 @@ class LayerBuilder:
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
 
     def build(
-        self, tree: Tree, open_blob: OpenBlob, arrangement: Arrangement | Squash | None = None
+        self,
+        tree: Tree,
+        open_blob: OpenBlob,
+        arrangement: Arrangement | Squash | None = None,
+        additions: Additions | None = None,
     ) -> Built:
         """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
         if isinstance(arrangement, Squash):
             self._stages = arrangement
         else:
-            self._stages = Stages(self._options.transforms, arrangement)
+            self._stages = self._options.stages(arrangement, additions)
         built = self._built(tree, open_blob)
         for left_out in self._met.left_out:
             left_out.tell()
@@ -219,7 +229,8 @@ class LayerBuilder:
         for remark in problems.remarks():
             self._reporter.detail(remark)
         warnings = tuple(segments.warnings)
-        record = LayerRecord(run.written, segments.newest, warnings, run.segments)
+        matched = tuple(sorted(segments.matched))
+        record = LayerRecord(run.written, segments.newest, warnings, run.segments, matched)
         return Built(record, run.reused, unchanged=False)
 
     def _key(self, stamps: Stamps) -> str:

@@ -117,7 +117,7 @@ class Encoder:
             return
         buffer = self.buffer
         try:
-            found = xattrs.read(descriptor, source, mode)
+            found = xattrs.read(descriptor, source)
             if said:
                 found = found.with_said(said)
             owner = _owner(mode, uid, gid)
@@ -165,7 +165,7 @@ class Encoder:
             before = os.fstat(descriptor)
             _check_same(seen, before)
             self._warn_sparse(seen, before)
-            found = xattrs.read(descriptor, entry.shown, entry.mode).with_said(entry.xattrs)
+            found = xattrs.read(descriptor, entry.shown).with_said(entry.xattrs)
             self.buffer.append(self._header(entry, found, header.FILE, entry.path))
             for number, step in enumerate(steps):
                 if number:

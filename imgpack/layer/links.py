@@ -1,15 +1,19 @@
 """Which files of a tree were met under another name: these become hard links in its layer.
 
+Names that are written with another mode, owner, time or attributes than the first are files
+of their own, each way of writing it once: one inode has only one of each.
+
 Memory: a file whose other names lie outside the tree is waited for to the end, so what
 is more than some thousands goes to a temporary database on disk.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from imgpack.errors import LimitError, OutputError, brief
-from imgpack.tree.entry import Entry
+from imgpack.tree.entry import Entry, Xattrs
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,25 +28,27 @@ CREATE TABLE links (file BLOB PRIMARY KEY, path BLOB, left INTEGER) WITHOUT ROWI
 """
 
 _Known = tuple[bytes, int]  # the first path, and how many names are still to come
+_File = tuple[int, int, int, int, int, int, Xattrs]
+"""Device and inode, and what all names of one file have in common, as they are written."""
 
 
 class Links:
-    """The files with several names that were met, by device and inode."""
+    """The files with several names that were met."""
 
     def __init__(self, in_memory: int = _IN_MEMORY) -> None:
-        self._known: dict[tuple[int, int], _Known] = {}
+        self._known: dict[_File, _Known] = {}
         self._in_memory = in_memory
         self._disk: sqlite3.Connection | None = None
 
     def __contains__(self, entry: Entry) -> bool:
-        return self._find((entry.device, entry.inode)) is not None
+        return self._find(_file(entry)) is not None
 
     def first(self, entry: Entry) -> bytes | None:
         """The path under which this file was met first; ``None`` if that is now.
 
         Raises ``LimitError`` for more names than can be unpacked.
         """
-        key = (entry.device, entry.inode)
+        key = _file(entry)
         path, left = self._find(key) or (None, entry.links)
         if entry.links - left >= MAX_NAMES:
             raise LimitError(
@@ -58,7 +64,7 @@ class Links:
                 self._spill()
         return path
 
-    def _find(self, key: tuple[int, int]) -> _Known | None:
+    def _find(self, key: _File) -> _Known | None:
         known = self._known.get(key)
         if known is None and self._disk is not None:
             with _disk_errors():
@@ -69,7 +75,7 @@ class Links:
                 return row
         return known
 
-    def _forget(self, key: tuple[int, int]) -> None:
+    def _forget(self, key: _File) -> None:
         self._known.pop(key, None)
         if self._disk is not None:
             with _disk_errors():
@@ -87,9 +93,17 @@ class Links:
         self._known.clear()
 
 
-def _packed(key: tuple[int, int]) -> bytes:
-    device, inode = key
-    return device.to_bytes(8) + inode.to_bytes(8)
+def _file(entry: Entry) -> _File:
+    return (
+        entry.device, entry.inode,
+        entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.xattrs,
+    )  # fmt: skip
+
+
+def _packed(key: _File) -> bytes:
+    device, inode, *common = key
+    digest = hashlib.blake2b(repr(common).encode(), digest_size=16).digest()
+    return device.to_bytes(8) + inode.to_bytes(8) + digest
 
 
 @contextmanager

@@ -49,10 +49,14 @@ class Segment(NamedTuple):
 
 
 class Segments:
-    """One pass over entries, which cuts them into segments."""
+    """One pass over entries, which cuts them into segments.
+
+    ``matched`` are the numbers of the rules that changed something, complete in the end.
+    """
 
     def __init__(self, stages: Stages | Squash, problems: Problems) -> None:
         self._stages = stages
+        self.matched: set[int] = set()
         self._problems = problems
         self._suspects = Suspects()
         self._buffers = Buffers(_BUFFER)
@@ -76,7 +80,7 @@ class Segments:
         """
         encoder, crc32 = self._encoder, zlib.crc32
         stamps: list[bytes] = []
-        for seen, entry in self._stages.pairs(entries, self._problems):
+        for seen, entry in self._stages.pairs(entries, self._problems, self.matched):
             path, content, mode, _, _, links, _, _, size, _, _, _, stamp, _, _ = entry
             # A link to a file brings no content, and must not be cut as if it did.
             is_file = mode & TYPE == FILE_TYPE and (links == 1 or not encoder.is_link(entry))

@@ -1,17 +1,17 @@
 """Several layers written as one: each arranged over those below it, then all together."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgpack.layer.stages import Stages
 from imgpack.tree.below import Below
 from imgpack.tree.destination import Placed
 from imgpack.tree.entry import Entry, Pair, order
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey
 from imgpack.tree.merge.union import united
 from imgpack.tree.problems import Problems
-from imgpack.tree.transform import Transform
 from imgpack.tree.tree import Stamps, Tree
 
 
@@ -43,12 +43,14 @@ class _Whole:
 class Squash:
     """The stages of one layer that shows what ``layers`` would, bottom first, over ``below``.
 
-    Each of them is arranged over ``below`` and those before it.
+    Each of them goes through ``stages``, and is arranged over ``below`` and those before it;
+    the ``additions`` go with the last.
     """
 
     layers: tuple[Over, ...]
-    transforms: tuple[Transform, ...]
+    stages: Stages
     below: Below
+    additions: Additions | None = None
 
     @property
     def tree(self) -> Placed[Tree]:
@@ -59,17 +61,24 @@ class Squash:
     @property
     def identity(self) -> str:
         """That of all stages."""
-        return repr([Stages(self.transforms, layer).identity for layer in self.layers])
+        return repr([self._staged(layer).identity for layer in self.layers])
 
-    def pairs(self, entries: Iterable[Entry], problems: Problems) -> Iterator[Pair]:
+    def pairs(
+        self, entries: Iterable[Entry], problems: Problems, matched: set[int] | None = None
+    ) -> Iterator[Pair]:
         """The pairs of all layers, whatever the ``entries``, which are none."""
-        streams = [self._arranged(layer, problems) for layer in self.layers]
+        streams = [self._arranged(layer, problems, matched) for layer in self.layers]
         return Over(self.tree, self.below, Survey())(united(streams, self._find))
 
-    def _arranged(self, layer: Over, problems: Problems) -> Iterable[Pair]:
+    def _staged(self, layer: Over) -> Stages:
+        added = self.additions if layer is self.layers[-1] else None
+        return replace(self.stages, arrangement=layer, additions=added)
+
+    def _arranged(
+        self, layer: Over, problems: Problems, matched: set[int] | None
+    ) -> Iterable[Pair]:
         """The pairs of one layer, in the order of where they lie in the image."""
-        stages = Stages(self.transforms, layer)
-        pairs = stages.pairs(layer.tree.entries(problems), problems)
+        pairs = self._staged(layer).pairs(layer.tree.entries(problems), problems, matched)
         if layer.survey.redirects:
             return sorted(pairs, key=lambda pair: order(pair[1]))
         return pairs

@@ -82,16 +82,14 @@ def _replace_escape(text: str, short: str, long: str) -> str:
     return "\\\\".join(part.replace(short, long) for part in text.split("\\\\"))
 
 
-def decode(raw: bytes) -> dict[str, Any]:
+def decode(raw: bytes, limit: int = MAX_DOCUMENT) -> dict[str, Any]:
     """Parse ``raw`` as one JSON object.
 
     Raises ``DocumentError`` for anything malformed or ambiguous and
-    ``LimitError`` above ``MAX_DOCUMENT`` bytes.
+    ``LimitError`` above ``limit`` bytes.
     """
-    if len(raw) > MAX_DOCUMENT:
-        raise LimitError(
-            f"the document has {len(raw)} bytes", f"at most {MAX_DOCUMENT} are accepted"
-        )
+    if len(raw) > limit:
+        raise LimitError(f"the document has {len(raw)} bytes", f"at most {limit} are accepted")
 
     def pairs(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         out = dict(items)

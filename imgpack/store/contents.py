@@ -12,7 +12,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError, LimitError
-from imgpack.image.image import AnyImage, Artifact, Image, Named, Opaque, images_in, walk
+from imgpack.image.image import (
+    AnyImage,
+    Artifact,
+    Image,
+    Named,
+    Opaque,
+    images_in,
+    missing_layers,
+    walk,
+)
 from imgpack.image.plan import plan
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
@@ -26,6 +35,8 @@ OCI_LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 
 NAME_ANNOTATION: Final = "io.containerd.image.name"
 REF_ANNOTATION: Final = "org.opencontainers.image.ref.name"
+SHALLOW_ANNOTATION: Final = "io.imgpack.shallow"
+"""In ``index.json``, on what is shallow: the digests of the layers that are left out of it."""
 SCHEMA1_NAME: Final = "schema1.json"
 """The unsigned schema1 payload, in the archive of a docker-format image; loaders ignore it."""
 
@@ -88,6 +99,8 @@ def index_entries(images: Sequence[Named], taken: Iterable[str] = ()) -> list[di
         if isinstance(named.image, Artifact) and named.image.manifest.artifact_type:
             # What lists referrers goes by it (image-spec descriptor.md).
             bare["artifactType"] = named.image.manifest.artifact_type
+        left_out = " ".join(str(layer.digest) for layer in missing_layers(named.image))
+        mark = {SHALLOW_ANNOTATION: left_out} if left_out else {}
         pointers: list[dict[str, str]] = []
         for name in named.tags:
             ref = str(name) if name.tag in refs else name.target
@@ -95,7 +108,7 @@ def index_entries(images: Sequence[Named], taken: Iterable[str] = ()) -> list[di
             refs.add(ref)
         pointers += [{REF_ANNOTATION: label} for label in named.labels]
         for pointer in pointers or [{}]:
-            annotations = dict(named.annotations) | pointer
+            annotations = dict(named.annotations) | mark | pointer
             out.append(bare | ({"annotations": annotations} if annotations else {}))
     return out
 

@@ -30,7 +30,8 @@ class ContainerSource:
     """The blobs and documents of a container: an ``ImageSource``.
 
     ``names`` are the files of those that are not under their digest, ``paths`` says where
-    all others may be, ``made`` are the documents that the container does not hold as such.
+    all others may be, ``made`` are the documents that the container does not hold as such,
+    ``left_out`` the layers that it says that it is without.
     """
 
     def __init__(self, container: Container, path: str) -> None:
@@ -38,11 +39,16 @@ class ContainerSource:
         self.path = path
         self.names: dict[Digest, str] = {}
         self.made: dict[Digest, bytes] = {}
+        self.left_out: set[Digest] = set()
         self.paths: Callable[[Digest], tuple[str, ...]] = lambda digest: (blob_path(digest),)
 
     def size(self, digest: Digest) -> int | None:
         """The size in bytes of a blob, or ``None`` if it is not there."""
         return self.container.size(self._name(digest))
+
+    def lacks(self, digest: Digest) -> bool:
+        """Whether a blob is not there, and the container says so."""
+        return digest in self.left_out and self.size(digest) is None
 
     def check_size(self, blob: Descriptor) -> None:
         """Refuse a blob of another size than ``blob`` says. Raises ``ArchiveError``."""

@@ -9,13 +9,15 @@ read; layers are verified by whoever reads them (``verify_stream``), all of them
 
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from imgpack.errors import ArchiveError, Remedy, about
 from imgpack.files.reading import input_errors
+from imgpack.image.base.locked import is_lock, open_lock
 from imgpack.image.opened import Opened, Root
 from imgpack.image.resolve import Resolver
+from imgpack.spec.digest import Digest
 from imgpack.store.archive.docker_legacy import read_legacy
 from imgpack.store.archive.docker_save import (
     Item,
@@ -24,7 +26,7 @@ from imgpack.store.archive.docker_save import (
     read_docker,
 )
 from imgpack.store.archive.spool import open_archive
-from imgpack.store.contents import SCHEMA1_NAME
+from imgpack.store.contents import SCHEMA1_NAME, blob_path
 from imgpack.store.documents import ContainerSource, read_small
 from imgpack.store.layout.files import LayoutFiles
 from imgpack.store.layout.read import read_dump, read_layout
@@ -32,18 +34,20 @@ from imgpack.tar.index import TarFile
 
 
 def open_images(path: str, *, scratch: Callable[[], str] = tempfile.gettempdir) -> Opened:
-    """Open an archive, an OCI layout or a ``dir:`` of skopeo; use the result in a ``with``.
+    """Open an archive, a layout, a ``dir:`` of skopeo, or a lock; use the result in a ``with``.
 
     An archive may come from a pipe, or be compressed as a whole (gzip, zstd); ``scratch``
     finds the directory where it then lies, without a name. Raises ``ArchiveError`` for
     what is truncated, ambiguous or no image; ``DocumentError``, ``DigestError`` and
     ``LimitError`` for documents.
     """
+    if is_lock(path):
+        return open_lock(path)
     with ExitStack() as stack:
         container = _open(path, scratch)
         stack.callback(container.close)
         source = ContainerSource(container, path)
-        resolver = Resolver(source, path, source.check_size)
+        resolver = Resolver(source, path, source.check_size, source.lacks)
         if isinstance(container, LayoutFiles):
             roots = _directory(container, source)
             opened = Opened(path, roots, resolver, container.close)
@@ -51,6 +55,30 @@ def open_images(path: str, *, scratch: Callable[[], str] = tempfile.gettempdir) 
             opened = _archive(container, source, resolver)
         stack.pop_all()
         return opened
+
+
+@contextmanager
+def open_blobs(
+    path: str, *, scratch: Callable[[], str] = tempfile.gettempdir
+) -> Iterator[ContainerSource]:
+    """The blobs of an archive, an OCI layout, or any directory with files named by digests.
+
+    Those are ``HEX``, ``sha256:HEX`` or ``sha256/HEX``. Raises what ``open_images`` does.
+    """
+    container = _open(path, scratch)
+    try:
+        source = ContainerSource(container, path)
+        if isinstance(container, TarFile):
+            _archive(container, source, Resolver(source, path))
+        elif container.size("oci-layout") is None:
+            source.paths = _named_files
+        yield source
+    finally:
+        container.close()
+
+
+def _named_files(digest: Digest) -> tuple[str, ...]:
+    return digest.hex, f"{digest}", f"{digest.algorithm}/{digest.hex}", blob_path(digest)
 
 
 def _archive(tar: TarFile, source: ContainerSource, resolver: Resolver) -> Opened:

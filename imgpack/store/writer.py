@@ -10,12 +10,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from imgpack.errors import Remedy
-from imgpack.events import Meter, Reporter
+from imgpack.errors import Remedy, UnsupportedError
+from imgpack.events import Meter, Reporter, human_size
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
 from imgpack.image.image import LayerSink, Named, Published, images_in
-from imgpack.image.plan import PlannedBlob, one_for_each, plan
+from imgpack.image.plan import Plan, PlannedBlob, one_for_each, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
@@ -27,15 +27,17 @@ class ImageWriter(ABC):
 
     Layers may be streamed in as they are made (``open_blob``); ``write`` copies in what
     is not there yet, and makes it all visible: it is the last call. Left without it,
-    nothing remains. Methods raise ``OutputError`` naming the path.
+    nothing remains. An image with layers that its source does not hold is written without
+    them if it may be ``shallow``. Methods raise ``OutputError`` naming the path.
     """
 
     default_format = Format.DOCKER
     """Whose media types an image has here if nobody says: what loaders of archives expect."""
 
-    def __init__(self, path: str, reporter: Reporter) -> None:
+    def __init__(self, path: str, reporter: Reporter, *, shallow: bool = False) -> None:
         self.path = path
         self.reporter = reporter
+        self._shallow = shallow
         self._written = False
 
     def __enter__(self) -> Self:
@@ -79,6 +81,7 @@ class ImageWriter(ABC):
         Digests and sizes that are not known yet may be any of the same length.
         """
         self._check_new()
+        self._check_whole(plan((draft,)))
         self._prepare((draft,))
 
     def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
@@ -86,6 +89,7 @@ class ImageWriter(ABC):
         self._check_new()
         images = one_for_each(images)
         planned = plan(images)
+        left_out = self._check_whole(planned)
         self._prepare(images)
         known = documents(images)
         stop = Stop()
@@ -97,6 +101,10 @@ class ImageWriter(ABC):
         run_all(tasks, jobs, stop)
         self._written = True
         self._publish(images)
+        if left_out:
+            self.reporter.warn(
+                f"{self.path} is shallow: it is without {left_out}, and of use only where they are"
+            )
         for named in images:
             self._warn_of_no_name(named)
         return tuple(
@@ -104,6 +112,18 @@ class ImageWriter(ABC):
             for named in images
             for name in named.names or (None,)
         )
+
+    def _check_whole(self, planned: Plan) -> str:
+        """The layers that nobody has, in words. Raises ``UnsupportedError`` if they are needed."""
+        lost = [one for one in planned.missing if self._size(one.digest) != one.size]
+        if not lost:
+            return ""
+        size = human_size(sum(layer.size for layer in lost))
+        what = f"{len(lost)} layers of its base, as" if len(lost) > 1 else "the layer of its base,"
+        told = f"{what} {lost[0].digest} ({size})"
+        if not self._shallow:
+            raise UnsupportedError(f"{self.path} would be without {told}", Remedy.MAKE_SHALLOW())
+        return told
 
     def _check_new(self) -> None:
         if self._written:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
 from imgpack.errors import LimitError, TreeError, printable
-from imgpack.tree.entry import WHITEOUT, Entry, made_up_directory
+from imgpack.tree.entry import OPAQUE_NAME, WHITEOUT, Entry, made_up_directory
 from imgpack.tree.tree import WHITEOUT_PREFIX, Tree, join
 
-OPAQUE_NAME: Final = WHITEOUT_PREFIX + b".wh..opq"
-"""The name under which a tree has the mark of a directory whose lower content is deleted."""
 _MAX_LINKS: Final = 255
 """Symbolic links that one path may lead through; Linux follows 40, some builders more."""
 _TYPE: Final = 0o170000
@@ -143,7 +141,8 @@ class Below:
     def names(self, path: bytes) -> list[bytes]:
         """The names in the directory ``path``, in order."""
         names = {name for layer in self._layers for name in layer.names(path)}
-        return sorted(name for name in names if self.find(join(path, name)) is not None)
+        found = (name for name in names if name and not name.startswith(WHITEOUT_PREFIX))
+        return sorted(name for name in found if self.find(join(path, name)) is not None)
 
     def resolve(self, path: bytes, shown: bytes, *, file: bool = False) -> bytes:
         """``path`` with the links on its way, and it itself, followed as the image has them.

@@ -37,7 +37,18 @@ _OVERRIDES: Final = frozenset(
     }
 )
 _OVERRIDE_VALUE: Final = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::([^:]*).*)?")
-_RECORDED_KINDS: Final = {stat.S_IFREG: b"file", stat.S_IFDIR: b"dir"}
+_RECORDED_KINDS: Final = {
+    b"file": stat.S_IFREG, b"dir": stat.S_IFDIR, b"symlink": stat.S_IFLNK,
+    b"pipe": stat.S_IFIFO, b"socket": stat.S_IFSOCK,
+    b"block": stat.S_IFBLK, b"char": stat.S_IFCHR,
+}  # fmt: skip
+_RECORDED_TYPE: Final = re.compile(
+    rb"(file|dir|symlink|pipe|socket)|(block|char)-(\d+)-(\d+)(?:-.*)?"
+)
+_STANDING_FOR: Final = frozenset({stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFBLK, stat.S_IFCHR})
+"""What a normal user cannot make, or a share has not: an empty file stands for it."""
+_MAX_DEVICE: Final = 2**20 - 1
+"""The largest number that half of Linux's ``dev_t`` is passed with."""
 _ROOTLESS: Final = b"user.rootlesscontainers"
 _CAPABILITY: Final = b"security.capability"
 
@@ -55,6 +66,8 @@ class Attributes:
     """What an entry's attributes say: those to write, and the owner and mode they record.
 
     ``dropped`` are the names of those that the user will miss, each with the reason.
+    ``kind`` are the type bits that are recorded, with ``rdev``; ``root`` is the root id that
+    the capabilities had.
     """
 
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
@@ -62,6 +75,9 @@ class Attributes:
     gid: int | None = None
     mode: int | None = None
     dropped: tuple[tuple[bytes, str], ...] = ()
+    kind: int | None = None
+    rdev: int = 0
+    root: int | None = None
 
     def with_said(self, said: Xattrs) -> "Attributes":
         """The same with what is ``said`` of the entry besides: values, and what it has not."""
@@ -72,12 +88,25 @@ class Attributes:
         return replace(self, xattrs=kept)
 
     def recorded(self, entry: Entry) -> Entry:
-        """``entry`` with the owner and the permissions that are recorded."""
-        mode = entry.mode if self.mode is None else stat.S_IFMT(entry.mode) | self.mode
+        """``entry`` with the owner, the permissions and the kind that are recorded.
+
+        Raises ``TreeError`` if it cannot stand for that kind.
+        """
+        on_disk = stat.S_IFMT(entry.mode)
+        kind = on_disk if self.kind is None else self.kind
+        stands = kind in _STANDING_FOR and on_disk == stat.S_IFREG and not entry.size
+        if kind != on_disk and not stands:
+            words = {number: word.decode() for word, number in _RECORDED_KINDS.items()}
+            raise TreeError(
+                f"{printable(entry.shown)} is recorded as {words[kind]} by its attribute "
+                "override_stat, and is something else on disk",
+                "build from the tree as podman mounts it, or remove it",
+            )
         return entry._replace(
             uid=entry.uid if self.uid is None else self.uid,
             gid=entry.gid if self.gid is None else self.gid,
-            mode=mode,
+            mode=kind | (stat.S_IMODE(entry.mode) if self.mode is None else self.mode),
+            rdev=entry.rdev if kind == on_disk else self.rdev,
         )
 
 
@@ -93,9 +122,9 @@ def attributes(entry: Entry, problems: Problems) -> Attributes | None:
     try:
         if not isinstance(content, bytes):
             held = content.xattrs
-            found = interpret(held, entry.path, entry.mode) if held else NONE
+            found = interpret(held, entry.path) if held else NONE
         else:
-            found = read(entry.reach, content, entry.mode) if content else NONE
+            found = read(entry.reach, content) if content else NONE
     except FileNotFoundError:
         raise changed(entry.shown, "vanished") from None
     except OSError as error:
@@ -104,8 +133,8 @@ def attributes(entry: Entry, problems: Problems) -> Attributes | None:
     return found.with_said(entry.xattrs)
 
 
-def read(target: int | bytes, shown: bytes, mode: int) -> Attributes:
-    """The attributes of an open file or, without following it, of a path; ``mode`` is its own.
+def read(target: int | bytes, shown: bytes) -> Attributes:
+    """The attributes of an open file or, without following it, of a path.
 
     Raises ``OSError`` as the system does, and ``TreeError`` as ``interpret`` does.
     """
@@ -126,29 +155,30 @@ def read(target: int | bytes, shown: bytes, mode: int) -> Attributes:
             if error.errno != errno.EOVERFLOW or name != _CAPABILITY:
                 raise
             values[name] = None
-    return interpret(values, shown, mode)
+    return interpret(values, shown)
 
 
 UNSUPPORTED: Final = frozenset({errno.ENOTSUP, errno.ENOSYS})
 """What a file system without attributes says."""
 
 
-def interpret(values: Mapping[bytes, bytes | None], shown: bytes, on_disk: int) -> Attributes:
+def interpret(values: Mapping[bytes, bytes | None], shown: bytes) -> Attributes:
     """Sort ``values`` into what is written, what is meant otherwise and what stays behind.
 
-    ``None`` is the capability of another user namespace, ``on_disk`` the mode that the
-    entry has. Raises ``TreeError`` for a malformed record, and for an entry that is not
-    what it looks like.
+    ``None`` is the capability of another user namespace. Raises ``TreeError`` for a malformed
+    record, and for an entry that is not what it looks like.
     """
     kept: list[tuple[bytes, bytes]] = []
     dropped: list[tuple[bytes, str]] = []
-    uid = gid = mode = None
+    uid = gid = mode = kind = root = None
+    rdev = 0
     for name in sorted(values):
         value = values[name]
         if value is None:
             dropped.append((name, _FOREIGN))
         elif name in _OVERRIDES:
-            uid, gid, mode = _override(name, value, shown, on_disk)
+            uid, gid, mode = _override(name, value, shown)
+            kind, rdev = _recorded_type(name, value, shown)
         elif name in _HOST or name.startswith(_BOOKKEEPING):
             _check_merged(name, shown)
         elif name == _ROOTLESS:
@@ -156,8 +186,16 @@ def interpret(values: Mapping[bytes, bytes | None], shown: bytes, on_disk: int) 
         elif not value or b"=" in name:
             dropped.append((name, _UNSAYABLE))
         else:
-            kept.append((name, portable_capability(value) if name == _CAPABILITY else value))
-    return Attributes(tuple(kept), uid, gid, mode, tuple(dropped))
+            if name == _CAPABILITY:
+                root, value = _root_id(value), portable_capability(value)
+            kept.append((name, value))
+    return Attributes(tuple(kept), uid, gid, mode, tuple(dropped), kind, rdev, root)
+
+
+def stays_behind(name: bytes) -> bool:
+    """Whether an attribute of this name is never written, whatever its value."""
+    own = name in _HOST or name in _OVERRIDES or name == _ROOTLESS or b"=" in name
+    return own or name.startswith(_BOOKKEEPING)
 
 
 def _check_merged(name: bytes, shown: bytes) -> None:
@@ -175,26 +213,42 @@ def portable_capability(value: bytes) -> bytes:
     A version 3 value (24 bytes) is bound to the user namespace that wrote it and
     is dead on any other host; source: ``linux/capability.h``.
     """
-    if len(value) != 24:
+    if _root_id(value) is None:
         return value
     (magic,) = struct.unpack_from("<I", value)
-    if magic & ~_VFS_CAP_FLAGS != _VFS_CAP_REVISION_3:
-        return value
     return struct.pack("<I", _VFS_CAP_REVISION_2 | (magic & _VFS_CAP_FLAGS)) + value[4:20]
 
 
-def _override(name: bytes, value: bytes, shown: bytes, on_disk: int) -> tuple[int, int, int]:
+def _root_id(value: bytes) -> int | None:
+    """The root id of version 3 file capabilities; ``None`` for another version."""
+    if len(value) != 24:
+        return None
+    magic, *_, root = struct.unpack("<6I", value)
+    return root if magic & ~_VFS_CAP_FLAGS == _VFS_CAP_REVISION_3 else None
+
+
+def _override(name: bytes, value: bytes, shown: bytes) -> tuple[int, int, int]:
     """containers/storage's ``uid:gid:mode[:type]``, the mode in octal."""
     match = _OVERRIDE_VALUE.fullmatch(value.rstrip(b"\0"))
     if match is None or max(int(match[1]), int(match[2])) >= _NO_OVERRIDE:
         raise _malformed(name, shown)
-    if match[4] is not None and match[4] != _RECORDED_KINDS.get(stat.S_IFMT(on_disk)):
-        raise TreeError(
-            f"{printable(shown)} is recorded as {printable(match[4])} by its attribute "
-            f"{name.decode()}, and is something else on disk",
-            "build from the tree as podman mounts it, or remove it",
-        )
     return int(match[1]), int(match[2]), int(match[3], 8) & 0o7777
+
+
+def _recorded_type(name: bytes, value: bytes, shown: bytes) -> tuple[int | None, int]:
+    """The type bits and the device number of such a record; ``None`` if it has no type."""
+    _, _, _, *rest = value.rstrip(b"\0").split(b":")
+    if not rest:
+        return None, 0
+    match = _RECORDED_TYPE.fullmatch(rest[0])
+    if match is None:
+        raise _malformed(name, shown)
+    if match[1]:
+        return _RECORDED_KINDS[match[1]], 0
+    major, minor = int(match[3][:9]), int(match[4][:9])
+    if max(major, minor) > _MAX_DEVICE:
+        raise _malformed(name, shown)
+    return _RECORDED_KINDS[match[2]], os.makedev(major, minor)
 
 
 def _rootless(value: bytes, shown: bytes) -> tuple[int | None, int | None]:

@@ -76,14 +76,14 @@ def test_an_empty_cache_directory_is_a_usage_error(
 
 
 def test_people_see_what_the_cache_holds(imgpack_here: InProcess, tree: Path) -> None:
-    """Six lines."""
+    """Seven lines."""
     imgpack_here("build", "rootfs").ok()
 
     lines = imgpack_here("cache", "info").ok().decode().splitlines()
     assert [line.split()[0] for line in lines] == [
-        "directory", "segments", "layers", "trees", "unfinished", "size",
+        "directory", "segments", "layers", "trees", "fetched", "unfinished", "size",
     ]  # fmt: skip
-    assert lines[5].endswith("MB") or lines[5].endswith("MiB")
+    assert lines[6].endswith("MB") or lines[6].endswith("MiB")
 
 
 def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tree: Path) -> None:
@@ -118,7 +118,7 @@ def test_looking_at_a_cache_makes_none(imgpack_here: InProcess, tmp_path: Path) 
     for command in ("info", "prune"):
         imgpack_here("cache", command, "--cache-dir", "none").ok()
     assert info(imgpack_here, "--cache-dir", "none") == {
-        "directory": "none", "segments": 0, "layers": 0, "trees": 0,
+        "directory": "none", "segments": 0, "layers": 0, "trees": 0, "fetched": 0,
         "unfinished": 0, "size": 0,
     }  # fmt: skip
     assert not (tmp_path / "none").exists()

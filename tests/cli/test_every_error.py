@@ -36,9 +36,10 @@ _ANY = "GET|HEAD|POST|PUT|PATCH|DELETE"
 # What is wrong: the commands that meet it, the code, and what the line must name.
 CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "an argument is missing": (2, "Missing argument", [
-        "build", "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
+        "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
         "index create",
     ]),
+    "nothing is to be built": (2, "nothing goes into the image", ["build"]),
     "an option is unknown": (2, "has no option", [
         "--nonsense", "build t -Z", "push a.tar --nonsense", "cache info --nonsense",
         "index create x --nonsense", "logout --nonsense",
@@ -168,6 +169,7 @@ ELSEWHERE = {
     errors.UnsafeError,
     errors.RateLimitError,
     errors.ResourceError,
+    errors.MovedError,
 }
 
 
@@ -248,7 +250,7 @@ def test_every_kind_of_error_says_what_to_do() -> None:
         ("build t -f Dockerfile", "imgpack build has no option -f; there is no Dockerfile"),
         ("build t --file Dockerfile", "there is no Dockerfile"),
         ("build t --load", "; pipe it into the engine: imgpack build SRC -o - | docker load"),
-        ("build t --base x", "; the tree of the base is the first SRC"),
+        ("build t --base x", "; --from BASE is the image to build on"),
         ("build t --tga x", "; did you mean --tag?"),
         ("build t --platfrom x", "; did you mean --platform?"),
         ("build t --quux x", "imgpack build has no option --quux; see imgpack build --help"),

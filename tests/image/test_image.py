@@ -131,14 +131,15 @@ def test_foreign_layers_are_planned_by_nobody_and_refused_where_they_must_be_hel
     """Their bytes are at the URLs of the manifest, which nothing fetches."""
     memory = Memory()
     away = Descriptor(mediatype.DOCKER_FOREIGN_LAYER_GZIP, Digest.of(b"away"), 4, urls=("x",))
-    made = index(memory, image(memory, "windows/amd64", away))
+    windows = replace(image(memory, "windows/amd64", away), absent=frozenset({away.digest}))
+    made = index(memory, windows)
     assert plan([Named(made)]).blobs == ()
     with pytest.raises(UnsupportedError, match=f"^it: the layer {away.digest} is kept elsewhere"):
         refuse_foreign(made, "it")
     chart = artifact(memory)
     linked = build_manifest(chart.manifest.config, [away], mediatype.OCI_MANIFEST)
     with pytest.raises(UnsupportedError, match=f"the layer {away.digest}"):
-        refuse_foreign(Artifact(linked, memory), "it")
+        refuse_foreign(Artifact(linked, memory, frozenset({away.digest})), "it")
     for held in (image(memory), chart):
         refuse_foreign(held, "it")
 

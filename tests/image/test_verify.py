@@ -154,9 +154,12 @@ def test_a_layer_that_is_not_there_is_not_found() -> None:
     kind = mediatype.DOCKER_FOREIGN_LAYER_GZIP
     away, held = image.manifest.layers
     mixed = replace(image.manifest, layers=(replace(away, media_type=kind), held))
-    assert verify_images([replace(image, manifest=mixed)], "here") == 1
+    absent = frozenset({away.digest})
+    assert verify_images([replace(image, manifest=mixed, absent=absent)], "here") == 1
     foreign = tuple(replace(layer, media_type=kind) for layer in image.manifest.layers)
-    assert verify_images([replace(lost, manifest=replace(image.manifest, layers=foreign))], "") == 0
+    absent = frozenset(layer.digest for layer in foreign)
+    away_all = replace(lost, manifest=replace(image.manifest, layers=foreign), absent=absent)
+    assert verify_images([away_all], "") == 0
 
 
 class Warnings(Silent):

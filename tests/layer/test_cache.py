@@ -312,7 +312,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
         assert sorted(path.name for path in place.iterdir()) == sorted(names)
 
 
-@pytest.mark.parametrize("gone", ["segments", "layers", "trees", "tmp"])
+@pytest.mark.parametrize("gone", ["segments", "layers", "trees", "fetched", "tmp"])
 @pytest.mark.parametrize("create", [True, False])
 def test_a_cache_that_lost_its_tag_and_a_directory_is_one_still(
     cache: Cache, tmp_path: Path, gone: str, create: bool
@@ -362,7 +362,7 @@ def test_what_a_killed_build_left_of_the_tag_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".CACHEDIR.TAG.0123456789abcdef.tmp").write_bytes(b"Signature")
     SegmentCache(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [
-        "CACHEDIR.TAG", "layers", "segments", "tmp", "trees",
+        "CACHEDIR.TAG", "fetched", "layers", "segments", "tmp", "trees",
     ]  # fmt: skip
 
 
@@ -391,7 +391,7 @@ def test_a_cache_of_before_is_known_and_tagged(tmp_path: Path) -> None:
     SegmentCache(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["segments", "layers", "trees", "tmp"])
+@pytest.mark.parametrize("name", ["segments", "layers", "trees", "fetched", "tmp"])
 @pytest.mark.parametrize("create", [True, False])
 def test_a_link_in_place_of_a_directory_is_refused(
     cache: Cache, tmp_path: Path, name: str, create: bool
@@ -410,7 +410,7 @@ def test_a_cache_can_be_looked_at_without_being_made(tmp_path: Path) -> None:
     """It is empty then, and is not there afterwards."""
     cache = SegmentCache(str(tmp_path / "none"), create=False)
 
-    assert (cache.usage(), cache.prune(0, stale_before_ns=0)) == (Usage(0, 0, 0, 0, 0), (0, 0))
+    assert (cache.usage(), cache.prune(0, stale_before_ns=0)) == (Usage(0, 0, 0, 0, 0, 0), (0, 0))
     assert not (tmp_path / "none").exists()
 
 

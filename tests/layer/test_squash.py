@@ -51,7 +51,7 @@ def apart(overs: Sequence[Over], *transforms: Transform) -> Iterator[list[Entry]
 
 def together(base: Tree, overs: Sequence[Over], *transforms: Transform) -> list[Entry]:
     """What the one layer writes."""
-    squash = Squash(tuple(overs), transforms, Below([Laid(base)]))
+    squash = Squash(tuple(overs), Stages(transforms), Below([Laid(base)]))
     return [entry for _, entry in squash.pairs((), Problems())]
 
 
@@ -108,10 +108,10 @@ def test_files_are_checked_against_what_was_seen(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1")
     base = Entries([])
     overs = arranged(base, [Placed(Directory(bytes(tmp_path)))])
-    squash = Squash(tuple(overs), (SetOwner(5, 5),), Below([Laid(base)]))
+    squash = Squash(tuple(overs), Stages((SetOwner(5, 5),)), Below([Laid(base)]))
 
     ((seen, entry),) = squash.pairs((), Problems())
 
     assert (seen.uid, entry.uid) == ((tmp_path / "f").stat().st_uid, 5)
     assert squash.tree.find(b"f") is not None
-    assert squash.identity != Squash(tuple(overs), (), Below([Laid(base)])).identity
+    assert squash.identity != Squash(tuple(overs), Stages(), Below([Laid(base)])).identity

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.api import ClampTime, Directory, Entry, SetOwner, SetTime, file
+from imgpack.api import ClampTime, Directory, Entry, SetOwner, SetTime, directory_entry, file
 from imgpack.errors import TreeError
 from imgpack.tree import xattrs
 from imgpack.tree.disk.directory import mapped
@@ -20,7 +20,6 @@ from imgpack.tree.transform import MAX_TIME
 CAPS = struct.pack("<IIII", 0x3000, 0, 0, 0)
 V3 = struct.pack("<I", 0x03000001) + CAPS + struct.pack("<I", 100000)
 V2 = struct.pack("<I", 0x02000001) + CAPS
-FILE = stat.S_IFREG
 OVERRIDE = b"user.containers.override_stat"
 FUSE = b"user.fuseoverlayfs.override_stat"
 ROOTLESS = b"user.rootlesscontainers"
@@ -89,7 +88,7 @@ def test_capabilities_of_a_user_namespace_become_portable() -> None:
     """Version 3 loses its root id; version 2 stays."""
     assert xattrs.portable_capability(V3) == V2
     assert xattrs.portable_capability(V2) == V2
-    assert xattrs.interpret({b"security.capability": V3}, b"f", FILE).xattrs == (
+    assert xattrs.interpret({b"security.capability": V3}, b"f").xattrs == (
         (b"security.capability", V2),
     )
 
@@ -109,7 +108,7 @@ def test_what_describes_the_host_stays_behind() -> None:
         b"com.apple.quarantine": b"x",
     }
 
-    assert xattrs.interpret(values, b"f", FILE) == xattrs.NONE
+    assert xattrs.interpret(values, b"f") == xattrs.NONE
 
 
 @pytest.mark.parametrize(
@@ -123,16 +122,14 @@ def test_half_of_an_overlay_is_no_tree(prefix: str, name: str, value: bytes) -> 
     """Its files are empty or elsewhere, and what was deleted would come back."""
     attribute = f"{prefix}.{name}"
     with pytest.raises(TreeError, match=f"/f has the attribute {attribute}, ") as caught:
-        xattrs.interpret({attribute.encode(): value}, b"/f", FILE)
+        xattrs.interpret({attribute.encode(): value}, b"/f")
 
     assert "build from the merged tree" in caught.value.hint
 
 
 def test_what_pax_cannot_say_is_dropped_and_told() -> None:
     """Empty values, and names with an equals sign."""
-    found = xattrs.interpret(
-        {b"user.empty": b"", b"user.a=b": b"x", b"user.ok": b"\0\xff"}, b"f", FILE
-    )
+    found = xattrs.interpret({b"user.empty": b"", b"user.a=b": b"x", b"user.ok": b"\0\xff"}, b"f")
 
     assert found.xattrs == ((b"user.ok", b"\0\xff"),)
     assert [name for name, _ in found.dropped] == [b"user.a=b", b"user.empty"]
@@ -141,31 +138,55 @@ def test_what_pax_cannot_say_is_dropped_and_told() -> None:
 
 def test_rootless_records_are_the_owner_and_mode() -> None:
     """What a rootless tool could not chown it wrote down."""
-    found = xattrs.interpret({OVERRIDE: b"1000:1001:0104755:file"}, b"f", FILE)
+    found = xattrs.interpret({OVERRIDE: b"1000:1001:0104755:file"}, b"f")
     assert (found.uid, found.gid, found.mode, found.xattrs) == (1000, 1001, 0o4755, ())
 
-    found = xattrs.interpret({FUSE: b"1:2:755"}, b"d", stat.S_IFDIR)
+    found = xattrs.interpret({FUSE: b"1:2:755"}, b"d")
     assert (found.uid, found.gid, found.mode, found.xattrs) == (1, 2, 0o755, ())
 
-    found = xattrs.interpret({OVERRIDE: b"1:2:755:dir\0"}, b"d", stat.S_IFDIR)
+    found = xattrs.interpret({OVERRIDE: b"1:2:755:dir\0"}, b"d")
     assert (found.uid, found.gid, found.mode) == (1, 2, 0o755)
 
-    found = xattrs.interpret({ROOTLESS: b"\x08\xe8\x07\x10\x00"}, b"f", FILE)
+    found = xattrs.interpret({ROOTLESS: b"\x08\xe8\x07\x10\x00"}, b"f")
     assert (found.uid, found.gid, found.mode) == (1000, 0, None)
 
-    found = xattrs.interpret({ROOTLESS: b"\x08\xff\xff\xff\xff\x0f\x10\x05"}, b"f", FILE)
+    found = xattrs.interpret({ROOTLESS: b"\x08\xff\xff\xff\xff\x0f\x10\x05"}, b"f")
     assert (found.uid, found.gid) == (None, 5)
 
 
-@pytest.mark.parametrize("kind", ["char-1-3", "block-7-0", "pipe", "symlink", "socket", "dir", "?"])
-def test_a_file_that_stands_for_something_else_is_told(kind: str) -> None:
-    """It would be an empty file in the image."""
-    with pytest.raises(TreeError, match="/f is recorded as ") as caught:
-        xattrs.interpret({OVERRIDE: b"0:0:600:" + kind.encode()}, b"/f", FILE)
+@pytest.mark.parametrize(
+    ("kind", "mode", "rdev"),
+    [
+        ("char-1-3", stat.S_IFCHR, os.makedev(1, 3)),
+        ("block-259-70000", stat.S_IFBLK, os.makedev(259, 70000)),
+        ("char-5-1-more", stat.S_IFCHR, os.makedev(5, 1)),
+        ("pipe", stat.S_IFIFO, 0),
+        ("socket", stat.S_IFSOCK, 0),
+        ("file", stat.S_IFREG, 0),
+    ],
+)
+def test_an_empty_file_stands_for_what_is_recorded(kind: str, mode: int, rdev: int) -> None:
+    """What a normal user cannot make."""
+    found = xattrs.interpret({OVERRIDE: b"1:2:4600:" + kind.encode()}, b"f").recorded(entry())
 
-    assert f"{kind} by its attribute {OVERRIDE.decode()}" in caught.value.message
+    assert (found.mode, found.rdev) == (mode | 0o4600, rdev)
+    assert (found.uid, found.gid) == (1, 2)
+    again = xattrs.interpret({OVERRIDE: b"1:2:4600:" + kind.encode()}, b"f").recorded(found)
+    assert again == found
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dir"])
+def test_a_file_that_cannot_be_what_is_recorded_is_told(kind: str) -> None:
+    """Whatever it was, it is not here."""
+    found = xattrs.interpret({OVERRIDE: b"0:0:600:" + kind.encode()}, b"f")
+
+    with pytest.raises(TreeError, match=f"f is recorded as {kind} by its attribute override_stat"):
+        found.recorded(entry())
+    pipe = xattrs.interpret({OVERRIDE: b"0:0:600:pipe"}, b"f")
+    with pytest.raises(TreeError, match="recorded as pipe"):
+        pipe.recorded(file(b"f", b"content"))
     with pytest.raises(TreeError, match="recorded as file"):
-        xattrs.interpret({OVERRIDE: b"0:0:600:file"}, b"/f", stat.S_IFDIR)
+        xattrs.interpret({OVERRIDE: b"0:0:600:file"}, b"d").recorded(directory_entry(b"d"))
 
 
 @pytest.mark.parametrize(
@@ -179,6 +200,11 @@ def test_a_file_that_stands_for_something_else_is_told(kind: str) -> None:
         (OVERRIDE, b"0:0:9"),
         (OVERRIDE, b"1_0:0:755"),
         (OVERRIDE, b"0:0:755junk"),
+        (OVERRIDE, b"0:0:755:?"),
+        (OVERRIDE, b"0:0:755:char"),
+        (OVERRIDE, b"0:0:755:char-1"),
+        (OVERRIDE, b"0:0:755:char-1-1048576"),
+        (OVERRIDE, b"0:0:755:block-99999999999999-1"),
         (ROOTLESS, b"\x08"),
         (ROOTLESS, b"\x09\x01"),
         (ROOTLESS, b"\x18\x01"),
@@ -189,7 +215,7 @@ def test_a_file_that_stands_for_something_else_is_told(kind: str) -> None:
 def test_a_malformed_record_is_told(name: bytes, value: bytes) -> None:
     """With the path, the attribute and the command that removes it."""
     with pytest.raises(TreeError, match=f"/f has a malformed {name.decode()}") as caught:
-        xattrs.interpret({name: value}, b"/f", FILE)
+        xattrs.interpret({name: value}, b"/f")
 
     assert "setfattr -x" in caught.value.hint
 
@@ -199,7 +225,7 @@ def test_any_record_is_valid_or_an_error(value: bytes) -> None:
     """Ids that come out fit 32 bits, whatever went in."""
     for name in (OVERRIDE, FUSE, ROOTLESS):
         try:
-            found = xattrs.interpret({name: value}, b"f", FILE)
+            found = xattrs.interpret({name: value}, b"f")
         except TreeError:
             continue
         assert all(number is None or 0 <= number < 2**32 for number in (found.uid, found.gid))
@@ -217,13 +243,13 @@ def test_attributes_are_read_from_files_and_links(tmp_path: Path) -> None:
         pytest.skip("the file system takes no attributes")
     descriptor = os.open(file, os.O_RDONLY)
     try:
-        found = xattrs.read(descriptor, b"f", FILE)
+        found = xattrs.read(descriptor, b"f")
     finally:
         os.close(descriptor)
 
     assert found.xattrs == ((b"user.a", b"\xff\0"), (b"user.b", b"2"))
-    assert xattrs.read(bytes(file), b"f", FILE) == found
-    assert xattrs.read(bytes(tmp_path / "l"), b"l", stat.S_IFLNK) == xattrs.NONE
+    assert xattrs.read(bytes(file), b"f") == found
+    assert xattrs.read(bytes(tmp_path / "l"), b"l") == xattrs.NONE
 
 
 def test_only_a_capability_may_overflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,26 +263,26 @@ def test_only_a_capability_may_overflow(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "listxattr", lambda *_, **__: ["security.capability"])
     monkeypatch.setattr(os, "getxattr", failing(errno.EOVERFLOW))
-    assert xattrs.read(bytes(tmp_path), b"d", FILE).dropped[0][0] == b"security.capability"
+    assert xattrs.read(bytes(tmp_path), b"d").dropped[0][0] == b"security.capability"
     monkeypatch.setattr(os, "getxattr", failing(errno.EACCES))
     with pytest.raises(PermissionError):
-        xattrs.read(bytes(tmp_path), b"d", FILE)
+        xattrs.read(bytes(tmp_path), b"d")
     monkeypatch.setattr(os, "listxattr", lambda *_, **__: ["user.x"])
     monkeypatch.setattr(os, "getxattr", failing(errno.EOVERFLOW))
     with pytest.raises(OSError, match="too large"):
-        xattrs.read(bytes(tmp_path), b"d", FILE)
+        xattrs.read(bytes(tmp_path), b"d")
 
 
 def test_a_file_system_without_attributes_has_none() -> None:
     """/proc, for one."""
-    assert xattrs.read(b"/proc/self/status", b"s", FILE) == xattrs.NONE
+    assert xattrs.read(b"/proc/self/status", b"s") == xattrs.NONE
 
 
 def test_only_security_capability_is_rewritten() -> None:
     """A user's own attribute may be as long, and begin with the same bytes."""
     values = {b"user.x": V3, b"security.capability": V3, b"security.other": V3}
 
-    assert xattrs.interpret(values, b"f", FILE).xattrs == (
+    assert xattrs.interpret(values, b"f").xattrs == (
         (b"security.capability", V2),
         (b"security.other", V3),
         (b"user.x", V3),

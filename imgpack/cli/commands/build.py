@@ -97,11 +97,11 @@ def build(
     is one tar that docker, podman, containerd, skopeo and crane load.
     """
     excluded = flags.exclude.reader(terminal, explain=explain)
-    parse = partial(parse_sources, reporter=terminal, excluded=excluded)
+    parse = partial(
+        parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
+    )
     trees, old = flags.shape.read(sources, flags.layers.raw_layers, parse, terminal.warn)
-    if flags.dry_run.check():
-        transforms = tuple(flags.layers.transforms(source_date_epoch()))
-        show_planned(trees, transforms, as_json=flags.dry_run.as_json)
+    if _is_dry_run(trees, flags, terminal):
         return
     target, names = _target(output, trees, flags), _names(tags, trees, flags)
     check_prune(target, prune=prune)
@@ -114,7 +114,7 @@ def build(
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
         building = _building(trees, old, flags, base, target, terminal)
-        with create(terminal, target, prune=prune) as sink:
+        with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
             built = building(
                 into=sink,
                 names=names,
@@ -126,6 +126,15 @@ def build(
     if segments is not None and segments.stored:
         trim(segments, limit)
     _tell(terminal, built, names, target, metadata_file)
+
+
+def _is_dry_run(trees: Sequence[Source], flags: BuildFlags, terminal: Terminal) -> bool:
+    """Whether it is only to be shown what would be packed, which it is then."""
+    if not flags.dry_run.check():
+        return False
+    planned = flags.rules.planned(trees, flags.layers, terminal)
+    show_planned(trees, planned, as_json=flags.dry_run.as_json)
+    return True
 
 
 def _tell(
@@ -162,15 +171,15 @@ def _building(
     if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
-    transforms = tuple(layers.transforms(epoch))
+    written = flags.rules.arguments(trees, layers, terminal, base)
     return partial(
         api.build,
-        flags.shape.layers(trees, old, base, transforms),
+        flags.shape.layers(trees, old, base, written),
         config=config,
         platform=image.target,
         format=kind,
         compression=layers.codec(kind),
-        transforms=transforms,
+        **written,
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",

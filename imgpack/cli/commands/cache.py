@@ -37,6 +37,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
             "segments": usage.segments,
             "layers": usage.layers,
             "trees": usage.trees,
+            "fetched": usage.fetched,
             "unfinished": usage.unfinished,
             "size": usage.size,
         }
@@ -46,6 +47,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
     click.echo(f"segments   {usage.segments}")
     click.echo(f"layers     {usage.layers}")
     click.echo(f"trees      {usage.trees}")
+    click.echo(f"fetched    {usage.fetched}")
     click.echo(f"unfinished {usage.unfinished}")
     click.echo(f"size       {human_size(usage.size)}")
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 @click.option("--mount-from", multiple=True, metavar="REPO", help="As for imgpack push.")
 @foreign_option
 @prune_option
+@click.option(
+    "--shallow", is_flag=True, help="Write DST without the layers that a shallow SRC is without."
+)
 @jobs_option
 @choice_options
 @registry_options
@@ -50,6 +53,7 @@ def copy(
     mount_from: tuple[str, ...],
     allow_nondistributable: bool,
     prune: bool,
+    shallow: bool,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -67,7 +71,7 @@ def copy(
     to_archive = destination == "-" or api.is_path(destination)
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
-    check_prune(destination if to_archive else None, prune=prune)
+    _check_written(destination if to_archive else None, prune=prune, shallow=shallow)
     target = None if to_archive else _target(destination)
     with open_location(
         source,
@@ -82,11 +86,20 @@ def copy(
             for named in () if api.is_path(source) else images:
                 api.refuse_foreign(named.image, source)
             warn = terminal.warn  # what is copied over was an image as well
-            write_archive(terminal, images, destination, jobs, prune=prune, replaced=warn)
+            write_archive(
+                terminal, images, destination, jobs, prune=prune, shallow=shallow, replaced=warn
+            )
         else:
             image = api.Named(choice.one(opened).image, (target,))
             foreign = allow_nondistributable
             _to_registry(terminal, source, image, mount_from, jobs, registry, foreign=foreign)
+
+
+def _check_written(target: str | None, *, prune: bool, shallow: bool) -> None:
+    """Refuse what is for archives and layouts only; ``None`` is a registry."""
+    check_prune(target, prune=prune)
+    if shallow and target is None:
+        raise click.UsageError("--shallow is for an archive or a layout")
 
 
 def _target(destination: str) -> Reference:

@@ -69,6 +69,8 @@ def inspect(
             lines += ["", *_shown(named)] if lines else _shown(named)
         if verified is not None:
             lines += ["", f"verified: {verified} {_plural(verified, 'layer')}, all as promised"]
+            if missing := sum(len(api.missing_layers(image)) for image in whole):
+                lines.append(f"missing: {missing} {_plural(missing, 'layer')}, not verified")
         click.echo("\n".join(lines))
 
 
@@ -132,6 +134,10 @@ def _image(image: Image) -> list[str]:
     if config.author:
         out.append(_field("Author", config.author))
     out.append(_field("Size", size))
+    if missing := api.missing_layers(image):
+        lost = human_size(sum(layer.size for layer in missing))
+        told = f"{len(missing)} {_plural(len(missing), 'layer')}, {lost} (it is shallow)"
+        out.append(_field("Missing", told))
     return [*out, *_layers(image), *_runtime(config.config), *_history(image)]
 
 

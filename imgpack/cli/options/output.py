@@ -88,6 +88,7 @@ def create(
     target: str,
     *,
     prune: bool = False,
+    shallow: bool = False,
     replaced: Callable[[str], None] | None = None,
 ) -> Iterator[LayerSink]:
     """An archive, a layout or a stream (``to_standard_output``), to be written.
@@ -97,7 +98,12 @@ def create(
     there = os.path.isfile(target) and not is_stream(target)
     stdout = sys.stdout.buffer if to_standard_output(target) else None
     with api.create(
-        target, stdout=stdout, scratch=scratch_directory, reporter=terminal, prune=prune
+        target,
+        stdout=stdout,
+        scratch=scratch_directory,
+        reporter=terminal,
+        prune=prune,
+        shallow=shallow,
     ) as sink:
         yield sink
     if there:
@@ -111,13 +117,14 @@ def write_archive(
     jobs: int,
     *,
     prune: bool = False,
+    shallow: bool = False,
     replaced: Callable[[str], None] | None = None,
 ) -> None:
     """Write ``images`` to an archive, a layout or a stream, and print what was written.
 
     Of what has no name it is the digest. The rest is as for ``create``.
     """
-    with create(terminal, target, prune=prune, replaced=replaced) as sink:
+    with create(terminal, target, prune=prune, shallow=shallow, replaced=replaced) as sink:
         published = api.copy(images, sink, jobs=jobs)
     err = to_standard_output(target)
     print_names(terminal, published, err=err)

@@ -17,6 +17,16 @@ _WORDS: Final = {
     Remedy.EMPTY_CACHE: "name an empty or new directory with --cache-dir",
     Remedy.CLEAR_CACHE: "remove it, or name another cache with --cache-dir",
     Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
+    Remedy.GIVE_LAYERS: "give them with --base-layers, or push it to a registry that has them",
+    Remedy.MAKE_SHALLOW: (
+        "build it with --base-layers, or after imgpack base fetch; --shallow writes it without them"
+    ),
+    Remedy.MOUNT_LAYERS: (
+        "copy the base to that registry and name its repository with --mount-from, or push an "
+        "image that was built with --base-layers"
+    ),
+    Remedy.LARGER_CACHE: "allow more with --cache-limit",
+    Remedy.UPDATE_LOCK: "imgpack base update {0} brings it up to date",
     Remedy.PRUNE: "--prune removes them",
     Remedy.IGNORE_ONBUILD: "--ignore-onbuild drops them",
     Remedy.LOG_IN: "log in with imgpack login {0}",

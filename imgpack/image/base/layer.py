@@ -19,7 +19,7 @@ from imgpack.events import SILENT, Reporter
 from imgpack.files.ahead import ahead, joined
 from imgpack.files.blobs import verify_stream
 from imgpack.files.scratch import ScratchFile
-from imgpack.image.image import Image, foreign_layer, is_away
+from imgpack.image.image import Image, absent_layer, is_away
 from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.inputs.tarball import StoredMember
@@ -107,7 +107,7 @@ class BaseLayer:
     def _raw(self) -> Generator[bytes]:
         descriptor = self._layer.descriptor
         if is_away(self._image, descriptor):
-            raise foreign_layer(descriptor, self._where)
+            raise absent_layer(descriptor, self._where)
         meter = self._reporter.begin(descriptor.digest.hex[:12], descriptor.size)
         try:
             blob = verify_stream(self._image.source.read_blob(descriptor), descriptor, "it")

@@ -19,7 +19,7 @@ from imgpack.files.atomic import is_temporary, replace_file
 from imgpack.files.reading import read_regular
 from imgpack.layer.cache.record import KEY_PATTERN
 
-SEGMENTS, LAYERS, TREES, TMP = "segments", "layers", "trees", "tmp"
+SEGMENTS, LAYERS, TREES, BLOBS, TMP = "segments", "layers", "trees", "fetched", "tmp"
 
 _TAG: Final = "CACHEDIR.TAG"
 _SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
@@ -27,8 +27,8 @@ _TEXT: Final = (
     _SIGNATURE + b"\n# This file is a cache directory tag created by imgpack.\n"
     b"# For information about cache directory tags see https://bford.info/cachedir/\n"
 )
-_KINDS: Final = frozenset({SEGMENTS, LAYERS, TREES, TMP})
-_FIRST_KINDS: Final = _KINDS - {TREES}
+_KINDS: Final = frozenset({SEGMENTS, LAYERS, TREES, BLOBS, TMP})
+_FIRST_KINDS: Final = _KINDS - {TREES, BLOBS}
 _BESIDE: Final = frozenset({_TAG, "uploads", "lost+found"})
 """The tag, the journal of uploads, and what a file system has in its root."""
 
@@ -36,6 +36,7 @@ _NAMES: Final = {
     SEGMENTS: re.compile(KEY_PATTERN),
     LAYERS: re.compile(r"[0-9a-f]{64}"),
     TREES: re.compile(r"[0-9a-f]{64}"),
+    BLOBS: re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}"),
     # As in earlier releases; today's are called as temporaries are.
     TMP: re.compile(r"[0-9a-f]{32}|[0-9]+-[0-9]+"),
 }
@@ -87,7 +88,8 @@ def _check_owner(directory: str, tag: bytes | None) -> None:
     # Earlier releases made three directories, and no tag; a full disk cuts a tag short.
     cut_short = tag is not None and _TEXT.startswith(tag)
     whole = (
-        names & _KINDS in (set(), _FIRST_KINDS, _KINDS)
+        not names & _KINDS
+        or names >= _FIRST_KINDS
         or cut_short
         or _holds_only_ours(directory, names)
     )
@@ -137,7 +139,7 @@ def files(directory: str) -> Iterator[Found]:
 
     Other processes may remove anything, or the whole cache, at any time.
     """
-    for kind in (LAYERS, TREES, TMP):
+    for kind in (LAYERS, TREES, BLOBS, TMP):
         yield from _files(kind, os.path.join(directory, kind))
     segments = os.path.join(directory, SEGMENTS)
     for shard in _list(segments):

@@ -21,7 +21,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.tree.transform import MAX_TIME
 
-FORMAT: Final = "imgpack-cache-8"
+FORMAT: Final = "imgpack-cache-9"
 
 CHECK_PATTERN: Final = r"[0-9a-f]{17,24}"
 """What ``checksum.fingerprint`` gives: 16 digits of check sums, then the length in bytes."""
@@ -29,6 +29,7 @@ KEY_PATTERN: Final = CHECK_PATTERN + r"-[0-9a-f]{16}"
 """The fingerprint of the raw bytes, then the codec; used as a path, so nothing else is."""
 _CHECK: Final = re.compile(CHECK_PATTERN)
 _KEY: Final = re.compile(KEY_PATTERN)
+_MAX_RULES: Final = 1 << 20
 _STAMPS: Final = re.compile(r"(?:[0-9a-f]{64})?")
 
 
@@ -63,13 +64,15 @@ class Written:
 class LayerRecord:
     """A layer that was built: its bytes, what to say of it, and its segments in the cache.
 
-    ``newest`` is the newest time in it, in seconds.
+    ``newest`` is the newest time in it, in seconds; ``matched`` are the numbers of the rules
+    that something in it was changed by.
     """
 
     written: Written
     newest: int
     warnings: tuple[str, ...]
     segments: tuple[CachedSegment, ...]
+    matched: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def line_of(filed: Filed) -> bytes:
         "raw_size": written.raw_size,
         "newest": layer.newest,
         "warnings": layer.warnings,
+        "matched": layer.matched,
         "pieces": [(one.key, one.check, one.stamps) for one in layer.segments],
     }
     text = json.dumps(obj).encode() + b"\n"
@@ -127,6 +131,7 @@ def _filed(obj: Any) -> Filed:
         _number(obj["newest"], MAX_TIME),
         tuple(_string(warning) for warning in _array(obj["warnings"])),
         tuple(_segment(*_array(segment)) for segment in _array(obj["pieces"])),
+        tuple(_number(one, _MAX_RULES) for one in _array(obj["matched"])),
     )
     keys, checks = zip(*((one.key, one.check) for one in layer.segments), strict=True)
     if (written.raw_size, written.size) != (_length(keys), _length(checks)):

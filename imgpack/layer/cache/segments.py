@@ -21,7 +21,7 @@ from imgpack.files.atomic import Temporary
 from imgpack.files.reading import NotRegularError, open_regular
 from imgpack.files.scratch import nameless_file
 from imgpack.files.writing import write_all
-from imgpack.layer.cache.directory import LAYERS, SEGMENTS, TMP, TREES, claim, files
+from imgpack.layer.cache.directory import BLOBS, LAYERS, SEGMENTS, TMP, TREES, claim, files
 from imgpack.layer.cache.record import Filed, LayerRecord, line_of, parse
 
 _HEAD: Final = 32
@@ -44,12 +44,14 @@ class Cached:
 class Usage:
     """What a cache holds: numbers of entries and of bytes in all.
 
-    ``unfinished`` files belong to builds that are running, or were killed.
+    ``fetched`` are layers of bases; ``unfinished`` files belong to builds that are running, or
+    were killed.
     """
 
     segments: int
     layers: int
     trees: int
+    fetched: int
     unfinished: int
     size: int
 
@@ -201,7 +203,7 @@ class SegmentCache:
         for found in files(self.directory):
             kinds[found.kind] += 1
             size += found.size
-        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TREES], kinds[TMP], size)
+        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TREES], kinds[BLOBS], kinds[TMP], size)
 
     def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
         """Drop the least recently used entries until ``limit`` bytes are left.

@@ -14,7 +14,7 @@ from typing import Final
 
 from imgpack.errors import DigestError, InvalidReferenceError, NotFoundError, UnreachableError
 from imgpack.files.blobs import verify_stream
-from imgpack.image.image import foreign_layer
+from imgpack.image.image import absent_layer
 from imgpack.registry.http.message import Response
 from imgpack.registry.registries import Registries
 from imgpack.registry.repository import Repository
@@ -56,7 +56,7 @@ class RemoteSource:
                 )
             except NotFoundError as error:
                 if mediatype.is_foreign(descriptor.media_type):
-                    raise foreign_layer(descriptor, self.client.name) from error
+                    raise absent_layer(descriptor, self.client.name) from error
                 raise
             except UnreachableError as error:
                 failed = 1 if position - mark >= PROGRESS else failed + 1

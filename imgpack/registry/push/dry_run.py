@@ -10,7 +10,7 @@ from itertools import islice
 
 from imgpack.image.image import Named
 from imgpack.registry.push.mount import MAX_TRIES
-from imgpack.registry.push.plan import RepositoryPlan, plan_repositories
+from imgpack.registry.push.plan import RepositoryPlan, not_at_hand, plan_repositories
 from imgpack.registry.push.push import PushOptions
 from imgpack.registry.registries import Registries
 from imgpack.registry.repository import Repository
@@ -36,11 +36,18 @@ class PushStep:
 def dry_run(
     registries: Registries, images: Sequence[Named], options: PushOptions
 ) -> tuple[PushStep, ...]:
-    """The steps of a push, in its order. Raises what the registry raises."""
+    """The steps of a push, in its order. Raises what the push would for a layer that is missing,
+    and what the registry raises.
+    """
     steps: list[PushStep] = []
     leaders: dict[tuple[str, Digest], PushStep] = {}
     for plan in plan_repositories(images, options.mount_from, options.schema1):
         client = Repository(registries.session(plan.registry), plan.repository)
+        for layer in plan.missing:
+            step = _step(client, plan, layer, None, options)
+            if step.action not in ("keep", "mount"):
+                raise not_at_hand(client.name, layer)
+            steps.append(step)
         for descriptor in (blob.descriptor for blob in (*plan.layers, *plan.configs)):
             leader = leaders.get((plan.registry, descriptor.digest))
             step = _step(client, plan, descriptor, leader, options)

@@ -12,6 +12,7 @@ from imgpack.errors import (
     AmbiguousError,
     DocumentError,
     InvalidReferenceError,
+    NotFoundError,
     Remedy,
     UnsupportedError,
 )
@@ -58,7 +59,7 @@ class RepositoryPlan:
 
     ``manifests`` may go at once, ``indexes`` one after another, then ``named``. ``bases``
     are repositories that the user named to mount from, ``recorded`` those that the image
-    itself names.
+    itself names; ``missing`` are layers that no image holds: they have to be there.
     """
 
     registry: str
@@ -70,6 +71,7 @@ class RepositoryPlan:
     named: tuple[PushDocument, ...]
     bases: tuple[str, ...] = ()
     recorded: tuple[str, ...] = ()
+    missing: tuple[Descriptor, ...] = ()
 
     @property
     def blobs(self) -> dict[Digest, PlannedBlob]:
@@ -94,6 +96,15 @@ class RepositoryPlan:
         guessed = [one for one in dict.fromkeys((*leaders, *self.recorded)) if one not in seen]
         if guessed and is_held():
             yield from guessed
+
+
+def not_at_hand(repository: str, layer: Descriptor) -> NotFoundError:
+    """The error for a layer that neither the image nor the registry has."""
+    return NotFoundError(
+        f"{repository} does not have the layer {layer.digest} of the base, nor can it be mounted "
+        "from elsewhere, and the image does not hold it (it is shallow)",
+        Remedy.MOUNT_LAYERS(),
+    )
 
 
 def plan_repositories(
@@ -173,6 +184,7 @@ def _plan(
         named=tuple(documents),
         bases=_in_registry(place[0], mount_from),
         recorded=_in_registry(place[0], recorded),
+        missing=planned.missing,
     )
 
 

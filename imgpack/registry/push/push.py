@@ -5,7 +5,8 @@ everything that it names is there, and a tag is the last thing that is written,
 so no tag ever points at an incomplete image; a blob is sent to a registry once,
 and mounted into its other repositories; what is there already is not sent; an
 image cannot have a blob mounted that it only names: unless the user said where
-from, its bytes are read and checked first.
+from, its bytes are read and checked first; nothing is sent before all layers that a
+*shallow* image does not hold are there, or mounted from its base.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ from imgpack.registry.push.plan import (
     PushDocument,
     RepositoryPlan,
     Schema1Options,
+    not_at_hand,
     plan_repositories,
 )
 from imgpack.registry.push.upload import RESUME_MIN, Uploader
@@ -91,10 +93,12 @@ class RegistrySink:
             plans.setdefault(plan.registry, []).append(plan)
         stop, out = Stop(), list[Published]()
         sessions = [self._registries.session(registry) for registry in plans]
+        pushes = {one.registry: _RegistryPush(one, self._options, stop, jobs) for one in sessions}
         try:
-            for session in sessions:
-                push = _RegistryPush(session, self._options, stop, jobs)
-                for published in push.push(plans[session.registry]):
+            for registry, push in pushes.items():
+                push.secure(plans[registry])
+            for registry, push in pushes.items():
+                for published in push.push(plans[registry]):
                     out.append(published)
                     on_published(published)
             return tuple(out)
@@ -112,10 +116,29 @@ class _RegistryPush:
         self._options = options
         self._stop = stop
         self._jobs = jobs
-        modes = UploadModes(session.registry, options.chunk)
-        self._uploader = Uploader(modes, stop, options.journal, options.resume_min)
-        self._mounter = Mounter(modes, stop)
+        self._modes = UploadModes(session.registry, options.chunk)
+        self._uploader = Uploader(self._modes, stop, options.journal, options.resume_min)
+        self._mounter = Mounter(self._modes, stop)
         self._held: set[Digest] = set()
+
+    def secure(self, plans: Sequence[RepositoryPlan]) -> None:
+        """See that the layers that no image holds are there. Raises ``NotFoundError``."""
+        self._run([partial(self._secure, plan, one) for plan in plans for one in plan.missing])
+
+    def _secure(self, plan: RepositoryPlan, layer: Descriptor) -> None:
+        client = self._client(plan)
+        if client.has_blob(layer):
+            self._reporter.detail(f"{client.name}: {layer.digest} is already there")
+            return
+        mounted, session = False, None
+        if self._options.mounts:
+            # There are no bytes to prove that the image may have it: that it is shallow says so.
+            sources = plan.mount_sources(None, lambda: True, brought=False)
+            mounted, session = self._mounter.mount(client, layer, sources)
+        if session is not None:
+            self._modes.cancel(session)
+        if not mounted:
+            raise not_at_hand(client.name, layer)
 
     def push(self, plans: Sequence[RepositoryPlan]) -> Iterator[Published]:
         """Push all that goes to a registry; says each name as soon as it is there."""

@@ -49,6 +49,7 @@ def open_writer(
     scratch: Callable[[], str] = tempfile.gettempdir,
     reporter: Reporter = SILENT,
     prune: bool = False,
+    shallow: bool = False,
 ) -> ImageWriter:
     """Where an image is written to, by the form of ``target``; use it in a ``with``.
 
@@ -56,7 +57,8 @@ def open_writer(
     an OCI layout; any other is an archive file. A pipe, a device or a descriptor of
     this process (``/dev/stdout``) is streamed to.
     ``scratch`` finds the directory for a stream's assembly; ``prune`` is for a layout, and
-    removes what nothing in it names. Raises ``OutputError``.
+    removes what nothing in it names; ``shallow``: without the layers that are not at hand.
+    Raises ``OutputError``.
     """
     if not target:
         raise OutputError("the output has an empty name", "name a file, or - for standard output")
@@ -65,15 +67,15 @@ def open_writer(
     if target == STDOUT:
         if stdout is None:
             raise ValueError("standard output is wanted and was not given")
-        return StreamWriter("standard output", stdout, scratch, reporter)
+        return StreamWriter("standard output", stdout, scratch, reporter, shallow=shallow)
     if is_layout(target):
         from imgpack.store.layout.write import LayoutWriter
 
-        return LayoutWriter(target, reporter, prune=prune)
+        return LayoutWriter(target, reporter, prune=prune, shallow=shallow)
     if is_stream(target):
-        return StreamWriter(target, None, scratch, reporter)
+        return StreamWriter(target, None, scratch, reporter, shallow=shallow)
     _check_name(target)
-    return ArchiveWriter(target, reporter)
+    return ArchiveWriter(target, reporter, shallow=shallow)
 
 
 def _check_name(target: str) -> None:
@@ -98,8 +100,8 @@ def _suffix(target: str) -> str:
 class _TarWriter(ImageWriter):
     """What the archive file and the stream share: an assembly."""
 
-    def __init__(self, path: str, reporter: Reporter) -> None:
-        super().__init__(path, reporter)
+    def __init__(self, path: str, reporter: Reporter, *, shallow: bool = False) -> None:
+        super().__init__(path, reporter, shallow=shallow)
         self._stack = ExitStack()
         self._open: Assembly | None = None
 
@@ -169,8 +171,10 @@ class StreamWriter(_TarWriter):
         stdout: BinaryIO | None,
         scratch: Callable[[], str],
         reporter: Reporter,
+        *,
+        shallow: bool = False,
     ) -> None:
-        super().__init__(path, reporter)
+        super().__init__(path, reporter, shallow=shallow)
         self._stdout = stdout
         self._scratch = scratch
 

@@ -9,18 +9,18 @@ from typing import Any, Final
 
 from imgpack.errors import ArchiveError, about
 from imgpack.image.opened import Root
-from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.descriptor import Descriptor, parse_digest
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import decode
 from imgpack.spec.manifest import Index, parse_document
 from imgpack.spec.reference import is_tag
-from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION
+from imgpack.store.contents import NAME_ANNOTATION, REF_ANNOTATION, SHALLOW_ANNOTATION
 from imgpack.store.documents import ContainerSource, parse_names, read_small
 
 _DUMP: Final = b"Directory Transport Version: 1."
 _KNOWN: Final = frozenset({"mediaType", "digest", "size", "annotations", "platform"})
 """The fields of an entry that are told otherwise; a platform is not (``index_entries``)."""
-_POINTERS: Final = frozenset({NAME_ANNOTATION, REF_ANNOTATION})
+_POINTERS: Final = frozenset({NAME_ANNOTATION, REF_ANNOTATION, SHALLOW_ANNOTATION})
 
 
 def read_layout(source: ContainerSource) -> list[Root]:
@@ -33,6 +33,9 @@ def read_layout(source: ContainerSource) -> list[Root]:
         raise ArchiveError(f"{path} has oci-layout and no index.json", "it is not an OCI layout")
     with about(f"{path}: index.json"):
         index = Index.parse(raw)
+        for entry in index.manifests:
+            left_out = entry.annotation(SHALLOW_ANNOTATION) or ""
+            source.left_out |= {parse_digest(text) for text in left_out.split()}
     groups: dict[Digest, list[Descriptor]] = {}
     fields: dict[Digest, dict[str, Any]] = {}
     for entry, said in zip(index.manifests, decode(raw)["manifests"], strict=True):

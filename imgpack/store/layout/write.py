@@ -44,6 +44,7 @@ from imgpack.store.contents import (
     NAME_ANNOTATION,
     OCI_LAYOUT,
     REF_ANNOTATION,
+    SHALLOW_ANNOTATION,
     documents,
     index_entries,
     index_json,
@@ -65,8 +66,10 @@ class LayoutWriter(ImageWriter):
 
     default_format = Format.OCI
 
-    def __init__(self, path: str, reporter: Reporter, *, prune: bool = False) -> None:
-        super().__init__(path, reporter)
+    def __init__(
+        self, path: str, reporter: Reporter, *, prune: bool = False, shallow: bool = False
+    ) -> None:
+        super().__init__(path, reporter, shallow=shallow)
         self._prune = prune
         self._target = real_path(path)
         self._exists = os.path.isdir(self._target)
@@ -238,7 +241,8 @@ def merge_index(index: dict[str, Any], images: Sequence[Named]) -> dict[str, Any
 
 def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """``new``, and what only ``old`` says."""
-    annotations = _annotations(old) | _annotations(new)
+    before = {key: text for key, text in _annotations(old).items() if key != SHALLOW_ANNOTATION}
+    annotations = before | _annotations(new)
     return old | new | ({"annotations": annotations} if annotations else {})
 
 

@@ -18,7 +18,15 @@ from imgpack.errors import TreeError, printable
 from imgpack.tree import xattrs
 from imgpack.tree.below import Below, Laid, View, redirected
 from imgpack.tree.destination import Placed
-from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry, Pair, made_up_directory, whiteout
+from imgpack.tree.entry import (
+    OPAQUE,
+    OPAQUE_NAME,
+    WHITEOUT,
+    Entry,
+    Pair,
+    made_up_directory,
+    whiteout,
+)
 from imgpack.tree.merge.listing import listed_sha256
 from imgpack.tree.merge.survey import Survey
 from imgpack.tree.problems import Problems
@@ -73,7 +81,7 @@ class _Arranging:
         self._redirects = over.survey.redirects
         self._made = {b""}
         self._new = b""  # a directory that no lower layer has, with a slash behind it
-        self._emptied = b""  # one whose lower content is deleted, with a slash behind it
+        self._emptied: bytes | None = None  # one whose lower content is deleted, the same
         self._time = -1  # of what is made up
 
     def run(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
@@ -83,15 +91,15 @@ class _Arranging:
                 self._time = entry.mtime_ns
             own = entry.path
             moved = self._moved(entry) if self._redirects else entry
-            if self._emptied and not moved.path.startswith(self._emptied):
-                self._emptied = b""
+            if not self._is_emptied(moved.path):
+                self._emptied = None
             kind = stat.S_IFMT(entry.mode)
             if kind == stat.S_IFDIR:
                 yield from self._directory(seen, moved, own)
             elif kind == WHITEOUT:
                 yield from self._deletion(seen, moved)
             elif kind == OPAQUE:
-                self._emptied = moved.path + b"/"
+                self._emptied = moved.path + b"/" if moved.path else b""
                 yield from self._deletions(moved.path, own)
             else:
                 yield from self._other(seen, moved)
@@ -101,21 +109,29 @@ class _Arranging:
         path = redirected(entry.path, self._redirects)
         if path == entry.path:
             return entry
-        own = self._tree.find(path)
-        if own is not None and not (own.is_directory and entry.is_directory):
-            raise TreeError(
-                f"both {printable(entry.path)} and {printable(path)} of {self._tree} are "
-                f"/{printable(path)} in the image, for lower layers have a symlink on the way",
-                "leave one of them out",
-            )
+        there, is_directory = path, entry.is_directory
+        while there:
+            own = self._tree.find(there)
+            if own is not None and not (own.is_directory and is_directory):
+                raise TreeError(
+                    f"{printable(entry.path)} of {self._tree} is /{printable(path)} in the image, "
+                    f"for lower layers have a symlink on the way, and {printable(there)} is in "
+                    f"{self._tree} as well",
+                    "leave one of them out",
+                )
+            there, is_directory = there.rpartition(b"/")[0], True
         return entry._replace(path=path)
+
+    def _is_emptied(self, path: bytes) -> bool:
+        return self._emptied is not None and path.startswith(self._emptied)
+
+    def _is_new(self, path: bytes) -> bool:
+        return bool(self._new) and path.startswith(self._new)
 
     def _find(self, path: bytes) -> Entry | None:
         """What lower layers leave at ``path``."""
-        for nothing in (self._new, self._emptied):
-            if nothing and path.startswith(nothing):
-                return None
-        return self._over.below.find(path)
+        nothing = self._is_new(path) or self._is_emptied(path)
+        return None if nothing else self._over.below.find(path)
 
     def _directory(self, seen: Entry, entry: Entry, own: bytes) -> Iterator[Pair]:
         path = entry.path
@@ -123,20 +139,25 @@ class _Arranging:
             return
         found = self._find(path)
         there = found is not None and found.is_directory
-        if there and not (self._tree.exact or path in self._over.said):
+        if there and not self._says(path, own):
             if self._over.keep_identical:
                 yield from self._parents(path + b"/")
             return
         if there and own in self._redirects:
             return
-        if not there and not (self._new and path.startswith(self._new)):
-            emptied = self._emptied and path.startswith(self._emptied)
-            self._new = b"" if emptied else path + b"/"
+        if not (there or self._is_new(path)):
+            self._new = b"" if self._is_emptied(path) else path + b"/"
         yield from self._parents(path)
         self._made.add(path)
         yield seen, entry
-        if self._emptied and path.startswith(self._emptied):
+        if self._is_emptied(path):
             yield from self._deletions(path, own)
+
+    def _says(self, path: bytes, own: bytes) -> bool:
+        """Whether a directory of lower layers gets the attributes that the tree has for it."""
+        if self._tree.exact or path in self._over.said:
+            return True
+        return self._tree.find(join(own, OPAQUE_NAME)) is not None
 
     def _deletion(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
         above, _, name = entry.path.rpartition(b"/")
@@ -164,8 +185,9 @@ class _Arranging:
 
     def _other(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
         found = self._find(entry.path)
-        # What an exact tree says has changed: its time, or another name of it.
-        keep = self._over.keep_identical or self._tree.exact
+        # What an exact tree says has changed: its time, or another name of it. One of several
+        # names of a file is written with the others, which are links to it.
+        keep = self._over.keep_identical or self._tree.exact or entry.links > 1
         if found is not None and not keep and identical(found, entry):
             return
         yield from self._parents(entry.path)

@@ -15,11 +15,12 @@ from imgpack.api import (
     Tree,
     directory_entry,
     file,
+    hard_link,
     symlink,
 )
 from imgpack.errors import TreeError
 from imgpack.tree.destination import place
-from imgpack.tree.entry import OPAQUE, WHITEOUT, opaque, whiteout
+from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, opaque, whiteout
 from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import join
@@ -40,8 +41,12 @@ class Deletions:
 
     def find(self, path: bytes) -> Entry | None:
         """One of them, or the root."""
+        above, _, name = path.rpartition(b"/")
         for entry in self._entries:
-            if entry.path == path and stat.S_IFMT(entry.mode) != OPAQUE:
+            if stat.S_IFMT(entry.mode) == OPAQUE:
+                if (entry.path, OPAQUE_NAME) == (above, name):
+                    return entry
+            elif entry.path == path:
                 return entry
         return directory_entry("") if not path else None
 
@@ -102,7 +107,7 @@ def test_two_ways_to_one_path_are_refused() -> None:
     """Which of them counts nobody said; both are named."""
     app = Entries([file("bin/tool", b"one"), file("usr/bin/tool", b"other")])
 
-    with pytest.raises(TreeError, match="both bin/tool and usr/bin/tool of entries are /usr/bin"):
+    with pytest.raises(TreeError, match="bin/tool of entries is /usr/bin/tool in the image"):
         written(app, Entries(BASE))
 
 
@@ -216,6 +221,41 @@ def test_an_opaque_directory_becomes_deletions_of_what_is_below() -> None:
         (b"d", folder), (b"d/a", WHITEOUT), (b"d/b", reg), (b"d/sub", folder),
         (b"d/sub/x", WHITEOUT), (b"d/sub/y", reg),
     ]  # fmt: skip
+
+
+def test_a_way_through_a_link_ends_at_what_the_tree_has_itself() -> None:
+    """One path cannot be a directory and a file."""
+    app = Entries([file("var/run/x", b""), file("run", b"")])
+
+    with pytest.raises(TreeError, match="var/run of entries is /run in the image"):
+        written(app, Entries(BASE))
+
+
+def test_an_opaque_directory_has_its_own_attributes() -> None:
+    """It is another one than that which was deleted, if nothing is in it as well."""
+    tree = Deletions(directory_entry("tmp", mode=0o700), opaque(b"tmp"))
+
+    assert [(one.path, one.mode) for one in written(tree, Entries(BASE))] == [(b"tmp", 0o40700)]
+
+
+def test_an_opaque_root_deletes_all_that_it_has_not() -> None:
+    """Of what both have as directories, what is in there."""
+    base = Entries([file("a", b""), file("d/x", b""), file("d/y", b"")])
+    tree = Deletions(opaque(b""), directory_entry("d", mode=0o711), file("d/y", b"new"))
+
+    found = [(one.path, stat.S_IFMT(one.mode)) for one in written(tree, base)]
+
+    assert found == [
+        (b"a", WHITEOUT), (b"d", stat.S_IFDIR), (b"d/x", WHITEOUT), (b"d/y", stat.S_IFREG)
+    ]  # fmt: skip
+
+
+def test_hard_links_stay_links_though_the_base_has_one_of_them_just_so(tmp_path: Path) -> None:
+    """All names of a file are in one layer."""
+    base = hashed(tmp_path, file("a", b"content"))
+    app = Entries([file("a", b"content"), hard_link("b", "a")])
+
+    assert paths(written(app, base)) == [b"a", b"b"]
 
 
 def test_what_a_lower_layer_deleted_is_not_below() -> None:

@@ -27,7 +27,9 @@ class BaseFlags:
     """The base, as it was written."""
 
     base: str | None
+    base_layers: tuple[str, ...]
     keep_identical: bool
+    shallow: bool
 
     @property
     def given(self) -> bool:
@@ -53,6 +55,7 @@ class BaseFlags:
             api.open_base(
                 where,
                 platform=platform,
+                layers=self.base_layers,
                 registries=registries,
                 scratch=scratch_directory,
                 cache=cache,
@@ -69,6 +72,11 @@ base_options = gathered(
     click.option("--from", "base", type=FILE, metavar="BASE",
                  help="The image to build on: an archive, a layout (DIR or DIR:TAG), a reference, "
                       "a lock, or scratch."),
+    click.option("--base-layers", multiple=True, type=FILE, metavar="ARCHIVE|DIR",
+                 help="Where the layers of a locked base are: an archive, a layout, or files named "
+                      "by their digests (repeatable)."),
+    click.option("--shallow", is_flag=True,
+                 help="Write the image without base layers that are not at hand."),
     click.option("--keep-identical", is_flag=True,
                  help="Pack what the base has just so as well."),
 )  # fmt: skip

@@ -19,7 +19,10 @@ from imgpack.errors import about, brief
 from imgpack.events import human_size
 
 if TYPE_CHECKING:
-    from imgpack.api import Entry, Exclusion, LeftOut, Placed, Transform, Tree
+    from imgpack.api import Entry, Exclusion, LeftOut, Placed, Tree
+
+    Planned = Callable[[Placed[Tree]], Iterator[tuple[Entry, bytes | None]]]
+    """What a build would pack of a layer."""
     from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED: Final = 100
@@ -125,16 +128,14 @@ dry_run_options = gathered(
 )
 
 
-def show_planned(
-    layers: Sequence[Placed[Tree]], transforms: Sequence[Transform], *, as_json: bool
-) -> None:
+def show_planned(layers: Sequence[Placed[Tree]], planned: Planned, *, as_json: bool) -> None:
     """List every entry of ``layers`` on standard output, with its size, as it is met."""
     total = [0, 0]
     if as_json:
         click.echo('{"layers": [', nl=False)
     for number, layer in enumerate(layers, 1):
         sums = [0, 0]
-        found = _counted(layer, transforms, sums)
+        found = _counted(layer, planned, sums)
         if as_json:
             _echo_json(layer, found, sums, first=number == 1)
         else:
@@ -163,11 +164,9 @@ def _echo_json(
     click.echo(f'], "count": {sums[0]}, "size": {sums[1]}}}', nl=False)
 
 
-def _counted(
-    layer: Placed[Tree], transforms: Sequence[Transform], sums: list[int]
-) -> Iterator[dict[str, Any]]:
+def _counted(layer: Placed[Tree], planned: Planned, sums: list[int]) -> Iterator[dict[str, Any]]:
     """What is shown of each entry; ``sums`` are how many there were, and their bytes."""
-    for entry, link in api.planned(layer, transforms=transforms):
+    for entry, link in planned(layer):
         shown = _shown(entry, link)
         sums[0] += 1
         sums[1] += shown["size"]

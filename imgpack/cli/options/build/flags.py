@@ -21,6 +21,7 @@ from imgpack.cli.options.build.exclusion import (
     exclude_options,
 )
 from imgpack.cli.options.build.layers import LayerFlags, layer_options
+from imgpack.cli.options.build.rules import RuleFlags, rule_options
 from imgpack.cli.options.build.shape import ShapeFlags, shape_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.parameters import gathered
@@ -36,6 +37,7 @@ class BuildFlags:
     unset: UnsetFlags
     exclude: ExcludeFlags
     layers: LayerFlags
+    rules: RuleFlags
     shape: ShapeFlags
     dry_run: DryRunFlags
 
@@ -59,6 +61,7 @@ build_options = gathered(
     unset_options,
     exclude_options,
     layer_options,
+    rule_options,
     shape_options,
     dry_run_options,
 )

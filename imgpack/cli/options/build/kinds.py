@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         Directory,
         Exclusion,
         Filtered,
+        MtreeTree,
         Placed,
         RawLayer,
         Reporter,
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     )
 
     Source: TypeAlias = Placed[
-        Directory | SingleFile | Tarball | UpperDirectory | RawLayer | Filtered
+        Directory | SingleFile | Tarball | UpperDirectory | RawLayer | MtreeTree | Filtered
     ]
     """A source at its place in the image."""
 
@@ -38,11 +41,13 @@ _ARCHIVES: Final = (
     b".tar", b".tar.gz", b".tgz", b".tar.zst", b".tzst", b".tar.xz", b".txz", b".tar.bz2", b".tbz2",
 )  # fmt: skip
 """Ends of names, as the tools that make archives give them."""
+_LIST: Final = b".mtree"
 
 
 def read_source(
     path: bytes,
     dest: bytes,
+    below: Sequence[Source],
     caller: tuple[int, int] | None,
     reporter: Reporter,
     excluded: Exclusion | None = None,
@@ -50,26 +55,34 @@ def read_source(
     """What is at ``path``, or comes from standard input (``-``), at ``dest`` of the image.
 
     Anything but a directory is a tar archive if it is called like one, or comes through a
-    pipe: its content does not decide, so that a file means the same whatever is in it.
+    pipe, and an mtree(5) file if it ends in ``.mtree``, whose names are those of the layers
+    ``below``: its content does not decide, so that a file means the same whatever is in it.
     What ``excluded`` leaves out of it is not there.
     """
     if os.path.isdir(path):
         return api.directory(path, dest=dest, caller=caller, excluded=excluded)
-    read = _read_file(path, dest, caller, reporter)
+    read = _read_file(path, dest, below, caller, reporter)
     if excluded is None:
         return read
     return api.Placed(api.Filtered(read.tree, excluded), read.dest)
 
 
 def _read_file(
-    path: bytes, dest: bytes, caller: tuple[int, int] | None, reporter: Reporter
-) -> Placed[SingleFile | Tarball]:
+    path: bytes,
+    dest: bytes,
+    below: Sequence[Source],
+    caller: tuple[int, int] | None,
+    reporter: Reporter,
+) -> Placed[SingleFile | Tarball | MtreeTree]:
     if path == STDIN.encode() or archive_stem(path) or _is_stream(path):
         where = from_standard_input(os.fsdecode(path))
         name = "standard input" if path == STDIN.encode() else printable(path)
         return api.tarball(
             where, dest=dest, name=name, scratch=scratch_directory, reporter=reporter
         )
+    if path.endswith(_LIST):
+        read = partial(api.read_file, below)
+        return api.mtree(path, dest=dest, read=read, reporter=reporter)
     return api.single_file(path, dest=dest, caller=caller)
 
 

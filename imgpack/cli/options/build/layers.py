@@ -14,7 +14,7 @@ from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.errors import ConfigError, about
 
 if TYPE_CHECKING:
-    from imgpack.api import Codec, Format, Transform
+    from imgpack.api import Codec, Format, Rule, Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class LayerFlags:
 
     compression: str
     owner: str
-    mtime: str | None
+    mtime: tuple[str, ...]
     check_contents: bool
     raw_layers: tuple[str, ...]
 
@@ -35,10 +35,10 @@ class LayerFlags:
 
     def transforms(self, epoch: int | None) -> Iterator[Transform]:
         """What becomes of times, none of them later than ``epoch`` seconds, and of owners."""
-        if self.mtime is not None:
-            seconds = whole_seconds(parse_time(self.mtime, "--mtime"))
-            with about(f"--mtime {self.mtime!r}"):
-                yield api.SetTime(seconds)
+        everything = [text for text in self.mtime if "=" not in text]
+        if everything:
+            with about(f"--mtime {everything[-1]!r}"):
+                yield api.SetTime(_seconds(everything[-1]))
         elif epoch is not None:
             yield api.ClampTime(epoch)
         if self.owner != "keep":
@@ -49,6 +49,17 @@ class LayerFlags:
                 )
             with about("--owner"):
                 yield api.SetOwner(int(uid), int(gid))
+
+    def time_rules(self) -> Iterator[Rule]:
+        """The times of what patterns match, and of everything where that comes later."""
+        for text in self.mtime if any("=" in text for text in self.mtime) else ():
+            pattern, _, time = text.rpartition("=")
+            with about(f"--mtime {text!r}"):
+                yield api.time_rule(pattern or None, _seconds(time))
+
+
+def _seconds(text: str) -> int:
+    return whole_seconds(parse_time(text, "--mtime"))
 
 
 layer_options = gathered(
@@ -68,7 +79,12 @@ layer_options = gathered(
         metavar="keep|UID:GID",
         help="Who owns it all.",
     ),
-    click.option("--mtime", metavar="TIME", help="Set every file's time."),
+    click.option(
+        "--mtime",
+        multiple=True,
+        metavar="[PATTERN=]TIME",
+        help="The time of every file, or of what matches (repeatable).",
+    ),
     click.option(
         "--check-contents", is_flag=True, help="Read every file, even if nothing changed."
     ),

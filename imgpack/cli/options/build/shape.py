@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ from imgpack.errors import LimitError, about
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
-    from imgpack.api import Base, Placed, Transform, Tree, UpperDirectory
+    from imgpack.api import Base, Placed, Tree, UpperDirectory
     from imgpack.cli.options.build.kinds import Source
 
     Parse = Callable[..., tuple[Source, ...]]
@@ -58,19 +58,19 @@ class ShapeFlags:
         trees: Sequence[Placed[Tree]],
         old: Sequence[Placed[Tree]],
         base: Base | None,
-        transforms: Sequence[Transform],
+        written: Mapping[str, Any],
     ) -> tuple[Placed[Tree], ...]:
         """The layers to build, bottom first, of what was read.
 
-        Deletions come first: what they name is in the base. Raises source, tree and
-        config errors.
+        ``written`` are the arguments of ``api.build`` that say how entries are. Deletions come
+        first: what they name is in the base. Raises source, tree and config errors.
         """
         kept = (api.RawLayer, api.UpperDirectory)
         layers = [tree for tree in trees if not isinstance(tree.tree, kept)]
         if self.diff_from is not None and base is not None:
-            layers = [self._difference(base.tree, layers[0], transforms, image=True)]
+            layers = [self._difference(base.tree, layers[0], written, image=True)]
         elif old:
-            layers = [self._difference(old[0].tree, layers[0], transforms, image=False)]
+            layers = [self._difference(old[0].tree, layers[0], written, image=False)]
         if self.splits:
             with about("--split"):
                 groups = [api.Group.parse(text) for text in self.splits]
@@ -108,15 +108,15 @@ class ShapeFlags:
             yield api.upper_directory(os.fsencode(path), ids if ids[0] else None)
 
     def _difference(
-        self, old: Tree, new: Placed[Tree], transforms: Sequence[Transform], *, image: bool
+        self, old: Tree, new: Placed[Tree], written: Mapping[str, Any], *, image: bool
     ) -> Placed[Tree]:
         return api.difference(
             old,
             new if image else new.tree,
             dest=b"/" if image else b"/" + new.dest,
             mtime=self.diff_mtime,
-            transforms=transforms,
             image=image,
+            **written,
         )
 
 

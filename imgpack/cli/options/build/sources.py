@@ -28,10 +28,13 @@ def parse_sources(
     reporter: Reporter,
     raw_layers: Sequence[str] = (),
     excluded: Callable[[bytes], Exclusion | None] = lambda source: None,
+    *,
+    as_root: bool = True,
 ) -> tuple[Source, ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files.
 
     On top of them lie the ``raw_layers``. ``excluded`` says what is left out of a source.
+    With ``as_root`` what belongs to a user who is not root is read as root's.
     """
     count = len(texts) + len(raw_layers)
     if count > MAX_LAYERS:
@@ -39,11 +42,11 @@ def parse_sources(
             f"{count} layers are too many",
             f"Docker takes {MAX_LAYERS}; put several trees into one",
         )
-    caller = (os.geteuid(), os.getegid()) if os.geteuid() else None
+    caller = (os.geteuid(), os.getegid()) if as_root and os.geteuid() else None
     trees: list[Source] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = read_source(source, dest, caller, reporter, excluded(source))
+        tree = read_source(source, dest, trees, caller, reporter, excluded(source))
         if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"

@@ -1,0 +1,59 @@
+"""Entries that a layer gets beside those of its tree: a list of devices, for one."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from imgpack.errors import TreeError, printable
+from imgpack.tree.below import Below
+from imgpack.tree.entry import WHITEOUT, Entry
+
+_TYPE = 0o170000
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """Entries in the order of a tree, each with all directories on its way.
+
+    ``identity`` differs whenever they do, or their content.
+    """
+
+    entries: tuple[Entry, ...]
+    identity: str
+
+    def merged(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """``entries`` with these between them; where both have a path, it is the tree's.
+
+        Raises ``TreeError`` if one lies in something that is no directory in the tree.
+        """
+        waiting = [(entry.path.split(b"/"), entry) for entry in reversed(self.entries)]
+        closed = b""  # the last of the tree that is no directory, with a slash behind it
+        for entry in entries:
+            place = _place(entry)
+            while waiting and waiting[-1][0] < place:
+                yield _checked(waiting.pop()[1], closed)
+            if waiting and waiting[-1][0] == place:
+                waiting.pop()
+            if not entry.is_directory:
+                closed = entry.path + b"/"
+            yield entry
+        while waiting:
+            yield _checked(waiting.pop()[1], closed)
+
+
+Adding = Callable[[Below], Additions]
+"""What is added to a layer, for all that is in the image without it."""
+
+
+def _place(entry: Entry) -> list[bytes]:
+    """Where an entry stands: the deletions of a directory come first in it."""
+    parts = entry.path.split(b"/")
+    return [*parts[:-1], b""] if entry.mode & _TYPE == WHITEOUT else parts
+
+
+def _checked(entry: Entry, closed: bytes) -> Entry:
+    if closed and entry.path.startswith(closed):
+        raise TreeError(
+            f"{printable(entry.path)} is to be in {printable(closed[:-1])}, "
+            "which is no directory in the source",
+        )
+    return entry
