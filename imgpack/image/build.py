@@ -47,14 +47,12 @@ class Base:
 class Placement:
     """What lies below the layers, and what becomes of what it has as well.
 
-    ``said`` are directories that get the attributes that the trees have for them, though
-    lower layers have them; what the base has just so is left out, unless ``keep_identical``.
-    With ``base_labels`` the base's name is recorded in labels as well. ``squash`` makes one
-    layer of all, but of raw ones. ``lower`` is what lies below where no base does: in no layer.
+    What the base has just so is left out, unless ``keep_identical``. With ``base_labels`` the
+    base's name is recorded in labels as well. ``squash`` makes one layer of all, but of raw
+    ones. ``lower`` is what lies below where no base does: in no layer.
     """
 
     base: Base | None = None
-    said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
     base_labels: bool = False
     squash: bool = False
@@ -255,9 +253,9 @@ class _Stack:
             below,
             survey(tree, below) if below else Survey(),
             " ".join(map(str, self._chain)),
-            placement.said,
             keep_identical=placement.keep_identical,
             view=self._stages.view,
+            naming=self._stages.treatment.rules.naming,
         )
 
 

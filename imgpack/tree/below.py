@@ -39,15 +39,14 @@ class Laid:
     """A tree as its layer lies in the image.
 
     It is at ``dest``, the directories ``redirects`` of it at other paths, through links
-    below. What it has is seen through ``view``. ``said`` are directories whose attributes
-    are its own, whatever lower layers say of them.
+    below. What it has is seen through ``view``. The attributes of its directories are its
+    own, whatever lower layers say of them, if it is ``exact``.
     """
 
     tree: Tree
     dest: bytes = b""
     redirects: Mapping[bytes, bytes] = field(default_factory=dict)
     view: View = lambda entry: entry
-    said: frozenset[bytes] = frozenset()
     exact: bool = False
 
     def find(self, path: bytes) -> Entry | None:
@@ -131,8 +130,7 @@ class Below:
                 break
             found = one
             # A directory is what the lowest layer says of it: the others keep that.
-            own = layer.exact or path in layer.said
-            if not one.is_directory or own or layer.hides(path):
+            if not one.is_directory or layer.exact or layer.hides(path):
                 break
         if found is None and made_up is not None:
             return made_up.made_up(path)
