@@ -32,8 +32,9 @@ MAX_LOCK: Final = 128 << 20
 MAX_TREE: Final = 256 << 20
 """Bytes of the listing of one platform: more than a million entries."""
 _MAX_IMAGES: Final = 64
-_LEVEL: Final = 19
-"""Of zstd: a lock is written seldom, and lies in a repository for ever."""
+_LEVEL: Final = 1
+"""Of zstd: most of a listing is hashes. Level 19 makes a lock a tenth smaller, and takes longer
+than reading the whole base does."""
 
 _KEYS: Final = frozenset(
     {"imgpackLock", "asked", "reference", "name", "pointsTo", "index", "images"}
