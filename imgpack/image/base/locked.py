@@ -5,6 +5,7 @@ Those come from where they are at hand (``with_layers``), or are left where they
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -28,11 +29,13 @@ _USUAL: Final = Platform()
 def is_lock(path: str) -> bool:
     """Whether a lock is at ``path``: a regular file of JSON, as no archive is."""
     with contextlib.suppress(OSError, ValueError):
-        fd, _ = open_regular(path, follow=True)
-        try:
-            return os.pread(fd, 1, 0) == b"{"
-        finally:
-            os.close(fd)
+        # A pipe must not be opened for a look: who writes to it would see it closed.
+        if stat.S_ISREG(os.stat(path).st_mode):
+            fd, _ = open_regular(path, follow=True)
+            try:
+                return os.pread(fd, 1, 0) == b"{"
+            finally:
+                os.close(fd)
     return False
 
 
