@@ -100,11 +100,11 @@ def build(
     parse = partial(
         parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
     )
-    trees, old = flags.shape.read(sources, flags.layers.raw_layers, parse, terminal.warn)
+    trees, old = flags.read(sources, parse, terminal.warn)
     if flags.dry_run.check():
         _show(trees, old, flags, cache, registry, terminal)
         return
-    target, names = _target(output, trees, flags), _names(tags, trees, flags)
+    target, names = _target(output, trees), _names(tags, trees)
     check_prune(target, prune=prune)
     limit, jobs = cache.limit, jobs or usable_cpus()
     if not to_standard_output(target):
@@ -212,22 +212,18 @@ def _packing(
     return written | {"layers": layers, "placement": placement, "reporter": terminal}
 
 
-def _target(output: str | None, trees: Sequence[Source], flags: BuildFlags) -> str:
+def _target(output: str | None, trees: Sequence[Source]) -> str:
     if output is not None:
         return output
     if not trees:
         raise click.UsageError(
             "there is no SRC to name the archive after; say where it goes: -o FILE"
-            if flags.base.base
-            else "nothing goes into the image; name a directory, or a base with --from"
         )
     return default_output(trees[0])
 
 
-def _names(
-    tags: tuple[str, ...], trees: tuple[Source, ...], flags: BuildFlags
-) -> tuple[Reference, ...]:
-    if tags or (not trees and flags.base.base):
+def _names(tags: tuple[str, ...], trees: tuple[Source, ...]) -> tuple[Reference, ...]:
+    if tags or not trees:
         return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
     try:
         return (api.parse_name(name_of(trees[0])),)

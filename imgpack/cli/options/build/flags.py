@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,6 +28,10 @@ from imgpack.cli.options.build.shape import ShapeFlags, shape_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.parameters import gathered
 
+if TYPE_CHECKING:
+    from imgpack.cli.options.build.kinds import Source
+    from imgpack.cli.options.build.shape import Parse
+
 
 @dataclass(frozen=True, slots=True)
 class BuildFlags:
@@ -44,12 +50,28 @@ class BuildFlags:
     def __post_init__(self) -> None:
         for name in ("image", "runtime", "unset"):
             object.__setattr__(self, name, in_unicode(getattr(self, name)))
+        for option, base in ("--from", self.base.base), ("--diff-from", self.shape.diff_from):
+            if base == "":
+                raise click.UsageError(
+                    f"{option} is empty; name the image to build on, or leave it out"
+                )
         if self.shape.diff_from is not None:
             if self.base.base is not None:
                 raise click.UsageError("--from and --diff-from exclude each other")
             object.__setattr__(self, "base", replace(self.base, base=self.shape.diff_from))
         if not self.base.given:
             self.unset.check_base()
+
+    def read(
+        self, sources: Sequence[str], parse: Parse, warn: Callable[[str], None]
+    ) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+        """What goes in, as ``ShapeFlags.read``. Raises ``UsageError`` if it is nothing at all."""
+        raw = self.layers.raw_layers
+        if not (sources or raw or self.shape.overlay_uppers or self.base.base):
+            raise click.UsageError(
+                "nothing goes into the image; name a directory, or a base with --from"
+            )
+        return self.shape.read(sources, raw, parse, warn)
 
 
 build_options = gathered(
