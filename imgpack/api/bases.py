@@ -60,7 +60,7 @@ def open_base(
         path, name = split(location)
         opening = open_location(path, registries=registries, scratch=scratch)
         opened = stack.enter_context(opening)
-        root = opened.select(name)
+        root = select(opened, name)
         image = with_layers(choose(opened, root, platform), stores)
         warn_of_plain(opened, image, reporter)
         tree = base_tree(image, opened.location, cache=cache, jobs=jobs, reporter=reporter)
@@ -107,6 +107,11 @@ def split(location: str | Reference) -> tuple[str | Reference, str | None]:
         more, colon, name = name.partition(":")
         path = f"{path}:{more}"
     return location, None
+
+
+def select(opened: Opened, name: str | None) -> Root:
+    """What is to be built on, of a location with ``PATH:NAME``. Raises as ``open_base``."""
+    return opened.select(name, base=True)
 
 
 def called(root: Root, name: str | None) -> Reference | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imgpack.api.bases import called, choose, split, warn_of_plain
+from imgpack.api.bases import called, choose, select, split, warn_of_plain
 from imgpack.api.locations import open as open_location
 from imgpack.api.locations import with_registries
 from imgpack.errors import LimitError, Remedy, UnsupportedError, about
@@ -49,7 +49,7 @@ def lock_base(
         raise UnsupportedError(f"{location} is a lock itself", Remedy.UPDATE_LOCK(location))
     path, name = split(location)
     with open_location(path, registries=registries, scratch=scratch) as opened:
-        root = opened.select(name)
+        root = select(opened, name)
         images = [choose(opened, root, platform) for platform in platforms or (None,)]
         distinct = {image.manifest.descriptor.digest: image for image in images}
         return _lock(location, name, opened, root, list(distinct.values()), cache, jobs, reporter)
@@ -111,7 +111,7 @@ def update_lock(
     old = read_lock(path)
     place, name = (old.reference, None) if old.reference else split(old.asked)
     with open_location(place, registries=registries, scratch=scratch) as opened:
-        if opened.select(name).descriptor.digest == old.target.digest:
+        if select(opened, name).descriptor.digest == old.target.digest:
             return old, old
     new = lock_base(
         old.reference or old.asked,
@@ -180,7 +180,7 @@ def _layers(
         return
     path, name = split(location)
     with open_location(path, registries=registries, scratch=scratch) as opened:
-        root = opened.select(name)
+        root = select(opened, name)
         images = [choose(opened, root, platform) for platform in platforms or (None,)]
         yield opened, [layer for image in images for layer in image.manifest.layers]
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imgpack.api.bases import called, choose, split
+from imgpack.api.bases import called, choose, select, split
 from imgpack.api.locations import open as open_location
 from imgpack.errors import NotFoundError, Remedy, UnreachableError
 from imgpack.events import SILENT, Reporter
@@ -188,7 +188,7 @@ class _Bases:
             path, name = split(location)
             opening = open_location(path, registries=self._registries, scratch=self._scratch)
             opened = self._stack.enter_context(opening)
-            root = opened.select(name)
+            root = select(opened, name)
             base = BaseName(root.descriptor.digest, called(root, name))
             self._opened[key] = opened, root, base
         return self._opened[key]

@@ -123,20 +123,25 @@ class Opened:
             )
         return self._resolver.document(descriptor)
 
-    def select(self, text: str | None) -> Root:
-        """The one root that ``text`` names: a name, tag, manifest digest or image ID.
+    def select(self, text: str | None, *, base: bool = False) -> Root:
+        """The one root that ``text`` names: a name, else a tag, manifest digest or image ID.
 
         A digest may be its beginning, if only one has it. ``None`` is for a location with
-        one. Raises ``NotFoundError``, ``AmbiguousError``.
+        one. Raises ``NotFoundError``, ``AmbiguousError``; of a ``base`` they list what
+        can be chosen as ``LOCATION:NAME``.
         """
-        chosen = [root for root in self.roots if text is None or self._answers(root, text)]
+        chosen = [root for root in self.roots if text is None or _is_called(root, text)]
+        chosen = chosen or [root for root in self.roots if text and self._answers(root, text)]
         if len(chosen) == 1:
             return chosen[0]
         if not self.roots:
             raise NotFoundError(f"{self.location} holds no image")
-        there = ", ".join(root.shown() for root in self.roots[:_LISTED])
+        front, remedy = "", Remedy.CHOOSE_IMAGE
+        if base:
+            front, remedy = f"{self.location}:", Remedy.CHOOSE_BASE
+        there = ", ".join(front + root.shown() for root in self.roots[:_LISTED])
         more = ", …" if len(self.roots) > _LISTED else ""
-        hint = Remedy.CHOOSE_IMAGE(f"{there}{more}")
+        hint = remedy(f"{there}{more}")
         if not chosen:
             raise NotFoundError(f"{self.location} holds no image {text!r}", hint)
         found = f"{len(chosen)} images" + ("" if text is None else f" {text!r}")
@@ -208,9 +213,6 @@ class Opened:
             return True
         if any(text == name.tag for name in root.names):
             return True
-        with suppress(ImgpackError):
-            if Reference.parse(text).tagged() in root.names:
-                return True
         config = self._config(root) if is_short(text) or _is_digest(text) else None
         return config is not None and _begins(config, text)
 
@@ -222,6 +224,13 @@ class Opened:
             document = self._resolver.document(root.descriptor)
             return None if isinstance(document, Index) else document.config
         return None  # another may be the one
+
+
+def _is_called(root: Root, text: str) -> bool:
+    """Whether ``text`` is one of its names; the tag is ``latest`` if it has none."""
+    with suppress(ImgpackError):
+        return Reference.parse(text).tagged() in root.names
+    return False
 
 
 def _begins(descriptor: Descriptor, text: str) -> bool:

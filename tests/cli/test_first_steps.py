@@ -35,3 +35,30 @@ def test_an_image_of_nothing_is_refused(
     """Also where it is said what the image is called, and what it is to say."""
     assert problem in here("build", *arguments, "-o", "x.tar").failed(2)
     assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.fixture
+def several(here: InProcess, tmp_path: Path) -> InProcess:
+    """The same with an archive and a layout of several images, two of which have one tag."""
+    for name, text in (("srv:1", "1"), ("other:1", "2"), ("1:latest", "3")):
+        (tmp_path / "root" / "etc" / "version").write_text(text)
+        here("build", "root", "-o", "several/", "-t", name).ok()
+    here("copy", "several/", "several.tar").ok()
+    return here
+
+
+@pytest.mark.parametrize("path", ["several.tar", "./several.tar", "several", "several/"])
+def test_an_image_of_several_is_chosen_by_its_name(several: InProcess, path: str) -> None:
+    """Wherever a base is named, and however the path is written; a name wins over a tag."""
+    build = ("build", "app", "-o", "x.tar")
+    line = several(*build, "--from", path).failed(25)
+    assert f"choose one of {path}:srv:1, {path}:other:1, {path}:1:latest" in line
+    several(*build, "--from", f"{path}:srv:1").ok()
+    several(*build, "--from", f"{path}:1").ok()
+    several(*build, "--diff-from", f"{path}:other:1").ok()
+    several("base", "lock", f"{path}:srv:1", "-o", "srv.lock").ok()
+    several("base", "update", "srv.lock", "--check").ok()
+    several("base", "fetch", f"{path}:srv:1", "--cache-dir", "cache").ok()
+    several("build", "app", "-o", "l.tar", "--from", "srv.lock", "--cache-dir", "cache").ok()
+    several("rebase", "l.tar", "--from", f"{path}:srv:1", "--onto", f"{path}:1", "-o", "y.tar").ok()
+    several("flatten", "y.tar", "--above", f"{path}:1", "-o", "z.tar").ok()

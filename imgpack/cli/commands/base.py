@@ -10,7 +10,12 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
-from imgpack.cli.options.location import connect_for, from_standard_input, scratch_directory
+from imgpack.cli.options.location import (
+    base_place,
+    connect_for,
+    from_standard_input,
+    scratch_directory,
+)
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -62,7 +67,7 @@ def lock(
     wanted = [api.Platform.parse(text) for text in platforms]
     where = from_standard_input(location)
     segments = cache.open((), terminal)
-    with connect_for(where, terminal, registry) as registries:
+    with connect_for(base_place(where), terminal, registry) as registries:
         made = api.lock_base(
             where,
             platforms=wanted,
@@ -101,7 +106,7 @@ def update(
     known = api.read_lock(path)
     place = known.asked if known.reference is None else str(known.reference)
     segments = cache.open((), terminal)
-    with connect_for(place, terminal, registry) as registries:
+    with connect_for(base_place(place), terminal, registry) as registries:
         old, new = api.update_lock(
             path,
             registries=registries,
@@ -152,7 +157,7 @@ def fetch(
     if api.is_lock(where):
         known = api.read_lock(where)
         place = known.asked if known.reference is None else str(known.reference)
-    with connect_for(place, terminal, registry, jobs=jobs) as registries:
+    with connect_for(base_place(place), terminal, registry, jobs=jobs) as registries:
         layers = api.fetch_base(
             where,
             segments,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
+from imgpack.api.bases import split
 from imgpack.cli.options.parameters import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.errors import ArchiveError, DigestError, OutputError
@@ -100,6 +101,11 @@ def from_standard_input(text: str) -> str:
     if sys.stdin.isatty():
         raise click.UsageError("an archive does not come from a terminal; pipe it, or name a file")
     return STDIN_PATH
+
+
+def base_place(text: str) -> str:
+    """Where the base ``text`` is: of ``PATH:NAME`` the path."""
+    return str(split(text)[0])
 
 
 @contextmanager

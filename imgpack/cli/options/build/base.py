@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgpack import api
-from imgpack.cli.options.location import connect_for, from_standard_input, scratch_directory
+from imgpack.cli.options.location import (
+    base_place,
+    connect_for,
+    from_standard_input,
+    scratch_directory,
+)
 from imgpack.cli.options.parameters import FILE, gathered
 
 if TYPE_CHECKING:
@@ -51,7 +56,7 @@ class BaseFlags:
             return
         where = from_standard_input(self.base)
         with (
-            connect_for(where, terminal, registry) as registries,
+            connect_for(base_place(where), terminal, registry) as registries,
             api.open_base(
                 where,
                 platform=platform,
@@ -70,8 +75,8 @@ base_options = gathered(
     "base",
     BaseFlags,
     click.option("--from", "base", type=FILE, metavar="BASE",
-                 help="The image to build on: an archive, a layout (DIR or DIR:TAG), a reference, "
-                      "a lock, or scratch."),
+                 help="The image to build on: an archive, a layout, a reference, a lock, "
+                      "or scratch; PATH:NAME is one of several in an archive or layout."),
     click.option("--base-layers", multiple=True, type=FILE, metavar="ARCHIVE|DIR",
                  help="Where the layers of a locked base are: an archive, a layout, or files named "
                       "by their digests (repeatable)."),
