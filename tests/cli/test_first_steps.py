@@ -62,3 +62,45 @@ def test_an_image_of_several_is_chosen_by_its_name(several: InProcess, path: str
     several("build", "app", "-o", "l.tar", "--from", "srv.lock", "--cache-dir", "cache").ok()
     several("rebase", "l.tar", "--from", f"{path}:srv:1", "--onto", f"{path}:1", "-o", "y.tar").ok()
     several("flatten", "y.tar", "--above", f"{path}:1", "-o", "z.tar").ok()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output", "problem"),
+    [
+        (["--from", "base.tar"], "base.tar", "the output base.tar is the base: base.tar"),
+        (["--from", "base.tar:base:1"], "link.tar", "the output link.tar is the base: base.tar"),
+        (["--diff-from", "base.tar"], "./base.tar", "the output ./base.tar is the base"),
+        (["--from", "base.lock"], "base.lock", "the output base.lock is the base: base.lock"),
+        (["--from", "base.lock", "--base-layers", "base.tar"], "base.tar", "holds layers of the"),
+        (["--from", "several"], "several/index.json", "is the base: several"),
+    ],
+)
+def test_a_build_does_not_replace_what_it_reads(
+    several: InProcess, tmp_path: Path, arguments: list[str], output: str, problem: str
+) -> None:
+    """By whatever path; nor does it write what it did over it."""
+    (tmp_path / "link.tar").symlink_to("base.tar")
+    before = (tmp_path / output).read_bytes()
+    build = ("build", *arguments, "app")
+    assert problem in several(*build, "-o", output).failed(14)
+    line = several(*build, "-o", "x.tar", "--metadata-file", output).failed(14)
+    assert "the metadata file" in line
+    assert (tmp_path / output).read_bytes() == before
+
+
+def test_an_image_goes_into_the_layout_of_its_base(several: InProcess) -> None:
+    """It takes nothing away there."""
+    several("build", "--from", "several:srv:1", "app", "-o", "several/", "-t", "new:1").ok()
+
+
+def test_a_lock_replaces_nothing_but_a_lock(here: InProcess, tmp_path: Path) -> None:
+    """An empty file is as good as none."""
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "empty").touch()
+    lock = ("base", "lock", "base.tar", "-o")
+    line = here(*lock, "package.json").failed(14)
+    assert "package.json is there, and is no lock" in line
+    assert (tmp_path / "package.json").read_text() == "{}"
+    assert here(*lock, "./").failed(14).endswith("; name a file")
+    here(*lock, "base.lock").ok()
+    here(*lock, "empty").ok()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from imgpack.cli.options.location import (
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.errors import MovedError, Remedy, UnsupportedError
+from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy, UnsupportedError
 from imgpack.events import human_size
 from imgpack.files.atomic import write_file
 
@@ -65,6 +66,7 @@ def lock(
     BASE is as for build --from. The lock is small text, to be committed.
     """
     wanted = [api.Platform.parse(text) for text in platforms]
+    _check_output(output)
     where = from_standard_input(location)
     segments = cache.open((), terminal)
     with connect_for(base_place(where), terminal, registry) as registries:
@@ -176,6 +178,20 @@ def fetch(
         return
     plural = "layer" if len(layers) == 1 else "layers"
     click.echo(f"{len(layers)} {plural}, {human_size(size)}, in {segments.directory}")
+
+
+def _check_output(path: str) -> None:
+    """Refuse to replace what is no lock. Raises ``OutputError``."""
+    if path.endswith("/") or os.path.isdir(path):
+        raise OutputError(f"the lock {path} would be a directory", "name a file")
+    if os.path.isfile(path) and os.path.getsize(path):
+        try:
+            api.read_lock(path)
+        except ImgpackError as error:
+            raise OutputError(
+                f"{path} is there, and is no lock that can be read",
+                "remove it, or name another file",
+            ) from error
 
 
 def _write(path: str, lock: Lock) -> None:

@@ -107,9 +107,8 @@ def build(
     target, names = _target(output, trees), _names(tags, trees)
     check_prune(target, prune=prune)
     limit, jobs = cache.limit, jobs or usable_cpus()
-    if not to_standard_output(target):
-        check_outside((*trees, *old), target, "the output")
-    check_metadata_file(metadata_file, (target,), trees)
+    _check_output(target, (*trees, *old), flags)
+    check_metadata_file(metadata_file, (target, *flags.base.files), trees)
     segments = cache.open(trees, terminal)
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
@@ -126,6 +125,13 @@ def build(
     if segments is not None and segments.stored:
         trim(segments, limit)
     _tell(terminal, built, names, target, metadata_file)
+
+
+def _check_output(target: str, trees: Sequence[Source], flags: BuildFlags) -> None:
+    """Refuse to write over what is read. Raises ``OutputError``."""
+    if not to_standard_output(target):
+        check_outside(trees, target, "the output")
+        flags.base.check_output(target)
 
 
 def _show(

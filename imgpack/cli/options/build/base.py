@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from imgpack.cli.options.location import (
     scratch_directory,
 )
 from imgpack.cli.options.parameters import FILE, gathered
+from imgpack.errors import OutputError
+from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
     from imgpack.api import Base, Platform, SegmentCache
@@ -40,6 +43,25 @@ class BaseFlags:
     def given(self) -> bool:
         """Whether there is one."""
         return self.base not in (None, SCRATCH)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the base and its layers are read from: a path or a reference, and archives."""
+        if self.base is None or not self.given:
+            return ()
+        return (base_place(self.base), *filter(os.path.isfile, self.base_layers))
+
+    def check_output(self, target: str) -> None:
+        """Refuse to replace what the base is read from. Raises ``OutputError``.
+
+        An image may be added to the layout that its base is in.
+        """
+        for path in self.files:
+            real, place = real_path(target), real_path(path)
+            added = real == place and os.path.isdir(path)
+            if not added and f"{real}/".startswith(f"{place}/"):
+                what = "is the base" if path == self.files[0] else "holds layers of the base"
+                raise OutputError(f"the output {target} {what}: {path}", "choose another place")
 
     @contextmanager
     def open(
