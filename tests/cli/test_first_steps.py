@@ -104,3 +104,47 @@ def test_a_lock_replaces_nothing_but_a_lock(here: InProcess, tmp_path: Path) -> 
     assert here(*lock, "./").failed(14).endswith("; name a file")
     here(*lock, "base.lock").ok()
     here(*lock, "empty").ok()
+
+
+def test_a_lock_is_not_pushed(here: InProcess) -> None:
+    """A base would move its own tag back."""
+    line = here("push", "base.lock", "127.0.0.1:1/base:1").failed(9)
+    assert "base.lock is the lock of a base; push the image that is built on it" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (["base.tar"], "base.tar is an image, and is packed as files; --from base.tar builds on"),
+        (["several"], "several is an image"),
+        (["several.tar:/x"], "several.tar is an image"),
+        (["base.lock"], "base.lock is the lock of a base, and is packed as files; --from base"),
+        (["--raw-layer", "base.tar"], "base.tar is an image"),
+        (["--diff", "base.tar", "root"], "--diff-from base.tar builds on it"),
+    ],
+)
+def test_an_image_among_the_sources_is_told(
+    several: InProcess, arguments: list[str], warning: str
+) -> None:
+    """It is packed all the same."""
+    done = several("build", *arguments, "-o", "x.tar", "-t", "x:1")
+    done.ok()
+    assert warning in done.err
+
+
+def test_files_that_look_like_an_image_are_no_image(here: InProcess, tmp_path: Path) -> None:
+    """As the manifest of a web application."""
+    (tmp_path / "app" / "manifest.json").write_text("{}")
+    (tmp_path / "app" / "index.json").write_text("{}")
+    done = here("build", "app", "app/index.json:/x", "-o", "x.tar")
+    done.ok()
+    assert "warning" not in done.err
+
+
+def test_the_name_of_an_image_is_no_source(here: InProcess) -> None:
+    """Nor is what is not there a name, if it looks like a path."""
+    line = here("build", "debian:12", "app:/app").failed(3)
+    assert "debian does not exist; name a directory" in line
+    assert line.endswith("; --from debian:12 builds on the image")
+    assert "--from" not in here("build", "./debian", "-o", "x.tar").failed(3)
+    assert "--from" not in here("build", "debian:/app", "-o", "x.tar").failed(3)

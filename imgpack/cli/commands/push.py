@@ -22,7 +22,7 @@ from imgpack.cli.options.transfer import (
     mount_options,
     upload_journal,
 )
-from imgpack.errors import InvalidReferenceError, about
+from imgpack.errors import InvalidReferenceError, UnsupportedError, about
 
 if TYPE_CHECKING:
     from imgpack.api import Named, Reference
@@ -136,11 +136,15 @@ def _own_names(named: Named, archive: str) -> list[Reference]:
 
 
 def _first_argument(archive: str, references: tuple[str, ...]) -> str:
-    """``archive``, spelled so that nobody takes it for a reference."""
+    """``archive``, spelled so that nobody takes it for a reference. A lock is refused."""
     if not os.path.lexists(archive):
         for text in references:
             if os.path.lexists(text):
                 raise click.UsageError(f"ARCHIVE comes first: imgpack push {text} {archive}")
+    if api.is_lock(archive):
+        raise UnsupportedError(
+            f"{archive} is the lock of a base", "push the image that is built on it"
+        )
     plain = archive == "-" or archive.startswith(("/", "./", "../"))
     return archive if plain else f"./{archive}"
 

@@ -50,7 +50,7 @@ class ShapeFlags:
         Raises ``UsageError`` for options that contradict each other, and what reading raises.
         """
         self._check(len(sources))
-        old = () if self.diff is None else parse((self.diff,))
+        old = () if self.diff is None else parse((self.diff,), option="--diff-from")
         return (*parse(sources, raw_layers=raw_layers), *self._uppers(warn)), old
 
     def layers(

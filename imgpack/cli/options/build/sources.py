@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.images import perhaps_a_reference, warn_of_image
 from imgpack.cli.options.build.kinds import archive_stem, read_source
 from imgpack.cli.options.location import scratch_directory
 from imgpack.errors import LimitError, OutputError, TreeError, printable
@@ -29,12 +30,14 @@ def parse_sources(
     raw_layers: Sequence[str] = (),
     excluded: Callable[[bytes], Exclusion | None] = lambda source: None,
     *,
+    option: str = "--from",
     as_root: bool = True,
 ) -> tuple[Source, ...]:
     """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files.
 
     On top of them lie the ``raw_layers``. ``excluded`` says what is left out of a source.
-    With ``as_root`` what belongs to a user who is not root is read as root's.
+    With ``option`` one that is an image would be a base. With ``as_root`` what belongs to a
+    user who is not root is read as root's.
     """
     count = len(texts) + len(raw_layers)
     if count > MAX_LAYERS:
@@ -46,13 +49,17 @@ def parse_sources(
     trees: list[Source] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = read_source(source, dest, trees, caller, reporter, excluded(source))
+        with perhaps_a_reference(text):
+            tree = read_source(source, dest, trees, caller, reporter, excluded(source))
+        warn_of_image(tree, printable(source), option, reporter)
         if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
             )
         trees.append(tree)
-    trees += (api.raw_layer(path, scratch=scratch_directory) for path in raw_layers)
+    for path in raw_layers:
+        trees.append(api.raw_layer(path, scratch=scratch_directory))
+        warn_of_image(trees[-1], printable(path), option, reporter)
     return tuple(trees)
 
 
