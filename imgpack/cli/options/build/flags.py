@@ -66,12 +66,12 @@ class BuildFlags:
         self, sources: Sequence[str], parse: Parse, warn: Callable[[str], None]
     ) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
         """What goes in, as ``ShapeFlags.read``. Raises ``UsageError`` if it is nothing at all."""
-        raw = self.layers.raw_layers
-        if not (sources or raw or self.shape.overlay_uppers or self.base.base):
+        raw, shape = self.layers.raw_layers, self.shape
+        if not (sources or raw or shape.overlay_uppers or shape.diff or self.base.base):
             raise click.UsageError(
                 "nothing goes into the image; name a directory, or a base with --from"
             )
-        return self.shape.read(sources, raw, parse, warn)
+        return shape.read(sources, raw, parse, warn)
 
 
 build_options = gathered(
