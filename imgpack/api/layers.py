@@ -284,7 +284,7 @@ def _codec(compression: str | Codec) -> Codec:
 def _recipe(
     config: Runtime | RuntimeChanges | None,
     platform: Platform | None,
-    layers: Sequence[Tree],
+    layers: Sequence[Placed[Tree]],
     placement: Placement,
     reporter: Reporter,
 ) -> Recipe:
@@ -292,10 +292,12 @@ def _recipe(
     from imgpack.spec.merge.changes import RuntimeChanges
 
     changes, base = RuntimeChanges.of(config), placement.base
+    given = platform if base is None else base.image.config.platform
+    found = _platform(given, layers, changes.set, reporter)
     if base is None:
-        return Recipe(_platform(platform, layers, changes.set, reporter), changes)
+        return Recipe(found, changes)
     return Recipe(
-        base.image.config.platform,
+        found,
         changes,
         base=base.image,
         base_name=base.name,
@@ -304,18 +306,22 @@ def _recipe(
 
 
 def _platform(
-    given: Platform | None, layers: Sequence[Tree], runtime: Runtime, reporter: Reporter
+    given: Platform | None, layers: Sequence[Placed[Tree]], runtime: Runtime, reporter: Reporter
 ) -> Platform:
     from imgpack.spec.platform import Platform
     from imgpack.tree.elf import find_program
+    from imgpack.tree.inputs.single_file import SingleFile
 
     programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    for one in layers:
+        if isinstance(file := one.tree, SingleFile):
+            programs.append(os.fsdecode(b"/".join((one.dest, file.name))))
     found = find_program(layers, programs)
     if given is None:
         return found.platform if found else Platform()
     if found and not given.runs(found.platform):
         reporter.warn(
             f"{printable(found.path)} is a program for {found.platform}, "
-            f"and the image is said to be for {given}"
+            f"and the image is for {given}"
         )
     return given

@@ -5,6 +5,7 @@ same wherever the build runs; symlinks are not followed, for an absolute one
 would lead to the building host's own programs.
 """
 
+import os
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,9 +45,11 @@ class Program:
 def find_program(trees: Sequence[Tree], programs: Iterable[str] = ()) -> Program | None:
     """The first program found whose platform is known, or ``None``.
 
-    ``programs`` are paths in the image that are looked at first: the entrypoint.
+    ``programs`` are looked at first, as the entrypoint: paths in the image, or names that
+    are looked for where programs usually are.
     """
-    for path in (*(program.encode() for program in programs), *_usual()):
+    named = (path for program in programs for path in _named(os.fsencode(program)))
+    for path in (*named, *_usual()):
         for tree in reversed(trees):
             found = _machine(tree, path.lstrip(b"/"))
             if found is not None:
@@ -54,10 +57,14 @@ def find_program(trees: Sequence[Tree], programs: Iterable[str] = ()) -> Program
     return None
 
 
+def _named(program: bytes) -> Iterator[bytes]:
+    return iter((program,)) if b"/" in program else (place + b"/" + program for place in _PLACES)
+
+
 def _usual() -> Iterator[bytes]:
     for place in _PLACES:
         for program in _PROGRAMS:
-            yield place + b"/" + program if place else program
+            yield place + b"/" + program
 
 
 def _machine(tree: Tree, path: bytes) -> Program | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli_runner import InProcess
+from tests.tree.test_elf import elf
 
 
 @pytest.fixture
@@ -148,3 +149,36 @@ def test_the_name_of_an_image_is_no_source(here: InProcess) -> None:
     assert line.endswith("; --from debian:12 builds on the image")
     assert "--from" not in here("build", "./debian", "-o", "x.tar").failed(3)
     assert "--from" not in here("build", "debian:/app", "-o", "x.tar").failed(3)
+
+
+@pytest.mark.parametrize(
+    "source", [["server"], ["server:/opt/server"], ["bin:/srv", "--entrypoint", "/srv/server"]]
+)
+def test_a_program_for_another_machine_is_told(
+    here: InProcess, tmp_path: Path, source: list[str]
+) -> None:
+    """Whether the base or an option says what the image is for; and nobody else is asked."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "server").write_bytes(elf(62))
+    (tmp_path / "server").write_bytes(elf(62))
+    here("build", "root", "-o", "arm.tar", "--platform", "linux/arm64").ok()
+    for where in ("--from", "arm.tar"), ("--platform", "linux/arm64"):
+        done = here("build", *source, *where, "-o", "x.tar")
+        done.ok()
+        assert "is a program for linux/amd64, and the image is for linux/arm64" in done.err
+    assert "warning" not in here("build", *source, "-o", "x.tar", "-t", "x").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--from", "base.tar", "--from", "base.lock"], "--from is given 2 times; an image has"),
+        (["--platform", "linux/amd64", "--platform", "linux/arm64"], "join them with: imgpack"),
+        (["-o", "a.tar", "-o", "b.tar"], "-o is given 2 times"),
+    ],
+)
+def test_what_there_can_be_one_of_is_not_given_twice(
+    here: InProcess, arguments: list[str], problem: str
+) -> None:
+    """Else the last would be taken without a word."""
+    assert problem in here("build", "app", *arguments).failed(2)

@@ -60,6 +60,14 @@ def test_the_entrypoint_is_asked_before_the_shell(tmp_path: Path) -> None:
     assert platform([one], ["/srv/app"]) == Platform("linux", "arm64")
 
 
+def test_a_name_without_a_path_is_looked_for_where_programs_are(tmp_path: Path) -> None:
+    """As an engine does with its PATH."""
+    one = tree(tmp_path, {"bin/sh": elf(62), "usr/local/bin/app": elf(183)})
+
+    assert platform([one], ["app"]) == Platform("linux", "arm64")
+    assert platform([one], ["none"]) == Platform("linux", "amd64")
+
+
 def test_a_destination_is_where_a_program_is_looked_for(tmp_path: Path) -> None:
     """A tree under /opt holds /opt/run, and no /run."""
     one = tree(tmp_path, {"run": elf(183)}, dest=b"opt")

@@ -34,7 +34,7 @@ from imgpack.cli.options.output import (
     prune_option,
     to_standard_output,
 )
-from imgpack.cli.options.parameters import FILE
+from imgpack.cli.options.parameters import FILE, once
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
@@ -63,6 +63,8 @@ _EXPLAINED = 100
     "-o",
     "--output",
     type=FILE,
+    multiple=True,
+    callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
 )

@@ -16,7 +16,7 @@ import click
 
 from imgpack import api
 from imgpack.api.bases import split
-from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.parameters import gathered, once
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.errors import ArchiveError, DigestError, OutputError
 from imgpack.files.streams import STDIN, STDIN_PATH
@@ -60,7 +60,13 @@ choice_options = gathered(
     "choice",
     Choice,
     click.option("--image", metavar="NAME", help="Which one of several images in an archive."),
-    click.option("--platform", metavar="OS/ARCH", help="Which one of a multi-platform image."),
+    click.option(
+        "--platform",
+        multiple=True,
+        callback=once("name one"),
+        metavar="OS/ARCH",
+        help="Which one of a multi-platform image.",
+    ),
 )
 
 

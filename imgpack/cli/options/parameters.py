@@ -41,6 +41,17 @@ def gathered(name: str, kind: type[Any], *options: Decorator) -> Callable[[_F], 
     return decorate
 
 
+def once(hint: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], str | None]:
+    """The callback of a ``multiple`` option of which one value is taken, and more are refused."""
+
+    def only(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
+        if len(values) > 1:
+            raise click.UsageError(f"{param.opts[0]} is given {len(values)} times; {hint}", ctx)
+        return values[0] if values else None
+
+    return only
+
+
 class PathName(click.types.StringParamType):
     """A text that may be a path of the ``kind`` that click's completion knows."""
 

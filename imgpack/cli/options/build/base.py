@@ -17,7 +17,7 @@ from imgpack.cli.options.location import (
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.parameters import FILE, gathered
+from imgpack.cli.options.parameters import FILE, gathered, once
 from imgpack.errors import OutputError
 from imgpack.files.writing import real_path
 
@@ -96,7 +96,8 @@ class BaseFlags:
 base_options = gathered(
     "base",
     BaseFlags,
-    click.option("--from", "base", type=FILE, metavar="BASE",
+    click.option("--from", "base", multiple=True, type=FILE, metavar="BASE",
+                 callback=once("an image has one base"),
                  help="The image to build on: an archive, a layout, a reference, a lock, "
                       "or scratch; PATH:NAME is one of several in an archive or layout."),
     click.option("--base-layers", multiple=True, type=FILE, metavar="ARCHIVE|DIR",

@@ -19,7 +19,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.clock import parse_time
-from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.parameters import gathered, once
 from imgpack.errors import ConfigError, LimitError
 from imgpack.spec.config import rfc3339
 from imgpack.spec.format import Format
@@ -186,7 +186,8 @@ image_options = gathered(
     ImageFlags,
     click.option("--format", "image_format", type=click.Choice(["docker", "oci"]),
                  help="Whose media types. [default: the base's, else docker; oci for a layout]"),
-    click.option("--platform", metavar="OS/ARCH[/VARIANT]",
+    click.option("--platform", multiple=True, metavar="OS/ARCH[/VARIANT]",
+                 callback=once("build an image for each, and join them with: imgpack index"),
                  help="What the image runs on. [default: what its programs are for, "
                       "else linux/amd64]"),
     click.option("--platform-unchecked", is_flag=True,

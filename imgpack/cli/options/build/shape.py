@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpack import api
-from imgpack.cli.options.parameters import DIRECTORY, gathered
+from imgpack.cli.options.parameters import DIRECTORY, gathered, once
 from imgpack.errors import LimitError, about
 from imgpack.files.streams import STDOUT
 
@@ -140,7 +140,8 @@ shape_options = gathered(
     ShapeFlags,
     click.option("--diff", type=DIRECTORY, metavar="OLD",
                  help="Pack only what SRC changes in OLD, which is no layer of the image."),
-    click.option("--diff-from", metavar="BASE",
+    click.option("--diff-from", multiple=True, metavar="BASE",
+                 callback=once("an image has one base"),
                  help="Build on BASE, and pack only what SRC changes in it."),
     click.option("--diff-mtime", is_flag=True, help="A time alone is a change, too."),
     click.option("--overlay-upper", "overlay_uppers", multiple=True, type=DIRECTORY, metavar="DIR",
