@@ -313,9 +313,11 @@ def _platform(
     from imgpack.tree.inputs.single_file import SingleFile
 
     programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
-    for one in layers:
-        if isinstance(file := one.tree, SingleFile):
-            programs.append(os.fsdecode(b"/".join((one.dest, file.name))))
+    programs += (
+        os.fsdecode(b"/".join((one.dest, file.name)))
+        for one in layers
+        if isinstance(file := one.tree, SingleFile)
+    )
     found = find_program(layers, programs)
     if given is None:
         return found.platform if found else Platform()

@@ -182,3 +182,15 @@ def test_what_there_can_be_one_of_is_not_given_twice(
 ) -> None:
     """Else the last would be taken without a word."""
     assert problem in here("build", "app", *arguments).failed(2)
+
+
+def test_the_directory_one_is_in_is_built_into_another(
+    here: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told which, where the archive would lie in it."""
+    inside = InProcess(tmp_path / "app", monkeypatch)
+    line = inside("build", ".").failed(14)
+    assert "the output app.tar lies inside the source" in line
+    assert line.endswith("; write it elsewhere, as -o ../app.tar")
+    inside("build", ".", "-o", "../app.tar").ok()
+    assert here("build", "app", "-o", "app/").failed(14).endswith("; choose another place")

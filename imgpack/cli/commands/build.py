@@ -132,7 +132,7 @@ def build(
 def _check_output(target: str, trees: Sequence[Source], flags: BuildFlags) -> None:
     """Refuse to write over what is read. Raises ``OutputError``."""
     if not to_standard_output(target):
-        check_outside(trees, target, "the output")
+        check_outside(trees, target, "the output", "-o")
         flags.base.check_output(target)
 
 

@@ -61,7 +61,7 @@ def check_metadata_file(
                 f"the metadata file {path} is {_shown(other)}, or lies in it",
                 "choose another place",
             )
-    check_outside(trees, path, "the metadata file")
+    check_outside(trees, path, "the metadata file", "--metadata-file")
     if path.endswith("/") or os.path.isdir(path):
         raise OutputError(f"the metadata file {path} is a directory", "name a file in it")
     _try(path)

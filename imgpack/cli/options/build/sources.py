@@ -100,16 +100,25 @@ def _stem(root: bytes) -> bytes:
     return (os.path.isfile(root) and archive_stem(root)) or os.path.basename(root) or b"rootfs"
 
 
-def check_outside(trees: Sequence[Source], path: str, what: str) -> None:
-    """Raise ``OutputError`` if ``path`` lies in a tree, which would change while it is read."""
+def check_outside(trees: Sequence[Source], path: str, what: str, option: str) -> None:
+    """Raise ``OutputError`` if ``path`` lies in a tree, which would change while it is read.
+
+    ``option`` is what names another place.
+    """
     tree = containing(trees, path)
-    if tree is not None:
-        raise OutputError(
-            f"{what} {path} lies inside the source {printable(tree.tree.root)}"
-            if os.path.isdir(tree.tree.root)
-            else f"{what} {path} is the source {printable(tree.tree.root)}",
-            "choose another place",
-        )
+    if tree is None:
+        return
+    root = tree.tree.root
+    if not os.path.isdir(root):
+        message = f"{what} {path} is the source {printable(root)}"
+        raise OutputError(message, "choose another place")
+    above = os.fsdecode(os.path.dirname(root))
+    beside = os.path.relpath(os.path.join(above, os.path.basename(path.rstrip("/"))))
+    hint = f"write it elsewhere, as {option} {printable(beside)}"
+    raise OutputError(
+        f"{what} {path} lies inside the source {printable(root)}",
+        "choose another place" if containing(trees, beside) else hint,
+    )
 
 
 def containing(trees: Sequence[Source], path: str) -> Source | None:
