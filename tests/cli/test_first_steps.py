@@ -194,3 +194,32 @@ def test_the_directory_one_is_in_is_built_into_another(
     assert line.endswith("; write it elsewhere, as -o ../app.tar")
     inside("build", ".", "-o", "../app.tar").ok()
     assert here("build", "app", "-o", "app/").failed(14).endswith("; choose another place")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["app", "--shallow"], "--shallow is about a base image; add --from BASE"),
+        (["app", "--from", "scratch", "--base-layers", "x"], "--base-layers is about a base"),
+        (["app", "--keep-identical"], "--keep-identical is about a base; add --from BASE"),
+        (["app", "--whiteout", "/etc"], "--whiteout deletes what a base has; add --from BASE"),
+        (["--from", "base.tar", "--exclude", "x"], "--exclude is about what a SRC has"),
+        (["--from", "base.tar", "--chown", "1:1"], "--chown is about what a SRC has"),
+        (["--from", "base.tar", "--split", "a=b"], "--split is about what a SRC has"),
+        (["--from", "base.tar", "-", "--whiteout", "-"], "- and --whiteout - both read standard"),
+        (["--from", "-", "-:/x"], "both read standard input; let one read a file"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    here: InProcess, arguments: list[str], problem: str
+) -> None:
+    """Not passed over: whoever gives it expects something."""
+    assert problem in here("build", *arguments, "-o", "x.tar").failed(2)
+
+
+def test_no_base_at_all_is_neither_locked_nor_fetched(here: InProcess) -> None:
+    """Nor asked for; and nothing is fetched without a place for it."""
+    for command in ("lock", "scratch", "-o", "x.lock"), ("fetch", "scratch"):
+        assert "scratch is no base at all; name an image" in here("base", *command).failed(2)
+    line = here("base", "fetch", "base.lock", "--no-cache").failed(9)
+    assert "there is none; leave out --no-cache" in line

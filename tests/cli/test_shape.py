@@ -159,8 +159,10 @@ def test_what_would_do_nothing_is_refused(
 ) -> None:
     """By name."""
     fill(tmp_path, "a/f")
+    imgpack_here("build", "a", "-o", "base.tar").ok()
+    command = ("build", "--from", "base.tar", "a")
 
-    assert told in imgpack_here("build", "a", *arguments, "-o", "out.tar").failed(code)
+    assert told in imgpack_here(*command, *arguments, "-o", "out.tar").failed(code)
 
 
 @pytest.mark.parametrize("listed", [b"f\n/x y\n\n", b"f\0/x y\0"])
@@ -169,8 +171,10 @@ def test_paths_to_delete_come_from_a_list(
 ) -> None:
     """A line each, or each with a NUL behind it."""
     fill(tmp_path, "a/f", "b/x")
+    imgpack_here("build", "b", "-o", "base.tar").ok()
+    command = ("build", "--from", "base.tar", "a", "--whiteout", "-")
 
-    line = imgpack_here("build", "a", "--whiteout", "-", "-o", "out.tar", stdin=listed).failed(5)
+    line = imgpack_here(*command, "-o", "out.tar", stdin=listed).failed(5)
 
     assert "/f is to be deleted, and no lower layer has it" in line
 

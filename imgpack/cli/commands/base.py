@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.base import SCRATCH
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.location import (
     base_place,
@@ -20,7 +21,7 @@ from imgpack.cli.options.location import (
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy, UnsupportedError
+from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy
 from imgpack.events import human_size
 from imgpack.files.atomic import write_file
 
@@ -66,6 +67,7 @@ def lock(
     BASE is as for build --from. The lock is small text, to be committed.
     """
     wanted = [api.Platform.parse(text) for text in platforms]
+    _check_base(location)
     _check_output(output)
     where = from_standard_input(location)
     segments = cache.open((), terminal)
@@ -150,10 +152,14 @@ def fetch(
     registry: RegistryOptions,
 ) -> None:
     """Fetch the layers of a lock or base into the cache, for whole images without network."""
+    _check_base(location)
     wanted = [api.Platform.parse(text) for text in platforms]
     segments = cache.open((), terminal)
     if segments is None:
-        raise UnsupportedError("layers are fetched into the cache, and there is none")
+        raise UnsupportedError(
+            "layers are fetched into the cache, and there is none",
+            "leave out --no-cache, or name one with --cache-dir",
+        )
     where = from_standard_input(location)
     place = where
     if api.is_lock(where):
@@ -178,6 +184,11 @@ def fetch(
         return
     plural = "layer" if len(layers) == 1 else "layers"
     click.echo(f"{len(layers)} {plural}, {human_size(size)}, in {segments.directory}")
+
+
+def _check_base(location: str) -> None:
+    if location == SCRATCH:
+        raise click.UsageError(f"{SCRATCH} is no base at all; name an image")
 
 
 def _check_output(path: str) -> None:

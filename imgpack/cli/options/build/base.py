@@ -44,6 +44,12 @@ class BaseFlags:
         """Whether there is one."""
         return self.base not in (None, SCRATCH)
 
+    def check_base(self) -> None:
+        """Refuse what is about a base, where there is none. Raises ``UsageError``."""
+        for option, given in ("--base-layers", self.base_layers), ("--shallow", self.shallow):
+            if given:
+                raise click.UsageError(f"{option} is about a base image; add --from BASE")
+
     @property
     def files(self) -> tuple[str, ...]:
         """What the base and its layers are read from: a path or a reference, and archives."""

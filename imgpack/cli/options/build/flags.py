@@ -27,6 +27,7 @@ from imgpack.cli.options.build.rules import RuleFlags, rule_options
 from imgpack.cli.options.build.shape import ShapeFlags, shape_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
 from imgpack.cli.options.parameters import gathered
+from imgpack.files.streams import STDIN, STDIN_PATH
 
 if TYPE_CHECKING:
     from imgpack.cli.options.build.kinds import Source
@@ -60,18 +61,59 @@ class BuildFlags:
                 raise click.UsageError("--from and --diff-from exclude each other")
             object.__setattr__(self, "base", replace(self.base, base=self.shape.diff_from))
         if not self.base.given:
+            self.base.check_base()
             self.unset.check_base()
 
     def read(
         self, sources: Sequence[str], parse: Parse, warn: Callable[[str], None]
     ) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
-        """What goes in, as ``ShapeFlags.read``. Raises ``UsageError`` if it is nothing at all."""
+        """What goes in, as ``ShapeFlags.read``.
+
+        Raises ``UsageError`` if it is nothing at all, and for options that would do nothing.
+        """
         raw, shape = self.layers.raw_layers, self.shape
         if not (sources or raw or shape.overlay_uppers or shape.diff or self.base.base):
             raise click.UsageError(
                 "nothing goes into the image; name a directory, or a base with --from"
             )
+        if not (sources or shape.overlay_uppers):
+            self._check_packed()
+        if not (self.base.given or shape.diff or len(sources) > 1) and self.base.keep_identical:
+            raise click.UsageError("--keep-identical is about a base; add --from BASE")
+        if shape.whiteouts and not (self.base.given or sources[1:]):
+            raise click.UsageError("--whiteout deletes what a base has; add --from BASE")
+        self._check_input(sources)
         return shape.read(sources, raw, parse, warn)
+
+    def _check_packed(self) -> None:
+        """Refuse what is about the files of a SRC, where there is none."""
+        exclude, rules = self.exclude, self.rules
+        given = {
+            "--exclude": exclude.exclude,
+            "--ignore-file": exclude.ignore_file,
+            "--chown": rules.chown,
+            "--chmod": rules.chmod,
+            "--cap": rules.cap,
+            "--xattr": rules.xattr,
+            "--idmap": rules.idmap,
+            "--fakeroot-state": rules.fakeroot_state,
+            "--split": self.shape.splits,
+        }
+        for option, value in given.items():
+            if value:
+                raise click.UsageError(
+                    f"{option} is about what a SRC has, and there is none; name a directory"
+                )
+
+    def _check_input(self, sources: Sequence[str]) -> None:
+        """Refuse to read two things from standard input, of which one would get nothing."""
+        piped = [text for text in sources if text.partition(":")[0] in (STDIN, STDIN_PATH)]
+        piped += [f"--from {STDIN}"] if self.base.base == STDIN else []
+        piped += [f"--whiteout {STDIN}" for text in self.shape.whiteouts if text == STDIN]
+        if len(piped) > 1:
+            raise click.UsageError(
+                f"{piped[0]} and {piped[1]} both read standard input; let one read a file"
+            )
 
 
 build_options = gathered(
