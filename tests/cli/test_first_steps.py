@@ -223,3 +223,25 @@ def test_no_base_at_all_is_neither_locked_nor_fetched(here: InProcess) -> None:
         assert "scratch is no base at all; name an image" in here("base", *command).failed(2)
     line = here("base", "fetch", "base.lock", "--no-cache").failed(9)
     assert "there is none; leave out --no-cache" in line
+
+
+def test_an_exclude_that_decides_nothing_is_told(here: InProcess, tmp_path: Path) -> None:
+    """One of a typing error would let the secret in; what one source of several has is enough."""
+    (tmp_path / "app" / "secret").write_text("x")
+    for more in (), ("--dry-run",), ("--split", "a=run"):
+        command = ("build", "app", "root", "-o", "x.tar", "--exclude", "'secret'", *more)
+        done = here(*command, "--exclude", "secret", "--explain")
+        done.ok()
+        warned = [line for line in done.err.splitlines() if "warning" in line]
+        assert warned == [
+            """imgpack: warning: --exclude "'secret'" decides nothing: it is of paths in SRC"""
+        ]
+        assert done.err.count("left out 1 path\n") == 1
+
+
+def test_the_patterns_of_a_layer_are_of_paths_in_the_source(here: InProcess) -> None:
+    """So it is said where none matches."""
+    build = ("build", "app:/opt", "-o", "x.tar", "--split")
+    line = here(*build, "a=opt/run").failed(7)
+    assert line.endswith("; correct them, which are of paths in the source, or leave it out")
+    assert "'a=' has an empty pattern; say what is in the layer" in here(*build, "a=").failed(7)

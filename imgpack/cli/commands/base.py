@@ -21,7 +21,7 @@ from imgpack.cli.options.location import (
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy
+from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy, UnsupportedError
 from imgpack.events import human_size
 from imgpack.files.atomic import write_file
 

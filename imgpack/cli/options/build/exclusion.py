@@ -46,11 +46,9 @@ class ExcludeFlags:
             raise click.UsageError("--ignore-file and --no-ignore-file exclude each other")
         if self.ignore_file == "":
             raise click.UsageError("--ignore-file is empty; name a file")
-        return partial(self._excluded, partial(_tell, terminal, explain=explain), terminal)
+        return partial(self._excluded, _Told(terminal, explain=explain), terminal)
 
-    def _excluded(
-        self, told: Callable[[LeftOut], None], terminal: Terminal, source: bytes
-    ) -> Exclusion | None:
+    def _excluded(self, told: _Told, terminal: Terminal, source: bytes) -> Exclusion | None:
         file = None
         if self.ignore_file is not None:
             file = os.fsencode(self.ignore_file)
@@ -60,7 +58,7 @@ class ExcludeFlags:
             return None
         with about("--exclude"):
             api.ignore(self.exclude)
-        found = api.ignore(self.exclude, file, told)
+        found = api.ignore(self.exclude, file, told.of(source))
         for warning in found.warnings:
             terminal.warn(warning)
         return found
@@ -80,9 +78,35 @@ exclude_options = gathered(
         "--exclude",
         multiple=True,
         metavar="PATTERN",
-        help="Leave that out, too; with ! before it, do not (repeatable).",
+        help="Leave out what matches, too: a path in SRC, not in the image; with ! before it, "
+        "do not (repeatable).",
     ),
 )
+
+
+class _Told:
+    """Says once of each source what was left out, and then which ``--exclude`` decided nothing."""
+
+    def __init__(self, terminal: Terminal, *, explain: bool) -> None:
+        self._terminal = terminal
+        self._explain = explain
+        self._waiting: set[bytes] = set()
+        self._idle: list[str] | None = None
+
+    def of(self, source: bytes) -> Callable[[LeftOut], None]:
+        """What is to hear of ``source``."""
+        self._waiting.add(source)
+        return partial(self._hear, source)
+
+    def _hear(self, source: bytes, left_out: LeftOut) -> None:
+        if source not in self._waiting:  # in another of its layers
+            return
+        self._waiting.remove(source)
+        _tell(self._terminal, left_out, explain=self._explain)
+        idle = [rule.text for rule in left_out.idle if not rule.file]
+        self._idle = idle if self._idle is None else [one for one in self._idle if one in idle]
+        for text in () if self._waiting else self._idle:
+            self._terminal.warn(f"--exclude {text!r} decides nothing: it is of paths in SRC")
 
 
 def _tell(terminal: Terminal, left_out: LeftOut, *, explain: bool) -> None:

@@ -83,7 +83,7 @@ layer_options = gathered(
         "--mtime",
         multiple=True,
         metavar="[PATTERN=]TIME",
-        help="The time of every file, or of what matches (repeatable).",
+        help="The time of every file, or of what matches, a path in the image (repeatable).",
     ),
     click.option(
         "--check-contents", is_flag=True, help="Read every file, even if nothing changed."

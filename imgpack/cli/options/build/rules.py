@@ -92,13 +92,15 @@ rule_options = gathered(
         "--chown",
         multiple=True,
         metavar="[PATTERN=]USER[:GROUP]",
-        help="Who owns what matches, by the image's names or numbers (repeatable).",
+        help="Who owns what matches, a path in the image, by the image's names or numbers "
+        "(repeatable).",
     ),
     click.option(
         "--chmod",
         multiple=True,
         metavar="[PATTERN=]MODE",
-        help="Permissions of what matches, octal or as u=rwX,go=rX (repeatable).",
+        help="Permissions of what matches, a path in the image, octal or as u=rwX,go=rX "
+        "(repeatable).",
     ),
     click.option(
         "--cap",

@@ -149,6 +149,6 @@ shape_options = gathered(
     click.option("--whiteout", "whiteouts", multiple=True, metavar="PATH|-",
                  help="Delete a path of the base, or a list of them (repeatable)."),
     click.option("--split", "splits", multiple=True, metavar="NAME=PATTERN,...",
-                 help="Put what matches into a layer of its own (repeatable)."),
+                 help="Put what matches, paths in SRC, into a layer of its own (repeatable)."),
     click.option("--squash", is_flag=True, help="Make one layer of all that is on the base."),
 )  # fmt: skip
