@@ -16,10 +16,16 @@ _PATH_STARTS: Final = ("/", "./", "../")
 _PATH_ENDS: Final = ("/", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".lock")
 _BARE_REGISTRY: Final = re.compile(r"(?:localhost|[^/@:]*\.[^/@:]*|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
+_TRANSPORT: Final = re.compile(
+    r"(dir|oci|oci-archive|docker-archive|docker-daemon|containers-storage):(.+)"
+)
+"""How skopeo spells places (containers-transports(5))."""
+
 
 def is_path(text: str) -> bool:
     """Whether ``text`` is an archive or layout, not a reference."""
-    return text.startswith(_PATH_STARTS) or text.endswith(_PATH_ENDS) or os.path.lexists(text)
+    looks_so = text.endswith(_PATH_ENDS) and not _TRANSPORT.fullmatch(text)
+    return text.startswith(_PATH_STARTS) or looks_so or os.path.lexists(text)
 
 
 def is_layout(target: str) -> bool:
@@ -42,11 +48,26 @@ def remote_name(text: str) -> Reference:
 
 def parse_reference(text: str) -> Reference:
     """``text`` as a reference with a tag or digest; the hint says how to write a path."""
+    _check_transport(text)
     try:
         return remote_name(text).tagged()
     except InvalidReferenceError as error:
         hint = error.hint or "a path is written with ./ in front"
         raise InvalidReferenceError(f"{error.message}, and there is no such file", hint) from error
+
+
+def _check_transport(text: str) -> None:
+    found = _TRANSPORT.fullmatch(text)
+    if found is None:
+        return
+    kind, place = found.groups()
+    if kind in ("docker-daemon", "containers-storage"):
+        hint = "save it to an archive first, with docker save or podman save"
+    elif "-" in kind or ":" in place or os.path.lexists(place):
+        hint = f"name the path alone, as {place}"
+    else:  # a name on Docker Hub
+        return
+    raise InvalidReferenceError(f"{text!r} begins as skopeo's names of places do", hint)
 
 
 def writable_name(text: str) -> Reference:

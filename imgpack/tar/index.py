@@ -259,6 +259,11 @@ class TarFile:
             start, window = offset, os.pread(self._fd, length, offset)
             self._window = (start, window)
         block = window[offset - start : offset - start + BLOCK]
+        if len(block) < BLOCK and 0 < self._size < BLOCK:
+            raise ArchiveError(
+                f"{self._path} is not a tar archive: it has only {self._size} bytes",
+                "name an archive of an image",
+            )
         if len(block) < BLOCK:
             raise ArchiveError(
                 f"{self._path} is truncated at byte {self._size}: its end is missing",

@@ -152,6 +152,10 @@ def _members(source: Forward) -> Members:
 
 
 def _check_header(block: bytes, offset: int) -> None:
+    if len(block) < BLOCK and block and not offset:
+        raise ArchiveError(
+            f"it is not a tar archive: it has only {len(block)} bytes", "name a tar archive"
+        )
     if len(block) < BLOCK:
         raise _truncated(offset + len(block))
     if not checksum_fits(block):

@@ -245,3 +245,73 @@ def test_the_patterns_of_a_layer_are_of_paths_in_the_source(here: InProcess) -> 
     line = here(*build, "a=opt/run").failed(7)
     assert line.endswith("; correct them, which are of paths in the source, or leave it out")
     assert "'a=' has an empty pattern; say what is in the layer" in here(*build, "a=").failed(7)
+
+
+def test_where_an_archive_goes_is_said_if_nobody_chose_it(here: InProcess, tmp_path: Path) -> None:
+    """An archive's own name stays its own."""
+    assert "imgpack: written to app.tar\n" in here("build", "app").err
+    assert "imgpack: written to base-image.tar\n" in here("build", "base.tar").err
+    assert "written" not in here("build", "app", "-o", "x.tar").err
+    assert "written" not in here("--quiet", "build", "app").err
+
+
+@pytest.mark.parametrize(
+    ("place", "hint"),
+    [
+        ("dir:several", "name the path alone, as several"),
+        ("oci:several:srv:1", "name the path alone, as several:srv:1"),
+        ("docker-archive:none.tar", "name the path alone, as none.tar"),
+        ("docker-daemon:debian:12", "save it to an archive first"),
+    ],
+)
+def test_how_skopeo_names_places_is_told(several: InProcess, place: str, hint: str) -> None:
+    """With what is written here."""
+    for command in ("build", "--from", place, "app", "-o", "x.tar"), ("inspect", place):
+        line = several(*command).failed(6)
+        assert "begins as skopeo's names of places do" in line
+        assert hint in line
+
+
+def test_a_date_is_a_time(here: InProcess, tmp_path: Path) -> None:
+    """Its midnight in UTC; what is none is told once."""
+    build = ("build", "app", "-o", "x.tar", "--mtime")
+    here(*build, "2020-01-01", "--created", "2020-01-01").ok()
+    dated = (tmp_path / "x.tar").read_bytes()
+    here(*build, "run=2020-01-01T00:00:00Z", "--mtime", "2020-01-01T00:00:00Z").ok()
+    assert (tmp_path / "x.tar").read_bytes() == dated
+    for text in "2020-13-01", "run=2020-13-01":
+        assert (
+            here(*build, text)
+            .failed(7)
+            .startswith("imgpack: error: --mtime '2020-13-01' is not a time; write RFC 3339")
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["build", "https://x/a.tar"], 2, "is a URL, and none is fetched; pipe it: curl -L URL |"),
+        (["build", "short.tar"], 11, "short.tar: it is not a tar archive: it has only 2 bytes"),
+        (["build", "--from", "short.tar", "app"], 11, "short.tar is not a tar archive"),
+        (["build", "--from", "torn.lock", "app"], 10, "torn.lock: it has the marks of a merge"),
+        (["build", "--form", "x", "app"], 2, "no option --form; did you mean --from?"),
+        (["build", "--lock", "x", "app"], 2, "--from LOCK builds on what is locked"),
+        (["build", "--env-file", "x", "app"], 2, "-e NAME=VALUE sets a variable"),
+        (["build", "--delete", "x", "app"], 2, "--whiteout PATH deletes"),
+        (["build", "--ignore", "x", "app"], 2, "--ignore-file FILE"),
+        (["lock", "x"], 2, "did you mean imgpack base lock?"),
+        (
+            ["build", "--from", "base.lock", "app"],
+            9,
+            "which is enough for imgpack push",
+        ),
+    ],
+)
+def test_what_others_call_otherwise_is_told(
+    here: InProcess, tmp_path: Path, arguments: list[str], code: int, problem: str
+) -> None:
+    """With what it is called here, or what it is."""
+    (tmp_path / "short.tar").write_text("1\n")
+    torn = (tmp_path / "base.lock").read_text().replace("\n", "\n<<<<<<< HEAD\n", 1)
+    (tmp_path / "torn.lock").write_text(torn)
+    assert problem in here(*arguments, "-o", "x.tar").failed(code)

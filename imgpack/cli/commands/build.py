@@ -66,7 +66,8 @@ _EXPLAINED = 100
     multiple=True,
     callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",
-    help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar]",
+    help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar, "
+    "or SRC-image.tar for an archive]",
 )
 @prune_option
 @build_options
@@ -126,7 +127,7 @@ def build(
             built = building(into=sink)
     if segments is not None and segments.stored:
         trim(segments, limit)
-    _tell(terminal, built, names, target, metadata_file)
+    _tell(terminal, built, names, target, metadata_file, given=output is not None)
 
 
 def _check_output(target: str, trees: Sequence[Source], flags: BuildFlags) -> None:
@@ -157,12 +158,16 @@ def _tell(
     names: tuple[Reference, ...],
     target: str,
     metadata_file: str | None,
+    *,
+    given: bool,
 ) -> None:
-    """Say what was written, and where."""
+    """Say what was written, and where, if that was not ``given``."""
     to_stdout = to_standard_output(target)
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
+    if not (given or terminal.quiet):
+        terminal.say(f"imgpack: written to {where}")
     published = [api.Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [api.Named(built, names)])

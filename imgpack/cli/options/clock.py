@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,6 +12,8 @@ from imgpack.errors import ConfigError
 
 LAST_SECOND: Final = 253402300799
 """The last second of the year 9999, which is the last that RFC 3339 can say."""
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def now_ns() -> int:
@@ -32,18 +35,18 @@ def source_date_epoch() -> int | None:
 
 
 def parse_time(text: str, option: str) -> datetime:
-    """A time that a person wrote: RFC 3339 with a zone, or seconds since 1970."""
+    """A time that a person wrote: RFC 3339 with a zone, a date (in UTC), or seconds since 1970."""
     try:
         if text.isascii() and text.isdigit() and len(text) <= 12:
             return datetime.fromtimestamp(int(text), UTC)
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
         moment = found.astimezone(UTC) if found.tzinfo is not None else None
     except (ValueError, OverflowError, OSError):
         moment = None
     if moment is None:
         raise ConfigError(
             f"{option} {text!r} is not a time",
-            "write RFC 3339, as 2026-01-31T12:00:00Z, or seconds since 1970",
+            "write RFC 3339, as 2026-01-31T12:00:00Z, a date, or seconds since 1970",
         )
     return moment
 

@@ -20,7 +20,8 @@ _WORDS: Final = {
     Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
     Remedy.GIVE_LAYERS: "give them with --base-layers, or push it to a registry that has them",
     Remedy.MAKE_SHALLOW: (
-        "build it with --base-layers, or after imgpack base fetch; --shallow writes it without them"
+        "build it with --base-layers, or after imgpack base fetch LOCK; --shallow writes it "
+        "without them, which is enough for imgpack push"
     ),
     Remedy.MOUNT_LAYERS: (
         "copy the base to that registry and name its repository with --mount-from, or push an "

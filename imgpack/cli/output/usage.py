@@ -25,6 +25,13 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--load": "pipe it into the engine: imgpack build SRC -o - | docker load",
         "--push": "push what was built: imgpack push ARCHIVE REF",
         "--base": "--from BASE is the image to build on",
+        "--form": "did you mean --from?",
+        "--lock": "--from LOCK builds on what is locked; imgpack base lock makes a lock",
+        "--env-file": "-e NAME=VALUE sets a variable, and there is no file of them",
+        "--delete": "--whiteout PATH deletes a path of the base",
+        "--remove": "--whiteout PATH deletes a path of the base",
+        "--rm": "--whiteout PATH deletes a path of the base",
+        "--ignore": "--ignore-file FILE says what is left out, and --exclude PATTERN what else",
         "--build-arg": _NO_STEPS,
         "--secret": _NO_STEPS,
         "--network": _NO_STEPS,
@@ -77,6 +84,10 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
 """What a command has not, and what to do instead; "" is for all that talk to registries."""
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "lock": "did you mean imgpack base lock?",
+    "fetch": "did you mean imgpack base fetch?",
+    "update": "did you mean imgpack base update?",
+    "squash": "did you mean imgpack flatten?",
     "help": "see imgpack --help",
     "version": "see imgpack --version",
     "load": "an engine loads an archive itself: docker load -i ARCHIVE",

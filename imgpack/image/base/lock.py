@@ -218,6 +218,10 @@ class Lock:
         """What ``encode`` made. Raises ``DocumentError``, ``DigestError``, ``LimitError``."""
         if not raw.startswith(b"{"):
             raise DocumentError("it is no lock of a base", "lock the base to have one")
+        if b"\n<<<<<<< " in raw:
+            raise DocumentError(
+                "it has the marks of a merge conflict", "take one side of it, and update the lock"
+            )
         obj = decode(raw, MAX_LOCK)
         version = obj.get("imgpackLock")
         if version is None:

@@ -18,7 +18,7 @@ from imgpack.cli.options.location import (
     scratch_directory,
 )
 from imgpack.cli.options.parameters import FILE, gathered, once
-from imgpack.errors import OutputError
+from imgpack.errors import OutputError, UnauthorizedError, UnreachableError
 from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class BaseFlags:
             return
         where = from_standard_input(self.base)
         with (
+            self._no_file(),
             connect_for(base_place(where), terminal, registry) as registries,
             api.open_base(
                 where,
@@ -97,6 +98,18 @@ class BaseFlags:
             ) as base,
         ):
             yield base
+
+    @contextmanager
+    def _no_file(self) -> Iterator[None]:
+        """Who cannot reach a registry, or may not look there, perhaps meant a file."""
+        try:
+            yield
+        except (UnreachableError, UnauthorizedError) as error:
+            name = self.base or ""
+            if "/" in name or api.is_path(base_place(name)):
+                raise
+            message = f"{error.message} (and there is no file ./{name})"
+            raise error.reworded(message) from error.__cause__
 
 
 base_options = gathered(

@@ -37,8 +37,9 @@ class LayerFlags:
         """What becomes of times, none of them later than ``epoch`` seconds, and of owners."""
         everything = [text for text in self.mtime if "=" not in text]
         if everything:
+            seconds = _seconds(everything[-1])
             with about(f"--mtime {everything[-1]!r}"):
-                yield api.SetTime(_seconds(everything[-1]))
+                yield api.SetTime(seconds)
         elif epoch is not None:
             yield api.ClampTime(epoch)
         if self.owner != "keep":
@@ -54,8 +55,9 @@ class LayerFlags:
         """The times of what patterns match, and of everything where that comes later."""
         for text in self.mtime if any("=" in text for text in self.mtime) else ():
             pattern, _, time = text.rpartition("=")
+            seconds = _seconds(time)
             with about(f"--mtime {text!r}"):
-                yield api.time_rule(pattern or None, _seconds(time))
+                yield api.time_rule(pattern or None, seconds)
 
 
 def _seconds(text: str) -> int:

@@ -73,6 +73,11 @@ def _split(text: bytes) -> tuple[bytes, bytes]:
     source, colon, dest = text.rpartition(b":")
     if not colon or os.path.exists(text):  # a name may have a colon in it
         return text, b"/"
+    if source in (b"http", b"https") and dest.startswith(b"//"):
+        raise click.UsageError(
+            f"{printable(text)} is a URL, and none is fetched; "
+            "pipe it: curl -L URL | imgpack build -"
+        )
     if not source or not dest:
         raise click.UsageError(
             f"{printable(text)!r} names no {'destination' if source else 'source'}; write SRC:/dest"
