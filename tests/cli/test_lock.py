@@ -86,6 +86,19 @@ def test_without_the_layers_nothing_is_written_unless_it_may_be_shallow(
         assert opened.roots[0].annotations == ()
 
 
+def test_why_a_layer_of_a_base_is_not_to_be_had_is_told(here: InProcess) -> None:
+    """That nothing may be mounted, or not from there; nothing is sent."""
+    here(*on("base.lock", "x.tar", "--shallow")).ok()
+    with HostileRegistry() as registry:
+        push = ("push", "x.tar", f"{registry.host}/app:1")
+        told = here(*push, "--no-mount").failed(20)
+        assert "of the base, nor may it be mounted from elsewhere" in told
+        done = here(*push, "--mount-from", "other.example/base")
+        assert "nor can it be mounted from elsewhere in the registry" in done.failed(20)
+        assert "--mount-from other.example/base is of no use" in done.err
+        assert not any(request.method == "PUT" for request in registry.requests)
+
+
 def test_a_shallow_archive_is_no_damaged_one(here: InProcess, tmp_path: Path) -> None:
     """It is inspected, verified and copied as far as it goes; one that lost a layer is damaged."""
     here(*on("base.lock", "x.tar", "--shallow")).ok()

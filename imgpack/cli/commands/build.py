@@ -166,12 +166,12 @@ def _tell(
     where = "standard output" if target == STDOUT else target
     document = built.manifest.descriptor
     terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
-    if not (given or terminal.quiet):
-        terminal.say(f"imgpack: written to {where}")
     published = [api.Published(name, document) for name in names]
     if metadata_file is not None:
         write_metadata(metadata_file, published, [api.Named(built, names)])
     print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
+    if not (given or terminal.quiet):
+        terminal.say(f"imgpack: written to {where}")
 
 
 def _building(

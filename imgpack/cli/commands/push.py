@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -88,7 +89,7 @@ def push(
         servers = dict.fromkeys(name.registry for named in images for name in named.names)
         with connect(registry, terminal, servers, jobs=jobs) as registries:
             options = api.PushOptions(
-                mount_from=api.mount_repositories(mount.mount_from, servers),
+                mount_from=_mounted_from(mount, servers, terminal),
                 mounts=not mount.no_mount,
                 schema1=signing,
                 journal=None if no_resume else upload_journal(),
@@ -99,6 +100,20 @@ def push(
                 _show(registries, images, options)
             else:
                 push_printing(terminal, registries, images, options, jobs, metadata_file)
+
+
+def _mounted_from(
+    mount: MountFlags, servers: Collection[str], terminal: Terminal
+) -> tuple[Reference, ...]:
+    """The repositories of ``--mount-from``; those of other registries are of no use."""
+    found = api.mount_repositories(mount.mount_from, servers)
+    for one in found:
+        if one.registry not in servers:
+            terminal.warn(
+                f"--mount-from {one.shown()} is of no use: nothing is mounted from one registry "
+                "into another"
+            )
+    return found
 
 
 def _show(registries: api.Registries, images: tuple[Named, ...], options: api.PushOptions) -> None:

@@ -46,7 +46,7 @@ def dry_run(
         for layer in plan.missing:
             step = _step(client, plan, layer, None, options)
             if step.action not in ("keep", "mount"):
-                raise not_at_hand(client.name, layer)
+                raise not_at_hand(client.name, layer, mounts=options.mounts)
             steps.append(step)
         for descriptor in (blob.descriptor for blob in (*plan.layers, *plan.configs)):
             leader = leaders.get((plan.registry, descriptor.digest))

@@ -98,11 +98,16 @@ class RepositoryPlan:
             yield from guessed
 
 
-def not_at_hand(repository: str, layer: Descriptor) -> NotFoundError:
-    """The error for a layer that neither the image nor the registry has."""
+def not_at_hand(repository: str, layer: Descriptor, *, mounts: bool) -> NotFoundError:
+    """The error for a layer that neither the image nor the registry has; if it ``mounts`` any."""
+    cannot = (
+        "can it be mounted from elsewhere in the registry"
+        if mounts
+        else "may it be mounted from elsewhere"
+    )
     return NotFoundError(
-        f"{repository} does not have the layer {layer.digest} of the base, nor can it be mounted "
-        "from elsewhere, and the image does not hold it (it is shallow)",
+        f"{repository} does not have the layer {layer.digest} of the base, nor {cannot}, "
+        "and the image does not hold it (it is shallow)",
         Remedy.MOUNT_LAYERS(),
     )
 

@@ -138,7 +138,7 @@ class _RegistryPush:
         if session is not None:
             self._modes.cancel(session)
         if not mounted:
-            raise not_at_hand(client.name, layer)
+            raise not_at_hand(client.name, layer, mounts=self._options.mounts)
 
     def push(self, plans: Sequence[RepositoryPlan]) -> Iterator[Published]:
         """Push all that goes to a registry; says each name as soon as it is there."""

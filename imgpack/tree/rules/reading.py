@@ -64,7 +64,8 @@ class IdMap:
             match = _RANGE.fullmatch(text) if text.isascii() else None
             if match is None:
                 raise ConfigError(
-                    f"{printable(text)!r} does not map ids", "write CONTAINER:HOST:SIZE"
+                    f"{printable(text)!r} does not map ids",
+                    "write CONTAINER:HOST:SIZE, or CONTAINER:HOST for one id",
                 )
             container, host, size = int(match[2]), int(match[3]), int(match[4] or 1)
             one = IdRange(container, host, size)

@@ -117,8 +117,8 @@ rule_options = gathered(
     click.option(
         "--idmap",
         multiple=True,
-        metavar="[uid:|gid:]CONTAINER:HOST:SIZE",
-        help="Ids on disk that are others in the image (repeatable).",
+        metavar="[uid:|gid:]CONTAINER:HOST[:SIZE]",
+        help="Ids on disk that are others in the image, SIZE of them or one (repeatable).",
     ),
     click.option(
         "--idmap-unmapped",
