@@ -315,3 +315,12 @@ def test_what_others_call_otherwise_is_told(
     torn = (tmp_path / "base.lock").read_text().replace("\n", "\n<<<<<<< HEAD\n", 1)
     (tmp_path / "torn.lock").write_text(torn)
     assert problem in here(*arguments, "-o", "x.tar").failed(code)
+
+
+def test_the_help_of_a_build_has_headings(here: InProcess) -> None:
+    """Each option is under one; those of every command are the others."""
+    text = here("build", "--help").ok().decode()
+    headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
+    assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 9)
+    others = text[text.index("Other options:") :].split()
+    assert [word for word in others if word.startswith("--")] == ["--quiet", "--verbose", "--help"]

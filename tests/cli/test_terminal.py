@@ -34,7 +34,8 @@ def test_after_a_bar_the_result_starts_its_own_line(
     tmp_path: Path, tree: Path, columns: int, rows: int
 ) -> None:
     """And the bar was there, in one line of the screen."""
-    written, screen = shown(tmp_path, "build", "t", "--no-cache", columns=columns, rows=rows)
+    command = ("build", "t", "-o", "t.tar", "--no-cache")
+    written, screen = shown(tmp_path, *command, columns=columns, rows=rows)
 
     assert "B/s" in written
     assert all(len(part) < (columns or 80) for part in written.split("\r") if "B/s" in part)

@@ -11,7 +11,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.build.exclusion import show_planned
 from imgpack.cli.options.build.flags import BuildFlags, build_options
-from imgpack.cli.options.build.kinds import SourcesCommand
+from imgpack.cli.options.build.headings import BuildCommand
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 _EXPLAINED = 100
 
 
-@click.command("build", cls=SourcesCommand)
+@click.command("build", cls=BuildCommand)
 @click.argument("sources", type=FILE, metavar="[SRC[:/DEST]]...", nargs=-1)
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
