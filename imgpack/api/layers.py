@@ -312,9 +312,9 @@ def _platform(
     from imgpack.tree.elf import find_program
     from imgpack.tree.inputs.single_file import SingleFile
 
-    programs = [words[0] for words in (runtime.entrypoint, runtime.cmd) if words]
+    programs = [words[0].encode() for words in (runtime.entrypoint, runtime.cmd) if words]
     programs += (
-        os.fsdecode(b"/".join((one.dest, file.name)))
+        b"/".join((one.dest, file.name))
         for one in layers
         if isinstance(file := one.tree, SingleFile)
     )

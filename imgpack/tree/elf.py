@@ -5,7 +5,6 @@ same wherever the build runs; symlinks are not followed, for an absolute one
 would lead to the building host's own programs.
 """
 
-import os
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,13 +41,13 @@ class Program:
     platform: Platform
 
 
-def find_program(trees: Sequence[Tree], programs: Iterable[str] = ()) -> Program | None:
+def find_program(trees: Sequence[Tree], programs: Iterable[bytes] = ()) -> Program | None:
     """The first program found whose platform is known, or ``None``.
 
     ``programs`` are looked at first, as the entrypoint: paths in the image, or names that
     are looked for where programs usually are.
     """
-    named = (path for program in programs for path in _named(os.fsencode(program)))
+    named = (path for program in programs for path in _named(program))
     for path in (*named, *_usual()):
         for tree in reversed(trees):
             found = _machine(tree, path.lstrip(b"/"))

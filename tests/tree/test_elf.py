@@ -22,7 +22,7 @@ def elf(machine: int, *, bits: int = 2, order: int = 1) -> bytes:
 
 def platform(trees: Sequence[Tree], programs: Sequence[str] = ()) -> Platform | None:
     """What the first program that is found is for."""
-    found = find_program(trees, programs)
+    found = find_program(trees, [program.encode() for program in programs])
     return found.platform if found else None
 
 
