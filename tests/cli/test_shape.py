@@ -210,3 +210,18 @@ def test_paths_of_a_base_are_deleted(imgpack_here: InProcess, tmp_path: Path) ->
 
     imgpack_here(*command, "app", "--squash", "-o", "out.tar").ok()
     assert layers(tmp_path / "out.tar")[1:] == [["etc", "etc/x", "usr", "usr/lib", "usr/lib/.wh.a"]]
+
+
+def test_a_list_says_nothing_of_deletions(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """They are no entries: they neither become files nor are they left out."""
+    fill(tmp_path / "old", "etc/x", "etc/y")
+    fill(tmp_path / "app", "z")
+    (tmp_path / "list").write_text("#mtree\n./etc/x type=file size=0 mode=0600\n./z mode=0600\n")
+    imgpack_here("build", "old", "-o", "base.tar").ok()
+    command = ("build", "--from", "base.tar", "--whiteout", "etc/x", "app", "--mtree", "list")
+
+    imgpack_here(*command, "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1:] == [["etc", "etc/.wh.x"], ["etc", "etc/x", "z"]]
+
+    imgpack_here(*command, "--mtree-only", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1] == ["etc", "etc/.wh.x"]
