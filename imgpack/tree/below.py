@@ -52,7 +52,7 @@ class Laid:
 
     def find(self, path: bytes) -> Entry | None:
         """What it has at a path of the image."""
-        for own in self._sources(path):
+        for own in self.sources(path):
             found = self.tree.find(own)
             seen = None if found is None else self.view(found._replace(path=path))
             if seen is not None:
@@ -78,6 +78,10 @@ class Laid:
                 return True
         return False
 
+    def says(self, path: bytes) -> bool:
+        """Whether a directory is what it says, and not what lower layers do."""
+        return self.exact or path in self.said or self.find(join(path, OPAQUE_NAME)) is not None
+
     def names(self, path: bytes) -> Iterable[bytes]:
         """The names that it has in a directory of the image."""
         if isinstance(self.tree, Listable):
@@ -89,16 +93,17 @@ class Laid:
             if there.startswith(inside) and b"/" not in there[len(inside) :]:
                 yield there[len(inside) :]
 
-    def _sources(self, path: bytes) -> Iterable[bytes]:
-        """The paths of the tree that may be ``path`` in the image."""
-        for own, there in self.redirects.items():
-            if path == there or path.startswith(there + b"/"):
-                inside = strip(self.dest, own + path[len(there) :])
-                if inside is not None:
-                    yield inside
-        inside = strip(self.dest, path)
-        if inside is not None and not any(is_below(path, own) for own in self.redirects):
-            yield inside
+    def sources(self, path: bytes) -> Iterable[bytes]:
+        """The paths of the tree that lie at ``path`` in the image."""
+        found = [
+            join(own, inside)
+            for own, there in self.redirects.items()
+            if (inside := strip(there, path)) is not None
+        ]
+        for place in (*found, path):
+            inside = strip(self.dest, place)
+            if inside is not None and redirected(place, self.redirects) == path:
+                yield inside
 
 
 class Below:
@@ -131,8 +136,7 @@ class Below:
                 break
             found = one
             # A directory is what the lowest layer says of it: the others keep that.
-            own = layer.exact or path in layer.said
-            if not one.is_directory or own or layer.hides(path):
+            if not one.is_directory or layer.says(path) or layer.hides(path):
                 break
         if found is None and made_up is not None:
             return made_up.made_up(path)
@@ -212,7 +216,7 @@ def redirected(path: bytes, redirects: Mapping[bytes, bytes]) -> bytes:
     above = path
     while above:
         if above in redirects:
-            return redirects[above] + path[len(above) :]
+            return join(redirects[above], path[len(above) + 1 :])
         above = above.rpartition(b"/")[0]
     return path
 

@@ -20,7 +20,6 @@ from imgpack.tree.below import Below, Laid, View, redirected
 from imgpack.tree.destination import Placed
 from imgpack.tree.entry import (
     OPAQUE,
-    OPAQUE_NAME,
     WHITEOUT,
     Entry,
     Pair,
@@ -78,6 +77,7 @@ class _Arranging:
     def __init__(self, over: Over) -> None:
         self._over = over
         self._tree = over.tree
+        self._laid = over.laid
         self._redirects = over.survey.redirects
         self._made = {b""}
         self._new = b""  # a directory that no lower layer has, with a slash behind it
@@ -111,16 +111,28 @@ class _Arranging:
             return entry
         there, is_directory = path, entry.is_directory
         while there:
-            own = self._tree.find(there)
-            if own is not None and not (own.is_directory and is_directory):
+            other = self._other_at(there, entry, is_directory=is_directory)
+            if other is not None:
                 raise TreeError(
                     f"{printable(entry.path)} of {self._tree} is /{printable(path)} in the image, "
-                    f"for lower layers have a symlink on the way, and {printable(there)} is in "
+                    f"for lower layers have a symlink on the way, and {printable(other)} is in "
                     f"{self._tree} as well",
                     "leave one of them out",
                 )
             there, is_directory = there.rpartition(b"/")[0], True
         return entry._replace(path=path)
+
+    def _other_at(self, path: bytes, entry: Entry, *, is_directory: bool) -> bytes | None:
+        """The path of something else than ``entry`` that would be at ``path``, too.
+
+        If what is to be there is a directory, others may be.
+        """
+        for place in self._laid.sources(path):
+            own = join(self._tree.dest, place)
+            found = None if own == entry.path else self._tree.tree.find(place)
+            if found is not None and not (found.is_directory and is_directory):
+                return own
+        return None
 
     def _is_emptied(self, path: bytes) -> bool:
         return self._emptied is not None and path.startswith(self._emptied)
@@ -139,7 +151,7 @@ class _Arranging:
             return
         found = self._find(path)
         there = found is not None and found.is_directory
-        if there and not self._says(path, own):
+        if there and not self._laid.says(path):
             if self._over.keep_identical:
                 yield from self._parents(path + b"/")
             return
@@ -152,12 +164,6 @@ class _Arranging:
         yield seen, entry
         if self._is_emptied(path):
             yield from self._deletions(path, own)
-
-    def _says(self, path: bytes, own: bytes) -> bool:
-        """Whether a directory of lower layers gets the attributes that the tree has for it."""
-        if self._tree.exact or path in self._over.said:
-            return True
-        return self._tree.find(join(own, OPAQUE_NAME)) is not None
 
     def _deletion(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
         above, _, name = entry.path.rpartition(b"/")

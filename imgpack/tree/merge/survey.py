@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from imgpack.errors import TreeError, printable
 from imgpack.tree.below import Below
 from imgpack.tree.destination import Placed
-from imgpack.tree.entry import WHITEOUT, Entry
+from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree, join
 
@@ -57,7 +57,7 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
                 warnings.append(
                     f"the directory {printable(own)} of {placed} replaces a file of a lower layer"
                 )
-            elif stat.S_IFMT(mode) != WHITEOUT and _is_lost(placed, own, there, below):
+            elif _is_lost(placed, own, there, below):
                 warnings.append(
                     f"{printable(own)} of {placed} replaces a directory of a lower layer, and "
                     "with it all that is in there; make it a directory as well, or leave it out"
@@ -84,8 +84,9 @@ def _listing(tree: Tree) -> Callable[[bytes], list[tuple[bytes, int]]]:
     names: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
     if stamps is None:
         for entry in tree.entries(Problems()):
-            above, _, name = entry.path.rpartition(b"/")
-            names[above].append((name, entry.mode))
+            if stat.S_IFMT(entry.mode) not in (WHITEOUT, OPAQUE):
+                above, _, name = entry.path.rpartition(b"/")
+                names[above].append((name, entry.mode))
 
     def listed(where: bytes) -> list[tuple[bytes, int]]:
         if stamps is None:

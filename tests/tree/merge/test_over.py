@@ -231,6 +231,43 @@ def test_a_way_through_a_link_ends_at_what_the_tree_has_itself() -> None:
         written(app, Entries(BASE))
 
 
+def test_two_files_that_links_bring_to_one_place_are_refused() -> None:
+    """Both directories lead to another one; no engine loads a layer with a path twice."""
+    base = Entries([directory_entry("usr/bin"), symlink("bin", "usr/bin"), symlink("sbin", "bin")])
+    app = Entries([file("bin/x", b"1"), file("sbin/x", b"2")])
+
+    with pytest.raises(TreeError, match=r"bin/x of entries is /usr/bin/x in .* and sbin/x is"):
+        written(app, base)
+    both = Entries([file("bin/x/a", b"1"), file("sbin/x/b", b"2")])
+    assert paths(written(both, base))[-3:] == [b"usr/bin/x", b"usr/bin/x/a", b"usr/bin/x/b"]
+
+
+def test_a_link_may_lead_to_the_root() -> None:
+    """What is in it lies at the top."""
+    app = Entries([file("host/etc/a", b""), file("host/b", b"")])
+
+    for target in ("/", ".", "../.."):
+        base = Entries([symlink("host", target), directory_entry("etc", mode=0o700)])
+        assert sorted(paths(written(app, base))) == [b"b", b"etc", b"etc/a"]
+
+
+def test_an_emptied_directory_is_what_the_layer_says_for_those_above_it() -> None:
+    """It was written with the layer's attributes, and what comes over it keeps them."""
+    base = Entries([directory_entry("a", mode=0o755), file("a/old", b"")])
+    emptied = Deletions(directory_entry("a", mode=0o700), opaque(b"a"))
+
+    found = written(Entries([file("a/new", b"")]), base, emptied)
+
+    assert [entry.path for entry in found if stat.S_IMODE(entry.mode) == 0o700] == [b"a"]
+
+
+def test_nothing_is_told_of_a_directory_that_is_emptied() -> None:
+    """It is said to be, and no file lies in its place."""
+    base = Entries([file("a/old", b"")])
+
+    assert not over(Deletions(directory_entry("a"), opaque(b"a")), [base]).survey.warnings
+
+
 def test_an_opaque_directory_has_its_own_attributes() -> None:
     """It is another one than that which was deleted, if nothing is in it as well."""
     tree = Deletions(directory_entry("tmp", mode=0o700), opaque(b"tmp"))
