@@ -26,7 +26,7 @@ from imgpack.tree.entry import (
     made_up_directory,
     whiteout,
 )
-from imgpack.tree.merge.listing import listed_sha256
+from imgpack.tree.merge.listing import is_listed, listed_sha256
 from imgpack.tree.merge.survey import Survey
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree, join
@@ -217,10 +217,11 @@ class _Arranging:
 def identical(found: Entry, entry: Entry) -> bool:
     """Whether what a base has is just what ``entry`` is, but for its time.
 
-    Files are compared by the sha256 that the base is known by; without one they differ.
+    Files are compared by the sha256 that the base is known by; without one they differ. What
+    is ``found`` in another layer of the build does too, whatever that is made from.
     """
     same = (found.mode, found.uid, found.gid) == (entry.mode, entry.uid, entry.gid)
-    if isinstance(found.content, bytes) or not same:
+    if not (same and is_listed(found)):
         return False
     kind = stat.S_IFMT(entry.mode)
     if kind in (stat.S_IFCHR, stat.S_IFBLK) and found.rdev != entry.rdev:

@@ -268,6 +268,14 @@ def test_nothing_is_told_of_a_directory_that_is_emptied() -> None:
     assert not over(Deletions(directory_entry("a"), opaque(b"a")), [base]).survey.warnings
 
 
+def test_only_what_a_base_has_is_left_out() -> None:
+    """Not what another source has, for that would depend on what it is read from."""
+    app = Entries([symlink("a", "b"), file("b", b"1")])
+
+    assert paths(written(app, app)) == [b"a", b"b"]
+    assert paths(written(app, Listing(listing_text(app)), app)) == [b"a", b"b"]
+
+
 def test_an_opaque_directory_has_its_own_attributes() -> None:
     """It is another one than that which was deleted, if nothing is in it as well."""
     tree = Deletions(directory_entry("tmp", mode=0o700), opaque(b"tmp"))
