@@ -24,6 +24,8 @@ from imgpack.tree.entry import (
     Entry,
     Pair,
     made_up_directory,
+    order,
+    path_order,
     whiteout,
 )
 from imgpack.tree.merge.listing import is_listed, listed_sha256
@@ -86,7 +88,7 @@ class _Arranging:
 
     def run(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
         """The pairs that are written."""
-        for seen, entry in pairs:
+        for seen, entry in self._each_once(pairs) if self._tree.strict else pairs:
             if self._time < 0:
                 self._time = entry.mtime_ns
             own = entry.path
@@ -165,9 +167,24 @@ class _Arranging:
         if self._is_emptied(path):
             yield from self._deletions(path, own)
 
+    def _each_once(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
+        """Deletions alone, each where it leads: not twice, nor in another one."""
+        found = {self._deleted(entry.path): seen for seen, entry in pairs}
+        gone = b"/"
+        kept: list[Pair] = []
+        for path in sorted(found, key=path_order):
+            if not (path + b"/").startswith(gone):
+                gone = path + b"/"
+                kept.append((found[path], found[path]._replace(path=path)))
+        return iter(sorted(kept, key=lambda pair: order(pair[1])))
+
+    def _deleted(self, path: bytes) -> bytes:
+        """``path`` with the links on its way followed, and not it itself."""
+        above, _, name = path.rpartition(b"/")
+        return join(self._over.below.resolve(above, path), name)
+
     def _deletion(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
-        above, _, name = entry.path.rpartition(b"/")
-        path = join(self._over.below.resolve(above, entry.path), name)
+        path = self._deleted(entry.path)
         if self._over.below.find(path) is None:
             if self._tree.strict:
                 raise TreeError(
