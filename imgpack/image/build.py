@@ -22,7 +22,9 @@ from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
+from imgpack.tree.entries import Entries
 from imgpack.tree.inputs.additions import Additions
+from imgpack.tree.merge.difference import Difference
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.rules.accounts import check_user
@@ -94,12 +96,12 @@ def build_image(
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
     ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
-    there are none). Raises ``ConfigError``, source, tree and output errors; nothing is
-    visible in the sink then.
+    there are none, or deletions alone). Raises ``ConfigError``, source, tree and output errors;
+    nothing is visible in the sink then.
     """
     if created is not None:
         _check_time(created)
-    elif not trees and recipe.base is not None:
+    elif recipe.base is not None and all(tree.strict for tree in trees):
         created = recipe.base.config.created or None
     groups = list(_grouped(trees, squash=placement.squash))
     for remark in recipe.remarks(len(groups)):
@@ -190,6 +192,9 @@ class _Stack:
         else:
             tree, built = self._arranged(tree, sink, top=top)
         self._matched.update(built.record.matched)
+        for one in group:
+            if isinstance(one.tree, Difference):
+                self._matched |= one.tree.matched
         written = built.record.written
         self._chain.append(written.diff_id)
         self.layers.append(written.layer(layer_type))
@@ -228,7 +233,11 @@ class _Stack:
 
     def _added(self, *, top: bool) -> Additions | None:
         adding = self._stages.treatment.adding if top else None
-        return adding and adding(self._below)
+        if adding is None:
+            return None
+        added = adding(self._below)
+        self._below = self._below.over(Laid(Entries(added.entries)))
+        return added
 
     def check_rules(self) -> None:
         """Raise ``ConfigError`` if a rule matched in none of the layers."""
