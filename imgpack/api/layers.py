@@ -66,11 +66,13 @@ def planned(
     transforms: Sequence[Transform] = (),
     treatment: Treatment | None = None,
     image: Sequence[Placed[Tree]] = (),
+    base: Tree | None = None,
 ) -> Iterator[tuple[Entry, bytes | None]]:
     """What a build would pack of ``layer``, without a look into a file.
 
     Each entry with the path of the first name of a hard link, whose size counts once. To the
-    last of the layers of the ``image``, if they are given, is added what ``treatment`` adds.
+    last of the layers of the ``image``, if they are given, is added what ``treatment`` adds to
+    them and their ``base``.
     Raises source and tree errors.
     """
     from imgpack.layer.planned import planned as entries_of
@@ -78,7 +80,7 @@ def planned(
 
     treatment = treatment or NO_TREATMENT
     adding = treatment.adding if image and layer is image[-1] else None
-    additions = adding and adding(_below(image))
+    additions = adding and adding(_below(image, base))
     yield from entries_of(layer, Stages(tuple(transforms), None, treatment, additions))
 
 

@@ -250,3 +250,26 @@ def test_what_two_paths_name_is_deleted_once(imgpack_here: InProcess, tmp_path: 
     imgpack_here(*command, "--whiteout", "p/q").ok()
     assert layers(tmp_path / "out.tar")[1] == ["p", "p/.wh.q"]
     assert archive(tmp_path / "out.tar").config["created"] == "2020-01-02T03:04:05Z"
+
+
+def test_a_dry_run_shows_the_layers(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Deletions, parts and differences, and the names of the base's users."""
+    fill(tmp_path / "old", "etc/passwd", "gone", text="app:x:5:5::/:/\n")
+    fill(tmp_path / "new", "etc/passwd", text="app:x:5:5::/:/\n")
+    fill(tmp_path / "app", "a", "b")
+    imgpack_here("build", "old", "-o", "base.tar").ok()
+
+    def shown(*arguments: str) -> list[list[str]]:
+        out = imgpack_here("build", *arguments, "--dry-run").ok().decode()
+        return [[line.split()[0], line.split()[-1]] for line in out.splitlines() if ":" in line]
+
+    lines = shown(
+        "app", "--from", "base.tar", "--chown", "app", "--whiteout", "gone", "--split", "x=b"
+    )
+    assert [first for first, _ in lines if first not in ("layer", "in")] == [
+        "deletion", "file", "file",
+    ]  # fmt: skip
+    assert ["file", "/b"] in lines
+    assert ["deletion", "/gone"] in shown("--diff", "old", "new")
+    assert ["deletion", "/gone"] in shown("--diff-from", "base.tar", "new")
+    assert not (tmp_path / "app.tar").exists()

@@ -101,11 +101,11 @@ def build(
         parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
     )
     trees, old = flags.shape.read(sources, flags.layers.raw_layers, parse, terminal.warn)
-    if _is_dry_run(trees, flags, terminal):
+    if flags.dry_run.check():
+        _show_planned(trees, old, flags, cache, terminal, registry)
         return
-    target, names = _target(output, trees, flags), _names(tags, trees, flags)
+    target, names, limit = _target(output, trees, flags), _names(tags, trees, flags), cache.limit
     check_prune(target, prune=prune)
-    limit = cache.limit
     if not to_standard_output(target):
         check_outside((*trees, *old), target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
@@ -128,13 +128,23 @@ def build(
     _tell(terminal, built, names, target, metadata_file)
 
 
-def _is_dry_run(trees: Sequence[Source], flags: BuildFlags, terminal: Terminal) -> bool:
-    """Whether it is only to be shown what would be packed, which it is then."""
-    if not flags.dry_run.check():
-        return False
-    planned = flags.rules.planned(trees, flags.layers, terminal)
-    show_planned(trees, planned, as_json=flags.dry_run.as_json)
-    return True
+def _show_planned(
+    trees: Sequence[Source],
+    old: Sequence[Source],
+    flags: BuildFlags,
+    cache: CacheFlags,
+    terminal: Terminal,
+    registry: RegistryOptions,
+) -> None:
+    """List what would be packed, in the layers that there would be."""
+    segments = cache.open(trees, terminal) if flags.base.given else None
+    with flags.base.open(flags.image.target, terminal, registry, segments, usable_cpus()) as base:
+        written = flags.rules.arguments(trees, flags.layers, terminal, base)
+        layers = flags.shape.layers(trees, old, base, written)
+        image = [layer for layer in layers if not isinstance(layer.tree, api.RawLayer)]
+        below = None if base is None else base.tree
+        planned = partial(api.planned, image=image, base=below, **written)
+        show_planned(layers, planned, as_json=flags.dry_run.as_json)
 
 
 def _tell(

@@ -17,7 +17,6 @@ from imgpack.errors import about
 
 if TYPE_CHECKING:
     from imgpack.api import Base, Placed, Reading, Reporter, Rule, RuleKind, Transform, Tree
-    from imgpack.cli.options.build.exclusion import Planned
     from imgpack.cli.options.build.layers import LayerFlags
 
 
@@ -64,12 +63,6 @@ class RuleFlags:
             "transforms": (*transforms, *layers.transforms(source_date_epoch())),
             "treatment": api.Treatment(self._reading(), rules, additions),
         }
-
-    def planned(
-        self, trees: Sequence[Placed[Tree]], layers: LayerFlags, reporter: Reporter
-    ) -> Planned:
-        """``api.planned`` with what says how entries are written."""
-        return partial(api.planned, image=trees, **self.arguments(trees, layers, reporter))
 
     def _rules(self, read: Callable[[str], bytes | None]) -> Iterator[Rule]:
         """In the order in which attributes must be set: a capability is one."""
