@@ -70,8 +70,9 @@ class Laid:
 
     def hides(self, path: bytes) -> bool:
         """Whether it has something above ``path`` behind which nothing of lower layers is."""
-        while path := path.rpartition(b"/")[0]:
-            found = self.find(path)
+        while path:
+            path = path.rpartition(b"/")[0]
+            found = self.find(path) if path else None
             if found is not None and not found.is_directory:
                 return True
             if self.find(join(path, OPAQUE_NAME)) is not None:
@@ -84,8 +85,11 @@ class Laid:
 
     def names(self, path: bytes) -> Iterable[bytes]:
         """The names that it has in a directory of the image."""
+        if self.leads_to_it(path):
+            yield self.dest[len(path) + 1 if path else 0 :].partition(b"/")[0]
         if isinstance(self.tree, Listable):
-            yield from self.tree.names(path)
+            for own in self.sources(path):
+                yield from self.tree.names(own)
             return
         inside = path + b"/" if path else b""
         for entry in self.tree.entries():

@@ -1,10 +1,10 @@
 """Entries that a layer gets beside those of its tree: a list of devices, for one."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from imgpack.errors import TreeError, printable
-from imgpack.tree.below import Below
+from imgpack.tree.below import Below, strip
 from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
 
 _TYPE = 0o170000
@@ -36,11 +36,8 @@ class Additions:
             if waiting and waiting[-1][0] == place:
                 waiting.pop()
             deletes = entry.mode & _TYPE in (WHITEOUT, OPAQUE)
-            if deletes and entry.path in added:
-                raise TreeError(
-                    f"{printable(entry.path)} is to be added, and deleted in the same layer",
-                    "have it in the source, or in one of its own",
-                )
+            if deletes:
+                _check_deletion(entry, added)
             if not (entry.is_directory or deletes):
                 closed = entry.path + b"/"
             yield entry
@@ -65,3 +62,15 @@ def _checked(entry: Entry, closed: bytes) -> Entry:
             "which is no directory in the source",
         )
     return entry
+
+
+def _check_deletion(deletion: Entry, added: Set[bytes]) -> None:
+    path = deletion.path
+    both = {path} & added
+    if deletion.mode & _TYPE == OPAQUE:
+        both = {entry for entry in added if strip(path, entry)}
+    if both:
+        raise TreeError(
+            f"{printable(min(both))} is to be added, and deleted in the same layer",
+            "have it in the source, or in one of its own",
+        )

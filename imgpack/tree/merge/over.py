@@ -99,10 +99,11 @@ class _Arranging:
             if kind == stat.S_IFDIR:
                 yield from self._directory(seen, moved, own)
             elif kind == WHITEOUT:
-                yield from self._deletion(seen, moved)
+                yield from self._deletion(seen, moved, own)
             elif kind == OPAQUE:
-                self._emptied = moved.path + b"/" if moved.path else b""
-                yield from self._deletions(moved.path, own)
+                if not self._is_emptied(moved.path):  # else all is deleted already
+                    self._emptied = moved.path + b"/" if moved.path else b""
+                    yield from self._deletions(moved.path, own)
             else:
                 yield from self._other(seen, moved)
 
@@ -183,8 +184,11 @@ class _Arranging:
         above, _, name = path.rpartition(b"/")
         return join(self._over.below.resolve(above, path), name)
 
-    def _deletion(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
-        path = self._deleted(entry.path)
+    def _deletion(self, seen: Entry, entry: Entry, own: bytes) -> Iterator[Pair]:
+        above = self._tree.find(own.rpartition(b"/")[0])
+        # In a directory of the tree it is where that is.
+        is_there = above is not None and above.is_directory
+        path = entry.path if is_there else self._deleted(entry.path)
         if self._over.below.find(path) is None:
             if self._tree.strict:
                 raise TreeError(

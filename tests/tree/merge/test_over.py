@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from imgpack.api import (
     file,
     hard_link,
     symlink,
+    tarball,
 )
 from imgpack.errors import TreeError
 from imgpack.tree.destination import place
@@ -266,6 +268,41 @@ def test_nothing_is_told_of_a_directory_that_is_emptied() -> None:
     base = Entries([file("a/old", b"")])
 
     assert not over(Deletions(directory_entry("a"), opaque(b"a")), [base]).survey.warnings
+
+
+def test_a_directory_that_is_emptied_replaces_a_link() -> None:
+    """What it leads to is not what is deleted; and deletions in it lead nowhere."""
+    base = Entries([symlink("bin", "/"), file("etc/x", b"")])
+    new = Deletions(directory_entry("bin"), opaque(b"bin"), file("bin/a", b""))
+    exact = Placed(Deletions(directory_entry("bin"), whiteout(b"bin/etc")), exact=True)
+
+    assert paths(written(new, base)) == [b"bin", b"bin/a"]
+    assert paths(written(exact, base)) == [b"bin"]
+
+
+def test_an_emptied_root_hides_all_that_is_below() -> None:
+    """Once, though more is emptied in it; also from the layers above it."""
+    base = Entries([file("a/x", b""), symlink("lib", "a")])
+    gone = Deletions(
+        opaque(b""), directory_entry("a"), opaque(b"a"), directory_entry("lib"), file("lib/y", b"")
+    )
+
+    assert paths(written(gone, base)) == [b"a", b"a/x", b"lib", b"lib/y"]
+    assert paths(written(Entries([directory_entry("a/x")]), base, gone)) == [b"a", b"a/x"]
+    top = Deletions(opaque(b""))
+    assert paths(written(top, place(Entries([file("f", b"")]), b"/opt/sub"))) == [b"opt"]
+
+
+def test_what_is_emptied_may_be_an_archive_at_another_place(tmp_path: Path) -> None:
+    """Its names are those that it has there."""
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("one"))
+    lower = tarball(tmp_path / "a.tar", dest="/usr")
+    emptied = Deletions(directory_entry("usr"), opaque(b"usr"))
+
+    assert [(e.path, stat.S_IFMT(e.mode)) for e in written(emptied, lower)] == [
+        (b"usr", stat.S_IFDIR), (b"usr/one", WHITEOUT),
+    ]  # fmt: skip
 
 
 def test_only_what_a_base_has_is_left_out() -> None:
