@@ -4,6 +4,7 @@ import io
 import platform
 import re
 import runpy
+import shlex
 import shutil
 import sys
 import tarfile
@@ -66,3 +67,33 @@ def test_the_readme_s_python_works(
         (named,) = opened.images()
     assert printed == str(named.image.document.descriptor.digest)
     assert [name.shown() for name in named.names] == ["localhost:5000/app:1"]
+
+
+def test_the_readme_s_builds_on_a_base_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are shown, but that the base is an archive here, for there is no network."""
+    monkeypatch.chdir(tmp_path)
+    for path in ("base/etc", "app/bin", "app/vendor"):
+        Path(path).mkdir(parents=True)
+    Path("base/etc/passwd").write_text("www-data:x:33:33::/var/www:/bin/sh\n")
+    Path("app/run").write_text("#!/bin/sh\n")
+    Path("app/vendor/x").write_text("x")
+    program = shutil.which("imgpack", path=Path(sys.executable).parent)
+    assert program is not None
+    run([program, "build", "base", "-t", "debian:12", "-e", "PATH=/bin"])
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"## Build on a base\n\n```console\n(.*?)```", text, re.DOTALL)
+    lines = block.replace("\\\n", "").replace("debian:12", "base.tar").splitlines()
+    commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+    for name, *arguments in commands:
+        assert name == "imgpack"
+        run([program, *arguments, "--cache-dir", "cache"] if "lock" not in arguments else
+            [program, *arguments])  # fmt: skip
+
+    assert len(commands) == 6
+    with imgpack.open("app.tar") as opened:
+        (named,) = opened.images()
+        assert isinstance(named.image, imgpack.Image)
+        assert len(named.image.layers) == 3
+        assert named.image.config.config["Env"] == ["PATH=/bin"]

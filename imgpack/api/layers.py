@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imgpack.image.image import Image, LayerSink
     from imgpack.layer.build import Explain
     from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.layer.planned import PlannedEntry
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
     from imgpack.spec.format import Format
@@ -61,27 +62,28 @@ def directory(
 
 
 def planned(
-    layer: Placed[Tree],
+    layers: Sequence[Placed[Tree]],
     *,
     transforms: Sequence[Transform] = (),
     treatment: Treatment | None = None,
-    image: Sequence[Placed[Tree]] = (),
-    base: Tree | None = None,
-) -> Iterator[tuple[Entry, bytes | None]]:
-    """What a build would pack of ``layer``, without a look into a file.
+    placement: Placement | None = None,
+    reporter: Reporter = SILENT,
+) -> Iterator[tuple[Placed[Tree], Iterator[PlannedEntry]]]:
+    """What ``build`` would pack, without a look into more than what the base may have just so.
 
-    Each entry with the path of the first name of a hard link, whose size counts once. To the
-    last of the layers of the ``image``, if they are given, is added what ``treatment`` adds to
-    them and their ``base``.
-    Raises source and tree errors.
+    Each layer with its entries, to be looked at before the next one is asked for; each entry
+    with the path of the first name of a hard link, whose size counts once. Raises source,
+    tree and config errors.
     """
-    from imgpack.layer.planned import planned as entries_of
+    from imgpack.image.build import Placement
+    from imgpack.layer.planned import planned_layers
+    from imgpack.layer.stack import grouped
     from imgpack.layer.stages import NO_TREATMENT, Stages
 
-    treatment = treatment or NO_TREATMENT
-    adding = treatment.adding if image and layer is image[-1] else None
-    additions = adding and adding(_below(image, base))
-    yield from entries_of(layer, Stages(tuple(transforms), None, treatment, additions))
+    placement = placement or Placement()
+    stages = Stages(tuple(transforms), None, treatment or NO_TREATMENT)
+    groups = grouped(layers, squash=placement.squash)
+    return planned_layers(placement.stack(groups, stages, reporter))
 
 
 def _below(layers: Sequence[Placed[Tree]], base: Tree | None = None) -> Below:

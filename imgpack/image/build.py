@@ -1,9 +1,8 @@
 """From trees to an image in a sink: layers first, as they are made, then their documents."""
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,20 +12,15 @@ from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.raw import RawLayer
-from imgpack.layer.squash import Squash
+from imgpack.layer.stack import Group, LayerStack, grouped
+from imgpack.layer.stages import Stages
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
-from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
-from imgpack.tree.entries import Entries
-from imgpack.tree.inputs.additions import Additions
-from imgpack.tree.merge.difference import Difference
-from imgpack.tree.merge.over import Over
-from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.rules.split import PartTree
 from imgpack.tree.tree import Tree
@@ -49,18 +43,30 @@ class Base:
 class Placement:
     """What lies below the layers, and what becomes of what it has as well.
 
-    ``said`` are directories that get the attributes that the trees have for them, though
-    lower layers have them; what the base has just so is left out, unless ``keep_identical``.
-    With ``base_labels`` the base's name is recorded in labels as well. ``squash`` makes one
-    layer of all, but of raw ones. ``lower`` is what lies below where no base does: in no layer.
+    What the base has just so is left out, unless ``keep_identical``. With ``base_labels`` the
+    base's name is recorded in labels as well. ``squash`` makes one layer of all, but of raw
+    ones. ``lower`` is what lies below where no base does: in no layer.
     """
 
     base: Base | None = None
-    said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
     base_labels: bool = False
     squash: bool = False
     lower: Tree | None = None
+
+    def stack(
+        self, groups: Sequence[Group], stages: Stages, reporter: Reporter = SILENT
+    ) -> LayerStack:
+        """The layers of ``groups`` over what lies below."""
+        base = self.base
+        return LayerStack(
+            groups,
+            stages,
+            self.lower if base is None else base.tree,
+            () if base is None else base.image.config.diff_ids,
+            reporter,
+            keep_identical=self.keep_identical,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def build_image(
         _check_time(created)
     elif recipe.base is not None and all(tree.strict for tree in trees):
         created = recipe.base.config.created or None
-    groups = list(_grouped(trees, squash=placement.squash))
+    groups = grouped(trees, squash=placement.squash)
     for remark in recipe.remarks(len(groups)):
         reporter.warn(remark)
     types = [recipe.format.layer_type(_compression(group[0], options)) for group in groups]
@@ -119,11 +125,8 @@ def build_image(
     draft = recipe.documents(places, expected, created or _rfc3339(0), parts)
     sink.reserve(Named(Image(*draft, source, absent), names))
 
-    stack = _Stack(LayerBuilder(options, reporter, explain), options, placement, reporter)
-    last = next((one for one in reversed(groups) if not isinstance(one[0].tree, RawLayer)), None)
-    for number, (group, kind) in enumerate(zip(groups, types, strict=True), 1):
-        stack.build(group, sink, kind, f"layer {number} of {len(groups)}", top=group is last)
-    stack.check_rules()
+    stack = _Building(groups, options, placement, reporter)
+    stack.build(LayerBuilder(options, reporter, explain), sink, types)
     created = created or _rfc3339(stack.newest)
     documents = recipe.documents(stack.dests, stack.layers, created, parts)
     stack.check_user(documents[1], recipe)
@@ -141,15 +144,6 @@ def _part(tree: Placed[Tree]) -> str:
     return tree.tree.name if isinstance(tree.tree, PartTree) else ""
 
 
-def _grouped(trees: Sequence[Placed[Tree]], *, squash: bool) -> Iterator[tuple[Placed[Tree], ...]]:
-    """The trees that each layer is made of, bottom first."""
-    for raw, run in itertools.groupby(trees, lambda tree: isinstance(tree.tree, RawLayer)):
-        if squash and not raw:
-            yield tuple(run)
-        else:
-            yield from ((tree,) for tree in run)
-
-
 def _told(built: Built) -> str:
     record, written = built.record, built.record.written
     return (
@@ -158,116 +152,53 @@ def _told(built: Built) -> str:
     )
 
 
-class _Stack:
+class _Building:
     """The layers as they are built, each over those before it and the base's."""
 
     def __init__(
-        self, builder: LayerBuilder, options: Options, placement: Placement, reporter: Reporter
+        self,
+        groups: Sequence[Group],
+        options: Options,
+        placement: Placement,
+        reporter: Reporter,
     ) -> None:
-        base = placement.base
         self.layers: list[Layer] = []
         self.dests: list[bytes] = []
         self.newest = 0
-        self._builder = builder
-        self._reporter = reporter
-        self._stages = options.stages(None, None)
-        self._matched: set[int] = set()
         self._outputs = options.outputs
-        self._placement = placement
-        self._chain = [] if base is None else list(base.image.config.diff_ids)
-        lower = placement.lower if base is None else base.tree
-        self._below = Below(() if lower is None else (Laid(lower),))
+        self._reporter = reporter
+        self._stack = placement.stack(groups, options.stages, reporter)
 
-    def build(
-        self, group: Sequence[Placed[Tree]], sink: LayerSink, layer_type: str, shown: str,
-        *, top: bool,
-    ) -> None:  # fmt: skip
-        """The one layer of the trees in ``group`` goes on top of what is there."""
-        tree = group[0]
-        if isinstance(tree.tree, RawLayer):
-            built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
-            self._below = self._below.over(Laid(tree.tree, exact=True))
-        elif len(group) > 1:
-            tree, built = self._squashed(group, sink, top=top)
-        else:
-            tree, built = self._arranged(tree, sink, top=top)
-        self._matched.update(built.record.matched)
-        for one in group:
-            if isinstance(one.tree, Difference):
-                self._matched |= one.tree.matched
-        written = built.record.written
-        self._chain.append(written.diff_id)
-        self.layers.append(written.layer(layer_type))
-        self.dests.append(tree.dest)
-        self.newest = max(self.newest, built.record.newest)
-        self._reporter.detail(f"{shown}, /{printable(tree.dest)}: {_told(built)}")
-
-    def _arranged(
-        self, tree: Placed[Tree], sink: LayerSink, *, top: bool
-    ) -> tuple[Placed[Tree], Built]:
-        """``tree`` where it lies in the end, and its layer, arranged over what is below."""
-        # What is below, and the directories on its way, make another layer of it; a directory
-        # on disk has no deletions, which delete nothing in the lowest layer.
-        over = self._laid(tree)
-        tree = over.tree
-        matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
-        added = self._added(top=top)
-        return tree, self._builder.build(tree, sink.open_blob, over if matters else None, added)
-
-    def _squashed(
-        self, group: Sequence[Placed[Tree]], sink: LayerSink, *, top: bool
-    ) -> tuple[Placed[Tree], Built]:
-        """What the trees make together, and its layer."""
-        lowest = self._below
-        layers = tuple(map(self._laid, group))
-        squash = Squash(layers, self._stages, lowest, self._added(top=top))
-        return squash.tree, self._builder.build(squash.tree, sink.open_blob, squash)
-
-    def _laid(self, tree: Placed[Tree]) -> Over:
-        """How ``tree`` lies over what is there, of which it is from now on."""
-        over = self._over(tree)
-        for warning in over.survey.warnings:
-            self._reporter.warn(warning)
-        self._below = self._below.over(over.laid)
-        return over
-
-    def _added(self, *, top: bool) -> Additions | None:
-        adding = self._stages.treatment.adding if top else None
-        if adding is None:
-            return None
-        added = adding(self._below)
-        self._below = self._below.over(Laid(Entries(added.entries)))
-        return added
-
-    def check_rules(self) -> None:
-        """Raise ``ConfigError`` if a rule matched in none of the layers."""
-        self._stages.treatment.rules.check(self._matched)
+    def build(self, builder: LayerBuilder, sink: LayerSink, types: Sequence[str]) -> None:
+        """Write all layers, of these media types. Raises ``ConfigError`` for an idle rule."""
+        matched: set[int] = set()
+        for number, (tree, stages) in enumerate(self._stack.staged()):
+            if isinstance(tree.tree, RawLayer):
+                built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
+            else:
+                built = builder.build(tree, sink.open_blob, stages)
+            record, written = built.record, built.record.written
+            matched.update(record.matched)
+            self._stack.built(written.diff_id)
+            self.layers.append(written.layer(types[number]))
+            self.dests.append(tree.dest)
+            self.newest = max(self.newest, record.newest)
+            where = f"layer {number + 1} of {len(types)}, /{printable(tree.dest)}"
+            self._reporter.detail(f"{where}: {_told(built)}")
+        self._stack.check(matched)
 
     def check_user(self, config: ImageConfig, recipe: Recipe) -> None:
         """Refuse a user that is not one of the image; where there is no base it is only told."""
         inherited = not recipe.changes.set.user
         user = str(config.config.get("User", ""))
         try:
-            told = check_user(user, self._below.read_file, inherited=inherited)
+            told = check_user(user, self._stack.below.read_file, inherited=inherited)
         except ConfigError as error:
             if recipe.base is not None:
                 raise
             told = error.message
         if told:
             self._reporter.warn(told)
-
-    def _over(self, tree: Placed[Tree]) -> Over:
-        placement, below = self._placement, self._below
-        tree = replace(tree, dest=below.resolve(tree.dest, b"/" + tree.dest))
-        return Over(
-            tree,
-            below,
-            survey(tree, below) if below else Survey(),
-            " ".join(map(str, self._chain)),
-            placement.said,
-            keep_identical=placement.keep_identical,
-            view=self._stages.view,
-        )
 
 
 def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:

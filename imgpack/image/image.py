@@ -7,7 +7,7 @@ that its manifest names; a member of an index is one that it names, in its order
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from imgpack.errors import DigestError, DocumentError, Remedy, UnsupportedError
@@ -243,6 +243,13 @@ def missing_layers(image: AnyImage) -> tuple[Descriptor, ...]:
             if is_away(one, layer) and not mediatype.is_foreign(layer.media_type)
         }.values()
     )
+
+
+def with_held(image: AnyImage, held: frozenset[Digest]) -> AnyImage:
+    """``image`` where the layers ``held`` are at hand, whatever its source says."""
+    if isinstance(image, ImageIndex):
+        return replace(image, members=tuple(with_held(one, held) for one in image.members))
+    return image if isinstance(image, Opaque) else replace(image, absent=image.absent - held)
 
 
 def refuse_foreign(image: AnyImage, where: str) -> None:

@@ -25,9 +25,8 @@ from imgpack.spec.format import Compression
 from imgpack.tree.disk import snapshot
 from imgpack.tree.disk.snapshot import Change
 from imgpack.tree.entry import Entry
-from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.problems import Problems
-from imgpack.tree.transform import Arrangement, Transform
+from imgpack.tree.transform import Transform
 from imgpack.tree.tree import Stamps, Tree
 
 
@@ -47,9 +46,10 @@ class Options:
     outputs: Set[tuple[int, int]] = frozenset()
     treatment: Treatment | None = None
 
-    def stages(self, arrangement: Arrangement | None, additions: Additions | None) -> Stages:
-        """What is done to the entries of one layer."""
-        return Stages(self.transforms, arrangement, self.treatment or NO_TREATMENT, additions)
+    @property
+    def stages(self) -> Stages:
+        """What is done to the entries of all layers."""
+        return Stages(self.transforms, None, self.treatment or NO_TREATMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,13 @@ class LayerBuilder:
         self,
         tree: Tree,
         open_blob: OpenBlob,
-        arrangement: Arrangement | Squash | None = None,
-        additions: Additions | None = None,
+        stages: Stages | Squash | None = None,
     ) -> Built:
-        """Write the layer of ``tree`` to a blob. Raises source, tree and output errors."""
-        if isinstance(arrangement, Squash):
-            self._stages = arrangement
-        else:
-            self._stages = self._options.stages(arrangement, additions)
+        """Write the layer of ``tree`` to a blob; without ``stages``, by those of all layers.
+
+        Raises source, tree and output errors.
+        """
+        self._stages = self._options.stages if stages is None else stages
         built = self._built(tree, open_blob)
         for left_out in self._met.left_out:
             left_out.tell()

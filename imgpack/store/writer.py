@@ -6,6 +6,7 @@ name before all of ``write`` is done, and nothing remains if it is not.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,7 +15,7 @@ from imgpack.errors import Remedy, UnsupportedError
 from imgpack.events import Meter, Reporter, human_size
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
-from imgpack.image.image import LayerSink, Named, Published, images_in
+from imgpack.image.image import LayerSink, Named, Published, images_in, with_held
 from imgpack.image.plan import Plan, PlannedBlob, one_for_each, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -89,7 +90,10 @@ class ImageWriter(ABC):
         self._check_new()
         images = one_for_each(images)
         planned = plan(images)
-        left_out = self._check_whole(planned)
+        lost = self._check_whole(planned)
+        held = frozenset(layer.digest for layer in planned.missing if layer not in lost)
+        # What the writer has already is not said to be left out.
+        images = [replace(named, image=with_held(named.image, held)) for named in images]
         self._prepare(images)
         known = documents(images)
         stop = Stop()
@@ -101,9 +105,9 @@ class ImageWriter(ABC):
         run_all(tasks, jobs, stop)
         self._written = True
         self._publish(images)
-        if left_out:
+        if lost:
             self.reporter.warn(
-                f"{self.path} is shallow: it is without {left_out}, and of use only where they are"
+                f"{self.path} is shallow: it is without {_told(lost)}, of use only where that is"
             )
         for named in images:
             self._warn_of_no_name(named)
@@ -113,17 +117,14 @@ class ImageWriter(ABC):
             for name in named.names or (None,)
         )
 
-    def _check_whole(self, planned: Plan) -> str:
-        """The layers that nobody has, in words. Raises ``UnsupportedError`` if they are needed."""
+    def _check_whole(self, planned: Plan) -> list[Descriptor]:
+        """The layers that nobody has. Raises ``UnsupportedError`` if they are needed."""
         lost = [one for one in planned.missing if self._size(one.digest) != one.size]
-        if not lost:
-            return ""
-        size = human_size(sum(layer.size for layer in lost))
-        what = f"{len(lost)} layers of its base, as" if len(lost) > 1 else "the layer of its base,"
-        told = f"{what} {lost[0].digest} ({size})"
-        if not self._shallow:
-            raise UnsupportedError(f"{self.path} would be without {told}", Remedy.MAKE_SHALLOW())
-        return told
+        if lost and not self._shallow:
+            raise UnsupportedError(
+                f"{self.path} would be without {_told(lost)}", Remedy.MAKE_SHALLOW()
+            )
+        return lost
 
     def _check_new(self) -> None:
         if self._written:
@@ -159,6 +160,12 @@ class ImageWriter(ABC):
                 " store nothing of it, Docker and podman load it by its ID",
                 Remedy.NAME_IT(),
             )
+
+
+def _told(lost: Sequence[Descriptor]) -> str:
+    """Layers that are left out, in words."""
+    what = f"{len(lost)} layers of its base, as" if len(lost) > 1 else "the layer of its base,"
+    return f"{what} {lost[0].digest} ({human_size(sum(layer.size for layer in lost))})"
 
 
 if TYPE_CHECKING:

@@ -39,15 +39,14 @@ class Laid:
     """A tree as its layer lies in the image.
 
     It is at ``dest``, the directories ``redirects`` of it at other paths, through links
-    below. What it has is seen through ``view``. ``said`` are directories whose attributes
-    are its own, whatever lower layers say of them.
+    below. What it has is seen through ``view``. The attributes of its directories are its
+    own, whatever lower layers say of them, if it is ``exact``.
     """
 
     tree: Tree
     dest: bytes = b""
     redirects: Mapping[bytes, bytes] = field(default_factory=dict)
     view: View = lambda entry: entry
-    said: frozenset[bytes] = frozenset()
     exact: bool = False
 
     def find(self, path: bytes) -> Entry | None:
@@ -81,7 +80,7 @@ class Laid:
 
     def says(self, path: bytes) -> bool:
         """Whether a directory is what it says, and not what lower layers do."""
-        return self.exact or path in self.said or self.find(join(path, OPAQUE_NAME)) is not None
+        return self.exact or self.find(join(path, OPAQUE_NAME)) is not None
 
     def names(self, path: bytes) -> Iterable[bytes]:
         """The names that it has in a directory of the image."""

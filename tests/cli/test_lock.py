@@ -120,6 +120,7 @@ def test_a_layout_becomes_whole_when_the_layers_come(here: InProcess, tmp_path: 
     done = here(*on("base.lock", "out/"))  # what is there already is not missing
     done.ok()
     assert "shallow" not in done.err
+    assert "io.imgpack.shallow" not in (tmp_path / "out" / "index.json").read_text()
 
 
 def test_fetched_layers_are_used_from_the_cache(here: InProcess, tmp_path: Path) -> None:
@@ -196,3 +197,16 @@ def test_what_is_no_lock_is_refused(here: InProcess, tmp_path: Path) -> None:
     line = here(*on("base.lock", "x.tar", "--base-layers", "none")).failed(3)
     assert "none does not exist" in line
     assert "verified" not in here("inspect", "base.lock").ok().decode()
+
+
+def test_that_plain_layers_cannot_be_mounted_is_said(here: InProcess) -> None:
+    """As docker save writes them; by the build and by the lock, and not from a registry's form."""
+    here("build", "app", "-t", "plain:1", "-o", "plain.tar", "--compression", "none").ok()
+    for command in (
+        on("plain.tar", "x.tar", "--user", "5"),
+        ("base", "lock", "plain.tar", "-o", "x.lock"),
+    ):
+        done = here(*command)
+        done.ok()
+        assert "plain.tar: the base's layers are not compressed" in done.err
+    assert "not compressed" not in here(*on("base.tar", "x.tar")).err

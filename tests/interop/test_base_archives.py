@@ -23,7 +23,7 @@ from tests.interop.bases import (
 from tests.interop.trees import differences
 from tests.servers.distribution import Registry
 from tests.servers.engine import Engine, Podman
-from tests.servers.process import require, run
+from tests.servers.process import require, require_root, run
 
 NAME = "localhost/proof/written:base"
 SKOPEO = ("--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false")
@@ -148,30 +148,72 @@ def test_every_writers_base_is_built_on(
         assert said == b"answer = 42\na base\n"
 
 
-def built(imgpack: Imgpack, saved: Path, base: str | Path) -> tuple[str, str]:
+def built(
+    imgpack: Imgpack,
+    saved: Path,
+    base: str | Path,
+    *flags: str,
+    prefix: tuple[str, ...] = (),
+) -> tuple[str, str]:
     """The digests of the manifest and of the configuration of what is built on ``base``."""
-    imgpack("build", "--from", base, saved.parent / "app", "-t", "app:1", "-o", "app.tar").ok()
+    options = ("-t", "app:1", "-o", "app.tar", *flags)
+    imgpack("build", "--from", base, saved.parent / "app", *options, prefix=prefix).ok()
     parts = (imgpack("manifest", "app.tar", *part).ok() for part in ((), ("--config",)))
     manifest, config = (hashlib.sha256(part).hexdigest() for part in parts)
     return manifest, config
 
 
-def test_it_is_one_image_wherever_its_base_is(
-    registry: Registry, imgpack: Imgpack, saved: Path
-) -> None:
-    """In a registry, an archive or a layout that imgpack pulled, or that skopeo copied."""
+@pytest.fixture
+def reference(registry: Registry, saved: Path) -> str:
+    """The base in a registry."""
     reference = f"{registry.host}/proof/base:1"
     skopeo("--format", "oci", f"docker-archive:{saved}", f"docker://{reference}")
+    return reference
+
+
+def test_it_is_one_image_wherever_its_base_is(
+    reference: str, imgpack: Imgpack, saved: Path
+) -> None:
+    """In a registry, an archive or a layout that imgpack pulled, or that skopeo copied."""
     imgpack("pull", reference, "-o", "base.tar").ok()
     imgpack("pull", reference, "-o", "base/").ok()
     expected = built(imgpack, saved, reference)
     for base in ("base.tar", "base", "base:1"):
         assert built(imgpack, saved, base) == expected, base
     for kind in ("oci", "oci-archive"):
-        skopeo(
-            "--preserve-digests", f"docker://{reference}", f"{kind}:{imgpack.directory}/{kind}:1"
-        )
+        target = f"{kind}:{imgpack.directory}/{kind}:1"
+        skopeo("--preserve-digests", f"docker://{reference}", target)
         assert built(imgpack, saved, kind)[1] == expected[1]
+
+
+def test_it_is_one_image_from_a_lock_without_network(
+    reference: str, imgpack: Imgpack, saved: Path
+) -> None:
+    """With the base's layers at hand or without, in a network namespace that has nothing."""
+    require_root("a network namespace")
+    offline = (require("unshare"), "--net")
+    expected = built(imgpack, saved, reference)
+    imgpack("pull", reference, "-o", "base.tar").ok()
+    for source in (reference, "base.tar"):
+        imgpack("base", "lock", source, "-o", "base.lock").ok()
+        for flags in (("--shallow",), ("--base-layers", "base.tar"), ("--shallow", "--no-cache")):
+            assert built(imgpack, saved, "base.lock", *flags, prefix=offline) == expected, flags
+    imgpack("base", "fetch", "base.lock").ok()
+    assert built(imgpack, saved, "base.lock", prefix=offline) == expected
+
+
+def test_a_shallow_image_goes_where_its_base_is(
+    reference: str, registry: Registry, imgpack: Imgpack, podman: Podman, saved: Path
+) -> None:
+    """A push sends its own layers alone, and podman pulls all of it."""
+    imgpack("base", "lock", reference, "-o", "base.lock").ok()
+    built(imgpack, saved, "base.lock", "--shallow")
+    name = f"{registry.host}/other/app:1"
+    imgpack("push", "app.tar", name).ok()
+    podman("pull", "-q", "--tls-verify=false", name)
+    assert podman.run(name, "/bin/cat", "/etc/app/app.conf", "/etc/issue") == (
+        b"answer = 42\na base\n"
+    )
 
 
 def test_it_is_one_configuration_whoever_saved_its_base(

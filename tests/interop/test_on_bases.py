@@ -21,8 +21,9 @@ from tests.interop.bases import (
     timeless,
     to_be_copied,
 )
-from tests.interop.trees import differences
-from tests.servers.engine import Engine, Podman
+from tests.interop.trees import Facts, differences
+from tests.servers.engine import Containerd, Engine, Podman
+from tests.servers.process import require, run
 
 WAIT = (f"/{TOOL}", "sleep", "600")
 BASES = ("debian", "alpine", "distroless", "committed", "committed-by-podman")
@@ -103,16 +104,53 @@ def test_the_engine_copies_the_same_into_a_container(engine: Engine, on_base: On
         assert differences(wanted, timeless(place, IDENTICAL)) == []
 
 
-def test_podman_copies_the_same_into_a_container(podman: Podman, on_base: OnBase) -> None:
+@pytest.fixture(scope="module")
+def held(podman: Podman, on_base: OnBase) -> dict[bytes, Facts]:
+    """What podman holds of the image."""
+    podman("load", "-i", str(on_base.archive))
+    with in_podman(podman, created(podman, f"{on_base.name}:app")) as place:
+        return timeless(place, IDENTICAL)
+
+
+def test_podman_copies_the_same_into_a_container(
+    podman: Podman, on_base: OnBase, held: dict[bytes, Facts]
+) -> None:
     """Nor does any in podman's storage."""
     podman("load", "-i", str(on_base.base))
-    podman("load", "-i", str(on_base.archive))
     reference = created(podman, f"{on_base.name}:base")
     podman("cp", "--archive=false", "-", f"{reference}:/", input=on_base.copied, stdin=None)
     with in_podman(podman, reference) as place:
-        wanted = timeless(place, IDENTICAL)
-    with in_podman(podman, created(podman, f"{on_base.name}:app")) as place:
-        assert differences(wanted, timeless(place, IDENTICAL)) == []
+        assert differences(timeless(place, IDENTICAL), held) == []
+
+
+def test_containerd_holds_the_same(
+    containerd: Containerd, on_base: OnBase, held: dict[bytes, Facts], tmp_path: Path
+) -> None:
+    """It takes a directory that a layer lacks from the layer below, as others do not."""
+    containerd("images", "import", str(on_base.archive))
+    with containerd.mounted(f"{on_base.name}:app", tmp_path) as place:
+        assert differences(held, timeless(place, IDENTICAL)) == []
+
+
+def test_umoci_unpacks_the_same(on_base: OnBase, held: dict[bytes, Facts], tmp_path: Path) -> None:
+    """It unpacks all layers into one directory, and follows the links that are there."""
+    layout = f"oci:{tmp_path / 'layout'}:1"
+    skopeo = [require("skopeo"), "--insecure-policy", "copy", "-q"]
+    run([*skopeo, f"docker-archive:{on_base.archive}", layout])
+    unpack = [require("umoci"), "unpack", "--image", layout.partition(":")[2]]
+    run([*unpack, str(tmp_path / "bundle")])
+    assert differences(held, timeless(tmp_path / "bundle" / "rootfs", IDENTICAL)) == []
+
+
+def test_a_tar_of_the_application_makes_the_same_image(on_base: OnBase, imgpack: Imgpack) -> None:
+    """With its links, owners and attributes."""
+    application = str(on_base.archive.parent / "app")
+    packed = ["tar", "-C", application, "--xattrs", "--xattrs-include=*", "--format=posix"]
+    run([*packed, "-czf", str(imgpack.directory / "app.tar.gz"), "."])
+    options = ("-t", f"{on_base.name}:app", "-o", "from-tar.tar")
+    imgpack("build", "--from", on_base.base, "app.tar.gz", *options).ok()
+    ours, again = (imgpack("manifest", archive).ok() for archive in (on_base.archive, options[-1]))
+    assert again == ours
 
 
 def test_the_application_runs_in_the_engine(engine: Engine, on_base: OnBase) -> None:

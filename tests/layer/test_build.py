@@ -16,6 +16,7 @@ from imgpack.errors import Hint, SourceError
 from imgpack.events import Silent
 from imgpack.layer import build
 from imgpack.layer.build import Built, LayerBuilder, Options
+from imgpack.layer.stages import Stages
 from imgpack.tree.destination import place
 from imgpack.tree.disk import snapshot
 from imgpack.tree.disk.mounts import Mount
@@ -369,8 +370,8 @@ def test_a_layer_is_made_again_when_a_lower_layer_brings_its_parents(
     """``app:/opt/app`` alone makes /opt up; above a base it has the base's /opt."""
     (tmp_path / "base/opt").mkdir(parents=True, mode=0o700)
     tree = place(Directory(bytes(bench.root)), b"/opt/app")
-    alone = over(tree, [])
-    above = replace(over(tree, [Directory(bytes(tmp_path / "base"))]), chain="the base")
+    alone = Stages((), over(tree, []))
+    above = Stages((), replace(over(tree, [Directory(bytes(tmp_path / "base"))]), chain="the base"))
     builder = LayerBuilder(bench.options())
     first = builder.build(tree, Blob().opening, alone)
     built = builder.build(tree, Blob().opening, above)

@@ -1,4 +1,4 @@
-"""A Docker engine of the tests' own, and podman with a storage of the tests' own.
+"""A Docker engine, containerd, and podman with a storage, all of the tests' own.
 
 The engine has no network and no firewall rules, and keeps its data, state and
 socket in one short directory (a socket's path is limited to 107 bytes).
@@ -132,3 +132,45 @@ def podman_storage() -> Iterator[Podman]:
     with _state("imgpack-podman-") as directory:
         (directory / "auth.json").write_text("{}")
         yield Podman(program, directory)
+
+
+class Containerd:
+    """A running containerd, spoken to through ``ctr``."""
+
+    def __init__(self, client: str, socket: Path) -> None:
+        self._client = client
+        self._socket = socket
+
+    def __call__(self, *arguments: str) -> bytes:
+        """The standard output of ``ctr ARGUMENTS``; a failure is an error."""
+        return run([self._client, "-a", str(self._socket), *arguments]).stdout
+
+    @contextlib.contextmanager
+    def mounted(self, image: str, place: Path) -> Iterator[Path]:
+        """An image's root file system, mounted at ``place``."""
+        self("images", "mount", image, str(place))
+        try:
+            yield place
+        finally:
+            self("images", "unmount", "--rm", str(place))
+
+
+@contextlib.contextmanager
+def containerd_daemon() -> Iterator[Containerd]:
+    """A containerd that lives as long as the context."""
+    daemon, client = require("containerd"), require("ctr")
+    require_root("containerd")
+    with _state("imgpack-containerd-") as directory:
+        socket = directory / "socket"
+        settings = directory / "config.toml"
+        settings.write_text(
+            f'version = 2\nroot = "{directory}/root"\nstate = "{directory}/state"\n'
+            f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "{socket}"\n'
+        )
+
+        def ready() -> bool:
+            asked = [client, "-a", str(socket), "version"]
+            return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+        with Server([daemon, "-c", str(settings)], directory / "log", ready):
+            yield Containerd(client, socket)

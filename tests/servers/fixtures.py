@@ -10,7 +10,14 @@ import pytest
 
 from tests.servers.certificates import Authority
 from tests.servers.distribution import Registry, docker_registry
-from tests.servers.engine import Engine, Podman, docker_engine, podman_storage
+from tests.servers.engine import (
+    Containerd,
+    Engine,
+    Podman,
+    containerd_daemon,
+    docker_engine,
+    podman_storage,
+)
 from tests.servers.tokens import TokenServer
 
 
@@ -18,6 +25,13 @@ from tests.servers.tokens import TokenServer
 def engine() -> Iterator[Engine]:
     """A Docker engine."""
     with docker_engine() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def containerd() -> Iterator[Containerd]:
+    """A containerd."""
+    with containerd_daemon() as running:
         yield running
 
 

@@ -30,6 +30,8 @@ PACKAGES = {
     "skopeo": "skopeo",
     "podman": "podman",
     "runc": "runc",
+    "containerd": "containerd",
+    "ctr": "containerd",
     "umoci": "umoci",
     "buildah": "buildah",
     "bsdtar": "libarchive-tools",

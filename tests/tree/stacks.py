@@ -4,10 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from imgpack.api import Entry, Placed, Tree
-from imgpack.tree.below import Below
+from imgpack.tree.below import Below, View
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import survey
 from imgpack.tree.problems import Problems
+
+
+def nothing(entry: Entry) -> Entry | None:
+    """No rule names any directory."""
+    return None
 
 
 def placed(tree: Tree) -> Placed[Tree]:
@@ -16,15 +21,13 @@ def placed(tree: Tree) -> Placed[Tree]:
 
 
 def over(
-    upper: Tree, lower: Sequence[Tree], said: Iterable[bytes] = (), *, keep_identical: bool = False
+    upper: Tree, lower: Sequence[Tree], naming: View = nothing, *, keep_identical: bool = False
 ) -> Over:
     """How ``upper`` lies over the others, bottom first."""
     below = below_of(lower)
     tree = placed(upper)
     tree = replace(tree, dest=below.resolve(tree.dest, b"/" + tree.dest))
-    return Over(
-        tree, below, survey(tree, below), said=frozenset(said), keep_identical=keep_identical
-    )
+    return Over(tree, below, survey(tree, below), naming=naming, keep_identical=keep_identical)
 
 
 def below_of(lower: Sequence[Tree]) -> Below:
@@ -36,11 +39,11 @@ def below_of(lower: Sequence[Tree]) -> Below:
 
 
 def written(
-    upper: Tree, *lower: Tree, said: Iterable[bytes] = (), keep_identical: bool = False
+    upper: Tree, *lower: Tree, naming: View = nothing, keep_identical: bool = False
 ) -> list[Entry]:
     """What the layer of ``upper`` over the others has, in order."""
     problems = Problems()
-    arranged = over(upper, lower, said, keep_identical=keep_identical)
+    arranged = over(upper, lower, naming, keep_identical=keep_identical)
     entries = [
         entry for _, entry in arranged((one, one) for one in arranged.tree.entries(problems))
     ]

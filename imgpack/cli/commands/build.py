@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -102,49 +102,45 @@ def build(
     )
     trees, old = flags.shape.read(sources, flags.layers.raw_layers, parse, terminal.warn)
     if flags.dry_run.check():
-        _show_planned(trees, old, flags, cache, terminal, registry)
+        _show(trees, old, flags, cache, registry, terminal)
         return
-    target, names, limit = _target(output, trees, flags), _names(tags, trees, flags), cache.limit
+    target, names = _target(output, trees, flags), _names(tags, trees, flags)
     check_prune(target, prune=prune)
+    limit, jobs = cache.limit, jobs or usable_cpus()
     if not to_standard_output(target):
         check_outside((*trees, *old), target, "the output")
     check_metadata_file(metadata_file, (target,), trees)
     segments = cache.open(trees, terminal)
-    jobs = jobs or usable_cpus()
     outputs = written_to(target, metadata_file, segments.directory if segments else None)
     with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
-        building = _building(trees, old, flags, base, target, terminal)
+        building = partial(
+            _building(trees, old, flags, base, target, terminal),
+            names=names,
+            outputs=outputs,
+            jobs=jobs,
+            cache=segments,
+            explain=_Explainer(terminal) if explain else None,
+        )
         with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
-            built = building(
-                into=sink,
-                names=names,
-                outputs=outputs,
-                jobs=jobs,
-                cache=segments,
-                explain=_Explainer(terminal) if explain else None,
-            )
+            built = building(into=sink)
     if segments is not None and segments.stored:
         trim(segments, limit)
     _tell(terminal, built, names, target, metadata_file)
 
 
-def _show_planned(
+def _show(
     trees: Sequence[Source],
     old: Sequence[Source],
     flags: BuildFlags,
     cache: CacheFlags,
-    terminal: Terminal,
     registry: RegistryOptions,
+    terminal: Terminal,
 ) -> None:
-    """List what would be packed, in the layers that there would be."""
-    segments = cache.open(trees, terminal) if flags.base.given else None
-    with flags.base.open(flags.image.target, terminal, registry, segments, usable_cpus()) as base:
-        written = flags.rules.arguments(trees, flags.layers, terminal, base)
-        layers = flags.shape.layers(trees, old, base, written)
-        image = [layer for layer in layers if not isinstance(layer.tree, api.RawLayer)]
-        below = None if base is None else base.tree
-        planned = partial(api.planned, image=image, base=below, **written)
-        show_planned(layers, planned, as_json=flags.dry_run.as_json)
+    """List what would be packed. The cache is for what the base is."""
+    known = cache.open(trees, terminal) if flags.base.given else None
+    with flags.base.open(flags.image.target, terminal, registry, known, usable_cpus()) as base:
+        found = api.planned(**_packing(trees, old, flags, base, terminal))
+        show_planned(found, as_json=flags.dry_run.as_json)
 
 
 def _tell(
@@ -181,29 +177,39 @@ def _building(
     if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
         terminal.warn("podman ignores the health check of an OCI image; use --format docker")
     epoch = source_date_epoch()
-    written = flags.rules.arguments(trees, layers, terminal, base)
     return partial(
         api.build,
-        flags.shape.layers(trees, old, base, written),
+        **_packing(trees, old, flags, base, terminal),
         config=config,
         platform=image.target,
         format=kind,
         compression=layers.codec(kind),
-        **written,
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",
-        placement=api.Placement(
-            base,
-            keep_identical=flags.base.keep_identical,
-            base_labels=flags.unset.base_labels,
-            squash=flags.shape.squash,
-            lower=flags.shape.lower(trees, old),
-        ),
         check_contents=layers.check_contents,
         clock=now_ns,
-        reporter=terminal,
     )
+
+
+def _packing(
+    trees: Sequence[Source],
+    old: Sequence[Source],
+    flags: BuildFlags,
+    base: Base | None,
+    terminal: Terminal,
+) -> dict[str, Any]:
+    """What ``api.build`` and ``api.planned`` both take: what is packed, and over what."""
+    written = flags.rules.arguments(trees, flags.layers, terminal, base)
+    placement = api.Placement(
+        base,
+        keep_identical=flags.base.keep_identical,
+        base_labels=flags.unset.base_labels,
+        squash=flags.shape.squash,
+        lower=flags.shape.lower(trees, old),
+    )
+    layers = flags.shape.layers(trees, old, base, written)
+    return written | {"layers": layers, "placement": placement, "reporter": terminal}
 
 
 def _target(output: str | None, trees: Sequence[Source], flags: BuildFlags) -> str:

@@ -5,6 +5,7 @@ Those come from where they are at hand (``with_layers``), or are left where they
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 from imgpack.errors import NotFoundError, about
 from imgpack.files.reading import input_errors, open_regular, read_regular
 from imgpack.image.base.lock import MAX_LOCK, Lock, LockedImage
+from imgpack.image.base.stack import Stacked
 from imgpack.image.build import Base
 from imgpack.image.documents import BaseName
 from imgpack.image.image import BlobSource, Image, absent_layer
@@ -27,11 +29,13 @@ _USUAL: Final = Platform()
 def is_lock(path: str) -> bool:
     """Whether a lock is at ``path``: a regular file of JSON, as no archive is."""
     with contextlib.suppress(OSError, ValueError):
-        fd, _ = open_regular(path, follow=True)
-        try:
-            return os.pread(fd, 1, 0) == b"{"
-        finally:
-            os.close(fd)
+        # A pipe must not be opened for a look: who writes to it would see it closed.
+        if stat.S_ISREG(os.stat(path).st_mode):
+            fd, _ = open_regular(path, follow=True)
+            try:
+                return os.pread(fd, 1, 0) == b"{"
+            finally:
+                os.close(fd)
     return False
 
 
@@ -120,16 +124,4 @@ def with_layers(image: Image, stores: Sequence[LayerStore]) -> Image:
                 found[layer.digest] = store
     if not found:
         return image
-    return replace(image, source=_Supplied(image.source, found), absent=image.absent - found.keys())
-
-
-@dataclass(frozen=True, slots=True)
-class _Supplied:
-    """A source, and others for some of its blobs."""
-
-    own: BlobSource
-    others: dict[Digest, LayerStore]
-
-    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        """The bytes from ``offset``, not verified."""
-        return self.others.get(descriptor.digest, self.own).read_blob(descriptor, offset)
+    return replace(image, source=Stacked(found, image.source), absent=image.absent - found.keys())

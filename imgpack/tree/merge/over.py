@@ -42,31 +42,29 @@ _PIECE = 1 << 20
 class Over:
     """The arrangement of ``tree`` over ``below``, which ``chain`` identifies.
 
-    ``said`` are directories that get the tree's attributes, though lower layers have
-    them; those of an ``exact`` tree all do. What a base has just so is left out, unless
-    ``keep_identical``.
+    Directories that lower layers have get the attributes of an ``exact`` tree; of any other
+    what ``naming`` makes of them, if that is something. What a base has just so is left out,
+    unless ``keep_identical``.
     """
 
     tree: Placed[Tree]
     below: Below
     survey: Survey
     chain: str = ""
-    said: frozenset[bytes] = frozenset()
     keep_identical: bool = False
     view: View = field(default=lambda entry: entry)
+    naming: View = field(default=lambda entry: None)
 
     @property
     def identity(self) -> str:
         """What lower layers are, and what is made of them."""
-        return repr((self.chain, self.tree.exact, sorted(self.said), self.keep_identical))
+        return repr((self.chain, self.tree.exact, self.keep_identical))
 
     @property
     def laid(self) -> Laid:
         """The tree as it lies in the image then."""
         placed = self.tree
-        return Laid(
-            placed.tree, placed.dest, self.survey.redirects, self.view, self.said, placed.exact
-        )
+        return Laid(placed.tree, placed.dest, self.survey.redirects, self.view, placed.exact)
 
     def __call__(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
         """As ``Arrangement``. Raises ``TreeError``."""
@@ -155,7 +153,7 @@ class _Arranging:
         found = self._find(path)
         there = found is not None and found.is_directory
         if there and not self._laid.says(path):
-            if self._over.keep_identical:
+            if self._over.keep_identical or self._over.naming(entry) is not None:
                 yield from self._parents(path + b"/")
             return
         if there and own in self._redirects:
@@ -230,6 +228,7 @@ class _Arranging:
         if found is None or not found.is_directory:
             made_up = made_up_directory(above, max(self._time, 0))
             found = self._over.view(made_up) or made_up
+        found = self._over.naming(found) or found
         self._made.add(above)
         parent = found._replace(stamp=_BELOW, within=None)
         yield parent, parent

@@ -47,6 +47,11 @@ class PathPattern:
     def __str__(self) -> str:
         return self.glob.text
 
+    @property
+    def literal(self) -> bool:
+        """Whether it matches one path only."""
+        return self.glob.literal
+
     def matches(self, path: bytes) -> bool:
         """Whether it is ``path`` itself that is meant."""
         above, slash, name = os.fsdecode(path).rpartition("/")

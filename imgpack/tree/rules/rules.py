@@ -19,6 +19,10 @@ _KEPT = 1 << 14
 class Pattern(Protocol):
     """What matches paths of the image; ``str`` of it is what was written."""
 
+    @property
+    def literal(self) -> bool:
+        """Whether it matches one path only."""
+
     def matches(self, path: bytes) -> bool:
         """Whether it is ``path`` itself that is meant."""
 
@@ -59,6 +63,19 @@ class RuleList:
     def begin(self, matched: set[int]) -> "RulesOfLayer":
         """What changes the entries of one layer, and adds to ``matched`` the rules that did."""
         return RulesOfLayer(self.rules, matched)
+
+    def naming(self, entry: Entry) -> Entry | None:
+        """``entry`` as the rules leave it that name its very path; ``None`` if none does.
+
+        Whoever builds means the directories of lower layers by their names, and not by
+        patterns that are for what is in them.
+        """
+        left: Entry | None = None
+        for rule in self.rules:
+            pattern = rule.pattern
+            if pattern is not None and pattern.literal and pattern.matches(entry.path):
+                left = rule.effect(left or entry) or left
+        return left
 
     def check(self, matched: Collection[int]) -> None:
         """Raise ``ConfigError`` if a pattern is not among those that matched in any layer."""

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,6 @@ def archive(tmp_path: Path) -> str:
 def lock(archive: str) -> Lock:
     """Its lock."""
     return api.lock_base(archive)
-
-
-def changed(lock: Lock, change: Callable[[dict[str, Any]], object]) -> bytes:
-    """The lock's bytes after ``change`` of its JSON."""
-    obj = json.loads(lock.encode())
-    change(obj)
-    return json.dumps(obj).encode()
 
 
 def test_a_lock_is_the_same_each_time_and_reads_as_it_was(archive: str, lock: Lock) -> None:
@@ -154,50 +147,59 @@ def test_of_an_index_the_platforms_that_were_asked_for_are_locked(tmp_path: Path
         assert len(list(api.images_in(opened.image().image))) == 2
 
 
-def _set(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
-    def change(obj: dict[str, Any]) -> None:
-        *parents, last = key.split(".")
-        for part in parents:
-            obj = obj[int(part)] if isinstance(obj, list) else obj[part]
+def _edit(obj: Any, key: str, value: Any) -> None:
+    """Set what is at ``key``; an ellipsis removes it."""
+    *parents, last = key.split(".")
+    for part in parents:
+        obj = obj[int(part)] if isinstance(obj, list) else obj[part]
+    if value is ...:
+        del obj[last]
+    else:
         obj[last] = value
-
-    return change
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "said"),
+    ("key", "value", "kind", "said"),
     [
-        (_set("imgpackLock", 2), DocumentError, "it is a lock of the version 2, and 1 is known"),
-        (_set("imgpackLock", True), DocumentError, "version True"),
-        (lambda obj: obj.pop("imgpackLock"), DocumentError, "it is JSON, but no lock of a base"),
-        (lambda obj: obj.pop("asked"), DocumentError, "'asked' is missing"),
-        (_set("more", 1), DocumentError, "'more' is no key of a lock"),
-        (_set("asked", 1), DocumentError, "'asked' is missing or is not a string"),
-        (_set("name", "A B"), ImgpackError, "A B"),
-        (_set("images", []), DocumentError, "'images' has 0"),
-        (_set("images", [1]), DocumentError, r"images\[0\]: it is no object"),
-        (_set("pointsTo.digest", "sha256:12"), DocumentError, "pointsTo: invalid digest"),
-        (_set("pointsTo.digest", f"sha256:{'0' * 64}"), DigestError, r"images\[0\]: 'manifest'"),
-        (_set("pointsTo.size", 3), DigestError, r"images\[0\]: 'manifest' is not what"),
-        (_set("index", "{}"), DigestError, "'index' is not sha256:"),
-        (_set("images.0.manifest", "{}"), DigestError, r"images\[0\]: 'manifest' is not what"),
-        (_set("images.0.config", "{}"), DigestError, r"images\[0\]: 'config' is not sha256:"),
-        (_set("images.0.platform", "linux/arm64"), DocumentError, "'layers' or 'platform'"),
-        (_set("images.0.layers.0.size", 5), DocumentError, "'layers' or 'platform'"),
-        (_set("images.0.layers", []), DocumentError, "'layers' or 'platform'"),
-        (_set("images.0.layers", [1]), DocumentError, "it is no object"),
-        (_set("images.0.tree.size", 1 << 60), LimitError, r"images\[0\]: tree: its size is"),
-        (_set("images.0.tree.size", 0), LimitError, "tree: its size is 0"),
-        (_set("images.0.tree.kept", {"x": 1}), DocumentError, "'kept' is no list of files"),
-        (_set("images.0.tree.kept", {"x": "*"}), DocumentError, "tree: it is no base64"),
+        ("imgpackLock", 2, DocumentError, "it is a lock of the version 2, and 1 is known"),
+        ("imgpackLock", True, DocumentError, "version True"),
+        ("imgpackLock", ..., DocumentError, "it is JSON, but no lock of a base"),
+        ("asked", ..., DocumentError, "'asked' is missing"),
+        ("more", 1, DocumentError, "'more' is no key of a lock"),
+        ("asked", 1, DocumentError, "'asked' is missing or is not a string"),
+        ("name", "A B", ImgpackError, "A B"),
+        ("images", [], DocumentError, "'images' has 0"),
+        ("images", [1], DocumentError, r"images\[0\]: it is no object"),
+        ("pointsTo.digest", "sha256:12", DocumentError, "pointsTo: invalid digest"),
+        ("pointsTo.digest", f"sha256:{'0' * 64}", DigestError, r"images\[0\]: 'manifest'"),
+        ("pointsTo.size", 3, DigestError, r"images\[0\]: 'manifest' is not what"),
+        ("index", "{}", DigestError, "'index' is not sha256:"),
+        ("images.0.manifest", "{}", DigestError, r"images\[0\]: 'manifest' is not what"),
+        ("images.0.config", "{}", DigestError, r"images\[0\]: 'config' is not sha256:"),
+        ("images.0.platform", "linux/arm64", DocumentError, "'layers' or 'platform'"),
+        ("images.0.layers.0.size", 5, DocumentError, "'layers' or 'platform'"),
+        ("images.0.layers", [], DocumentError, "'layers' or 'platform'"),
+        ("images.0.layers", [1], DocumentError, "it is no object"),
+        ("images.0.tree.size", 1 << 60, LimitError, r"images\[0\]: tree: its size is"),
+        ("images.0.tree.size", 0, LimitError, "tree: its size is 0"),
+        ("images.0.tree.kept", {"x": 1}, DocumentError, "'kept' is no list of files"),
+        ("images.0.tree.kept", {"x": "*"}, DocumentError, "tree: it is no base64"),
     ],
 )
 def test_a_lock_that_is_not_what_it_says_is_refused(
-    lock: Lock, change: Callable[[dict[str, Any]], object], kind: type[ImgpackError], said: str
+    lock: Lock, key: str, value: Any, kind: type[ImgpackError], said: str
 ) -> None:
     """The key is named."""
+    obj = json.loads(lock.encode())
+    _edit(obj, key, value)
     with pytest.raises(kind, match=said):
-        Lock.parse(changed(lock, change))
+        Lock.parse(json.dumps(obj).encode())
+
+
+def test_a_lock_has_one_image_for_each_platform(lock: Lock) -> None:
+    """Else who reads it would have to choose."""
+    with pytest.raises(DocumentError, match="'images' has two of one platform"):
+        Lock.parse(replace(lock, images=lock.images * 2).encode())
 
 
 @pytest.mark.parametrize("end", [1, 100, -2, -1000])
@@ -231,6 +233,13 @@ def test_a_hostile_list_of_files_is_refused_by_its_line(text: bytes, said: str) 
     tree = LockedTree(hashlib.sha256(text).hexdigest(), len(text), packed, {})
     with pytest.raises(DocumentError, match=said):
         list(tree.listing("base.lock").entries())
+
+
+@pytest.mark.parametrize("packed", ["", "KLUv/f////8=", "KLUv/Q==", "bm90aGluZw=="])
+def test_a_damaged_list_of_files_is_refused(lock: Lock, packed: str) -> None:
+    """Empty, cut short, or no zstd at all."""
+    with pytest.raises(DocumentError):
+        replace(lock.images[0].tree, packed=packed).listing("x")
 
 
 def test_a_list_or_a_file_beside_it_that_was_edited_is_refused(lock: Lock) -> None:
@@ -274,10 +283,18 @@ def test_what_moved_is_told(lock: Lock, tmp_path: Path) -> None:
 
 
 def test_only_json_is_a_lock(tmp_path: Path, archive: str) -> None:
-    """Not a directory, a pipe's name, or an archive."""
+    """Not a directory or an archive; and a pipe is not opened, which its writer would notice."""
     (tmp_path / "x.lock").write_bytes(b"{}")
     assert is_lock(str(tmp_path / "x.lock"))
-    assert not any(map(is_lock, (archive, str(tmp_path), str(tmp_path / "none"), "a\0b")))
+    os.mkfifo(tmp_path / "pipe")
+    fd = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        os.write(fd, b"{}")
+        others = (archive, str(tmp_path), str(tmp_path / "pipe"), str(tmp_path / "none"), "a\0b")
+        assert not any(map(is_lock, others))
+        assert os.read(fd, 2) == b"{}"
+    finally:
+        os.close(fd)
 
 
 def test_nothing_is_looked_for_that_is_there(archive: str) -> None:

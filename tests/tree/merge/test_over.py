@@ -88,13 +88,19 @@ def test_directories_that_are_below_stay_what_they_are() -> None:
     assert (x.path, y.path, y.uid) == (b"tmp/x", b"usr/lib/y", 9)
 
 
-def test_a_directory_whose_attributes_are_said_gets_them() -> None:
-    """Nobody says them by accident."""
+def test_a_directory_that_a_rule_names_is_changed_as_lower_layers_have_it() -> None:
+    """What the rule does not say stays as it is below; the next layer repeats it."""
     app = Entries([directory_entry("tmp", mode=0o700)])
+    upper = Entries([file("tmp/x", b"")])
 
-    (tmp,) = written(app, Entries(BASE), said=[b"tmp"])
+    def owned(entry: Entry) -> Entry | None:
+        return entry._replace(uid=7) if entry.path == b"tmp" else None
 
-    assert (tmp.path, tmp.mode) == (b"tmp", 0o40700)
+    (tmp,) = written(app, Entries(BASE), naming=owned)
+    again, _ = written(upper, Entries(BASE), app, naming=owned)
+
+    assert (tmp.path, tmp.mode, tmp.uid) == (again.path, again.mode, again.uid)
+    assert (tmp.mode, tmp.uid) == (0o41777, 7)
     assert written(app, Entries(BASE)) == []
 
 
@@ -401,9 +407,8 @@ def test_the_identity_is_all_that_decides() -> None:
     tree = Entries([])
     plain = over(tree, [Entries(BASE)])
     others = [
-        over(tree, [Entries(BASE)], [b"tmp"]),
         over(tree, [Entries(BASE)], keep_identical=True),
         over(Placed(tree, exact=True), [Entries(BASE)]),
     ]
 
-    assert len({one.identity for one in (plain, *others)}) == 4
+    assert len({one.identity for one in (plain, *others)}) == 3

@@ -21,7 +21,7 @@ from imgpack.events import human_size
 if TYPE_CHECKING:
     from imgpack.api import Entry, Exclusion, LeftOut, Placed, Tree
 
-    Planned = Callable[[Placed[Tree]], Iterator[tuple[Entry, bytes | None]]]
+    Planned = Iterator[tuple[Placed[Tree], Iterator[tuple[Entry, bytes | None]]]]
     """What a build would pack of a layer."""
     from imgpack.cli.output.terminal import Terminal
 
@@ -128,25 +128,26 @@ dry_run_options = gathered(
 )
 
 
-def show_planned(layers: Sequence[Placed[Tree]], planned: Planned, *, as_json: bool) -> None:
-    """List every entry of ``layers`` on standard output, with its size, as it is met."""
+def show_planned(planned: Planned, *, as_json: bool) -> None:
+    """List every entry of the layers on standard output, with its size, as it is met."""
     total = [0, 0]
+    count = 0
     if as_json:
         click.echo('{"layers": [', nl=False)
-    for number, layer in enumerate(layers, 1):
+    for count, (layer, entries) in enumerate(planned, 1):
         sums = [0, 0]
-        found = _counted(layer, planned, sums)
+        found = _counted(entries, sums)
         if as_json:
-            _echo_json(layer, found, sums, first=number == 1)
+            _echo_json(layer, found, sums, first=count == 1)
         else:
-            click.echo(f"layer {number}: {one_line(str(layer))}")
+            click.echo(f"layer {count}: {one_line(str(layer))}")
             for one in found:
                 click.echo(_line(one))
-            click.echo(f"layer {number}: {_summed(sums)}")
+            click.echo(f"layer {count}: {_summed(sums)}")
         total = [total[0] + sums[0], total[1] + sums[1]]
     if as_json:
         click.echo(f'], "count": {total[0]}, "size": {total[1]}}}')
-    elif len(layers) > 1:
+    elif count != 1:
         click.echo(f"in all: {_summed(total)}")
 
 
@@ -164,9 +165,11 @@ def _echo_json(
     click.echo(f'], "count": {sums[0]}, "size": {sums[1]}}}', nl=False)
 
 
-def _counted(layer: Placed[Tree], planned: Planned, sums: list[int]) -> Iterator[dict[str, Any]]:
+def _counted(
+    entries: Iterator[tuple[Entry, bytes | None]], sums: list[int]
+) -> Iterator[dict[str, Any]]:
     """What is shown of each entry; ``sums`` are how many there were, and their bytes."""
-    for entry, link in planned(layer):
+    for entry, link in entries:
         shown = _shown(entry, link)
         sums[0] += 1
         sums[1] += shown["size"]

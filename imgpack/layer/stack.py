@@ -1,0 +1,123 @@
+"""Layers on top of each other: how each lies over those before it and the base's."""
+
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from imgpack.events import Reporter
+from imgpack.layer.raw import RawLayer
+from imgpack.layer.squash import Squash
+from imgpack.layer.stages import Stages
+from imgpack.spec.digest import Digest
+from imgpack.tree.below import Below, Laid
+from imgpack.tree.destination import Placed
+from imgpack.tree.entries import Entries
+from imgpack.tree.inputs.additions import Additions
+from imgpack.tree.merge.difference import Difference
+from imgpack.tree.merge.over import Over
+from imgpack.tree.merge.survey import Survey, survey
+from imgpack.tree.tree import Tree
+
+Group = tuple[Placed[Tree], ...]
+"""The trees that one layer is made of, bottom first."""
+
+
+def grouped(trees: Sequence[Placed[Tree]], *, squash: bool) -> tuple[Group, ...]:
+    """The groups that layers are made of: one tree each, or all but the raw ones together."""
+    groups: list[Group] = []
+    for raw, run in itertools.groupby(trees, lambda tree: isinstance(tree.tree, RawLayer)):
+        together = tuple(run)
+        groups += [together] if squash and not raw else [(tree,) for tree in together]
+    return tuple(groups)
+
+
+class LayerStack:
+    """What is below the next layer: ``lower``, and the layers that were staged before."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        stages: Stages,
+        lower: Tree | None,
+        chain: Iterable[Digest],
+        reporter: Reporter,
+        *,
+        keep_identical: bool,
+    ) -> None:
+        """``chain`` are the ``diff_id``s of what ``lower`` is made of."""
+        self.below = Below(() if lower is None else (Laid(lower),))
+        self._groups = groups
+        self._stages = stages
+        self._chain = list(chain)
+        self._reporter = reporter
+        self._keep_identical = keep_identical
+
+    def staged(self) -> Iterator[tuple[Placed[Tree], Stages | Squash]]:
+        """Each layer: its tree where it lies in the end, and what is done to its entries.
+
+        ``built`` is to be told of one before the next is asked for. Raises ``TreeError``.
+        """
+        top = next((one for one in reversed(self._groups) if not _is_raw(one)), None)
+        for group in self._groups:
+            tree = group[0]
+            if _is_raw(group):
+                self.below = self.below.over(Laid(tree.tree, exact=True))
+                yield tree, Stages()
+            elif len(group) > 1:
+                lowest, layers = self.below, tuple(map(self._laid, group))
+                squash = Squash(layers, self._stages, lowest, self._added(top=group is top))
+                yield squash.tree, squash
+            else:
+                over = self._laid(tree)
+                yield over.tree, self._arranged(over, self._added(top=group is top))
+
+    def check(self, matched: Collection[int]) -> None:
+        """Raise ``ConfigError`` if a rule is not among those that matched in some layer."""
+        found = set(matched)
+        for tree in itertools.chain(*self._groups):
+            if isinstance(tree.tree, Difference):  # what is the same is in no layer
+                found |= tree.tree.matched
+        self._stages.treatment.rules.check(found)
+
+    def built(self, diff_id: Digest) -> None:
+        """The last layer is this one."""
+        self._chain.append(diff_id)
+
+    def _added(self, *, top: bool) -> Additions | None:
+        """What goes into the top layer beside its tree, and is of the image from now on."""
+        adding = self._stages.treatment.adding if top else None
+        if adding is None:
+            return None
+        added = adding(self.below)
+        self.below = self.below.over(Laid(Entries(added.entries)))
+        return added
+
+    def _arranged(self, over: Over, additions: Additions | None) -> Stages:
+        # What is below, and the directories on its way, make another layer of it; a directory
+        # on disk has no deletions, which delete nothing in the lowest layer.
+        tree = over.tree
+        matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
+        arrangement = over if matters else None
+        return replace(self._stages, arrangement=arrangement, additions=additions)
+
+    def _laid(self, tree: Placed[Tree]) -> Over:
+        """How ``tree`` lies over what is there, of which it is from now on."""
+        below = self.below
+        tree = replace(tree, dest=below.resolve(tree.dest, b"/" + tree.dest))
+        over = Over(
+            tree,
+            below,
+            survey(tree, below) if below else Survey(),
+            " ".join(map(str, self._chain)),
+            keep_identical=self._keep_identical,
+            view=self._stages.view,
+            naming=self._stages.treatment.rules.naming,
+        )
+        for warning in over.survey.warnings:
+            self._reporter.warn(warning)
+        self.below = below.over(over.laid)
+        return over
+
+
+def _is_raw(group: Group) -> bool:
+    return isinstance(group[0].tree, RawLayer)

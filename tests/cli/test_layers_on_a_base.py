@@ -1,0 +1,99 @@
+"""``imgpack build --from``: what goes into the layers that lie on a base."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from imgpack import api
+from tests.cli_runner import InProcess
+from tests.store.samples import only_image
+
+
+@pytest.fixture
+def base(imgpack_here: InProcess, tmp_path: Path) -> InProcess:
+    """The command, in a directory with an archive of a base and an application."""
+    root = tmp_path / "root"
+    for path in ("usr/bin", "etc", "tmp", "var/log"):
+        (root / path).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    (root / "bin").symlink_to("usr/bin")
+    (root / "etc/passwd").write_text("app:x:5:6::/:/bin/sh\n")
+    (root / "usr/bin/sh").write_text("#!")
+    imgpack_here("build", "root", "-o", "base.tar", "-t", "base:1").ok()
+    app = tmp_path / "app"
+    for path in ("bin/tool", "tmp/scratch", "opt/new"):
+        (app / path).parent.mkdir(parents=True, exist_ok=True)
+        (app / path).write_text(path)
+    (app / "etc").mkdir()
+    (app / "etc/passwd").write_text("app:x:5:6::/:/bin/sh\n")
+    return imgpack_here
+
+
+def layers(path: Path) -> list[list[tarfile.TarInfo]]:
+    """The members of each layer of an archive."""
+    with api.open(str(path)) as opened:
+        image = only_image(opened)
+        blobs = [b"".join(opened.read_blob(layer.descriptor)) for layer in image.layers]
+    return [tarfile.open(fileobj=io.BytesIO(blob)).getmembers() for blob in blobs]
+
+
+def names(members: list[tarfile.TarInfo]) -> list[str]:
+    """Their paths."""
+    return [member.name for member in members]
+
+
+def test_an_application_lies_on_its_base(base: InProcess, tmp_path: Path) -> None:
+    """Through its links, in its directories, and without what it has just so."""
+    base("build", "--from", "base.tar", "app", "-o", "x.tar").ok()
+
+    lower, upper = layers(tmp_path / "x.tar")
+    assert names(lower) == names(layers(tmp_path / "base.tar")[0])
+    assert names(upper) == [
+        "usr", "usr/bin", "usr/bin/tool", "opt", "opt/new", "tmp", "tmp/scratch"
+    ]  # fmt: skip
+    assert {member.name: member.mode for member in upper}["tmp"] == 0o1777
+
+
+def test_a_dry_run_lists_what_a_build_on_the_base_packs(base: InProcess, tmp_path: Path) -> None:
+    """Entry by entry, and writes no archive."""
+    command = ("build", "--from", "base.tar", "app", "-o", "x.tar", "--whiteout", "/var/log")
+    shown = json.loads(base(*command, "--dry-run", "--json").ok())
+    assert not (tmp_path / "x.tar").exists()
+    base(*command).ok()
+
+    _, deletions, upper = layers(tmp_path / "x.tar")
+    assert names(deletions) == ["var", "var/.wh.log"]
+    for listed, packed in zip(shown["layers"][1:], [upper], strict=True):
+        assert [entry["path"] for entry in listed["entries"]] == ["/" + n for n in names(packed)]
+
+
+def test_a_rule_that_names_a_directory_of_the_base_changes_it(
+    base: InProcess, tmp_path: Path
+) -> None:
+    """As the base has it; one for everything does not."""
+    base("build", "--from", "base.tar", "app", "-o", "x.tar", "--chown", "tmp=app").ok()
+    base("build", "--from", "base.tar", "app", "-o", "y.tar", "--chown", "7").ok()
+
+    def tmp(archive: str) -> tuple[int, int]:
+        (found,) = [one for one in layers(tmp_path / archive)[1] if one.name == "tmp"]
+        return found.mode, found.uid
+
+    assert tmp("x.tar") == (0o1777, 5)
+    assert tmp("y.tar") == (0o1777, 0)
+
+
+def test_a_base_that_is_another_makes_another_layer(base: InProcess, tmp_path: Path) -> None:
+    """Though nothing changed in the application: the cache knows what was below."""
+    cache = ("--cache-dir", "cache")
+    base("build", "--from", "base.tar", "app", "-o", "x.tar", *cache).ok()
+    (tmp_path / "root/tmp").chmod(0o755)
+    (tmp_path / "root/bin").unlink()
+    base("build", "root", "-o", "base.tar", "-t", "base:1").ok()
+    base("build", "--from", "base.tar", "app", "-o", "y.tar", *cache).ok()
+    base("build", "--from", "base.tar", "app", "-o", "z.tar", "--no-cache").ok()
+
+    assert names(layers(tmp_path / "y.tar")[1])[:2] == ["bin", "bin/tool"]
+    assert (tmp_path / "y.tar").read_bytes() == (tmp_path / "z.tar").read_bytes()
