@@ -96,7 +96,7 @@ class LayerStack:
         # What is below, and the directories on its way, make another layer of it; a directory
         # on disk has no deletions, which delete nothing in the lowest layer.
         tree = over.tree
-        matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
+        matters = bool(over.below or tree.dest or tree.stamps is None)
         arrangement = over if matters else None
         return replace(self._stages, arrangement=arrangement, additions=additions)
 

@@ -4,6 +4,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,38 @@ def test_hard_links_stay_links_though_the_base_has_one_of_them_just_so(tmp_path:
     app = Entries([file("a", b"content"), hard_link("b", "a")])
 
     assert paths(written(app, base)) == [b"a", b"b"]
+
+
+def test_a_link_within_what_lies_behind_a_link_is_followed_too() -> None:
+    """One level after the other, as the image has them."""
+    base = Entries([*BASE, symlink("usr/lib/x", "/opt/x")])
+
+    assert paths(written(Entries([file("lib/x/f", b"")]), base)) == [
+        b"opt", b"opt/x", b"opt/x/f"
+    ]  # fmt: skip
+
+
+def test_what_is_made_up_is_what_the_transforms_make_of_it() -> None:
+    """It is the layer's own: nobody has the directory that a link below leads through."""
+    base = Entries([*BASE, symlink("x", "/opt/x")])
+    app = over(Entries([file("x/f", b"")]), [base])
+    arranged = replace(app, view=lambda entry: entry._replace(uid=7))
+
+    found = [entry for _, entry in arranged((one, one) for one in app.tree.entries())]
+
+    assert [(one.path, one.uid) for one in found] == [(b"opt", 7), (b"opt/x", 0), (b"opt/x/f", 0)]
+
+
+def test_replaced_things_are_told_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """However the directory on disk lists them."""
+    names = [f"{number:02}" for number in range(20)]
+    for name in reversed(names):
+        (tmp_path / name).touch()
+    base = Entries([directory_entry(name) for name in names])
+
+    told = over(Directory(bytes(tmp_path)), [base]).survey.warnings
+
+    assert [warning.partition(" ")[0] for warning in told] == names
 
 
 def test_what_a_lower_layer_deleted_is_not_below() -> None:
