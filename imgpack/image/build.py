@@ -23,6 +23,7 @@ from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
 from imgpack.tree.inputs.additions import Additions
+from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.rules.accounts import check_user
@@ -41,6 +42,13 @@ class Base:
     image: Image
     tree: Tree
     name: BaseName | None = None
+
+    @property
+    def identity(self) -> str:
+        """What is below: the layers, and what is said that they make, which a lock may do."""
+        tree = self.tree
+        listing = tree if isinstance(tree, Listing) else Listing(listing_text(tree))
+        return " ".join((listing.identity, *map(str, self.image.config.diff_ids)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class _Stack:
         self._matched: set[int] = set()
         self._outputs = options.outputs
         self._placement = placement
-        self._chain = [] if base is None else list(base.image.config.diff_ids)
+        self._chain = [] if base is None else [base.identity]
         lower = placement.lower if base is None else base.tree
         self._below = Below(() if lower is None else (Laid(lower),))
 
@@ -191,7 +199,7 @@ class _Stack:
             tree, built = self._arranged(tree, sink, top=top)
         self._matched.update(built.record.matched)
         written = built.record.written
-        self._chain.append(written.diff_id)
+        self._chain.append(str(written.diff_id))
         self.layers.append(written.layer(layer_type))
         self.dests.append(tree.dest)
         self.newest = max(self.newest, built.record.newest)
@@ -254,7 +262,7 @@ class _Stack:
             tree,
             below,
             survey(tree, below) if below else Survey(),
-            " ".join(map(str, self._chain)),
+            " ".join(self._chain),
             placement.said,
             keep_identical=placement.keep_identical,
             view=self._stages.view,
