@@ -92,10 +92,10 @@ class Laid:
     def _sources(self, path: bytes) -> Iterable[bytes]:
         """The paths of the tree that may be ``path`` in the image."""
         for own, there in self.redirects.items():
-            if path == there or path.startswith(there + b"/"):
-                inside = strip(self.dest, own + path[len(there) :])
-                if inside is not None:
-                    yield inside
+            beneath = strip(there, path)
+            inside = None if beneath is None else strip(self.dest, join(own, beneath))
+            if inside is not None:
+                yield inside
         inside = strip(self.dest, path)
         if inside is not None and not any(is_below(path, own) for own in self.redirects):
             yield inside
@@ -212,7 +212,7 @@ def redirected(path: bytes, redirects: Mapping[bytes, bytes]) -> bytes:
     above = path
     while above:
         if above in redirects:
-            return redirects[above] + path[len(above) :]
+            return join(redirects[above], path[len(above) + 1 :])
         above = above.rpartition(b"/")[0]
     return path
 

@@ -80,6 +80,7 @@ class _Arranging:
         self._tree = over.tree
         self._redirects = over.survey.redirects
         self._made = {b""}
+        self._taken: set[bytes] = set()  # by what links moved, and is no directory
         self._new = b""  # a directory that no lower layer has, with a slash behind it
         self._emptied: bytes | None = None  # one whose lower content is deleted, the same
         self._time = -1  # of what is made up
@@ -100,7 +101,7 @@ class _Arranging:
                 yield from self._deletion(seen, moved)
             elif kind == OPAQUE:
                 self._emptied = moved.path + b"/" if moved.path else b""
-                yield from self._deletions(moved.path, own)
+                yield from self._deletions(moved.path)
             else:
                 yield from self._other(seen, moved)
 
@@ -120,6 +121,15 @@ class _Arranging:
                     "leave one of them out",
                 )
             there, is_directory = there.rpartition(b"/")[0], True
+        alone = not entry.is_directory and stat.S_IFMT(entry.mode) != OPAQUE
+        if path in self._taken or (alone and path in self._made):
+            raise TreeError(
+                f"{printable(entry.path)} of {self._tree} is /{printable(path)} in the image, for "
+                f"lower layers have a symlink on the way, and so is another path of {self._tree}",
+                "leave one of them out",
+            )
+        if alone:
+            self._taken.add(path)
         return entry._replace(path=path)
 
     def _is_emptied(self, path: bytes) -> bool:
@@ -151,7 +161,7 @@ class _Arranging:
         self._made.add(path)
         yield seen, entry
         if self._is_emptied(path):
-            yield from self._deletions(path, own)
+            yield from self._deletions(path)
 
     def _says(self, path: bytes, own: bytes) -> bool:
         """Whether a directory of lower layers gets the attributes that the tree has for it."""
@@ -172,13 +182,13 @@ class _Arranging:
         yield from self._parents(path)
         yield seen, entry._replace(path=path)
 
-    def _deletions(self, path: bytes, own: bytes) -> Iterator[Pair]:
+    def _deletions(self, path: bytes) -> Iterator[Pair]:
         """One for each name that lower layers have in a directory, and the tree has not."""
-        found = self._over.below.find(path)
+        found, laid = self._over.below.find(path), self._over.laid
         if found is None or not found.is_directory:
             return
         for name in self._over.below.names(path):
-            if self._tree.find(join(own, name)) is None:
+            if laid.find(join(path, name)) is None:
                 yield from self._parents(join(path, name))
                 marker = whiteout(join(path, name))._replace(stamp=_BELOW)
                 yield marker, marker
