@@ -205,17 +205,17 @@ class _Arranging:
 
     def _parents(self, path: bytes) -> Iterator[Pair]:
         """The directories above ``path`` that were not written yet, as lower layers have them."""
-        above = path.rpartition(b"/")[0]
-        if above in self._made:
-            return
-        yield from self._parents(above)
-        found = self._find(above)
-        if found is None or not found.is_directory:
-            made_up = made_up_directory(above, max(self._time, 0))
-            found = self._over.view(made_up) or made_up
-        self._made.add(above)
-        parent = found._replace(stamp=_BELOW, within=None)
-        yield parent, parent
+        missing = []
+        while (path := path.rpartition(b"/")[0]) not in self._made:
+            missing.append(path)
+        for above in reversed(missing):  # as deep as a path is, which Python's stack is not
+            found = self._find(above)
+            if found is None or not found.is_directory:
+                made_up = made_up_directory(above, max(self._time, 0))
+                found = self._over.view(made_up) or made_up
+            self._made.add(above)
+            parent = found._replace(stamp=_BELOW, within=None)
+            yield parent, parent
 
 
 def identical(found: Entry, entry: Entry) -> bool:

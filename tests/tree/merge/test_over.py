@@ -357,3 +357,10 @@ def test_the_identity_is_all_that_decides() -> None:
     ]
 
     assert len({one.identity for one in (plain, *others)}) == 4
+
+
+def test_a_path_may_be_deeper_than_pythons_stack() -> None:
+    """Each directory on its way is repeated, from the root on."""
+    deep = "/".join(["d"] * 1100)
+    entries = written(Entries([file(f"{deep}/new", b"")]), Entries([directory_entry(deep)]))
+    assert [entry.path.count(b"/") for entry in entries] == list(range(1101))
