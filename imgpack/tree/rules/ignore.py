@@ -198,7 +198,7 @@ class _Situation:
         """The patterns that may hit something in the directory ``above``, a bit each."""
         mask = self._always | self._at.get(above, 0)
         for regexp, bit in self._below:
-            if regexp.fullmatch(above):
+            if "\n" in above or regexp.fullmatch(above):
                 mask |= bit
         for start, bit in self._whole:
             if start.startswith(above) or above.startswith(start):

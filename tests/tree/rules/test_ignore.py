@@ -239,6 +239,25 @@ def test_many_stars_are_no_trap() -> None:
     assert rules.sift(b"", [b"a" * 255], 0).kept
 
 
+@pytest.mark.parametrize("part", ["", "a/", "*/", "[ab]*/", "?a*/*/"])
+def test_many_double_stars_are_no_trap(part: str) -> None:
+    """A pattern of many of them is compared with a deep path in one pass."""
+    rules = ignore([f"**/{part}" * 20 + "z/b"])
+    assert rules.sift(b"aa/" * 1000, [b"b"], 0).kept
+
+
+COMPONENTS = st.sampled_from(["**", "a", "*", "a*", "**b", "[ab]", "a**"])
+
+
+@given(
+    pattern=st.lists(COMPONENTS, min_size=2, max_size=7).map("/".join),
+    path=st.lists(st.text("ab\n", min_size=1, max_size=2), min_size=1, max_size=7).map("/".join),
+)
+def test_double_stars_find_what_they_find_when_all_ways_are_tried(pattern: str, path: str) -> None:
+    """What is between two of them is found where it comes first, and nothing is lost."""
+    assert excluded(ignore([pattern]), path) is stated_walk([pattern], path)
+
+
 def test_what_a_pattern_did_is_known() -> None:
     """Which rule left out what; which had no effect."""
     rules = ignore(["a", "**/a", "!b", "c*"])
