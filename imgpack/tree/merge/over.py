@@ -100,8 +100,9 @@ class _Arranging:
             elif kind == WHITEOUT:
                 yield from self._deletion(seen, moved)
             elif kind == OPAQUE:
-                self._emptied = moved.path + b"/" if moved.path else b""
-                yield from self._deletions(moved.path)
+                if not self._is_emptied(moved.path):  # all that was in it is deleted else
+                    self._emptied = moved.path + b"/" if moved.path else b""
+                    yield from self._deletions(moved.path)
             else:
                 yield from self._other(seen, moved)
 

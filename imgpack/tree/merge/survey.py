@@ -10,13 +10,16 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from imgpack.errors import TreeError, printable
 from imgpack.tree.below import Below
 from imgpack.tree.destination import Placed
-from imgpack.tree.entry import WHITEOUT, Entry
+from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree, join
+
+_DELETIONS: Final = (WHITEOUT, OPAQUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
         where, image = pending.pop()
         for name, mode in listed(where):
             inner, path = join(where, name), join(image, name)
-            there = below.find(path)
+            there = None if stat.S_IFMT(mode) in _DELETIONS else below.find(path)
             if there is None:
                 continue
             own = join(placed.dest, inner)
@@ -57,7 +60,7 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
                 warnings.append(
                     f"the directory {printable(own)} of {placed} replaces a file of a lower layer"
                 )
-            elif stat.S_IFMT(mode) != WHITEOUT and _is_lost(placed, own, there, below):
+            elif _is_lost(placed, own, there, below):
                 warnings.append(
                     f"{printable(own)} of {placed} replaces a directory of a lower layer, and "
                     "with it all that is in there; make it a directory as well, or leave it out"

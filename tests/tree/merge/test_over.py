@@ -359,6 +359,22 @@ def test_the_identity_is_all_that_decides() -> None:
     assert len({one.identity for one in (plain, *others)}) == 4
 
 
+def test_an_opaque_directory_in_another_is_emptied_once() -> None:
+    """And what comes behind it in the outer one is emptied as well; nothing is to be told."""
+    base = Entries([file("d/b/x", b""), file("d/c/z", b"")])
+    tree = Deletions(
+        directory_entry("d"), opaque(b"d"), directory_entry("d/b"), opaque(b"d/b"),
+        directory_entry("d/c"), file("d/c/y", b""),
+    )  # fmt: skip
+    found = [(entry.path, stat.S_IFMT(entry.mode)) for entry in written(tree, base)]
+    assert found == [
+        (b"d", stat.S_IFDIR),
+        (b"d/b", stat.S_IFDIR), (b"d/b/x", WHITEOUT),
+        (b"d/c", stat.S_IFDIR), (b"d/c/z", WHITEOUT), (b"d/c/y", stat.S_IFREG),
+    ]  # fmt: skip
+    assert over(tree, [base]).survey.warnings == ()
+
+
 def test_a_path_may_be_deeper_than_pythons_stack() -> None:
     """Each directory on its way is repeated, from the root on."""
     deep = "/".join(["d"] * 1100)
