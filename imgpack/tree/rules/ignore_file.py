@@ -39,9 +39,20 @@ class IgnorePattern:
 
 
 def find_ignore_file(root: bytes) -> bytes | None:
-    """The path of the ignore file of the directory ``root``, if it has one."""
+    """The path of the ignore file of the directory ``root``, if it has one.
+
+    Raises ``SourceError`` for a link that leads out of it, which Docker does not follow.
+    """
     paths = (os.path.join(root, name) for name in NAMES)
-    return next(filter(os.path.lexists, paths), None)
+    path = next(filter(os.path.lexists, paths), None)
+    if path is not None and os.path.islink(path):
+        inside = os.path.join(os.path.realpath(root), b"")
+        if not os.path.realpath(path).startswith(inside):
+            raise SourceError(
+                f"the ignore file {printable(path)} is a symlink that leads out of its directory",
+                "copy what it leads to, or give that file itself as the ignore file",
+            )
+    return path
 
 
 def read_ignore_file(path: bytes) -> tuple[IgnorePattern, ...]:

@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from imgpack.errors import ConfigError, LimitError, SourceError
 from imgpack.tree.exclusion import LeftOut
 from imgpack.tree.rules.ignore import Ignore, ignore
-from imgpack.tree.rules.ignore_file import parse_ignore_file, parse_ignore_pattern
+from imgpack.tree.rules.ignore_file import (
+    find_ignore_file,
+    parse_ignore_file,
+    parse_ignore_pattern,
+)
 
 VECTORS = json.loads(
     (Path(__file__).resolve().parents[2] / "data" / "ignore-vectors.json").read_text("utf-8")
@@ -219,6 +223,19 @@ def test_an_ignore_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(SourceError, match="the ignore file"):
             ignore((), bytes(path))
+
+
+def test_an_ignore_file_is_a_file_of_its_directory(tmp_path: Path) -> None:
+    """A link in there is followed; one that leads out would show what no source has."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (tmp_path / "outside").write_text("a")
+    (source / "inside").write_text("b")
+    (source / ".dockerignore").symlink_to("inside")
+    assert find_ignore_file(bytes(source)) == bytes(source / ".dockerignore")
+    (source / ".containerignore").symlink_to("../outside")
+    with pytest.raises(SourceError, match="symlink that leads out of its directory"):
+        find_ignore_file(bytes(source))
 
 
 @pytest.mark.parametrize(
