@@ -253,6 +253,20 @@ def _joined(tokens: Sequence[_GlobToken], *, lines: bool = False) -> str:
     return "".join(out)
 
 
+def as_text(name: str | bytes) -> str:
+    """A name or a pattern as UTF-8, in any locale: a byte that is none is a character.
+
+    So is what an argument has of such bytes. Raises ``UnicodeEncodeError`` for no text at all.
+    """
+    raw = as_bytes(name) if isinstance(name, str) else name
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def as_bytes(text: str) -> bytes:
+    """What ``as_text`` was made of. Raises ``UnicodeEncodeError``."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def read_otherwise(text: str) -> str:
     """The part of a pattern that Docker reads otherwise, by mistake; empty if there is none."""
     if (

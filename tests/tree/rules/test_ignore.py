@@ -238,6 +238,14 @@ def test_an_ignore_file_is_a_file_of_its_directory(tmp_path: Path) -> None:
         find_ignore_file(bytes(source))
 
 
+def test_patterns_mean_the_same_in_any_locale() -> None:
+    """Where arguments are no UTF-8, they are its bytes; names are UTF-8 whatever the locale."""
+    argument = "caf?\udcc3\udca9"
+    assert ignore([argument]).sift(b"", ["caféé".encode(), b"cafee"], 0).kept == [b"cafee"]
+    with pytest.raises(ConfigError, match="is no pattern"):
+        ignore(["\ud800"])
+
+
 @pytest.mark.parametrize(
     ("pattern", "part"),
     [("a|b*", "|"), ("x{2}*", "{2}"), ("^a*", "^"), ("a\\d", "\\d"), ("[[:alpha:]]", "[:alpha:"),
