@@ -76,6 +76,38 @@ def test_what_lies_in_a_linked_directory_goes_through_the_link() -> None:
     ]  # fmt: skip
 
 
+def test_a_link_to_the_root_leads_there() -> None:
+    """What lies behind it has a path of the image, which begins with no slash."""
+    base = [*BASE, symlink("self", "/"), symlink("usr/here", "..")]
+    app = Entries([file("self/tmp/x", b""), file("self/y", b""), file("usr/here/etc/z", b"")])
+
+    assert paths(written(app, Entries(base))) == [b"tmp", b"tmp/x", b"y", b"etc", b"etc/z"]
+    below = below_of([Entries(base), app])
+    assert below.find(b"y") is not None
+    assert sorted(below.names(b"")) == [
+        b"bin", b"etc", b"lib", b"self", b"tmp", b"usr", b"var", b"y"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (file("lib/x", b"1"), file("lib64/x", b"2")),
+        (file("lib/x", b"1"), file("lib64/x/y", b"2")),
+        (file("lib/x/y", b"1"), file("lib64/x", b"2")),
+    ],
+)
+def test_two_links_to_one_directory_make_no_path_twice(one: Entry, other: Entry) -> None:
+    """Docker and podman load no layer that has a path twice; a directory may come both ways."""
+    base = Entries([*BASE, symlink("lib64", "usr/lib")])
+    with pytest.raises(TreeError, match=r"is /usr/lib/x in the image, .* is in entries as well"):
+        written(Entries([one, other]), base)
+    both = Entries([file("lib/d/x", b""), file("lib64/d/y", b"")])
+    assert paths(written(both, base)) == [
+        b"usr", b"usr/lib", b"usr/lib/d", b"usr/lib/d/x", b"usr/lib/d/y"
+    ]  # fmt: skip
+
+
 def test_directories_that_are_below_stay_what_they_are() -> None:
     """Mode, owner and time; a directory that holds nothing new is not repeated."""
     app = Entries(
@@ -445,3 +477,26 @@ def test_the_identity_is_all_that_decides() -> None:
     ]
 
     assert len({one.identity for one in (plain, *others)}) == 3
+
+
+def test_an_opaque_directory_in_another_is_emptied_once() -> None:
+    """And what comes behind it in the outer one is emptied as well; nothing is to be told."""
+    base = Entries([file("d/b/x", b""), file("d/c/z", b"")])
+    tree = Deletions(
+        directory_entry("d"), opaque(b"d"), directory_entry("d/b"), opaque(b"d/b"),
+        directory_entry("d/c"), file("d/c/y", b""),
+    )  # fmt: skip
+    found = [(entry.path, stat.S_IFMT(entry.mode)) for entry in written(tree, base)]
+    assert found == [
+        (b"d", stat.S_IFDIR),
+        (b"d/b", stat.S_IFDIR), (b"d/b/x", WHITEOUT),
+        (b"d/c", stat.S_IFDIR), (b"d/c/z", WHITEOUT), (b"d/c/y", stat.S_IFREG),
+    ]  # fmt: skip
+    assert over(tree, [base]).survey.warnings == ()
+
+
+def test_a_path_may_be_deeper_than_pythons_stack() -> None:
+    """Each directory on its way is repeated, from the root on."""
+    deep = "/".join(["d"] * 1100)
+    entries = written(Entries([file(f"{deep}/new", b"")]), Entries([directory_entry(deep)]))
+    assert [entry.path.count(b"/") for entry in entries] == list(range(1101))
