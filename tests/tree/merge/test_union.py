@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.api import Directory, Entries, Entry, Tree, file, hard_link
-from imgpack.errors import TreeError
+from imgpack.errors import LimitError, TreeError
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.entry import OPAQUE, WHITEOUT, opaque, whiteout
 from imgpack.tree.merge.union import united
@@ -111,12 +111,15 @@ def listed(*paths: bytes) -> list[Entry]:
 
 def test_paths_to_delete_are_sorted_and_said_once() -> None:
     """With slashes around or without; what lies in another goes with it."""
-    assert [entry.path for entry in listed(b"/b/c/", b"b", b"a.b", b"a/x", b"a/x", b"b/c/d")] == [
+    assert [entry.path for entry in listed(b"/b/c/", b"b", b"b/", b"a.b", b"a/x", b"a/x", b"b/c/d")] == [
         b"a.b", b"b", b"a/x",
     ]  # fmt: skip
     assert whiteouts([b"a"]).strict
     assert whiteouts([b"a"]).find(b"a") == whiteout(b"a")
     assert whiteouts([b"a"]).find(b"b") is None
+    assert [entry.path for entry in whiteouts([b"a"]).tree.entries(None, b"d")] == [b"d/a"]
+    with pytest.raises(LimitError):
+        whiteouts([b"a/" + b"n" * 256])
 
 
 @pytest.mark.parametrize("path", [b"", b"/", b"a/../b", b"./a", b"a/.wh.b", b"a\0"])
