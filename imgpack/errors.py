@@ -89,6 +89,7 @@ class Remedy(Enum):
     UPDATE_LOCK = "take it over with an update of the lock"
     LARGER_CACHE = "let the cache hold more"
     PRUNE = "they can be removed when it is written to"
+    NAME_OLD_BASE = "name the base that it was built on"
     IGNORE_ONBUILD = "use a base without triggers, or ignore them"
     LOG_IN = "give credentials for {0}"
     CHECK_LOGIN = "check the credentials for {0}"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "compression.codec": "Codec",
+    "image.base.findings": "Finding OnNewBase",
     "image.base.lock": "Lock LockedImage",
     "image.base.locked": "is_lock read_lock",
     "image.base.moved": "Moved moved",

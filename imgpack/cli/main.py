@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("push", "Push an archive or layout to a registry."),
     "pull": ("pull", "Pull an image from a registry into an archive or layout."),
     "copy": ("copy", "Copy an image between registries, archives and layouts."),
+    "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
+    "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imgpack.files.atomic import Temporary
+from imgpack.files.blobs import BlobWriter
 from imgpack.files.writing import pwrite_all, scratch_errors
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -43,7 +44,7 @@ class ScratchFile:
         self._finalizer = weakref.finalize(self, os.close, self._descriptor)
         self.size = 0
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         """Add ``data`` at the end."""
         with scratch_errors(self._directory):
             pwrite_all(self._descriptor, data, self.size)
@@ -85,3 +86,34 @@ class ScratchSource:
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes from ``offset``."""
         return self._blobs[descriptor.digest].read(offset)
+
+
+class ScratchBlobs(ScratchSource):
+    """Blobs that are written to a scratch file, one at a time, and read from it then."""
+
+    def __init__(self, file: ScratchFile) -> None:
+        self._written: dict[Digest, ScratchBlob] = {}
+        self._file = file
+        super().__init__(self._written)
+
+    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
+        """Start a blob of unknown digest."""
+        return _ScratchWriter(self._file, self._written)
+
+
+class _ScratchWriter:
+    """The blob at the end of the file."""
+
+    def __init__(self, file: ScratchFile, written: dict[Digest, ScratchBlob]) -> None:
+        self._file = file
+        self._start = file.size
+        self._written = written
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._file.append(data)
+
+    def commit(self, digest: Digest, size: int) -> None:
+        self._written[digest] = ScratchBlob(self._file, self._start, size)
+
+    def abort(self) -> None:
+        """What was written stays until the file is closed, and nobody sees it."""

@@ -28,7 +28,8 @@ from imgpack.spec.manifest import (
     build_manifest,
 )
 from imgpack.spec.merge.changes import MergedRuntime, RuntimeChanges, merge
-from imgpack.spec.merge.document import continue_config, missing_history
+from imgpack.spec.merge.document import continue_config
+from imgpack.spec.merge.history import missing_history
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
 from imgpack.spec.runtime import Healthcheck, Runtime

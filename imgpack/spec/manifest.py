@@ -26,6 +26,8 @@ MAX_INDEX_ENTRIES: Final = 1024
 BASE_NAME: Final = "org.opencontainers.image.base.name"
 """The annotation that says what image's layers an image starts with (``annotations.md``)."""
 BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
+BASE_KEYS: Final = frozenset({BASE_NAME, BASE_DIGEST})
+"""All that says what an image is on, in annotations and labels."""
 
 _MANIFEST_FIELDS: Final = frozenset({"config", "layers"})
 _INDEX_FIELDS: Final = frozenset({"manifests"})

@@ -1,4 +1,4 @@
-"""Which machine a tree's programs are built for: a guess at an image's platform.
+"""Which machine a tree's programs are built for, and what runs them.
 
 Source: the System V ABI, "ELF Header". A pure function of the trees, so it is the
 same wherever the build runs; symlinks are not followed, for an absolute one
@@ -79,3 +79,40 @@ def _read_elf(head: bytes) -> Platform | None:
     (machine,) = struct.unpack_from("<H" if little else ">H", head, 18)
     architecture = _ARCHITECTURES.get((machine, head[4] == _CLASS_64, little))
     return Platform("linux", architecture) if architecture else None
+
+
+HEAD: Final = 1 << 16
+"""Bytes of a program that say what runs it, mostly within the first few hundred."""
+_INTERPRETER: Final = 3
+"""``PT_INTERP``, the type of the segment that names it ("Program Header")."""
+
+
+def interpreter(head: bytes) -> bytes | None:
+    """What the kernel starts to run a program that begins with ``head``: of a script, of ELF.
+
+    ``None`` for a program that needs none, and for what is no program.
+    """
+    if head.startswith(b"#!"):
+        words = head[2:].partition(b"\n")[0].split()
+        return words[0] if words else None
+    if len(head) < 64 or head[:4] != b"\x7fELF":
+        return None
+    order = "<" if head[5] == _LITTLE else ">"
+    wide = head[4] == _CLASS_64
+    start, size, count = _table(head, order, wide=wide)
+    for at in range(start, start + size * count, size or 1):
+        segment = head[at : at + (56 if wide else 32)]
+        if len(segment) < (56 if wide else 32):
+            return None
+        kind, *fields = struct.unpack(order + ("I4x6Q" if wide else "8I"), segment)
+        if kind == _INTERPRETER:
+            begin, length = fields[0], fields[3]
+            return head[begin : begin + length].partition(b"\0")[0] or None
+    return None
+
+
+def _table(head: bytes, order: str, *, wide: bool) -> tuple[int, int, int]:
+    """Where the program headers are, how long each is, and how many there are."""
+    (start,) = struct.unpack_from(order + ("Q" if wide else "I"), head, 32 if wide else 28)
+    size, count = struct.unpack_from(order + "HH", head, 54 if wide else 42)
+    return start, size, count

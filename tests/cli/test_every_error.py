@@ -37,7 +37,7 @@ _ANY = "GET|HEAD|POST|PUT|PATCH|DELETE"
 CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "an argument is missing": (2, "Missing argument", [
         "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
-        "index create",
+        "index create", "flatten -o x.tar", "rebase --onto b -o x.tar",
     ]),
     "nothing is to be built": (2, "nothing goes into the image", ["build"]),
     "an option is unknown": (2, "has no option", [
@@ -67,7 +67,8 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "a source is missing": (3, "missing", [
         "build missing", "build t missing", "push missing.tar", "push missing localhost:1/x",
         "inspect missing.tar", "inspect ./missing", "manifest missing.tar", "copy missing.tar ./x/",
-        f"blob missing.tar@{DIGEST}", "inspect missing/",
+        f"blob missing.tar@{DIGEST}", "inspect missing/", "flatten missing.tar -o x.tar",
+        "rebase a.tar --onto missing.tar --from a.tar -o x.tar",
     ]),
     "a source is no file": (3, "null", ["build /dev/null", "build t /dev/null"]),
     "a tree cannot be a layer": (5, "t", ["build t t", "build t:/../x", "build whiteout"]),
@@ -118,6 +119,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     ]),
     "it is damaged": (12, "damaged.tar", [
         "inspect --verify damaged.tar", "copy damaged.tar ./x.tar", "copy damaged.tar x/",
+        "flatten damaged.tar -o x.tar",
     ]),
     "a key cannot be read": (13, "missing.pem", [
         "push a.tar localhost:1/x --schema1 --signing-key missing.pem",
@@ -146,6 +148,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "inspect $HOST/closed", "copy $HOST/closed ./x.tar", "rm $HOST/closed:1",
     ]),
     "it is not there": (20, "nothing", [
+        "flatten $HOST/nothing -o x.tar", "rebase a.tar --onto $HOST/nothing --from a.tar -o x.tar",
         "pull $HOST/nothing", "inspect $HOST/nothing", "manifest $HOST/nothing",
         "copy $HOST/nothing ./x.tar", f"blob $HOST/nothing@{DIGEST}",
         "inspect a.tar --image nothing", "push a.tar localhost:1/x --image nothing",

@@ -1,14 +1,17 @@
-"""The platform of a tree is read from its programs."""
+"""The platform of a tree is read from its programs, and so is what runs them."""
 
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgpack.api import Directory, Placed, Platform, Tree
 from imgpack.tree.destination import place
-from imgpack.tree.elf import find_program
+from imgpack.tree.elf import HEAD, find_program, interpreter
 
 
 def elf(machine: int, *, bits: int = 2, order: int = 1) -> bytes:
@@ -90,3 +93,56 @@ def test_a_program_outside_a_trees_destination_does_not_decide_the_platform(tmp_
     assert platform([one]) is None
     assert platform([one], ["/bin/sh", "/usr/bin/sh"]) is None
     assert platform([one], ["/opt/sh"]) == Platform("linux", "arm64")
+
+
+def elf_with(interpreter_path: bytes, *, wide: bool, little: bool) -> bytes:
+    """A program with a first segment of another kind, and one that names what runs it."""
+    order, start = "<" if little else ">", 64 if wide else 52
+    size = 56 if wide else 32
+    head = bytearray(start + 2 * size)
+    head[:6] = b"\x7fELF" + bytes([2 if wide else 1, 1 if little else 2])
+    struct.pack_into(order + ("Q" if wide else "I"), head, 32 if wide else 28, start)
+    struct.pack_into(order + "HH", head, 54 if wide else 42, size, 2)
+    where = (len(head), 0, 0, len(interpreter_path) + 1, 0, 0)
+    segment = struct.pack(order + ("I4x6Q" if wide else "I6I4x"), 3, *where)
+    head[start + size :] = segment
+    return bytes(head) + interpreter_path + b"\0rest"
+
+
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("little", [True, False])
+def test_what_runs_a_program_is_found(wide: bool, little: bool) -> None:
+    """In every width and byte order; a program that is cut short has none."""
+    program = elf_with(b"/lib/ld.so", wide=wide, little=little)
+    assert interpreter(program) == b"/lib/ld.so"
+    assert interpreter(program[:70]) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"#!/bin/sh\n", b"/bin/sh"),
+        (b"#! /usr/bin/env python3\nx", b"/usr/bin/env"),
+        (b"#!/bin/sh", b"/bin/sh"),
+        (b"#!\n/bin/sh", None),
+        (b"text", None),
+        (b"", None),
+    ],
+)
+def test_what_runs_a_script_is_found(head: bytes, expected: bytes | None) -> None:
+    """The first word of its first line."""
+    assert interpreter(head) == expected
+
+
+def test_the_system_s_own_programs_have_their_interpreter() -> None:
+    """What a real linker wrote."""
+    found = interpreter(Path("/bin/ls").read_bytes()[:HEAD])
+    assert found is not None
+    assert Path(os.fsdecode(found)).exists()
+
+
+@given(st.binary(max_size=300))
+def test_nothing_in_a_program_makes_it_fail(tail: bytes) -> None:
+    """Whatever the headers say."""
+    for head in (b"\x7fELF\x02\x01", b"\x7fELF\x01\x02", b"#!"):
+        interpreter(head + tail)

@@ -263,6 +263,9 @@ def test_additions_stand_in_the_order_of_the_tree() -> None:
     assert merged[1] == own[0]
     with pytest.raises(TreeError, match="d/b/x is to be in d/b, which is no directory"):
         list(Additions((file(b"d/b/x", b""),), "").merged(own))
+    way = (directory_entry(b"d"), directory_entry(b"d/z"), file(b"d/z/x", b""))
+    with pytest.raises(TreeError, match="d/z is to be added, and deleted in the same layer"):
+        list(Additions(way, "").merged(own))
 
 
 def test_files_of_the_image_are_found_through_links(tmp_path: Path) -> None:

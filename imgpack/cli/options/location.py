@@ -35,6 +35,11 @@ class Choice:
     def __post_init__(self) -> None:
         self._platform  # noqa: B018 - a mistyped one is told before anything is opened
 
+    def check(self, text: str) -> None:
+        """Refuse an image of what names one. Raises ``click.UsageError``."""
+        if self.image is not None and not api.is_path(from_standard_input(text)):
+            raise click.UsageError("--image is for archives; a reference names one image")
+
     def all(self, opened: Opened) -> tuple[Named, ...]:
         """What is chosen of ``opened``: all of it, without the options."""
         if self.image is None:
@@ -74,8 +79,7 @@ def open_location(
     for ``connect``.
     """
     text = from_standard_input(text)
-    if choice.image is not None and not api.is_path(text):
-        raise click.UsageError("--image is for archives; a reference names one image")
+    choice.check(text)
     with (
         connect_for(text, terminal, registry, creds_option=creds_option, jobs=jobs) as registries,
         api.open(text, registries=registries, scratch=scratch_directory) as opened,

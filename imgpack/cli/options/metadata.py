@@ -7,9 +7,10 @@ or writes, is known before the command does anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -96,11 +97,19 @@ def takes_standard_output(path: str | None) -> bool:
     return path is not None and named_descriptor(path) == 1
 
 
-def write_metadata(path: str, published: Iterable[Published], images: Iterable[Named]) -> None:
-    """Write what each name stands for, and the images, to ``path``. Raises ``OutputError``."""
+def write_metadata(
+    path: str,
+    published: Iterable[Published],
+    images: Iterable[Named],
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Write what each name stands for, the images, and what ``more`` there is to say, to ``path``.
+
+    Raises ``OutputError``.
+    """
     document = {
         "published": api.published_names(tuple(published)),
         "images": [api.described(image) for image in images],
-    }
+    } | dict(more)
     with open_output(path) as write:
         write(f"{json_text(document)}\n".encode())

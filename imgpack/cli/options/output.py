@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,6 +39,7 @@ def push_printing(
     options: api.PushOptions,
     jobs: int,
     metadata_file: str | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Push, printing each name when it is there; standard output may be the metadata's.
 
@@ -57,7 +59,7 @@ def push_printing(
         images, registries=registries, options=options, jobs=jobs, on_published=pushed
     )
     if metadata_file is not None:
-        write_metadata(metadata_file, published, images)
+        write_metadata(metadata_file, published, images, more)
     if lost:
         raise lost[0]
 

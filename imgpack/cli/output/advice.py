@@ -28,6 +28,7 @@ _WORDS: Final = {
     Remedy.LARGER_CACHE: "allow more with --cache-limit",
     Remedy.UPDATE_LOCK: "imgpack base update {0} brings it up to date",
     Remedy.PRUNE: "--prune removes them",
+    Remedy.NAME_OLD_BASE: "--from OLDBASE names the base that it was built on",
     Remedy.IGNORE_ONBUILD: "--ignore-onbuild drops them",
     Remedy.LOG_IN: "log in with imgpack login {0}",
     Remedy.CHECK_LOGIN: "check the credentials for {0} (imgpack login {0})",

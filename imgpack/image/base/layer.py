@@ -78,10 +78,14 @@ class BaseLayer:
             raise NotFoundError(f"{self.name}: a file of {member.size} bytes is not kept")
         if member.offset in self._kept:
             return io.BytesIO(self._kept[member.offset])
+        return io.BytesIO(self.head(member, member.size))
+
+    def head(self, member: StreamMember, size: int) -> bytes:
+        """The first ``size`` bytes of a file, or all it has; all in front of it is read again."""
         with contextlib.closing(self._raw()) as raw:
             for found, content in read_members(raw):
                 if found.kind == stat.S_IFREG and found.offset == member.offset:
-                    return io.BytesIO(b"".join(content))
+                    return _first(content, size)
         raise ArchiveError(f"{self.name} changed while it was read")
 
     def stream(self) -> Generator[bytes]:
@@ -163,3 +167,12 @@ def _kept(pieces: Generator[bytes], file: ScratchFile) -> Generator[bytes]:
         for piece in pieces:
             file.append(piece)
             yield piece
+
+
+def _first(content: Iterator[bytes], size: int) -> bytes:
+    data = b""
+    for piece in content:
+        data += piece
+        if len(data) >= size:
+            break
+    return data[:size]

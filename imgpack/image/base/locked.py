@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from imgpack.errors import NotFoundError, about
 from imgpack.files.reading import input_errors, open_regular, read_regular
 from imgpack.image.base.lock import MAX_LOCK, Lock, LockedImage
+from imgpack.image.base.stack import Stacked
 from imgpack.image.build import Base
 from imgpack.image.documents import BaseName
 from imgpack.image.image import BlobSource, Image, absent_layer
@@ -123,16 +124,4 @@ def with_layers(image: Image, stores: Sequence[LayerStore]) -> Image:
                 found[layer.digest] = store
     if not found:
         return image
-    return replace(image, source=_Supplied(image.source, found), absent=image.absent - found.keys())
-
-
-@dataclass(frozen=True, slots=True)
-class _Supplied:
-    """A source, and others for some of its blobs."""
-
-    own: BlobSource
-    others: dict[Digest, LayerStore]
-
-    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        """The bytes from ``offset``, not verified."""
-        return self.others.get(descriptor.digest, self.own).read_blob(descriptor, offset)
+    return replace(image, source=Stacked(found, image.source), absent=image.absent - found.keys())

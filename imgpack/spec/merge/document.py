@@ -11,18 +11,13 @@ from typing import Any, Final
 from imgpack.spec.config import History, ImageConfig
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import decode, encode
+from imgpack.spec.merge.history import steps
 from imgpack.spec.platform import Platform
 
 _DROPPED: Final = frozenset({"container", "container_config", "docker_version", "parent", "id"})
 """What Docker once wrote of the build and its containers: it says nothing of the new image."""
-_CACHE: Final = "moby.buildkit."
+CACHE: Final = "moby.buildkit."
 """BuildKit's cache metadata, which is of the base's layers alone."""
-_MISSING: Final = "history missing in base"
-
-
-def missing_history(base: ImageConfig) -> int:
-    """How many layers of ``base`` have no entry in its history."""
-    return len(base.diff_ids) - sum(not entry.empty_layer for entry in base.history)
 
 
 def continue_config(
@@ -46,19 +41,17 @@ def continue_config(
     out = {
         key: value
         for key, value in obj.items()
-        if key not in _DROPPED and not key.startswith(_CACHE)
+        if key not in _DROPPED and not key.startswith(CACHE)
     }
     out["created"] = created
     if author:
         out["author"] = author
     for key, value in (("architecture", platform.architecture), ("os", platform.os)):
         out[key] = out.get(key) or value
-    lost = History(base.created, comment=_MISSING).as_json()
-    entries = [*(obj.get("history") or ()), *[lost] * missing_history(base)]
     out["config"] = dict(runtime)
     out["rootfs"] = obj["rootfs"] | {
         "type": "layers",
         "diff_ids": [str(diff_id) for diff_id in (*base.diff_ids, *diff_ids)],
     }
-    out["history"] = [*entries, *(entry.as_json() for entry in history)]
+    out["history"] = [*steps(base), *(entry.as_json() for entry in history)]
     return ImageConfig.parse(encode(out))

@@ -23,13 +23,13 @@ from imgpack.errors import (
     OutputError,
     UnsupportedError,
 )
-from imgpack.events import Silent
 from imgpack.image.base import layer as reading
 from imgpack.image.base.contents import image_files
 from imgpack.image.base.tree import base_tree
 from imgpack.spec import mediatype
 from imgpack.spec.manifest import build_manifest
 from imgpack.tree.merge.listing import Listing, listed_sha256
+from tests.image.base.members import Warnings
 from tests.image.samples import Recorder
 from tests.store.samples import Memory, make_image, tar_of
 
@@ -37,17 +37,6 @@ PASSWD = b"root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/app:/bin/sh\n"
 LOW = {"etc/passwd": b"root:x:0:0::/:/bin/sh\n", "etc/old": b"old", "big": b"b" * 3_000_000}
 HIGH = {"etc/passwd": PASSWD, "etc/.wh.old": b"", "etc/new": b"new"}
 LAYERS = (tar_of(LOW), tar_of(HIGH))
-
-
-class Warnings(Silent):
-    """A reporter that keeps what it was warned of."""
-
-    def __init__(self) -> None:
-        self.warned: list[str] = []
-
-    def warn(self, message: str, hint: object = "") -> None:
-        """Keep it."""
-        self.warned.append(message)
 
 
 def linked(*members: tuple[str, bytes, str]) -> bytes:

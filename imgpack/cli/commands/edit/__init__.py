@@ -1,0 +1,1 @@
+"""Commands that make an image of another one; one file a command."""

@@ -1,0 +1,178 @@
+"""Where an image goes that is made of another one: an archive, a layout or a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgpack import api
+from imgpack.api.bases import split
+from imgpack.cli.options.metadata import (
+    check_metadata_file,
+    takes_standard_output,
+    write_metadata,
+)
+from imgpack.cli.options.output import (
+    check_prune,
+    create,
+    print_names,
+    prune_option,
+    push_printing,
+    to_standard_output,
+)
+from imgpack.cli.options.parameters import FILE, gathered
+from imgpack.cli.options.registry import RegistryOptions, connect
+from imgpack.cli.options.transfer import foreign_option, upload_journal
+from imgpack.errors import InvalidReferenceError
+
+if TYPE_CHECKING:
+    from imgpack.api import Named, Published, Reference, Registries
+    from imgpack.cli.output.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where it goes and what it is called there, as it was written."""
+
+    output: str
+    tags: tuple[str, ...]
+    prune: bool
+    shallow: bool
+    allow_nondistributable: bool
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is an archive, a layout or a stream."""
+        return self.output == "-" or api.is_path(self.output)
+
+    def check(self, sources: Iterable[str | None], metadata_file: str | None) -> None:
+        """Refuse what cannot be written, before anything is read.
+
+        ``sources`` are what is read. Raises ``click.UsageError``, ``InvalidReferenceError``,
+        ``OutputError``.
+        """
+        check_prune(self.output if self.is_path else None, prune=self.prune)
+        self.names(())
+        if self.is_path:
+            to_standard_output(self.output)
+        paths = [str(place) for place in _places(sources) if _is_path(place)]
+        check_metadata_file(metadata_file, (*paths, self.output if self.is_path else None))
+
+    def names(self, own: Iterable[Reference]) -> tuple[Reference, ...]:
+        """What the image is to be called, which is called ``own`` where it comes from."""
+        if self.is_path:
+            given = tuple(dict.fromkeys(api.parse_name(tag) for tag in self.tags))
+            return given or tuple(own)
+        if self.tags:
+            raise click.UsageError(f"-t is for archives and layouts; {self.output} is a name")
+        try:
+            return (api.target_name(self.output),)
+        except InvalidReferenceError as error:
+            path = f"./{self.output} is an archive, ./{self.output}/ a layout"
+            hint = f"{error.hint}; {path}".removeprefix("; ")
+            raise error.reworded(error.message, hint) from error
+
+    @contextmanager
+    def connect(
+        self,
+        registry: RegistryOptions,
+        terminal: Terminal,
+        sources: Iterable[str | None],
+        jobs: int,
+    ) -> Iterator[Registries]:
+        """As ``connect``, for ``sources`` and the destination."""
+        whom = [one.registry for one in _references(sources)]
+        whom += () if self.is_path else [self.names(())[0].registry]
+        with connect(registry, terminal, whom, jobs=jobs) as registries:
+            yield registries
+
+    def write(
+        self,
+        named: Named,
+        terminal: Terminal,
+        registries: Registries,
+        sources: Iterable[str | None],
+        jobs: int,
+        metadata_file: str | None,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Write or push ``named``, and print its names. Layers are mounted from ``sources``.
+
+        ``more`` is for the metadata.
+        """
+        names = self.names(named.names)
+        labels = () if self.tags or not self.is_path else named.labels
+        named = replace(named, names=names, labels=labels)
+        if not self.is_path:
+            options = api.PushOptions(
+                mount_from=tuple(_references(sources)),
+                journal=upload_journal(),
+                foreign=self.allow_nondistributable,
+            )
+            push_printing(terminal, registries, [named], options, jobs, metadata_file, more)
+            return
+        with create(
+            terminal,
+            self.output,
+            prune=self.prune,
+            shallow=self.shallow,
+            replaced=terminal.warn,
+        ) as sink:
+            published = api.copy([named], sink, jobs=jobs)
+        if metadata_file is not None:
+            write_metadata(metadata_file, published, [named], more)
+        self._tell(terminal, published, metadata_file)
+
+    def _tell(
+        self, terminal: Terminal, published: tuple[Published, ...], metadata_file: str | None
+    ) -> None:
+        err = to_standard_output(self.output) or takes_standard_output(metadata_file)
+        print_names(terminal, published, err=err)
+        for one in published:
+            if one.name is None:
+                terminal.result(str(one.descriptor.digest), err=err)
+
+
+def _places(sources: Iterable[str | None]) -> Iterator[str | Reference]:
+    """Where ``sources`` are, of ``PATH:NAME`` the path."""
+    return (split(one)[0] for one in sources if one is not None)
+
+
+def _is_path(place: str | Reference) -> bool:
+    return isinstance(place, str) and api.is_path(place)
+
+
+def _references(sources: Iterable[str | None]) -> Iterator[Reference]:
+    return (api.parse_reference(str(one)) for one in _places(sources) if not _is_path(one))
+
+
+destination_options = gathered(
+    "destination",
+    Destination,
+    click.option(
+        "-o",
+        "--output",
+        type=FILE,
+        required=True,
+        metavar="FILE|DIR/|-|REF",
+        help="An archive, an OCI layout directory, - for a stream, or a name to push to.",
+    ),
+    click.option(
+        "-t",
+        "--tag",
+        "tags",
+        multiple=True,
+        metavar="NAME[:TAG]",
+        help="A name in the archive or layout (repeatable). [default: the image's own]",
+    ),
+    prune_option,
+    click.option(
+        "--shallow", is_flag=True, help="Write it without base layers that are not at hand."
+    ),
+    foreign_option,
+)
