@@ -79,6 +79,16 @@ def test_a_directory_in_the_place_of_a_file_shows_only_what_came_with_it() -> No
     assert said([Entries([file("d/old", b"")]), flat, full]) == made
 
 
+def test_a_directory_that_was_deleted_before_shows_nothing_of_what_lies_below() -> None:
+    """There is no whiteout beside it, and it is empty but for what came with it."""
+    gone, full = Listed([whiteout(b"d")]), Entries([file("d/new", b"")])
+    made = [(b"d", stat.S_IFDIR), (b"d", OPAQUE), (b"d/new", stat.S_IFREG)]
+
+    assert said([gone, full]) == made
+    assert said([Entries([file("d/old", b"")]), gone, full]) == made
+    assert said([full, gone]) == [(b"d", WHITEOUT)]
+
+
 def test_a_socket_is_no_change_of_what_other_layers_have() -> None:
     """No layer has one: what was there before stays."""
     socket = Listed([file("d", b"")._replace(mode=stat.S_IFSOCK | 0o644)])
