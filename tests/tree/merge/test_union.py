@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.api import Directory, Entries, Entry, Tree, file, hard_link
+from imgpack.api import Directory, Entries, Entry, Tree, directory_entry, file, hard_link
 from imgpack.errors import LimitError, TreeError
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.entry import OPAQUE, WHITEOUT, opaque, whiteout
@@ -87,6 +87,15 @@ def test_a_directory_that_was_deleted_before_shows_nothing_of_what_lies_below() 
     assert said([gone, full]) == made
     assert said([Entries([file("d/old", b"")]), gone, full]) == made
     assert said([full, gone]) == [(b"d", WHITEOUT)]
+
+
+def test_an_opaque_directory_stays_one_whichever_layer_has_it() -> None:
+    """The lowest as well, for what lies below all of them."""
+    emptied = Listed([directory_entry("d"), opaque(b"d"), file("d/x", b"")])
+    made = [(b"d", stat.S_IFDIR), (b"d", OPAQUE), (b"d/x", stat.S_IFREG)]
+
+    assert said([emptied]) == made
+    assert said([Entries([file("d/old", b"")]), emptied]) == made
 
 
 def test_a_socket_is_no_change_of_what_other_layers_have() -> None:
