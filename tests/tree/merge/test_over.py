@@ -15,6 +15,7 @@ from imgpack.api import (
     Entry,
     Placed,
     Tree,
+    character_device,
     directory_entry,
     file,
     hard_link,
@@ -262,6 +263,34 @@ def test_an_opaque_directory_becomes_deletions_of_what_is_below() -> None:
         (b"d", folder), (b"d/a", WHITEOUT), (b"d/b", reg), (b"d/sub", folder),
         (b"d/sub/x", WHITEOUT), (b"d/sub/y", reg),
     ]  # fmt: skip
+
+
+def test_what_comes_behind_an_opaque_directory_is_not_emptied() -> None:
+    """Directories that lower layers have stay what they are there."""
+    base = Entries([file("d/a", b""), directory_entry("e", mode=0o711)])
+    tree = Deletions(
+        directory_entry("d"), opaque(b"d"), directory_entry("e", mode=0o700), file("e/x", b"")
+    )
+
+    assert [(one.path, one.mode & 0o7777) for one in written(tree, base)][-2:] == [
+        (b"e", 0o711), (b"e/x", 0o644)
+    ]  # fmt: skip
+
+
+def test_an_opaque_directory_that_is_new_deletes_nothing() -> None:
+    """As one that was a file before."""
+    tree = Deletions(directory_entry("d"), opaque(b"d"), file("d/x", b""))
+
+    assert paths(written(tree, Entries(BASE))) == [b"d", b"d/x"]
+    assert paths(written(tree, Entries([file("d", b"")]))) == [b"d", b"d/x"]
+
+
+def test_a_device_is_the_same_by_its_numbers() -> None:
+    """It holds nothing else."""
+    base = Listing(listing_text(Entries([character_device("null", 1, 3)])))
+
+    assert written(Entries([character_device("null", 1, 3)]), base) == []
+    assert paths(written(Entries([character_device("null", 1, 5)]), base)) == [b"null"]
 
 
 def test_a_way_through_a_link_ends_at_what_the_tree_has_itself() -> None:
