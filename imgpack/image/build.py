@@ -21,6 +21,7 @@ from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tree.destination import Placed
+from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.rules.split import PartTree
 from imgpack.tree.tree import Tree
@@ -37,6 +38,13 @@ class Base:
     image: Image
     tree: Tree
     name: BaseName | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What is below: the layers, and what is said that they make, which a lock may do."""
+        tree = self.tree
+        listing = tree if isinstance(tree, Listing) else Listing(listing_text(tree))
+        return (listing.identity, *map(str, self.image.config.diff_ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class Placement:
             groups,
             stages,
             self.lower if base is None else base.tree,
-            () if base is None else base.image.config.diff_ids,
+            () if base is None else base.identity,
             reporter,
             keep_identical=self.keep_identical,
         )
@@ -102,12 +110,12 @@ def build_image(
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
     ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
-    there are none). Raises ``ConfigError``, source, tree and output errors; nothing is
-    visible in the sink then.
+    there are none, or deletions alone). Raises ``ConfigError``, source, tree and output errors;
+    nothing is visible in the sink then.
     """
     if created is not None:
         _check_time(created)
-    elif not trees and recipe.base is not None:
+    elif recipe.base is not None and all(tree.strict for tree in trees):
         created = recipe.base.config.created or None
     groups = grouped(trees, squash=placement.squash)
     for remark in recipe.remarks(len(groups)):

@@ -11,7 +11,9 @@ from imgpack.layer.stages import Stages
 from imgpack.spec.digest import Digest
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
+from imgpack.tree.entries import Entries
 from imgpack.tree.inputs.additions import Additions
+from imgpack.tree.merge.difference import Difference
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.tree import Tree
@@ -37,12 +39,12 @@ class LayerStack:
         groups: Sequence[Group],
         stages: Stages,
         lower: Tree | None,
-        chain: Iterable[Digest],
+        chain: Iterable[str],
         reporter: Reporter,
         *,
         keep_identical: bool,
     ) -> None:
-        """``chain`` are the ``diff_id``s of what ``lower`` is made of."""
+        """``chain`` says what ``lower`` is: its ``diff_id``s, and what they make."""
         self.below = Below(() if lower is None else (Laid(lower),))
         self._groups = groups
         self._stages = stages
@@ -58,31 +60,43 @@ class LayerStack:
         top = next((one for one in reversed(self._groups) if not _is_raw(one)), None)
         for group in self._groups:
             tree = group[0]
-            adding = self._stages.treatment.adding if group is top else None
             if _is_raw(group):
                 self.below = self.below.over(Laid(tree.tree, exact=True))
                 yield tree, Stages()
             elif len(group) > 1:
                 lowest, layers = self.below, tuple(map(self._laid, group))
-                squash = Squash(layers, self._stages, lowest, adding and adding(self.below))
+                squash = Squash(layers, self._stages, lowest, self._added(top=group is top))
                 yield squash.tree, squash
             else:
                 over = self._laid(tree)
-                yield over.tree, self._arranged(over, adding and adding(self.below))
+                yield over.tree, self._arranged(over, self._added(top=group is top))
 
     def check(self, matched: Collection[int]) -> None:
         """Raise ``ConfigError`` if a rule is not among those that matched in some layer."""
-        self._stages.treatment.rules.check(matched)
+        found = set(matched)
+        for tree in itertools.chain(*self._groups):
+            if isinstance(tree.tree, Difference):  # what is the same is in no layer
+                found |= tree.tree.matched
+        self._stages.treatment.rules.check(found)
 
     def built(self, diff_id: Digest) -> None:
         """The last layer is this one."""
-        self._chain.append(diff_id)
+        self._chain.append(str(diff_id))
+
+    def _added(self, *, top: bool) -> Additions | None:
+        """What goes into the top layer beside its tree, and is of the image from now on."""
+        adding = self._stages.treatment.adding if top else None
+        if adding is None:
+            return None
+        added = adding(self.below)
+        self.below = self.below.over(Laid(Entries(added.entries)))
+        return added
 
     def _arranged(self, over: Over, additions: Additions | None) -> Stages:
         # What is below, and the directories on its way, make another layer of it; a directory
         # on disk has no deletions, which delete nothing in the lowest layer.
         tree = over.tree
-        matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
+        matters = bool(over.below or tree.dest or tree.stamps is None)
         arrangement = over if matters else None
         return replace(self._stages, arrangement=arrangement, additions=additions)
 
@@ -94,7 +108,7 @@ class LayerStack:
             tree,
             below,
             survey(tree, below) if below else Survey(),
-            " ".join(map(str, self._chain)),
+            " ".join(self._chain),
             keep_identical=self._keep_identical,
             view=self._stages.view,
             naming=self._stages.treatment.rules.naming,

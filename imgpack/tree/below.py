@@ -51,7 +51,7 @@ class Laid:
 
     def find(self, path: bytes) -> Entry | None:
         """What it has at a path of the image."""
-        for own in self._sources(path):
+        for own in self.sources(path):
             found = self.tree.find(own)
             seen = None if found is None else self.view(found._replace(path=path))
             if seen is not None:
@@ -69,18 +69,26 @@ class Laid:
 
     def hides(self, path: bytes) -> bool:
         """Whether it has something above ``path`` behind which nothing of lower layers is."""
-        while path := path.rpartition(b"/")[0]:
-            found = self.find(path)
+        while path:
+            path = path.rpartition(b"/")[0]
+            found = self.find(path) if path else None
             if found is not None and not found.is_directory:
                 return True
             if self.find(join(path, OPAQUE_NAME)) is not None:
                 return True
         return False
 
+    def says(self, path: bytes) -> bool:
+        """Whether a directory is what it says, and not what lower layers do."""
+        return self.exact or self.find(join(path, OPAQUE_NAME)) is not None
+
     def names(self, path: bytes) -> Iterable[bytes]:
         """The names that it has in a directory of the image."""
+        if self.leads_to_it(path):
+            yield self.dest[len(path) + 1 if path else 0 :].partition(b"/")[0]
         if isinstance(self.tree, Listable):
-            yield from self.tree.names(path)
+            for own in self.sources(path):
+                yield from self.tree.names(own)
             return
         inside = path + b"/" if path else b""
         for entry in self.tree.entries():
@@ -88,16 +96,17 @@ class Laid:
             if there.startswith(inside) and b"/" not in there[len(inside) :]:
                 yield there[len(inside) :]
 
-    def _sources(self, path: bytes) -> Iterable[bytes]:
-        """The paths of the tree that may be ``path`` in the image."""
-        for own, there in self.redirects.items():
-            if path == there or path.startswith(there + b"/"):
-                inside = strip(self.dest, own + path[len(there) :])
-                if inside is not None:
-                    yield inside
-        inside = strip(self.dest, path)
-        if inside is not None and not any(is_below(path, own) for own in self.redirects):
-            yield inside
+    def sources(self, path: bytes) -> Iterable[bytes]:
+        """The paths of the tree that lie at ``path`` in the image."""
+        found = [
+            join(own, inside)
+            for own, there in self.redirects.items()
+            if (inside := strip(there, path)) is not None
+        ]
+        for place in (*found, path):
+            inside = strip(self.dest, place)
+            if inside is not None and redirected(place, self.redirects) == path:
+                yield inside
 
 
 class Below:
@@ -117,20 +126,21 @@ class Below:
         """What is at ``path``, none of whose parents is a link; no link is followed."""
         found: Entry | None = None
         made_up: Laid | None = None
-        for layer in reversed(self._layers):
+        for number in range(len(self._layers))[::-1]:
+            layer = self._layers[number]
             if layer.leads_to_it(path):
                 made_up = layer
                 continue
             one = layer.find(path)
             if one is None:
-                if layer.hides(path):
+                if number and layer.hides(path):
                     break
                 continue
             if one.mode & _TYPE == WHITEOUT or not (found is None or one.is_directory):
                 break
             found = one
             # A directory is what the lowest layer says of it: the others keep that.
-            if not one.is_directory or layer.exact or layer.hides(path):
+            if not (one.is_directory and number) or layer.says(path) or layer.hides(path):
                 break
         if found is None and made_up is not None:
             return made_up.made_up(path)
@@ -210,7 +220,7 @@ def redirected(path: bytes, redirects: Mapping[bytes, bytes]) -> bytes:
     above = path
     while above:
         if above in redirects:
-            return redirects[above] + path[len(above) :]
+            return join(redirects[above], path[len(above) + 1 :])
         above = above.rpartition(b"/")[0]
     return path
 

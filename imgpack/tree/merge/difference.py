@@ -13,7 +13,7 @@ import heapq
 import itertools
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import BinaryIO, Final, NamedTuple
 
 from imgpack.tree import xattrs
@@ -41,7 +41,9 @@ class Difference:
 
     The entries of ``new`` are compared as ``prepare`` leaves them, and yielded as they are
     seen; those of ``old`` are prepared as well, unless it is an ``image``, which has them as
-    they are. A time alone is a difference only with ``mtime``, by whole seconds.
+    they are. A time alone is a difference only with ``mtime``, by whole seconds. ``matched``
+    are the numbers of the rules that ``prepare`` found something for, once it was read: what
+    they make the same is in no layer.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Difference:
         mtime: bool = False,
         prepare: Prepare | None = None,
         image: bool = False,
+        matched: Set[int] = frozenset(),
     ) -> None:
+        self.matched = matched
         self._old = old
         self._new = new
         self._prepare = prepare or _as_they_are

@@ -2,7 +2,9 @@
 
 import os
 import stat
+import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from imgpack.api import (
     Entry,
     Placed,
     Tree,
+    character_device,
     directory_entry,
     file,
     hard_link,
     symlink,
+    tarball,
 )
 from imgpack.errors import TreeError
 from imgpack.tree.destination import place
@@ -70,6 +74,38 @@ def test_what_lies_in_a_linked_directory_goes_through_the_link() -> None:
     assert paths(written(app, Entries(BASE))) == [
         b"usr", b"usr/bin", b"usr/bin/tool", b"usr/lib", b"usr/lib/sub", b"usr/lib/sub/x.so",
         b"usr/bin/other",
+    ]  # fmt: skip
+
+
+def test_a_link_to_the_root_leads_there() -> None:
+    """What lies behind it has a path of the image, which begins with no slash."""
+    base = [*BASE, symlink("self", "/"), symlink("usr/here", "..")]
+    app = Entries([file("self/tmp/x", b""), file("self/y", b""), file("usr/here/etc/z", b"")])
+
+    assert paths(written(app, Entries(base))) == [b"tmp", b"tmp/x", b"y", b"etc", b"etc/z"]
+    below = below_of([Entries(base), app])
+    assert below.find(b"y") is not None
+    assert sorted(below.names(b"")) == [
+        b"bin", b"etc", b"lib", b"self", b"tmp", b"usr", b"var", b"y"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (file("lib/x", b"1"), file("lib64/x", b"2")),
+        (file("lib/x", b"1"), file("lib64/x/y", b"2")),
+        (file("lib/x/y", b"1"), file("lib64/x", b"2")),
+    ],
+)
+def test_two_links_to_one_directory_make_no_path_twice(one: Entry, other: Entry) -> None:
+    """Docker and podman load no layer that has a path twice; a directory may come both ways."""
+    base = Entries([*BASE, symlink("lib64", "usr/lib")])
+    with pytest.raises(TreeError, match=r"is /usr/lib/x in the image, .* is in entries as well"):
+        written(Entries([one, other]), base)
+    both = Entries([file("lib/d/x", b""), file("lib64/d/y", b"")])
+    assert paths(written(both, base)) == [
+        b"usr", b"usr/lib", b"usr/lib/d", b"usr/lib/d/x", b"usr/lib/d/y"
     ]  # fmt: skip
 
 
@@ -229,12 +265,120 @@ def test_an_opaque_directory_becomes_deletions_of_what_is_below() -> None:
     ]  # fmt: skip
 
 
+def test_what_comes_behind_an_opaque_directory_is_not_emptied() -> None:
+    """Directories that lower layers have stay what they are there."""
+    base = Entries([file("d/a", b""), directory_entry("e", mode=0o711)])
+    tree = Deletions(
+        directory_entry("d"), opaque(b"d"), directory_entry("e", mode=0o700), file("e/x", b"")
+    )
+
+    assert [(one.path, one.mode & 0o7777) for one in written(tree, base)][-2:] == [
+        (b"e", 0o711), (b"e/x", 0o644)
+    ]  # fmt: skip
+
+
+def test_an_opaque_directory_that_is_new_deletes_nothing() -> None:
+    """As one that was a file before."""
+    tree = Deletions(directory_entry("d"), opaque(b"d"), file("d/x", b""))
+
+    assert paths(written(tree, Entries(BASE))) == [b"d", b"d/x"]
+    assert paths(written(tree, Entries([file("d", b"")]))) == [b"d", b"d/x"]
+
+
+def test_a_device_is_the_same_by_its_numbers() -> None:
+    """It holds nothing else."""
+    base = Listing(listing_text(Entries([character_device("null", 1, 3)])))
+
+    assert written(Entries([character_device("null", 1, 3)]), base) == []
+    assert paths(written(Entries([character_device("null", 1, 5)]), base)) == [b"null"]
+
+
 def test_a_way_through_a_link_ends_at_what_the_tree_has_itself() -> None:
     """One path cannot be a directory and a file."""
     app = Entries([file("var/run/x", b""), file("run", b"")])
 
     with pytest.raises(TreeError, match="var/run of entries is /run in the image"):
         written(app, Entries(BASE))
+
+
+def test_two_files_that_links_bring_to_one_place_are_refused() -> None:
+    """Both directories lead to another one; no engine loads a layer with a path twice."""
+    base = Entries([directory_entry("usr/bin"), symlink("bin", "usr/bin"), symlink("sbin", "bin")])
+    app = Entries([file("bin/x", b"1"), file("sbin/x", b"2")])
+
+    with pytest.raises(TreeError, match=r"bin/x of entries is /usr/bin/x in .* and sbin/x is"):
+        written(app, base)
+    both = Entries([file("bin/x/a", b"1"), file("sbin/x/b", b"2")])
+    assert paths(written(both, base))[-3:] == [b"usr/bin/x", b"usr/bin/x/a", b"usr/bin/x/b"]
+
+
+def test_a_link_may_lead_to_the_root() -> None:
+    """What is in it lies at the top."""
+    app = Entries([file("host/etc/a", b""), file("host/b", b"")])
+
+    for target in ("/", ".", "../.."):
+        base = Entries([symlink("host", target), directory_entry("etc", mode=0o700)])
+        assert sorted(paths(written(app, base))) == [b"b", b"etc", b"etc/a"]
+
+
+def test_an_emptied_directory_is_what_the_layer_says_for_those_above_it() -> None:
+    """It was written with the layer's attributes, and what comes over it keeps them."""
+    base = Entries([directory_entry("a", mode=0o755), file("a/old", b"")])
+    emptied = Deletions(directory_entry("a", mode=0o700), opaque(b"a"))
+
+    found = written(Entries([file("a/new", b"")]), base, emptied)
+
+    assert [entry.path for entry in found if stat.S_IMODE(entry.mode) == 0o700] == [b"a"]
+
+
+def test_nothing_is_told_of_a_directory_that_is_emptied() -> None:
+    """It is said to be, and no file lies in its place."""
+    base = Entries([file("a/old", b"")])
+
+    assert not over(Deletions(directory_entry("a"), opaque(b"a")), [base]).survey.warnings
+
+
+def test_a_directory_that_is_emptied_replaces_a_link() -> None:
+    """What it leads to is not what is deleted; and deletions in it lead nowhere."""
+    base = Entries([symlink("bin", "/"), file("etc/x", b"")])
+    new = Deletions(directory_entry("bin"), opaque(b"bin"), file("bin/a", b""))
+    exact = Placed(Deletions(directory_entry("bin"), whiteout(b"bin/etc")), exact=True)
+
+    assert paths(written(new, base)) == [b"bin", b"bin/a"]
+    assert paths(written(exact, base)) == [b"bin"]
+
+
+def test_an_emptied_root_hides_all_that_is_below() -> None:
+    """Once, though more is emptied in it; also from the layers above it."""
+    base = Entries([file("a/x", b""), symlink("lib", "a")])
+    gone = Deletions(
+        opaque(b""), directory_entry("a"), opaque(b"a"), directory_entry("lib"), file("lib/y", b"")
+    )
+
+    assert paths(written(gone, base)) == [b"a", b"a/x", b"lib", b"lib/y"]
+    assert paths(written(Entries([directory_entry("a/x")]), base, gone)) == [b"a", b"a/x"]
+    top = Deletions(opaque(b""))
+    assert paths(written(top, place(Entries([file("f", b"")]), b"/opt/sub"))) == [b"opt"]
+
+
+def test_what_is_emptied_may_be_an_archive_at_another_place(tmp_path: Path) -> None:
+    """Its names are those that it has there."""
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("one"))
+    lower = tarball(tmp_path / "a.tar", dest="/usr")
+    emptied = Deletions(directory_entry("usr"), opaque(b"usr"))
+
+    assert [(e.path, stat.S_IFMT(e.mode)) for e in written(emptied, lower)] == [
+        (b"usr", stat.S_IFDIR), (b"usr/one", WHITEOUT),
+    ]  # fmt: skip
+
+
+def test_only_what_a_base_has_is_left_out() -> None:
+    """Not what another source has, for that would depend on what it is read from."""
+    app = Entries([symlink("a", "b"), file("b", b"1")])
+
+    assert paths(written(app, app)) == [b"a", b"b"]
+    assert paths(written(app, Listing(listing_text(app)), app)) == [b"a", b"b"]
 
 
 def test_an_opaque_directory_has_its_own_attributes() -> None:
@@ -262,6 +406,38 @@ def test_hard_links_stay_links_though_the_base_has_one_of_them_just_so(tmp_path:
     app = Entries([file("a", b"content"), hard_link("b", "a")])
 
     assert paths(written(app, base)) == [b"a", b"b"]
+
+
+def test_a_link_within_what_lies_behind_a_link_is_followed_too() -> None:
+    """One level after the other, as the image has them."""
+    base = Entries([*BASE, symlink("usr/lib/x", "/opt/x")])
+
+    assert paths(written(Entries([file("lib/x/f", b"")]), base)) == [
+        b"opt", b"opt/x", b"opt/x/f"
+    ]  # fmt: skip
+
+
+def test_what_is_made_up_is_what_the_transforms_make_of_it() -> None:
+    """It is the layer's own: nobody has the directory that a link below leads through."""
+    base = Entries([*BASE, symlink("x", "/opt/x")])
+    app = over(Entries([file("x/f", b"")]), [base])
+    arranged = replace(app, view=lambda entry: entry._replace(uid=7))
+
+    found = [entry for _, entry in arranged((one, one) for one in app.tree.entries())]
+
+    assert [(one.path, one.uid) for one in found] == [(b"opt", 7), (b"opt/x", 0), (b"opt/x/f", 0)]
+
+
+def test_replaced_things_are_told_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """However the directory on disk lists them."""
+    names = [f"{number:02}" for number in range(20)]
+    for name in reversed(names):
+        (tmp_path / name).touch()
+    base = Entries([directory_entry(name) for name in names])
+
+    told = over(Directory(bytes(tmp_path)), [base]).survey.warnings
+
+    assert [warning.partition(" ")[0] for warning in told] == names
 
 
 def test_what_a_lower_layer_deleted_is_not_below() -> None:
@@ -330,3 +506,26 @@ def test_the_identity_is_all_that_decides() -> None:
     ]
 
     assert len({one.identity for one in (plain, *others)}) == 3
+
+
+def test_an_opaque_directory_in_another_is_emptied_once() -> None:
+    """And what comes behind it in the outer one is emptied as well; nothing is to be told."""
+    base = Entries([file("d/b/x", b""), file("d/c/z", b"")])
+    tree = Deletions(
+        directory_entry("d"), opaque(b"d"), directory_entry("d/b"), opaque(b"d/b"),
+        directory_entry("d/c"), file("d/c/y", b""),
+    )  # fmt: skip
+    found = [(entry.path, stat.S_IFMT(entry.mode)) for entry in written(tree, base)]
+    assert found == [
+        (b"d", stat.S_IFDIR),
+        (b"d/b", stat.S_IFDIR), (b"d/b/x", WHITEOUT),
+        (b"d/c", stat.S_IFDIR), (b"d/c/z", WHITEOUT), (b"d/c/y", stat.S_IFREG),
+    ]  # fmt: skip
+    assert over(tree, [base]).survey.warnings == ()
+
+
+def test_a_path_may_be_deeper_than_pythons_stack() -> None:
+    """Each directory on its way is repeated, from the root on."""
+    deep = "/".join(["d"] * 1100)
+    entries = written(Entries([file(f"{deep}/new", b"")]), Entries([directory_entry(deep)]))
+    assert [entry.path.count(b"/") for entry in entries] == list(range(1101))

@@ -49,7 +49,7 @@ class RuleFlags:
         if self.fakeroot_state is not None:
             transforms.append(api.fakeroot_state(os.fsencode(self.fakeroot_state)))
         if self.mtree is not None:
-            if not trees:
+            if all(isinstance(tree.tree, api.RawLayer) for tree in trees):
                 raise click.UsageError("--mtree is laid over a SRC, and there is none")
             listed = api.specification(os.fsencode(self.mtree), read)
             transforms.append(api.Overrides(listed, self.mtree_only))
