@@ -47,11 +47,15 @@ def open_input(path: str) -> int:
         # Whoever names a pipe waits for its writer; nothing else is waited for.
         waits = stat.S_ISFIFO(os.stat(path).st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK))
-    mode = os.fstat(descriptor).st_mode
+    found = os.fstat(descriptor)
+    mode = found.st_mode
     if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         return descriptor
     os.close(descriptor)
-    raise NotRegularError(errno.EINVAL, "neither a file nor a directory")
+    what = "a directory, not a file" if stat.S_ISDIR(mode) else "neither a file nor a directory"
+    if os.path.samestat(found, os.stat(os.devnull)):
+        what = f"empty: it is {os.devnull}"
+    raise NotRegularError(errno.EINVAL, what)
 
 
 def is_regular(descriptor: int) -> bool:
