@@ -247,14 +247,6 @@ def test_the_patterns_of_a_layer_are_of_paths_in_the_source(here: InProcess) -> 
     assert "'a=' has an empty pattern; say what is in the layer" in here(*build, "a=").failed(7)
 
 
-def test_where_an_archive_goes_is_said_if_nobody_chose_it(here: InProcess, tmp_path: Path) -> None:
-    """An archive's own name stays its own."""
-    assert "imgpack: written to app.tar\n" in here("build", "app").err
-    assert "imgpack: written to base-image.tar\n" in here("build", "base.tar").err
-    assert "written" not in here("build", "app", "-o", "x.tar").err
-    assert "written" not in here("--quiet", "build", "app").err
-
-
 @pytest.mark.parametrize(
     ("place", "hint"),
     [

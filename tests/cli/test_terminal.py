@@ -46,6 +46,16 @@ def test_after_a_bar_the_result_starts_its_own_line(
     assert len(screen) == -(-len(result) // width) + 1
 
 
+def test_where_an_archive_goes_is_said_if_nobody_chose_it(tmp_path: Path, tree: Path) -> None:
+    """At a terminal; and an archive's own name stays its own."""
+    _, screen = shown(tmp_path, "build", "t", columns=120, rows=24)
+    assert "imgpack: written to t.tar" in screen
+    _, screen = shown(tmp_path, "build", "t.tar", columns=120, rows=24)
+    assert "imgpack: written to t-image.tar" in screen
+    written, _ = shown(tmp_path, "build", "t", "-o", "x.tar", columns=120, rows=24)
+    assert "written" not in written
+
+
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_names_that_are_told_while_bars_are_shown_have_lines_of_their_own(
     imgpack_here: InProcess, tmp_path: Path, tree: Path, columns: int, rows: int

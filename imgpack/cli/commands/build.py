@@ -170,8 +170,8 @@ def _tell(
     if metadata_file is not None:
         write_metadata(metadata_file, published, [api.Named(built, names)])
     print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
-    if not (given or terminal.quiet):
-        terminal.say(f"imgpack: written to {where}")
+    if not given:
+        terminal.note(f"imgpack: written to {where}")
 
 
 def _building(

@@ -101,6 +101,11 @@ class Terminal:
         if self.verbose and not self.quiet:
             self._line(f"imgpack: {message}")
 
+    def note(self, message: str) -> None:
+        """One line for who sits at a terminal, and knows how it went without."""
+        if not self.quiet and sys.stderr.isatty():
+            self.say(message)
+
     def say(self, message: str) -> None:
         """One line on standard error that was asked for, even under ``--quiet``."""
         self._line(message, indent=len(message) - len(message.lstrip()))

@@ -46,9 +46,9 @@ class ExcludeFlags:
             raise click.UsageError("--ignore-file and --no-ignore-file exclude each other")
         if self.ignore_file == "":
             raise click.UsageError("--ignore-file is empty; name a file")
-        return partial(self._excluded, _Told(terminal, explain=explain), terminal)
+        return partial(self._excluded, _Telling(terminal, explain=explain), terminal)
 
-    def _excluded(self, told: _Told, terminal: Terminal, source: bytes) -> Exclusion | None:
+    def _excluded(self, told: _Telling, terminal: Terminal, source: bytes) -> Exclusion | None:
         file = None
         if self.ignore_file is not None:
             file = os.fsencode(self.ignore_file)
@@ -84,7 +84,7 @@ exclude_options = gathered(
 )
 
 
-class _Told:
+class _Telling:
     """Says once of each source what was left out, and then which ``--exclude`` decided nothing."""
 
     def __init__(self, terminal: Terminal, *, explain: bool) -> None:
