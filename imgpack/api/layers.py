@@ -90,7 +90,8 @@ def _below(layers: Sequence[Placed[Tree]], base: Tree | None = None) -> Below:
 
     below = Below(() if base is None else (Laid(base),))
     for layer in layers:
-        below = below.over(Laid(layer.tree, layer.dest, exact=layer.exact))
+        one = Laid(layer.tree, layer.dest, exact=layer.exact, named=layer.named_there)
+        below = below.over(one)
     return below
 
 
@@ -154,23 +155,26 @@ def mtree(
     path: str | bytes,
     *,
     dest: str | bytes = "/",
-    read: Callable[[str], bytes | None] = lambda path: None,
+    layers: Sequence[Placed[Tree]] = (),
+    base: Tree | None = None,
     reporter: Reporter = SILENT,
 ) -> Placed[MtreeTree]:
     """The tree that an mtree(5) file lists, the bodies of whose files lie where it says.
 
-    ``read`` reads the image's lists of users and groups, whose names it may hold. Raises
-    ``SourceError``, ``TreeError``, ``ConfigError``, ``LimitError``.
+    It goes over ``layers`` and the tree of a ``base``: names are those of their users and
+    groups, and a line without a type changes what they have. Raises ``SourceError``,
+    ``TreeError``, ``ConfigError``, ``LimitError``.
     """
-    from imgpack.tree.destination import place
+    from imgpack.tree.destination import Placed, parse_dest
     from imgpack.tree.inputs.mtree.specification import specification
     from imgpack.tree.inputs.mtree.tree import MtreeTree
 
-    listed = specification(os.fsencode(path), read)
-    tree = MtreeTree(os.fsencode(path), listed.tree())
+    below, where = _below(layers, base), parse_dest(os.fsencode(dest))
+    listed = specification(os.fsencode(path), below.read_file)
+    entries, named = listed.tree(below, below.resolve(where, b"/" + where))
     for warning in listed.warnings:
         reporter.warn(warning)
-    return place(tree, os.fsencode(dest))
+    return Placed(MtreeTree(os.fsencode(path), entries), where, named=named)
 
 
 def read_file(layers: Sequence[Placed[Tree]], path: str, base: Tree | None = None) -> bytes | None:

@@ -43,7 +43,7 @@ class LayerStack:
         keep_identical: bool,
     ) -> None:
         """``chain`` are the ``diff_id``s of what ``lower`` is made of."""
-        self.below = Below(() if lower is None else (Laid(lower),))
+        self.below = self._lowest = Below(() if lower is None else (Laid(lower),))
         self._groups = groups
         self._stages = stages
         self._chain = list(chain)
@@ -63,12 +63,15 @@ class LayerStack:
                 self.below = self.below.over(Laid(tree.tree, exact=True))
                 yield tree, Stages()
             elif len(group) > 1:
-                lowest, layers = self.below, tuple(map(self._laid, group))
-                squash = Squash(layers, self._stages, lowest, adding and adding(self.below))
+                lowest, layers = self.below, [*map(self._laid, group)]
+                added = adding and adding(self.below, self._lowest)
+                layers[-1] = _adding(layers[-1], added)
+                squash = Squash(tuple(layers), self._stages, lowest, added)
                 yield squash.tree, squash
             else:
                 over = self._laid(tree)
-                yield over.tree, self._arranged(over, adding and adding(self.below))
+                added = adding and adding(self.below, self._lowest)
+                yield over.tree, self._arranged(_adding(over, added), added)
 
     def check(self, matched: Collection[int]) -> None:
         """Raise ``ConfigError`` if a rule is not among those that matched in some layer."""
@@ -103,6 +106,11 @@ class LayerStack:
             self._reporter.warn(warning)
         self.below = below.over(over.laid)
         return over
+
+
+def _adding(over: Over, additions: Additions | None) -> Over:
+    """``over`` with the directories that ``additions`` name."""
+    return replace(over, named=additions.named) if additions and additions.named else over
 
 
 def _is_raw(group: Group) -> bool:

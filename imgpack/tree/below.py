@@ -40,7 +40,7 @@ class Laid:
 
     It is at ``dest``, the directories ``redirects`` of it at other paths, through links
     below. What it has is seen through ``view``. The attributes of its directories are its
-    own, whatever lower layers say of them, if it is ``exact``.
+    own, whatever lower layers say of them, if it is ``exact``, or they are among ``named``.
     """
 
     tree: Tree
@@ -48,6 +48,7 @@ class Laid:
     redirects: Mapping[bytes, bytes] = field(default_factory=dict)
     view: View = lambda entry: entry
     exact: bool = False
+    named: frozenset[bytes] = frozenset()
 
     def find(self, path: bytes) -> Entry | None:
         """What it has at a path of the image."""
@@ -57,6 +58,10 @@ class Laid:
             if seen is not None:
                 return seen
         return None
+
+    def says(self, path: bytes) -> bool:
+        """Whether its directory at ``path`` has its own attributes."""
+        return self.exact or path in self.named
 
     def leads_to_it(self, path: bytes) -> bool:
         """Whether ``path`` is a directory on the way to its destination."""
@@ -130,7 +135,7 @@ class Below:
                 break
             found = one
             # A directory is what the lowest layer says of it: the others keep that.
-            if not one.is_directory or layer.exact or layer.hides(path):
+            if not one.is_directory or layer.says(path) or layer.hides(path):
                 break
         if found is None and made_up is not None:
             return made_up.made_up(path)

@@ -97,3 +97,67 @@ def test_a_base_that_is_another_makes_another_layer(base: InProcess, tmp_path: P
 
     assert names(layers(tmp_path / "y.tar")[1])[:2] == ["bin", "bin/tool"]
     assert (tmp_path / "y.tar").read_bytes() == (tmp_path / "z.tar").read_bytes()
+
+
+def test_a_line_without_a_type_changes_what_the_base_has(base: InProcess, tmp_path: Path) -> None:
+    """As a source and over one: its directories, its links, and files whose bytes are at hand."""
+    (tmp_path / "p.mtree").write_text(
+        "./etc mode=0700 uname=app\n./etc/passwd mode=0600\n./bin uid=7\n./usr\n"
+        "./etc/new type=dir\n./var type=dir mode=0700\n"
+    )
+    base("build", "--from", "base.tar", "p.mtree", "-o", "x.tar").ok()
+    base("build", "--from", "base.tar", "app", "--mtree", "p.mtree", "-o", "y.tar").ok()
+
+    for archive in ("x.tar", "y.tar"):
+        upper = {member.name: member for member in layers(tmp_path / archive)[1]}
+        assert (upper["etc"].mode, upper["etc"].uid) == (0o700, 5)
+        assert upper["etc"].isdir()
+        assert (upper["etc/passwd"].mode, upper["etc/passwd"].size) == (0o600, 21)
+        assert upper["etc/new"].isdir()
+        assert "var" not in upper
+    upper = {member.name: member for member in layers(tmp_path / "x.tar")[1]}
+    assert (upper["bin"].linkname, upper["bin"].uid) == ("usr/bin", 7)
+    assert "usr" not in upper
+
+
+@pytest.mark.parametrize("arguments", [("p.mtree",), ("app", "--mtree", "p.mtree")])
+def test_a_file_of_the_base_is_never_emptied_by_a_list(
+    base: InProcess, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Nor passed over, through links as well; with its bytes it is written."""
+    command = ("build", "--from", "base.tar", *arguments, "-o", "x.tar")
+    (tmp_path / "p.mtree").write_text("\n./bin/sh mode=0700\n")
+    assert "p.mtree:2: bin/sh is a file of a lower layer, whose bytes are" in base(*command).failed(
+        5
+    )
+    (tmp_path / "p.mtree").write_text("./usr/bin/sh mode=0700 contents=app/opt/new\n")
+    base(*command).ok()
+    upper = {member.name: member for member in layers(tmp_path / "x.tar")[1]}
+    assert (upper["usr/bin/sh"].size, upper["usr/bin/sh"].mode) == (7, 0o700)
+
+
+def test_a_typed_line_of_a_list_needs_bytes_for_a_file_of_the_base(
+    base: InProcess, tmp_path: Path
+) -> None:
+    """Or has to say that it is empty."""
+    command = ("build", "--from", "base.tar", "p.mtree", "-o", "x.tar")
+    (tmp_path / "p.mtree").write_text("./usr/bin/sh type=file\n")
+    assert "p.mtree:1: usr/bin/sh is a file of a lower layer" in base(*command).failed(5)
+    (tmp_path / "p.mtree").write_text("./usr/bin/sh type=file size=0\n")
+    base(*command).ok()
+    assert layers(tmp_path / "x.tar")[1][-1].size == 0
+
+
+def test_a_list_changes_what_lower_sources_have(base: InProcess, tmp_path: Path) -> None:
+    """Also a directory that a later list changes again, and in one layer of all."""
+    (tmp_path / "p.mtree").write_text("./opt mode=0700\n./opt/new mode=0600\n")
+    (tmp_path / "q.mtree").write_text("./opt uid=9\n")
+    command = ("build", "app", "p.mtree", "q.mtree", "-o", "x.tar")
+
+    base(*command).ok()
+    *_, middle, top = ({one.name: one for one in each} for each in layers(tmp_path / "x.tar"))
+    assert (middle["opt/new"].mode, middle["opt/new"].size) == (0o600, 7)
+    assert (top["opt"].mode, top["opt"].uid) == (0o700, 9)
+    base(*command, "--squash").ok()
+    whole = {one.name: one for one in layers(tmp_path / "x.tar")[0]}
+    assert (whole["opt"].mode, whole["opt"].uid, whole["opt/new"].mode) == (0o700, 9, 0o600)

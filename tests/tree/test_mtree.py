@@ -326,7 +326,7 @@ def test_names_of_one_inode_are_one_file() -> None:
 
 def test_a_list_alone_is_a_tree() -> None:
     """Of all that it says."""
-    tree = listed("./bin/sh type=link link=busybox\n./etc type=dir mode=0700\n").tree()
+    tree, _ = listed("./bin/sh type=link link=busybox\n./etc type=dir mode=0700\n").tree()
 
     assert [entry.path for entry in tree.entries()] == [b"bin", b"bin/sh", b"etc"]
 

@@ -11,7 +11,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.build.exclusion import show_planned
 from imgpack.cli.options.build.flags import BuildFlags, build_options
-from imgpack.cli.options.build.kinds import SourcesCommand
+from imgpack.cli.options.build.kinds import SourcesCommand, read_lists
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
@@ -200,6 +200,7 @@ def _packing(
     terminal: Terminal,
 ) -> dict[str, Any]:
     """What ``api.build`` and ``api.planned`` both take: what is packed, and over what."""
+    trees = read_lists(trees, base, terminal)
     written = flags.rules.arguments(trees, flags.layers, terminal, base)
     placement = api.Placement(
         base,

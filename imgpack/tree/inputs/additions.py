@@ -14,14 +14,17 @@ _TYPE = 0o170000
 class Additions:
     """Entries in the order of a tree, each with all directories on its way.
 
+    Directories of lower layers that are ``named`` get the attributes of their entries.
     ``identity`` differs whenever they do, or their content.
     """
 
     entries: tuple[Entry, ...]
     identity: str
+    named: frozenset[bytes] = frozenset()
 
     def merged(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """``entries`` with these between them; where both have a path, it is the tree's.
+        """``entries`` with these between them; where both have a path, it is the tree's, unless
+        it is ``named``.
 
         Raises ``TreeError`` if one lies in something that is no directory in the tree.
         """
@@ -32,7 +35,8 @@ class Additions:
             while waiting and waiting[-1][0] < place:
                 yield _checked(waiting.pop()[1], closed)
             if waiting and waiting[-1][0] == place:
-                waiting.pop()
+                added = waiting.pop()[1]
+                entry = added if added.path in self.named else entry
             if not entry.is_directory:
                 closed = entry.path + b"/"
             yield entry
@@ -40,8 +44,9 @@ class Additions:
             yield _checked(waiting.pop()[1], closed)
 
 
-Adding = Callable[[Below], Additions]
-"""What is added to a layer, for all that is in the image without it."""
+Adding = Callable[[Below, Below], Additions]
+"""What is added to a layer, for all that is in the image without it, and what lies below all
+layers."""
 
 
 def _place(entry: Entry) -> list[bytes]:

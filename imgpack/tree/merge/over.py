@@ -41,9 +41,9 @@ _PIECE = 1 << 20
 class Over:
     """The arrangement of ``tree`` over ``below``, which ``chain`` identifies.
 
-    Directories that lower layers have get the attributes of an ``exact`` tree; of any other
-    what ``naming`` makes of them, if that is something. What a base has just so is left out,
-    unless ``keep_identical``.
+    Directories that lower layers have get the attributes of an ``exact`` tree, or if they are
+    ``named`` by it or here; of any other what ``naming`` makes of them, if that is something.
+    What a base has just so is left out, unless ``keep_identical``.
     """
 
     tree: Placed[Tree]
@@ -53,17 +53,22 @@ class Over:
     keep_identical: bool = False
     view: View = field(default=lambda entry: entry)
     naming: View = field(default=lambda entry: None)
+    named: frozenset[bytes] = frozenset()
 
     @property
     def identity(self) -> str:
         """What lower layers are, and what is made of them."""
-        return repr((self.chain, self.tree.exact, self.keep_identical))
+        plain = (self.chain, self.tree.exact, self.keep_identical)
+        named = sorted(self.named | self.tree.named_there)
+        return repr((*plain, named) if named else plain)
 
     @property
     def laid(self) -> Laid:
         """The tree as it lies in the image then."""
         placed = self.tree
-        return Laid(placed.tree, placed.dest, self.survey.redirects, self.view, placed.exact)
+        redirects = self.survey.redirects
+        named = frozenset(redirected(path, redirects) for path in placed.named_there)
+        return Laid(placed.tree, placed.dest, redirects, self.view, placed.exact, named)
 
     def __call__(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
         """As ``Arrangement``. Raises ``TreeError``."""
@@ -77,6 +82,7 @@ class _Arranging:
         self._over = over
         self._tree = over.tree
         self._redirects = over.survey.redirects
+        self._named = over.named | over.tree.named_there
         self._made = {b""}
         self._new = b""  # a directory that no lower layer has, with a slash behind it
         self._emptied: bytes | None = None  # one whose lower content is deleted, the same
@@ -153,7 +159,9 @@ class _Arranging:
 
     def _says(self, own: bytes) -> bool:
         """Whether a directory of lower layers gets the attributes that the tree has for it."""
-        return self._tree.exact or self._tree.find(join(own, OPAQUE_NAME)) is not None
+        if self._tree.exact or own in self._named:
+            return True
+        return self._tree.find(join(own, OPAQUE_NAME)) is not None
 
     def _deletion(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
         above, _, name = entry.path.rpartition(b"/")

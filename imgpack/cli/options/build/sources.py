@@ -46,7 +46,7 @@ def parse_sources(
     trees: list[Source] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        tree = read_source(source, dest, trees, caller, reporter, excluded(source))
+        tree = read_source(source, dest, caller, reporter, excluded(source))
         if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(
                 f"{printable(source)} is given twice for the same place", "leave one out"
