@@ -103,15 +103,17 @@ def single_file(
 ) -> Placed[SingleFile]:
     """The tree of one file on disk, which gets the path ``dest`` in the image.
 
-    If that ends in a slash it is the directory of the file, which keeps its name. A symbolic
-    link is followed. Raises ``SourceError``, ``TreeError``, ``LimitError``.
+    If that ends in a slash, or is a directory in lower layers, it is the directory of the file,
+    which keeps its name. A symbolic link is followed. Raises ``SourceError``, ``TreeError``,
+    ``LimitError``.
     """
     from imgpack.tree.destination import place
     from imgpack.tree.inputs.single_file import single_file as read_single_file
 
     source, (above, slash, name) = os.fsencode(path), os.fsencode(dest).rpartition(b"/")
-    name = name or os.path.basename(source)
-    return place(read_single_file(source, name, caller), above or slash or name)
+    own = os.path.basename(source)
+    file = read_single_file(source, name or own, caller, as_copied=bool(name))
+    return place(file, above or slash or own)
 
 
 def tarball(

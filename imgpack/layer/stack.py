@@ -12,6 +12,7 @@ from imgpack.spec.digest import Digest
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
 from imgpack.tree.inputs.additions import Additions
+from imgpack.tree.inputs.single_file import as_copied
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.tree import Tree
@@ -92,6 +93,7 @@ class LayerStack:
     def _laid(self, tree: Placed[Tree]) -> Over:
         """How ``tree`` lies over what is there, of which it is from now on."""
         below = self.below
+        tree = as_copied(tree, below)
         tree = replace(tree, dest=below.resolve(tree.dest, b"/" + tree.dest))
         over = Over(
             tree,

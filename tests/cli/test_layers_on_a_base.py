@@ -161,3 +161,31 @@ def test_a_list_changes_what_lower_sources_have(base: InProcess, tmp_path: Path)
     base(*command, "--squash").ok()
     whole = {one.name: one for one in layers(tmp_path / "x.tar")[0]}
     assert (whole["opt"].mode, whole["opt"].uid, whole["opt/new"].mode) == (0o700, 9, 0o600)
+
+
+def test_a_single_file_goes_into_a_directory_of_the_base(base: InProcess, tmp_path: Path) -> None:
+    """As ``cp`` copies it, through links; over a file it takes its place."""
+    (tmp_path / "server").write_text("s")
+    targets = ("/bin", "/tmp", "/etc/passwd", "/opt/new/name", "/var/log/")
+    sources = [f"server:{target}" for target in targets]
+    done = base("build", "--from", "base.tar", *sources, "server:/opt", "-o", "x.tar")
+
+    done.ok()
+    assert "replaces" not in done.err
+    last = [members[-1].name for members in layers(tmp_path / "x.tar")[1:]]
+    assert last == [
+        "usr/bin/server", "tmp/server", "etc/passwd", "opt/new/name", "var/log/server", "opt/server"
+    ]  # fmt: skip
+    base("build", "--from", "base.tar", "server:/bin", "--exclude", "no", "-o", "x.tar").ok()
+    assert layers(tmp_path / "x.tar")[1][-1].name == "usr/bin/server"
+
+
+def test_what_replaces_a_directory_is_named_as_it_was_given(
+    base: InProcess, tmp_path: Path
+) -> None:
+    """By its source, and not by its name in the image."""
+    (tmp_path / "etc").write_text("s")
+    done = base("build", "--from", "base.tar", "etc", "-o", "x.tar")
+    assert "etc of etc replaces a directory of a lower layer" in done.err
+    done = base("build", "--from", "base.tar", "./etc:/", "-o", "x.tar")
+    assert "etc of ./etc replaces a directory of a lower layer" in done.err

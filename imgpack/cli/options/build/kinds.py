@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Reporter,
         SingleFile,
         Tarball,
+        Tree,
         UpperDirectory,
     )
 
@@ -94,7 +95,7 @@ def read_lists(
     read: list[Source] = []
     for placed in trees:
         tree = placed.tree
-        listed = tree.tree if isinstance(tree, api.Filtered) else tree
+        listed = unfiltered(placed)
         if isinstance(listed, api.MtreeTree):
             there = api.mtree(
                 listed.root,
@@ -107,6 +108,12 @@ def read_lists(
             placed = replace(placed, tree=kept, named=there.named)
         read.append(placed)
     return tuple(read)
+
+
+def unfiltered(source: Source) -> Tree:
+    """What a source is, with what is left out of it."""
+    tree = source.tree
+    return tree.tree if isinstance(tree, api.Filtered) else tree
 
 
 def archive_stem(path: bytes) -> bytes:
