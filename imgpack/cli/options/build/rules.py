@@ -47,7 +47,9 @@ class RuleFlags:
         transforms: list[Transform] = []
         additions = None
         if self.fakeroot_state is not None:
-            transforms.append(api.fakeroot_state(os.fsencode(self.fakeroot_state)))
+            state = api.fakeroot_state(os.fsencode(self.fakeroot_state))
+            state.check(trees)
+            transforms.append(state)
         if self.mtree is not None:
             if not trees:
                 raise click.UsageError("--mtree is laid over a SRC, and there is none")
