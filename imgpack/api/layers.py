@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.mtree.tree import MtreeTree
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
-    from imgpack.tree.merge.difference import Difference
+    from imgpack.tree.merge.difference import Counts, Difference
     from imgpack.tree.transform import Transform
     from imgpack.tree.tree import Tree
 
@@ -208,12 +208,14 @@ def difference(
     transforms: Sequence[Transform] = (),
     treatment: Treatment | None = None,
     image: bool = False,
+    told: Callable[[Counts], object] | None = None,
 ) -> Placed[Difference]:
     """The layer that makes ``new`` of ``old``: what changed, and deletions of what is gone.
 
     A time alone is a change only with ``mtime``. Both are compared as ``transforms`` and
     ``treatment``, those of the build, leave them; an ``image`` has its entries as they are.
-    Where ``old`` is no base, it is the ``Placement``'s ``lower``. Raises ``TreeError``.
+    Where ``old`` is no base, it is the ``Placement``'s ``lower``. ``told`` hears how many paths
+    differ, once the layer is made. Raises ``TreeError``.
     """
     from imgpack.layer.stages import NO_TREATMENT, Stages
     from imgpack.tree.destination import Placed, parse_dest
@@ -221,7 +223,7 @@ def difference(
 
     stages = Stages(tuple(transforms), None, treatment or NO_TREATMENT)
     prepare = stages.pairs if stages else None
-    tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image)
+    tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image, told=told)
     return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
 
 

@@ -20,6 +20,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
+from imgpack.tar.header import END
 from imgpack.tree.destination import Placed
 from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.rules.split import PartTree
@@ -177,6 +178,8 @@ class _Building:
                 built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
             else:
                 built = builder.build(tree, sink.open_blob, stages)
+                if built.record.written.raw_size == len(END):
+                    self._reporter.warn(f"the layer of {tree} is empty")
             record, written = built.record, built.record.written
             matched.update(record.matched)
             self._stack.built(written.diff_id)

@@ -209,7 +209,7 @@ def _packing(
         squash=flags.shape.squash,
         lower=flags.shape.lower(trees, old),
     )
-    layers = flags.shape.layers(trees, old, base, written)
+    layers = flags.shape.layers(trees, old, base, written, terminal.remark)
     return written | {"layers": layers, "placement": placement, "reporter": terminal}
 
 
