@@ -36,7 +36,7 @@ class StoredFile:
 
 
 def open_input(path: str) -> int:
-    """A descriptor of the file, pipe or open descriptor (``/dev/stdin``) at ``path``.
+    """A descriptor of the file, pipe or open descriptor (``/dev/stdin``) at ``path``, or null.
 
     Raises ``OSError``, of which ``NotRegularError`` for anything else.
     """
@@ -48,10 +48,16 @@ def open_input(path: str) -> int:
         waits = stat.S_ISFIFO(os.stat(path).st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK))
     mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or _is_null(descriptor):
         return descriptor
     os.close(descriptor)
     raise NotRegularError(errno.EINVAL, "neither a file nor a directory")
+
+
+def _is_null(descriptor: int) -> bool:
+    """Whether it is ``/dev/null``, an empty stream: so services have their standard input."""
+    status = os.fstat(descriptor)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev
 
 
 def is_regular(descriptor: int) -> bool:

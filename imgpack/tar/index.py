@@ -278,7 +278,7 @@ class TarFile:
 
 def is_tar(head: bytes) -> bool:
     """Whether a file that begins with the block ``head`` can be a tar archive."""
-    return len(head) < BLOCK or head == _ZERO or checksum_fits(head)
+    return head == _ZERO or (len(head) == BLOCK and checksum_fits(head))
 
 
 def _number(octets: bytes) -> int:

@@ -181,8 +181,11 @@ class Below:
                 pending += [name for name in reversed(target.split(b"/")) if name not in _NOTHING]
                 continue
             if not (found is None or found.is_directory or (file and not pending)):
+                itself = not pending and shown == b"/" + here
                 raise TreeError(
-                    f"{printable(shown)} goes through /{printable(here)}, which is not a "
+                    f"{printable(shown)} is no directory in a lower layer"
+                    if itself
+                    else f"{printable(shown)} goes through /{printable(here)}, which is not a "
                     "directory in a lower layer",
                     "choose another path",
                 )

@@ -182,6 +182,7 @@ def test_options_that_contradict_each_other_are_refused(
         (("--split", "x"), 7, "--split: 'x' names no layer and its patterns"),
         (("--whiteout", "/"), 5, "--whiteout: '/' cannot be deleted"),
         (("--whiteout", "/gone"), 5, "/gone is to be deleted, and no lower layer has it"),
+        (("--whiteout", "/f*"), 5, "or correct the path; it is one path, and no pattern"),
     ],
 )
 def test_what_would_do_nothing_is_refused(
@@ -189,8 +190,10 @@ def test_what_would_do_nothing_is_refused(
 ) -> None:
     """By name."""
     fill(tmp_path, "a/f")
+    imgpack_here("build", "a", "-o", "base.tar").ok()
+    command = ("build", "--from", "base.tar", "a", *arguments, "-o", "out.tar")
 
-    assert told in imgpack_here("build", "a", *arguments, "-o", "out.tar").failed(code)
+    assert told in imgpack_here(*command).failed(code)
 
 
 @pytest.mark.parametrize("listed", [b"", b"\n", b"\0"])
@@ -199,7 +202,10 @@ def test_an_empty_list_of_paths_to_delete_is_refused(
 ) -> None:
     """What made it failed, most likely."""
     fill(tmp_path, "a/f")
-    done = imgpack_here("build", "a", "--whiteout", "-", "-o", "out.tar", stdin=listed)
+    imgpack_here("build", "a", "-o", "base.tar").ok()
+    done = imgpack_here(
+        "build", "--from", "base.tar", "--whiteout", "-", "-o", "out.tar", stdin=listed
+    )
     assert "--whiteout: the list on standard input is empty" in done.failed(5)
 
 
@@ -209,8 +215,10 @@ def test_paths_to_delete_come_from_a_list(
 ) -> None:
     """A line each, or each with a NUL behind it."""
     fill(tmp_path, "a/f", "b/x")
+    imgpack_here("build", "b", "-o", "base.tar").ok()
+    command = ("build", "--from", "base.tar", "a", "--whiteout", "-", "-o", "out.tar")
 
-    line = imgpack_here("build", "a", "--whiteout", "-", "-o", "out.tar", stdin=listed).failed(5)
+    line = imgpack_here(*command, stdin=listed).failed(5)
 
     assert "/f is to be deleted, and no lower layer has it" in line
 

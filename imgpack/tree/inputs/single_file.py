@@ -76,7 +76,7 @@ def as_copied(placed: Placed[Tree], below: Below) -> Placed[Tree]:
     if not isinstance(file, SingleFile) or not file.as_copied:
         return placed
     path = join(placed.dest, file.name)
-    found = below.find(below.resolve(path, path, file=True))
+    found = below.find(below.resolve(path, b"/" + path, file=True))
     if found is None or not found.is_directory:
         return placed
     tree: Tree = replace(file, name=os.path.basename(file.source), as_copied=False)

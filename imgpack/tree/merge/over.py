@@ -168,9 +168,10 @@ class _Arranging:
         path = join(self._over.below.resolve(above, entry.path), name)
         if self._over.below.find(path) is None:
             if self._tree.strict:
+                pattern = "; it is one path, and no pattern" if b"*" in path else ""
                 raise TreeError(
                     f"/{printable(entry.path)} is to be deleted, and no lower layer has it",
-                    "leave it out, or correct the path",
+                    "leave it out, or correct the path" + pattern,
                 )
             return
         yield from self._parents(path)

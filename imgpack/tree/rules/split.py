@@ -38,7 +38,7 @@ class Group:
     def parse(cls, text: str) -> "Group":
         """``NAME=PATTERN,…``. Raises ``ConfigError``."""
         name, equals, patterns = text.partition("=")
-        if not equals or not _NAME.fullmatch(name):
+        if not equals or not _NAME.fullmatch(name) or not all(map(str.strip, patterns.split(","))):
             raise ConfigError(
                 f"{printable(text)!r} names no layer and its patterns",
                 "write NAME=PATTERN,..., as deps=node_modules,vendor",

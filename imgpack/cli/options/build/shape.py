@@ -78,6 +78,10 @@ class ShapeFlags:
                 groups = [api.Group.parse(text) for text in self.splits]
                 layers = list(api.split(layers, groups))
         if self.whiteouts:
+            if base is None and not old:
+                raise click.UsageError(
+                    "--whiteout deletes what a base has, and there is none; add --from BASE"
+                )
             with about("--whiteout"):
                 layers.insert(0, api.whiteouts(_paths(self.whiteouts)))
         return (*layers, *(tree for tree in trees if isinstance(tree.tree, kept)))

@@ -185,6 +185,8 @@ def specification(path: bytes, read: ReadFile) -> Specification:
         ) from error
     if len(data) > _MAX_FILE:
         raise SourceError(f"the list {shown} has more than {_MAX_FILE >> 20} MiB")
+    if b"\0" in data:
+        raise TreeError(f"{shown} is no mtree(5) list: it is binary", "name an mtree(5) file")
     return Specification(data, shown, read)
 
 
