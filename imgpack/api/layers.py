@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imgpack.api.locations import references
@@ -222,8 +223,11 @@ def difference(
     from imgpack.tree.merge.difference import Difference
 
     stages = Stages(tuple(transforms), None, treatment or NO_TREATMENT)
-    prepare = stages.pairs if stages else None
-    tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image, told=told)
+    matched: set[int] = set()
+    prepare = partial(stages.pairs, matched=matched) if stages else None
+    tree = Difference(
+        old, new, mtime=mtime, prepare=prepare, image=image, matched=matched, told=told
+    )
     return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
 
 

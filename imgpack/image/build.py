@@ -103,12 +103,12 @@ def build_image(
     """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
 
     ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
-    there are none). Raises ``ConfigError``, source, tree and output errors; nothing is
-    visible in the sink then.
+    there are none, or deletions alone). Raises ``ConfigError``, source, tree and output errors;
+    nothing is visible in the sink then.
     """
     if created is not None:
         _check_time(created)
-    elif not trees and recipe.base is not None:
+    elif recipe.base is not None and all(tree.strict for tree in trees):
         created = recipe.base.config.created or None
     groups = grouped(trees, squash=placement.squash)
     for remark in recipe.remarks(len(groups)):

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from imgpack.layer.stages import Stages
-from imgpack.tree.below import Below
+from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
+from imgpack.tree.entries import Entries
 from imgpack.tree.entry import Entry, Pair, order
 from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.merge.over import Over
@@ -56,7 +57,7 @@ class Squash:
     def tree(self) -> Placed[Tree]:
         """What the layer is made of, for what asks only for its name or a path."""
         name = " + ".join(str(layer.tree) for layer in self.layers)
-        return Placed(_Whole(name, Below([layer.laid for layer in self.layers])), exact=True)
+        return Placed(_Whole(name, self._shown(0, len(self.layers))), exact=True)
 
     @property
     def identity(self) -> str:
@@ -84,4 +85,11 @@ class Squash:
         return pairs
 
     def _find(self, path: bytes, first: int, end: int) -> Entry | None:
-        return Below([layer.laid for layer in self.layers[first:end]]).find(path)
+        return self._shown(first, end).find(path)
+
+    def _shown(self, first: int, end: int) -> Below:
+        """What the layers from one number to before another have, with what is added."""
+        shown = Below([layer.laid for layer in self.layers[first:end]])
+        if self.additions is None or end < len(self.layers):
+            return shown
+        return shown.over(Laid(Entries(self.additions.entries)))

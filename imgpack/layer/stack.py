@@ -11,8 +11,10 @@ from imgpack.layer.stages import Stages
 from imgpack.spec.digest import Digest
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
+from imgpack.tree.entries import Entries
 from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.inputs.single_file import as_copied
+from imgpack.tree.merge.difference import Difference
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.tree import Tree
@@ -59,34 +61,46 @@ class LayerStack:
         top = next((one for one in reversed(self._groups) if not _is_raw(one)), None)
         for group in self._groups:
             tree = group[0]
-            adding = self._stages.treatment.adding if group is top else None
             if _is_raw(group):
                 self.below = self.below.over(Laid(tree.tree, exact=True))
                 yield tree, Stages()
             elif len(group) > 1:
                 lowest, layers = self.below, [*map(self._laid, group)]
-                added = adding and adding(self.below, self._lowest)
+                added = self._added(top=group is top)
                 layers[-1] = _adding(layers[-1], added)
                 squash = Squash(tuple(layers), self._stages, lowest, added)
                 yield squash.tree, squash
             else:
                 over = self._laid(tree)
-                added = adding and adding(self.below, self._lowest)
+                added = self._added(top=group is top)
                 yield over.tree, self._arranged(_adding(over, added), added)
 
     def check(self, matched: Collection[int]) -> None:
         """Raise ``ConfigError`` if a rule is not among those that matched in some layer."""
-        self._stages.treatment.rules.check(matched)
+        found = set(matched)
+        for tree in itertools.chain(*self._groups):
+            if isinstance(tree.tree, Difference):  # what is the same is in no layer
+                found |= tree.tree.matched
+        self._stages.treatment.rules.check(found)
 
     def built(self, diff_id: Digest) -> None:
         """The last layer is this one."""
         self._chain.append(diff_id)
 
+    def _added(self, *, top: bool) -> Additions | None:
+        """What goes into the top layer beside its tree, and is of the image from now on."""
+        adding = self._stages.treatment.adding if top else None
+        if adding is None:
+            return None
+        added = adding(self.below, self._lowest)
+        self.below = self.below.over(Laid(Entries(added.entries), named=added.named))
+        return added
+
     def _arranged(self, over: Over, additions: Additions | None) -> Stages:
         # What is below, and the directories on its way, make another layer of it; a directory
         # on disk has no deletions, which delete nothing in the lowest layer.
         tree = over.tree
-        matters = bool(over.below or tree.dest or tree.exact or tree.stamps is None)
+        matters = bool(over.below or tree.dest or tree.stamps is None)
         arrangement = over if matters else None
         return replace(self._stages, arrangement=arrangement, additions=additions)
 

@@ -52,16 +52,12 @@ class Laid:
 
     def find(self, path: bytes) -> Entry | None:
         """What it has at a path of the image."""
-        for own in self._sources(path):
+        for own in self.sources(path):
             found = self.tree.find(own)
             seen = None if found is None else self.view(found._replace(path=path))
             if seen is not None:
                 return seen
         return None
-
-    def says(self, path: bytes) -> bool:
-        """Whether its directory at ``path`` has its own attributes."""
-        return self.exact or path in self.named
 
     def leads_to_it(self, path: bytes) -> bool:
         """Whether ``path`` is a directory on the way to its destination."""
@@ -74,18 +70,28 @@ class Laid:
 
     def hides(self, path: bytes) -> bool:
         """Whether it has something above ``path`` behind which nothing of lower layers is."""
-        while path := path.rpartition(b"/")[0]:
-            found = self.find(path)
+        while path:
+            path = path.rpartition(b"/")[0]
+            found = self.find(path) if path else None
             if found is not None and not found.is_directory:
                 return True
             if self.find(join(path, OPAQUE_NAME)) is not None:
                 return True
         return False
 
+    def says(self, path: bytes) -> bool:
+        """Whether a directory is what it says, and not what lower layers do."""
+        if self.exact or path in self.named:
+            return True
+        return self.find(join(path, OPAQUE_NAME)) is not None
+
     def names(self, path: bytes) -> Iterable[bytes]:
         """The names that it has in a directory of the image."""
+        if self.leads_to_it(path):
+            yield self.dest[len(path) + 1 if path else 0 :].partition(b"/")[0]
         if isinstance(self.tree, Listable):
-            yield from self.tree.names(path)
+            for own in self.sources(path):
+                yield from self.tree.names(own)
             return
         inside = path + b"/" if path else b""
         for entry in self.tree.entries():
@@ -93,16 +99,17 @@ class Laid:
             if there.startswith(inside) and b"/" not in there[len(inside) :]:
                 yield there[len(inside) :]
 
-    def _sources(self, path: bytes) -> Iterable[bytes]:
-        """The paths of the tree that may be ``path`` in the image."""
-        for own, there in self.redirects.items():
-            if path == there or path.startswith(there + b"/"):
-                inside = strip(self.dest, own + path[len(there) :])
-                if inside is not None:
-                    yield inside
-        inside = strip(self.dest, path)
-        if inside is not None and not any(is_below(path, own) for own in self.redirects):
-            yield inside
+    def sources(self, path: bytes) -> Iterable[bytes]:
+        """The paths of the tree that lie at ``path`` in the image."""
+        found = [
+            join(own, inside)
+            for own, there in self.redirects.items()
+            if (inside := strip(there, path)) is not None
+        ]
+        for place in (*found, path):
+            inside = strip(self.dest, place)
+            if inside is not None and redirected(place, self.redirects) == path:
+                yield inside
 
 
 class Below:
@@ -218,7 +225,7 @@ def redirected(path: bytes, redirects: Mapping[bytes, bytes]) -> bytes:
     above = path
     while above:
         if above in redirects:
-            return redirects[above] + path[len(above) :]
+            return join(redirects[above], path[len(above) + 1 :])
         above = above.rpartition(b"/")[0]
     return path
 

@@ -267,6 +267,20 @@ def test_a_list_lies_below_raw_layers_and_over_something(
     (tmp_path / "o.tar").unlink()
     arguments = ("build", "--from", "scratch", "--mtree", "l.mtree", "-o", "o.tar")
     assert "--mtree is laid over a SRC" in imgpack_here(*arguments).failed(2)
+    arguments += ("--raw-layer", "raw.tar")
+    assert "--mtree is laid over a SRC" in imgpack_here(*arguments).failed(2)
+
+
+def test_a_user_may_come_from_a_list(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """What it adds to the image is of the image."""
+    (tmp_path / "passwd").write_text("app:x:5:5::/:/bin/sh\n")
+    (tmp_path / "l.mtree").write_text("./etc/passwd type=file contents=passwd\n")
+    (tmp_path / "app/bin").mkdir(parents=True)
+    imgpack_here("build", "app", "-o", "base.tar").ok()
+
+    command = ("build", "app", "--from", "base.tar", "--user", "app", "-o", "o.tar")
+    assert "the user 'app' is not in" in imgpack_here(*command).failed(7)
+    imgpack_here(*command, "--mtree", "l.mtree").ok()
 
 
 def test_records_count_without_any_option_and_can_be_passed_over(

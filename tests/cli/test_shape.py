@@ -84,6 +84,17 @@ def test_what_is_left_out_of_the_new_tree_is_left_out_of_the_old(
     assert layers(tmp_path / "out.tar") == [["c"]]
 
 
+def test_a_rule_may_be_for_what_is_the_same(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """It is applied to it, old and new, though nothing of it is in the layer."""
+    fill(tmp_path / "old", "a", "b")
+    fill(tmp_path / "new", "a", "c")
+    command = ("build", "--diff", "old", "new", "-o", "out.tar", "--chmod")
+
+    imgpack_here(*command, "a=0600").ok()
+    assert layers(tmp_path / "out.tar") == [[".wh.b", "c"]]
+    assert "nothing that it could change matches" in imgpack_here(*command, "z=0600").failed(7)
+
+
 def test_a_time_alone_is_packed_on_request(imgpack_here: InProcess, tmp_path: Path) -> None:
     """By whole seconds."""
     fill(tmp_path / "old", "a")
@@ -258,3 +269,55 @@ def test_paths_of_a_base_are_deleted(imgpack_here: InProcess, tmp_path: Path) ->
 
     imgpack_here(*command, "app", "--squash", "-o", "out.tar").ok()
     assert layers(tmp_path / "out.tar")[1:] == [["etc", "etc/x", "usr", "usr/lib", "usr/lib/.wh.a"]]
+
+
+def test_a_list_says_nothing_of_deletions(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """They are no entries: they neither become files nor are they left out."""
+    fill(tmp_path / "old", "etc/x", "etc/y")
+    fill(tmp_path / "app", "z")
+    (tmp_path / "list").write_text("#mtree\n./etc/x type=file size=0 mode=0600\n./z mode=0600\n")
+    imgpack_here("build", "old", "-o", "base.tar").ok()
+    command = ("build", "--from", "base.tar", "--whiteout", "etc/x", "app", "--mtree", "list")
+
+    imgpack_here(*command, "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1:] == [["etc", "etc/.wh.x"], ["etc", "etc/x", "z"]]
+
+    imgpack_here(*command, "--mtree-only", "-o", "out.tar").ok()
+    assert layers(tmp_path / "out.tar")[1] == ["etc", "etc/.wh.x"]
+
+
+def test_what_two_paths_name_is_deleted_once(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Through a link, or in what is deleted as a whole; the time is then the base's."""
+    fill(tmp_path / "old", "p/q/x", "p/q/y")
+    (tmp_path / "old/link").symlink_to("p/q")
+    imgpack_here("build", "old", "-o", "base.tar", "--created", "2020-01-02T03:04:05Z").ok()
+    command = ("build", "--from", "base.tar", "-o", "out.tar", "--whiteout", "link/x")
+
+    imgpack_here(*command, "--whiteout", "p/q/x").ok()
+    assert layers(tmp_path / "out.tar")[1] == ["p", "p/q", "p/q/.wh.x"]
+    imgpack_here(*command, "--whiteout", "p/q").ok()
+    assert layers(tmp_path / "out.tar")[1] == ["p", "p/.wh.q"]
+    assert archive(tmp_path / "out.tar").config["created"] == "2020-01-02T03:04:05Z"
+
+
+def test_a_dry_run_shows_the_layers(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Deletions, parts and differences, and the names of the base's users."""
+    fill(tmp_path / "old", "etc/passwd", "gone", text="app:x:5:5::/:/\n")
+    fill(tmp_path / "new", "etc/passwd", text="app:x:5:5::/:/\n")
+    fill(tmp_path / "app", "a", "b")
+    imgpack_here("build", "old", "-o", "base.tar").ok()
+
+    def shown(*arguments: str) -> list[list[str]]:
+        out = imgpack_here("build", *arguments, "--dry-run").ok().decode()
+        return [[line.split()[0], line.split()[-1]] for line in out.splitlines() if ":" in line]
+
+    lines = shown(
+        "app", "--from", "base.tar", "--chown", "app", "--whiteout", "gone", "--split", "x=b"
+    )
+    assert [first for first, _ in lines if first not in ("layer", "in")] == [
+        "deletion", "file", "file",
+    ]  # fmt: skip
+    assert ["file", "/b"] in lines
+    assert ["deletion", "/gone"] in shown("--diff", "old", "new")
+    assert ["deletion", "/gone"] in shown("--diff-from", "base.tar", "new")
+    assert not (tmp_path / "app.tar").exists()

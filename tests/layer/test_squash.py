@@ -23,13 +23,14 @@ from imgpack.errors import TreeError
 from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
 from imgpack.tree.below import Below, Laid
-from imgpack.tree.entry import WHITEOUT, order
+from imgpack.tree.entry import WHITEOUT, opaque, order
+from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import survey
 from imgpack.tree.merge.whiteouts import whiteouts
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import Transform
-from tests.tree.merge.shapes import image, trees
+from tests.tree.merge.shapes import Listed, image, trees
 from tests.tree.merge.test_union import layers
 
 
@@ -101,6 +102,20 @@ def test_a_deletion_is_written_only_for_what_the_base_has() -> None:
     ]  # fmt: skip
     with pytest.raises(TreeError, match="/nowhere is to be deleted"):
         together(base, arranged(base, [*layers, whiteouts([b"nowhere"])]))
+
+
+def test_what_is_added_is_not_deleted_as_well() -> None:
+    """Where a layer below the last one empties the directory that it is in."""
+    base = Entries([file("old", b""), file("gone", b"")])
+    overs = arranged(base, [Placed(Listed([opaque(b"")])), Placed(Entries([file("new", b"")]))])
+    added = Additions((directory_entry("old"),), "")
+    squash = Squash(tuple(overs), Stages(), Below([Laid(base)]), added)
+
+    written = [entry for _, entry in squash.pairs((), Problems())]
+
+    assert [(entry.path, stat.S_IFMT(entry.mode) == WHITEOUT) for entry in written] == [
+        (b"gone", True), (b"new", False), (b"old", False),
+    ]  # fmt: skip
 
 
 def test_files_are_checked_against_what_was_seen(tmp_path: Path) -> None:

@@ -157,6 +157,38 @@ def test_deletions_are_left_out_by_the_path_that_they_delete() -> None:
     assert [entry.path for entry in found] == [b"a0", b"b", b"b", b"b/x"]
 
 
+@pytest.mark.parametrize(
+    ("keep", "expected"), [("!d/b/x", [b"d", b"d/b", b"d/b", b"d/b/x"]), ("!d/b/none", [])]
+)
+def test_a_directory_is_emptied_only_if_it_is_kept(keep: str, expected: list[bytes]) -> None:
+    """For something in it; else what lies below stays what it is."""
+
+    class Emptied:
+        stamps = None
+
+        def entries(self, problems: Problems | None = None, under: bytes = b"") -> list[Entry]:
+            way = [directory_entry(b"d"), directory_entry(b"d/b")]
+            return [*way, opaque(b"d/b"), file(b"d/b/x", b"")]
+
+        def find(self, path: bytes) -> Entry | None:
+            return None
+
+    found = Filtered(Emptied(), ignore(["d", keep])).entries()  # type: ignore[arg-type]
+
+    assert [entry.path for entry in found] == expected
+
+
+def test_patterns_mean_paths_in_the_tree_wherever_it_lies() -> None:
+    """At any depth, whether one path is looked up or all are listed."""
+    tree = Filtered(Entries([file("a/b/c", b""), file("a/b/d", b"")]), ignore(["a/b/c"]))
+
+    found = [entry.path for entry in tree.entries(None, b"opt")]
+
+    assert found == [b"opt", b"opt/a", b"opt/a/b", b"opt/a/b/d"]
+    assert tree.find(b"a/b/c") is None
+    assert tree.find(b"a/b/d") is not None
+
+
 def test_the_first_name_that_is_kept_carries_the_data(tmp_path: Path) -> None:
     """Whatever is left out, the next name of a hard link is a file."""
     from tests.layer.trees import cuts, opened

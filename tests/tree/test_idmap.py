@@ -66,6 +66,7 @@ def test_ranges_of_one_kind_do_not_overlap() -> None:
     """Which of two was meant, nobody can say."""
     with pytest.raises(ConfigError, match="two ranges map the gid 5 of the host"):
         IdMap.parse(("uid:0:5:1", "gid:0:0:6", "gid:9:5:1"))
+    assert IdMap.parse(("0:0:5", "9:5:1")).gid(5, b"f") == 9
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000), st.integers(1, 1000), st.integers(0, 3000))

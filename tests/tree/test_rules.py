@@ -28,6 +28,7 @@ from imgpack.errors import ConfigError, LimitError, TreeError
 from imgpack.tree.entry import whiteout
 from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.problems import Problems
+from imgpack.tree.rules.changes import ChangeAttribute
 from imgpack.tree.rules.parse import attribute_value, owner, path_pattern
 
 FILES = {"/etc/passwd": b"app:x:1000:1001::/:\n7:x:70:71::/:\n", "/etc/group": b"staff:x:50:\n"}
@@ -65,6 +66,14 @@ def test_an_owner_is_what_docker_makes_of_it(text: str, ids: tuple[int | None, i
     found = owner(text, FILES.get)
 
     assert (found.uid, found.gid) == ids
+
+
+@pytest.mark.parametrize("text", ["app", "0:staff"])
+def test_an_image_without_accounts_has_no_names(text: str) -> None:
+    """But numbers, and root."""
+    with pytest.raises(ConfigError, match=f"{text[2:]}.* is not in /etc/"):
+        owner(text, {}.get)
+    assert owner("root:root", {}.get) == owner("0:0", {}.get)
 
 
 @pytest.mark.parametrize("text", ["", ":", "app:", "nobody", "app:wheel", "4294967295", "0:-1"])
@@ -145,6 +154,38 @@ def test_a_rule_without_effect_is_named() -> None:
     rules.check({1, 2})
 
 
+def test_a_directory_below_is_meant_by_its_very_name() -> None:
+    """Not by a pattern, by what lies above it or by a rule for everything."""
+    rules = RuleList(
+        (rule("chown", "a/b=1"), rule("chmod", "a/b=700"), rule("chown", "*=2"), rule("chown", "3"))
+    )
+
+    named = rules.naming(directory_entry(b"a/b"))
+    assert named is not None
+    assert (named.uid, stat.S_IMODE(named.mode)) == (1, 0o700)
+    for path in (b"a", b"b", b"a/c", b"a/bb"):
+        assert rules.naming(directory_entry(path)) is None
+
+
+def test_what_can_have_an_attribute_is_what_linux_lets_have_it() -> None:
+    """A link has no access list, but what only root reads."""
+    listed, trusted = rule("xattr", "system.posix_acl_access=x"), rule("xattr", "trusted.a=1")
+    entries = [file(b"f", b""), symlink(b"l", b"f")]
+
+    assert [bool(entry.xattrs) for entry in applied([listed], *entries)[0]] == [True, False]
+    assert [bool(entry.xattrs) for entry in applied([trusted], *entries)[0]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(b"user." + b"n" * 251, None), (b"user.n", b"v" * ((1 << 16) + 1))]
+)
+def test_an_attribute_is_no_longer_than_linux_takes(name: bytes, value: bytes | None) -> None:
+    """Neither its name nor its value."""
+    with pytest.raises(ConfigError, match="is longer than Linux takes"):
+        ChangeAttribute(name, value)
+    ChangeAttribute(name[:255], value and value[:-1])
+
+
 def test_an_attribute_is_said_or_taken() -> None:
     """Of what can have it; the value is as setfattr takes it."""
     rules = [rule("xattr", "user.a=1"), rule("xattr", "user.b=2"), rule("xattr", "f=user.a=")]
@@ -179,7 +220,7 @@ def test_another_rule_has_another_identity() -> None:
     texts = [
         ("chown", "1"), ("chown", "a=1"), ("chown", "a=1:2"), ("chown", "b=1"), ("chmod", "1"),
         ("chmod", "a=1"), ("chmod", "a=+x"), ("xattr", "user.a=1"), ("xattr", "user.a=2"),
-        ("cap", "cap_chown+p"), ("cap", "cap_chown+ep"),
+        ("cap", "cap_chown+p"), ("cap", "cap_chown+ep"), ("chown", "None=1"),
     ]  # fmt: skip
     lists = [RuleList((rule(*text),)) for text in texts]
     lists += [
@@ -222,6 +263,9 @@ def test_additions_stand_in_the_order_of_the_tree() -> None:
     assert merged[1] == own[0]
     with pytest.raises(TreeError, match="d/b/x is to be in d/b, which is no directory"):
         list(Additions((file(b"d/b/x", b""),), "").merged(own))
+    way = (directory_entry(b"d"), directory_entry(b"d/z"), file(b"d/z/x", b""))
+    with pytest.raises(TreeError, match="d/z is to be added, and deleted in the same layer"):
+        list(Additions(way, "").merged(own))
 
 
 def test_files_of_the_image_are_found_through_links(tmp_path: Path) -> None:

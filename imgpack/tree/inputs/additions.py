@@ -1,11 +1,11 @@
 """Entries that a layer gets beside those of its tree: a list of devices, for one."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from imgpack.errors import TreeError, printable
-from imgpack.tree.below import Below
-from imgpack.tree.entry import WHITEOUT, Entry
+from imgpack.tree.below import Below, strip
+from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
 
 _TYPE = 0o170000
 
@@ -26,8 +26,10 @@ class Additions:
         """``entries`` with these between them; where both have a path, it is the tree's, unless
         it is ``named``.
 
-        Raises ``TreeError`` if one lies in something that is no directory in the tree.
+        Raises ``TreeError`` if one lies in something that is no directory in the tree, and for
+        one that the tree deletes.
         """
+        added = {entry.path for entry in self.entries}
         waiting = [(entry.path.split(b"/"), entry) for entry in reversed(self.entries)]
         closed = b""  # the last of the tree that is no directory, with a slash behind it
         for entry in entries:
@@ -35,9 +37,12 @@ class Additions:
             while waiting and waiting[-1][0] < place:
                 yield _checked(waiting.pop()[1], closed)
             if waiting and waiting[-1][0] == place:
-                added = waiting.pop()[1]
-                entry = added if added.path in self.named else entry
-            if not entry.is_directory:
+                same = waiting.pop()[1]
+                entry = same if same.path in self.named else entry
+            deletes = entry.mode & _TYPE in (WHITEOUT, OPAQUE)
+            if deletes:
+                _check_deletion(entry, added)
+            if not (entry.is_directory or deletes):
                 closed = entry.path + b"/"
             yield entry
         while waiting:
@@ -62,3 +67,15 @@ def _checked(entry: Entry, closed: bytes) -> Entry:
             "which is no directory in the source",
         )
     return entry
+
+
+def _check_deletion(deletion: Entry, added: Set[bytes]) -> None:
+    path = deletion.path
+    both = {path} & added
+    if deletion.mode & _TYPE == OPAQUE:
+        both = {entry for entry in added if strip(path, entry)}
+    if both:
+        raise TreeError(
+            f"{printable(min(both))} is to be added, and deleted in the same layer",
+            "have it in the source, or in one of its own",
+        )

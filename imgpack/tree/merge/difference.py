@@ -13,7 +13,7 @@ import heapq
 import itertools
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, Final, NamedTuple
@@ -52,8 +52,10 @@ class Difference:
 
     The entries of ``new`` are compared as ``prepare`` leaves them, and yielded as they are
     seen; those of ``old`` are prepared as well, unless it is an ``image``, which has them as
-    they are. A time alone is a difference only with ``mtime``, by whole seconds. ``told`` hears
-    how many they were, once the layer is made.
+    they are. A time alone is a difference only with ``mtime``, by whole seconds. ``matched``
+    are the numbers of the rules that ``prepare`` found something for, once it was read: what
+    they make the same is in no layer. ``told`` hears how many paths differ, once the layer is
+    made.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Difference:
         mtime: bool = False,
         prepare: Prepare | None = None,
         image: bool = False,
+        matched: Set[int] = frozenset(),
         told: Callable[[Counts], object] | None = None,
     ) -> None:
+        self.matched = matched
         self._old = old
         self._new = new
         self._prepare = prepare or _as_they_are

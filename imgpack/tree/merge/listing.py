@@ -78,6 +78,11 @@ def listed_sha256(entry: Entry) -> str | None:
     return found
 
 
+def is_listed(entry: Entry) -> bool:
+    """Whether it is of a base, whose trees say what hashes they know."""
+    return hasattr(entry.content, "sha256")
+
+
 def listing_text(tree: Tree) -> bytes:
     """The text of a tree that is not on disk. Raises what its ``entries`` raise."""
     numbers: dict[tuple[int, int], int] = {}

@@ -20,14 +20,15 @@ from imgpack.tree.below import Below, Laid, View, redirected
 from imgpack.tree.destination import Placed
 from imgpack.tree.entry import (
     OPAQUE,
-    OPAQUE_NAME,
     WHITEOUT,
     Entry,
     Pair,
     made_up_directory,
+    order,
+    path_order,
     whiteout,
 )
-from imgpack.tree.merge.listing import listed_sha256
+from imgpack.tree.merge.listing import is_listed, listed_sha256
 from imgpack.tree.merge.survey import Survey
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree, join
@@ -67,7 +68,7 @@ class Over:
         """The tree as it lies in the image then."""
         placed = self.tree
         redirects = self.survey.redirects
-        named = frozenset(redirected(path, redirects) for path in placed.named_there)
+        named = self.named | {redirected(path, redirects) for path in placed.named_there}
         return Laid(placed.tree, placed.dest, redirects, self.view, placed.exact, named)
 
     def __call__(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
@@ -81,8 +82,8 @@ class _Arranging:
     def __init__(self, over: Over) -> None:
         self._over = over
         self._tree = over.tree
+        self._laid = over.laid
         self._redirects = over.survey.redirects
-        self._named = over.named | over.tree.named_there
         self._made = {b""}
         self._new = b""  # a directory that no lower layer has, with a slash behind it
         self._emptied: bytes | None = None  # one whose lower content is deleted, the same
@@ -90,7 +91,7 @@ class _Arranging:
 
     def run(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
         """The pairs that are written."""
-        for seen, entry in pairs:
+        for seen, entry in self._each_once(pairs) if self._tree.strict else pairs:
             if self._time < 0:
                 self._time = entry.mtime_ns
             own = entry.path
@@ -101,10 +102,11 @@ class _Arranging:
             if kind == stat.S_IFDIR:
                 yield from self._directory(seen, moved, own)
             elif kind == WHITEOUT:
-                yield from self._deletion(seen, moved)
+                yield from self._deletion(seen, moved, own)
             elif kind == OPAQUE:
-                self._emptied = moved.path + b"/" if moved.path else b""
-                yield from self._deletions(moved.path, own)
+                if not self._is_emptied(moved.path):  # else all is deleted already
+                    self._emptied = moved.path + b"/" if moved.path else b""
+                    yield from self._deletions(moved.path, own)
             else:
                 yield from self._other(seen, moved)
 
@@ -115,16 +117,28 @@ class _Arranging:
             return entry
         there, is_directory = path, entry.is_directory
         while there:
-            own = self._tree.find(there)
-            if own is not None and not (own.is_directory and is_directory):
+            other = self._other_at(there, entry, is_directory=is_directory)
+            if other is not None:
                 raise TreeError(
                     f"{printable(entry.path)} of {self._tree} is /{printable(path)} in the image, "
-                    f"for lower layers have a symlink on the way, and {printable(there)} is in "
+                    f"for lower layers have a symlink on the way, and {printable(other)} is in "
                     f"{self._tree} as well",
                     "leave one of them out",
                 )
             there, is_directory = there.rpartition(b"/")[0], True
         return entry._replace(path=path)
+
+    def _other_at(self, path: bytes, entry: Entry, *, is_directory: bool) -> bytes | None:
+        """The path of something else than ``entry`` that would be at ``path``, too.
+
+        If what is to be there is a directory, others may be.
+        """
+        for place in self._laid.sources(path):
+            own = join(self._tree.dest, place)
+            found = None if own == entry.path else self._tree.tree.find(place)
+            if found is not None and not (found.is_directory and is_directory):
+                return own
+        return None
 
     def _is_emptied(self, path: bytes) -> bool:
         return self._emptied is not None and path.startswith(self._emptied)
@@ -143,7 +157,7 @@ class _Arranging:
             return
         found = self._find(path)
         there = found is not None and found.is_directory
-        if there and not self._says(own):
+        if there and not self._laid.says(path):
             if self._over.keep_identical or self._over.naming(entry) is not None:
                 yield from self._parents(path + b"/")
             return
@@ -157,15 +171,27 @@ class _Arranging:
         if self._is_emptied(path):
             yield from self._deletions(path, own)
 
-    def _says(self, own: bytes) -> bool:
-        """Whether a directory of lower layers gets the attributes that the tree has for it."""
-        if self._tree.exact or own in self._named:
-            return True
-        return self._tree.find(join(own, OPAQUE_NAME)) is not None
+    def _each_once(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
+        """Deletions alone, each where it leads: not twice, nor in another one."""
+        found = {self._deleted(entry.path): seen for seen, entry in pairs}
+        gone = b"/"
+        kept: list[Pair] = []
+        for path in sorted(found, key=path_order):
+            if not (path + b"/").startswith(gone):
+                gone = path + b"/"
+                kept.append((found[path], found[path]._replace(path=path)))
+        return iter(sorted(kept, key=lambda pair: order(pair[1])))
 
-    def _deletion(self, seen: Entry, entry: Entry) -> Iterator[Pair]:
-        above, _, name = entry.path.rpartition(b"/")
-        path = join(self._over.below.resolve(above, entry.path), name)
+    def _deleted(self, path: bytes) -> bytes:
+        """``path`` with the links on its way followed, and not it itself."""
+        above, _, name = path.rpartition(b"/")
+        return join(self._over.below.resolve(above, path), name)
+
+    def _deletion(self, seen: Entry, entry: Entry, own: bytes) -> Iterator[Pair]:
+        above = self._tree.find(own.rpartition(b"/")[0])
+        # In a directory of the tree it is where that is.
+        is_there = above is not None and above.is_directory
+        path = entry.path if is_there else self._deleted(entry.path)
         if self._over.below.find(path) is None:
             if self._tree.strict:
                 pattern = "; it is one path, and no pattern" if b"*" in path else ""
@@ -217,10 +243,11 @@ class _Arranging:
 def identical(found: Entry, entry: Entry) -> bool:
     """Whether what a base has is just what ``entry`` is, but for its time.
 
-    Files are compared by the sha256 that the base is known by; without one they differ.
+    Files are compared by the sha256 that the base is known by; without one they differ. What
+    is ``found`` in another layer of the build does too, whatever that is made from.
     """
     same = (found.mode, found.uid, found.gid) == (entry.mode, entry.uid, entry.gid)
-    if isinstance(found.content, bytes) or not same:
+    if not (same and is_listed(found)):
         return False
     kind = stat.S_IFMT(entry.mode)
     if kind in (stat.S_IFCHR, stat.S_IFBLK) and found.rdev != entry.rdev:

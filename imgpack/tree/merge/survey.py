@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from imgpack.errors import TreeError, printable
 from imgpack.tree.below import Below
 from imgpack.tree.destination import Placed
-from imgpack.tree.entry import WHITEOUT, Entry
+from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree, join
 
@@ -38,6 +38,8 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
     pending = [(b"", placed.dest)]
     while pending:
         where, image = pending.pop()
+        if _is_emptied(placed, where):
+            continue
         for name, mode in listed(where):
             inner, path = join(where, name), join(image, name)
             there = below.find(path)
@@ -47,7 +49,7 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
             is_directory = stat.S_ISDIR(mode)
             if is_directory and there.is_directory:
                 pending.append((inner, path))
-            elif placed.exact:
+            elif placed.exact or (is_directory and _is_emptied(placed, inner)):
                 continue
             elif is_directory and stat.S_ISLNK(there.mode):
                 target = below.resolve(path, own)
@@ -57,12 +59,17 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
                 warnings.append(
                     f"the directory {printable(own)} of {placed} replaces a file of a lower layer"
                 )
-            elif stat.S_IFMT(mode) != WHITEOUT and _is_lost(placed, own, there, below):
+            elif _is_lost(placed, own, there, below):
                 warnings.append(
                     f"{printable(own)} of {placed} replaces a directory of a lower layer, and "
                     "with it all that is in there; make it a directory as well, or leave it out"
                 )
     return Survey(redirects, tuple(warnings))
+
+
+def _is_emptied(placed: Placed[Tree], where: bytes) -> bool:
+    """Whether nothing that is below shows in a directory of the tree."""
+    return placed.tree.find(join(where, OPAQUE_NAME)) is not None
 
 
 def _is_lost(placed: Placed[Tree], own: bytes, there: Entry, below: Below) -> bool:
@@ -84,8 +91,9 @@ def _listing(tree: Tree) -> Callable[[bytes], list[tuple[bytes, int]]]:
     names: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
     if stamps is None:
         for entry in tree.entries(Problems()):
-            above, _, name = entry.path.rpartition(b"/")
-            names[above].append((name, entry.mode))
+            if stat.S_IFMT(entry.mode) not in (WHITEOUT, OPAQUE):
+                above, _, name = entry.path.rpartition(b"/")
+                names[above].append((name, entry.mode))
 
     def listed(where: bytes) -> list[tuple[bytes, int]]:
         if stamps is None:

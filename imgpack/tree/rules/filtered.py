@@ -114,7 +114,7 @@ class _Sorting:
 
     def back_to(self, path: bytes) -> None:
         """Leave the directories that ``path`` does not lie in."""
-        while len(self._inside) > 1 and not (path and path.startswith(self._inside[-1][0])):
+        while len(self._inside) > 1 and not path.startswith(self._inside[-1][0]):
             left = self._inside.pop()[0]
             while self._waiting and self._waiting[-1][1] == left:
                 _, place, rule, before = self._waiting.pop()

@@ -10,6 +10,7 @@ found once for all that is in it, and then the names are compared with how those
 begin and end. Invariant: what is not looked at has the hits of its directory and no others.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -101,7 +102,7 @@ class Ignore:
                 if result != hits:
                     others[name] = result
             elif (last == situation.last and situation.everywhere) or self._reaches(
-                f"{above}{os.fsdecode(name)}/", result, last
+                f"{above}{os.fsdecode(name)}/", last
             ):
                 hidden[name] = result, last
             else:
@@ -122,11 +123,10 @@ class Ignore:
             last, excluded = number, not pattern.exception
         return result, last
 
-    def _reaches(self, directory: str, hits: int, last: int) -> bool:
+    def _reaches(self, directory: str, last: int) -> bool:
         """Whether an exception may keep something in a directory that ``last`` leaves out."""
-        for number in range(last + 1, len(self._patterns)):
-            pattern = self._patterns[number]
-            if pattern.exception and not hits >> number & 1:
+        for pattern in itertools.islice(self._patterns, last + 1, None):
+            if pattern.exception:
                 start = pattern.glob.start
                 if start.startswith(directory):
                     return True
@@ -172,8 +172,7 @@ class _Situation:
         self.last = hits.bit_length() - 1
         self.excluded = self.last >= 0 and not patterns[self.last].exception
         self.everywhere = any(
-            one.exception and not one.glob.start and not hits >> number & 1
-            for number, one in enumerate(patterns[self.last + 1 :], self.last + 1)
+            one.exception and not one.glob.start for one in patterns[self.last + 1 :]
         )
         self._always = 0
         self._at: dict[str, int] = {}
@@ -227,7 +226,7 @@ class _Sieve:
             else:
                 inside.add(os.fsencode(name.inside))
         self._literals = frozenset(literals)
-        self._starts, self._ends = tuple(sorted(starts)), tuple(sorted(ends))
+        self._starts, self._ends = tuple(starts), tuple(ends)
         self._inside = re.compile(b"|".join(map(re.escape, sorted(inside)))) if inside else None
 
     def touched(self, names: list[bytes]) -> list[bytes]:

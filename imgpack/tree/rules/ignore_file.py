@@ -71,7 +71,7 @@ def parse_ignore_file(data: bytes, name: str) -> Iterator[IgnorePattern]:
             raise LimitError(f"line {number} of {name} has {len(line)} bytes, and Docker takes "
                              f"less than {_MAX_LINE}")  # fmt: skip
         if not line.startswith(b"#"):
-            pattern = parse_ignore_pattern(os.fsdecode(line.removesuffix(b"\r")), name, number)
+            pattern = parse_ignore_pattern(os.fsdecode(line), name, number)
             if pattern is not None:
                 yield pattern
 

@@ -14,11 +14,11 @@ from typing import Final
 
 from imgpack.errors import ConfigError, printable
 from imgpack.tree.destination import Placed
-from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry
+from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, Entry
 from imgpack.tree.parts import Belongs, Known, parted
 from imgpack.tree.problems import Problems
 from imgpack.tree.rules.ignore import Ignore, ignore
-from imgpack.tree.tree import Stamps, Tree
+from imgpack.tree.tree import Stamps, Tree, join
 
 _DELETIONS: Final = (WHITEOUT, OPAQUE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -151,7 +151,7 @@ def _surveyed(tree: Tree, groups: tuple[Group, ...]) -> tuple[set[int], _Content
     directories: tuple[set[bytes], ...] = tuple(set() for _ in range(rest + 1))
     way: list[tuple[bytes, bool]] = []  # whether something of another part is in it
     for entry in tree.entries(Problems()):
-        path = entry.path
+        path = _known(entry)[0]
         while way and not path.startswith(way[-1][0] + b"/"):
             _, needed = way.pop()
             numbers |= set() if needed else {rest}
@@ -170,7 +170,10 @@ def _surveyed(tree: Tree, groups: tuple[Group, ...]) -> tuple[set[int], _Content
 
 
 def _known(entry: Entry) -> Known:
-    return entry.path, entry.mode, entry.links, (entry.device, entry.inode)
+    # What empties a directory lies in it, as the name says that a layer has for it.
+    is_opaque = stat.S_IFMT(entry.mode) == OPAQUE
+    path = join(entry.path, OPAQUE_NAME) if is_opaque else entry.path
+    return path, entry.mode, entry.links, (entry.device, entry.inode)
 
 
 class _Sorter:

@@ -12,6 +12,7 @@ from imgpack.api import Directory, Entries, Entry, SetOwner, Tree, directory_ent
 from imgpack.layer.stages import Stages
 from imgpack.tree.entry import WHITEOUT, whiteout
 from imgpack.tree.merge.difference import Difference
+from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.problems import Problems
 from tests.tree.merge.shapes import image, trees
 
@@ -95,7 +96,7 @@ def test_a_time_is_a_change_only_if_it_is_said_to_be() -> None:
     """By whole seconds, which is what a layer keeps."""
     old = Entries([file("f", b"", mtime_ns=10**9)])
     later = Entries([file("f", b"", mtime_ns=2 * 10**9)])
-    hardly = Entries([file("f", b"", mtime_ns=10**9 + 1)])
+    hardly = Entries([file("f", b"", mtime_ns=2 * 10**9 - 1)])
 
     assert paths(Difference(old, later)) == []
     assert paths(Difference(old, later, mtime=True)) == [b"f"]
@@ -118,6 +119,26 @@ def test_a_file_of_several_names_is_written_with_all_of_them(new: list[Entry]) -
     written = [path for path in paths(Difference(old, Entries(new))) if path[:1] != b"-"]
 
     assert written == [entry.path for entry in new]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ([file("a", b"1")], [file("a", b"1"), hard_link("b", "a")]),
+        ([file("a", b"1"), file("b", b"1")], [file("a", b"1"), hard_link("b", "a")]),
+        ([file("a", b"1"), hard_link("b", "a")], [file("a", b"1"), file("b", b"1")]),
+    ],
+)
+def test_files_that_become_one_or_several_are_written(old: list[Entry], new: list[Entry]) -> None:
+    """Though each holds what was there before."""
+    assert paths(Difference(Entries(old), Entries(new))) == [b"a", b"b"]
+
+
+def test_an_empty_file_needs_no_look_at_what_was_there() -> None:
+    """A base may not have its bytes at hand."""
+    tree = Entries([file("empty", b"")])
+
+    assert paths(Difference(Listing(listing_text(tree)), tree)) == []
 
 
 def test_what_is_one_file_on_disk_is_not_opened(tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def facts_of_listing(text: bytes) -> list[tuple[object, ...]]:
     ]
 
 
+def test_a_directory_that_nobody_has_is_roots() -> None:
+    """Of no time, and open to all, as engines make it; the root as well."""
+    tree = merged([member(b"d/f", uid=3, gid=4, mtime_ns=5)])
+
+    for path in (b"", b"d"):
+        made = tree.find(path)
+        assert made is not None
+        assert (made.mode, made.uid, made.gid, made.mtime_ns) == (DIR | 0o755, 0, 0, 0)
+        assert (made.size, made.rdev, made.links) == (0, 0, 1)
+
+
 CASES: dict[str, tuple[list[Layer], dict[bytes, bytes]]] = {
     "a-file-is-rewritten-under-one-of-its-names": (
         [

@@ -2,7 +2,9 @@
 
 import os
 import stat
+import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from imgpack.api import (
     file,
     hard_link,
     symlink,
+    tarball,
 )
 from imgpack.errors import TreeError
 from imgpack.tree.destination import place
@@ -237,6 +240,86 @@ def test_a_way_through_a_link_ends_at_what_the_tree_has_itself() -> None:
         written(app, Entries(BASE))
 
 
+def test_two_files_that_links_bring_to_one_place_are_refused() -> None:
+    """Both directories lead to another one; no engine loads a layer with a path twice."""
+    base = Entries([directory_entry("usr/bin"), symlink("bin", "usr/bin"), symlink("sbin", "bin")])
+    app = Entries([file("bin/x", b"1"), file("sbin/x", b"2")])
+
+    with pytest.raises(TreeError, match=r"bin/x of entries is /usr/bin/x in .* and sbin/x is"):
+        written(app, base)
+    both = Entries([file("bin/x/a", b"1"), file("sbin/x/b", b"2")])
+    assert paths(written(both, base))[-3:] == [b"usr/bin/x", b"usr/bin/x/a", b"usr/bin/x/b"]
+
+
+def test_a_link_may_lead_to_the_root() -> None:
+    """What is in it lies at the top."""
+    app = Entries([file("host/etc/a", b""), file("host/b", b"")])
+
+    for target in ("/", ".", "../.."):
+        base = Entries([symlink("host", target), directory_entry("etc", mode=0o700)])
+        assert sorted(paths(written(app, base))) == [b"b", b"etc", b"etc/a"]
+
+
+def test_an_emptied_directory_is_what_the_layer_says_for_those_above_it() -> None:
+    """It was written with the layer's attributes, and what comes over it keeps them."""
+    base = Entries([directory_entry("a", mode=0o755), file("a/old", b"")])
+    emptied = Deletions(directory_entry("a", mode=0o700), opaque(b"a"))
+
+    found = written(Entries([file("a/new", b"")]), base, emptied)
+
+    assert [entry.path for entry in found if stat.S_IMODE(entry.mode) == 0o700] == [b"a"]
+
+
+def test_nothing_is_told_of_a_directory_that_is_emptied() -> None:
+    """It is said to be, and no file lies in its place."""
+    base = Entries([file("a/old", b"")])
+
+    assert not over(Deletions(directory_entry("a"), opaque(b"a")), [base]).survey.warnings
+
+
+def test_a_directory_that_is_emptied_replaces_a_link() -> None:
+    """What it leads to is not what is deleted; and deletions in it lead nowhere."""
+    base = Entries([symlink("bin", "/"), file("etc/x", b"")])
+    new = Deletions(directory_entry("bin"), opaque(b"bin"), file("bin/a", b""))
+    exact = Placed(Deletions(directory_entry("bin"), whiteout(b"bin/etc")), exact=True)
+
+    assert paths(written(new, base)) == [b"bin", b"bin/a"]
+    assert paths(written(exact, base)) == [b"bin"]
+
+
+def test_an_emptied_root_hides_all_that_is_below() -> None:
+    """Once, though more is emptied in it; also from the layers above it."""
+    base = Entries([file("a/x", b""), symlink("lib", "a")])
+    gone = Deletions(
+        opaque(b""), directory_entry("a"), opaque(b"a"), directory_entry("lib"), file("lib/y", b"")
+    )
+
+    assert paths(written(gone, base)) == [b"a", b"a/x", b"lib", b"lib/y"]
+    assert paths(written(Entries([directory_entry("a/x")]), base, gone)) == [b"a", b"a/x"]
+    top = Deletions(opaque(b""))
+    assert paths(written(top, place(Entries([file("f", b"")]), b"/opt/sub"))) == [b"opt"]
+
+
+def test_what_is_emptied_may_be_an_archive_at_another_place(tmp_path: Path) -> None:
+    """Its names are those that it has there."""
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("one"))
+    lower = tarball(tmp_path / "a.tar", dest="/usr")
+    emptied = Deletions(directory_entry("usr"), opaque(b"usr"))
+
+    assert [(e.path, stat.S_IFMT(e.mode)) for e in written(emptied, lower)] == [
+        (b"usr", stat.S_IFDIR), (b"usr/one", WHITEOUT),
+    ]  # fmt: skip
+
+
+def test_only_what_a_base_has_is_left_out() -> None:
+    """Not what another source has, for that would depend on what it is read from."""
+    app = Entries([symlink("a", "b"), file("b", b"1")])
+
+    assert paths(written(app, app)) == [b"a", b"b"]
+    assert paths(written(app, Listing(listing_text(app)), app)) == [b"a", b"b"]
+
+
 def test_an_opaque_directory_has_its_own_attributes() -> None:
     """It is another one than that which was deleted, if nothing is in it as well."""
     tree = Deletions(directory_entry("tmp", mode=0o700), opaque(b"tmp"))
@@ -262,6 +345,38 @@ def test_hard_links_stay_links_though_the_base_has_one_of_them_just_so(tmp_path:
     app = Entries([file("a", b"content"), hard_link("b", "a")])
 
     assert paths(written(app, base)) == [b"a", b"b"]
+
+
+def test_a_link_within_what_lies_behind_a_link_is_followed_too() -> None:
+    """One level after the other, as the image has them."""
+    base = Entries([*BASE, symlink("usr/lib/x", "/opt/x")])
+
+    assert paths(written(Entries([file("lib/x/f", b"")]), base)) == [
+        b"opt", b"opt/x", b"opt/x/f"
+    ]  # fmt: skip
+
+
+def test_what_is_made_up_is_what_the_transforms_make_of_it() -> None:
+    """It is the layer's own: nobody has the directory that a link below leads through."""
+    base = Entries([*BASE, symlink("x", "/opt/x")])
+    app = over(Entries([file("x/f", b"")]), [base])
+    arranged = replace(app, view=lambda entry: entry._replace(uid=7))
+
+    found = [entry for _, entry in arranged((one, one) for one in app.tree.entries())]
+
+    assert [(one.path, one.uid) for one in found] == [(b"opt", 7), (b"opt/x", 0), (b"opt/x/f", 0)]
+
+
+def test_replaced_things_are_told_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """However the directory on disk lists them."""
+    names = [f"{number:02}" for number in range(20)]
+    for name in reversed(names):
+        (tmp_path / name).touch()
+    base = Entries([directory_entry(name) for name in names])
+
+    told = over(Directory(bytes(tmp_path)), [base]).survey.warnings
+
+    assert [warning.partition(" ")[0] for warning in told] == names
 
 
 def test_what_a_lower_layer_deleted_is_not_below() -> None:

@@ -65,6 +65,30 @@ def test_nothing_is_both_deleted_and_there(some: list[Listed]) -> None:
     assert len(named) == len(set(named))
 
 
+def said(some: Sequence[Tree]) -> list[tuple[bytes, int]]:
+    """What one layer of them has, each path with its type."""
+    return [(entry.path, stat.S_IFMT(entry.mode)) for entry in union(some)]
+
+
+def test_a_directory_in_the_place_of_a_file_shows_only_what_came_with_it() -> None:
+    """What lies below all of them is hidden by the file, and so is what a layer had before."""
+    flat, full = Entries([file("d", b"")]), Entries([file("d/new", b"")])
+    made = [(b"d", stat.S_IFDIR), (b"d", OPAQUE), (b"d/new", stat.S_IFREG)]
+
+    assert said([flat, full]) == made
+    assert said([Entries([file("d/old", b"")]), flat, full]) == made
+
+
+def test_a_socket_is_no_change_of_what_other_layers_have() -> None:
+    """No layer has one: what was there before stays."""
+    socket = Listed([file("d", b"")._replace(mode=stat.S_IFSOCK | 0o644)])
+    full = Entries([file("d/x", b"")])
+
+    assert said([full, socket]) == [(b"d", stat.S_IFDIR), (b"d/x", stat.S_IFREG)]
+    assert said([socket, full]) == [(b"d", stat.S_IFDIR), (b"d/x", stat.S_IFREG)]
+    assert said([socket]) == [(b"d", stat.S_IFSOCK)]
+
+
 def test_made_up_inodes_of_two_trees_are_not_one_file(tmp_path: Path) -> None:
     """Each tree counts from one; on disk, a number is a number."""
     one = Entries([file("a", b"1"), hard_link("b", "a")])

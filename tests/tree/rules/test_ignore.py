@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from imgpack.errors import ConfigError, LimitError, SourceError
 from imgpack.tree.exclusion import LeftOut
 from imgpack.tree.rules.ignore import Ignore, ignore
-from imgpack.tree.rules.ignore_file import parse_ignore_file, parse_ignore_pattern
+from imgpack.tree.rules.ignore_file import (
+    find_ignore_file,
+    parse_ignore_file,
+    parse_ignore_pattern,
+)
 
 VECTORS = json.loads(
     (Path(__file__).resolve().parents[2] / "data" / "ignore-vectors.json").read_text("utf-8")
@@ -208,6 +212,41 @@ def test_a_line_longer_than_docker_takes_is_refused() -> None:
         read(b"a" * 65536)
 
 
+def test_white_space_is_what_go_takes_for_it() -> None:
+    """Unicode's, but for the separators that Python takes as well."""
+    space = "\t\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
+    wide = "".join(map(chr, range(0x2000, 0x200B)))
+
+    assert read(f"{space}{wide}a{wide}{space}".encode()) == ["a"]
+    assert read("\u200ba\u1fff".encode()) == ["\u200ba\u1fff"]
+
+
+def test_a_class_that_excludes_takes_its_own_sign() -> None:
+    """The first one is no member."""
+    assert ignore(["[^a]"]).sift(b"", [b"^", b"a", b"b"], 0).kept == [b"a"]
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    """4 MiB."""
+    path = tmp_path / "ignore"
+    path.write_bytes((b"#" * 65535 + b"\n") * 64)
+    assert ignore((), bytes(path)).rules == ()
+    with path.open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(LimitError, match="has more than 4 MiB"):
+        ignore((), bytes(path))
+
+
+def test_a_directory_has_the_first_of_its_ignore_files(tmp_path: Path) -> None:
+    """podman's name counts before Docker's; also where it leads nowhere."""
+    root = bytes(tmp_path)
+    assert find_ignore_file(root) is None
+    (tmp_path / ".dockerignore").touch()
+    assert find_ignore_file(root) == root + b"/.dockerignore"
+    (tmp_path / ".containerignore").symlink_to("nowhere")
+    assert find_ignore_file(root) == root + b"/.containerignore"
+
+
 def test_there_is_an_end_to_patterns() -> None:
     """A file of nothing else is no source of work without end."""
     with pytest.raises(LimitError, match="10,001 patterns"):
@@ -224,7 +263,7 @@ def test_an_ignore_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "part"),
     [("a|b*", "|"), ("x{2}*", "{2}"), ("^a*", "^"), ("a\\d", "\\d"), ("[[:alpha:]]", "[:alpha:"),
-     ("[a*]", "*")],
+     ("[a*]", "*"), ("-[a]|*", "|"), ("a|*/**", "|")],
 )  # fmt: skip
 def test_what_docker_reads_otherwise_is_warned_of(pattern: str, part: str) -> None:
     """Only where it does: not in what is compared as it stands."""
@@ -237,6 +276,14 @@ def test_many_stars_are_no_trap() -> None:
     """A pattern of many stars is compared with a long name in one pass."""
     rules = ignore(["*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b*c"])
     assert rules.sift(b"", [b"a" * 255], 0).kept
+
+
+def test_names_are_found_by_what_is_in_them() -> None:
+    """As by how they begin, how they end, and whole."""
+    names = [b"axb", b"x", b"start", b"tend", b"whole", b"b", b"wholes"]
+    rules = ignore(["*x*", "sta*", "*nd", "whole"])
+
+    assert rules.sift(b"", names, 0).kept == [b"b", b"wholes"]
 
 
 def test_what_a_pattern_did_is_known() -> None:

@@ -51,7 +51,7 @@ class RuleFlags:
             state.check(trees)
             transforms.append(state)
         if self.mtree is not None:
-            if not trees:
+            if all(isinstance(tree.tree, api.RawLayer) for tree in trees):
                 raise click.UsageError("--mtree is laid over a SRC, and there is none")
             listed = api.specification(os.fsencode(self.mtree), read)
             transforms.append(api.Overrides(listed, self.mtree_only))
