@@ -259,6 +259,11 @@ class TarFile:
             start, window = offset, os.pread(self._fd, length, offset)
             self._window = (start, window)
         block = window[offset - start : offset - start + BLOCK]
+        if len(block) < BLOCK and 0 < self._size < BLOCK:
+            raise ArchiveError(
+                f"{self._path} is not a tar archive: it has only {self._size} bytes",
+                "name an archive of an image",
+            )
         if len(block) < BLOCK:
             raise ArchiveError(
                 f"{self._path} is truncated at byte {self._size}: its end is missing",
@@ -278,7 +283,7 @@ class TarFile:
 
 def is_tar(head: bytes) -> bool:
     """Whether a file that begins with the block ``head`` can be a tar archive."""
-    return head == _ZERO or (len(head) == BLOCK and checksum_fits(head))
+    return len(head) < BLOCK or head == _ZERO or checksum_fits(head)
 
 
 def _number(octets: bytes) -> int:

@@ -152,11 +152,11 @@ def _members(source: Forward) -> Members:
 
 
 def _check_header(block: bytes, offset: int) -> None:
+    if len(block) < BLOCK and block and not offset:
+        raise ArchiveError(
+            f"it is not a tar archive: it has only {len(block)} bytes", "name a tar archive"
+        )
     if len(block) < BLOCK:
-        if offset == 0:
-            raise ArchiveError(
-                f"it is not a tar archive: it has only {len(block)} bytes", "name a tar archive"
-            )
         raise _truncated(offset + len(block))
     if not checksum_fits(block):
         what = "it is not a tar archive" if offset == 0 else "it is damaged"

@@ -38,10 +38,14 @@ class Group:
     def parse(cls, text: str) -> "Group":
         """``NAME=PATTERN,…``. Raises ``ConfigError``."""
         name, equals, patterns = text.partition("=")
-        if not equals or not _NAME.fullmatch(name) or not all(map(str.strip, patterns.split(","))):
+        if not equals or not _NAME.fullmatch(name):
             raise ConfigError(
                 f"{printable(text)!r} names no layer and its patterns",
                 "write NAME=PATTERN,..., as deps=node_modules,vendor",
+            )
+        if not all(patterns.split(",")):
+            raise ConfigError(
+                f"{printable(text)!r} has an empty pattern", "say what is in the layer"
             )
         return cls(name, ignore(patterns.split(",")))
 
@@ -135,7 +139,7 @@ def split(trees: Sequence[Placed[Tree]], groups: Sequence[Group]) -> tuple[Place
             raise ConfigError(
                 f"nothing is in the layer {group.name}: its patterns match no path, "
                 "or only those of earlier ones",
-                "correct them, or leave it out",
+                "correct them, which are of paths in the source, or leave it out",
             )
     return tuple(parts)
 
