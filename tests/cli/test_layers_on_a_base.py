@@ -189,3 +189,53 @@ def test_what_replaces_a_directory_is_named_as_it_was_given(
     assert "etc of etc replaces a directory of a lower layer" in done.err
     done = base("build", "--from", "base.tar", "./etc:/", "-o", "x.tar")
     assert "etc of ./etc replaces a directory of a lower layer" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (("--entrypoint", "/ap/x"), "/ap/x"),
+        (("--cmd", "/etc/passwd/x"), "/etc/passwd/x"),
+        (("--cmd", "nothing"), "nothing"),
+        (("--cmd", "x", "--workdir", "/opt"), "x"),
+        (("--cmd", "./new", "--workdir", "/opt"), ""),
+        (("--cmd", "new", "-e", "PATH=/x:/opt"), ""),
+        (("--entrypoint", "/bin/sh"), ""),
+        (("--entrypoint", "sh", "--cmd", "no"), ""),
+        ((), ""),
+    ],
+)
+def test_a_program_that_is_not_in_the_image_is_told(
+    base: InProcess, arguments: tuple[str, ...], missing: str
+) -> None:
+    """By its path, through links, or where ``PATH`` leads."""
+    done = base("build", "--from", "base.tar", "app", *arguments, "-o", "x.tar")
+
+    done.ok()
+    told = f"imgpack: warning: the program {missing!r} is not in the image\n"
+    assert done.err == (told if missing else "")
+
+
+def test_a_program_of_the_base_that_is_deleted_is_told(base: InProcess, tmp_path: Path) -> None:
+    """The base has it, and the new image not."""
+    base("build", "root", "--entrypoint", "/bin/sh", "-o", "base.tar").ok()
+    done = base("build", "--from", "base.tar", "--whiteout", "/usr/bin/sh", "-o", "x.tar")
+
+    assert "the program '/bin/sh' of the base is not in the image" in done.err, done
+
+
+@pytest.mark.parametrize(
+    ("mode", "closes"),
+    [("644", True), ("u=rw,go=r", True), ("a-x", True), ("755", False), ("u=rwX,go=rX", False),
+     ("app=644", False), ("go-x", False)],
+)  # fmt: skip
+def test_a_mode_that_closes_all_directories_is_told(
+    base: InProcess, tmp_path: Path, mode: str, closes: bool
+) -> None:
+    """For everything: a pattern may be of files alone."""
+    (tmp_path / "app/app").touch()
+    done = base("build", "app", "--chmod", mode, "-o", "x.tar")
+
+    done.ok()
+    told = f"--chmod {mode} takes the x of directories as well, and nobody but root enters them"
+    assert (told in done.err) == closes
