@@ -25,6 +25,7 @@ from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tar.header import END
 from imgpack.tree.destination import Placed
+from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.rules.split import PartTree
 from imgpack.tree.tree import Tree
@@ -43,6 +44,13 @@ class Base:
     image: Image
     tree: Tree
     name: BaseName | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What is below: the layers, and what is said that they make, which a lock may do."""
+        tree = self.tree
+        listing = tree if isinstance(tree, Listing) else Listing(listing_text(tree))
+        return (listing.identity, *map(str, self.image.config.diff_ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Placement:
             groups,
             stages,
             self.lower if base is None else base.tree,
-            () if base is None else base.image.config.diff_ids,
+            () if base is None else base.identity,
             reporter,
             keep_identical=self.keep_identical,
         )

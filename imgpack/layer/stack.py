@@ -40,12 +40,12 @@ class LayerStack:
         groups: Sequence[Group],
         stages: Stages,
         lower: Tree | None,
-        chain: Iterable[Digest],
+        chain: Iterable[str],
         reporter: Reporter,
         *,
         keep_identical: bool,
     ) -> None:
-        """``chain`` are the ``diff_id``s of what ``lower`` is made of."""
+        """``chain`` says what ``lower`` is: its ``diff_id``s, and what they make."""
         self.below = self._lowest = Below(() if lower is None else (Laid(lower),))
         self._groups = groups
         self._stages = stages
@@ -85,7 +85,7 @@ class LayerStack:
 
     def built(self, diff_id: Digest) -> None:
         """The last layer is this one."""
-        self._chain.append(diff_id)
+        self._chain.append(str(diff_id))
 
     def _added(self, *, top: bool) -> Additions | None:
         """What goes into the top layer beside its tree, and is of the image from now on."""
@@ -113,7 +113,7 @@ class LayerStack:
             tree,
             below,
             survey(tree, below) if below else Survey(),
-            " ".join(map(str, self._chain)),
+            " ".join(self._chain),
             keep_identical=self._keep_identical,
             view=self._stages.view,
             naming=self._stages.treatment.rules.naming,

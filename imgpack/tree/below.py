@@ -129,20 +129,21 @@ class Below:
         """What is at ``path``, none of whose parents is a link; no link is followed."""
         found: Entry | None = None
         made_up: Laid | None = None
-        for layer in reversed(self._layers):
+        for number in range(len(self._layers))[::-1]:
+            layer = self._layers[number]
             if layer.leads_to_it(path):
                 made_up = layer
                 continue
             one = layer.find(path)
             if one is None:
-                if layer.hides(path):
+                if number and layer.hides(path):
                     break
                 continue
             if one.mode & _TYPE == WHITEOUT or not (found is None or one.is_directory):
                 break
             found = one
             # A directory is what the lowest layer says of it: the others keep that.
-            if not one.is_directory or layer.says(path) or layer.hides(path):
+            if not (one.is_directory and number) or layer.says(path) or layer.hides(path):
                 break
         if found is None and made_up is not None:
             return made_up.made_up(path)

@@ -1,6 +1,7 @@
 """Images on a base, written whole: what is new is only what is said."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from imgpack.api import Base, Entries, Image, Placement, Runtime, RuntimeChanges
 from imgpack.errors import ConfigError, Hint, Remedy, UnsupportedError
 from imgpack.events import Silent
 from imgpack.image.documents import BaseName
+from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import describe
 from imgpack.spec.json import encode
@@ -106,3 +108,22 @@ def test_a_users_mistake_is_not_called_the_bases(tmp_path: Path) -> None:
     mistake = RuntimeChanges(Runtime(env=("A=${",)), expand=True)
     with pytest.raises(ConfigError, match=r"^the value of A: there is"):
         built(tmp_path, base(), config=mistake)
+
+
+def test_a_layer_is_not_reused_where_something_else_lies_below(tmp_path: Path) -> None:
+    """A lock may say that the same layers make another tree: what was built on that is not it."""
+    (tmp_path / "app" / "opt").mkdir(parents=True)
+    (tmp_path / "app" / "opt" / "x").touch()
+    app, cache = api.directory(tmp_path / "app"), SegmentCache(str(tmp_path / "cache"))
+    true, later = base(), time.time_ns() + 10**10
+    lying = replace(true, tree=Entries([PASSWD, api.directory_entry("opt", mode=0o777)]))
+    reasons: list[str] = []
+    digests = [
+        built(
+            tmp_path, on, app, cache=cache, clock=lambda: later,
+            explain=lambda reason, _: reasons.append(reason),
+        ).config.diff_ids[-1]
+        for on in (lying, true, true)
+    ]  # fmt: skip
+    assert digests[0] != digests[1] == digests[2]
+    assert reasons[2] == "reused: nothing changed"

@@ -166,19 +166,19 @@ def test_what_is_not_there_to_unset_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "named"),
     [
-        {"set": Runtime(env=("A=1",)), "unset_env": ("A",)},
-        {"set": Runtime(labels=(("a", "1"),)), "unset_labels": ("a",)},
-        {"set": Runtime(exposed_ports=(Ports(1, 2),)), "unset_ports": (Ports(1, 2),)},
-        {"set": Runtime(volumes=("/a/",)), "unset_volumes": ("/a",)},
-        {"set": Runtime(cmd=()), "cleared": frozenset({"cmd"})},
-        {"relative_dir": "a", "cleared": frozenset({"working_dir"})},
+        ({"set": Runtime(env=("B=1", "A=1")), "unset_env": ("B", "A")}, "ENV A"),
+        ({"set": Runtime(labels=(("a", "1"),)), "unset_labels": ("a",)}, "LABEL a"),
+        ({"set": Runtime(exposed_ports=(Ports(1, 2),)), "unset_ports": (Ports(1, 2),)}, "EXPOSE 1"),
+        ({"set": Runtime(volumes=("/a/",)), "unset_volumes": ("/./a",)}, "VOLUME /a"),
+        ({"set": Runtime(cmd=()), "cleared": frozenset({"cmd"})}, "CMD"),
+        ({"relative_dir": "a", "cleared": frozenset({"working_dir"})}, "WORKDIR"),
     ],
 )
-def test_what_is_set_and_unset_at_once_is_refused(changes: dict[str, Any]) -> None:
-    """No order would say which of them is meant."""
-    with pytest.raises(ConfigError, match="is both set and unset"):
+def test_what_is_set_and_unset_at_once_is_refused(changes: dict[str, Any], named: str) -> None:
+    """No order would say which of them is meant; the first by name is told."""
+    with pytest.raises(ConfigError, match=f"^{named}.* is both set and unset"):
         RuntimeChanges(**changes)
 
 
@@ -254,6 +254,17 @@ def test_a_malformed_base_is_refused(base: dict[str, Any], changes: RuntimeChang
     """Also one whose keys are what only some readers take them for."""
     with pytest.raises(DocumentError):
         merge(base, changes)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Healthcheck", "Volumes", "WorkingDir",
+     "OnBuild", "Labels", "StopSignal", "Shell"],
+)  # fmt: skip
+def test_a_key_in_another_case_is_refused(key: str) -> None:
+    """Go's readers take it for the one that they know."""
+    with pytest.raises(DocumentError, match=f"take the key '{key.lower()}' for '{key}'"):
+        merge({key.lower(): None}, RuntimeChanges())
 
 
 def test_a_value_from_the_base_is_checked_as_any_other() -> None:

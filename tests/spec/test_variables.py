@@ -89,6 +89,13 @@ def test_what_is_no_variable_is_refused(text: str, problem: str) -> None:
         expanded(text)
 
 
+def test_variables_lie_in_each_other_up_to_a_depth() -> None:
+    """The innermost word is what all of them are."""
+    assert expanded("${A:-" * 32 + "x" + "}" * 32) == ("x", [])
+    with pytest.raises(ConfigError, match="too many variables"):
+        expanded("${A:-" * 33 + "x" + "}" * 33)
+
+
 @given(st.text())
 def test_an_escaped_text_is_itself(text: str) -> None:
     """A dollar sign with its backslashes doubled and one more is nothing but a dollar sign."""

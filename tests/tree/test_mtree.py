@@ -18,6 +18,7 @@ from imgpack.tree.below import Below, Laid
 from imgpack.tree.inputs.mtree.lines import MAX_LINE, lines, unescaped
 from imgpack.tree.inputs.mtree.reader import read_lines
 from imgpack.tree.inputs.mtree.specification import Specification
+from imgpack.tree.inputs.mtree.tree import MtreeTree
 
 FILES = {"/etc/passwd": b"app:x:1000:1001::/:\n", "/etc/group": b"staff:x:50:\n"}
 NUMBERS = os.makedev(259, 70000)
@@ -50,7 +51,7 @@ def overridden(text: str, entry: Entry, *, only: bool = False) -> Entry | None:
     [
         (rb"a\040b", b"a b"), (rb"\012\134\043\075", b"\n\\#="), (rb"\303\251", "é".encode()),
         (rb"\001\0", b"\x01\0"), (rb"\52\052", b"**"), (rb"\400", b" 0"),
-        (rb"\s\t\n\\\#", b" \t\n\\#"),
+        (rb"\s\t\n\\\#", b" \t\n\\#"), (rb"\a\b\f\r\v", b"\a\b\f\r\v"),
         (rb"\M-C\M-)", "é".encode()), (rb"\^A\^?\M^A", b"\x01\x7f\x81"), (rb"\x41\E", b"A\x1b"),
         (rb"\"\$x", b'"x'), (rb"\q", rb"\q"), (rb"a\ ", b"a "), (rb"*?[", b"*?["),
     ],
@@ -324,11 +325,40 @@ def test_names_of_one_inode_are_one_file() -> None:
     assert numbers[0][1] == 2
 
 
-def test_a_list_alone_is_a_tree() -> None:
+def test_a_list_alone_is_a_tree(tmp_path: Path) -> None:
     """Of all that it says."""
-    tree, _ = listed("./bin/sh type=link link=busybox\n./etc type=dir mode=0700\n").tree()
+    text = "./bin/sh type=link link=busybox\n./etc type=dir mode=0700\n"
+    tree, _ = listed(text).tree()
+    named = MtreeTree(bytes(tmp_path), tree)
 
     assert [entry.path for entry in tree.entries()] == [b"bin", b"bin/sh", b"etc"]
+    assert list(named.entries()) == list(tree.entries())
+    assert list(named.entries(None, b"opt")) == list(tree.entries(None, b"opt"))
+    assert [named.find(path) for path in (b"etc", b"x")] == [tree.find(b"etc"), None]
+    assert str(named) == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "resdevice flags tags cksum md5 md5digest rmd160 rmd160digest ripemd160digest sha1",
+        "sha1digest sha256 sha256digest sha384 sha384digest sha512 sha512digest sha512256",
+        "sha512256digest optional",
+    ],
+)
+def test_what_says_nothing_of_an_image_is_passed_over_without_a_word(words: str) -> None:
+    """Checksums, and what only other systems have."""
+    line = " ".join(word if word == "optional" else f"{word}=1" for word in words.split())
+
+    assert listed(f"./a {line}\n").warnings == []
+
+
+def test_a_line_is_bounded() -> None:
+    """One byte less is read."""
+    assert len(list(lines(b"a" * MAX_LINE, "l"))) == 1
+    assert MAX_LINE == 1 << 20
+    with pytest.raises(LimitError, match="l:1: the line has more than"):
+        list(lines(b"a" * (MAX_LINE + 1), "l"))
 
 
 def test_names_are_those_of_the_lists_own_users(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_an_archive_of_nothing_is_a_tree_of_nothing(made: Made) -> None:
     assert list(made(END).entries()) == []
     root = made(END).find(b"")
     assert root is not None
-    assert root.mode == stat.S_IFDIR | 0o755
+    assert (root.path, root.mode) == (b"", stat.S_IFDIR | 0o755)
 
 
 def test_an_archive_that_is_written_to_is_told(made: Made, tmp_path: Path) -> None:

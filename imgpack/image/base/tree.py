@@ -1,7 +1,8 @@
 """What the layers of a base make together, as a listing; remembered in the cache.
 
-The listing depends on the ``diff_id``s of the layers and on nothing else, so it is kept under
-the hash of all of them. Whoever may write the cache may say what the base holds.
+The listing depends on the ``diff_id``s of the layers and on nothing else. It is kept under the
+hash of all of them and of the layers' digests: that a digest has a ``diff_id`` is known only of
+those that were read. Whoever may write the cache may say what the base holds.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from imgpack.tree.merge.merged import Merged
 ACCOUNTS: Final = (b"etc/passwd", b"etc/group")
 """Files that are kept beside a listing, for the names of users and groups."""
 
-_FORMAT: Final = "imgpack-tree-1"
+_FORMAT: Final = "imgpack-tree-2"
 _MAX_SIZE: Final = 1 << 30
 """Bytes of a listing and what is kept beside it: more than the entries of any image take."""
 
@@ -58,8 +59,8 @@ def base_tree(
 
 
 def _key(image: Image) -> str:
-    diff_ids = map(str, image.config.diff_ids)
-    return hashlib.sha256("\n".join((_FORMAT, *diff_ids)).encode()).hexdigest()
+    layers = (f"{layer.diff_id} {layer.descriptor.digest}" for layer in image.layers)
+    return hashlib.sha256("\n".join((_FORMAT, *layers)).encode()).hexdigest()
 
 
 def _accounts(tree: Merged) -> Iterator[tuple[bytes, bytes]]:

@@ -106,7 +106,7 @@ class _Arranging:
             elif kind == OPAQUE:
                 if not self._is_emptied(moved.path):  # else all is deleted already
                     self._emptied = moved.path + b"/" if moved.path else b""
-                    yield from self._deletions(moved.path, own)
+                    yield from self._deletions(moved.path)
             else:
                 yield from self._other(seen, moved)
 
@@ -169,7 +169,7 @@ class _Arranging:
         self._made.add(path)
         yield seen, entry
         if self._is_emptied(path):
-            yield from self._deletions(path, own)
+            yield from self._deletions(path)
 
     def _each_once(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
         """Deletions alone, each where it leads: not twice, nor in another one."""
@@ -203,13 +203,13 @@ class _Arranging:
         yield from self._parents(path)
         yield seen, entry._replace(path=path)
 
-    def _deletions(self, path: bytes, own: bytes) -> Iterator[Pair]:
+    def _deletions(self, path: bytes) -> Iterator[Pair]:
         """One for each name that lower layers have in a directory, and the tree has not."""
         found = self._over.below.find(path)
         if found is None or not found.is_directory:
             return
         for name in self._over.below.names(path):
-            if self._tree.find(join(own, name)) is None:
+            if self._laid.find(join(path, name)) is None:
                 yield from self._parents(join(path, name))
                 marker = whiteout(join(path, name))._replace(stamp=_BELOW)
                 yield marker, marker
@@ -226,18 +226,18 @@ class _Arranging:
 
     def _parents(self, path: bytes) -> Iterator[Pair]:
         """The directories above ``path`` that were not written yet, as lower layers have them."""
-        above = path.rpartition(b"/")[0]
-        if above in self._made:
-            return
-        yield from self._parents(above)
-        found = self._find(above)
-        if found is None or not found.is_directory:
-            made_up = made_up_directory(above, max(self._time, 0))
-            found = self._over.view(made_up) or made_up
-        found = self._over.naming(found) or found
-        self._made.add(above)
-        parent = found._replace(stamp=_BELOW, within=None)
-        yield parent, parent
+        missing = []
+        while (path := path.rpartition(b"/")[0]) not in self._made:
+            missing.append(path)
+        for above in reversed(missing):  # as deep as a path is, which Python's stack is not
+            found = self._find(above)
+            if found is None or not found.is_directory:
+                made_up = made_up_directory(above, max(self._time, 0))
+                found = self._over.view(made_up) or made_up
+            found = self._over.naming(found) or found
+            self._made.add(above)
+            parent = found._replace(stamp=_BELOW, within=None)
+            yield parent, parent
 
 
 def identical(found: Entry, entry: Entry) -> bool:

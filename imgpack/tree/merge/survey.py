@@ -10,6 +10,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from imgpack.errors import TreeError, printable
 from imgpack.tree.below import Below
@@ -17,6 +18,8 @@ from imgpack.tree.destination import Placed
 from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree, join
+
+_DELETIONS: Final = (WHITEOUT, OPAQUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def survey(placed: Placed[Tree], below: Below) -> Survey:
             continue
         for name, mode in listed(where):
             inner, path = join(where, name), join(image, name)
-            there = below.find(path)
+            there = None if stat.S_IFMT(mode) in _DELETIONS else below.find(path)
             if there is None:
                 continue
             own = join(placed.dest, inner)

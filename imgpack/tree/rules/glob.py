@@ -45,8 +45,8 @@ _BETWEEN: Final = {_REST: (_DEEP, _GlobToken("[^/\n]*")), _REST_LINES: (_DEEP_LI
 class Half(NamedTuple):
     """One side of a pattern: what it matches, and what a match starts and ends with.
 
-    ``literal`` says that it matches ``start`` alone; ``inside`` is the longest text that is
-    anywhere in it.
+    ``regexp`` is for text without newlines. ``literal`` says that it matches ``start`` alone;
+    ``inside`` is the longest text that is anywhere in it.
     """
 
     regexp: str
@@ -54,6 +54,10 @@ class Half(NamedTuple):
     end: str
     inside: str
     literal: bool
+
+
+_Compiled = tuple[re.Pattern[str], re.Pattern[str] | None]
+"""A pattern, or its two halves."""
 
 
 class Glob:
@@ -89,15 +93,23 @@ class Glob:
         return _half(self._whole).literal
 
     @cached_property
-    def _matches(self) -> "tuple[re.Pattern[str], re.Pattern[str] | None]":
+    def _matches(self) -> _Compiled:
+        return self._compiled(lines=False)
+
+    @cached_property
+    def _matches_lines(self) -> _Compiled:
+        return self._compiled(lines=True)
+
+    def _compiled(self, *, lines: bool) -> _Compiled:
         if self._halves is None:
-            return re.compile(_joined(self._whole)), None
+            return re.compile(_joined(self._whole, lines=lines)), None
         above, name = self._halves
-        return re.compile(_joined(above)), re.compile(_joined(name))
+        return re.compile(_joined(above, lines=lines)), re.compile(_joined(name, lines=lines))
 
     def matches(self, above: str, name: str) -> bool:
         """Whether ``name`` in the directory ``above``, with a slash behind it, matches."""
-        whole, last = self._matches
+        lines = "\n" in above or "\n" in name
+        whole, last = self._matches_lines if lines else self._matches
         if last is None:
             return whole.fullmatch(above + name) is not None
         return last.fullmatch(name) is not None and whole.fullmatch(above) is not None
@@ -205,16 +217,18 @@ def _half(tokens: Sequence[_GlobToken]) -> Half:
     return Half(_joined(tokens), texts[0], texts[-1], max(texts, key=len), len(texts) == 1)
 
 
-def _joined(tokens: Sequence[_GlobToken]) -> str:
+def _joined(tokens: Sequence[_GlobToken], *, lines: bool = False) -> str:
     """One regular expression, whose stars do not look for one text again and again.
 
     What stands between two stars of one component may as well be found where it comes first.
+    So may whole components between two ``**``, unless there may be newlines (``lines``): what
+    is behind the first may be another place then.
     """
     out = []
     at = 0
     while at < len(tokens):
-        end = at + 1
-        if tokens[at] is _STAR:
+        token, end = tokens[at], at + 1
+        if token is _STAR:
             while end < len(tokens) and tokens[end] is not _STAR and not tokens[end].crosses:
                 end += 1
             if end < len(tokens) and tokens[end] is _STAR:
@@ -222,9 +236,35 @@ def _joined(tokens: Sequence[_GlobToken]) -> str:
                 out.append(f"(?>[^/]*?{between})")
                 at = end
                 continue
-        out.append(tokens[at].regexp)
+        elif token is _DEEP:
+            while end < len(tokens) and (tokens[end] is _SLASH or not tokens[end].crosses):
+                end += 1
+            if end < len(tokens) and tokens[end] is _DEEP:
+                between = _joined(tokens[at + 1 : end])
+                if end == at + 1:
+                    at = end
+                    continue
+                if tokens[end - 1] is _SLASH and not lines:
+                    out.append(f"(?>(?:[^/]*/)*?{between})")
+                    at = end
+                    continue
+        out.append(token.regexp)
         at += 1
     return "".join(out)
+
+
+def as_text(name: str | bytes) -> str:
+    """A name or a pattern as UTF-8, in any locale: a byte that is none is a character.
+
+    So is what an argument has of such bytes. Raises ``UnicodeEncodeError`` for no text at all.
+    """
+    raw = as_bytes(name) if isinstance(name, str) else name
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def as_bytes(text: str) -> bytes:
+    """What ``as_text`` was made of. Raises ``UnicodeEncodeError``."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def read_otherwise(text: str) -> str:

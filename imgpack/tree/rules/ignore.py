@@ -11,13 +11,13 @@ begin and end. Invariant: what is not looked at has the hits of its directory an
 """
 
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from imgpack.errors import ConfigError, LimitError, printable
 from imgpack.tree.exclusion import LeftOut, Rules, Sifted
+from imgpack.tree.rules.glob import as_bytes, as_text
 from imgpack.tree.rules.ignore_file import (
     IgnorePattern,
     parse_ignore_pattern,
@@ -70,7 +70,7 @@ class Ignore:
         if situation is None:
             _make_room(self._situations)
             situation = self._situations[hits] = _Situation(self._patterns, hits)
-        directory = os.fsdecode(above)
+        directory = as_text(above)
         mask = situation.mask(directory)
         # Where nothing hit, no exception is asked unless another pattern hits first.
         asked = mask if hits else mask & ~self._exceptions
@@ -92,7 +92,7 @@ class Ignore:
         mask: int,
     ) -> Sifted:
         hits = situation.hits
-        found = {name: self._evaluated(above, os.fsdecode(name), hits, mask) for name in touched}
+        found = {name: self._evaluated(above, as_text(name), hits, mask) for name in touched}
         inherited = hits, situation.last
         kept, others, hidden, out = [], {}, {}, []
         for name in names:
@@ -102,7 +102,7 @@ class Ignore:
                 if result != hits:
                     others[name] = result
             elif (last == situation.last and situation.everywhere) or self._reaches(
-                f"{above}{os.fsdecode(name)}/", last
+                f"{above}{as_text(name)}/", last
             ):
                 hidden[name] = result, last
             else:
@@ -146,7 +146,7 @@ def ignore(
     """
     listed = [] if file is None else list(read_ignore_file(file))
     for text in patterns:
-        pattern = parse_ignore_pattern(os.fsdecode(text))
+        pattern = parse_ignore_pattern(text if isinstance(text, str) else as_text(text))
         if pattern is None:
             raise ConfigError("a pattern is empty", "say what to leave out")
         listed.append(pattern)
@@ -197,7 +197,7 @@ class _Situation:
         """The patterns that may hit something in the directory ``above``, a bit each."""
         mask = self._always | self._at.get(above, 0)
         for regexp, bit in self._below:
-            if regexp.fullmatch(above):
+            if "\n" in above or regexp.fullmatch(above):
                 mask |= bit
         for start, bit in self._whole:
             if start.startswith(above) or above.startswith(start):
@@ -218,13 +218,13 @@ class _Sieve:
             if name is None or not name.inside:
                 self._all = True
             elif name.literal:
-                literals.add(os.fsencode(name.start))
+                literals.add(as_bytes(name.start))
             elif name.start:
-                starts.add(os.fsencode(name.start))
+                starts.add(as_bytes(name.start))
             elif name.end:
-                ends.add(os.fsencode(name.end))
+                ends.add(as_bytes(name.end))
             else:
-                inside.add(os.fsencode(name.inside))
+                inside.add(as_bytes(name.inside))
         self._literals = frozenset(literals)
         self._starts, self._ends = tuple(starts), tuple(ends)
         self._inside = re.compile(b"|".join(map(re.escape, sorted(inside)))) if inside else None

@@ -5,6 +5,7 @@ Sources: moby/patternmatcher (``ignorefile.ReadAll``, ``New``), Go's ``path.Clea
 character of its own.
 """
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -14,7 +15,7 @@ from typing import Final
 
 from imgpack.errors import ConfigError, LimitError, SourceError, printable
 from imgpack.tree.exclusion import ExclusionRule
-from imgpack.tree.rules.glob import Glob, read_otherwise
+from imgpack.tree.rules.glob import Glob, as_bytes, as_text, read_otherwise
 
 NAMES: Final = (b".containerignore", b".dockerignore")
 """Where a directory says what of it is left out: the first that is there counts."""
@@ -39,9 +40,20 @@ class IgnorePattern:
 
 
 def find_ignore_file(root: bytes) -> bytes | None:
-    """The path of the ignore file of the directory ``root``, if it has one."""
+    """The path of the ignore file of the directory ``root``, if it has one.
+
+    Raises ``SourceError`` for a link that leads out of it, which Docker does not follow.
+    """
     paths = (os.path.join(root, name) for name in NAMES)
-    return next(filter(os.path.lexists, paths), None)
+    path = next(filter(os.path.lexists, paths), None)
+    if path is not None and os.path.islink(path):
+        inside = os.path.join(os.path.realpath(root), b"")
+        if not os.path.realpath(path).startswith(inside):
+            raise SourceError(
+                f"the ignore file {printable(path)} is a symlink that leads out of its directory",
+                "copy what it leads to, or give that file itself as the ignore file",
+            )
+    return path
 
 
 def read_ignore_file(path: bytes) -> tuple[IgnorePattern, ...]:
@@ -71,7 +83,7 @@ def parse_ignore_file(data: bytes, name: str) -> Iterator[IgnorePattern]:
             raise LimitError(f"line {number} of {name} has {len(line)} bytes, and Docker takes "
                              f"less than {_MAX_LINE}")  # fmt: skip
         if not line.startswith(b"#"):
-            pattern = parse_ignore_pattern(os.fsdecode(line), name, number)
+            pattern = parse_ignore_pattern(as_text(line), name, number)
             if pattern is not None:
                 yield pattern
 
@@ -81,6 +93,8 @@ def parse_ignore_pattern(text: str, file: str = "", line: int = 0) -> IgnorePatt
 
     Raises ``ConfigError`` if it is no pattern.
     """
+    with contextlib.suppress(UnicodeEncodeError):  # of which it is told below
+        text = as_text(text)
     written = text.strip(_SPACE)
     if not written:
         return None
@@ -94,7 +108,7 @@ def parse_ignore_pattern(text: str, file: str = "", line: int = 0) -> IgnorePatt
     exception = cleaned.startswith("!")
     rule = ExclusionRule(written, file, line)
     try:
-        os.fsencode(cleaned)
+        as_bytes(cleaned)
         if cleaned == "!":
             raise ValueError("nothing stands behind the !")
         return IgnorePattern(rule, Glob(cleaned[exception:]), exception)

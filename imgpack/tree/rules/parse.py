@@ -7,7 +7,6 @@ gets a slash in front: ``/u=rwx``.
 
 import base64
 import binascii
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from imgpack.tree.rules.changes import (
     ChangeOwner,
     ChangeTime,
 )
-from imgpack.tree.rules.glob import Glob
+from imgpack.tree.rules.glob import Glob, as_text
 from imgpack.tree.rules.ignore_file import parse_ignore_pattern
 from imgpack.tree.rules.modes import ModeChange
 from imgpack.tree.rules.rules import Effect, Rule
@@ -54,7 +53,7 @@ class PathPattern:
 
     def matches(self, path: bytes) -> bool:
         """Whether it is ``path`` itself that is meant."""
-        above, slash, name = os.fsdecode(path).rpartition("/")
+        above, slash, name = as_text(path).rpartition("/")
         return self.glob.matches(above + slash, name)
 
 

@@ -147,6 +147,18 @@ def test_of_an_index_the_platforms_that_were_asked_for_are_locked(tmp_path: Path
         assert len(list(api.images_in(opened.image().image))) == 2
 
 
+def test_the_only_image_is_the_base_unless_another_is_asked_for(tmp_path: Path) -> None:
+    """Whatever it is for."""
+    with api.create(str(tmp_path / "arm.tar")) as sink:
+        image = make_image(tar_of({"x": b""}), platform="linux/arm64")
+        sink.write([api.Named(image, (api.parse_name("arm:1"),))])
+    lock = api.lock_base(str(tmp_path / "arm.tar"), platforms=[api.Platform.parse("linux/arm64")])
+
+    assert locked_base(lock, "x.lock").image.config == image.config
+    with pytest.raises(NotFoundError, match="has no image for linux/amd64"):
+        locked_base(lock, "x.lock", api.Platform.parse("linux/amd64"))
+
+
 def _edit(obj: Any, key: str, value: Any) -> None:
     """Set what is at ``key``; an ellipsis removes it."""
     *parents, last = key.split(".")
@@ -180,6 +192,9 @@ def _edit(obj: Any, key: str, value: Any) -> None:
         ("images.0.layers.0.size", 5, DocumentError, "'layers' or 'platform'"),
         ("images.0.layers", [], DocumentError, "'layers' or 'platform'"),
         ("images.0.layers", [1], DocumentError, "it is no object"),
+        ("images.0.more", 1, DocumentError, r"images\[0\]: 'more' is no key"),
+        ("images.0.layers.0.more", 1, DocumentError, "'more' is no key"),
+        ("images.0.tree.more", 1, DocumentError, r"images\[0\]: tree: 'more' is no key"),
         ("images.0.tree.size", 1 << 60, LimitError, r"images\[0\]: tree: its size is"),
         ("images.0.tree.size", 0, LimitError, "tree: its size is 0"),
         ("images.0.tree.kept", {"x": 1}, DocumentError, "'kept' is no list of files"),

@@ -157,17 +157,32 @@ def test_hard_links_are_listed_as_such() -> None:
 
 
 def test_the_second_time_no_layer_is_read(tmp_path: Path) -> None:
-    """Another image of the same layers, compressed otherwise, has the same tree."""
+    """Another image of the same layers has the same tree."""
     cache = SegmentCache(str(tmp_path / "cache"))
     first = base_tree(make_image(Memory(), LAYERS), cache=cache)
     source = Memory()
-    image = make_image(source, LAYERS, compress=False)
+    image = make_image(source, LAYERS)
 
     second = base_tree(image, "there", cache=cache)
 
     assert source.reads == []
     assert (second.text, second.kept, str(second)) == (first.text, first.kept, "there")
     assert cache.usage().trees == 1
+
+
+def test_a_layer_that_was_not_read_is_not_taken_for_what_the_configuration_says(
+    tmp_path: Path,
+) -> None:
+    """Though the cache has the tree of those that it says."""
+    cache = SegmentCache(str(tmp_path / "cache"))
+    true, source = make_image(Memory(), LAYERS), Memory()
+    base_tree(true, cache=cache)
+    false = make_image(source, LAYERS[::-1])
+    manifest = build_manifest(
+        true.manifest.config, false.manifest.layers, false.manifest.media_type
+    )
+    with pytest.raises(DigestError, match="it unpacks to"):
+        base_tree(replace(false, manifest=manifest, config=true.config), cache=cache)
 
 
 def test_other_layers_are_another_tree(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from imgpack.api import Directory, Entries, Entry, SetOwner, Tree, directory_entry, file, hard_link
+from imgpack.api import (
+    Directory,
+    Entries,
+    Entry,
+    SetOwner,
+    Tree,
+    character_device,
+    directory_entry,
+    file,
+    hard_link,
+)
 from imgpack.layer.stages import Stages
 from imgpack.tree.entry import WHITEOUT, whiteout
 from imgpack.tree.merge.difference import Difference
@@ -132,6 +142,24 @@ def test_a_file_of_several_names_is_written_with_all_of_them(new: list[Entry]) -
 def test_files_that_become_one_or_several_are_written(old: list[Entry], new: list[Entry]) -> None:
     """Though each holds what was there before."""
     assert paths(Difference(Entries(old), Entries(new))) == [b"a", b"b"]
+
+
+def test_a_device_differs_by_its_numbers() -> None:
+    """It holds nothing else."""
+    null, zero = (Entries([character_device("d", 1, minor)]) for minor in (3, 5))
+
+    assert paths(Difference(null, null)) == []
+    assert paths(Difference(null, zero)) == [b"d"]
+
+
+def test_what_is_looked_up_is_what_is_new_there() -> None:
+    """Whether it differs or not; its deletion, if it is gone."""
+    same = file("same", b"")
+    found = Difference(Entries([same, file("gone", b"")]), Entries([same]))
+
+    assert found.find(b"same") == Entries([same]).find(b"same")
+    assert found.find(b"gone") == whiteout(b"gone")
+    assert found.find(b"none") is None
 
 
 def test_an_empty_file_needs_no_look_at_what_was_there() -> None:

@@ -15,6 +15,7 @@ from imgpack.api import (
     Entry,
     Placed,
     Tree,
+    character_device,
     directory_entry,
     file,
     hard_link,
@@ -73,6 +74,38 @@ def test_what_lies_in_a_linked_directory_goes_through_the_link() -> None:
     assert paths(written(app, Entries(BASE))) == [
         b"usr", b"usr/bin", b"usr/bin/tool", b"usr/lib", b"usr/lib/sub", b"usr/lib/sub/x.so",
         b"usr/bin/other",
+    ]  # fmt: skip
+
+
+def test_a_link_to_the_root_leads_there() -> None:
+    """What lies behind it has a path of the image, which begins with no slash."""
+    base = [*BASE, symlink("self", "/"), symlink("usr/here", "..")]
+    app = Entries([file("self/tmp/x", b""), file("self/y", b""), file("usr/here/etc/z", b"")])
+
+    assert paths(written(app, Entries(base))) == [b"tmp", b"tmp/x", b"y", b"etc", b"etc/z"]
+    below = below_of([Entries(base), app])
+    assert below.find(b"y") is not None
+    assert sorted(below.names(b"")) == [
+        b"bin", b"etc", b"lib", b"self", b"tmp", b"usr", b"var", b"y"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (file("lib/x", b"1"), file("lib64/x", b"2")),
+        (file("lib/x", b"1"), file("lib64/x/y", b"2")),
+        (file("lib/x/y", b"1"), file("lib64/x", b"2")),
+    ],
+)
+def test_two_links_to_one_directory_make_no_path_twice(one: Entry, other: Entry) -> None:
+    """Docker and podman load no layer that has a path twice; a directory may come both ways."""
+    base = Entries([*BASE, symlink("lib64", "usr/lib")])
+    with pytest.raises(TreeError, match=r"is /usr/lib/x in the image, .* is in entries as well"):
+        written(Entries([one, other]), base)
+    both = Entries([file("lib/d/x", b""), file("lib64/d/y", b"")])
+    assert paths(written(both, base)) == [
+        b"usr", b"usr/lib", b"usr/lib/d", b"usr/lib/d/x", b"usr/lib/d/y"
     ]  # fmt: skip
 
 
@@ -230,6 +263,34 @@ def test_an_opaque_directory_becomes_deletions_of_what_is_below() -> None:
         (b"d", folder), (b"d/a", WHITEOUT), (b"d/b", reg), (b"d/sub", folder),
         (b"d/sub/x", WHITEOUT), (b"d/sub/y", reg),
     ]  # fmt: skip
+
+
+def test_what_comes_behind_an_opaque_directory_is_not_emptied() -> None:
+    """Directories that lower layers have stay what they are there."""
+    base = Entries([file("d/a", b""), directory_entry("e", mode=0o711)])
+    tree = Deletions(
+        directory_entry("d"), opaque(b"d"), directory_entry("e", mode=0o700), file("e/x", b"")
+    )
+
+    assert [(one.path, one.mode & 0o7777) for one in written(tree, base)][-2:] == [
+        (b"e", 0o711), (b"e/x", 0o644)
+    ]  # fmt: skip
+
+
+def test_an_opaque_directory_that_is_new_deletes_nothing() -> None:
+    """As one that was a file before."""
+    tree = Deletions(directory_entry("d"), opaque(b"d"), file("d/x", b""))
+
+    assert paths(written(tree, Entries(BASE))) == [b"d", b"d/x"]
+    assert paths(written(tree, Entries([file("d", b"")]))) == [b"d", b"d/x"]
+
+
+def test_a_device_is_the_same_by_its_numbers() -> None:
+    """It holds nothing else."""
+    base = Listing(listing_text(Entries([character_device("null", 1, 3)])))
+
+    assert written(Entries([character_device("null", 1, 3)]), base) == []
+    assert paths(written(Entries([character_device("null", 1, 5)]), base)) == [b"null"]
 
 
 def test_a_way_through_a_link_ends_at_what_the_tree_has_itself() -> None:
@@ -445,3 +506,26 @@ def test_the_identity_is_all_that_decides() -> None:
     ]
 
     assert len({one.identity for one in (plain, *others)}) == 3
+
+
+def test_an_opaque_directory_in_another_is_emptied_once() -> None:
+    """And what comes behind it in the outer one is emptied as well; nothing is to be told."""
+    base = Entries([file("d/b/x", b""), file("d/c/z", b"")])
+    tree = Deletions(
+        directory_entry("d"), opaque(b"d"), directory_entry("d/b"), opaque(b"d/b"),
+        directory_entry("d/c"), file("d/c/y", b""),
+    )  # fmt: skip
+    found = [(entry.path, stat.S_IFMT(entry.mode)) for entry in written(tree, base)]
+    assert found == [
+        (b"d", stat.S_IFDIR),
+        (b"d/b", stat.S_IFDIR), (b"d/b/x", WHITEOUT),
+        (b"d/c", stat.S_IFDIR), (b"d/c/z", WHITEOUT), (b"d/c/y", stat.S_IFREG),
+    ]  # fmt: skip
+    assert over(tree, [base]).survey.warnings == ()
+
+
+def test_a_path_may_be_deeper_than_pythons_stack() -> None:
+    """Each directory on its way is repeated, from the root on."""
+    deep = "/".join(["d"] * 1100)
+    entries = written(Entries([file(f"{deep}/new", b"")]), Entries([directory_entry(deep)]))
+    assert [entry.path.count(b"/") for entry in entries] == list(range(1101))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.api import Directory, Entries, Entry, Tree, file, hard_link
-from imgpack.errors import TreeError
+from imgpack.api import Directory, Entries, Entry, Tree, directory_entry, file, hard_link
+from imgpack.errors import LimitError, TreeError
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.entry import OPAQUE, WHITEOUT, opaque, whiteout
 from imgpack.tree.merge.union import united
@@ -79,6 +79,25 @@ def test_a_directory_in_the_place_of_a_file_shows_only_what_came_with_it() -> No
     assert said([Entries([file("d/old", b"")]), flat, full]) == made
 
 
+def test_a_directory_that_was_deleted_before_shows_nothing_of_what_lies_below() -> None:
+    """There is no whiteout beside it, and it is empty but for what came with it."""
+    gone, full = Listed([whiteout(b"d")]), Entries([file("d/new", b"")])
+    made = [(b"d", stat.S_IFDIR), (b"d", OPAQUE), (b"d/new", stat.S_IFREG)]
+
+    assert said([gone, full]) == made
+    assert said([Entries([file("d/old", b"")]), gone, full]) == made
+    assert said([full, gone]) == [(b"d", WHITEOUT)]
+
+
+def test_an_opaque_directory_stays_one_whichever_layer_has_it() -> None:
+    """The lowest as well, for what lies below all of them."""
+    emptied = Listed([directory_entry("d"), opaque(b"d"), file("d/x", b"")])
+    made = [(b"d", stat.S_IFDIR), (b"d", OPAQUE), (b"d/x", stat.S_IFREG)]
+
+    assert said([emptied]) == made
+    assert said([Entries([file("d/old", b"")]), emptied]) == made
+
+
 def test_a_socket_is_no_change_of_what_other_layers_have() -> None:
     """No layer has one: what was there before stays."""
     socket = Listed([file("d", b"")._replace(mode=stat.S_IFSOCK | 0o644)])
@@ -111,12 +130,15 @@ def listed(*paths: bytes) -> list[Entry]:
 
 def test_paths_to_delete_are_sorted_and_said_once() -> None:
     """With slashes around or without; what lies in another goes with it."""
-    assert [entry.path for entry in listed(b"/b/c/", b"b", b"a.b", b"a/x", b"a/x", b"b/c/d")] == [
-        b"a.b", b"b", b"a/x",
-    ]  # fmt: skip
+    found = listed(b"/b/c/", b"b", b"b/", b"a.b", b"a/x", b"a/x", b"b/c/d")
+
+    assert [entry.path for entry in found] == [b"a.b", b"b", b"a/x"]
     assert whiteouts([b"a"]).strict
     assert whiteouts([b"a"]).find(b"a") == whiteout(b"a")
     assert whiteouts([b"a"]).find(b"b") is None
+    assert [entry.path for entry in whiteouts([b"a"]).tree.entries(None, b"d")] == [b"d/a"]
+    with pytest.raises(LimitError):
+        whiteouts([b"a/" + b"n" * 256])
 
 
 @pytest.mark.parametrize("path", [b"", b"/", b"a/../b", b"./a", b"a/.wh.b", b"a\0"])

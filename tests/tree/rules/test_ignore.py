@@ -230,7 +230,7 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
     """4 MiB."""
     path = tmp_path / "ignore"
     path.write_bytes((b"#" * 65535 + b"\n") * 64)
-    assert ignore((), bytes(path)).rules == ()
+    assert ignore((), bytes(path)).sift(b"", [b"#"], 0).kept == [b"#"]
     with path.open("ab") as file:
         file.write(b"\n")
     with pytest.raises(LimitError, match="has more than 4 MiB"):
@@ -260,10 +260,31 @@ def test_an_ignore_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
             ignore((), bytes(path))
 
 
+def test_an_ignore_file_is_a_file_of_its_directory(tmp_path: Path) -> None:
+    """A link in there is followed; one that leads out would show what no source has."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (tmp_path / "outside").write_text("a")
+    (source / "inside").write_text("b")
+    (source / ".dockerignore").symlink_to("inside")
+    assert find_ignore_file(bytes(source)) == bytes(source / ".dockerignore")
+    (source / ".containerignore").symlink_to("../outside")
+    with pytest.raises(SourceError, match="symlink that leads out of its directory"):
+        find_ignore_file(bytes(source))
+
+
+def test_patterns_mean_the_same_in_any_locale() -> None:
+    """Where arguments are no UTF-8, they are its bytes; names are UTF-8 whatever the locale."""
+    argument = "caf?\udcc3\udca9"
+    assert ignore([argument]).sift(b"", ["caféé".encode(), b"cafee"], 0).kept == [b"cafee"]
+    with pytest.raises(ConfigError, match="is no pattern"):
+        ignore(["\ud800"])
+
+
 @pytest.mark.parametrize(
     ("pattern", "part"),
     [("a|b*", "|"), ("x{2}*", "{2}"), ("^a*", "^"), ("a\\d", "\\d"), ("[[:alpha:]]", "[:alpha:"),
-     ("[a*]", "*"), ("-[a]|*", "|"), ("a|*/**", "|")],
+     ("[a*]", "*"), ("-[a]|*", "|"), ("\\^a|b*", "|"), ("a|*/**", "|")],
 )  # fmt: skip
 def test_what_docker_reads_otherwise_is_warned_of(pattern: str, part: str) -> None:
     """Only where it does: not in what is compared as it stands."""
@@ -284,6 +305,25 @@ def test_names_are_found_by_what_is_in_them() -> None:
     rules = ignore(["*x*", "sta*", "*nd", "whole"])
 
     assert rules.sift(b"", names, 0).kept == [b"b", b"wholes"]
+
+
+@pytest.mark.parametrize("part", ["", "a/", "*/", "[ab]*/", "?a*/*/"])
+def test_many_double_stars_are_no_trap(part: str) -> None:
+    """A pattern of many of them is compared with a deep path in one pass."""
+    rules = ignore([f"**/{part}" * 20 + "z/b"])
+    assert rules.sift(b"aa/" * 1000, [b"b"], 0).kept
+
+
+COMPONENTS = st.sampled_from(["**", "a", "*", "a*", "**b", "[ab]", "a**"])
+
+
+@given(
+    pattern=st.lists(COMPONENTS, min_size=2, max_size=7).map("/".join),
+    path=st.lists(st.text("ab\n", min_size=1, max_size=2), min_size=1, max_size=7).map("/".join),
+)
+def test_double_stars_find_what_they_find_when_all_ways_are_tried(pattern: str, path: str) -> None:
+    """What is between two of them is found where it comes first, and nothing is lost."""
+    assert excluded(ignore([pattern]), path) is stated_walk([pattern], path)
 
 
 def test_what_a_pattern_did_is_known() -> None:
