@@ -64,7 +64,7 @@ _HOMES: Final = {
     "tree.rules.parse": "RuleKind parse_rule time_rule",
     "tree.rules.rules": "Rule RuleList",
     "tree.inputs.overlay": "UpperDirectory upper_directory",
-    "tree.merge.difference": "Difference",
+    "tree.merge.difference": "Counts Difference",
     "tree.merge.whiteouts": "Whiteouts whiteouts",
     "tree.rules.split": "Group split",
     "tree.transform": "ClampTime SetOwner SetTime Transform",

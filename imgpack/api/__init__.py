@@ -112,7 +112,7 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
-    from imgpack.tree.merge.difference import Difference
+    from imgpack.tree.merge.difference import Counts, Difference
     from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
     from imgpack.tree.rules.filtered import Filtered
     from imgpack.tree.rules.ignore import Ignore, ignore
@@ -125,10 +125,10 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Descriptor",
-    "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion", "ExclusionRule",
-    "Explain", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore",
-    "Image", "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer",
+    "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Counts",
+    "Descriptor", "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion",
+    "ExclusionRule", "Explain", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap",
+    "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer",
     "LayerSink", "LeftOut", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree",
     "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform",
     "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "Reading", "Reference",
@@ -138,14 +138,13 @@ __all__ = [
     "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "block_device", "build",
     "character_device", "copy", "create", "delete", "described", "difference", "directory",
     "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1",
-    "fifo", "file", "find_ignore_file", "flatten", "hard_link", "ignore", "images_in",
-    "is_layout", "is_lock", "is_path", "join", "lock_base", "missing_layers",
-    "mount_repositories", "moved", "mtree", "open", "open_base", "open_blob", "parse_name",
-    "parse_reference", "parse_rule", "planned", "published_names", "push", "raw_layer",
-    "read_file", "read_lock", "rebase", "refuse_foreign", "remote_name", "schema1_name",
-    "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
-    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
-    "whiteouts", "writable_name",
+    "fifo", "file", "find_ignore_file", "flatten", "hard_link", "ignore", "images_in", "is_layout",
+    "is_lock", "is_path", "join", "lock_base", "missing_layers", "mount_repositories", "moved",
+    "mtree", "open", "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule",
+    "planned", "published_names", "push", "raw_layer", "read_file", "read_lock", "rebase",
+    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
+    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
+    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

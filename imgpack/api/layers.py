@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.mtree.tree import MtreeTree
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
-    from imgpack.tree.merge.difference import Difference
+    from imgpack.tree.merge.difference import Counts, Difference
     from imgpack.tree.transform import Transform
     from imgpack.tree.tree import Tree
 
@@ -91,7 +91,8 @@ def _below(layers: Sequence[Placed[Tree]], base: Tree | None = None) -> Below:
 
     below = Below(() if base is None else (Laid(base),))
     for layer in layers:
-        below = below.over(Laid(layer.tree, layer.dest, exact=layer.exact))
+        one = Laid(layer.tree, layer.dest, exact=layer.exact, named=layer.named_there)
+        below = below.over(one)
     return below
 
 
@@ -103,15 +104,17 @@ def single_file(
 ) -> Placed[SingleFile]:
     """The tree of one file on disk, which gets the path ``dest`` in the image.
 
-    If that ends in a slash it is the directory of the file, which keeps its name. A symbolic
-    link is followed. Raises ``SourceError``, ``TreeError``, ``LimitError``.
+    If that ends in a slash, or is a directory in lower layers, it is the directory of the file,
+    which keeps its name. A symbolic link is followed. Raises ``SourceError``, ``TreeError``,
+    ``LimitError``.
     """
     from imgpack.tree.destination import place
     from imgpack.tree.inputs.single_file import single_file as read_single_file
 
     source, (above, slash, name) = os.fsencode(path), os.fsencode(dest).rpartition(b"/")
-    name = name or os.path.basename(source)
-    return place(read_single_file(source, name, caller), above or slash or name)
+    own = os.path.basename(source)
+    file = read_single_file(source, name or own, caller, as_copied=bool(name))
+    return place(file, above or slash or own)
 
 
 def tarball(
@@ -155,23 +158,26 @@ def mtree(
     path: str | bytes,
     *,
     dest: str | bytes = "/",
-    read: Callable[[str], bytes | None] = lambda path: None,
+    layers: Sequence[Placed[Tree]] = (),
+    base: Tree | None = None,
     reporter: Reporter = SILENT,
 ) -> Placed[MtreeTree]:
     """The tree that an mtree(5) file lists, the bodies of whose files lie where it says.
 
-    ``read`` reads the image's lists of users and groups, whose names it may hold. Raises
-    ``SourceError``, ``TreeError``, ``ConfigError``, ``LimitError``.
+    It goes over ``layers`` and the tree of a ``base``: names are those of their users and
+    groups, and a line without a type changes what they have. Raises ``SourceError``,
+    ``TreeError``, ``ConfigError``, ``LimitError``.
     """
-    from imgpack.tree.destination import place
+    from imgpack.tree.destination import Placed, parse_dest
     from imgpack.tree.inputs.mtree.specification import specification
     from imgpack.tree.inputs.mtree.tree import MtreeTree
 
-    listed = specification(os.fsencode(path), read)
-    tree = MtreeTree(os.fsencode(path), listed.tree())
+    below, where = _below(layers, base), parse_dest(os.fsencode(dest))
+    listed = specification(os.fsencode(path), below.read_file)
+    entries, named = listed.tree(below, below.resolve(where, b"/" + where))
     for warning in listed.warnings:
         reporter.warn(warning)
-    return place(tree, os.fsencode(dest))
+    return Placed(MtreeTree(os.fsencode(path), entries), where, named=named)
 
 
 def read_file(layers: Sequence[Placed[Tree]], path: str, base: Tree | None = None) -> bytes | None:
@@ -203,12 +209,14 @@ def difference(
     transforms: Sequence[Transform] = (),
     treatment: Treatment | None = None,
     image: bool = False,
+    told: Callable[[Counts], object] | None = None,
 ) -> Placed[Difference]:
     """The layer that makes ``new`` of ``old``: what changed, and deletions of what is gone.
 
     A time alone is a change only with ``mtime``. Both are compared as ``transforms`` and
     ``treatment``, those of the build, leave them; an ``image`` has its entries as they are.
-    Where ``old`` is no base, it is the ``Placement``'s ``lower``. Raises ``TreeError``.
+    Where ``old`` is no base, it is the ``Placement``'s ``lower``. ``told`` hears how many paths
+    differ, once the layer is made. Raises ``TreeError``.
     """
     from imgpack.layer.stages import NO_TREATMENT, Stages
     from imgpack.tree.destination import Placed, parse_dest
@@ -217,7 +225,9 @@ def difference(
     stages = Stages(tuple(transforms), None, treatment or NO_TREATMENT)
     matched: set[int] = set()
     prepare = partial(stages.pairs, matched=matched) if stages else None
-    tree = Difference(old, new, mtime=mtime, prepare=prepare, image=image, matched=matched)
+    tree = Difference(
+        old, new, mtime=mtime, prepare=prepare, image=image, matched=matched, told=told
+    )
     return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
 
 

@@ -36,7 +36,7 @@ class StoredFile:
 
 
 def open_input(path: str) -> int:
-    """A descriptor of the file, pipe or open descriptor (``/dev/stdin``) at ``path``.
+    """A descriptor of the file, pipe or open descriptor (``/dev/stdin``) at ``path``, or null.
 
     Raises ``OSError``, of which ``NotRegularError`` for anything else.
     """
@@ -47,15 +47,17 @@ def open_input(path: str) -> int:
         # Whoever names a pipe waits for its writer; nothing else is waited for.
         waits = stat.S_ISFIFO(os.stat(path).st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK))
-    found = os.fstat(descriptor)
-    mode = found.st_mode
-    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or _is_null(descriptor):
         return descriptor
     os.close(descriptor)
-    what = "a directory, not a file" if stat.S_ISDIR(mode) else "neither a file nor a directory"
-    if os.path.samestat(found, os.stat(os.devnull)):
-        what = f"empty: it is {os.devnull}"
-    raise NotRegularError(errno.EINVAL, what)
+    raise NotRegularError(errno.EINVAL, "neither a file nor a directory")
+
+
+def _is_null(descriptor: int) -> bool:
+    """Whether it is ``/dev/null``, an empty stream: so services have their standard input."""
+    status = os.fstat(descriptor)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev
 
 
 def is_regular(descriptor: int) -> bool:

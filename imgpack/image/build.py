@@ -1,12 +1,15 @@
 """From trees to an image in a sink: layers first, as they are made, then their documents."""
 
+import os
+import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from imgpack.errors import ConfigError, UnsupportedError, printable
+from imgpack.errors import ConfigError, TreeError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
@@ -20,12 +23,15 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
+from imgpack.tar.header import END
 from imgpack.tree.destination import Placed
 from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.rules.accounts import check_user
 from imgpack.tree.rules.split import PartTree
 from imgpack.tree.tree import Tree
 
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where engines look for programs of an image that does not say."""
 _EXPECTED_SIZE: Final = 100_000_000
 """Bytes: a guess at a layer's size, good enough to guess how long a manifest will be."""
 _CREATED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?Z")
@@ -138,6 +144,7 @@ def build_image(
     created = created or _rfc3339(stack.newest)
     documents = recipe.documents(stack.dests, stack.layers, created, parts)
     stack.check_user(documents[1], recipe)
+    stack.check_program(documents[1], recipe)
     image = Image(*documents, source, absent)
     sink.write([Named(image, names)])
     return image
@@ -185,6 +192,8 @@ class _Building:
                 built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
             else:
                 built = builder.build(tree, sink.open_blob, stages)
+                if built.record.written.raw_size == len(END):
+                    self._reporter.warn(f"the layer of {tree} is empty")
             record, written = built.record, built.record.written
             matched.update(record.matched)
             self._stack.built(written.diff_id)
@@ -207,6 +216,30 @@ class _Building:
             told = error.message
         if told:
             self._reporter.warn(told)
+
+    def check_program(self, config: ImageConfig, recipe: Recipe) -> None:
+        """Tell of a program that is not in the image; without a base it may come from elsewhere."""
+        entrypoint, said = config.config.get("Entrypoint"), recipe.changes.set
+        words = entrypoint or config.config.get("Cmd") or []
+        if recipe.base is None or not words or self._is_there(words[0], config.config):
+            return
+        whose = "" if (said.entrypoint if entrypoint else said.cmd) else " of the base"
+        self._reporter.warn(f"the program {printable(words[0])!r}{whose} is not in the image")
+
+    def _is_there(self, program: str, config: Mapping[str, Any]) -> bool:
+        """Whether a container finds ``program``: by its path, or in those of ``PATH``."""
+        places = [config.get("WorkingDir") or "/"]
+        if "/" not in program:
+            variables = dict(one.partition("=")[::2] for one in config.get("Env") or ())
+            places = variables.get("PATH", _PATH).split(":")
+        below = self._stack.below
+        for place in places:
+            parts = posixpath.join("/", place, program).split("/")
+            path = os.fsencode("/".join(part for part in parts if part not in ("", ".")))
+            with suppress(TreeError):  # the way is through something that is no directory
+                if below.find(below.resolve(path, path, file=True)) is not None:
+                    return True
+        return False
 
 
 def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:

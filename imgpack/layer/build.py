@@ -95,8 +95,7 @@ class LayerBuilder:
         """
         self._stages = self._options.stages if stages is None else stages
         built = self._built(tree, open_blob)
-        for left_out in self._met.left_out:
-            left_out.tell()
+        self._met.end()
         return built
 
     def _built(self, tree: Tree, open_blob: OpenBlob) -> Built:

@@ -35,5 +35,4 @@ def _planned(tree: Tree, stages: Stages | Squash, matched: set[int]) -> Iterator
         linked = entry.links > 1 and not entry.is_directory
         yield entry, links.first(entry) if linked else None
     problems.check()
-    for left_out in problems.left_out:
-        left_out.tell()
+    problems.end()

@@ -101,6 +101,8 @@ def raw_layer(path: str, *, scratch: Callable[[], str]) -> RawLayer:
     ``UnsupportedError`` for a compression that no layer has.
     """
     with input_errors(path):
+        if os.path.isdir(path):
+            raise ArchiveError(f"{path} is a directory", "name a tar file, or give it as a source")
         file = StoredFile(open_input(path))
         if not is_regular(file.descriptor):
             raise ArchiveError(

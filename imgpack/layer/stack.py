@@ -13,6 +13,7 @@ from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
 from imgpack.tree.entries import Entries
 from imgpack.tree.inputs.additions import Additions
+from imgpack.tree.inputs.single_file import as_copied
 from imgpack.tree.merge.difference import Difference
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
@@ -45,7 +46,7 @@ class LayerStack:
         keep_identical: bool,
     ) -> None:
         """``chain`` says what ``lower`` is: its ``diff_id``s, and what they make."""
-        self.below = Below(() if lower is None else (Laid(lower),))
+        self.below = self._lowest = Below(() if lower is None else (Laid(lower),))
         self._groups = groups
         self._stages = stages
         self._chain = list(chain)
@@ -64,12 +65,15 @@ class LayerStack:
                 self.below = self.below.over(Laid(tree.tree, exact=True))
                 yield tree, Stages()
             elif len(group) > 1:
-                lowest, layers = self.below, tuple(map(self._laid, group))
-                squash = Squash(layers, self._stages, lowest, self._added(top=group is top))
+                lowest, layers = self.below, [*map(self._laid, group)]
+                added = self._added(top=group is top)
+                layers[-1] = _adding(layers[-1], added)
+                squash = Squash(tuple(layers), self._stages, lowest, added)
                 yield squash.tree, squash
             else:
                 over = self._laid(tree)
-                yield over.tree, self._arranged(over, self._added(top=group is top))
+                added = self._added(top=group is top)
+                yield over.tree, self._arranged(_adding(over, added), added)
 
     def check(self, matched: Collection[int]) -> None:
         """Raise ``ConfigError`` if a rule is not among those that matched in some layer."""
@@ -88,8 +92,8 @@ class LayerStack:
         adding = self._stages.treatment.adding if top else None
         if adding is None:
             return None
-        added = adding(self.below)
-        self.below = self.below.over(Laid(Entries(added.entries)))
+        added = adding(self.below, self._lowest)
+        self.below = self.below.over(Laid(Entries(added.entries), named=added.named))
         return added
 
     def _arranged(self, over: Over, additions: Additions | None) -> Stages:
@@ -103,6 +107,7 @@ class LayerStack:
     def _laid(self, tree: Placed[Tree]) -> Over:
         """How ``tree`` lies over what is there, of which it is from now on."""
         below = self.below
+        tree = as_copied(tree, below)
         tree = replace(tree, dest=below.resolve(tree.dest, b"/" + tree.dest))
         over = Over(
             tree,
@@ -117,6 +122,11 @@ class LayerStack:
             self._reporter.warn(warning)
         self.below = below.over(over.laid)
         return over
+
+
+def _adding(over: Over, additions: Additions | None) -> Over:
+    """``over`` with the directories that ``additions`` name."""
+    return replace(over, named=additions.named) if additions and additions.named else over
 
 
 def _is_raw(group: Group) -> bool:

@@ -40,7 +40,7 @@ class Laid:
 
     It is at ``dest``, the directories ``redirects`` of it at other paths, through links
     below. What it has is seen through ``view``. The attributes of its directories are its
-    own, whatever lower layers say of them, if it is ``exact``.
+    own, whatever lower layers say of them, if it is ``exact``, or they are among ``named``.
     """
 
     tree: Tree
@@ -48,6 +48,7 @@ class Laid:
     redirects: Mapping[bytes, bytes] = field(default_factory=dict)
     view: View = lambda entry: entry
     exact: bool = False
+    named: frozenset[bytes] = frozenset()
 
     def find(self, path: bytes) -> Entry | None:
         """What it has at a path of the image."""
@@ -80,7 +81,9 @@ class Laid:
 
     def says(self, path: bytes) -> bool:
         """Whether a directory is what it says, and not what lower layers do."""
-        return self.exact or self.find(join(path, OPAQUE_NAME)) is not None
+        if self.exact or path in self.named:
+            return True
+        return self.find(join(path, OPAQUE_NAME)) is not None
 
     def names(self, path: bytes) -> Iterable[bytes]:
         """The names that it has in a directory of the image."""
@@ -186,8 +189,11 @@ class Below:
                 pending += [name for name in reversed(target.split(b"/")) if name not in _NOTHING]
                 continue
             if not (found is None or found.is_directory or (file and not pending)):
+                itself = not pending and shown == b"/" + here
                 raise TreeError(
-                    f"{printable(shown)} goes through /{printable(here)}, which is not a "
+                    f"{printable(shown)} is no directory in a lower layer"
+                    if itself
+                    else f"{printable(shown)} goes through /{printable(here)}, which is not a "
                     "directory in a lower layer",
                     "choose another path",
                 )

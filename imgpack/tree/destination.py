@@ -36,14 +36,16 @@ class Placed(Generic[_T_co]):
 
     ``dest`` has no slash at either end and is empty for the image's root. What lies on the
     way to it, the layers below say when the image is built. An ``exact`` tree says all that
-    changes: its directories have its attributes, whatever layers below say. Each deletion
-    in a ``strict`` one has to delete something.
+    changes: its directories have its attributes, whatever layers below say; of any other only
+    those that are ``named``, by their paths in the tree. Each deletion in a ``strict`` one has
+    to delete something.
     """
 
     tree: _T_co
     dest: bytes = b""
     exact: bool = False
     strict: bool = False
+    named: frozenset[bytes] = frozenset()
 
     def __str__(self) -> str:
         return str(self.tree)
@@ -53,6 +55,11 @@ class Placed(Generic[_T_co]):
         """The tree's own, for another place."""
         own = self.tree.stamps
         return own and own.at(self.dest)
+
+    @property
+    def named_there(self) -> frozenset[bytes]:
+        """The ``named`` directories by their paths in the image."""
+        return frozenset(join(self.dest, path) for path in self.named)
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``."""

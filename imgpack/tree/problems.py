@@ -1,7 +1,7 @@
 """What goes wrong while a tree is read: collected, so that all of it can be told at once."""
 
 import errno
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,7 +21,7 @@ class Problems:
     ``colliding``: the first directory with names that are one name on file systems that
     fold case or Unicode forms, of ``collisions``. ``outputs`` are the devices and inodes
     that the caller writes to: a walk that meets one of them ends. ``left_out``: what each
-    walk with an ``Exclusion`` left out.
+    walk with an ``Exclusion`` left out. ``at_end``: what is called once the layer is made.
     """
 
     outputs: Set[tuple[int, int]] = frozenset()
@@ -30,6 +30,7 @@ class Problems:
     colliding: bytes = b""
     collisions: int = 0
     left_out: list[LeftOut] = field(default_factory=list)
+    at_end: list[Callable[[], object]] = field(default_factory=list)
     _room: int = _KEPT
 
     def add(self, path: bytes, error: OSError) -> None:
@@ -59,6 +60,13 @@ class Problems:
                 + (f"{listed} and {more} more" if more else listed),
                 "make them readable, or remove them from the tree",
             )
+
+    def end(self) -> None:
+        """The layer is made: tell whoever wants to hear of it."""
+        for left_out in self.left_out:
+            left_out.tell()
+        for call in self.at_end:
+            call()
 
     def remarks(self) -> tuple[str, ...]:
         """What is right here and may surprise elsewhere; every Debian tree has some of it."""

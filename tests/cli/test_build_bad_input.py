@@ -24,6 +24,8 @@ def tree(tmp_path: Path) -> Path:
     (root / "etc").mkdir(parents=True)
     (root / "etc/motd").write_text("hello\n")
     (tmp_path / "out").mkdir()
+    (tmp_path / "text.tgz").write_text("text\n")
+    (tmp_path / "nul").write_bytes(b"./f type=file\n\0")
     return root
 
 
@@ -50,7 +52,14 @@ def built(imgpack: InProcess, *arguments: str | Path) -> Outcome:
         (["rootfs/etc/motd/x"], 3, "rootfs/etc/motd/x does not exist"),
         (["missing.tar.gz"], 3, "missing.tar.gz does not exist"),
         (["rootfs", "-:/x", "-:/y"], 2, "both read standard input"),
-        (["/dev/stdin"], 11, "/dev/stdin is empty: it is /dev/null"),
+        (["/dev/stdin"], 11, "/dev/stdin: it is empty"),
+        (["text.tgz"], 11, "text.tgz: it is not a tar archive: it has only 5 bytes"),
+        (["rootfs", "--raw-layer", "text.tgz"], 11, "it is not a tar archive: it has only 5"),
+        (["rootfs", "--raw-layer", "rootfs"], 11, "rootfs is a directory; name a tar file"),
+        (["rootfs", "--from", "text.tgz"], 11, "text.tgz is not a tar archive"),
+        (["rootfs", "--mtree", "nul"], 5, "nul is no mtree(5) list: it is binary"),
+        (["rootfs", "--split", "a="], 7, "--split: 'a=' has an empty pattern"),
+        (["rootfs", "--whiteout", "/etc"], 2, "add --from BASE"),
         (["rootfs/etc/motd:/a", "rootfs/etc/motd:/a"], 5, "given twice for the same place"),
         (["rootfs/etc/motd:/.wh.a"], 5, ".wh.a cannot be in a layer"),
         ([""], 2, "empty name"),
@@ -63,6 +72,7 @@ def built(imgpack: InProcess, *arguments: str | Path) -> Outcome:
         (["rootfs", "rootfs/"], 5, "rootfs/ is given twice for the same place"),
         (["rootfs:/a", "rootfs:/a/"], 5, "given twice"),
         (["rootfs", "rootfs:/etc/motd/x"], 5, "goes through /etc/motd, which is not a directory"),
+        (["rootfs", "rootfs:/etc/motd"], 5, "/etc/motd is no directory in a lower layer; choose"),
         (["rootfs"] * 126, 8, "126 layers are too many; Docker takes 125"),
     ],
 )

@@ -283,7 +283,7 @@ def test_a_date_is_a_time(here: InProcess, tmp_path: Path) -> None:
     ("arguments", "code", "problem"),
     [
         (["build", "https://x/a.tar"], 2, "is a URL, and none is fetched; pipe it: curl -L URL |"),
-        (["build", "--raw-layer", "app"], 11, "app is a directory, not a file"),
+        (["build", "--raw-layer", "app"], 11, "app is a directory; name a tar file"),
         (["build", "short.tar"], 11, "short.tar: it is not a tar archive: it has only 2 bytes"),
         (["build", "--from", "short.tar", "app"], 11, "short.tar is not a tar archive"),
         (["build", "--from", "torn.lock", "app"], 10, "torn.lock: it has the marks of a merge"),

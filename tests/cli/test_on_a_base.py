@@ -42,6 +42,7 @@ def test_the_configuration_alone_is_changed(base: InProcess, tmp_path: Path) -> 
         'the base\'s CMD ["serve"] is dropped: an entrypoint is given',
         "NONE in the value of L is not set: it is empty",
         "the base has no LABEL none to unset",
+        "the program '/x' is not in the image",
     ]
     before, after = image(tmp_path / "base.tar"), image(tmp_path / "x.tar")
     assert after.config.config == {

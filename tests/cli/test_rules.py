@@ -215,6 +215,25 @@ def test_what_no_rule_can_be_is_told(
     assert [path.name for path in tmp_path.iterdir() if path.suffix in (".tar", ".tmp")] == []
 
 
+def test_a_state_of_another_tree_is_refused(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """As a copy is one: also when the layer was built before; an empty one says nothing."""
+    found = (tree / "bin/serve").lstat()
+    line = "dev={:x},ino={},mode=100755,uid=7,gid=7,nlink=1,rdev=0\n"
+    (tmp_path / "state").write_text(line.format(found.st_dev, found.st_ino))
+    built(imgpack_here, "--fakeroot-state", "state").ok()
+    assert members(tmp_path / "o.tar")["bin/serve"].uid == 7
+
+    (tmp_path / "o.tar").unlink()
+    shutil.copytree(tree, tmp_path / "copy", symlinks=True)
+    for _ in range(2):
+        done = imgpack_here("build", "copy", "-o", "o.tar", "--fakeroot-state", "state")
+        assert "nothing that state says is about a file of the sources" in done.failed(7)
+    (tmp_path / "state").write_text("")
+    built(imgpack_here, "--fakeroot-state", "state").ok()
+
+
 def test_a_list_is_a_source_of_its_own(imgpack_here: InProcess, tree: Path, tmp_path: Path) -> None:
     """By its name; the bodies lie where it says, and names are those of the layers below."""
     (tmp_path / "extra.mtree").write_text(

@@ -40,6 +40,36 @@ def test_a_difference_is_one_layer(imgpack_here: InProcess, tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_how_many_paths_differ_is_told(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """In one line; that of a build says it, whoever reads the trees before."""
+    fill(tmp_path / "old", "etc/same", "etc/kept", "usr/old/a")
+    fill(tmp_path / "new", "etc/same", "etc/new", "etc/kept")
+    fill(tmp_path / "new", "etc/kept", text="2")
+    imgpack_here("build", "old", "-o", "base.tar").ok()
+
+    for options in (("--diff", "old"), ("--diff-from", "base.tar")):
+        for more in ((), ("--dry-run",)):
+            done = imgpack_here("build", *options, "new", "-o", "out.tar", *more)
+            assert done.ok() is not None
+            assert done.err.splitlines() == ["imgpack: new: 1 added, 1 changed, 3 deleted"]
+        assert imgpack_here("build", *options, "new", "-o", "out.tar", "--quiet").err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--diff", "a", "a"), ("--diff-from", "base.tar", "a"), ("a", "--exclude", "*")]
+)
+def test_an_empty_layer_is_told(
+    imgpack_here: InProcess, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Whatever left nothing for it."""
+    fill(tmp_path, "a/f")
+    imgpack_here("build", "a", "-o", "base.tar").ok()
+
+    done = imgpack_here("build", *arguments, "-o", "out.tar")
+
+    assert "imgpack: warning: the layer of a is empty" in done.err, done
+
+
 def test_what_is_left_out_of_the_new_tree_is_left_out_of_the_old(
     imgpack_here: InProcess, tmp_path: Path
 ) -> None:
@@ -163,6 +193,7 @@ def test_options_that_contradict_each_other_are_refused(
         (("--split", "x"), 7, "--split: 'x' names no layer and its patterns"),
         (("--whiteout", "/"), 5, "--whiteout: '/' cannot be deleted"),
         (("--whiteout", "/gone"), 5, "/gone is to be deleted, and no lower layer has it"),
+        (("--whiteout", "/f*"), 5, "or correct the path; it is one path, and no pattern"),
     ],
 )
 def test_what_would_do_nothing_is_refused(
@@ -171,9 +202,22 @@ def test_what_would_do_nothing_is_refused(
     """By name."""
     fill(tmp_path, "a/f")
     imgpack_here("build", "a", "-o", "base.tar").ok()
-    command = ("build", "--from", "base.tar", "a")
+    command = ("build", "--from", "base.tar", "a", *arguments, "-o", "out.tar")
 
-    assert told in imgpack_here(*command, *arguments, "-o", "out.tar").failed(code)
+    assert told in imgpack_here(*command).failed(code)
+
+
+@pytest.mark.parametrize("listed", [b"", b"\n", b"\0"])
+def test_an_empty_list_of_paths_to_delete_is_refused(
+    imgpack_here: InProcess, tmp_path: Path, listed: bytes
+) -> None:
+    """What made it failed, most likely."""
+    fill(tmp_path, "a/f")
+    imgpack_here("build", "a", "-o", "base.tar").ok()
+    done = imgpack_here(
+        "build", "--from", "base.tar", "--whiteout", "-", "-o", "out.tar", stdin=listed
+    )
+    assert "--whiteout: the list on standard input is empty" in done.failed(5)
 
 
 @pytest.mark.parametrize("listed", [b"f\n/x y\n\n", b"f\0/x y\0"])
@@ -183,9 +227,9 @@ def test_paths_to_delete_come_from_a_list(
     """A line each, or each with a NUL behind it."""
     fill(tmp_path, "a/f", "b/x")
     imgpack_here("build", "b", "-o", "base.tar").ok()
-    command = ("build", "--from", "base.tar", "a", "--whiteout", "-")
+    command = ("build", "--from", "base.tar", "a", "--whiteout", "-", "-o", "out.tar")
 
-    line = imgpack_here(*command, "-o", "out.tar", stdin=listed).failed(5)
+    line = imgpack_here(*command, stdin=listed).failed(5)
 
     assert "/f is to be deleted, and no lower layer has it" in line
 

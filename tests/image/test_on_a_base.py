@@ -89,6 +89,7 @@ def test_what_a_user_should_know_is_told(tmp_path: Path) -> None:
         'the base\'s CMD ["sh"] is dropped: an entrypoint is given',
         "the base has no ENV A to unset",
         "the user 77 is not in /etc/passwd of the image: its $HOME will be /",
+        "the program '/x' is not in the image",
     ]
 
 

@@ -94,9 +94,7 @@ def test_an_archive_cut_inside_a_block_is_refused(
     cut = tmp_path / "cut.tar"
     cut.write_bytes(archive.read_bytes()[:length])
     with (
-        pytest.raises(
-            (ArchiveError, NotFoundError), match=r"truncated|has no|no image|is not a tar archive"
-        ),
+        pytest.raises((ArchiveError, NotFoundError), match=r"truncated|has no|no image|not a tar"),
         open_images(str(cut)) as opened,
     ):
         opened.images()

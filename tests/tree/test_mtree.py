@@ -328,7 +328,7 @@ def test_names_of_one_inode_are_one_file() -> None:
 def test_a_list_alone_is_a_tree(tmp_path: Path) -> None:
     """Of all that it says."""
     text = "./bin/sh type=link link=busybox\n./etc type=dir mode=0700\n"
-    tree = listed(text).tree()
+    tree, _ = listed(text).tree()
     named = MtreeTree(bytes(tmp_path), tree)
 
     assert [entry.path for entry in tree.entries()] == [b"bin", b"bin/sh", b"etc"]

@@ -12,6 +12,7 @@ from imgpack import api
 from imgpack.cli.options.build.exclusion import show_planned
 from imgpack.cli.options.build.flags import BuildFlags, build_options
 from imgpack.cli.options.build.headings import BuildCommand
+from imgpack.cli.options.build.kinds import read_lists
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
@@ -213,6 +214,7 @@ def _packing(
     terminal: Terminal,
 ) -> dict[str, Any]:
     """What ``api.build`` and ``api.planned`` both take: what is packed, and over what."""
+    trees = read_lists(trees, base, terminal)
     written = flags.rules.arguments(trees, flags.layers, terminal, base)
     placement = api.Placement(
         base,
@@ -221,7 +223,7 @@ def _packing(
         squash=flags.shape.squash,
         lower=flags.shape.lower(trees, old),
     )
-    layers = flags.shape.layers(trees, old, base, written)
+    layers = flags.shape.layers(trees, old, base, written, terminal.remark)
     return written | {"layers": layers, "placement": placement, "reporter": terminal}
 
 

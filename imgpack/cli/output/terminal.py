@@ -89,12 +89,15 @@ class Terminal:
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """One line on standard error, the same one never twice."""
-        message = line(message, hint)
+        self.remark(f"warning: {line(message, hint)}")
+
+    def remark(self, message: str) -> None:
+        """As ``warn``, of what is no reason to worry."""
         with self._lock:
             if self.quiet or message in self._warned:
                 return
             self._warned.add(message)
-        self._line(f"imgpack: warning: {message}")
+        self._line(f"imgpack: {message}")
 
     def detail(self, message: str) -> None:
         """One line on standard error under ``--verbose``."""

@@ -14,14 +14,17 @@ _TYPE = 0o170000
 class Additions:
     """Entries in the order of a tree, each with all directories on its way.
 
+    Directories of lower layers that are ``named`` get the attributes of their entries.
     ``identity`` differs whenever they do, or their content.
     """
 
     entries: tuple[Entry, ...]
     identity: str
+    named: frozenset[bytes] = frozenset()
 
     def merged(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """``entries`` with these between them; where both have a path, it is the tree's.
+        """``entries`` with these between them; where both have a path, it is the tree's, unless
+        it is ``named``.
 
         Raises ``TreeError`` if one lies in something that is no directory in the tree, and for
         one that the tree deletes.
@@ -34,7 +37,8 @@ class Additions:
             while waiting and waiting[-1][0] < place:
                 yield _checked(waiting.pop()[1], closed)
             if waiting and waiting[-1][0] == place:
-                waiting.pop()
+                same = waiting.pop()[1]
+                entry = same if same.path in self.named else entry
             deletes = entry.mode & _TYPE in (WHITEOUT, OPAQUE)
             if deletes:
                 _check_deletion(entry, added)
@@ -45,8 +49,9 @@ class Additions:
             yield _checked(waiting.pop()[1], closed)
 
 
-Adding = Callable[[Below], Additions]
-"""What is added to a layer, for all that is in the image without it."""
+Adding = Callable[[Below, Below], Additions]
+"""What is added to a layer, for all that is in the image without it, and what lies below all
+layers."""
 
 
 def _place(entry: Entry) -> list[bytes]:

@@ -8,11 +8,14 @@ root's. Invariant: no line is passed over.
 import hashlib
 import re
 import stat
+from collections.abc import Iterable
 from typing import Final
 
-from imgpack.errors import SourceError, TreeError, printable
+from imgpack.errors import ConfigError, SourceError, TreeError, printable
 from imgpack.tree.entry import Entry
+from imgpack.tree.problems import Problems
 from imgpack.tree.transform import MAX_OWNER
+from imgpack.tree.tree import Tree
 
 _LINE: Final = re.compile(
     rb"dev=([0-9a-f]{1,16}),ino=(\d{1,20}),mode=([0-7]{1,7}),uid=(\d{1,10}),gid=(\d{1,10}),"
@@ -29,6 +32,7 @@ class FakerootState:
 
     def __init__(self, data: bytes, name: str) -> None:
         """Read ``data``, a save file's. Raises ``TreeError`` naming the line."""
+        self._name = name
         self.identity = f"fakeroot {hashlib.sha256(data).hexdigest()}"
         self._known: dict[tuple[int, int], tuple[int, int, int, int]] = {}
         for number, line in enumerate(data.splitlines(), 1):
@@ -42,10 +46,20 @@ class FakerootState:
             key = int(match[1], 16), int(match[2])
             self._known[key] = int(match[3], 8), uid, gid, int(match[6])
 
+    def check(self, trees: Iterable[Tree]) -> None:
+        """Raise ``ConfigError`` if nothing that was saved is of a file in ``trees``."""
+        entries = (entry for tree in trees for entry in tree.entries(Problems()))
+        known = (_is_on_disk(one) and (one.device, one.inode) in self._known for one in entries)
+        if self._known and not any(known):
+            raise ConfigError(
+                f"nothing that {self._name} says is about a file of the sources",
+                "give the file that was saved for this very tree, not for a copy of it",
+            )
+
     def __call__(self, entry: Entry) -> Entry:
         """``entry`` as fakeroot showed it. Raises ``TreeError`` if it cannot have been that."""
-        if not entry.content or not isinstance(entry.content, bytes):
-            return entry  # it is not on disk
+        if not _is_on_disk(entry):
+            return entry
         known = self._known.get((entry.device, entry.inode))
         if known is None:
             return _new(Entry, (*entry[:6], 0, 0, *entry[8:]))
@@ -58,6 +72,10 @@ class FakerootState:
                 "give the file that was saved for this very tree, not for a copy of it",
             )
         return entry._replace(mode=mode, uid=uid, gid=gid, rdev=rdev if stands else entry.rdev)
+
+
+def _is_on_disk(entry: Entry) -> bool:
+    return bool(entry.content) and isinstance(entry.content, bytes)
 
 
 def _kind(octal: bytes) -> int:

@@ -3,28 +3,34 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgpack.errors import OutputError, SourceError, printable
+from imgpack.tree.below import Below
+from imgpack.tree.destination import Placed
 from imgpack.tree.disk.directory import entry_of
 from imgpack.tree.entry import Entry, made_up_directory
 from imgpack.tree.problems import Problems, changed
-from imgpack.tree.tree import Stamps, check_length, check_name, join
+from imgpack.tree.rules.filtered import Filtered
+from imgpack.tree.tree import Stamps, Tree, check_length, check_name, join
 
 
 @dataclass(frozen=True, slots=True)
 class SingleFile:
     """The tree of the file ``root``, an absolute path, which is called ``name`` in it.
 
-    The ids ``caller`` are read as 0:0, as those of a directory are.
+    ``source`` is what it was given as. The ids ``caller`` are read as 0:0, as those of a
+    directory are. With ``as_copied`` it goes into a directory that is at its path.
     """
 
     root: bytes
     name: bytes
+    source: bytes
     caller: tuple[int, int] | None = None
+    as_copied: bool = False
 
     def __str__(self) -> str:
-        return printable(self.name)
+        return printable(self.source)
 
     @property
     def stamps(self) -> Stamps | None:
@@ -60,7 +66,32 @@ class SingleFile:
         return entry if path == self.name else None
 
 
-def single_file(path: bytes, name: bytes, caller: tuple[int, int] | None = None) -> SingleFile:
+def as_copied(placed: Placed[Tree], below: Below) -> Placed[Tree]:
+    """A single file where ``cp`` puts it: a directory of lower layers at its path gets it.
+
+    Any other tree is left as it is. Raises ``TreeError`` for links that lead nowhere.
+    """
+    outer = placed.tree
+    file: Tree = outer.tree if isinstance(outer, Filtered) else outer
+    if not isinstance(file, SingleFile) or not file.as_copied:
+        return placed
+    path = join(placed.dest, file.name)
+    found = below.find(below.resolve(path, b"/" + path, file=True))
+    if found is None or not found.is_directory:
+        return placed
+    tree: Tree = replace(file, name=os.path.basename(file.source), as_copied=False)
+    if isinstance(outer, Filtered):
+        tree = replace(outer, tree=tree)
+    return replace(placed, tree=tree, dest=path)
+
+
+def single_file(
+    path: bytes,
+    name: bytes,
+    caller: tuple[int, int] | None = None,
+    *,
+    as_copied: bool = False,
+) -> SingleFile:
     """The tree of the file at ``path``, of which symbolic links are followed.
 
     Raises ``SourceError`` unless it is a regular file, ``TreeError`` and ``LimitError`` for a
@@ -81,4 +112,4 @@ def single_file(path: bytes, name: bytes, caller: tuple[int, int] | None = None)
         )
     check_name(name, name)
     check_length(name, name)
-    return SingleFile(os.path.realpath(path), name, caller)
+    return SingleFile(os.path.realpath(path), name, path, caller, as_copied)

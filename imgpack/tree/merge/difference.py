@@ -14,6 +14,8 @@ import itertools
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Final, NamedTuple
 
 from imgpack.tree import xattrs
@@ -36,6 +38,15 @@ _Inode = tuple[int, int] | bytes
 """Device and inode of a file with several names, the path of any other."""
 
 
+@dataclass(slots=True)
+class Counts:
+    """How many paths a difference adds, changes and deletes, with all that was in them."""
+
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+
+
 class Difference:
     """What ``new`` has that ``old`` has not, with deletions of what it lacks.
 
@@ -43,7 +54,8 @@ class Difference:
     seen; those of ``old`` are prepared as well, unless it is an ``image``, which has them as
     they are. A time alone is a difference only with ``mtime``, by whole seconds. ``matched``
     are the numbers of the rules that ``prepare`` found something for, once it was read: what
-    they make the same is in no layer.
+    they make the same is in no layer. ``told`` hears how many paths differ, once the layer is
+    made.
     """
 
     def __init__(
@@ -55,6 +67,7 @@ class Difference:
         prepare: Prepare | None = None,
         image: bool = False,
         matched: Set[int] = frozenset(),
+        told: Callable[[Counts], object] | None = None,
     ) -> None:
         self.matched = matched
         self._old = old
@@ -62,6 +75,7 @@ class Difference:
         self._prepare = prepare or _as_they_are
         self._prepare_old = _as_they_are if image else self._prepare
         self._mtime = mtime
+        self._told = told
 
     def __str__(self) -> str:
         return str(self._new)
@@ -74,7 +88,10 @@ class Difference:
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``, with all directories on the way to what differs."""
         met = Problems() if problems is None else problems
-        gone, links = self._surveyed(Problems(met.outputs), under)
+        counts = Counts()
+        if self._told is not None:
+            met.at_end.append(partial(self._told, counts))
+        gone, links = self._surveyed(Problems(met.outputs), under, counts)
         yield from gone.get(b"", ())
         way: list[Entry] = []  # directories that are the same so far
         for old, pair in self._joined(met, under):
@@ -84,6 +101,8 @@ class Difference:
             while way and not path.startswith(way[-1].path + b"/"):
                 way.pop()
             differs = self._differs(old, pair, links, met)
+            counts.added += old is None
+            counts.changed += differs and old is not None
             if seen.is_directory and not (differs or path in gone):
                 way.append(seen)
             elif differs or seen.is_directory:
@@ -115,9 +134,12 @@ class Difference:
             yield items[0][1] if 0 in items else None, items.get(1)
 
     def _surveyed(
-        self, problems: Problems, under: bytes
+        self, problems: Problems, under: bytes, counts: Counts
     ) -> tuple[dict[bytes, list[Entry]], "_Inodes"]:
-        """The whiteouts in each directory, and what became of files with several names."""
+        """The whiteouts in each directory, and what became of files with several names.
+
+        What is gone is added to ``counts``.
+        """
         gone: dict[bytes, list[Entry]] = defaultdict(list)
         links = _Inodes()
         hidden = b""  # a directory that the new tree has not, with a slash behind it
@@ -126,6 +148,7 @@ class Difference:
             met_first = links.meet(old, new)
             if old is None:
                 continue
+            counts.deleted += pair is None
             if pair is not None and new is not None:
                 if (new.links > 1 and self._fields_differ(old, pair, problems)) or (
                     met_first and _contents_differ(old, pair, problems)

@@ -42,9 +42,9 @@ _PIECE = 1 << 20
 class Over:
     """The arrangement of ``tree`` over ``below``, which ``chain`` identifies.
 
-    Directories that lower layers have get the attributes of an ``exact`` tree; of any other
-    what ``naming`` makes of them, if that is something. What a base has just so is left out,
-    unless ``keep_identical``.
+    Directories that lower layers have get the attributes of an ``exact`` tree, or if they are
+    ``named`` by it or here; of any other what ``naming`` makes of them, if that is something.
+    What a base has just so is left out, unless ``keep_identical``.
     """
 
     tree: Placed[Tree]
@@ -54,17 +54,22 @@ class Over:
     keep_identical: bool = False
     view: View = field(default=lambda entry: entry)
     naming: View = field(default=lambda entry: None)
+    named: frozenset[bytes] = frozenset()
 
     @property
     def identity(self) -> str:
         """What lower layers are, and what is made of them."""
-        return repr((self.chain, self.tree.exact, self.keep_identical))
+        plain = (self.chain, self.tree.exact, self.keep_identical)
+        named = sorted(self.named | self.tree.named_there)
+        return repr((*plain, named) if named else plain)
 
     @property
     def laid(self) -> Laid:
         """The tree as it lies in the image then."""
         placed = self.tree
-        return Laid(placed.tree, placed.dest, self.survey.redirects, self.view, placed.exact)
+        redirects = self.survey.redirects
+        named = self.named | {redirected(path, redirects) for path in placed.named_there}
+        return Laid(placed.tree, placed.dest, redirects, self.view, placed.exact, named)
 
     def __call__(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
         """As ``Arrangement``. Raises ``TreeError``."""
@@ -189,9 +194,10 @@ class _Arranging:
         path = entry.path if is_there else self._deleted(entry.path)
         if self._over.below.find(path) is None:
             if self._tree.strict:
+                pattern = "; it is one path, and no pattern" if b"*" in path else ""
                 raise TreeError(
                     f"/{printable(entry.path)} is to be deleted, and no lower layer has it",
-                    "leave it out, or correct the path",
+                    "leave it out, or correct the path" + pattern,
                 )
             return
         yield from self._parents(path)

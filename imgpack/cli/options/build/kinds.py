@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from imgpack.api import (
+        Base,
         Directory,
         Exclusion,
         Filtered,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Reporter,
         SingleFile,
         Tarball,
+        Tree,
         UpperDirectory,
     )
 
@@ -47,7 +49,6 @@ _LIST: Final = b".mtree"
 def read_source(
     path: bytes,
     dest: bytes,
-    below: Sequence[Source],
     caller: tuple[int, int] | None,
     reporter: Reporter,
     excluded: Exclusion | None = None,
@@ -55,13 +56,13 @@ def read_source(
     """What is at ``path``, or comes from standard input (``-``), at ``dest`` of the image.
 
     Anything but a directory is a tar archive if it is called like one, or comes through a
-    pipe, and an mtree(5) file if it ends in ``.mtree``, whose names are those of the layers
-    ``below``: its content does not decide, so that a file means the same whatever is in it.
-    What ``excluded`` leaves out of it is not there.
+    pipe, and an mtree(5) file if it ends in ``.mtree``, which ``read_lists`` reads: its content
+    does not decide, so that a file means the same whatever is in it. What ``excluded`` leaves
+    out of it is not there.
     """
     if os.path.isdir(path):
         return api.directory(path, dest=dest, caller=caller, excluded=excluded)
-    read = _read_file(path, dest, below, caller, reporter)
+    read = _read_file(path, dest, caller, reporter)
     if excluded is None:
         return read
     return api.Placed(api.Filtered(read.tree, excluded), read.dest)
@@ -70,7 +71,6 @@ def read_source(
 def _read_file(
     path: bytes,
     dest: bytes,
-    below: Sequence[Source],
     caller: tuple[int, int] | None,
     reporter: Reporter,
 ) -> Placed[SingleFile | Tarball | MtreeTree]:
@@ -81,9 +81,39 @@ def _read_file(
             where, dest=dest, name=name, scratch=scratch_directory, reporter=reporter
         )
     if path.endswith(_LIST):
-        read = partial(api.read_file, below)
-        return api.mtree(path, dest=dest, read=read, reporter=reporter)
+        return api.Placed(api.MtreeTree(path), api.entries((), dest=dest).dest)
     return api.single_file(path, dest=dest, caller=caller)
+
+
+def read_lists(
+    trees: Sequence[Source], base: Base | None, reporter: Reporter
+) -> tuple[Source, ...]:
+    """``trees`` with each list as it lies over the base and those before it.
+
+    Raises what ``api.mtree`` does.
+    """
+    read: list[Source] = []
+    for placed in trees:
+        tree = placed.tree
+        listed = unfiltered(placed)
+        if isinstance(listed, api.MtreeTree):
+            there = api.mtree(
+                listed.root,
+                dest=b"/" + placed.dest,
+                layers=read,
+                base=None if base is None else base.tree,
+                reporter=reporter,
+            )
+            kept = replace(tree, tree=there.tree) if isinstance(tree, api.Filtered) else there.tree
+            placed = replace(placed, tree=kept, named=there.named)
+        read.append(placed)
+    return tuple(read)
+
+
+def unfiltered(source: Source) -> Tree:
+    """What a source is, with what is left out of it."""
+    tree = source.tree
+    return tree.tree if isinstance(tree, api.Filtered) else tree
 
 
 def archive_stem(path: bytes) -> bytes:

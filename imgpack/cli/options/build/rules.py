@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +48,9 @@ class RuleFlags:
         transforms: list[Transform] = []
         additions = None
         if self.fakeroot_state is not None:
-            transforms.append(api.fakeroot_state(os.fsencode(self.fakeroot_state)))
+            state = api.fakeroot_state(os.fsencode(self.fakeroot_state))
+            state.check(trees)
+            transforms.append(state)
         if self.mtree is not None:
             if all(isinstance(tree.tree, api.RawLayer) for tree in trees):
                 raise click.UsageError("--mtree is laid over a SRC, and there is none")
@@ -59,6 +62,8 @@ class RuleFlags:
         elif self.mtree_only:
             raise click.UsageError("--mtree-only needs a list; give one with --mtree")
         rules = api.RuleList((*layers.time_rules(), *self._rules(read)))
+        for rule in rules.rules:
+            _warn_of_closed_directories(rule, reporter)
         return {
             "transforms": (*transforms, *layers.transforms(source_date_epoch())),
             "treatment": api.Treatment(self._reading(), rules, additions),
@@ -83,6 +88,16 @@ class RuleFlags:
             with about("--idmap"):
                 ids = api.IdMap.parse(self.idmap, keep=self.idmap_unmapped == "keep")
         return api.Reading(ids, self.rootless_records)
+
+
+def _warn_of_closed_directories(rule: Rule, reporter: Reporter) -> None:
+    """Tell of a rule for everything that leaves no directory to be entered."""
+    changed = rule.effect(api.directory_entry("d")) if rule.pattern is None else None
+    if changed is not None and not changed.mode & stat.S_IXUSR:
+        reporter.warn(
+            f"--{rule.name} takes the x of directories as well, and nobody but root enters them",
+            "write it as u=rwX,go=rX, or for a pattern",
+        )
 
 
 rule_options = gathered(

@@ -12,11 +12,11 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.parameters import DIRECTORY, gathered, once
-from imgpack.errors import LimitError, about
+from imgpack.errors import LimitError, TreeError, about
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
-    from imgpack.api import Base, Placed, Tree, UpperDirectory
+    from imgpack.api import Base, Counts, Placed, Tree, UpperDirectory
     from imgpack.cli.options.build.kinds import Source
 
     Parse = Callable[..., tuple[Source, ...]]
@@ -59,23 +59,29 @@ class ShapeFlags:
         old: Sequence[Placed[Tree]],
         base: Base | None,
         written: Mapping[str, Any],
+        say: Callable[[str], None],
     ) -> tuple[Placed[Tree], ...]:
         """The layers to build, bottom first, of what was read.
 
-        ``written`` are the arguments of ``api.build`` that say how entries are. Deletions come
-        first: what they name is in the base. Raises source, tree and config errors.
+        ``written`` are the arguments of ``api.build`` that say how entries are; ``say`` hears of
+        a difference. Deletions come first: what they name is in the base.
+        Raises source, tree and config errors.
         """
         kept = (api.RawLayer, api.UpperDirectory)
         layers = [tree for tree in trees if not isinstance(tree.tree, kept)]
         if self.diff_from is not None and base is not None:
-            layers = [self._difference(base.tree, layers[0], written, image=True)]
+            layers = [self._difference(base.tree, layers[0], written, say, image=True)]
         elif old:
-            layers = [self._difference(old[0].tree, layers[0], written, image=False)]
+            layers = [self._difference(old[0].tree, layers[0], written, say, image=False)]
         if self.splits:
             with about("--split"):
                 groups = [api.Group.parse(text) for text in self.splits]
                 layers = list(api.split(layers, groups))
         if self.whiteouts:
+            if base is None and not old:
+                raise click.UsageError(
+                    "--whiteout deletes what a base has, and there is none; add --from BASE"
+                )
             with about("--whiteout"):
                 layers.insert(0, api.whiteouts(_paths(self.whiteouts)))
         return (*layers, *(tree for tree in trees if isinstance(tree.tree, kept)))
@@ -108,14 +114,27 @@ class ShapeFlags:
             yield api.upper_directory(os.fsencode(path), ids if ids[0] else None)
 
     def _difference(
-        self, old: Tree, new: Placed[Tree], written: Mapping[str, Any], *, image: bool
+        self,
+        old: Tree,
+        new: Placed[Tree],
+        written: Mapping[str, Any],
+        say: Callable[[str], None],
+        *,
+        image: bool,
     ) -> Placed[Tree]:
+        def told(counts: Counts) -> None:
+            say(
+                f"{new}: {counts.added:,} added, {counts.changed:,} changed, "
+                f"{counts.deleted:,} deleted"
+            )
+
         return api.difference(
             old,
             new if image else new.tree,
             dest=b"/" if image else b"/" + new.dest,
             mtime=self.diff_mtime,
             image=image,
+            told=told,
             **written,
         )
 
@@ -132,7 +151,10 @@ def _paths(texts: Sequence[str]) -> Iterator[bytes]:
         listed = sys.stdin.buffer.read(_LONGEST_LIST + 1)
         if len(listed) > _LONGEST_LIST:
             raise LimitError(f"the list on standard input is longer than {_LONGEST_LIST} bytes")
-        yield from filter(None, listed.split(b"\0" if b"\0" in listed else b"\n"))
+        paths = [*filter(None, listed.split(b"\0" if b"\0" in listed else b"\n"))]
+        if not paths:
+            raise TreeError("the list on standard input is empty", "give it a path a line")
+        yield from paths
 
 
 shape_options = gathered(

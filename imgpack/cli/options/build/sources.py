@@ -12,7 +12,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.build.images import perhaps_a_reference, warn_of_image
-from imgpack.cli.options.build.kinds import archive_stem, read_source
+from imgpack.cli.options.build.kinds import archive_stem, read_source, unfiltered
 from imgpack.cli.options.location import scratch_directory
 from imgpack.errors import LimitError, OutputError, TreeError, printable
 from imgpack.files.streams import STDOUT, named_descriptor
@@ -50,7 +50,7 @@ def parse_sources(
     for text in texts:
         source, dest = _split(os.fsencode(text))
         with perhaps_a_reference(text):
-            tree = read_source(source, dest, trees, caller, reporter, excluded(source))
+            tree = read_source(source, dest, caller, reporter, excluded(source))
         warn_of_image(tree, printable(source), option, reporter)
         if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(
@@ -64,7 +64,8 @@ def parse_sources(
 
 
 def _place(tree: Source) -> tuple[bytes, bytes, str]:
-    return tree.tree.root, tree.dest, str(tree)
+    name = getattr(unfiltered(tree), "name", b"")
+    return tree.tree.root, tree.dest, printable(name)
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
@@ -96,8 +97,7 @@ def default_output(tree: Source) -> str:
     An archive that is a source gets no namesake without the files of an image.
     """
     root = tree.tree.root
-    read = tree.tree.tree if isinstance(tree.tree, api.Filtered) else tree.tree
-    is_archive = isinstance(read, api.Tarball | api.RawLayer)
+    is_archive = isinstance(unfiltered(tree), api.Tarball | api.RawLayer)
     return f"{os.fsdecode(_stem(root))}{'-image' if is_archive and root else ''}.tar"
 
 

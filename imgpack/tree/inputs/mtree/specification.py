@@ -5,37 +5,28 @@ it needs no body, or has one elsewhere (``contents``); bsdtar reads such lists t
 """
 
 import hashlib
-import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
-from io import BufferedReader
 from typing import Final
 
 from imgpack.errors import SourceError, TreeError, about, printable
 from imgpack.tree.below import Below
-from imgpack.tree.entries import (
-    Entries,
-    Fields,
-    block_device,
-    character_device,
-    directory_entry,
-    fifo,
-    file,
-    symlink,
-)
+from imgpack.tree.entries import Entries
 from imgpack.tree.entry import Entry
 from imgpack.tree.inputs.additions import Additions
 from imgpack.tree.inputs.mtree.keywords import Said, said
 from imgpack.tree.inputs.mtree.lines import unescaped
+from imgpack.tree.inputs.mtree.making import body_of, changed_entry, entry_of, overridden
 from imgpack.tree.inputs.mtree.reader import MtreeFile, read_lines
 from imgpack.tree.rules.parse import ReadFile
 from imgpack.tree.tree import join
 
 _MAX_FILE: Final = 1 << 28
 """Bytes of a list: those of some millions of paths."""
+_NOTHING: Final = Below()
+_ACCOUNTS: Final = frozenset({b"etc/passwd", b"etc/group"})
 
 
 class Specification:
@@ -60,7 +51,7 @@ class Specification:
         for one in self._said.values():
             summed.update(repr((one.uid, one.gid)).encode())
             if one.contents is not None:
-                with self.about(one), _body(one.contents) as body:
+                with self.about(one), body_of(one.contents) as body:
                     summed.update(hashlib.file_digest(body, "sha256").digest())
         self.identity = summed.hexdigest()
 
@@ -85,29 +76,50 @@ class Specification:
                 return one.whole
         return False
 
-    def additions(self, below: Below) -> Additions:
+    def additions(self, below: Below, lower: Below = _NOTHING) -> Additions:
         """What is not in the image ``below`` and not optional, with the directories on its way.
 
-        Its own parents lie where links lead. Raises ``TreeError`` for what cannot be made,
-        ``SourceError`` for a body.
+        And what is in no layer, but in what lies ``lower``, as it is said to be. Its own
+        parents lie where links lead. Raises ``TreeError`` for what cannot be made, ``SourceError``
+        for a body.
         """
         missing: dict[bytes, Said] = {}
+        changed: dict[bytes, Entry] = {}
         for path, one in self._said.items():
-            above, _, name = path.rpartition(b"/")
-            if path and not one.optional and not one.as_found and below.find(path) is None:
-                with self.about(one):
-                    there = join(below.resolve(above, path), name)
-                if below.find(there) is None:
+            if not path or one.as_found or (one.optional and below.find(path) is None):
+                continue
+            with self.about(one):
+                there, found = _found(below, path)
+                if found is None:
                     missing[there] = one
+                elif found == lower.find(there) and (entry := changed_entry(found, one)):
+                    changed[there] = entry
         made = []
-        for entry in Entries(self._made(missing), self._name).entries():
-            there_is = below.find(entry.path)
+        for entry in Entries([*self._made(missing), *changed.values()], self._name).entries():
+            there_is = None if entry.path in changed else below.find(entry.path)
             made.append(entry if there_is is None else there_is)
-        return Additions(tuple(made), self.identity)
+        return Additions(tuple(made), self.identity, _directories(changed))
 
-    def tree(self) -> Entries:
-        """All of it as a tree. Raises as ``additions`` does."""
-        return Entries(self._made(self._said), self._name)
+    def tree(self, below: Below = _NOTHING, dest: bytes = b"") -> tuple[Entries, frozenset[bytes]]:
+        """All of it as a tree at ``dest`` over ``below``.
+
+        What has no type there is what lower layers have, changed. Second come the
+        directories among that. Raises as ``additions`` does.
+        """
+        made: dict[bytes, Said] = {}
+        changed: dict[bytes, Entry] = {}
+        for path, one in self._said.items():
+            with self.about(one):
+                _, found = _found(below, join(dest, path))
+                if found is None or (one.kind is not None and not _is_bodiless(one)):
+                    made[path] = one
+                elif one.kind is not None:
+                    _check_empty(found, one)
+                    made[path] = one
+                elif not one.as_found and (entry := changed_entry(found, one)):
+                    changed[path] = entry._replace(path=path)
+        entries = Entries([*self._made(made), *changed.values()], self._name)
+        return entries, _directories(changed)
 
     def _made(self, wanted: Mapping[bytes, Said]) -> Iterator[Entry]:
         files: dict[tuple[int, bytes | None, int | None], int] = {}
@@ -119,7 +131,7 @@ class Specification:
                         f"{printable(one.line.path)}: a layer has none"
                     )
                     continue
-                entry = _entry(one)._replace(path=path)
+                entry = entry_of(one)._replace(path=path)
             if one.inode is not None and one.links > 1 and stat.S_ISREG(entry.mode):
                 # mtree has no keyword for hard links: two names of one inode are one file.
                 number = files.setdefault((one.inode, one.contents, one.size), len(files) + 1)
@@ -154,7 +166,7 @@ class Overrides:
         if one.as_found:
             return entry
         with self.specification.about(one):
-            return _overridden(entry, one)
+            return overridden(entry, one)
 
 
 def specification(path: bytes, read: ReadFile) -> Specification:
@@ -173,6 +185,8 @@ def specification(path: bytes, read: ReadFile) -> Specification:
         ) from error
     if len(data) > _MAX_FILE:
         raise SourceError(f"the list {shown} has more than {_MAX_FILE >> 20} MiB")
+    if b"\0" in data:
+        raise TreeError(f"{shown} is no mtree(5) list: it is binary", "name an mtree(5) file")
     return Specification(data, shown, read)
 
 
@@ -188,116 +202,42 @@ def _own_first(found: MtreeFile, read: ReadFile) -> ReadFile:
         body = bodies.get(path.lstrip("/").encode())
         if body is None:
             return read(path)
-        with _body(unescaped(body)) as opened:
+        with body_of(unescaped(body)) as opened:
             return opened.read(_MAX_FILE)
 
     return reading
+
+
+def _found(below: Below, path: bytes) -> tuple[bytes, Entry | None]:
+    """Where ``path`` lies, through the links on its way, and what is there."""
+    found = below.find(path)
+    if found is None and path:
+        above, _, name = path.rpartition(b"/")
+        path = join(below.resolve(above, path), name)
+        found = below.find(path)
+    return path, found
+
+
+def _is_bodiless(one: Said) -> bool:
+    return one.kind == stat.S_IFREG and one.contents is None and one.size is None
+
+
+def _check_empty(found: Entry, one: Said) -> None:
+    """Refuse to empty a file that nobody said is empty."""
+    if stat.S_ISREG(found.mode) and found.size:
+        raise TreeError(
+            f"{printable(one.line.path)} is a file of a lower layer, and the list has no bytes for "
+            "another one",
+            "say where they are, with contents=PATH, or size=0 for an empty file; without a type "
+            "the line changes what is there",
+        )
+
+
+def _directories(entries: Mapping[bytes, Entry]) -> frozenset[bytes]:
+    return frozenset(path for path, entry in entries.items() if entry.is_directory)
 
 
 def _values(found: MtreeFile, read: ReadFile) -> Iterator[tuple[bytes, Said]]:
     for line in found.lines:
         with about(f"{found.name}:{line.number}"):
             yield line.path, said(line, read)
-
-
-def _overridden(entry: Entry, one: Said) -> Entry:
-    kind = stat.S_IFMT(entry.mode)
-    wanted = kind if one.kind is None else one.kind
-    if (wanted == stat.S_IFDIR) != (kind == stat.S_IFDIR):
-        raise TreeError(
-            f"{printable(entry.shown)} is {'a' if entry.is_directory else 'no'} directory, and "
-            "the list says otherwise",
-            "correct the type, or remove it",
-        )
-    content = _content(entry, one, wanted, kind)
-    if content is not None:
-        entry = entry._replace(
-            content=content.content, size=content.size, device=0, inode=0, links=1
-        )
-    xattrs = dict(entry.xattrs) | dict(one.xattrs)
-    mode = stat.S_IMODE(entry.mode) if one.mode is None else one.mode
-    return entry._replace(
-        mode=wanted | mode,
-        uid=entry.uid if one.uid is None else one.uid,
-        gid=entry.gid if one.gid is None else one.gid,
-        mtime_ns=entry.mtime_ns if one.mtime_ns is None else one.mtime_ns,
-        rdev=_device(one, entry.rdev) if wanted in _DEVICES else 0,
-        xattrs=tuple(sorted(xattrs.items())),
-    )
-
-
-_ACCOUNTS: Final = frozenset({b"etc/passwd", b"etc/group"})
-_DEVICES: Final = frozenset({stat.S_IFCHR, stat.S_IFBLK})
-
-
-def _content(entry: Entry, one: Said, wanted: int, kind: int) -> Entry | None:
-    """Something with the content that takes the place of an entry's; ``None`` if none does."""
-    if wanted == stat.S_IFREG and (one.contents is not None or kind != wanted):
-        return _file(one, {})
-    if wanted == stat.S_IFLNK and (kind != wanted or one.target not in (None, entry.target())):
-        return symlink(one.line.path, _target(one))
-    return None
-
-
-def _device(one: Said, found: int) -> int:
-    if one.rdev is None and not found:
-        raise TreeError(
-            f"the device {printable(one.line.path)} has no number", "write device=linux,MAJOR,MINOR"
-        )
-    return found if one.rdev is None else one.rdev
-
-
-def _target(one: Said) -> bytes:
-    if one.target is None:
-        raise TreeError(f"the link {printable(one.line.path)} has no target", "write link=TARGET")
-    return one.target
-
-
-def _file(one: Said, fields: Fields) -> Entry:
-    path = one.line.path
-    if one.contents is not None:
-        with _body(one.contents) as body:
-            size = os.fstat(body.fileno()).st_size
-        return file(path, partial(_body, one.contents), size=size, **fields)
-    if one.size:
-        raise TreeError(
-            f"the file {printable(path)} is to have {one.size} bytes, which are not here",
-            "say where they are, with contents=PATH, or put it into the source",
-        )
-    return file(path, b"", **fields)
-
-
-def _entry(one: Said) -> Entry:
-    path, kind = one.line.path, one.kind or stat.S_IFREG
-    fields: Fields = {"xattrs": {name: value for name, value in one.xattrs if value is not None}}
-    if one.mode is not None:
-        fields["mode"] = one.mode
-    fields["uid"], fields["gid"] = one.uid or 0, one.gid or 0
-    fields["mtime_ns"] = one.mtime_ns or 0
-    if kind == stat.S_IFDIR:
-        return directory_entry(path, **fields)
-    if kind == stat.S_IFLNK:
-        return symlink(path, _target(one), **fields)
-    if kind == stat.S_IFIFO:
-        return fifo(path, **fields)
-    if kind in _DEVICES:
-        number = _device(one, 0)
-        device = character_device if kind == stat.S_IFCHR else block_device
-        return device(path, os.major(number), os.minor(number), **fields)
-    return _file(one, fields)
-
-
-def _body(path: bytes) -> BufferedReader:
-    """The body of a file. Raises ``SourceError`` unless it is a regular file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return open(descriptor, "rb")
-        os.close(descriptor)
-        why = "it is no regular file"
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    raise SourceError(
-        f"cannot read the contents {printable(path)}: {why}",
-        "a relative path is looked up in the working directory",
-    )

@@ -1,7 +1,7 @@
 """An mtree(5) file as a tree of its own."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imgpack.errors import printable
 from imgpack.tree.entries import Entries
@@ -12,10 +12,10 @@ from imgpack.tree.tree import Stamps
 
 @dataclass(frozen=True, slots=True)
 class MtreeTree:
-    """The tree that the list in the file ``root`` says."""
+    """The tree that the list in the file ``root`` says; empty until that is read."""
 
     root: bytes
-    listed: Entries
+    listed: Entries = field(default_factory=lambda: Entries(()))
 
     def __str__(self) -> str:
         return printable(self.root)
