@@ -59,7 +59,7 @@ def built(imgpack: InProcess, *arguments: str | Path) -> Outcome:
         (["rootfs", "--from", "text.tgz"], 11, "text.tgz is not a tar archive"),
         (["rootfs", "--mtree", "nul"], 5, "nul is no mtree(5) list: it is binary"),
         (["rootfs", "--split", "a="], 7, "--split: 'a=' has an empty pattern"),
-        (["rootfs", "--whiteout", "/etc"], 2, "add --from BASE"),
+        (["rootfs", "--whiteout", "/etc"], 2, "and there is none; add --from BASE"),
         (["rootfs/etc/motd:/a", "rootfs/etc/motd:/a"], 5, "given twice for the same place"),
         (["rootfs/etc/motd:/.wh.a"], 5, ".wh.a cannot be in a layer"),
         ([""], 2, "empty name"),

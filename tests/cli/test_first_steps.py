@@ -202,7 +202,7 @@ def test_the_directory_one_is_in_is_built_into_another(
         (["app", "--shallow"], "--shallow is about a base image; add --from BASE"),
         (["app", "--from", "scratch", "--base-layers", "x"], "--base-layers is about a base"),
         (["app", "--keep-identical"], "--keep-identical is about a base; add --from BASE"),
-        (["app", "--whiteout", "/etc"], "--whiteout deletes what a base has; add --from BASE"),
+        (["app", "--whiteout", "/etc"], "--whiteout deletes what a base has, and there is none"),
         (["--from", "base.tar", "--exclude", "x"], "--exclude is about what a SRC has"),
         (["--from", "base.tar", "--chown", "1:1"], "--chown is about what a SRC has"),
         (["--from", "base.tar", "--split", "a=b"], "--split is about what a SRC has"),

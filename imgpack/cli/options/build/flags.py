@@ -80,8 +80,6 @@ class BuildFlags:
             self._check_packed()
         if not (self.base.given or shape.diff or len(sources) > 1) and self.base.keep_identical:
             raise click.UsageError("--keep-identical is about a base; add --from BASE")
-        if shape.whiteouts and not (self.base.given or sources[1:]):
-            raise click.UsageError("--whiteout deletes what a base has; add --from BASE")
         self._check_input(sources)
         return shape.read(sources, raw, parse, warn)
 
