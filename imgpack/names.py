@@ -6,6 +6,8 @@ import importlib
 from typing import Any, Final
 
 _HOMES: Final = {
+    "api.locks": "fetch_base lock_base update_lock",
+    "api.remade": "flatten rebase",
     "compression.codec": "Codec",
     "image.base.findings": "Finding OnNewBase",
     "image.base.lock": "Lock LockedImage",

@@ -25,13 +25,13 @@ from imgpack.api.layers import (
     tarball,
 )
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
-from imgpack.api.locks import fetch_base, lock_base, update_lock
-from imgpack.api.remade import flatten, rebase
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
+    from imgpack.api.locks import fetch_base, lock_base, update_lock
+    from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
     from imgpack.image.base.findings import Finding, OnNewBase
     from imgpack.image.base.lock import Lock, LockedImage

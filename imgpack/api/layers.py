@@ -322,14 +322,9 @@ def _platform(
 ) -> Platform:
     from imgpack.spec.platform import Platform
     from imgpack.tree.elf import find_program
-    from imgpack.tree.inputs.single_file import SingleFile
 
     programs = [words[0].encode() for words in (runtime.entrypoint, runtime.cmd) if words]
-    programs += (
-        b"/".join((one.dest, file.name))
-        for one in layers
-        if isinstance(file := one.tree, SingleFile)
-    )
+    programs += _single_files([one for one in layers if one.stamps is None])
     found = find_program(layers, programs)
     if given is None:
         return found.platform if found else Platform()
@@ -339,3 +334,16 @@ def _platform(
             f"and the image is for {given}"
         )
     return given
+
+
+def _single_files(layers: Sequence[Placed[Tree]]) -> list[bytes]:
+    """The paths of those of ``layers`` that are of one file."""
+    if not layers:  # as of most builds, which need not load what such files are
+        return []
+    from imgpack.tree.inputs.single_file import SingleFile
+
+    return [
+        b"/".join((one.dest, file.name))
+        for one in layers
+        if isinstance(file := one.tree, SingleFile)
+    ]

@@ -14,8 +14,7 @@ from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, LayerSink, Named
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
-from imgpack.layer.raw import RawLayer
-from imgpack.layer.stack import Group, LayerStack, grouped
+from imgpack.layer.stack import Group, LayerStack, grouped, is_finished
 from imgpack.layer.stages import Stages
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
@@ -25,9 +24,8 @@ from imgpack.spec.layer import Layer
 from imgpack.spec.reference import Reference
 from imgpack.tar.header import END
 from imgpack.tree.destination import Placed
-from imgpack.tree.merge.listing import Listing, listing_text
+from imgpack.tree.parts import NamedPart
 from imgpack.tree.rules.accounts import check_user
-from imgpack.tree.rules.split import PartTree
 from imgpack.tree.tree import Tree
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -48,6 +46,8 @@ class Base:
     @property
     def identity(self) -> tuple[str, ...]:
         """What is below: the layers, and what is said that they make, which a lock may do."""
+        from imgpack.tree.merge.listing import Listing, listing_text
+
         tree = self.tree
         listing = tree if isinstance(tree, Listing) else Listing(listing_text(tree))
         return (listing.identity, *map(str, self.image.config.diff_ids))
@@ -152,11 +152,11 @@ def build_image(
 
 def _compression(tree: Placed[Tree], options: Options) -> Compression:
     raw = tree.tree
-    return raw.compression if isinstance(raw, RawLayer) else options.codec.compression
+    return raw.compression if is_finished(raw) else options.codec.compression
 
 
 def _part(tree: Placed[Tree]) -> str:
-    return tree.tree.name if isinstance(tree.tree, PartTree) else ""
+    return tree.tree.part_name if isinstance(tree.tree, NamedPart) else ""
 
 
 def _told(built: Built) -> str:
@@ -188,7 +188,7 @@ class _Building:
         """Write all layers, of these media types. Raises ``ConfigError`` for an idle rule."""
         matched: set[int] = set()
         for number, (tree, stages) in enumerate(self._stack.staged()):
-            if isinstance(tree.tree, RawLayer):
+            if is_finished(tree.tree):
                 built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
             else:
                 built = builder.build(tree, sink.open_blob, stages)

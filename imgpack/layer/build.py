@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from imgpack.compression.codec import Codec
 from imgpack.events import SILENT, Reporter
@@ -19,7 +19,6 @@ from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import FORMAT_VERSION, Segments
-from imgpack.layer.squash import Squash
 from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
 from imgpack.tree.disk import snapshot
@@ -28,6 +27,9 @@ from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import Transform
 from imgpack.tree.tree import Stamps, Tree
+
+if TYPE_CHECKING:
+    from imgpack.layer.squash import Squash
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class LayerBuilder:
         self,
         tree: Tree,
         open_blob: OpenBlob,
-        stages: Stages | Squash | None = None,
+        stages: "Stages | Squash | None" = None,
     ) -> Built:
         """Write the layer of ``tree`` to a blob; without ``stages``, by those of all layers.
 

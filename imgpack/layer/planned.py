@@ -2,15 +2,18 @@
 
 import stat
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from imgpack.layer.links import Links
-from imgpack.layer.squash import Squash
 from imgpack.layer.stack import LayerStack
 from imgpack.layer.stages import Stages
 from imgpack.tree.destination import Placed
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree
+
+if TYPE_CHECKING:
+    from imgpack.layer.squash import Squash
 
 PlannedEntry = tuple[Entry, bytes | None]
 """An entry as it would be written, and the path of the first name of a hard link."""
@@ -27,7 +30,7 @@ def planned_layers(stack: LayerStack) -> Iterator[tuple[Placed[Tree], Iterator[P
     stack.check(matched)
 
 
-def _planned(tree: Tree, stages: Stages | Squash, matched: set[int]) -> Iterator[PlannedEntry]:
+def _planned(tree: Tree, stages: "Stages | Squash", matched: set[int]) -> Iterator[PlannedEntry]:
     problems, links = Problems(), Links()
     for _, entry in stages.pairs(tree.entries(problems), problems, matched):
         if stat.S_ISSOCK(entry.mode):

@@ -10,16 +10,18 @@ those around it: every other segment keeps its bytes, and its place in the cache
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
-from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
 from imgpack.layer.suspects import SUSPECT_ENDS, Suspects
 from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
+
+if TYPE_CHECKING:
+    from imgpack.layer.squash import Squash
 
 FORMAT_VERSION: Final = 3
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""
@@ -54,7 +56,7 @@ class Segments:
     ``matched`` are the numbers of the rules that changed something, complete in the end.
     """
 
-    def __init__(self, stages: Stages | Squash, problems: Problems) -> None:
+    def __init__(self, stages: "Stages | Squash", problems: Problems) -> None:
         self._stages = stages
         self.matched: set[int] = set()
         self._problems = problems

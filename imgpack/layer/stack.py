@@ -1,32 +1,55 @@
 """Layers on top of each other: how each lies over those before it and the base's."""
 
+from __future__ import annotations
+
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 from imgpack.events import Reporter
-from imgpack.layer.raw import RawLayer
-from imgpack.layer.squash import Squash
 from imgpack.layer.stages import Stages
 from imgpack.spec.digest import Digest
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.destination import Placed
-from imgpack.tree.entries import Entries
 from imgpack.tree.inputs.additions import Additions
-from imgpack.tree.inputs.single_file import as_copied
-from imgpack.tree.merge.difference import Difference
 from imgpack.tree.merge.over import Over
 from imgpack.tree.merge.survey import Survey, survey
 from imgpack.tree.tree import Tree
+
+if TYPE_CHECKING:  # most builds need none of these, and starting them takes time
+    from imgpack.files.blobs import BlobWriter
+    from imgpack.layer.build import Built
+    from imgpack.layer.cache.record import Written
+    from imgpack.layer.squash import Squash
+    from imgpack.spec.format import Compression
 
 Group = tuple[Placed[Tree], ...]
 """The trees that one layer is made of, bottom first."""
 
 
+@runtime_checkable
+class FinishedLayer(Tree, Protocol):
+    """A tree whose layer is there, byte for byte."""
+
+    compression: Compression
+    written: Written
+
+    def write(self, blob: BlobWriter, outputs: Iterable[tuple[int, int]] = ()) -> Built:
+        """Write the layer to ``blob``; its file must be none of ``outputs``."""
+
+
+@runtime_checkable
+class ComparedTree(Tree, Protocol):
+    """What differs between two trees; rules of these numbers changed what is the same."""
+
+    matched: Set[int]
+
+
 def grouped(trees: Sequence[Placed[Tree]], *, squash: bool) -> tuple[Group, ...]:
     """The groups that layers are made of: one tree each, or all but the raw ones together."""
     groups: list[Group] = []
-    for raw, run in itertools.groupby(trees, lambda tree: isinstance(tree.tree, RawLayer)):
+    for raw, run in itertools.groupby(trees, lambda tree: is_finished(tree.tree)):
         together = tuple(run)
         groups += [together] if squash and not raw else [(tree,) for tree in together]
     return tuple(groups)
@@ -68,6 +91,8 @@ class LayerStack:
                 lowest, layers = self.below, [*map(self._laid, group)]
                 added = self._added(top=group is top)
                 layers[-1] = _adding(layers[-1], added)
+                from imgpack.layer.squash import Squash
+
                 squash = Squash(tuple(layers), self._stages, lowest, added)
                 yield squash.tree, squash
             else:
@@ -79,7 +104,7 @@ class LayerStack:
         """Raise ``ConfigError`` if a rule is not among those that matched in some layer."""
         found = set(matched)
         for tree in itertools.chain(*self._groups):
-            if isinstance(tree.tree, Difference):  # what is the same is in no layer
+            if isinstance(tree.tree, ComparedTree):  # what is the same is in no layer
                 found |= tree.tree.matched
         self._stages.treatment.rules.check(found)
 
@@ -92,6 +117,8 @@ class LayerStack:
         adding = self._stages.treatment.adding if top else None
         if adding is None:
             return None
+        from imgpack.tree.entries import Entries
+
         added = adding(self.below, self._lowest)
         self.below = self.below.over(Laid(Entries(added.entries), named=added.named))
         return added
@@ -107,7 +134,10 @@ class LayerStack:
     def _laid(self, tree: Placed[Tree]) -> Over:
         """How ``tree`` lies over what is there, of which it is from now on."""
         below = self.below
-        tree = as_copied(tree, below)
+        if tree.stamps is None:  # a directory is where it is said to be
+            from imgpack.tree.inputs.single_file import as_copied
+
+            tree = as_copied(tree, below)
         tree = replace(tree, dest=below.resolve(tree.dest, b"/" + tree.dest))
         over = Over(
             tree,
@@ -130,4 +160,9 @@ def _adding(over: Over, additions: Additions | None) -> Over:
 
 
 def _is_raw(group: Group) -> bool:
-    return isinstance(group[0].tree, RawLayer)
+    return is_finished(group[0].tree)
+
+
+def is_finished(tree: Tree) -> TypeGuard[FinishedLayer]:
+    """Whether its layer is there already."""
+    return isinstance(tree, FinishedLayer)

@@ -5,7 +5,7 @@ Directories on the way to what is in a part are in it as well, as the tree has t
 
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 _T = TypeVar("_T")
 
@@ -25,6 +25,15 @@ class Part(Protocol):
 
     def begin(self) -> Belongs:
         """What decides in one walk through the tree."""
+
+
+@runtime_checkable
+class NamedPart(Protocol):
+    """A tree that is a part of another; ``part_name`` is empty for what is in no other part."""
+
+    @property
+    def part_name(self) -> str:
+        """What the part is called."""
 
 
 def parted(

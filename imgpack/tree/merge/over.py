@@ -28,7 +28,6 @@ from imgpack.tree.entry import (
     path_order,
     whiteout,
 )
-from imgpack.tree.merge.listing import is_listed, listed_sha256
 from imgpack.tree.merge.survey import Survey
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Tree, join
@@ -246,6 +245,8 @@ def identical(found: Entry, entry: Entry) -> bool:
     Files are compared by the sha256 that the base is known by; without one they differ. What
     is ``found`` in another layer of the build does too, whatever that is made from.
     """
+    from imgpack.tree.merge.listing import is_listed, listed_sha256
+
     same = (found.mode, found.uid, found.gid) == (entry.mode, entry.uid, entry.gid)
     if not (same and is_listed(found)):
         return False

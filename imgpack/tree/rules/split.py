@@ -85,10 +85,10 @@ class PartTree:
         self._contents = contents
 
     def __str__(self) -> str:
-        return f"{self._tree} ({self.name})" if self.name else str(self._tree)
+        return f"{self._tree} ({self.part_name})" if self.part_name else str(self._tree)
 
     @property
-    def name(self) -> str:
+    def part_name(self) -> str:
         """That of its group; empty for the rest."""
         groups, number = self._part.groups, self._part.number
         return groups[number].name if number < len(groups) else ""

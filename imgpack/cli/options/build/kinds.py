@@ -96,7 +96,7 @@ def read_lists(
     for placed in trees:
         tree = placed.tree
         listed = unfiltered(placed)
-        if isinstance(listed, api.MtreeTree):
+        if is_read_each_time(listed) and isinstance(listed, api.MtreeTree):
             there = api.mtree(
                 listed.root,
                 dest=b"/" + placed.dest,
@@ -113,7 +113,12 @@ def read_lists(
 def unfiltered(source: Source) -> Tree:
     """What a source is, with what is left out of it."""
     tree = source.tree
-    return tree.tree if isinstance(tree, api.Filtered) else tree
+    return tree.tree if is_read_each_time(tree) and isinstance(tree, api.Filtered) else tree
+
+
+def is_read_each_time(tree: Tree) -> bool:
+    """Whether it is no directory on disk: asked before its kind is, which takes loading that."""
+    return tree.stamps is None
 
 
 def archive_stem(path: bytes) -> bytes:

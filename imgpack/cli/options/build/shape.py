@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpack import api
+from imgpack.cli.options.build.kinds import is_read_each_time
 from imgpack.cli.options.parameters import DIRECTORY, gathered, once
 from imgpack.errors import LimitError, TreeError, about
 from imgpack.files.streams import STDOUT
@@ -67,8 +68,7 @@ class ShapeFlags:
         a difference. Deletions come first: what they name is in the base.
         Raises source, tree and config errors.
         """
-        kept = (api.RawLayer, api.UpperDirectory)
-        layers = [tree for tree in trees if not isinstance(tree.tree, kept)]
+        layers = [tree for tree in trees if not _is_kept(tree.tree)]
         if self.diff_from is not None and base is not None:
             layers = [self._difference(base.tree, layers[0], written, say, image=True)]
         elif old:
@@ -84,7 +84,7 @@ class ShapeFlags:
                 )
             with about("--whiteout"):
                 layers.insert(0, api.whiteouts(_paths(self.whiteouts)))
-        return (*layers, *(tree for tree in trees if isinstance(tree.tree, kept)))
+        return (*layers, *(tree for tree in trees if _is_kept(tree.tree)))
 
     def lower(self, trees: Sequence[Placed[Tree]], old: Sequence[Placed[Tree]]) -> Tree | None:
         """What lies below the layers and in none of them."""
@@ -155,6 +155,11 @@ def _paths(texts: Sequence[str]) -> Iterator[bytes]:
         if not paths:
             raise TreeError("the list on standard input is empty", "give it a path a line")
         yield from paths
+
+
+def _is_kept(tree: Tree) -> bool:
+    """Whether it is a layer on top of all sources."""
+    return is_read_each_time(tree) and isinstance(tree, api.RawLayer | api.UpperDirectory)
 
 
 shape_options = gathered(

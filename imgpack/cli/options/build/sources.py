@@ -12,7 +12,12 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.build.images import perhaps_a_reference, warn_of_image
-from imgpack.cli.options.build.kinds import archive_stem, read_source, unfiltered
+from imgpack.cli.options.build.kinds import (
+    archive_stem,
+    is_read_each_time,
+    read_source,
+    unfiltered,
+)
 from imgpack.cli.options.location import scratch_directory
 from imgpack.errors import LimitError, OutputError, TreeError, printable
 from imgpack.files.streams import STDOUT, named_descriptor
@@ -97,7 +102,8 @@ def default_output(tree: Source) -> str:
     An archive that is a source gets no namesake without the files of an image.
     """
     root = tree.tree.root
-    is_archive = isinstance(unfiltered(tree), api.Tarball | api.RawLayer)
+    kind = unfiltered(tree)
+    is_archive = is_read_each_time(kind) and isinstance(kind, api.Tarball | api.RawLayer)
     return f"{os.fsdecode(_stem(root))}{'-image' if is_archive and root else ''}.tar"
 
 
