@@ -201,15 +201,19 @@ class Below:
             way.append(part)
         return b"/".join(way)
 
+    def follow(self, path: bytes) -> Entry | None:
+        """What is at ``path`` once every link is followed; ``None`` if it leads nowhere."""
+        try:
+            return self.find(self.resolve(path, path, file=True))
+        except TreeError:  # through something that is no directory, or round in circles
+            return None
+
     def read_file(self, path: str) -> bytes | None:
         """The bytes of a small file of the image, links followed; ``None`` if there is none.
 
         Raises ``LimitError`` for one that is not small.
         """
-        try:
-            found = self.find(self.resolve(path.encode(), path.encode(), file=True))
-        except TreeError:  # through something that is no directory
-            return None
+        found = self.follow(path.encode())
         if found is None or found.mode & _TYPE != _FILE:
             return None
         if found.size > MAX_FILE:

@@ -17,7 +17,7 @@ from imgpack.image.base.layer import MAX_KEPT, BaseLayer
 from imgpack.image.image import Image
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.format import Compression
-from imgpack.tree.merge.follow import follow
+from imgpack.tree.below import Below, Laid
 from imgpack.tree.merge.listing import Listing, listing_text
 from imgpack.tree.merge.merged import Merged
 
@@ -64,8 +64,9 @@ def _key(image: Image) -> str:
 
 
 def _accounts(tree: Merged) -> Iterator[tuple[bytes, bytes]]:
+    image = Below((Laid(tree),))
     for path in ACCOUNTS:
-        found = follow(tree, path)
+        found = image.follow(path)
         if found is not None and stat.S_ISREG(found.mode) and found.size <= MAX_KEPT:
             with found.open() as content:
                 yield found.path, content.read()

@@ -11,7 +11,7 @@ from typing import Final
 from imgpack.errors import ConfigError, printable
 from imgpack.tree.entry import Entry
 from imgpack.tree.rules.modes import ModeChange
-from imgpack.tree.transform import MAX_OWNER, MAX_TIME
+from imgpack.tree.transform import MAX_OWNER
 from imgpack.tree.xattrs import stays_behind
 
 CAPABILITY: Final = b"security.capability"
@@ -58,24 +58,6 @@ class ChangeMode:
             return None
         mode = kind | self.change(mode & 0o7777, directory=kind == stat.S_IFDIR)
         return _new(Entry, (*entry[:2], mode, *entry[3:]))
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeTime:
-    """Another time, in seconds. Raises ``ConfigError`` if no header holds it."""
-
-    seconds: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seconds <= MAX_TIME:
-            raise ConfigError(
-                f"the time {self.seconds} cannot be written",
-                "a layer's times lie between 1970 and 2242",
-            )
-
-    def __call__(self, entry: Entry) -> Entry:
-        """``entry`` with its time."""
-        return _new(Entry, (*entry[:9], self.seconds * _NS, *entry[10:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ from imgpack.tree.rules.changes import (
     ChangeAttribute,
     ChangeMode,
     ChangeOwner,
-    ChangeTime,
 )
 from imgpack.tree.rules.glob import Glob, as_text
 from imgpack.tree.rules.ignore_file import parse_ignore_pattern
 from imgpack.tree.rules.modes import ModeChange
 from imgpack.tree.rules.rules import Effect, Rule
+from imgpack.tree.transform import SetTime
 
 ReadFile = Callable[[str], bytes | None]
 """Reads a file of the image by its absolute path; ``None`` if there is none."""
@@ -85,7 +85,7 @@ def parse_rule(kind: RuleKind, text: str, read: ReadFile) -> Rule:
 
 def time_rule(pattern: str | None, seconds: int) -> Rule:
     """The time of what ``pattern`` matches, or of everything. Raises ``ConfigError``."""
-    return _rule(f"the time of {printable(pattern or '')}", pattern, ChangeTime(seconds))
+    return _rule(f"the time of {printable(pattern or '')}", pattern, SetTime(seconds))
 
 
 def owner(text: str, read: ReadFile) -> ChangeOwner:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imgpack.api import Entries, Tree, file, symlink
 from imgpack.errors import DocumentError, NotFoundError
-from imgpack.tree.merge.follow import follow
+from imgpack.tree.below import Below, Laid
 from imgpack.tree.merge.listing import Listing, listed_sha256, listing_text
 from tests.tree.merge.generated import paths, trees
 
@@ -194,8 +194,8 @@ def test_links_are_followed_as_a_process_in_the_tree_would() -> None:
     )
 
     for path in (b"usr/lib/f", b"lib/f", b"abs", b"up", b"usr/back"):
-        found = follow(tree, path)
+        found = Below((Laid(tree),)).follow(path)
         assert found is not None
         assert found.path == b"usr/lib/f"
     for path in (b"loop", b"dangling", b"none", b"lib/f/x"):
-        assert follow(tree, path) is None
+        assert Below((Laid(tree),)).follow(path) is None
