@@ -91,7 +91,11 @@ def test_a_build_does_not_replace_what_it_reads(
 
 def test_an_image_goes_into_the_layout_of_its_base(several: InProcess) -> None:
     """It takes nothing away there."""
+    before = several("manifest", "several", "--image", "srv:1").ok()
     several("build", "--from", "several:srv:1", "app", "-o", "several/", "-t", "new:1").ok()
+
+    assert several("manifest", "several", "--image", "srv:1").ok() == before
+    assert several("manifest", "several", "--image", "new:1").ok() != before
 
 
 def test_a_lock_replaces_nothing_but_a_lock(here: InProcess, tmp_path: Path) -> None:
