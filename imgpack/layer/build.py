@@ -8,7 +8,7 @@ file. Anything else is read, and only segments that were never seen are compress
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Generator, Iterator, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,6 +18,7 @@ from imgpack.files.blobs import BlobWriter
 from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
+from imgpack.layer.producers.parts import Part, Production, can_divide
 from imgpack.layer.segments import FORMAT_VERSION, Segments
 from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
@@ -67,6 +68,7 @@ class Built:
     unchanged: bool
 
 
+Parts = Generator[Part, None, None]
 OpenBlob = Callable[[int | None], BlobWriter]
 Explain = Callable[[str, Iterator[Change] | None], None]
 """Told why a layer was rebuilt or not, with the changes if they are known."""
@@ -119,7 +121,8 @@ class LayerBuilder:
     def _plain(self, tree: Tree, open_blob: OpenBlob, reason: str) -> Built:
         self._explain(reason, None)
         problems = self._problems()
-        return self._read(tree.entries(problems), problems, tree, open_blob)
+        parts = self._parts(tree, problems, None)
+        return self._read(parts, problems, tree, open_blob)
 
     def _problems(self) -> Problems:
         self._met = Problems(self._options.outputs)
@@ -157,9 +160,10 @@ class LayerBuilder:
         recorder = snapshot.Recorder(new, self._options.started_ns)
         before: tuple[CachedSegment, ...] = ()
         changed = False
+        parts: Parts
         if known is None or self._options.check_contents:
             self._explain("contents are checked" if known else "not built before", None)
-            entries = snapshot.recording(stamps, problems, recorder)
+            parts = self._parts(tree, problems, recorder)
         else:
             record, old = known
             start, before = old.tell(), record.segments
@@ -174,8 +178,8 @@ class LayerBuilder:
             if unwritten := recorder.flush():
                 cache.cannot_write(unwritten)
                 return self._plain(tree, open_blob, "the cache cannot be written")
-            entries = comparison.entries()
-        built = self._read(entries, problems, tree, open_blob, before)
+            parts = _whole(comparison.entries())
+        built = self._read(parts, problems, tree, open_blob, before)
         if unwritten := recorder.flush():
             cache.cannot_write(unwritten)
             return built
@@ -187,6 +191,17 @@ class LayerBuilder:
             self._explain(reason, snapshot.differences(old, new, stamps))
         cache.keep(self._key(stamps), built.record, new)
         return built
+
+    def _parts(self, tree: Tree, problems: Problems, recorder: snapshot.Recorder | None) -> Parts:
+        """What ``tree`` is made of, recorded if there is a ``recorder``."""
+        stamps, stages, jobs = tree.stamps, self._stages, self._options.jobs
+        if stamps is not None and stamps.part is None and jobs > 1 and can_divide(stages):
+            production = Production(stamps, problems, stages, recorder, jobs)
+            yield from production.parts()
+        elif stamps is not None and recorder is not None:
+            yield snapshot.recording(stamps, problems, recorder)
+        else:
+            yield tree.entries(problems)
 
     def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
         """Copy the layer from the cache; ``None`` if that does not have all of it."""
@@ -207,7 +222,7 @@ class LayerBuilder:
 
     def _read(
         self,
-        entries: Iterator[Entry],
+        parts: Parts,
         problems: Problems,
         tree: Tree,
         open_blob: OpenBlob,
@@ -217,8 +232,8 @@ class LayerBuilder:
         blob = open_blob(None)
         meter = self._reporter.begin(str(tree), None)
         try:
-            cut = segments.cut(entries)
-            with contextlib.closing(cut):
+            cut = segments.joined(parts)
+            with contextlib.closing(parts), contextlib.closing(cut):
                 run = self._pipeline.run(cut, blob, meter, before)
             blob.commit(run.written.digest, run.written.size)
         finally:
@@ -239,3 +254,7 @@ class LayerBuilder:
             self._stages.identity, self._options.codec.identity(), stamps.identity,
         )  # fmt: skip
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _whole(entries: Iterator[Entry]) -> Parts:
+    yield entries

@@ -91,9 +91,7 @@ class Run:
         self.identity = identity
 
 
-def runs(
-    stamps: Stamps, problems: Problems, root: tuple[int, int]
-) -> Generator[Run, None, None]:
+def runs(stamps: Stamps, problems: Problems, root: tuple[int, int]) -> Generator[Run, None, None]:
     """Yield all names below the root, of this device and inode, without a look at them.
 
     Raises ``SourceChangedError``.
