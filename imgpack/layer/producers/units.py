@@ -155,8 +155,9 @@ class Plan:
                             unit = Unit()
             self._met(unit)
             yield unit
-        finally:
+        except BaseException:
             unit.close()
+            raise
 
     def _next(self, unit: Unit) -> Run | None:
         try:
