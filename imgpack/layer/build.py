@@ -18,7 +18,7 @@ from imgpack.files.blobs import BlobWriter
 from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
-from imgpack.layer.producers.parts import Part, Production, can_divide
+from imgpack.layer.producers.production import Batch, Production, can_divide
 from imgpack.layer.segments import FORMAT_VERSION, Segments
 from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
@@ -68,7 +68,7 @@ class Built:
     unchanged: bool
 
 
-Parts = Generator[Part, None, None]
+Batches = Generator[Batch, None, None]
 OpenBlob = Callable[[int | None], BlobWriter]
 Explain = Callable[[str, Iterator[Change] | None], None]
 """Told why a layer was rebuilt or not, with the changes if they are known."""
@@ -121,8 +121,8 @@ class LayerBuilder:
     def _plain(self, tree: Tree, open_blob: OpenBlob, reason: str) -> Built:
         self._explain(reason, None)
         problems = self._problems()
-        parts = self._parts(tree, problems, None)
-        return self._read(parts, problems, tree, open_blob)
+        batches = self._batches(tree, problems)
+        return self._read(batches, problems, tree, open_blob)
 
     def _problems(self) -> Problems:
         self._met = Problems(self._options.outputs)
@@ -160,10 +160,10 @@ class LayerBuilder:
         recorder = snapshot.Recorder(new, self._options.started_ns)
         before: tuple[CachedSegment, ...] = ()
         changed = False
-        parts: Parts
+        batches: Batches
         if known is None or self._options.check_contents:
             self._explain("contents are checked" if known else "not built before", None)
-            parts = self._parts(tree, problems, recorder)
+            batches = self._batches(tree, problems, recorder)
         else:
             record, old = known
             start, before = old.tell(), record.segments
@@ -174,12 +174,16 @@ class LayerBuilder:
                 if reused is not None:
                     return reused
                 self._explain("unchanged, but segments are missing from the cache", None)
-            comparison.record()
-            if unwritten := recorder.flush():
-                cache.cannot_write(unwritten)
-                return self._plain(tree, open_blob, "the cache cannot be written")
-            parts = _whole(comparison.entries())
-        built = self._read(parts, problems, tree, open_blob, before)
+            again = self._read_again(stamps, recorder, comparison)
+            if again is not None:
+                batches, problems = again, self._met
+            else:
+                comparison.record()
+                if unwritten := recorder.flush():
+                    cache.cannot_write(unwritten)
+                    return self._plain(tree, open_blob, "the cache cannot be written")
+                batches = _whole(comparison.entries())
+        built = self._read(batches, problems, tree, open_blob, before)
         if unwritten := recorder.flush():
             cache.cannot_write(unwritten)
             return built
@@ -192,16 +196,41 @@ class LayerBuilder:
         cache.keep(self._key(stamps), built.record, new)
         return built
 
-    def _parts(self, tree: Tree, problems: Problems, recorder: snapshot.Recorder | None) -> Parts:
+    def _batches(
+        self, tree: Tree, problems: Problems, recorder: snapshot.Recorder | None = None
+    ) -> Batches:
         """What ``tree`` is made of, recorded if there is a ``recorder``."""
-        stamps, stages, jobs = tree.stamps, self._stages, self._options.jobs
-        if stamps is not None and stamps.part is None and jobs > 1 and can_divide(stages):
-            production = Production(stamps, problems, stages, recorder, jobs)
-            yield from production.parts()
+        stamps = tree.stamps
+        production = None if stamps is None else self._production(stamps, problems, recorder)
+        if production is not None:
+            yield from production.batches()
         elif stamps is not None and recorder is not None:
             yield snapshot.recording(stamps, problems, recorder)
         else:
             yield tree.entries(problems)
+
+    def _read_again(
+        self, stamps: Stamps, recorder: snapshot.Recorder, comparison: snapshot.Comparison
+    ) -> Batches | None:
+        """All of a tree that changed, by several processes, if these may read it.
+
+        They walk it once more sooner than one goes on alone from where the change is.
+        """
+        production = self._production(stamps, Problems(self._options.outputs), recorder)
+        if production is None:
+            return None
+        comparison.close()
+        self._met = production.problems
+        return production.batches()
+
+    def _production(
+        self, stamps: Stamps, problems: Problems, recorder: snapshot.Recorder | None
+    ) -> Production | None:
+        """How several processes read a tree; ``None`` if this one does it alone."""
+        stages, jobs = self._stages, self._options.jobs
+        if jobs < 2 or stamps.part is not None or not can_divide(stages):
+            return None
+        return Production(stamps, problems, stages, recorder, jobs)
 
     def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
         """Copy the layer from the cache; ``None`` if that does not have all of it."""
@@ -222,7 +251,7 @@ class LayerBuilder:
 
     def _read(
         self,
-        parts: Parts,
+        batches: Batches,
         problems: Problems,
         tree: Tree,
         open_blob: OpenBlob,
@@ -232,8 +261,8 @@ class LayerBuilder:
         blob = open_blob(None)
         meter = self._reporter.begin(str(tree), None)
         try:
-            cut = segments.joined(parts)
-            with contextlib.closing(parts), contextlib.closing(cut):
+            cut = segments.joined(batches)
+            with contextlib.closing(batches), contextlib.closing(cut):
                 run = self._pipeline.run(cut, blob, meter, before)
             blob.commit(run.written.digest, run.written.size)
         finally:
@@ -256,5 +285,5 @@ class LayerBuilder:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _whole(entries: Iterator[Entry]) -> Parts:
+def _whole(entries: Iterator[Entry]) -> Batches:
     yield entries

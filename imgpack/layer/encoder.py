@@ -55,7 +55,7 @@ _OWNERS: Final = 1024
 """Combinations of mode and owner whose fields are kept: more than a tree has, but a hostile one."""
 
 
-class Counts(NamedTuple):
+class Tally(NamedTuple):
     """How many entries have what is told in numbers, and the first path that is too long."""
 
     large_ids: int = 0
@@ -63,10 +63,10 @@ class Counts(NamedTuple):
     long_paths: int = 0
     long_path: bytes = b""
 
-    def plus(self, more: "Counts") -> "Counts":
+    def plus(self, more: "Tally") -> "Tally":
         """Those of what was encoded before, and of ``more`` behind it."""
         large_ids, odd_times, long_paths, long_path = self
-        return Counts(
+        return Tally(
             large_ids + more.large_ids,
             odd_times + more.odd_times,
             long_paths + more.long_paths,
@@ -89,10 +89,10 @@ class Encoder:
         self._recorded = recorded
         self._problems = problems
         self._links = Links()
-        self.counts = Counts()
+        self.counts = Tally()
         self._untold = 0
 
-    def take_over(self, newest: int, counts: Counts) -> None:
+    def take_over(self, newest: int, counts: Tally) -> None:
         """What another one encoded is in the buffer."""
         self.newest = max(self.newest, newest)
         self.counts = self.counts.plus(counts)
@@ -319,7 +319,7 @@ class Encoder:
         """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
         seconds = mtime_ns // _NS
         if not 0 <= seconds <= MAX_TIME:
-            self.counts = self.counts.plus(Counts(odd_times=1))
+            self.counts = self.counts.plus(Tally(odd_times=1))
             seconds = 0 if seconds < 0 else MAX_TIME
         if seconds > self.newest:
             self.newest = seconds
@@ -344,9 +344,9 @@ class Encoder:
         uid, gid = entry.uid, entry.gid
         mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
-            self.counts = self.counts.plus(Counts(large_ids=1))
+            self.counts = self.counts.plus(Tally(large_ids=1))
         if len(name) > _MAX_PATH:
-            self.counts = self.counts.plus(Counts(long_paths=1, long_path=entry.shown))
+            self.counts = self.counts.plus(Tally(long_paths=1, long_path=entry.shown))
         return header.encode(
             name,
             size=entry.size if kind == header.FILE else 0,

@@ -84,11 +84,11 @@ class Segments:
         """
         return self.joined((entries,))
 
-    def joined(self, parts: Iterable[Span | Iterable[Entry]]) -> Generator[Segment, None, None]:
+    def joined(self, batches: Iterable[Span | Iterable[Entry]]) -> Generator[Segment, None, None]:
         """As ``cut``, of entries of which some are encoded already."""
         encoder = self._encoder
-        for part in parts:
-            yield from self._framed(part) if isinstance(part, Span) else self._encoded(part)
+        for batch in batches:
+            yield from self._framed(batch) if isinstance(batch, Span) else self._encoded(batch)
         self._problems.check()
         encoder.buffer.append(header.END)
         yield self._take()

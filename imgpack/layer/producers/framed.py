@@ -11,10 +11,10 @@ from array import array
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from imgpack.layer.encoder import Counts
+from imgpack.layer.encoder import Tally
 
-FRAMES: Final = 1 << 20
-"""Bytes of encoded entries that a slot has room for: a mean segment."""
+FRAMES: Final = 2 << 20
+"""Bytes of encoded entries that a slot has room for: most units need half of it."""
 RECORDS: Final = 128 << 10
 """Bytes of a snapshot's records that it has room for behind them."""
 SLOT: Final = FRAMES + RECORDS
@@ -23,9 +23,9 @@ MOST_NAMES: Final = 512
 MOST_BYTES: Final = 16 << 10
 """Bytes of names in one unit, but for the last name. With what is in flight to one process,
 this must fit into a socket's buffer, so that neither end waits for the other to read."""
-MOST_DIRECTORIES: Final = 24
+MOST_DIRECTORIES: Final = 32
 """Directories of one unit, each an open descriptor; a message takes 253."""
-SMALL: Final = 64 << 10
+SMALL: Final = 32 << 10
 """Bytes of a file that another process reads. Of a larger one, reading is all that it costs."""
 MESSAGE: Final = 128 << 10
 """Bytes that a message may have."""
@@ -35,7 +35,7 @@ Group = tuple[bytes, bytes, int, list[bytes], tuple[int, int] | None]
 those of the unit; the names; the device and inode of the last one, if it is a directory."""
 
 
-class Request(NamedTuple):
+class Work(NamedTuple):
     """What a process is to encode into the slot of this number.
 
     ``directories`` are devices and inodes: their descriptors come beside the message.
@@ -50,8 +50,8 @@ class Request(NamedTuple):
         return marshal.dumps(tuple(self))
 
     @classmethod
-    def load(cls, message: bytes) -> "Request":
-        """The request in a message."""
+    def load(cls, message: bytes) -> "Work":
+        """The work in a message."""
         return cls(*marshal.loads(message))
 
 
@@ -88,7 +88,7 @@ class Framed:
     def __init__(self, reply: Reply, slot: memoryview) -> None:
         self._slot = slot
         self.newest = reply.newest
-        self.counts = Counts(*reply.counts)
+        self.counts = Tally(*reply.counts)
         self.weights = _numbers(reply.weights)
         self._ends = _numbers(reply.ends)
         self._records = _numbers(reply.record_ends)

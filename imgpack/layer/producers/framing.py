@@ -16,8 +16,8 @@ from io import BytesIO
 from typing import Final
 
 from imgpack.layer.buffer import Buffer
-from imgpack.layer.encoder import FILE_TYPE, TYPE, Counts, Encoder
-from imgpack.layer.producers.framed import FRAMES, RECORDS, SMALL, Reply, Request
+from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder, Tally
+from imgpack.layer.producers.framed import FRAMES, RECORDS, SMALL, Reply, Work
 from imgpack.layer.segments import SEGMENT
 from imgpack.layer.stages import Stages
 from imgpack.layer.suspects import SUSPECT_ENDS, is_suspect
@@ -56,21 +56,21 @@ class Framer:
         if framing.started_ns is not None:
             self._recorder = Recorder(BytesIO(), framing.started_ns, framing.proofs)
 
-    def frame(self, request: Request, descriptors: Sequence[int], slot: memoryview) -> Reply:
+    def frame(self, work: Work, descriptors: Sequence[int], slot: memoryview) -> Reply:
         """Encode what is ordinary into ``slot``; ``descriptors`` are of the directories."""
-        count = sum(len(names) for _, _, _, names, _ in request.groups)
-        unit = _Unit(self._framing, slot, self._recorder)
-        if len(descriptors) == len(request.directories):
+        count = sum(len(names) for _, _, _, names, _ in work.groups)
+        unit = _Encoding(self._framing, slot, self._recorder)
+        if len(descriptors) == len(work.directories):
             opened = []
-            for identity, descriptor in zip(request.directories, descriptors, strict=True):
+            for identity, descriptor in zip(work.directories, descriptors, strict=True):
                 directory = OpenDirectory(identity)
                 directory.descriptor = descriptor
                 opened.append(directory)
-            unit.encode(unit.entries(request, opened))
+            unit.encode(unit.entries(work, opened))
         return unit.reply(count)
 
 
-class _Unit:
+class _Encoding:
     """One unit, up to the entry of number ``_at``."""
 
     def __init__(self, framing: Framing, slot: memoryview, recorder: Recorder | None) -> None:
@@ -88,12 +88,12 @@ class _Unit:
         self._cuts: list[int] = []
         self._left: list[int] = []
 
-    def entries(self, request: Request, opened: list[OpenDirectory]) -> Iterator[Entry]:
+    def entries(self, work: Work, opened: list[OpenDirectory]) -> Iterator[Entry]:
         """The ordinary ones, as long as there is room for them."""
         caller, inodes = self._framing.caller, self._framing.inodes
         lstat, buffer = os.lstat, self._buffer
         recorder, record = self._recorder, b""
-        for path, source, number, names, identity in request.groups:
+        for path, source, number, names, identity in work.groups:
             within, last = opened[number], names[-1]
             descriptor = within.descriptor
             for name in names:
@@ -142,7 +142,7 @@ class _Unit:
         except Exception:  # of a stage; what is left of the unit stays so
             return
 
-    def _undo(self, filled: int, counts: Counts) -> None:
+    def _undo(self, filled: int, counts: Tally) -> None:
         self._buffer.filled = filled
         self._buffer.view = self._view
         self._encoder.counts = counts

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from imgpack.layer.producers.framed import MESSAGE, SLOT, Reply, Request
+from imgpack.layer.producers.framed import MESSAGE, SLOT, Reply, Work
 
 if TYPE_CHECKING:
     from imgpack.layer.producers.framing import Framing
@@ -40,7 +40,7 @@ def can_start() -> bool:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= _FILES
 
 
-class Helper:
+class Producer:
     """One process; ``free`` are the numbers of slots that nothing is in."""
 
     def __init__(self, framing: "Framing") -> None:
@@ -83,14 +83,14 @@ class Helper:
         """The memory of a slot."""
         return self._slots[number * SLOT : (number + 1) * SLOT]
 
-    def send(self, request: Request, descriptors: list[int]) -> bool:
+    def send(self, work: Work, descriptors: list[int]) -> bool:
         """Give it work; ``False`` if it does not take it."""
         try:
-            socket.send_fds(self._peer, [request.dump()], descriptors)
+            socket.send_fds(self._peer, [work.dump()], descriptors)
         except OSError:
             self.free.clear()
             return False
-        self.free.remove(request.slot)
+        self.free.remove(work.slot)
         return True
 
     def receive(self) -> Reply | None:

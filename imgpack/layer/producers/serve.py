@@ -3,18 +3,21 @@
 It has nothing but what it is sent: no argument, no variable of the environment, no terminal.
 """
 
+import gc
 import mmap
 import os
 import pickle
 import signal
 import socket
 
-from imgpack.layer.producers.framed import MESSAGE, MOST_DIRECTORIES, SLOT, Request
+from imgpack.layer.producers.framed import MESSAGE, MOST_DIRECTORIES, SLOT, Work
 from imgpack.layer.producers.framing import Framer, Framing
 
 
 def serve(connection: int, memory: int) -> None:
     """Answer requests that come by a socket; both are descriptors. Does not return."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the other process
+    gc.disable()  # nothing here refers to itself, and there is much of it
     try:
         with socket.socket(fileno=connection) as peer:
             peer.send(b"ready")
@@ -31,12 +34,9 @@ def _answer(peer: socket.socket, framer: Framer, slots: memoryview) -> None:
         message, descriptors, _, _ = socket.recv_fds(peer, MESSAGE, MOST_DIRECTORIES)
         if not message:
             return
-        request = Request.load(message)
-        start = request.slot * SLOT
-        reply = framer.frame(request, descriptors, slots[start : start + SLOT])
+        work = Work.load(message)
+        start = work.slot * SLOT
+        reply = framer.frame(work, descriptors, slots[start : start + SLOT])
         for descriptor in descriptors:
             os.close(descriptor)
         peer.send(reply.dump())
-
-
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the other process

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imgpack.errors import ImgpackError
-from imgpack.layer.producers.framed import MOST_BYTES, MOST_DIRECTORIES, MOST_NAMES, Request
-from imgpack.tree.disk.walk import Run, runs
+from imgpack.layer.producers.framed import MOST_BYTES, MOST_DIRECTORIES, MOST_NAMES, Work
+from imgpack.tree.disk.walk import Siblings, siblings
 from imgpack.tree.entry import OpenDirectory
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
@@ -37,7 +37,7 @@ class Unit:
     """Names in the order of a tree, and what the walk met behind them."""
 
     def __init__(self) -> None:
-        self.runs: list[Run] = []
+        self.siblings: list[Siblings] = []
         self.count = 0
         self.error: ImgpackError | None = None
         self._met: list[tuple[bytes, OSError | None]] = []
@@ -52,7 +52,7 @@ class Unit:
             or len(self._directories) >= MOST_DIRECTORIES
         )
 
-    def add(self, run: Run, start: int, most: int) -> int:
+    def add(self, run: Siblings, start: int, most: int) -> int:
         """Append names of ``run`` from ``start`` on, as far as they fit; returns where it ends.
 
         Raises ``OSError``.
@@ -64,7 +64,7 @@ class Unit:
             end += 1
         identity = run.identity if end == len(run.names) else None
         within = self._held(run.within)
-        self.runs.append(Run(run.path, run.source, within, run.names[start:end], identity))
+        self.siblings.append(Siblings(run.path, run.source, within, run.names[start:end], identity))
         return end
 
     def _held(self, within: OpenDirectory) -> OpenDirectory:
@@ -76,22 +76,22 @@ class Unit:
             known = self._directories[id(within)] = within, held
         return known[1]
 
-    def request(self, slot: int) -> tuple[Request, list[int]]:
+    def work(self, slot: int) -> tuple[Work, list[int]]:
         """What to ask another process for, and the descriptors that go with it."""
         held = [one for _, one in self._directories.values()]
         numbers = {id(one): number for number, one in enumerate(held)}
         groups = [
             (run.path, run.source, numbers[id(run.within)], run.names, run.identity)
-            for run in self.runs
+            for run in self.siblings
         ]
-        request = Request(slot, [one.identity for one in held], groups)
-        return request, [one.descriptor for one in held]
+        work = Work(slot, [one.identity for one in held], groups)
+        return work, [one.descriptor for one in held]
 
-    def some(self, numbers: range | list[int]) -> Iterator[Run]:
+    def some(self, numbers: range | list[int]) -> Iterator[Siblings]:
         """The names of these numbers, which rise."""
         first, wanted = 0, iter(numbers)
         number = next(wanted, None)
-        for run in self.runs:
+        for run in self.siblings:
             names, last = [], -1
             while number is not None and number - first < len(run.names):
                 last = number - first
@@ -100,7 +100,7 @@ class Unit:
             first += len(run.names)
             if names:
                 identity = run.identity if last == len(run.names) - 1 else None
-                yield Run(run.path, run.source, run.within, names, identity)
+                yield Siblings(run.path, run.source, run.within, names, identity)
 
     def meet(self, met: list[tuple[bytes, OSError | None]]) -> None:
         """Remember what the walk met behind the names."""
@@ -123,19 +123,19 @@ class Unit:
             held.close()
 
 
-class Plan:
+class Planner:
     """The units of a tree on disk; ``most`` is how many names the next one may have."""
 
     def __init__(self, stamps: Stamps, problems: Problems, root: os.stat_result) -> None:
         self.most = MOST_NAMES
         self._later = _Later(problems.outputs, left_out=problems.left_out)
-        self._runs = runs(stamps, self._later, (root.st_dev, root.st_ino))
+        self._siblings = siblings(stamps, self._later, (root.st_dev, root.st_ino))
 
     def units(self) -> Generator[Unit, None, None]:
         """Each unit, to be ended or closed by whoever asked for it."""
         unit = Unit()
         try:
-            with closing(self._runs):
+            with closing(self._siblings):
                 while (run := self._next(unit)) is not None:
                     if self._met(unit):
                         yield unit
@@ -159,9 +159,9 @@ class Plan:
             unit.close()
             raise
 
-    def _next(self, unit: Unit) -> Run | None:
+    def _next(self, unit: Unit) -> Siblings | None:
         try:
-            return next(self._runs, None)
+            return next(self._siblings, None)
         except ImgpackError as error:
             unit.error = error
             return None
@@ -172,7 +172,7 @@ class Plan:
         return bool(met)
 
 
-def _identity(run: Run) -> tuple[int, int] | None:
+def _identity(run: Siblings) -> tuple[int, int] | None:
     """Device and inode of the directory that ends ``run``; ``None`` if there is nothing."""
     with suppress(OSError):
         found = os.lstat(run.names[-1], dir_fd=run.within.descriptor)

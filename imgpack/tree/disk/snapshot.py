@@ -168,6 +168,10 @@ class Comparison:
             self._same += size
         return not before(1)
 
+    def close(self) -> None:
+        """End the walk."""
+        self._rest.close()
+
     def record(self) -> None:
         """Record what was seen: the records that are as they were are copied."""
         self._old.seek(self._start)

@@ -34,7 +34,9 @@ Check = Callable[[bytes, bytes], object]
 """What is told each name, and its path on disk; raises what is wrong with it."""
 
 
-def scan(stamps: Stamps, problems: Problems, check: Check = check_name) -> Iterator[Seen]:
+def scan(
+    stamps: Stamps, problems: Problems, check: Check = check_name
+) -> Generator[Seen, None, None]:
     """Yield every entry that is kept; its directory is open until the next one is asked for.
 
     Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
@@ -49,11 +51,11 @@ def _known(seen: Seen) -> Known:
     return path, mode, links, (device, inode)
 
 
-def _walk(stamps: Stamps, problems: Problems, check: Check) -> Iterator[Seen]:
+def _walk(stamps: Stamps, problems: Problems, check: Check) -> Generator[Seen, None, None]:
     root = root_of(stamps, problems)
     if stamps.dest:
         yield stamps.dest, stamps.root, root, None
-    with closing(runs(stamps, problems, (root.st_dev, root.st_ino))) as found:
+    with closing(siblings(stamps, problems, (root.st_dev, root.st_ino))) as found:
         for run in found:
             yield from looked(run, problems, check)
 
@@ -65,7 +67,7 @@ def root_of(stamps: Stamps, problems: Problems) -> os.stat_result:
     return found
 
 
-class Run:
+class Siblings:
     """Names that follow each other in the order of a tree, all of one directory.
 
     ``path`` and ``source`` are what stands before them in the image and on disk; ``within`` is
@@ -91,7 +93,9 @@ class Run:
         self.identity = identity
 
 
-def runs(stamps: Stamps, problems: Problems, root: tuple[int, int]) -> Generator[Run, None, None]:
+def siblings(
+    stamps: Stamps, problems: Problems, root: tuple[int, int]
+) -> Generator[Siblings, None, None]:
     """Yield all names below the root, of this device and inode, without a look at them.
 
     Raises ``SourceChangedError``.
@@ -108,7 +112,7 @@ def runs(stamps: Stamps, problems: Problems, root: tuple[int, int]) -> Generator
         while True:
             end = next(ends, None)
             some = names[at:] if end is None else names[at:end]
-            run = Run(path, way.source, within, some, None if end is None else ANY)
+            run = Siblings(path, way.source, within, some, None if end is None else ANY)
             if some and within.descriptor >= 0:
                 yield run
             if end is not None and run.identity is not None:
@@ -146,7 +150,7 @@ def _listed(
     return names, iter([at for at, one in enumerate(names, 1) if one in below] if below else ())
 
 
-def looked(run: Run, problems: Problems, check: Check = check_name) -> Iterator[Seen]:
+def looked(run: Siblings, problems: Problems, check: Check = check_name) -> Iterator[Seen]:
     """Look at each name of ``run``. Raises as ``scan`` does."""
     path, source, within = run.path, run.source, run.within
     outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
@@ -168,7 +172,7 @@ def looked(run: Run, problems: Problems, check: Check = check_name) -> Iterator[
         yield path + name, where, found, within
 
 
-def _enter(run: Run, name: bytes, where: bytes, found: os.stat_result) -> None:
+def _enter(run: Siblings, name: bytes, where: bytes, found: os.stat_result) -> None:
     """Say which directory it is that the walk goes into next."""
     known, identity = run.identity, (found.st_dev, found.st_ino)
     leads = name is run.names[-1] and known is not None

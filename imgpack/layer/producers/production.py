@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from imgpack.layer.producers.framed import FRAMES, MOST_NAMES, Framed, Span
-from imgpack.layer.producers.units import Plan, Unit
+from imgpack.layer.producers.units import Planner, Unit
 from imgpack.layer.stages import Stages
 from imgpack.tree.disk.directory import entry_of
 from imgpack.tree.disk.snapshot import Recorder, recorded
@@ -23,7 +23,7 @@ from imgpack.tree.transform import ClampTime, SetOwner, SetTime
 from imgpack.tree.tree import Stamps
 
 if TYPE_CHECKING:  # a small tree needs no other process
-    from imgpack.layer.producers.process import Helper
+    from imgpack.layer.producers.process import Producer
     from imgpack.layer.squash import Squash
 
 START: Final = 2000
@@ -33,12 +33,12 @@ MOST: Final = 4
 _ALONE: Final = (SetOwner, SetTime, ClampTime)
 """Transforms of one entry that know of no other."""
 
-Part = Span | Iterator[Entry]
+Batch = Span | Iterator[Entry]
 """Entries that are encoded, or some that are not."""
 
 
 class Production:
-    """One pass over a tree on disk by several processes."""
+    """One pass over a tree on disk by several processes; ``problems`` are those that it meets."""
 
     def __init__(
         self,
@@ -46,95 +46,95 @@ class Production:
         problems: Problems,
         stages: Stages,
         recorder: Recorder | None,
-        helpers: int,
+        producers: int,
         start: int = START,
     ) -> None:
         self._stamps = stamps
-        self._problems = problems
+        self.problems = problems
         self._stages = stages
         self._recorder = recorder
         self._start = start
-        self._wanted = min(helpers, MOST)
-        self._helpers: list[Helper] = []
-        self._waiting: deque[tuple[Unit, Helper | None, int]] = deque()
+        self._wanted = min(producers, MOST)
+        self._producers: list[Producer] = []
+        self._waiting: deque[tuple[Unit, Producer | None, int]] = deque()
 
-    def parts(self) -> Generator[Part, None, None]:
+    def batches(self) -> Generator[Batch, None, None]:
         """All of the tree, each part to be used up before the next is asked for.
 
         Raises as a walk does.
         """
         stamps = self._stamps
-        root = root_of(stamps, self._problems)
+        root = root_of(stamps, self.problems)
         if stamps.dest:
             yield self._entries(iter([(stamps.dest, stamps.root, root, None)]))
-        plan, count = Plan(stamps, self._problems, root), 0
+        plan, count = Planner(stamps, self.problems, root), 0
         try:
             with closing(plan.units()) as units:
                 for unit in units:
                     self._hand_out(unit)
                     count += unit.count
                     if count >= self._start and self._wanted:
-                        self._start_helpers()
+                        self._start_producers()
                     while self._waiting and self._next_is_due():
                         yield from self._taken(plan)
             while self._waiting:
                 yield from self._taken(plan)
         finally:
-            for helper in self._helpers:
-                helper.close()
+            for producer in self._producers:
+                producer.close()
             for unit, _, _ in self._waiting:
                 unit.close()
 
-    def _start_helpers(self) -> None:
+    def _start_producers(self) -> None:
         from imgpack.layer.producers.framing import Framing
-        from imgpack.layer.producers.process import Helper, can_start
+        from imgpack.layer.producers.process import Producer, can_start
 
         recorder = self._recorder
         framing = Framing(
             self._stages,
             self._stamps.caller,
-            frozenset(inode for _, inode in self._problems.outputs),
+            frozenset(inode for _, inode in self.problems.outputs),
             None if recorder is None else recorder.started_ns,
             {} if recorder is None else recorder.proofs,
         )
         try:
             while self._wanted and can_start():
                 self._wanted -= 1
-                self._helpers.append(Helper(framing))
+                self._producers.append(Producer(framing))
         except OSError:
             pass  # with those that there are
         self._wanted = 0
 
     def _hand_out(self, unit: Unit) -> None:
         """Append ``unit`` to what is waited for, and give it to a process that has room."""
-        for helper in sorted(self._helpers, key=lambda one: -len(one.free)):
-            if helper.ready:
-                slot = helper.free[0]
-                if helper.send(*unit.request(slot)):
-                    self._waiting.append((unit, helper, slot))
+        for producer in sorted(self._producers, key=lambda one: -len(one.free)):
+            if producer.ready:
+                slot = producer.free[0]
+                if producer.send(*unit.work(slot)):
+                    self._waiting.append((unit, producer, slot))
                     return
         self._waiting.append((unit, None, 0))
 
     def _next_is_due(self) -> bool:
         """Whether to take a unit before the next one is planned."""
-        return self._waiting[0][1] is None or not any(one.ready for one in self._helpers)
+        return self._waiting[0][1] is None or not any(one.ready for one in self._producers)
 
-    def _taken(self, plan: Plan) -> Iterator[Part]:
-        unit, helper, slot = self._waiting[0]
-        reply = None if helper is None else helper.receive()
-        if helper is None or reply is None:
+    def _taken(self, plan: Planner) -> Iterator[Batch]:
+        unit, producer, slot = self._waiting[0]
+        reply = None if producer is None else producer.receive()
+        if producer is None or reply is None:
             yield self._looked_at(unit, range(unit.count))
         else:
-            framed = Framed(reply, helper.slot(slot))
+            framed = Framed(reply, producer.slot(slot))
             plan.most = _next_most(unit.count, len(framed.data(0, unit.count)))
             if self._recorder is not None:
                 self._recorder.distrusted = self._recorder.distrusted or reply.distrusted
             yield from self._mixed(unit, framed, reply.left)
-            helper.free.append(slot)
+            producer.free.append(slot)
         self._waiting.popleft()
-        unit.end(self._problems)
+        unit.end(self.problems)
 
-    def _mixed(self, unit: Unit, framed: Framed, left: list[int]) -> Iterator[Part]:
+    def _mixed(self, unit: Unit, framed: Framed, left: list[int]) -> Iterator[Batch]:
         """What was encoded, and between that what was not."""
         at = 0
         for _, group in itertools.groupby(enumerate(left), lambda pair: pair[1] - pair[0]):
@@ -144,7 +144,7 @@ class Production:
             at = numbers[-1] + 1
         yield from self._span(framed, at, unit.count)
 
-    def _span(self, framed: Framed, first: int, end: int) -> Iterator[Part]:
+    def _span(self, framed: Framed, first: int, end: int) -> Iterator[Batch]:
         if first < end:
             if self._recorder is not None:
                 self._recorder.append(framed.records(first, end))
@@ -152,7 +152,7 @@ class Production:
 
     def _looked_at(self, unit: Unit, numbers: range | list[int]) -> Iterator[Entry]:
         return self._entries(
-            seen for run in unit.some(numbers) for seen in looked(run, self._problems)
+            seen for run in unit.some(numbers) for seen in looked(run, self.problems)
         )
 
     def _entries(self, found: Iterator[Seen]) -> Iterator[Entry]:
@@ -167,7 +167,7 @@ class Production:
 
 def _next_most(count: int, size: int) -> int:
     """Names that the next unit may have, so that what they make most likely fits a slot."""
-    return max(16, min(MOST_NAMES, count * FRAMES * 2 // 3 // max(size, 1)))
+    return max(16, min(MOST_NAMES, count * FRAMES // 2 // max(size, 1)))
 
 
 def can_divide(stages: "Stages | Squash") -> TypeGuard[Stages]:
