@@ -78,7 +78,7 @@ class Encoder:
     """Encodes entries into ``buffer``, which the caller may change between two of them.
 
     ``newest`` is the newest time written so far, in seconds; ``warnings`` are the
-    lines that the user should see, complete after ``finish``; ``counts`` are of what it tells
+    lines that the user should see, complete after ``finish``; ``tally`` is what it tells
     then. ``recorded`` says that entries come with what their attributes record.
     """
 
@@ -89,19 +89,19 @@ class Encoder:
         self._recorded = recorded
         self._problems = problems
         self._links = Links()
-        self.counts = Tally()
+        self.tally = Tally()
         self._untold = 0
 
-    def take_over(self, newest: int, counts: Tally) -> None:
+    def take_over(self, newest: int, tally: Tally) -> None:
         """What another one encoded is in the buffer."""
         self.newest = max(self.newest, newest)
-        self.counts = self.counts.plus(counts)
+        self.tally = self.tally.plus(tally)
 
     def finish(self) -> None:
         """All entries were written: warn of what is told in numbers."""
         if self._untold:
             self.warnings.append(f"and {self._untold} more warnings like these")
-        large_ids, odd_times, long_paths, long_path = self.counts
+        large_ids, odd_times, long_paths, long_path = self.tally
         if large_ids:
             self.warnings.append(
                 f"{large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
@@ -319,7 +319,7 @@ class Encoder:
         """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
         seconds = mtime_ns // _NS
         if not 0 <= seconds <= MAX_TIME:
-            self.counts = self.counts.plus(Tally(odd_times=1))
+            self.tally = self.tally.plus(Tally(odd_times=1))
             seconds = 0 if seconds < 0 else MAX_TIME
         if seconds > self.newest:
             self.newest = seconds
@@ -344,9 +344,9 @@ class Encoder:
         uid, gid = entry.uid, entry.gid
         mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
-            self.counts = self.counts.plus(Tally(large_ids=1))
+            self.tally = self.tally.plus(Tally(large_ids=1))
         if len(name) > _MAX_PATH:
-            self.counts = self.counts.plus(Tally(long_paths=1, long_path=entry.shown))
+            self.tally = self.tally.plus(Tally(long_paths=1, long_path=entry.shown))
         return header.encode(
             name,
             size=entry.size if kind == header.FILE else 0,

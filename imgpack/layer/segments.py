@@ -127,7 +127,7 @@ class Segments:
             if end < last and self._encoder.buffer.filled:
                 yield self._take()
             at = end
-        self._encoder.take_over(framed.newest, framed.counts)
+        self._encoder.take_over(framed.newest, framed.tally())
 
     def _copied(self, framed: Framed, at: int, end: int) -> Iterator[Segment]:
         """Entries between which only the largest segment makes cuts."""

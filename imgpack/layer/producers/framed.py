@@ -69,7 +69,7 @@ class Reply(NamedTuple):
     cuts: list[int]
     left: list[int]
     newest: int
-    counts: tuple[int, int, int, bytes]
+    tally: tuple[int, int, int, bytes]
     distrusted: str
 
     def dump(self) -> bytes:
@@ -88,11 +88,16 @@ class Framed:
     def __init__(self, reply: Reply, slot: memoryview) -> None:
         self._slot = slot
         self.newest = reply.newest
-        self.counts = Tally(*reply.counts)
+        self._tally = Tally(*reply.tally)
         self.weights = _numbers(reply.weights)
         self._ends = _numbers(reply.ends)
         self._records = _numbers(reply.record_ends)
         self._cuts = reply.cuts
+
+    def tally(self) -> Tally:
+        """What is told of the unit in numbers; nothing when it was asked for before."""
+        tally, self._tally = self._tally, Tally()
+        return tally
 
     def data(self, first: int, end: int) -> memoryview:
         """The bytes of entries."""

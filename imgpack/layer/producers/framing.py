@@ -125,7 +125,7 @@ class _Encoding:
         buffer, encoder, view = self._buffer, self._encoder, self._view
         try:
             for seen, entry in self._framing.stages.pairs(entries, self._problems):
-                filled, counts = buffer.filled, encoder.counts
+                filled, tally = buffer.filled, encoder.tally
                 try:
                     if entry.path[-3:] in SUSPECT_ENDS and is_suspect(entry):
                         continue
@@ -133,19 +133,19 @@ class _Encoding:
                     encode = encoder.file if is_file else encoder.other
                     encode(entry, seen)
                 except Exception:  # told where it is met again
-                    self._undo(filled, counts)
+                    self._undo(filled, tally)
                     continue
                 if self._problems.count or encoder.warnings or buffer.view is not view:
-                    self._undo(filled, counts)
+                    self._undo(filled, tally)
                     continue
                 self._done(entry, BLOCK + entry.size if is_file else BLOCK)
         except Exception:  # of a stage; what is left of the unit stays so
             return
 
-    def _undo(self, filled: int, counts: Tally) -> None:
+    def _undo(self, filled: int, tally: Tally) -> None:
         self._buffer.filled = filled
         self._buffer.view = self._view
-        self._encoder.counts = counts
+        self._encoder.tally = tally
         self._encoder.warnings.clear()
         self._problems.count = 0
 
@@ -182,6 +182,6 @@ class _Encoding:
             self._cuts,
             self._left,
             self._encoder.newest,
-            tuple(self._encoder.counts),  # type: ignore[arg-type]
+            tuple(self._encoder.tally),  # type: ignore[arg-type]
             "" if self._recorder is None else self._recorder.distrusted,
         )
