@@ -73,7 +73,11 @@ _EXPLAINED = 100
 @prune_option
 @build_options
 @click.option(
-    "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Threads and processes. [default: the CPUs]",
 )
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
