@@ -24,6 +24,7 @@ from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.tree.disk import snapshot
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
+from tests.cli_runner import InProcess
 from tests.layer.trees import noise, settle
 
 NOW = 2_000_000_000_000_000_000
@@ -169,7 +170,7 @@ def wide(root: Path) -> Path:
     """A tree of many units, whose small files pass the largest segment and any slot."""
     for number in range(6 * MOST_NAMES):
         directory = root / f"d{number // 97:03}"
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         size = SMALL - number if 500 < number < 900 else number % 700
         (directory / f"f{number}").write_bytes(noise(size, number % 10))
     settle(root)
@@ -274,6 +275,33 @@ def test_only_what_knows_of_no_other_entry_is_divided() -> None:
     assert can_divide(Stages())
     assert can_divide(Stages((SetOwner(0, 0), SetTime(0), ClampTime(0))))
     assert not can_divide(Stages((lambda entry: entry,)))  # type: ignore[arg-type]
+
+
+def test_the_cache_knows_nothing_of_how_many_there_were(
+    tmp_path: Path, started: Started, imgpack_here: InProcess
+) -> None:
+    """What one made is taken by two, unread or after a change; what is excluded stays out."""
+    tree = wide(tmp_path / "tree")
+    time.sleep(2.2)  # until times tell one change from the next
+
+    def built(jobs: int, cache: str) -> tuple[bytes, str]:
+        outcome = imgpack_here(
+            "build", "tree", "-o", f"{jobs}.tar", "-t", "x", f"-j{jobs}", "--explain",
+            "--cache-dir", cache, "--owner", "3:4", "--exclude", "**/f19[0-4]*",
+        )  # fmt: skip
+        outcome.ok()
+        return (tmp_path / f"{jobs}.tar").read_bytes(), outcome.err
+
+    first, _ = built(1, "one")
+    assert (first, 0) == (built(2, "two")[0], len(started) - 2)
+    for jobs, cache in ((1, "two"), (2, "one")):
+        again, told = built(jobs, cache)
+        assert again == first and "nothing changed" in told
+    (tree / "d031/f3050").write_bytes(b"changed")
+    changed, _ = built(1, "one")
+    again, told = built(2, "two")
+    assert again == changed != first
+    assert "d031/f3050: changed" in told and "f3049" not in told
 
 
 _CHILDREN = "/proc/{0}/task/{0}/children"

@@ -21,8 +21,9 @@ SLOT: Final = FRAMES + RECORDS
 MOST_NAMES: Final = 512
 """Names in one unit."""
 MOST_BYTES: Final = 16 << 10
-"""Bytes of names in one unit, but for the last name. With what is in flight to one process,
-this must fit into a socket's buffer, so that neither end waits for the other to read."""
+"""Bytes of names in one unit, and of what stands before them, but for the last. With what is
+in flight to one process, this must fit into a socket's buffer, so that neither end waits for
+the other to read."""
 MOST_DIRECTORIES: Final = 32
 """Directories of one unit, each an open descriptor; a message takes 253."""
 SMALL: Final = 32 << 10

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
+import imgpack
 from imgpack.layer.producers.framed import MESSAGE, SLOT, Reply, Work
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ class Producer:
 
 
 def _started(connection: int, memory: int) -> "subprocess.Popen[bytes]":
-    program = _PROGRAM.format(paths=sys.path, connection=connection, memory=memory)
+    # The package may have been found by other means.
+    paths = [*sys.path, os.path.dirname(imgpack.__path__[0])]
+    program = _PROGRAM.format(paths=paths, connection=connection, memory=memory)
     return subprocess.Popen(
         # Without the user's environment, site packages and ways to change what is imported.
         [sys.executable, "-I", "-S", "-X", "utf8", "-c", program],

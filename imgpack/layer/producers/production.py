@@ -107,7 +107,8 @@ class Production:
 
     def _hand_out(self, unit: Unit) -> None:
         """Append ``unit`` to what is waited for, and give it to a process that has room."""
-        for producer in sorted(self._producers, key=lambda one: -len(one.free)):
+        able = self._producers if unit.sendable else ()
+        for producer in sorted(able, key=lambda one: -len(one.free)):
             if producer.ready:
                 slot = producer.free[0]
                 if producer.send(*unit.work(slot)):

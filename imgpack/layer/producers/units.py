@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imgpack.errors import ImgpackError
-from imgpack.layer.producers.framed import MOST_BYTES, MOST_DIRECTORIES, MOST_NAMES, Work
+from imgpack.layer.producers.framed import MESSAGE, MOST_BYTES, MOST_DIRECTORIES, MOST_NAMES, Work
 from imgpack.tree.disk.walk import Siblings, siblings
 from imgpack.tree.entry import OpenDirectory
 from imgpack.tree.problems import Problems
@@ -58,14 +58,22 @@ class Unit:
         Raises ``OSError``.
         """
         end = start
-        while end < len(run.names) and self.count < most and self._bytes < MOST_BYTES:
+        self._bytes += len(run.path) + len(run.source)
+        while end < len(run.names) and self.count < most:
             self._bytes += len(run.names[end])
             self.count += 1
             end += 1
+            if self._bytes >= MOST_BYTES:
+                break
         identity = run.identity if end == len(run.names) else None
         within = self._held(run.within)
         self.siblings.append(Siblings(run.path, run.source, within, run.names[start:end], identity))
         return end
+
+    @property
+    def sendable(self) -> bool:
+        """Whether a message may be as long as the request for it."""
+        return self._bytes < MESSAGE // 2
 
     def _held(self, within: OpenDirectory) -> OpenDirectory:
         """``within`` for as long as the unit is there."""
