@@ -214,10 +214,10 @@ class LayerBuilder:
     ) -> Batches | None:
         """All of a tree that changed, by several processes, if these may read it.
 
-        They walk it once more sooner than one goes on alone from where the change is.
+        They walk it once more sooner than one goes on alone, unless that is nearly through.
         """
         production = self._production(stamps, Problems(self._options.outputs), recorder)
-        if production is None:
+        if production is None or not comparison.is_early():
             return None
         comparison.close()
         self._met = production.problems

@@ -168,6 +168,10 @@ class Comparison:
             self._same += size
         return not before(1)
 
+    def is_early(self) -> bool:
+        """Whether most of the walk is still to come, going by what was recorded before."""
+        return 2 * self._same < self._old.seek(0, os.SEEK_END) - self._start
+
     def close(self) -> None:
         """End the walk."""
         self._rest.close()
