@@ -30,6 +30,9 @@ START: Final = 2000
 """Entries of a tree after which other processes are started: these cost as much as it takes."""
 MOST: Final = 4
 """Processes beside this one: what it does for each entry is a quarter of what they do."""
+_PAUSE: Final = 15
+"""Units that this process does alone when most of one came back undone: a tree of large files,
+or of hard links, mostly goes on like that."""
 _ALONE: Final = (SetOwner, SetTime, ClampTime)
 """Transforms of one entry that know of no other."""
 
@@ -56,6 +59,7 @@ class Production:
         self._start = start
         self._wanted = min(producers, MOST)
         self._producers: list[Producer] = []
+        self._pause = 0
         self._waiting: deque[tuple[Unit, Producer | None, int]] = deque()
 
     def batches(self) -> Generator[Batch, None, None]:
@@ -107,7 +111,8 @@ class Production:
 
     def _hand_out(self, unit: Unit) -> None:
         """Append ``unit`` to what is waited for, and give it to a process that has room."""
-        able = self._producers if unit.sendable else ()
+        able = self._producers if unit.sendable and not self._pause else ()
+        self._pause -= self._pause > 0
         for producer in sorted(able, key=lambda one: -len(one.free)):
             if producer.ready:
                 slot = producer.free[0]
@@ -127,6 +132,8 @@ class Production:
             yield self._looked_at(unit, range(unit.count))
         else:
             framed = Framed(reply, producer.slot(slot))
+            if 2 * len(reply.left) > unit.count:
+                self._pause = _PAUSE
             plan.most = _next_most(unit.count, len(framed.data(0, unit.count)))
             if self._recorder is not None:
                 self._recorder.distrusted = self._recorder.distrusted or reply.distrusted
