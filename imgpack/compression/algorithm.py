@@ -6,20 +6,31 @@ from typing import NamedTuple
 Bytes = bytes | memoryview
 
 
+class LevelRule(NamedTuple):
+    """How the content decides the level: ``level`` is a pure function of a segment's bytes.
+
+    ``name`` is another one whenever ``level`` may say something else.
+    """
+
+    name: str
+    level: Callable[[Bytes], int]
+
+
 class Algorithm(NamedTuple):
     """One way to compress; a table of these is all that the rest of the package knows.
 
-    ``levels`` are the lowest and the highest, ``version`` names the release that decides
-    the bytes.
+    ``levels`` are the lowest and the highest that may be asked for, ``default`` is what holds
+    otherwise, ``version`` names the release that decides the bytes.
 
-    ``compress`` makes one member or frame of bytes, a level and their ``crc32`` if it is
-    known; ``restores`` says whether its first argument begins with a member or frame of the
-    second. Both are thread-safe. ``decompress`` reads a whole stream in constant memory;
-    it raises ``ValueError`` or ``EOFError`` for one that is damaged or cut.
+    ``compress`` makes one member or frame of bytes, a level (one of ``levels``, or what
+    ``default`` says) and their ``crc32`` if it is known; ``restores`` says whether its first
+    argument begins with a member or frame of the second. Both are thread-safe.
+    ``decompress`` reads a whole stream in constant memory; it raises ``ValueError`` or
+    ``EOFError`` for one that is damaged or cut.
     """
 
     levels: tuple[int, int]
-    default: int
+    default: int | LevelRule
     version: Callable[[], str]
     compress: Callable[[Bytes, int, int | None], bytes]
     restores: Callable[[Bytes, Bytes], bool]

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from imgpack.compression import adaptive
 from imgpack.compression.algorithm import Algorithm, Bytes, equal, slices
 from imgpack.compression.checksum import crc32
 
@@ -12,8 +13,6 @@ GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Deflate, no name, no time, no extra flags, unknown system: nothing of the host, nothing of
 the level."""
 
-DEFAULT_GZIP_LEVEL: Final = 3
-"""The fastest level whose output is at most 1.03 times that of ``gzip -6``."""
 _CHUNK: Final = 1 << 20
 _INPUT: Final = 1 << 15
 """Bytes fed to zlib at a time: it copies what is behind a member, which may have 20 bytes."""
@@ -65,4 +64,4 @@ def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends in the middle of a member")
 
 
-GZIP: Final = Algorithm((1, 12), DEFAULT_GZIP_LEVEL, _version, _compress, _restores, _decompress)
+GZIP: Final = Algorithm((1, 12), adaptive.RULE, _version, _compress, _restores, _decompress)

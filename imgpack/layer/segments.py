@@ -23,7 +23,7 @@ from imgpack.tree.problems import Problems
 if TYPE_CHECKING:
     from imgpack.layer.squash import Squash
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""
 
 SEGMENT: Final = 1 << 20
