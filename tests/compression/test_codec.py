@@ -193,10 +193,11 @@ def test_a_zstd_frame_with_a_giant_window_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text_", "compression", "level"),
     [("gzip:1", Compression.GZIP, 1), ("gzip:12", Compression.GZIP, 12),
-     ("zstd:19", Compression.ZSTD, 19), ("none", Compression.NONE, 0)],
+     ("zstd:19", Compression.ZSTD, 19), ("none", Compression.NONE, None),
+     ("gzip", Compression.GZIP, None)],
 )  # fmt: skip
 def test_a_compression_is_a_name_and_a_level(
-    text_: str, compression: Compression, level: int
+    text_: str, compression: Compression, level: int | None
 ) -> None:
     """As ``--compression`` takes it."""
     assert Codec.parse(text_) == Codec(compression, level)
@@ -216,7 +217,8 @@ def test_an_impossible_compression_is_told(text_: str) -> None:
 def test_an_identity_names_compression_level_and_release() -> None:
     """What decides the bytes, and nothing else, is in the cache's key."""
     assert len({codec.identity() for codec in ALL}) == len(ALL)
-    assert GZIP.identity().startswith("gzip:3:deflate-")
+    assert GZIP.identity().startswith("gzip:adaptive-1:deflate-")
+    assert Codec(Compression.GZIP, 3).identity().startswith("gzip:3:deflate-")
     assert ZSTD.identity().startswith("zstd:3:zstd-")
 
 
