@@ -1,8 +1,8 @@
 """The layer pipeline: segments compressed on all cores, hashed and written in order.
 
-One thread (the caller's) makes segments; ``jobs`` threads compress them or take
-them from the cache, and the one that has finished the segment that is due hashes
-both streams and writes. The pool between them is small, so memory does not depend
+One thread (the caller's) makes segments; ``jobs`` threads hash them in order, compress
+them or take them from the cache, and the one that has finished the segment that is due
+hashes what came of it and writes. The pool between them is small, so memory does not depend
 on the layer's size; whatever is written is written in the order of the segments, so
 the bytes do not depend on timing or on ``jobs``.
 """
@@ -75,9 +75,8 @@ class Pipeline:
         if self._codec.compression is Compression.NONE:
             _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
         else:
-            _drive(
-                OrderedPool(self._jobs, partial(self._compress, known), sink.compressed), segments
-            )
+            work = partial(self._compress, known)
+            _drive(OrderedPool(self._jobs, work, sink.compressed, sink.raw), segments)
         run = sink.result()
         if self._cache is not None:
             self._cache.touch(segment.key for segment in run.segments)
@@ -170,10 +169,12 @@ class _Sink:
         self._meter.advance(len(data))
         segment.release()
 
+    def raw(self, segment: Segment) -> None:
+        self._raw.update(segment.data)
+        self._raw_size += len(segment.data)
+
     def compressed(self, segment: Segment, done: _Compressed) -> None:
         size = len(segment.data)
-        self._raw.update(segment.data)
-        self._raw_size += size
         segment.release()
         self._out.update(done.data)
         self._output.write(done.data)

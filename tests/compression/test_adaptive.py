@@ -26,9 +26,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @cache
 def sources() -> bytes:
-    """A megabyte of programs: what this package is made of, over and over."""
-    whole = b"".join(path.read_bytes() for path in sorted(ROOT.glob("imgpack/**/*.py")))
-    return (whole * (1 + MIB // len(whole)))[:MIB]
+    """A megabyte that looks like a program."""
+    chance = random.Random(1)
+    names = ["".join(chance.choices("aeiou_lmnrst", k=3 + n % 9)) for n in range(300)]
+    forms = ("if {}.{} is None:", "    return {}({})", "{} = {}", "for {} in {}:", "def {}({}):")
+    lines = (chance.choice(forms).format(*chance.choices(names, k=2)) for _ in range(70_000))
+    return "\n".join(lines).encode()[:MIB]
 
 
 def weights(count: int) -> bytes:
