@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import peers
-from .cold import HEAD, rows
+from .cold import HEAD, MEMORY_LIMIT, rows
 from .figures import Table, Target
-from .inputs import TIME, files, settle, write_settings
+from .inputs import MIB, TIME, files, settle, write_settings
 from .run import Bench, Tool
 
 LIMIT = 1.2
@@ -123,12 +123,17 @@ def one_changed(bench: Bench, tree: Path) -> tuple[Table, list[Target]]:
         (*HEAD[:5], "× none"),
         rows(runs, tools, plain.name),
     )
+    peaks = [runs.median(tool.name, "peak") / MIB for tool in tools if tool.name in runs.runs]
+    memory = max(peaks, default=None)
     return table, [
-        Target(
-            f"one file changed: {name}",
-            "imgpack --compression none",
-            LIMIT,
-            runs.ratio(tool.name, plain.name),
-        )
-        for name, tool in builds.items()
+        *(
+            Target(
+                f"one file changed: {name}",
+                "imgpack --compression none",
+                LIMIT,
+                runs.ratio(tool.name, plain.name),
+            )
+            for name, tool in builds.items()
+        ),
+        Target("one file changed, peak memory", "imgpack alone", MEMORY_LIMIT, memory, "MiB"),
     ]

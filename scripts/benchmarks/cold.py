@@ -114,7 +114,7 @@ SIDE = (
     Input("headers", "headers", Inputs.headers),
 )
 _ONCE = (peers.GZIP, peers.OPENSSL)
-_LEFT_OUT_BESIDE = (
+LEFT_OUT_BESIDE = (
     peers.GZIP,
     peers.OURS_UNCACHED,
     peers.OURS_ZSTD_UNCACHED,
@@ -153,7 +153,7 @@ def side(bench: Bench, given: Input, tree: Path) -> tuple[Table, list[Target]]:
     tools = [
         tool
         for tool in _tools(bench, tree, once=(*_ONCE, peers.PIGZ))
-        if tool.name not in _LEFT_OUT_BESIDE
+        if tool.name not in LEFT_OUT_BESIDE
     ]
     runs = bench.in_turn(given.title, tools, min(bench.rounds, _SIDE_ROUNDS))
     return _outcome(bench, given, tree, tools, runs)
