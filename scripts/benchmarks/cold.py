@@ -54,7 +54,7 @@ EVERY = (
     Limit("zstd:3", peers.OURS_ZSTD, peers.DIGESTS, 0.5),
     Limit("zstd:3, size", peers.OURS_ZSTD, ZSTD_FRAME, 1.03, "output"),
 )
-_FILLED, _NO_CACHE = "cold, cache being filled", "cold, --no-cache"
+_FILLED, _NO_CACHE = "cache being filled", "--no-cache"
 MAIN = Input(
     "main",
     "the installation",
@@ -140,7 +140,7 @@ def rows(runs: Runs, tools: list[Tool], peer: str) -> tuple[tuple[str, ...], ...
 def main(bench: Bench, tree: Path, *, slow: bool) -> tuple[Table, list[Target]]:
     """The installation: every tool in every round but for the slowest."""
     with contextlib.ExitStack() as stack:
-        tools = _tools(bench, tree, once=_ONCE)
+        tools = [replace(tool, once=tool.name in _ONCE) for tool in _tools(bench, tree)]
         if slow:
             tools += peers.skopeo(bench, tree) + peers.buildah(bench, tree)
             tools += stack.enter_context(peers.docker(bench, tree))
@@ -149,21 +149,24 @@ def main(bench: Bench, tree: Path, *, slow: bool) -> tuple[Table, list[Target]]:
 
 
 def side(bench: Bench, given: Input, tree: Path) -> tuple[Table, list[Target]]:
-    """Another input: imgpack with its cache being filled; pigz, which takes minutes, once."""
+    """Another input: imgpack with its cache being filled; a peer that no limit names, once.
+
+    pigz, which takes minutes, runs once whatever is compared with it.
+    """
+    often = {limit.peer for limit in (*given.limits, *EVERY)} - {peers.PIGZ}
     tools = [
-        tool
-        for tool in _tools(bench, tree, once=(*_ONCE, peers.PIGZ))
+        replace(tool, once=not (tool.name in often or tool.name.startswith("imgpack ")))
+        for tool in _tools(bench, tree)
         if tool.name not in LEFT_OUT_BESIDE
     ]
     runs = bench.in_turn(given.title, tools, min(bench.rounds, _SIDE_ROUNDS))
     return _outcome(bench, given, tree, tools, runs)
 
 
-def _tools(bench: Bench, tree: Path, *, once: tuple[str, ...]) -> list[Tool]:
+def _tools(bench: Bench, tree: Path) -> list[Tool]:
     say(f"reading {tree.name} once")  # so that the first tool finds what the others find
     bench.measure(pipeline('tar -C "$1" -cf - . | cat >/dev/null', tree))
-    tools = peers.pipes(bench, tree) + peers.umoci(bench, tree) + peers.ours(bench, tree)
-    return [replace(tool, once=tool.name in once) for tool in tools]
+    return peers.pipes(bench, tree) + peers.umoci(bench, tree) + peers.ours(bench, tree)
 
 
 def _outcome(

@@ -84,7 +84,8 @@ def _pulls(bench: Bench, host: str) -> list[Tool]:
         for name, kind in ((PULL_DOCKER, "docker-archive"), (PULL_OCI, "oci-archive")):
             output = out / f"{kind}.tar"
             target = f"{kind}:{output}:bench:1"
-            tools.append(Tool(name, _skopeo(f"docker://{source}", target), output))
+            once = name == PULL_DOCKER
+            tools.append(Tool(name, _skopeo(f"docker://{source}", target), output, once=once))
     return tools
 
 
@@ -121,8 +122,8 @@ class _Pushing:
 
     def once(self, name: str, command: Command) -> None:
         again = AGAIN_OCI if name == PUSH_OCI else f"{name}, again"
-        if name in self.failures:
-            return
+        if name in self.failures or (name == PUSH_DOCKER and name in self.runs):
+            return  # decompressing and compressing again takes half a minute: once is enough
         try:
             with registry(self._bench) as server:
                 first = self._measure(server, command, name)
