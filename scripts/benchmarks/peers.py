@@ -99,7 +99,7 @@ def pipes(bench: Bench, tree: Path) -> list[Tool]:
 def newer_umoci(bench: Bench) -> str | None:
     """The path of umoci 0.6 from a later Debian, fetched into the work directory and run there."""
     suite, package = _NEWER
-    place = bench.work / package
+    place = bench.work / "umoci-0.6"
     program = place / "usr/bin/umoci"
     try:
         if not program.exists():
