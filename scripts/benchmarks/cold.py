@@ -113,7 +113,7 @@ SIDE = (
     Input("mixed", "mixed", Inputs.mixed),
     Input("headers", "headers", Inputs.headers),
 )
-_ONCE = (peers.GZIP, peers.OPENSSL)
+_ONCE = (peers.GZIP, peers.OPENSSL, peers.SKOPEO, peers.BUILDAH, peers.DOCKER)
 LEFT_OUT_BESIDE = (
     peers.GZIP,
     peers.OURS_UNCACHED,
@@ -140,10 +140,11 @@ def rows(runs: Runs, tools: list[Tool], peer: str) -> tuple[tuple[str, ...], ...
 def main(bench: Bench, tree: Path, *, slow: bool) -> tuple[Table, list[Target]]:
     """The installation: every tool in every round but for the slowest."""
     with contextlib.ExitStack() as stack:
-        tools = [replace(tool, once=tool.name in _ONCE) for tool in _tools(bench, tree)]
+        tools = _tools(bench, tree)
         if slow:
             tools += peers.skopeo(bench, tree) + peers.buildah(bench, tree)
             tools += stack.enter_context(peers.docker(bench, tree))
+        tools = [replace(tool, once=tool.name in _ONCE) for tool in tools]
         runs = bench.in_turn(MAIN.title, tools)
     return _outcome(bench, MAIN, tree, tools, runs)
 
