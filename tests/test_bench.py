@@ -276,6 +276,11 @@ def test_a_table_is_well_formed_markdown() -> None:
     assert lines[4].endswith("| not measured |")
 
 
+def test_a_near_miss_is_told_from_none() -> None:
+    """A miss of less than a percent never reads as 0 %."""
+    assert Target("size", "gzip -6", 1.0, 1.001, digits=3).verdict == "**missed** by 0.1 %"
+
+
 def test_a_row_of_the_wrong_length_is_refused() -> None:
     """A table never comes out crooked."""
     with pytest.raises(ValueError, match="3 cells under a head of 2"):

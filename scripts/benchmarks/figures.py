@@ -50,7 +50,8 @@ class Target:
             return "met"
         if not self.limit:
             return "**missed**"
-        return f"**missed** by {100 * (self.value / self.limit - 1):.0f} %"
+        percent = 100 * (self.value / self.limit - 1)
+        return f"**missed** by {percent:.{0 if percent >= 1 else 1}f} %"
 
 
 @dataclass(frozen=True, slots=True)
