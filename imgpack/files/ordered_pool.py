@@ -39,8 +39,8 @@ class OrderedPool(Generic[_Item, _Done]):
         self._room = threading.Semaphore(jobs + AHEAD)
         self._todo: queue.SimpleQueue[tuple[int, _Item] | None] = queue.SimpleQueue()
         self._count = 0
-        self._came = _Line(first, lambda number: self._failure is None)
-        self._finished = _Line(
+        self._came = _InOrder(first, lambda number: self._failure is None)
+        self._finished = _InOrder(
             self._give, lambda number: self._failure is None and number < self._came.done
         )
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class OrderedPool(Generic[_Item, _Done]):
         self._room.release()
 
 
-class _Line(Generic[_Item]):
+class _InOrder(Generic[_Item]):
     """Items that come in any order, given on one at a time and in order.
 
     The thread that comes with the one that is due gives on all that is ``ready`` (it is asked

@@ -10,6 +10,7 @@ from . import peers
 from .figures import Section, Table, mib, number, seconds
 from .inputs import Inputs
 from .run import Bench, BenchError, Run, Tool, pipeline
+from .sizes import GZIP_6, reference
 
 CHOSEN = "gzip"
 LEVELS = (CHOSEN, *(f"gzip:{level}" for level in range(1, 10)))
@@ -36,7 +37,9 @@ class _Level:
 def _measured(bench: Bench, tree: Path) -> tuple[int, int, dict[str, _Level]]:
     """The size of the tree's tar, what ``gzip -6`` makes of it, and every level."""
     raw = int(bench.output(pipeline('tar -C "$1" -cf - . | wc -c', tree)))
-    gzip = int(bench.output(pipeline('tar -C "$1" -cf - . | gzip -6 | wc -c', tree)))
+    gzip = reference(bench, tree, GZIP_6)
+    if gzip is None:
+        raise BenchError("nothing to compare the levels with")
     output, said = bench.out / "codec.tar", bench.out / "codec.json"
     sizes: dict[str, int] = {}
 
