@@ -94,7 +94,7 @@ def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tre
     imgpack_here("cache", "prune").ok()
 
     assert info(imgpack_here)["size"] == 0
-    assert imgpack_here("build", "rootfs", "--explain").err == "layer 1: not built before\n"
+    assert "layer 1: not built before\n" in imgpack_here("build", "rootfs", "--explain").err
 
 
 def test_pruning_drops_what_killed_builds_left(imgpack_here: InProcess, tmp_path: Path) -> None:

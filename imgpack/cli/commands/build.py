@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +37,13 @@ from imgpack.cli.options.output import (
 )
 from imgpack.cli.options.parameters import FILE, once
 from imgpack.cli.options.registry import RegistryOptions, registry_options
-from imgpack.errors import InvalidReferenceError, brief
+from imgpack.cli.output.explanation import Explainer
+from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
     from imgpack.api import (
         Base,
-        Change,
         Image,
         Reference,
         Runtime,
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     )
     from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
-
-_EXPLAINED = 100
 
 
 @click.command("build", cls=BuildCommand)
@@ -122,13 +120,17 @@ def build(
             outputs=outputs,
             jobs=jobs,
             cache=segments,
-            explain=_Explainer(terminal) if explain else None,
+            explain=_explainer(terminal, flags) if explain else None,
         )
         with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
             built = building(into=sink)
     if segments is not None and segments.stored:
         trim(segments, limit)
     _tell(terminal, built, names, target, metadata_file, given=output is not None)
+
+
+def _explainer(terminal: Terminal, flags: BuildFlags) -> Explainer:
+    return Explainer(terminal, times_given=flags.layers.times_given(source_date_epoch()))
 
 
 def _check_output(target: str, trees: Sequence[Source], flags: BuildFlags) -> None:
@@ -246,21 +248,3 @@ def _names(tags: tuple[str, ...], trees: tuple[Source, ...]) -> tuple[Reference,
         raise InvalidReferenceError(
             f"the source's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
         ) from error
-
-
-class _Explainer:
-    """Says for each layer, on standard error, why it was reused or what changed."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-        self._layer = 0
-
-    def __call__(self, reason: str, changes: Iterator[Change] | None) -> None:
-        self._layer += 1
-        self._terminal.say(f"layer {self._layer}: {reason}")
-        for count, change in enumerate(changes or ()):
-            if count < _EXPLAINED or self._terminal.verbose:
-                self._terminal.say(f"  {brief(change.path)}: {change.how}")
-            else:
-                self._terminal.say("  and more; --verbose lists them all")
-                break
