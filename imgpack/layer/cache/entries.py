@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import stat
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +27,8 @@ SIZES: Final = "sizes"
 PARTS: Final = 4096
 
 _MANY: Final = (SEGMENTS, LAYERS)
+_TOGETHER: Final = 64
+"""Files of a directory that are looked at at once: it is not listed again for a few of them."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NAMES: Final = {
     SEGMENTS: re.compile(KEY_PATTERN),
@@ -104,41 +105,36 @@ def files(directory: str) -> Iterator[Found]:
         yield from found
 
 
-def parts(directory: str, first: int = 0) -> Iterator[tuple[int, list[Found]]]:
-    """Each part once, in turn from the number ``first``, and what is in it.
+def parts(directory: str, first: int = 0) -> Iterator[tuple[range, list[Found]]]:
+    """Each part once, in turn from the number ``first``, and what is in it; small ones together.
 
     Other processes may remove anything, or the whole cache, at any time.
     """
-    there = {kind: set(names_in(os.path.join(directory, kind))) for kind in _MANY}
-    shard = ""
-    names: dict[str, dict[str, list[str]]] = {}
-    for step in range(PARTS):
-        part = (first + step) % PARTS
-        digits = f"{part:03x}"
-        if digits[:2] != shard:
-            shard = digits[:2]
-            names = {
-                kind: _by_digit(os.path.join(directory, kind, shard))
-                for kind in _MANY
-                if shard in there[kind]
-            }
+    there = {kind: set(names_in(f"{directory}/{kind}")) for kind in _MANY}
+    for step in range(257):  # the first directory comes again, for what lies before ``first``
+        number = (first // 16 + step) % 256
+        low, high = first % 16 if step == 0 else 0, first % 16 if step == 256 else 16
+        kinds = [kind for kind in _MANY if f"{number:02x}" in there[kind]]
+        yield from _parts(directory, kinds, number, range(low, high))
+
+
+def _parts(
+    directory: str, kinds: Iterable[str], number: int, digits: range
+) -> Iterator[tuple[range, list[Found]]]:
+    """The parts of these third digits in the directory ``number`` of each kind."""
+    shard = f"{number:02x}"
+    names = {kind: names_in(f"{directory}/{kind}/{shard}") for kind in kinds}
+    together = len(digits) if sum(map(len, names.values())) <= _TOGETHER else 1
+    for low in range(digits.start, digits.stop, together or 1):
+        wanted = "0123456789abcdef"[low : low + together]
         found: list[Found] = []
-        for kind, by_digit in names.items():
-            where = os.path.join(directory, kind, shard)
-            found += _found(kind, where, by_digit.get(digits[2], ()), shard, part)
-        yield part, found
+        for kind, there in names.items():
+            chosen = [name for name in there if name[0] in wanted]
+            found += _found(kind, f"{directory}/{kind}/{shard}", chosen, shard)
+        yield range(16 * number + low, 16 * number + low + together), found
 
 
-def _by_digit(place: str) -> dict[str, list[str]]:
-    names = defaultdict(list)
-    for name in names_in(place):
-        names[name[:1]].append(name)
-    return names
-
-
-def _found(
-    kind: str, place: str, names: Iterable[str], prefix: str = "", part: int = -1
-) -> Iterator[Found]:
+def _found(kind: str, place: str, names: Iterable[str], prefix: str = "") -> Iterator[Found]:
     pattern = _NAMES[kind]
     for name in names:
         if pattern.fullmatch(prefix + name) or (kind == TMP and is_temporary(name)):
@@ -146,4 +142,5 @@ def _found(
             with contextlib.suppress(OSError):
                 status = os.lstat(path)
                 if not stat.S_ISDIR(status.st_mode):
+                    part = part_of(prefix + name) if prefix else -1
                     yield Found(kind, path, status.st_size, status.st_mtime_ns, part)

@@ -129,16 +129,19 @@ class Trim:
         return False
 
     def _sample(
-        self, turn: Iterator[tuple[int, list[Found]]]
+        self, turn: Iterator[tuple[range, list[Found]]]
     ) -> tuple[int, int, list[Found], bool]:
         """The next parts: the bytes noted and the bytes found, the files, and if there are more."""
         sizes, noted, size = self._sizes, 0, 0
         sample: list[Found] = []
-        for part, found in turn:
-            noted += sizes.parts[part]
-            sizes.parts[part] = sum(one.size for one in found)
-            size += sizes.parts[part]
-            sizes.next = (part + 1) % PARTS
+        for looked, found in turn:
+            those = slice(looked.start, looked.stop)
+            noted += sum(sizes.parts[those])
+            sizes.parts[those] = [0] * len(looked)
+            for one in found:
+                sizes.parts[one.part] += one.size
+                size += one.size
+            sizes.next = looked.stop % PARTS
             sample += found
             if len(sample) >= _SAMPLE:
                 return noted, size, sample, True
