@@ -80,12 +80,9 @@ def trim(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make the cache smaller, as before a CI job saves it; what killed builds left goes too.
+    """Drop what is old or too much, as before a CI job saves it, and what killed builds left.
 
-    \b
-      date -u +%FT%TZ >started
-      imgpack build rootfs
-      imgpack cache trim --used-since "$(cat started)" --max-size 2GiB
+    A file whose mtime is the start of the job keeps what the job used.
     """
     if max_size is None and used_since is None:
         raise click.UsageError("say what to keep: --max-size SIZE, --used-since TIME, or both")
