@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from benchmarks import chart, codecs, growth, inputs, page, registry  # noqa: E402
+from benchmarks import cache, chart, codecs, growth, inputs, page, registry  # noqa: E402
 from benchmarks.figures import (  # noqa: E402
     TARGET_HEAD,
     Section,
@@ -298,6 +298,15 @@ def test_the_default_level_is_the_fastest_that_is_small_enough() -> None:
     assert codecs.fastest_within(walls, ratios) == 3
     assert codecs.fastest_within(walls, {1: [2.0]}) is None
     assert codecs.default_level() in codecs.LEVELS
+
+
+def test_a_small_cache_is_used_below_its_limit_and_at_it(bench: Bench) -> None:
+    """Both figures are there, and what was made is gone."""
+    found = cache.run(bench)
+
+    assert len(found.targets) == len(found.tables[0].rows) == 2
+    assert all(target.value is not None and target.value > 0 for target in found.targets)
+    assert list(bench.out.iterdir()) == []
 
 
 def test_requests_beyond_one_head_a_blob_are_counted() -> None:
