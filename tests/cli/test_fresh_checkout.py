@@ -89,7 +89,7 @@ def test_it_is_told_that_times_alone_made_a_layer_anew(imgpack_here: InProcess) 
 
     assert lines[:2] == ["layer 1: changed", "  1 segment: 1 compressed, from bin"]
     assert any(line.startswith("  bin/run: changed: ") for line in lines)
-    assert lines[-1].startswith("  7 may have another time alone: --mtime TIME or SOURCE_DATE_EPO")
+    assert lines[-1].startswith("  7 may have another time alone: with --mtime TIME")
 
 
 def test_it_is_not_told_where_times_are_given(imgpack_here: InProcess) -> None:

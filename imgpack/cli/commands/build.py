@@ -108,7 +108,7 @@ def build(
         return
     target, names = _target(output, trees), _names(tags, trees)
     check_prune(target, prune=prune)
-    limit, jobs = cache.limit, jobs or usable_cpus()
+    limit, jobs, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
     _check_output(target, (*trees, *old), flags)
     check_metadata_file(metadata_file, (target, *flags.base.files), trees)
     segments = cache.open(trees, terminal)
@@ -120,17 +120,13 @@ def build(
             outputs=outputs,
             jobs=jobs,
             cache=segments,
-            explain=_explainer(terminal, flags) if explain else None,
+            explain=Explainer(terminal, times_given=times_given) if explain else None,
         )
         with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
             built = building(into=sink)
     if segments is not None and segments.stored:
         trim(segments, limit)
     _tell(terminal, built, names, target, metadata_file, given=output is not None)
-
-
-def _explainer(terminal: Terminal, flags: BuildFlags) -> Explainer:
-    return Explainer(terminal, times_given=flags.layers.times_given(source_date_epoch()))
 
 
 def _check_output(target: str, trees: Sequence[Source], flags: BuildFlags) -> None:

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 _LISTED: Final = 100
 _FIX_TIMES: Final = (
-    "--mtime TIME or SOURCE_DATE_EPOCH gives a fresh checkout the times of the one before, "
-    "and its contents are found in the cache"
+    "with --mtime TIME, or the SOURCE_DATE_EPOCH of the build before, "
+    "a fresh checkout is found in the cache by its contents"
 )
 
 
 class Explainer:
     """Says for each layer, on standard error, why it was reused or what changed.
 
-    ``times_given``: they do not depend on when the files were written.
+    ``times_given``: they are the same in each build.
     """
 
     def __init__(self, terminal: Terminal, *, times_given: bool) -> None:
@@ -36,9 +36,8 @@ class Explainer:
         if built.record.segments and not built.unchanged:
             self._terminal.say(f"  {_segments(built, compressed)}")
         of_times = self._list(changes or iter(()))
-        if not compressed or self._times_given:
-            return
-        if of_times:
+        most = 2 * compressed > len(built.record.segments)
+        if most and of_times and not self._times_given:
             self._terminal.say(f"  {of_times} may have another time alone: {_FIX_TIMES}")
 
     def _list(self, changes: Iterator[Change]) -> int:

@@ -33,10 +33,6 @@ class LayerFlags:
         image_format.layer_type(codec.compression)
         return codec
 
-    def times_given(self, epoch: int | None) -> bool:
-        """Whether times do not depend on when the files were written, as of a checkout."""
-        return epoch is not None or bool(self.mtime)
-
     def transforms(self, epoch: int | None) -> Iterator[Transform]:
         """What becomes of times, none of them later than ``epoch`` seconds, and of owners."""
         everything = [text for text in self.mtime if "=" not in text]
