@@ -183,6 +183,17 @@ def test_damaged_numbers_are_counted_again(
     assert (noted.total, len(noted.parts)) == (500 * ENTRY, PARTS)
 
 
+def test_files_that_seem_larger_than_any_number_go_first(tmp_path: Path) -> None:
+    """Holes that somebody made: they are counted, and are too much."""
+    cache = fill(tmp_path, range(20))
+    for number in range(5):
+        os.truncate(cache._segment(key_of(number)), 1 << 43)
+        os.utime(cache._segment(key_of(number)), (0, 0))
+
+    assert cache.trim(EVER << 10, stale_ns=0).dropped == 0
+    assert cache.trim(EVER, stale_ns=0).size == 15 * ENTRY
+
+
 def put_fifo(path: Path) -> None:
     os.mkfifo(path)
 

@@ -24,7 +24,7 @@ _NUMBERS: Final = struct.Struct(f"<H{PARTS}Q")
 _CHECK: Final = struct.Struct("<I")
 _LENGTH: Final = len(_HEAD) + _NUMBERS.size + _CHECK.size
 _MAX_PART: Final = 1 << 51
-"""Bytes: the sum of all parts is a file offset still."""
+"""Bytes that are noted of a part at most: strangers' files may be as large as they like."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Sizes:
     def add(self, stored: Mapping[int, int]) -> None:
         """Count what was stored since, in bytes by part."""
         for part, size in stored.items():
-            self.parts[part] = min(max(0, self.parts[part] + size), _MAX_PART)
+            self.parts[part] = max(0, self.parts[part] + size)
 
 
 def read_sizes(directory: str) -> Sizes | None:
@@ -62,7 +62,7 @@ def read_sizes(directory: str) -> Sizes | None:
 
 def write_sizes(directory: str, sizes: Sizes) -> None:
     """Note ``sizes``; where that cannot be written, they are counted again next time."""
-    noted = _HEAD + _NUMBERS.pack(sizes.next, *sizes.parts)
+    noted = _HEAD + _NUMBERS.pack(sizes.next, *(min(size, _MAX_PART) for size in sizes.parts))
     with (
         contextlib.suppress(OSError),
         Temporary(os.path.join(directory, TMP), SIZES, locked=False).open_file() as file,
