@@ -71,18 +71,20 @@ def counted(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> tupl
 def test_a_trim_looks_at_as_much_however_large_a_cache_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, below: bool
 ) -> None:
-    """Also where it stands at its limit, and what was stored has to make room for itself."""
+    """Also where it stands at its limit, and something has to go; below it hardly anything."""
     cache = fill(tmp_path, range(count))
     size = cache.trim(EVER, stale_ns=0).size
     limit = EVER if below else size
     for number in range(5):
         cache.store(key_of(-1 - number), bytes(68))
+    for _ in range(7 if below else 0):
+        assert counted(monkeypatch, lambda: cache.trim(limit, stale_ns=0)) == (4, 0)
 
     trims = []
     listed, looked = counted(monkeypatch, lambda: trims.append(cache.trim(limit, stale_ns=0)))
 
-    assert trims[0].dropped == (0 if below else 5)
-    assert trims[0].size == size + (500 if below else 0)
+    assert trims[0].dropped in ([0] if below else range(5, 40))
+    assert trims[0].size == size + 500 - ENTRY * trims[0].dropped
     assert listed <= 200  # of 256 directories, where each has few files
     assert looked <= 220
 
@@ -98,7 +100,7 @@ def test_what_a_trim_looks_at_grows_with_what_was_stored(
 
     _, looked = counted(monkeypatch, lambda: cache.trim(limit, stale_ns=0))
 
-    assert cache.usage().size == limit
+    assert limit - 40 * ENTRY < cache.usage().size <= limit
     assert looked <= 8 * 100 + 250
 
 
@@ -112,9 +114,23 @@ def test_the_oldest_go_first_about(tmp_path: Path) -> None:
         assert cache.trim(limit, stale_ns=0).size <= limit
 
     gone = set(range(3_000)) - set(held(cache, range(3_000)))
-    assert len(gone) == 1_000
+    assert len(gone) in range(1_000, 1_040)
     assert sum(number < 1_500 for number in gone) > 950
     assert len(held(cache, range(10_000, 11_000))) == 1_000
+
+
+def test_what_goes_leaves_room_for_the_next_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that store a little look at no part."""
+    cache = fill(tmp_path, range(3_000))
+    limit = cache.trim(EVER, stale_ns=0).size
+    looked = []
+    for number in range(10):
+        cache.store(key_of(-1 - number), bytes(68))
+        looked.append(counted(monkeypatch, lambda: cache.trim(limit, stale_ns=0))[1])
+
+    assert sum(number > 0 for number in looked) == 2
 
 
 def test_what_strangers_removed_is_noticed(tmp_path: Path) -> None:
@@ -149,7 +165,7 @@ def test_a_little_that_was_not_noted_is_found_in_turn(tmp_path: Path) -> None:
     cache.trim(EVER, stale_ns=0)
     fill(tmp_path, range(5_000, 5_100))
 
-    for _ in range(12):
+    for _ in range(12 * 8):
         cache.trim(EVER, stale_ns=0)
 
     noted = read_sizes(str(tmp_path))

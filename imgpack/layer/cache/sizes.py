@@ -1,8 +1,9 @@
 """How many bytes the parts of a cache hold, in a small file, so that nobody has to look.
 
-The file has a line, the part that is to be looked at next, a number for each part and a
-CRC-32. It is a note and no truth: processes that end at once may lose what one of them
-noted, and killed ones note nothing. What is found when a part is looked at replaces its number.
+The file has a line, the part that is to be looked at next, since how many builds, a number for
+each part and a CRC-32. It is a note and no truth: processes that end at once may lose what one
+of them noted, and killed ones note nothing. What is found when a part is looked at replaces its
+number.
 Invariant: what is damaged counts as missing, and is counted anew.
 """
 
@@ -20,7 +21,7 @@ from imgpack.files.writing import write_all
 from imgpack.layer.cache.entries import PARTS, SIZES, TMP
 
 _HEAD: Final = b"imgpack sizes 1\n"
-_NUMBERS: Final = struct.Struct(f"<H{PARTS}Q")
+_NUMBERS: Final = struct.Struct(f"<HH{PARTS}Q")
 _CHECK: Final = struct.Struct("<I")
 _LENGTH: Final = len(_HEAD) + _NUMBERS.size + _CHECK.size
 _MAX_PART: Final = 1 << 51
@@ -29,10 +30,13 @@ _MAX_PART: Final = 1 << 51
 
 @dataclass(slots=True)
 class Sizes:
-    """The bytes in each part, and the number of the part that is to be looked at next."""
+    """The bytes in each part, the number of the part that is to be looked at next, and how many
+    builds in a row looked at none.
+    """
 
     parts: list[int]
     next: int = 0
+    rested: int = 0
 
     @property
     def total(self) -> int:
@@ -54,15 +58,16 @@ def read_sizes(directory: str) -> Sizes | None:
     noted, check = data[: -_CHECK.size], data[-_CHECK.size :]
     if len(data) != _LENGTH or not noted.startswith(_HEAD) or check != _CHECK.pack(crc32(noted)):
         return None
-    first, *numbers = _NUMBERS.unpack_from(noted, len(_HEAD))
+    first, rested, *numbers = _NUMBERS.unpack_from(noted, len(_HEAD))
     if first >= PARTS or max(numbers) > _MAX_PART:
         return None
-    return Sizes(numbers, first)
+    return Sizes(numbers, first, rested)
 
 
 def write_sizes(directory: str, sizes: Sizes) -> None:
     """Note ``sizes``; where that cannot be written, they are counted again next time."""
-    noted = _HEAD + _NUMBERS.pack(sizes.next, *(min(size, _MAX_PART) for size in sizes.parts))
+    numbers = (min(size, _MAX_PART) for size in sizes.parts)
+    noted = _HEAD + _NUMBERS.pack(sizes.next, sizes.rested, *numbers)
     with (
         contextlib.suppress(OSError),
         Temporary(os.path.join(directory, TMP), SIZES, locked=False).open_file() as file,

@@ -1,9 +1,9 @@
 """Making a cache smaller: what a build does when it ends, and what people ask for.
 
-After a build nobody looks at the whole cache. The next few parts are counted anew, in turn,
-and while the cache is too large the least recently used entries of these go: at most an eighth
-of their bytes, since they are a fair sample of all, so that about the oldest eighth of the
-cache is what goes first. How many parts that takes depends on how much was stored, and on
+After a build nobody looks at the whole cache. If it is too large, and now and then if it is not,
+the next few parts are counted anew, in turn, and the least recently used entries of these go: an
+eighth of their bytes, since they are a fair sample of all, so that about the oldest eighth of
+the cache is what goes first. How many parts that takes depends on how much was stored, and on
 nothing else. If what is found is far from what was noted (strangers or killed builds were at
 work), everything is counted once.
 """
@@ -24,6 +24,8 @@ _SAMPLE: Final = 192
 _SHARE: Final = 8
 """Of a sample no more than one in so many bytes goes, unless more of the cache has to;
 and what is wrong by more is not believed."""
+_REST: Final = 7
+"""Builds in a row that end below the limit and look at nothing."""
 _MAX_AGES: Final = 1 << 16
 NEVER: Final = -(1 << 127)
 """Nanoseconds: before whatever a file system can say."""
@@ -111,6 +113,10 @@ class Trim:
         """Whether the noted sizes are about right, and enough could be removed by them."""
         beside = list(self._living(few(self._directory)))
         self.size += self._sizes.total
+        if self.size <= self._wanted.limit and self._sizes.rested < _REST:
+            self._sizes.rested += 1
+            return True
+        self._sizes.rested = 0
         turn = parts(self._directory, self._sizes.next)
         first = more = True
         while more:
@@ -121,8 +127,9 @@ class Trim:
             excess = self.size - self._wanted.limit
             if excess > 0:
                 all_of_it = first and not more
-                share = max(size // _SHARE, size * excess // max(1, self.size))
-                self._drop_of(sample, beside, size if all_of_it else share)
+                least = 0 if all_of_it else size // _SHARE
+                share = max(least, size * excess // max(1, self.size))
+                self._drop_of(sample, beside, least, size if all_of_it else share)
             if self.size <= self._wanted.limit:
                 return True
             first = False
@@ -147,20 +154,22 @@ class Trim:
                 return noted, size, sample, True
         return noted, size, sample, False
 
-    def _drop_of(self, sample: list[Found], beside: list[Found], most: int) -> None:
-        """Remove the oldest of ``sample``, no more than ``most`` bytes and a file, while they
-        are too many; and of what is ``beside`` what is older than these.
+    def _drop_of(self, sample: list[Found], beside: list[Found], least: int, most: int) -> None:
+        """Remove the oldest of ``sample``: ``least`` bytes, so that the next builds find room,
+        and ``most`` while there is too much; and of what is ``beside`` what is older than these.
         """
+        gone = 0
         for found in sorted((*sample, *beside), key=_used):
-            if self.size <= self._wanted.limit or (found.part >= 0 and most <= 0):
-                return
-            if found.kind == TMP:
-                continue
-            self._drop(found)
+            enough = self.size <= self._wanted.limit
             if found.part >= 0:
-                most -= found.size
+                if gone >= (least if enough else most):
+                    return
+                gone += found.size
+            elif enough or found.kind == TMP:
+                continue
             else:
                 beside.remove(found)
+            self._drop(found)
 
     def _drop(self, found: Found) -> None:
         if not self._dry:
