@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from benchmarks import (  # noqa: E402
+    cache,
     changed,
     chart,
     codecs,
@@ -428,6 +429,15 @@ def test_the_best_level_is_the_fastest_that_is_small_enough() -> None:
     ratios = {"1": [1.0, 1.04], "2": [1.0, 1.0], "3": [1.03, 1.02], "4": [0.9, 0.9]}
     assert codecs.fastest_within(walls, ratios) == "3"
     assert codecs.fastest_within(walls, {"1": [2.0]}) is None
+
+
+def test_a_small_cache_is_used_below_its_limit_and_at_it(bench: Bench) -> None:
+    """Both figures are there, and what was made is gone."""
+    found = cache.run(bench)
+
+    assert len(found.targets) == len(found.tables[0].rows) == 2
+    assert all(target.value is not None and target.value > 0 for target in found.targets)
+    assert list(bench.out.iterdir()) == []
 
 
 def test_requests_beyond_one_head_a_blob_are_counted() -> None:

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
@@ -25,6 +25,9 @@ from imgpack.spec.format import Compression
 
 _Done = TypeVar("_Done")
 
+MOST_MADE: Final = 10
+"""Segments that were compressed and are named: more than people read."""
+
 
 class Output(Protocol):
     """Where a layer's bytes go."""
@@ -34,17 +37,24 @@ class Output(Protocol):
 
 
 class Run(NamedTuple):
-    """What came out: the bytes written, their segments in the cache, and how many were there."""
+    """What came out: the bytes written, their segments in the cache, and how many were there.
+
+    ``by_stat`` of these were not compared with their bytes. ``made`` are the first stamps of
+    those that were compressed, no more than ``MOST_MADE``.
+    """
 
     written: Written
     segments: tuple[CachedSegment, ...]
     reused: int
+    by_stat: int
+    made: tuple[bytes, ...]
 
 
 class _Compressed(NamedTuple):
     data: bytes | memoryview
     cached: CachedSegment | None
     reused: bool
+    by_stat: bool = False
 
 
 class Pipeline:
@@ -123,8 +133,9 @@ class Pipeline:
         found = self._cache.load(key)
         if found is not None:
             cached = CachedSegment(key, found.check, origin)
-            if known.get(origin) == cached or self._codec.restores(found.data, raw):
-                return _Compressed(found.data, cached, reused=True)
+            by_stat = known.get(origin) == cached
+            if by_stat or self._codec.restores(found.data, raw):
+                return _Compressed(found.data, cached, reused=True, by_stat=by_stat)
             self._cache.distrust(key)
         data = self._codec.compress(raw, crc)
         return _Compressed(
@@ -158,7 +169,8 @@ class _Sink:
         self._raw_size = 0
         self._size = 0
         self._cached: list[CachedSegment] = []
-        self._reused = 0
+        self._reused = self._by_stat = 0
+        self._made: list[bytes] = []
 
     def plain(self, segment: Segment, _: None) -> None:
         data = segment.data
@@ -182,6 +194,9 @@ class _Sink:
         if done.cached is not None:
             self._cached.append(done.cached)
         self._reused += done.reused
+        self._by_stat += done.by_stat
+        if not done.reused and len(self._made) < MOST_MADE:
+            self._made += segment.stamps[:1]
         self._meter.advance(size)
 
     def result(self) -> Run:
@@ -191,4 +206,5 @@ class _Sink:
             self._raw_size,
             self._size,
         )
-        return Run(written, tuple(self._cached), self._reused)
+        cached, made = tuple(self._cached), tuple(self._made)
+        return Run(written, cached, self._reused, self._by_stat, made)

@@ -290,7 +290,7 @@ def test_a_tree_without_stamps_is_always_read_and_its_segments_are_reused(tmp_pa
     reasons: list[str] = []
     builder = LayerBuilder(
         Options((), Codec.parse("gzip"), 2, cache, 0),
-        explain=lambda reason, changes: reasons.append(reason),
+        explain=lambda reason, changes, built: reasons.append(reason),
     )
     first, second = (builder.build(in_memory(SAMPLE, LINKS), Blob().opening) for _ in "12")
 
