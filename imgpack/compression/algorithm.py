@@ -1,9 +1,41 @@
 """What a codec's file says of it: its levels, and how bytes go both ways."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 Bytes = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How large the segments of a tar stream are, in bytes; it decides digests.
+
+    ``mean`` is that of a usual segment, ``largest`` cuts whatever comes, which bounds memory,
+    and a large file's remainder up to ``last_piece`` is not cut again.
+    """
+
+    mean: int
+    largest: int
+    last_piece: int
+
+
+SMALL: Final = Cutting(mean=1 << 20, largest=4 << 20, last_piece=3 << 19)
+"""For members that know nothing of one another: larger ones are hardly better."""
+
+
+class Around(NamedTuple):
+    """What is around a segment: the stream's bytes before it, at most an algorithm's ``reach``.
+
+    ``last`` says that nothing comes after it.
+    """
+
+    before: bytes
+    last: bool
+
+
+ALONE: Final = Around(b"", last=True)
+"""A segment that is the whole stream."""
 
 
 class Algorithm(NamedTuple):
@@ -12,18 +44,22 @@ class Algorithm(NamedTuple):
     ``levels`` are the lowest and the highest, ``version`` names the release that decides
     the bytes.
 
-    ``compress`` makes one member or frame of bytes, a level and their ``crc32`` if it is
-    known; ``restores`` says whether its first argument begins with a member or frame of the
-    second. Both are thread-safe. ``decompress`` reads a whole stream in constant memory;
-    it raises ``ValueError`` or ``EOFError`` for one that is damaged or cut.
+    ``compress`` makes one member or part of a frame of bytes, a level, their ``crc32`` if it
+    is known and what is around them; ``restores`` says whether its first argument begins with
+    what ``compress`` may make of the second and third. Both are thread-safe. ``decompress``
+    reads a whole stream in constant memory; it raises ``ValueError`` or ``EOFError`` for one
+    that is damaged or cut. ``cutting`` is how a stream is cut for it, and ``reach`` the number
+    of bytes before a segment that matter to it.
     """
 
     levels: tuple[int, int]
     default: int
     version: Callable[[], str]
-    compress: Callable[[Bytes, int, int | None], bytes]
-    restores: Callable[[Bytes, Bytes], bool]
+    compress: Callable[[Bytes, int, int | None, Around], bytes]
+    restores: Callable[[Bytes, Bytes, Around], bool]
     decompress: Callable[[Iterable[bytes]], Iterable[bytes]]
+    cutting: Cutting = SMALL
+    reach: int = 0
 
 
 def equal(one: bytes | bytearray, other: Bytes) -> bool:

@@ -31,6 +31,7 @@ def segments(count: int = 20) -> list[Segment]:
         Segment(
             memoryview(bytearray(text(3000, seed) + noise(seed * 100, seed))),
             [b"record %d" % seed],
+            last=seed == count - 1,
         )
         for seed in range(count)
     ]
