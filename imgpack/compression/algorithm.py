@@ -12,15 +12,17 @@ class Cutting:
     """How large the segments of a tar stream are, in bytes; it decides digests.
 
     ``mean`` is that of a usual segment, ``largest`` cuts whatever comes, which bounds memory,
-    and a large file's remainder up to ``last_piece`` is not cut again.
+    and a large file's remainder up to ``last_piece`` is not cut again. ``ahead`` segments may
+    wait beside those being compressed, which bounds memory too, and decides no digest.
     """
 
     mean: int
     largest: int
     last_piece: int
+    ahead: int
 
 
-SMALL: Final = Cutting(mean=1 << 20, largest=4 << 20, last_piece=3 << 19)
+SMALL: Final = Cutting(mean=1 << 20, largest=4 << 20, last_piece=3 << 19, ahead=6)
 """For members that know nothing of one another: larger ones are hardly better."""
 
 

@@ -23,8 +23,9 @@ _INPUT: Final = 2048
 """Bytes fed to zstd at a time: four of them may say 128 KiB, so this bounds memory to 64 MiB."""
 _MAX_WINDOW: Final = 1 << 27
 
-_CUTTING: Final = Cutting(mean=4 << 20, largest=8 << 20, last_piece=6 << 20)
-"""Larger than other segments: each costs a look at the ``_REACH`` before it."""
+_CUTTING: Final = Cutting(mean=8 << 20, largest=16 << 20, last_piece=12 << 20, ahead=2)
+"""Larger than other segments: each costs as much time as ``_REACH`` bytes more, or a little
+size where it begins a frame."""
 _REACH: Final = 1 << 20
 """Bytes of the dictionary: as much as level 3 has room for in its tables."""
 
@@ -46,10 +47,13 @@ def _compressed(data: Bytes, level: int, before: bytes, *, checksum: bool) -> by
     """A frame of ``data``, which may refer to ``before``."""
     import zstandard
 
-    parameters = zstandard.ZstdCompressionParameters.from_level(
+    from_level = zstandard.ZstdCompressionParameters.from_level
+    size = len(data) + len(before)
+    window_log = min(from_level(level, source_size=size).window_log, WINDOW_LOG)
+    parameters = from_level(
         level,
-        source_size=len(data) + len(before),
-        window_log=WINDOW_LOG,
+        source_size=size,
+        window_log=window_log,
         write_content_size=True,
         write_checksum=checksum,
     )
@@ -69,7 +73,7 @@ def _compress(data: Bytes, level: int, _: int | None, around: Around) -> bytes:
         before = around.before + data[:joined] if joined else b""
         frame = _compressed(data[joined:], level, before, checksum=False)
     start, end = beginning(data, joined, around), END if around.last else b""
-    return b"".join((start, blocks(frame, zstandard.frame_header_size(frame)), end))
+    return b"".join((start, *blocks(frame, zstandard.frame_header_size(frame)), end))
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from typing import Final
 from imgpack.compression.algorithm import Around, Bytes
 
 WINDOW_LOG: Final = 22
-"""The window that a segment is compressed with is 4 MiB. With the dictionary it looks back
-at 5 MiB, which is less than the 8 MiB that every decoder should have (section 3.1.1.1.2)."""
+"""The largest window that a segment is compressed with: 4 MiB. It looks back at as much and
+its dictionary, which is less than the 8 MiB that every decoder has (section 3.1.1.1.2)."""
 HEADER: Final = bytes.fromhex("28b52ffd 00 63")
 """The header of a frame of unknown size without a checksum, whose window is 5.5 MiB."""
 END: Final = bytes.fromhex("010000")
@@ -59,12 +59,10 @@ def beginning(data: Bytes, joined: int, around: Around) -> bytes:
     return b"".join(((len(head) << 3).to_bytes(3, "little"), head, RESET))
 
 
-def blocks(frame: Bytes, header_size: int) -> bytearray:
-    """The blocks of a frame without a checksum, none of which is the last one any more."""
-    found = bytearray(frame[header_size:])
-    at = 0
-    while not found[at] & 1:
-        header = int.from_bytes(found[at : at + 3], "little")
+def blocks(frame: bytes, header_size: int) -> tuple[Bytes, Bytes, Bytes]:
+    """The blocks of a frame without a checksum, in parts: none is the last one any more."""
+    view, at = memoryview(frame), header_size
+    while not frame[at] & 1:
+        header = int.from_bytes(view[at : at + 3], "little")
         at += 3 + (1 if header >> 1 & 3 == _RLE else header >> 3)
-    found[at] &= 0xFE
-    return found
+    return view[header_size:at], bytes((frame[at] & 0xFE,)), view[at + 1 :]

@@ -18,6 +18,7 @@ from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
 from imgpack.events import Meter
 from imgpack.files.ordered_pool import OrderedPool
+from imgpack.layer.buffer import keep_freed_memory
 from imgpack.layer.cache.record import CachedSegment, Written
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
@@ -62,6 +63,7 @@ class Pipeline:
     def __init__(self, codec: Codec, cache: SegmentCache | None, jobs: int) -> None:
         if jobs < 1:
             raise ValueError(f"a pipeline has at least one job, not {jobs}")
+        keep_freed_memory()
         self._codec = codec
         self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs
@@ -84,7 +86,8 @@ class Pipeline:
         if self._codec.compression is Compression.NONE:
             _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
         else:
-            pool = OrderedPool(self._jobs, partial(self._compress, known), sink.compressed)
+            work, ahead = partial(self._compress, known), self._codec.cutting.ahead
+            pool = OrderedPool(self._jobs, work, sink.compressed, ahead)
             _drive(pool, self._placed(segments))
         run = sink.result()
         if self._cache is not None:
