@@ -23,7 +23,7 @@ _INPUT: Final = 2048
 """Bytes fed to zstd at a time: four of them may say 128 KiB, so this bounds memory to 64 MiB."""
 _MAX_WINDOW: Final = 1 << 27
 
-_CUTTING: Final = Cutting(mean=8 << 20, largest=16 << 20, last_piece=12 << 20, ahead=2)
+_CUTTING: Final = Cutting(mean=8 << 20, largest=12 << 20, last_piece=12 << 20, ahead=2)
 """Larger than other segments: each costs as much time as ``_REACH`` bytes more, or a little
 size where it begins a frame."""
 _REACH: Final = 1 << 20

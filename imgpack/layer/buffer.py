@@ -8,8 +8,6 @@ import mmap
 from typing import Final
 
 _PAGE: Final = mmap.PAGESIZE
-_KEPT: Final = 31 << 20
-"""Bytes: what a segment compresses to, and less than the most that glibc heeds (32 MiB)."""
 
 
 class Buffer:
@@ -38,16 +36,6 @@ class Buffer:
         end = self.filled + len(data)
         self.reserve(len(data))[self.filled : end] = data
         self.filled = end
-
-
-def keep_freed_memory() -> None:
-    """Have memory that compressed segments lay in used again, where the C library is glibc.
-
-    It gives back to the system what is larger than anything that it was given back before
-    (``mallopt(3)``, ``M_MMAP_THRESHOLD``), and each compressed segment would be in new pages,
-    which cost as much as filling them five times. So it is given something large.
-    """
-    bytes(_KEPT)
 
 
 class Buffers:

@@ -18,7 +18,6 @@ from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
 from imgpack.events import Meter
 from imgpack.files.ordered_pool import OrderedPool
-from imgpack.layer.buffer import keep_freed_memory
 from imgpack.layer.cache.record import CachedSegment, Written
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
@@ -63,7 +62,6 @@ class Pipeline:
     def __init__(self, codec: Codec, cache: SegmentCache | None, jobs: int) -> None:
         if jobs < 1:
             raise ValueError(f"a pipeline has at least one job, not {jobs}")
-        keep_freed_memory()
         self._codec = codec
         self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs
