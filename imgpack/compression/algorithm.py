@@ -27,7 +27,7 @@ SMALL: Final = Cutting(mean=1 << 20, largest=4 << 20, last_piece=3 << 19, ahead=
 
 
 class Around(NamedTuple):
-    """What is around a segment: the stream's bytes before it, at most an algorithm's ``reach``.
+    """What is around a segment: bytes ``before`` it that it may refer to, none at the start.
 
     ``last`` says that nothing comes after it.
     """
@@ -50,8 +50,9 @@ class Algorithm(NamedTuple):
     is known and what is around them; ``restores`` says whether its first argument begins with
     what ``compress`` may make of the second and third. Both are thread-safe. ``decompress``
     reads a whole stream in constant memory; it raises ``ValueError`` or ``EOFError`` for one
-    that is damaged or cut. ``cutting`` is how a stream is cut for it, and ``reach`` the number
-    of bytes before a segment that matter to it.
+    that is damaged or cut. ``cutting`` is how a stream is cut for it, ``reach`` the number of
+    bytes before a segment that matter to it at most, and ``tail`` those before the one that
+    follows upon some bytes, with what is before these.
     """
 
     levels: tuple[int, int]
@@ -62,6 +63,7 @@ class Algorithm(NamedTuple):
     decompress: Callable[[Iterable[bytes]], Iterable[bytes]]
     cutting: Cutting = SMALL
     reach: int = 0
+    tail: Callable[[Bytes, bytes], bytes] = lambda data, before: b""
 
 
 def equal(one: bytes | bytearray, other: Bytes) -> bool:

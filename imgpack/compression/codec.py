@@ -69,8 +69,12 @@ class Codec:
 
     @property
     def reach(self) -> int:
-        """How many bytes before a segment decide what becomes of it."""
+        """How many bytes before a segment decide what becomes of it, at most."""
         return _ALGORITHMS[self.compression].reach
+
+    def tail(self, data: Bytes, before: bytes) -> bytes:
+        """What is before the segment that follows upon ``data``, which has ``before``."""
+        return _ALGORITHMS[self.compression].tail(data, before)
 
     def compress(self, data: Bytes, crc: int | None = None, around: Around = ALONE) -> bytes:
         """``data`` compressed; thread-safe, without the interpreter lock.

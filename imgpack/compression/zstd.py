@@ -16,7 +16,16 @@ from imgpack.compression.algorithm import (
     equal,
     slices,
 )
-from imgpack.compression.zstd_frame import END, HEADER, WINDOW_LOG, beginning, blocks, joint
+from imgpack.compression.zstd_frame import (
+    END,
+    HEADER,
+    REACH,
+    WINDOW_LOG,
+    beginning,
+    blocks,
+    joint,
+    tail,
+)
 
 _DEFAULT_LEVEL: Final = 3
 _INPUT: Final = 2048
@@ -24,10 +33,8 @@ _INPUT: Final = 2048
 _MAX_WINDOW: Final = 1 << 27
 
 _CUTTING: Final = Cutting(mean=8 << 20, largest=12 << 20, last_piece=12 << 20, ahead=2)
-"""Larger than other segments: each costs as much time as ``_REACH`` bytes more, or a little
+"""Larger than other segments: each costs as much time as ``REACH`` bytes more, or a little
 size where it begins a frame."""
-_REACH: Final = 1 << 20
-"""Bytes of the dictionary: as much as level 3 has room for in its tables."""
 
 
 def _version() -> str:
@@ -69,7 +76,7 @@ def _compress(data: Bytes, level: int, _: int | None, around: Around) -> bytes:
     with _memory_errors():
         if around == ALONE:
             return _compressed(data, level, b"", checksum=True)
-        joined = joint(data, around)
+        joined = joint(data, around.before)
         before = around.before + data[:joined] if joined else b""
         frame = _compressed(data[joined:], level, before, checksum=False)
     start, end = beginning(data, joined, around), END if around.last else b""
@@ -94,7 +101,7 @@ def _restores(data: Bytes, raw: Bytes, around: Around) -> bool:
 
     frame, before = data, b""
     if around != ALONE:
-        joined = joint(raw, around)
+        joined = joint(raw, around.before)
         start = beginning(raw, joined, around)
         if data[: len(start)] != start:
             return False
@@ -138,5 +145,5 @@ def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 ZSTD: Final = Algorithm(
-    (1, 19), _DEFAULT_LEVEL, _version, _compress, _restores, _decompress, _CUTTING, _REACH
+    (1, 19), _DEFAULT_LEVEL, _version, _compress, _restores, _decompress, _CUTTING, REACH, tail
 )

@@ -17,6 +17,8 @@ from imgpack.compression.algorithm import Around, Bytes
 WINDOW_LOG: Final = 22
 """The largest window that a segment is compressed with: 4 MiB. It looks back at as much and
 its dictionary, which is less than the 8 MiB that every decoder has (section 3.1.1.1.2)."""
+REACH: Final = 1 << 20
+"""Bytes of the dictionary: as much as level 3 has room for in its tables."""
 HEADER: Final = bytes.fromhex("28b52ffd 00 63")
 """The header of a frame of unknown size without a checksum, whose window is 5.5 MiB."""
 END: Final = bytes.fromhex("010000")
@@ -42,13 +44,21 @@ RESET: Final = b"".join(
 )
 
 
-def joint(data: Bytes, around: Around) -> int:
+def joint(data: Bytes, before: bytes) -> int:
     """The number of bytes at the start of ``data`` that join it to the frame before.
 
     0 if there is none, or no run of zeros in the first 512 bytes: a frame begins.
     """
-    at = bytes(data[:_HEAD]).find(_RUN) if around.before else -1
+    at = bytes(data[:_HEAD]).find(_RUN) if before else -1
     return 0 if at < 0 else at + len(_RUN)
+
+
+def tail(data: Bytes, before: bytes) -> bytes:
+    """The last ``REACH`` bytes of the frame that goes on behind ``data``, or all."""
+    end = bytes(data[-REACH:])
+    if len(end) < REACH and joint(data, before):
+        return (before + end)[-REACH:]
+    return end
 
 
 def beginning(data: Bytes, joined: int, around: Around) -> bytes:

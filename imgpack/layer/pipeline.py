@@ -125,9 +125,7 @@ class Pipeline:
         reach, before = self._codec.reach, b""
         for segment in segments:
             around = Around(before, segment.last) if reach else ALONE
-            if reach:
-                tail = bytes(segment.data[-reach:])
-                before = (before + tail)[-reach:] if len(tail) < reach else tail
+            before = self._codec.tail(segment.data, before)
             yield _Placed(segment, around)
 
     def _compress(self, known: Mapping[str, CachedSegment], placed: _Placed) -> _Compressed:
