@@ -43,7 +43,7 @@ class Run(NamedTuple):
     reused: int
 
 
-class _Placed(NamedTuple):
+class _Surrounded(NamedTuple):
     """A segment, and what is around it as far as that matters to the codec."""
 
     segment: Segment
@@ -86,7 +86,7 @@ class Pipeline:
         else:
             work, ahead = partial(self._compress, known), self._codec.cutting.ahead
             pool = OrderedPool(self._jobs, work, sink.compressed, ahead)
-            _drive(pool, self._placed(segments))
+            _drive(pool, self._surrounded(segments))
         run = sink.result()
         if self._cache is not None:
             self._cache.touch(segment.key for segment in run.segments)
@@ -120,15 +120,15 @@ class Pipeline:
         cache.touch(segment.key for segment in segments)
         return True
 
-    def _placed(self, segments: Iterable[Segment]) -> Iterator[_Placed]:
+    def _surrounded(self, segments: Iterable[Segment]) -> Iterator[_Surrounded]:
         """``segments`` with what is around each; their memory may be used again by then."""
         reach, before = self._codec.reach, b""
         for segment in segments:
             around = Around(before, segment.last) if reach else ALONE
             before = self._codec.tail(segment.data, before)
-            yield _Placed(segment, around)
+            yield _Surrounded(segment, around)
 
-    def _compress(self, known: Mapping[str, CachedSegment], placed: _Placed) -> _Compressed:
+    def _compress(self, known: Mapping[str, CachedSegment], placed: _Surrounded) -> _Compressed:
         segment, around = placed
         raw = segment.data
         if self._cache is None:
@@ -198,7 +198,7 @@ class _Sink:
         self._meter.advance(len(data))
         segment.release()
 
-    def compressed(self, placed: _Placed, done: _Compressed) -> None:
+    def compressed(self, placed: _Surrounded, done: _Compressed) -> None:
         segment = placed.segment
         size = len(segment.data)
         self._raw.update(segment.data)
