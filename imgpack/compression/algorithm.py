@@ -26,7 +26,7 @@ SMALL: Final = Cutting(mean=1 << 20, largest=4 << 20, last_piece=3 << 19, ahead=
 """For members that know nothing of one another: larger ones are hardly better."""
 
 
-class Around(NamedTuple):
+class Surroundings(NamedTuple):
     """What is around a segment: bytes ``before`` it that it may refer to, none at the start.
 
     ``last`` says that nothing comes after it.
@@ -36,7 +36,7 @@ class Around(NamedTuple):
     last: bool
 
 
-ALONE: Final = Around(b"", last=True)
+ALONE: Final = Surroundings(b"", last=True)
 """A segment that is the whole stream."""
 
 
@@ -58,8 +58,8 @@ class Algorithm(NamedTuple):
     levels: tuple[int, int]
     default: int
     version: Callable[[], str]
-    compress: Callable[[Bytes, int, int | None, Around], bytes]
-    restores: Callable[[Bytes, Bytes, Around], bool]
+    compress: Callable[[Bytes, int, int | None, Surroundings], bytes]
+    restores: Callable[[Bytes, Bytes, Surroundings], bool]
     decompress: Callable[[Iterable[bytes]], Iterable[bytes]]
     cutting: Cutting = SMALL
     reach: int = 0

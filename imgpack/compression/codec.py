@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.compression.algorithm import ALONE, Around, Bytes, Cutting
+from imgpack.compression.algorithm import ALONE, Bytes, Cutting, Surroundings
 from imgpack.compression.gzip import GZIP
 from imgpack.compression.identity import IDENTITY
 from imgpack.compression.zstd import ZSTD
@@ -76,7 +76,7 @@ class Codec:
         """What is before the segment that follows upon ``data``, which has ``before``."""
         return _ALGORITHMS[self.compression].tail(data, before)
 
-    def compress(self, data: Bytes, crc: int | None = None, around: Around = ALONE) -> bytes:
+    def compress(self, data: Bytes, crc: int | None = None, around: Surroundings = ALONE) -> bytes:
         """``data`` compressed; thread-safe, without the interpreter lock.
 
         ``crc`` is the ``crc32`` of ``data``, if the caller has it already. What comes of
@@ -84,7 +84,7 @@ class Codec:
         """
         return _ALGORITHMS[self.compression].compress(data, self.level, crc, around)
 
-    def restores(self, data: Bytes, raw: Bytes, around: Around = ALONE) -> bool:
+    def restores(self, data: Bytes, raw: Bytes, around: Surroundings = ALONE) -> bool:
         """Whether ``data`` begins with ``raw`` as it may be compressed there; thread-safe."""
         return _ALGORITHMS[self.compression].restores(data, raw, around)
 

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from imgpack.compression.algorithm import Algorithm, Around, Bytes, equal, slices
+from imgpack.compression.algorithm import Algorithm, Bytes, Surroundings, equal, slices
 from imgpack.compression.checksum import crc32
 
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -25,14 +25,14 @@ def _version() -> str:
     return f"deflate-{deflate.__version__}"
 
 
-def _compress(data: Bytes, level: int, crc: int | None, _: Around) -> bytes:
+def _compress(data: Bytes, level: int, crc: int | None, _: Surroundings) -> bytes:
     import deflate
 
     trailer = struct.pack("<II", crc32(data) if crc is None else crc, len(data) & 0xFFFFFFFF)
     return b"".join((GZIP_HEADER, deflate.deflate_compress(data, level), trailer))
 
 
-def _restores(data: Bytes, raw: Bytes, _: Around) -> bool:
+def _restores(data: Bytes, raw: Bytes, _: Surroundings) -> bool:
     import deflate
 
     try:

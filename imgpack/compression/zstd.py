@@ -10,9 +10,9 @@ from typing import Any, Final
 from imgpack.compression.algorithm import (
     ALONE,
     Algorithm,
-    Around,
     Bytes,
     Cutting,
+    Surroundings,
     equal,
     slices,
 )
@@ -70,7 +70,7 @@ def _compressed(data: Bytes, level: int, before: bytes, *, checksum: bool) -> by
     return frame
 
 
-def _compress(data: Bytes, level: int, _: int | None, around: Around) -> bytes:
+def _compress(data: Bytes, level: int, _: int | None, around: Surroundings) -> bytes:
     import zstandard
 
     with _memory_errors():
@@ -96,7 +96,7 @@ def _memory_errors() -> Iterator[None]:
         raise
 
 
-def _restores(data: Bytes, raw: Bytes, around: Around) -> bool:
+def _restores(data: Bytes, raw: Bytes, around: Surroundings) -> bool:
     import zstandard
 
     frame, before = data, b""

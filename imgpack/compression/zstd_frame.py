@@ -12,7 +12,7 @@ repeated: a dictionary of content alone has none.)
 
 from typing import Final
 
-from imgpack.compression.algorithm import Around, Bytes
+from imgpack.compression.algorithm import Bytes, Surroundings
 
 WINDOW_LOG: Final = 22
 """The largest window that a segment is compressed with: 4 MiB. It looks back at as much and
@@ -61,7 +61,7 @@ def tail(data: Bytes, before: bytes) -> bytes:
     return end
 
 
-def beginning(data: Bytes, joined: int, around: Around) -> bytes:
+def beginning(data: Bytes, joined: int, around: Surroundings) -> bytes:
     """What stands before the blocks of ``data``, of which ``joined`` bytes join it."""
     if not joined:
         return END + HEADER if around.before else HEADER

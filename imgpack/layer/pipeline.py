@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
-from imgpack.compression.algorithm import ALONE, Around
+from imgpack.compression.algorithm import ALONE, Surroundings
 from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
 from imgpack.events import Meter
@@ -47,7 +47,7 @@ class _Surrounded(NamedTuple):
     """A segment, and what is around it as far as that matters to the codec."""
 
     segment: Segment
-    around: Around
+    around: Surroundings
 
 
 class _Compressed(NamedTuple):
@@ -124,7 +124,7 @@ class Pipeline:
         """``segments`` with what is around each; their memory may be used again by then."""
         reach, before = self._codec.reach, b""
         for segment in segments:
-            around = Around(before, segment.last) if reach else ALONE
+            around = Surroundings(before, segment.last) if reach else ALONE
             before = self._codec.tail(segment.data, before)
             yield _Surrounded(segment, around)
 
@@ -150,7 +150,7 @@ class Pipeline:
             data, CachedSegment(key, self._cache.store(key, data), origin), reused=False
         )
 
-    def _key(self, around: Around) -> str:
+    def _key(self, around: Surroundings) -> str:
         """What decides, beside a segment's bytes, what it is compressed to."""
         if around is ALONE:
             return self._codec_key

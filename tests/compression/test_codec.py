@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.api import Codec
-from imgpack.compression.algorithm import Around
+from imgpack.compression.algorithm import Surroundings
 from imgpack.compression.checksum import fingerprint
 from imgpack.compression.codec import decompress
 from imgpack.compression.gzip import GZIP_HEADER
@@ -101,11 +101,11 @@ def test_other_readers_accept_zstd_frames() -> None:
         assert (found.content_size, found.has_checksum) == (len(part), True)
 
 
-def places(parts: list[bytes]) -> list[Around]:
+def places(parts: list[bytes]) -> list[Surroundings]:
     """What is around each segment of a zstd layer."""
     found, before = [], b""
     for number, part in enumerate(parts):
-        found.append(Around(before, number == len(parts) - 1))
+        found.append(Surroundings(before, number == len(parts) - 1))
         before = ZSTD.tail(part, before)
     return found
 
