@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from imgpack.compression.adaptive import RULE, STORED
-from imgpack.compression.algorithm import Algorithm, Bytes, equal, slices
+from imgpack.compression.algorithm import Algorithm, Bytes, Surroundings, equal, slices
 from imgpack.compression.checksum import crc32
 
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -26,7 +26,7 @@ def _version() -> str:
     return f"deflate-{deflate.__version__}"
 
 
-def _compress(data: Bytes, level: int, crc: int | None) -> bytes:
+def _compress(data: Bytes, level: int, crc: int | None, _: Surroundings) -> bytes:
     import deflate
 
     trailer = struct.pack("<II", crc32(data) if crc is None else crc, len(data) & 0xFFFFFFFF)
@@ -44,7 +44,7 @@ def _stored(data: Bytes) -> Iterator[Bytes]:
         yield block
 
 
-def _restores(data: Bytes, raw: Bytes) -> bool:
+def _restores(data: Bytes, raw: Bytes, _: Surroundings) -> bool:
     import deflate
 
     try:

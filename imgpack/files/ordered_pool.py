@@ -9,7 +9,8 @@ from typing import Final, Generic, Self, TypeVar
 from imgpack.files.pool import start_threads
 
 AHEAD: Final = 6
-"""Items that may wait beside those being worked on: with fewer, cores wait for a large one."""
+"""Items that usually may wait beside those being worked on: with fewer, cores wait for a large
+one."""
 
 _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
@@ -22,7 +23,7 @@ class OrderedPool(Generic[_Item, _Done]):
     what was due: none waits for the result of another, and what is taken is still in
     the cache of the core that made it. What ``first`` does with an item is done in order,
     too: before it is taken, while other items are worked on and taken. At most ``jobs +
-    AHEAD`` items are in the pool; ``put`` waits. The first error, wherever it strikes, is the
+    ahead`` items are in the pool; ``put`` waits. The first error, wherever it strikes, is the
     last thing that happens: it is raised by the next ``put`` or at the end of the block.
     Where the system has no thread left, ``put`` does the work.
     """
@@ -33,10 +34,11 @@ class OrderedPool(Generic[_Item, _Done]):
         work: Callable[[_Item], _Done],
         take: Callable[[_Item, _Done], None],
         first: Callable[[_Item], None] = lambda _: None,
+        ahead: int = AHEAD,
     ) -> None:
         self._work = work
         self._take = take
-        self._room = threading.Semaphore(jobs + AHEAD)
+        self._room = threading.Semaphore(jobs + ahead)
         self._todo: queue.SimpleQueue[tuple[int, _Item] | None] = queue.SimpleQueue()
         self._count = 0
         self._came = _InOrder(first, lambda number: self._failure is None)

@@ -221,7 +221,7 @@ class LayerBuilder:
         open_blob: OpenBlob,
         before: tuple[CachedSegment, ...] = (),
     ) -> Built:
-        segments = Segments(self._stages, problems)
+        segments = Segments(self._stages, problems, self._options.codec.cutting)
         blob = open_blob(None)
         meter = self._reporter.begin(str(tree), None)
         try:
