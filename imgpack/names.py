@@ -22,7 +22,7 @@ _HOMES: Final = {
     "image.opened": "Opened Root",
     "image.schema1": "schema1_name schema1_payload",
     "image.verify": "verify_images",
-    "layer.build": "Explain",
+    "layer.build": "Built Explain",
     "layer.cache.segments": "SegmentCache",
     "layer.stages": "Treatment",
     "layer.raw": "RawLayer",

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from imgpack.image.opened import Opened, Root
     from imgpack.image.schema1 import schema1_name, schema1_payload
     from imgpack.image.verify import verify_images
-    from imgpack.layer.build import Explain
+    from imgpack.layer.build import Built, Explain
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
@@ -125,7 +125,7 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Counts",
+    "AnyImage", "Artifact", "Base", "BlobSource", "Built", "Change", "ClampTime", "Codec", "Counts",
     "Descriptor", "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion",
     "ExclusionRule", "Explain", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap",
     "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer",

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgpack.api import ClampTime, SetOwner, SetTime, Transform
+from imgpack.compression.algorithm import SMALL as SEGMENTS
 from imgpack.errors import ImgpackError, SourceChangedError, SourceError, TreeError
 from imgpack.layer.producers import process
 from imgpack.layer.producers.framed import FRAMES, MOST_NAMES, SMALL, Work
 from imgpack.layer.producers.production import Production, can_divide
-from imgpack.layer.segments import MAX_SEGMENT, SEGMENT, Segments
+from imgpack.layer.segments import Segments
 from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.tree.disk import snapshot
 from imgpack.tree.problems import Problems
@@ -185,22 +186,22 @@ def test_a_large_tree_is_the_same_by_any_number(tmp_path: Path, started: Started
 
     assert Made(tmp_path, 1) == Made(tmp_path, 2) == alone
     assert len(started) == 3
-    assert sum(len(data) for data, _ in alone.segments) > 2 * MAX_SEGMENT > 2 * FRAMES
+    assert sum(len(data) for data, _ in alone.segments) > 2 * SEGMENTS.largest > 2 * FRAMES
 
 
 def test_the_largest_segment_is_the_same_by_any_number(tmp_path: Path, started: Started) -> None:
     """Where no path makes a cut: what was encoded elsewhere is then cut for its size."""
     names = (f"{number:05}" for number in itertools.count())
     size = SMALL - 1000
-    uncut = (name for name in names if zlib.crc32(name.encode()) * SEGMENT >= size * 2 << 32)
-    for name in itertools.islice(uncut, 3 * MAX_SEGMENT // size):
+    uncut = (name for name in names if zlib.crc32(name.encode()) * SEGMENTS.mean >= size * 2 << 32)
+    for name in itertools.islice(uncut, 3 * SEGMENTS.largest // size):
         (tmp_path / name).write_bytes(noise(size))
     settle(tmp_path)
     alone = Made(tmp_path, None)
 
     assert Made(tmp_path, 2) == alone
     assert len(alone.segments) == 4
-    assert all(len(data) > MAX_SEGMENT - 2 * SMALL for data, _ in alone.segments[:3])
+    assert all(len(data) > SEGMENTS.largest - 2 * SMALL for data, _ in alone.segments[:3])
 
 
 @pytest.mark.parametrize("after", [0, 1, 4])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +37,13 @@ from imgpack.cli.options.output import (
 )
 from imgpack.cli.options.parameters import FILE, once
 from imgpack.cli.options.registry import RegistryOptions, registry_options
-from imgpack.errors import InvalidReferenceError, brief
+from imgpack.cli.output.explanation import Explainer
+from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
     from imgpack.api import (
         Base,
-        Change,
         Image,
         Reference,
         Runtime,
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     )
     from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
-
-_EXPLAINED = 100
 
 
 @click.command("build", cls=BuildCommand)
@@ -114,7 +112,7 @@ def build(
         return
     target, names = _target(output, trees), _names(tags, trees)
     check_prune(target, prune=prune)
-    limit, jobs = cache.limit, jobs or usable_cpus()
+    limit, jobs, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
     _check_output(target, (*trees, *old), flags)
     check_metadata_file(metadata_file, (target, *flags.base.files), trees)
     segments = cache.open(trees, terminal)
@@ -126,7 +124,7 @@ def build(
             outputs=outputs,
             jobs=jobs,
             cache=segments,
-            explain=_Explainer(terminal) if explain else None,
+            explain=Explainer(terminal, times_given=times_given) if explain else None,
         )
         with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
             built = building(into=sink)
@@ -250,21 +248,3 @@ def _names(tags: tuple[str, ...], trees: tuple[Source, ...]) -> tuple[Reference,
         raise InvalidReferenceError(
             f"the source's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
         ) from error
-
-
-class _Explainer:
-    """Says for each layer, on standard error, why it was reused or what changed."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-        self._layer = 0
-
-    def __call__(self, reason: str, changes: Iterator[Change] | None) -> None:
-        self._layer += 1
-        self._terminal.say(f"layer {self._layer}: {reason}")
-        for count, change in enumerate(changes or ()):
-            if count < _EXPLAINED or self._terminal.verbose:
-                self._terminal.say(f"  {brief(change.path)}: {change.how}")
-            else:
-                self._terminal.say("  and more; --verbose lists them all")
-                break

@@ -108,7 +108,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "config": "the configuration is printed by: imgpack manifest --config",
     "delete": "did you mean imgpack rm?",
     "rmi": "did you mean imgpack rm?",
-    "prune": "did you mean imgpack cache prune?",
+    "prune": "did you mean imgpack cache trim?",
 }
 """Commands of other programs."""
 

@@ -18,7 +18,6 @@ from typing import Final
 from imgpack.layer.buffer import Buffer
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder, Tally
 from imgpack.layer.producers.framed import FRAMES, RECORDS, SMALL, Reply, Work
-from imgpack.layer.segments import SEGMENT
 from imgpack.layer.stages import Stages
 from imgpack.layer.suspects import SUSPECT_ENDS, is_suspect
 from imgpack.tar.header import BLOCK
@@ -36,11 +35,13 @@ _MARGIN: Final = 16 << 10
 class Framing:
     """What all units have in common.
 
-    ``inodes`` are those that must not be met. ``started_ns`` is when the walk began, and
-    ``proofs`` what is known of devices, if a snapshot is made.
+    ``mean`` is how large a segment is meant to be. ``inodes`` are those that must not be met.
+    ``started_ns`` is when the walk began, and ``proofs`` what is known of devices, if a snapshot
+    is made.
     """
 
     stages: Stages
+    mean: int
     caller: tuple[int, int] | None
     inodes: Set[int]
     started_ns: int | None
@@ -153,7 +154,7 @@ class _Encoding:
         ends, at = self._ends, self._at
         if len(ends) < at:
             self._leave(at)
-        if zlib.crc32(entry.path) * SEGMENT < weight << 32:
+        if zlib.crc32(entry.path) * self._framing.mean < weight << 32:
             self._cuts.append(at)
         ends.append(self._buffer.filled)
         self._weights.append(weight)

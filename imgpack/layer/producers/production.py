@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, TypeGuard
 
+from imgpack.compression.algorithm import SMALL, Cutting
 from imgpack.layer.producers.framed import FRAMES, MOST_NAMES, Framed, Span
 from imgpack.layer.producers.units import Planner, Unit
 from imgpack.layer.stages import Stages
@@ -50,6 +51,7 @@ class Production:
         stages: Stages,
         recorder: Recorder | None,
         producers: int,
+        cutting: Cutting = SMALL,
         start: int = START,
     ) -> None:
         self._stamps = stamps
@@ -57,6 +59,7 @@ class Production:
         self._stages = stages
         self._recorder = recorder
         self._start = start
+        self._cutting = cutting
         self._wanted = min(producers, MOST)
         self._producers: list[Producer] = []
         self._pause = 0
@@ -96,6 +99,7 @@ class Production:
         recorder = self._recorder
         framing = Framing(
             self._stages,
+            self._cutting.mean,
             self._stamps.caller,
             frozenset(inode for _, inode in self.problems.outputs),
             None if recorder is None else recorder.started_ns,
