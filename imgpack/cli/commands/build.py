@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +31,14 @@ from imgpack.cli.options.metadata import (
     write_metadata,
 )
 from imgpack.cli.options.output import (
+    NamePrinter,
     check_prune,
     create,
-    print_names,
     prune_option,
     to_standard_output,
 )
 from imgpack.cli.options.parameters import FILE, once
+from imgpack.cli.options.push import BuildPush, build_push_options
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
@@ -45,11 +48,14 @@ if TYPE_CHECKING:
         Base,
         Change,
         Image,
+        LayerSink,
         Reference,
         Runtime,
         RuntimeChanges,
+        SegmentCache,
     )
     from imgpack.cli.options.build.kinds import Source
+    from imgpack.cli.options.push import Pushing
     from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED = 100
@@ -73,11 +79,16 @@ _EXPLAINED = 100
 @prune_option
 @build_options
 @click.option(
-    "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Threads, and blobs sent at once. [default: the CPUs, and 4]",
 )
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @metadata_option
+@build_push_options
 @registry_options
 @click.pass_obj
 def build(
@@ -92,50 +103,114 @@ def build(
     cache: CacheFlags,
     explain: bool,
     metadata_file: str | None,
+    pushed: BuildPush,
     registry: RegistryOptions,
 ) -> None:
     """Build an image from directories, tar archives and files: each SRC is a layer.
 
     The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
     archive from standard input; --from BASE puts them on top of another image. The result
-    is one tar that docker, podman, containerd, skopeo and crane load.
+    is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
+    registry, instead or as well.
     """
     excluded = flags.exclude.reader(terminal, explain=explain)
     parse = partial(
         parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
     )
+    pushed.check(tags)
     trees, old = flags.read(sources, parse, terminal.warn)
     if flags.dry_run.check():
         _show(trees, old, flags, cache, registry, terminal)
         return
-    target, names = _target(output, trees), _names(tags, trees)
-    check_prune(target, prune=prune)
-    limit, jobs = cache.limit, jobs or usable_cpus()
-    _check_output(target, (*trees, *old), flags)
-    check_metadata_file(metadata_file, (target, *flags.base.files), trees)
+    place = _Place(
+        _target(output, trees, pushed), _names(tags, trees, pushed), metadata_file, pushed
+    )
+    limit, threads = cache.limit, jobs or usable_cpus()
+    place.check(trees, old, flags, prune=prune)
     segments = cache.open(trees, terminal)
-    outputs = written_to(target, metadata_file, segments.directory if segments else None)
-    with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
+    printer, origin = place.printer(terminal), flags.base.references
+    with (
+        pushed.connect(registry, terminal, place.names, origin, jobs) as connected,
+        flags.base.open(
+            flags.image.target, terminal, registry, segments, threads, connected
+        ) as base,
+    ):
         building = partial(
-            _building(trees, old, flags, base, target, terminal),
-            names=names,
-            outputs=outputs,
-            jobs=jobs,
+            _building(trees, old, flags, base, place.target, terminal),
+            names=place.names,
+            outputs=place.written_to(segments),
+            jobs=threads,
             cache=segments,
             explain=_Explainer(terminal) if explain else None,
         )
-        with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
+        pushing = pushed.pushing(connected, place.names, origin, terminal, jobs, printer)
+        with place.open(terminal, pushing, prune=prune, shallow=flags.base.shallow) as sink:
             built = building(into=sink)
     if segments is not None and segments.stored:
         trim(segments, limit)
-    _tell(terminal, built, names, target, metadata_file, given=output is not None)
+    place.tell(terminal, built, printer, given=output is not None)
 
 
-def _check_output(target: str, trees: Sequence[Source], flags: BuildFlags) -> None:
-    """Refuse to write over what is read. Raises ``OutputError``."""
-    if not to_standard_output(target):
-        check_outside(trees, target, "the output", "-o")
-        flags.base.check_output(target)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the image goes: an archive, a layout or a stream, registries, or both."""
+
+    target: str | None
+    names: tuple[Reference, ...]
+    metadata_file: str | None
+    pushed: BuildPush
+
+    def check(
+        self, trees: Sequence[Source], old: Sequence[Source], flags: BuildFlags, *, prune: bool
+    ) -> None:
+        """Refuse to write over what is read. Raises ``OutputError`` and ``UsageError``."""
+        target = self.target
+        check_prune(target, prune=prune)
+        if target is not None and not to_standard_output(target):
+            check_outside((*trees, *old), target, "the output", "-o")
+            flags.base.check_output(target)
+        read = (*flags.base.files, self.pushed.how.schema1.signing_key)
+        check_metadata_file(self.metadata_file, (target, *read), trees)
+
+    def written_to(self, cache: SegmentCache | None) -> frozenset[tuple[int, int]]:
+        """What no tree may hold, as devices and inodes."""
+        return written_to(self.target, self.metadata_file, cache.directory if cache else None)
+
+    def printer(self, terminal: Terminal) -> NamePrinter:
+        """What prints the names, on standard error if something else goes to the other."""
+        taken = to_standard_output(self.target) or takes_standard_output(self.metadata_file)
+        return NamePrinter(terminal, err=taken)
+
+    @contextmanager
+    def open(
+        self, terminal: Terminal, pushing: Pushing | None, *, prune: bool, shallow: bool
+    ) -> Iterator[LayerSink]:
+        """The sink of all of it."""
+        with ExitStack() as stack:
+            also = None
+            if self.target is not None:
+                creating = create(terminal, self.target, prune=prune, shallow=shallow)
+                also = stack.enter_context(creating)
+            if pushing is not None:
+                yield stack.enter_context(pushing(also))
+            elif also is not None:
+                yield also
+
+    def tell(self, terminal: Terminal, built: Image, printer: NamePrinter, *, given: bool) -> None:
+        """Say what was written, and where, if that was not ``given``."""
+        document, target = built.manifest.descriptor, self.target
+        where = "standard output" if target == STDOUT else target or "registries only"
+        terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
+        pushed = self.pushed.push
+        published = [api.Published(name, document) for name in self.names]
+        if self.metadata_file is not None:
+            published = printer.published if pushed else published
+            write_metadata(self.metadata_file, published, [api.Named(built, self.names)])
+        for one in () if pushed else published:
+            printer(one)
+        printer.end()
+        if not (given or pushed):
+            terminal.note(f"imgpack: written to {where}")
 
 
 def _show(
@@ -153,34 +228,12 @@ def _show(
         show_planned(found, as_json=flags.dry_run.as_json)
 
 
-def _tell(
-    terminal: Terminal,
-    built: Image,
-    names: tuple[Reference, ...],
-    target: str,
-    metadata_file: str | None,
-    *,
-    given: bool,
-) -> None:
-    """Say what was written, and where, if that was not ``given``."""
-    to_stdout = to_standard_output(target)
-    where = "standard output" if target == STDOUT else target
-    document = built.manifest.descriptor
-    terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
-    published = [api.Published(name, document) for name in names]
-    if metadata_file is not None:
-        write_metadata(metadata_file, published, [api.Named(built, names)])
-    print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
-    if not given:
-        terminal.note(f"imgpack: written to {where}")
-
-
 def _building(
     trees: Sequence[Source],
     old: Sequence[Source],
     flags: BuildFlags,
     base: Base | None,
-    target: str,
+    target: str | None,
     terminal: Terminal,
 ) -> partial[Image]:
     """``api.build`` with all that decides the image's bytes, parsed and checked."""
@@ -227,8 +280,8 @@ def _packing(
     return written | {"layers": layers, "placement": placement, "reporter": terminal}
 
 
-def _target(output: str | None, trees: Sequence[Source]) -> str:
-    if output is not None:
+def _target(output: str | None, trees: Sequence[Source], pushed: BuildPush) -> str | None:
+    if output is not None or pushed.push:
         return output
     if not trees:
         raise click.UsageError(
@@ -237,9 +290,11 @@ def _target(output: str | None, trees: Sequence[Source]) -> str:
     return default_output(trees[0])
 
 
-def _names(tags: tuple[str, ...], trees: tuple[Source, ...]) -> tuple[Reference, ...]:
+def _names(
+    tags: tuple[str, ...], trees: tuple[Source, ...], pushed: BuildPush
+) -> tuple[Reference, ...]:
     if tags or not trees:
-        return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
+        return pushed.names(tags)
     try:
         return (api.parse_name(name_of(trees[0])),)
     except InvalidReferenceError as error:
