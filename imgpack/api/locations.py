@@ -13,7 +13,7 @@ from imgpack.events import SILENT, Reporter
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from imgpack.image.image import ImageSink, LayerSink, ReadableSink, Named, Published
+    from imgpack.image.image import ImageSink, LayerSink, Named, Published, ReadableSink
     from imgpack.image.opened import Opened
     from imgpack.registry.push.push import PushOptions
     from imgpack.registry.registries import Registries

@@ -15,7 +15,7 @@ from imgpack.errors import Remedy, UnsupportedError
 from imgpack.events import Meter, Reporter, human_size
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
-from imgpack.image.image import ReadableSink, Named, Published, images_in, with_held
+from imgpack.image.image import Named, Published, ReadableSink, images_in, with_held
 from imgpack.image.plan import Plan, PlannedBlob, one_for_each, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from imgpack.cli.options.build.sources import (
 )
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import now_ns, source_date_epoch
+from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.metadata import (
     check_metadata_file,
     metadata_option,
@@ -38,7 +39,7 @@ from imgpack.cli.options.output import (
     to_standard_output,
 )
 from imgpack.cli.options.parameters import FILE, once
-from imgpack.cli.options.push import BuildPush, build_push_options
+from imgpack.cli.options.push import PUSH_JOBS, BuildPush, build_push_options
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
@@ -50,12 +51,13 @@ if TYPE_CHECKING:
         Image,
         LayerSink,
         Reference,
+        Registries,
         Runtime,
         RuntimeChanges,
         SegmentCache,
     )
+    from imgpack.cli.options.build.base import BaseFlags
     from imgpack.cli.options.build.kinds import Source
-    from imgpack.cli.options.push import Pushing
     from imgpack.cli.output.terminal import Terminal
 
 _EXPLAINED = 100
@@ -113,68 +115,78 @@ def build(
     is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
     registry, instead or as well.
     """
-    excluded = flags.exclude.reader(terminal, explain=explain)
-    parse = partial(
-        parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
-    )
     pushed.check(tags)
-    trees, old = flags.read(sources, parse, terminal.warn)
+    trees, old = _read(sources, flags, terminal, explain=explain)
     if flags.dry_run.check():
         _show(trees, old, flags, cache, registry, terminal)
         return
-    place = _Place(
-        _target(output, trees, pushed), _names(tags, trees, pushed), metadata_file, pushed
-    )
+    target, names = _target(output, trees, pushed), _names(tags, trees, pushed)
+    place = _Place(target, names, metadata_file, prune, pushed, flags.base)
     limit, threads = cache.limit, jobs or usable_cpus()
-    place.check(trees, old, flags, prune=prune)
+    place.check(trees, old)
     segments = cache.open(trees, terminal)
-    printer, origin = place.printer(terminal), flags.base.references
+    printer, platform = place.printer(terminal), flags.image.target
     with (
-        pushed.connect(registry, terminal, place.names, origin, jobs) as connected,
-        flags.base.open(
-            flags.image.target, terminal, registry, segments, threads, connected
-        ) as base,
+        place.connect(registry, terminal, jobs) as registries,
+        flags.base.open(platform, terminal, registry, segments, threads, registries) as base,
     ):
         building = partial(
-            _building(trees, old, flags, base, place.target, terminal),
-            names=place.names,
+            _building(trees, old, flags, base, target, terminal),
+            names=names,
             outputs=place.written_to(segments),
             jobs=threads,
             cache=segments,
             explain=_Explainer(terminal) if explain else None,
         )
-        pushing = pushed.pushing(connected, place.names, origin, terminal, jobs, printer)
-        with place.open(terminal, pushing, prune=prune, shallow=flags.base.shallow) as sink:
+        with place.open(terminal, registries, printer, jobs) as sink:
             built = building(into=sink)
     if segments is not None and segments.stored:
         trim(segments, limit)
     place.tell(terminal, built, printer, given=output is not None)
 
 
+def _read(
+    sources: Sequence[str], flags: BuildFlags, terminal: Terminal, *, explain: bool
+) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+    """What goes in, as ``BuildFlags.read``."""
+    excluded = flags.exclude.reader(terminal, explain=explain)
+    parse = partial(
+        parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
+    )
+    return flags.read(sources, parse, terminal.warn)
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the image goes: an archive, a layout or a stream, registries, or both."""
+    """Where the image goes: an archive, a layout or a stream (``target``), registries, or both."""
 
     target: str | None
     names: tuple[Reference, ...]
     metadata_file: str | None
+    prune: bool
     pushed: BuildPush
+    base: BaseFlags
 
-    def check(
-        self, trees: Sequence[Source], old: Sequence[Source], flags: BuildFlags, *, prune: bool
-    ) -> None:
+    def check(self, trees: Sequence[Source], old: Sequence[Source]) -> None:
         """Refuse to write over what is read. Raises ``OutputError`` and ``UsageError``."""
         target = self.target
-        check_prune(target, prune=prune)
+        check_prune(target, prune=self.prune)
         if target is not None and not to_standard_output(target):
             check_outside((*trees, *old), target, "the output", "-o")
-            flags.base.check_output(target)
-        read = (*flags.base.files, self.pushed.how.schema1.signing_key)
+            self.base.check_output(target)
+        read = (*self.base.files, self.pushed.how.schema1.signing_key)
         check_metadata_file(self.metadata_file, (target, *read), trees)
 
     def written_to(self, cache: SegmentCache | None) -> frozenset[tuple[int, int]]:
         """What no tree may hold, as devices and inodes."""
         return written_to(self.target, self.metadata_file, cache.directory if cache else None)
+
+    def connect(
+        self, registry: RegistryOptions, terminal: Terminal, jobs: int | None
+    ) -> AbstractContextManager[Registries | None]:
+        """Sessions for the names and the base; none without a push."""
+        whom = [one.registry for one in (*self.base.references, *self.names)]
+        return self.pushed.connect(registry, terminal, whom, jobs)
 
     def printer(self, terminal: Terminal) -> NamePrinter:
         """What prints the names, on standard error if something else goes to the other."""
@@ -183,16 +195,31 @@ class _Place:
 
     @contextmanager
     def open(
-        self, terminal: Terminal, pushing: Pushing | None, *, prune: bool, shallow: bool
+        self,
+        terminal: Terminal,
+        registries: Registries | None,
+        printer: NamePrinter,
+        jobs: int | None,
     ) -> Iterator[LayerSink]:
         """The sink of all of it."""
         with ExitStack() as stack:
             also = None
             if self.target is not None:
-                creating = create(terminal, self.target, prune=prune, shallow=shallow)
+                creating = create(
+                    terminal, self.target, prune=self.prune, shallow=self.base.shallow
+                )
                 also = stack.enter_context(creating)
-            if pushing is not None:
-                yield stack.enter_context(pushing(also))
+            if registries is not None:
+                options = self.pushed.options(self.names, terminal, self.base.references)
+                pushing = api.pushing(
+                    also,
+                    registries=registries,
+                    options=options,
+                    jobs=jobs or PUSH_JOBS,
+                    scratch=scratch_directory,
+                    on_published=printer,
+                )
+                yield stack.enter_context(pushing)
             elif also is not None:
                 yield also
 

@@ -79,7 +79,7 @@ def push_printing(
 
 def to_standard_output(output: str | None, what: str = "an archive") -> bool:
     """Whether ``what`` goes to standard output, by any name; a terminal is refused."""
-    if output is None or output != STDOUT and named_descriptor(output) != 1:
+    if output is None or (output != STDOUT and named_descriptor(output) != 1):
         return False
     if sys.stdout.isatty():
         raise click.UsageError(f"{what} is no text for a terminal; pipe it, or give -o FILE")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from imgpack import api
-from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.parameters import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.cli.options.signing import Schema1Flags, check_schema1_tags, schema1_options
@@ -23,16 +21,11 @@ from imgpack.cli.options.transfer import (
 )
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    from imgpack.api import LayerSink, Published, ReadableSink, Reference
+    from imgpack.api import Reference
     from imgpack.cli.output.terminal import Terminal
 
-    Pushing: TypeAlias = Callable[[ReadableSink | None], AbstractContextManager[LayerSink]]
-    """What makes a sink that pushes, and writes to another one as well."""
-
 MIB: Final = 1 << 20
-_AT_ONCE: Final = 4
+PUSH_JOBS: Final = 4
 """Blobs that ``build`` sends at once, as ``push`` does."""
 
 
@@ -143,39 +136,21 @@ class BuildPush:
         self,
         registry: RegistryOptions,
         terminal: Terminal,
-        names: Iterable[Reference],
-        origin: Sequence[Reference],
+        only: Iterable[str],
         jobs: int | None,
     ) -> Iterator[api.Registries | None]:
-        """As ``connect``, for the names and the ``origin`` of a base; nothing without a push."""
+        """As ``connect``; nothing without a push."""
         if not self.push:
             yield None
             return
-        whom = [one.registry for one in (*origin, *names)]
-        with connect(registry, terminal, whom, jobs=jobs or _AT_ONCE) as registries:
+        with connect(registry, terminal, only, jobs=jobs or PUSH_JOBS) as registries:
             yield registries
 
-    def pushing(
-        self,
-        registries: api.Registries | None,
-        names: Sequence[Reference],
-        origin: Sequence[Reference],
-        terminal: Terminal,
-        jobs: int | None,
-        on_published: Callable[[Published], None],
-    ) -> Pushing | None:
-        """What makes a sink of ``api.pushing``; ``None`` without a push. As ``options``."""
-        if registries is None:
-            return None
-        options = self.how.options([(self, name) for name in names], terminal, origin)
-        return partial(
-            api.pushing,
-            registries=registries,
-            options=options,
-            jobs=jobs or _AT_ONCE,
-            scratch=scratch_directory,
-            on_published=on_published,
-        )
+    def options(
+        self, names: Sequence[Reference], terminal: Terminal, origin: Sequence[Reference]
+    ) -> api.PushOptions:
+        """As ``PushFlags.options``, for one image."""
+        return self.how.options([(self, name) for name in names], terminal, origin)
 
 
 build_push_options = gathered(

@@ -22,9 +22,9 @@ from imgpack.image.image import (
     BlobSource,
     Image,
     LayerSink,
-    ReadableSink,
     Named,
     Published,
+    ReadableSink,
     layers_of,
 )
 from imgpack.image.plan import PlannedBlob
