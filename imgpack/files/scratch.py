@@ -114,7 +114,7 @@ class DroppedBlobs(ScratchSource):
 
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a blob of unknown digest."""
-        return _ScratchWriter(ScratchFile(self._directory()), self._written)
+        return _OwnFileWriter(ScratchFile(self._directory()), self._written)
 
     def drop(self, digest: Digest) -> None:
         """Forget a blob, which nobody reads any more."""
@@ -142,3 +142,18 @@ class _ScratchWriter:
 
     def abort(self) -> None:
         """What was written stays until the file is closed, and nobody sees it."""
+
+
+class _OwnFileWriter(_ScratchWriter):
+    """A blob with a file that is its own."""
+
+    _committed = False
+
+    def commit(self, digest: Digest, size: int) -> None:
+        super().commit(digest, size)
+        self._committed = True
+
+    def abort(self) -> None:
+        """Give the space back."""
+        if not self._committed:
+            self._file.close()

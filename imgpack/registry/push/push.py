@@ -150,6 +150,7 @@ class RegistryPush:
         self._uploader = Uploader(self._modes, stop, options.journal, options.resume_min)
         self._mounter = Mounter(self._modes, stop)
         self._held: set[Digest] = set()
+        self._sent: set[Digest] = set()
         # What has been seen to: a blob of a repository.
         self._done: set[tuple[str, Digest]] = set()
 
@@ -239,7 +240,7 @@ class RegistryPush:
             return False
         mounted, session = False, None
         if self._options.mounts:
-            brought = descriptor.digest in self._held
+            brought = descriptor.digest in self._sent
             sources = plan.mount_sources(leader, partial(self._is_held, blob), brought=brought)
             mounted, session = self._mounter.mount(client, descriptor, sources)
         if not (mounted or self._options.sends(descriptor)):
@@ -251,6 +252,7 @@ class RegistryPush:
         elif not mounted:
             self._uploader.upload(client, descriptor, blob.source, session)
             self._held.add(descriptor.digest)
+            self._sent.add(descriptor.digest)
         self._done.add((plan.repository, descriptor.digest))
         return not mounted
 
