@@ -13,6 +13,7 @@ import pytest
 
 from imgpack import api
 from imgpack.errors import NotFoundError, RegistryError, SourceError, UnauthorizedError
+from imgpack.files.pool import Stop
 from imgpack.spec.manifest import BASE_NAME
 from tests.registry import faults
 from tests.registry.exchange import Action, Exchange
@@ -260,28 +261,41 @@ def test_an_error_of_the_build_names_nothing(tmp_path: Path) -> None:
     assert scratch_files(tmp_path) == 0
 
 
-def test_an_upload_is_cancelled_when_the_build_fails(tmp_path: Path) -> None:
+def test_an_upload_is_cancelled_when_the_build_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in a push that is interrupted: its session is ended where nothing remembers it."""
-    begun, failed = threading.Event(), threading.Event()
+    begun, stopped = threading.Event(), threading.Event()
+    stop = Stop.set
+
+    def tells(self: Stop) -> None:
+        stop(self)
+        stopped.set()
 
     def slowly(exchange: Exchange) -> bool:
-        exchange.body(1000)
         begun.set()
-        assert failed.wait(PATIENCE)
-        return exchange.reset()
+        assert stopped.wait(PATIENCE)
+        return False
 
     def fails() -> io.BytesIO:
         assert begun.wait(PATIENCE)
-        failed.set()
         raise SourceError("the second cannot be read")
 
+    monkeypatch.setattr(Stop, "set", tells)
     with HostileRegistry() as registry:
         registry.misbehave("PUT", "uploads", slowly)
         with pytest.raises(SourceError, match="second"), pushing(tmp_path) as sink:
-            layers = [layer("a", noise(8 << 20)), layer("b", fails, 5)]
-            api.build(layers, into=sink, names=names(registry, "a/b:1"))  # type: ignore[arg-type]
-        assert len(registry.sent("PUT", "uploads")) == 1
+            # More than what a socket takes before the other end reads.
+            layers = [layer("a", noise(32 << 20)), layer("b", fails, 5)]
+            api.build(
+                layers,  # type: ignore[arg-type]
+                into=sink,
+                names=names(registry, "a/b:1"),
+                compression="none",
+            )
+        assert len(registry.sent("PUT", "uploads")) == len(registry.sent("DELETE", "uploads")) == 1
         assert registry.repository("a/b").manifests == {}
+        assert registry.uploads == {}
 
 
 def test_what_lies_below_is_there_before_anything_is_read(tmp_path: Path) -> None:
