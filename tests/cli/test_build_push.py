@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from imgpack.cli.commands import build
 from imgpack.errors import (
     DigestError,
     InvalidReferenceError,
+    NotFoundError,
     OutputError,
     UnauthorizedError,
     UnreachableError,
@@ -108,9 +110,7 @@ def test_layers_of_every_kind_are_sent(
     with HostileRegistry() as registry:
         name = f"{registry.host}/x:1"
         imgpack_here("build", *trees, "--squash", "-t", name, "--push").ok()
-        imgpack_here("build", "a", "--split", "sub=/sub", "-t", name, "--push")
-        import tarfile
-
+        imgpack_here("build", "a", "--split", "sub=sub", "-t", name, "--push").ok()
         with tarfile.open(tmp_path / "raw.tar", "w") as tar:
             tar.add(tmp_path / "c", "c")
         imgpack_here("build", "b", "--raw-layer", "raw.tar", "-t", name, "--push").ok()
@@ -134,6 +134,28 @@ def test_a_base_is_mounted_or_sent(
         assert len(registry.sent("PUT", "uploads")) == (2 if remote else 3)
         # A mount needs none of the base's bytes but those that a build reads.
         assert len(registry.sent("GET", "blobs")) <= 2
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not-there"])
+def test_on_a_lock_only_what_is_new_is_sent(
+    imgpack_here: InProcess, tmp_path: Path, trees: tuple[str, ...], there: bool
+) -> None:
+    """The base's layers are mounted from where the lock says; else nothing is sent."""
+    with HostileRegistry() as registry, HostileRegistry() as other:
+        base, target = f"{registry.host}/base:1", registry if there else other
+        imgpack_here("build", "a", "-t", base, "--push").ok()
+        imgpack_here("base", "lock", base, "-o", "base.lock").ok()
+        registry.requests.clear()
+        command = ("build", "c", "--from", "base.lock", "-t", f"{target.host}/x:1", "--push")
+        done = imgpack_here(*command, "--no-cache")
+        if there:
+            done.ok()
+            assert target.incomplete() == []
+            assert len(target.sent("PUT", "uploads")) == 2
+        else:
+            assert "does not have the layer" in done.failed(NotFoundError.exit_code)
+            assert target.sent("POST", "uploads/$") == []
+        assert registry.sent("GET") == []
 
 
 def test_the_metadata_file_and_schema1(
