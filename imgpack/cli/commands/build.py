@@ -39,7 +39,7 @@ from imgpack.cli.options.output import (
     to_standard_output,
 )
 from imgpack.cli.options.parameters import FILE, once
-from imgpack.cli.options.push import PUSH_JOBS, BuildPush, build_push_options
+from imgpack.cli.options.push import BuildPush, build_push_options
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
@@ -215,7 +215,7 @@ class _Place:
                     also,
                     registries=registries,
                     options=options,
-                    jobs=jobs or PUSH_JOBS,
+                    jobs=self.pushed.jobs(jobs),
                     scratch=scratch_directory,
                     on_published=printer,
                 )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 MIB: Final = 1 << 20
-PUSH_JOBS: Final = 4
+_JOBS: Final = 4
+_MOST_JOBS: Final = 64
 """Blobs that ``build`` sends at once, as ``push`` does."""
 
 
@@ -143,8 +144,12 @@ class BuildPush:
         if not self.push:
             yield None
             return
-        with connect(registry, terminal, only, jobs=jobs or PUSH_JOBS) as registries:
+        with connect(registry, terminal, only, jobs=self.jobs(jobs)) as registries:
             yield registries
+
+    def jobs(self, given: int | None) -> int:
+        """How many blobs are sent at once."""
+        return min(given or _JOBS, _MOST_JOBS)
 
     def options(
         self, names: Sequence[Reference], terminal: Terminal, origin: Sequence[Reference]

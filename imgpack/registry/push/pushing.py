@@ -40,9 +40,9 @@ from imgpack.spec.mediatype import OCTET_STREAM
 class PushingSink:
     """Registries as a ``LayerSink``; a context manager, around one image.
 
-    It goes to all of its names, and to the store ``also``, if there is one; ``scratch`` finds
-    the directory for its layers if not. ``jobs`` blobs are sent at once.
-    ``on_published`` is as for ``RegistrySink.write``.
+    It goes to all of its names, and into ``also``, if that is given; ``scratch`` finds the
+    directory for its layers if not. ``jobs`` blobs are sent at once; ``on_published`` is as
+    for ``RegistrySink.write``.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class PushingSink:
         self.default_format = Format.DOCKER if also is None else also.default_format
         self._also = also
         self._scratch = DroppedBlobs(scratch)
+        self._store = self._scratch if also is None else also
         self._made: dict[Digest, BlobSource] = {}
         self._on_published = on_published
         stop = Stop()
@@ -98,17 +99,15 @@ class PushingSink:
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer, which is sent once it is committed. Raises what sending others did."""
         self._pool.check()
-        store = self._scratch if self._also is None else self._also
-        return _LeavingLayer(store.open_blob(expected_size), self._pool, self._committed)
+        return _LeavingLayer(self._store.open_blob(expected_size), self._pool, self._committed)
 
     def _committed(self, blob: BlobWriter, digest: Digest, size: int) -> None:
-        store = self._scratch if self._also is None else self._also
-        if store is self._scratch and digest in self._taken:
+        if self._also is None and digest in self._taken:
             blob.abort()  # what is there twice is sent once
             return
         blob.commit(digest, size)
-        self._made[digest] = store
-        self._send(PlannedBlob(Descriptor(OCTET_STREAM, digest, size), store), made=True)
+        self._made[digest] = self._store
+        self._send(PlannedBlob(Descriptor(OCTET_STREAM, digest, size), self._store), made=True)
 
     def _send(self, blob: PlannedBlob, *, made: bool = False) -> None:
         digest = blob.descriptor.digest
@@ -124,7 +123,7 @@ class PushingSink:
             self._scratch.drop(blob.descriptor.digest)
 
     def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
-        """Push and name what is not there yet; then write to the other store, ``jobs`` at once."""
+        """Push and name what is not there yet; then write all of it into the other sink."""
         self._pool.wait()
         pushed = [replace(one, image=self._readable(one.image)) for one in images]
         published = self._pushes.push(pushed, self._on_published)
