@@ -194,6 +194,11 @@ def test_a_dry_run_sends_nothing(imgpack_here: InProcess, trees: tuple[str, ...]
     [
         (("--push",), 2, "-t REGISTRY/REPOSITORY:TAG"),
         (("--push", "-t", "app:1"), InvalidReferenceError.exit_code, "names no registry"),
+        (
+            ("--push", "-t", f"h.example/x@sha256:{'0' * 64}"),
+            InvalidReferenceError.exit_code,
+            "it has a digest",
+        ),
         (("--push", "-t", "h.example/x:1", "--prune"), 2, "--prune"),
         (("--no-mount",), 2, "--no-mount is about a push"),
         (("--mount-from", "x"), 2, "--mount-from is about a push"),

@@ -76,7 +76,7 @@ _EXPLAINED = 100
     callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar, "
-    "or SRC-image.tar for an archive]",
+    "or SRC-image.tar for an archive; none with --push]",
 )
 @prune_option
 @build_options

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 MIB: Final = 1 << 20
 _JOBS: Final = 4
-_MOST_JOBS: Final = 64
 """Blobs that ``build`` sends at once, as ``push`` does."""
+_MOST_JOBS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +123,15 @@ class BuildPush:
             if value and not self.push:
                 raise click.UsageError(f"{option} is about a push; add --push")
         how.check()
-        if self.push and not tags:
+        if self.push and not self.names(tags):
             raise click.UsageError("--push needs a name to push to: -t REGISTRY/REPOSITORY:TAG")
-        self.names(tags)
 
     def names(self, tags: Sequence[str]) -> tuple[Reference, ...]:
-        """What the image is called: by ``--push`` each name says its registry."""
-        parse = api.target_name if self.push else api.parse_name
-        return tuple(dict.fromkeys(parse(tag) for tag in tags))
+        """What the image is called; for a push each name says its registry."""
+        names = tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
+        for tag in tags if self.push else ():
+            api.target_name(tag)
+        return names
 
     @contextmanager
     def connect(

@@ -88,21 +88,23 @@ class BaseFlags:
             yield None
             return
         where = from_standard_input(self.base)
-        with ExitStack() as stack, self._no_file():
-            if registries is None:
-                connecting = connect_for(base_place(where), terminal, registry)
-                registries = stack.enter_context(connecting)
-            opening = api.open_base(
-                where,
-                platform=platform,
-                layers=self.base_layers,
-                registries=registries,
-                scratch=scratch_directory,
-                cache=cache,
-                jobs=jobs,
-                reporter=terminal,
-            )
-            yield stack.enter_context(opening)
+        with ExitStack() as stack:
+            with self._no_file():
+                if registries is None:
+                    connecting = connect_for(base_place(where), terminal, registry)
+                    registries = stack.enter_context(connecting)
+                opening = api.open_base(
+                    where,
+                    platform=platform,
+                    layers=self.base_layers,
+                    registries=registries,
+                    scratch=scratch_directory,
+                    cache=cache,
+                    jobs=jobs,
+                    reporter=terminal,
+                )
+                base = stack.enter_context(opening)
+            yield base
 
     @property
     def references(self) -> tuple[Reference, ...]:
