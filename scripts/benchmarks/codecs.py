@@ -10,6 +10,7 @@ from . import peers
 from .figures import Section, Table, mib, number, seconds
 from .inputs import Inputs
 from .run import ROOT, Bench, BenchError, Run, Tool, pipeline
+from .sizes import GZIP_6, reference
 
 LEVELS = range(1, 10)
 LIMIT = 1.03
@@ -43,7 +44,9 @@ class _Level:
 def _measured(bench: Bench, tree: Path) -> tuple[int, int, dict[int, _Level]]:
     """The size of the tree's tar, what ``gzip -6`` makes of it, and every level."""
     raw = int(bench.output(pipeline('tar -C "$1" -cf - . | wc -c', tree)))
-    gzip = int(bench.output(pipeline('tar -C "$1" -cf - . | gzip -6 | wc -c', tree)))
+    gzip = reference(bench, tree, GZIP_6)
+    if gzip is None:
+        raise BenchError("nothing to compare the levels with")
     output, said = bench.out / "codec.tar", bench.out / "codec.json"
     sizes: dict[int, int] = {}
 
