@@ -16,7 +16,7 @@ _HOMES: Final = {
     "image.build": "Base Placement",
     "image.describe": "described published_names total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
-    " Opaque Published images_in missing_layers refuse_foreign",
+    " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
     "image.location": "is_layout is_path parse_reference remote_name target_name writable_name",
     "image.opened": "Opened Root",

@@ -24,7 +24,7 @@ from imgpack.api.layers import (
     single_file,
     tarball,
 )
-from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
+from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Named,
         Opaque,
         Published,
+        ReadableSink,
         images_in,
         missing_layers,
         refuse_foreign,
@@ -131,20 +132,21 @@ __all__ = [
     "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer",
     "LayerSink", "LeftOut", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree",
     "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform",
-    "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "Reading", "Reference",
-    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind",
-    "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
-    "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform", "TransportOptions",
-    "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "block_device", "build",
-    "character_device", "copy", "create", "delete", "described", "difference", "directory",
-    "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1",
-    "fifo", "file", "find_ignore_file", "flatten", "hard_link", "ignore", "images_in", "is_layout",
-    "is_lock", "is_path", "join", "lock_base", "missing_layers", "mount_repositories", "moved",
-    "mtree", "open", "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule",
-    "planned", "published_names", "push", "raw_layer", "read_file", "read_lock", "rebase",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
-    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
-    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading",
+    "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule",
+    "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
+    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
+    "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
+    "block_device", "build", "character_device", "copy", "create", "delete", "described",
+    "difference", "directory", "directory_entry", "dry_run", "entries", "fakeroot_state",
+    "fetch_base", "fetch_schema1", "fifo", "file", "find_ignore_file", "flatten", "hard_link",
+    "ignore", "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base",
+    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_blob",
+    "parse_name", "parse_reference", "parse_rule", "planned", "published_names", "push", "pushing",
+    "raw_layer", "read_file", "read_lock", "rebase", "refuse_foreign", "remote_name",
+    "schema1_name", "schema1_payload", "single_file", "specification", "split", "symlink", "tags",
+    "tarball", "target_name", "time_rule", "total_size", "update_lock", "upper_directory",
+    "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

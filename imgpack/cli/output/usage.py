@@ -23,7 +23,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--file": _NO_DOCKERFILE,
         "--dockerfile": _NO_DOCKERFILE,
         "--load": "pipe it into the engine: imgpack build SRC -o - | docker load",
-        "--push": "push what was built: imgpack push ARCHIVE REF",
         "--base": "--from BASE is the image to build on",
         "--form": "did you mean --from?",
         "--lock": "--from LOCK builds on what is locked; imgpack base lock makes a lock",
