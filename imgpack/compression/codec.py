@@ -81,15 +81,26 @@ class Codec:
         """What is before the segment that follows upon ``data``, which has ``before``."""
         return _ALGORITHMS[self.compression].tail(data, before)
 
-    def compress(self, data: Bytes, crc: int | None = None, around: Surroundings = ALONE) -> bytes:
+    def compress(
+        self,
+        data: Bytes,
+        crc: int | None = None,
+        around: Surroundings = ALONE,
+        level: int | None = None,
+    ) -> bytes:
         """``data`` compressed; thread-safe, without the interpreter lock.
 
-        ``crc`` is the ``crc32`` of ``data``, if the caller has it already. What comes of
-        segments that are compressed with what is ``around`` them is a stream together.
+        ``crc`` and ``level`` are its ``crc32`` and its ``level_of``, if the caller has them
+        already. What comes of segments that are compressed with what is ``around`` them is a
+        stream together.
         """
-        level = self._level
-        number = level.level(data) if isinstance(level, LevelRule) else level
+        number = self.level_of(data) if level is None else level
         return _ALGORITHMS[self.compression].compress(data, number, crc, around)
+
+    def level_of(self, data: Bytes) -> int:
+        """The level for ``data``: one of those that may be asked for, or ``adaptive.STORED``."""
+        level = self._level
+        return level.level(data) if isinstance(level, LevelRule) else level
 
     @property
     def _level(self) -> int | LevelRule:

@@ -163,7 +163,7 @@ def _told(built: Built) -> str:
     record, written = built.record, built.record.written
     return (
         f"{written.digest}, {human_size(written.size)} from {human_size(written.raw_size)};"
-        f" {built.reused} of {len(record.segments)} segments reused"
+        f" {built.reused} of {len(record.segments)} segments reused, {built.copied} copied"
     )
 
 

@@ -59,9 +59,10 @@ class Options:
 class Built:
     """A layer whose bytes are written, and how it came about.
 
-    ``reused`` of its cached segments were in the cache before, ``by_stat`` of these were found
-    by the stat of their entries and the others by their content; ``unchanged`` when no
-    file was read. The first of those that were compressed begin at the paths ``made``.
+    ``reused`` of its segments were in the cache before, ``by_stat`` of these were found by the
+    stat of their entries and the others by their content; ``copied`` are stored as they are, and
+    in no cache. The first of those that were compressed begin at the paths ``made``.
+    ``unchanged``: no file was read but for what is copied.
     """
 
     record: LayerRecord
@@ -69,6 +70,7 @@ class Built:
     unchanged: bool
     by_stat: int = 0
     made: tuple[bytes, ...] = ()
+    copied: int = 0
 
 
 Batches = Generator[Batch, None, None]
@@ -145,7 +147,7 @@ class LayerBuilder:
                 recorder = snapshot.Recorder(nowhere, self._options.started_ns)
                 comparison = snapshot.Comparison(stamps, problems, old, recorder)
                 if comparison.unchanged() and not problems.count:
-                    reused = self._replay(record, tree, open_blob)
+                    reused = self._replay(record, tree, stamps, open_blob)
                     if reused is not None:
                         return reused
         return self._plain(tree, open_blob, "the cache cannot be written")
@@ -174,7 +176,7 @@ class LayerBuilder:
             changed = not comparison.unchanged()
             reason = "changed" if changed else "unchanged, but segments are missing from the cache"
             if not changed and not problems.count:
-                reused = self._replay(record, tree, open_blob)
+                reused = self._replay(record, tree, stamps, open_blob)
                 if reused is not None:
                     return reused
             again = self._read_again(stamps, recorder, comparison)
@@ -238,13 +240,15 @@ class LayerBuilder:
         cutting = self._options.codec.cutting
         return Production(stamps, problems, stages, recorder, jobs, cutting)
 
-    def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
+    def _replay(
+        self, record: LayerRecord, tree: Tree, stamps: Stamps, open_blob: OpenBlob
+    ) -> Built | None:
         """Copy the layer from the cache; ``None`` if that does not have all of it."""
         written = record.written
         blob = open_blob(written.size)
         meter = self._reporter.begin(str(tree), written.size)
         try:
-            if not self._pipeline.replay(record.segments, blob, meter):
+            if not self._pipeline.replay(record.segments, stamps.root, blob, meter):
                 return None
             blob.commit(written.digest, written.size)
         finally:
@@ -269,8 +273,9 @@ class LayerBuilder:
         meter = self._reporter.begin(str(tree), None)
         try:
             cut = segments.joined(batches)
+            root = tree.stamps.root if tree.stamps else None
             with contextlib.closing(batches), contextlib.closing(cut):
-                run = self._pipeline.run(cut, blob, meter, before)
+                run = self._pipeline.run(cut, blob, meter, before, root)
             blob.commit(run.written.digest, run.written.size)
         finally:
             blob.abort()
@@ -283,7 +288,14 @@ class LayerBuilder:
         matched = tuple(sorted(segments.matched))
         record = LayerRecord(run.written, segments.newest, warnings, run.segments, matched)
         made = tuple(snapshot.path_in(stamp) for stamp in run.made if stamp)
-        return Built(record, run.reused, unchanged=False, by_stat=run.by_stat, made=made)
+        return Built(
+            record,
+            run.reused,
+            unchanged=False,
+            by_stat=run.by_stat,
+            made=made,
+            copied=run.copied,
+        )
 
     def _key(self, stamps: Stamps) -> str:
         parts = (
@@ -293,5 +305,6 @@ class LayerBuilder:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _whole(entries: Iterator[Entry]) -> Batches:
-    yield entries
+def _whole(entries: Generator[Entry, None, None]) -> Batches:
+    with contextlib.closing(entries):  # before the files that they come from
+        yield entries

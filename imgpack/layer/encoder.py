@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from imgpack.errors import SourceError, TreeError, brief, printable
-from imgpack.layer.buffer import Buffer
+from imgpack.layer.buffer import LARGE, Buffer
 from imgpack.layer.links import Links
 from imgpack.tar import header
 from imgpack.tree import xattrs
@@ -167,6 +167,8 @@ class Encoder:
         padding = header.padding(size)
         buffer.filled = end + len(padding)
         view[end : buffer.filled] = padding
+        if size >= LARGE:
+            buffer.note(start, size, source, seen)
 
     def steps(self, entry: Entry, seen: Entry, sizes: Iterable[int]) -> Iterator[int]:
         """Encode any regular file that is no link, in steps of so many bytes.
@@ -192,6 +194,8 @@ class Encoder:
             for number, step in enumerate(steps):
                 if number:
                     yield number
+                done = os.lseek(descriptor, 0, os.SEEK_CUR)
+                self.buffer.note(self.buffer.filled, step, entry.shown, seen, done)
                 self._read(seen, descriptor, step)
             _check_same(seen, os.fstat(descriptor))
         except OSError as error:
@@ -229,8 +233,7 @@ class Encoder:
         """Encode anything else: a link to what was written, a directory, a device, ..."""
         mode = entry.mode
         name, link, device = entry.path, b"", _NO_DEVICE
-        first = self._links.first(entry) if entry.links > 1 and mode & TYPE in _LINKABLE else None
-        if first:
+        if mode & TYPE in _LINKABLE and entry.links > 1 and (first := self._links.first(entry)):
             # Loaders apply the link's own header to the inode, so it repeats owner, mode
             # and attributes: a chown of the link drops file capabilities otherwise.
             kind, link = header.HARD_LINK, first

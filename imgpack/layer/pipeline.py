@@ -10,14 +10,18 @@ the bytes do not depend on timing or on ``jobs``.
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from imgpack.compression.algorithm import ALONE, Surroundings
+from imgpack.compression.adaptive import STORED
+from imgpack.compression.algorithm import ALONE, Bytes, Surroundings, equal
 from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
 from imgpack.events import Meter
 from imgpack.files.ordered_pool import OrderedPool
+from imgpack.layer.buffer import Buffers
+from imgpack.layer.cache.recipes import follow, recipe_of
 from imgpack.layer.cache.record import CachedSegment, Written
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.segments import Segment
@@ -41,8 +45,9 @@ class Output(Protocol):
 class Run(NamedTuple):
     """What came out: the bytes written, their segments in the cache, and how many were there.
 
-    ``by_stat`` of these were not compared with their bytes. ``made`` are the first stamps of
-    those that were compressed, no more than ``MOST_MADE``.
+    ``by_stat`` of these were not compared with their bytes; ``copied`` are in no cache, for they
+    are stored as they are. ``made`` are the first stamps of those that were compressed, no more
+    than ``MOST_MADE``.
     """
 
     written: Written
@@ -50,6 +55,7 @@ class Run(NamedTuple):
     reused: int
     by_stat: int
     made: tuple[bytes, ...]
+    copied: int = 0
 
 
 class _Surrounded(NamedTuple):
@@ -61,8 +67,8 @@ class _Surrounded(NamedTuple):
 
 class _Compressed(NamedTuple):
     data: bytes | memoryview
-    cached: CachedSegment | None
-    reused: bool
+    cached: CachedSegment | None = None
+    reused: bool = False
     by_stat: bool = False
 
 
@@ -76,6 +82,7 @@ class Pipeline:
         self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs
         self._codec_key = _short_hash(codec.identity())
+        self._buffers = Buffers(codec.cutting.largest)
 
     def run(
         self,
@@ -83,18 +90,20 @@ class Pipeline:
         output: Output,
         meter: Meter,
         before: Sequence[CachedSegment] = (),
+        root: bytes | None = None,
     ) -> Run:
         """Drive ``segments`` to their end. Raises what they and the output raise.
 
         ``before`` are the segments of the layer when it was last built: those whose
-        stamps are the same still are not compared with their bytes again.
+        stamps are the same still are not compared with their bytes again. ``root`` is the
+        directory that all of it comes from, if the layer is to be replayed.
         """
         known = {segment.stamps: segment for segment in before if segment.stamps}
         sink = _Sink(output, meter, raw_is_output=self._codec.compression is Compression.NONE)
         if self._codec.compression is Compression.NONE:
             _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
         else:
-            work, ahead = partial(self._compress, known), self._codec.cutting.ahead
+            work, ahead = partial(self._compress, known, root), self._codec.cutting.ahead
             pool = OrderedPool(self._jobs, work, sink.compressed, sink.raw, ahead)
             _drive(pool, self._surrounded(segments))
         run = sink.result()
@@ -102,20 +111,29 @@ class Pipeline:
             self._cache.touch(segment.key for segment in run.segments)
         return run
 
-    def replay(self, segments: Sequence[CachedSegment], output: Output, meter: Meter) -> bool:
-        """Write a whole layer from the cache; ``False`` if a segment is gone or damaged."""
+    def replay(
+        self, segments: Sequence[CachedSegment], root: bytes, output: Output, meter: Meter
+    ) -> bool:
+        """Write a whole layer from the cache, and from files below ``root`` what is in none.
+
+        ``False`` if a segment is gone or damaged, or such a file is another one by now.
+        """
         assert self._cache is not None
         cache = self._cache
         missing = threading.Event()
 
-        def load(segment: CachedSegment) -> memoryview | None:
+        def load(segment: CachedSegment) -> Bytes | None:
             found = None if missing.is_set() else cache.load(segment.key)
-            if found is None or found.check != segment.check:
+            data: Bytes | None = None
+            if found is not None and segment.copied:
+                data = self._made_again(segment, found.data, root)
+            elif found is not None and found.check == segment.check:
+                data = found.data
+            if data is None:
                 missing.set()
-                return None
-            return found.data
+            return data
 
-        def write(_: CachedSegment, data: memoryview | None) -> None:
+        def write(_: CachedSegment, data: Bytes | None) -> None:
             if data is not None and not missing.is_set():
                 output.write(data)
                 meter.advance(len(data))
@@ -138,28 +156,76 @@ class Pipeline:
             before = self._codec.tail(segment.data, before)
             yield _Surrounded(segment, around)
 
-    def _compress(self, known: Mapping[str, CachedSegment], placed: _Surrounded) -> _Compressed:
+    def _made_again(self, segment: CachedSegment, recipe: memoryview, root: bytes) -> bytes | None:
+        """What is ``copied``, by its recipe; ``None`` if its files are others by now."""
+        assert self._cache is not None
+        buffer = self._buffers.take()
+        try:
+            if not follow(recipe, root, segment.raw_size, buffer):
+                return None
+            raw = buffer.view[: buffer.filled]
+            crc = crc32(raw)
+            if fingerprint(raw, crc) != segment.raw_sum:
+                return None
+            data = self._codec.compress(raw, crc, level=STORED)
+            return data if segment.check == _copied_check(segment, data) else None
+        except ValueError:
+            self._cache.distrust(segment.key)
+            return None
+        finally:
+            self._buffers.give(buffer)
+
+    def _compress(
+        self, known: Mapping[str, CachedSegment], root: bytes | None, placed: _Surrounded
+    ) -> _Compressed:
         segment, around = placed
         raw = segment.data
         if self._cache is None:
-            return _Compressed(self._codec.compress(raw, None, around), None, reused=False)
+            return _Compressed(self._codec.compress(raw, None, around))
         # A cheap fingerprint finds the entry. It is believed if the same entries, by
         # their stat, made it last time, or else if it decompresses to these very bytes:
         # no dearer than a strong hash, and a first build does neither.
         crc = crc32(raw)
-        key = f"{fingerprint(raw, crc)}-{self._key(around)}"
-        origin = _origin(segment.stamps)
+        raw_sum, origin = fingerprint(raw, crc), _origin(segment.stamps)
+        plain = CachedSegment(f"{raw_sum}-{self._recipe_key(origin)}", "", origin, copied=True)
+        before = known.get(origin)
+        if before is not None and before.key == plain.key:
+            copied = self._copied(segment, plain, crc, root)
+            if copied is not None:
+                return copied
+        key = f"{raw_sum}-{self._key(around)}"
         found = self._cache.load(key)
         if found is not None:
             cached = CachedSegment(key, found.check, origin)
-            by_stat = known.get(origin) == cached
+            by_stat = before == cached
             if by_stat or self._codec.restores(found.data, raw, around):
                 return _Compressed(found.data, cached, reused=True, by_stat=by_stat)
             self._cache.distrust(key)
-        data = self._codec.compress(raw, crc, around)
-        return _Compressed(
-            data, CachedSegment(key, self._cache.store(key, data), origin), reused=False
-        )
+        level = self._codec.level_of(raw)
+        if level == STORED:
+            copied = self._copied(segment, plain, crc, root)
+            if copied is not None:
+                return copied
+        data = self._codec.compress(raw, crc, around, level)
+        return _Compressed(data, CachedSegment(key, self._cache.store(key, data), origin))
+
+    def _copied(
+        self, segment: Segment, plain: CachedSegment, crc: int, root: bytes | None
+    ) -> _Compressed | None:
+        """One that is stored as it is; ``None`` if it is better kept than made again."""
+        assert self._cache is not None
+        if root is not None:
+            recipe = recipe_of(segment.data, segment.excerpts, root) if plain.stamps else None
+            if recipe is None:
+                return None
+            found = self._cache.load(plain.key)
+            if found is None or not equal(recipe, found.data):
+                self._cache.store(plain.key, recipe)
+        data = self._codec.compress(segment.data, crc, level=STORED)
+        return _Compressed(data, replace(plain, check=_copied_check(plain, data)))
+
+    def _recipe_key(self, origin: str) -> str:
+        return _short_hash(f"recipe {self._codec_key} {origin}")
 
     def _key(self, around: Surroundings) -> str:
         """What decides, beside a segment's bytes, what it is compressed to."""
@@ -175,6 +241,10 @@ def _short_hash(text: str) -> str:
 def _origin(stamps: list[bytes]) -> str:
     """The hash of a segment's stamps; empty if an entry has none."""
     return hashlib.sha256(b"".join(stamps)).hexdigest() if all(stamps) else ""
+
+
+def _copied_check(segment: CachedSegment, data: bytes) -> str:
+    return f"{segment.raw_sum[:16]}{len(data):x}"
 
 
 def _drive(pool: OrderedPool[_Item, _Done], items: Iterable[_Item]) -> None:
@@ -198,7 +268,7 @@ class _Sink:
         self._raw_size = 0
         self._size = 0
         self._cached: list[CachedSegment] = []
-        self._reused = self._by_stat = 0
+        self._reused = self._by_stat = self._copied = 0
         self._made: list[bytes] = []
 
     def plain(self, segment: Segment, _: None) -> None:
@@ -221,11 +291,14 @@ class _Sink:
         self._out.update(done.data)
         self._output.write(done.data)
         self._size += len(done.data)
+        copied = False
         if done.cached is not None:
+            copied = done.cached.copied
             self._cached.append(done.cached)
         self._reused += done.reused
         self._by_stat += done.by_stat
-        if not done.reused and len(self._made) < MOST_MADE:
+        self._copied += copied
+        if not (done.reused or copied) and len(self._made) < MOST_MADE:
             self._made += segment.stamps[:1]
         self._meter.advance(size)
 
@@ -237,4 +310,4 @@ class _Sink:
             self._size,
         )
         cached, made = tuple(self._cached), tuple(self._made)
-        return Run(written, cached, self._reused, self._by_stat, made)
+        return Run(written, cached, self._reused, self._by_stat, made, self._copied)

@@ -8,12 +8,12 @@ those around it: every other segment keeps its bytes, and its place in the cache
 """
 
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from imgpack.compression.algorithm import SMALL, Cutting
-from imgpack.layer.buffer import Buffers
+from imgpack.layer.buffer import Buffers, Excerpt
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
 from imgpack.layer.producers.framed import Framed, Span
 from imgpack.layer.stages import Stages
@@ -38,13 +38,14 @@ class Segment(NamedTuple):
     ``stamps`` are those of its entries (empty ones without a snapshot): as long as
     they are the same, so are the bytes. ``release`` is to be
     called when ``data`` was looked at for the last time: its memory is used again. ``last``
-    is the one that ends the stream.
+    is the one that ends the stream. ``excerpts`` are what large files have of ``data`` as well.
     """
 
     data: bytes | memoryview
     stamps: list[bytes]
     release: Callable[[], None] = lambda: None
     last: bool = False
+    excerpts: Sequence[Excerpt] = ()
 
 
 class Segments:
@@ -149,7 +150,8 @@ class Segments:
         buffer, stamps, self._stamps = self._encoder.buffer, self._stamps, []
         self._encoder.buffer = self._buffers.take()
         data = buffer.view[: buffer.filled]
-        return Segment(data, stamps, partial(self._buffers.give, buffer))
+        release = partial(self._buffers.give, buffer)
+        return Segment(data, stamps, release, excerpts=buffer.excerpts)
 
 
 def _steps(size: int, step: int, last_piece: int) -> Iterator[int]:

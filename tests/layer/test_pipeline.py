@@ -103,7 +103,7 @@ def test_what_a_layer_consists_of_was_used_now(tmp_path: Path, way: str) -> None
     if way == "run":
         pipeline.run(iter(segments()), Blob(), METER, pieces)
     else:
-        assert pipeline.replay(pieces, Blob(), METER)
+        assert pipeline.replay(pieces, b"", Blob(), METER)
 
     assert all(file.stat().st_mtime > 1000 for file in files)
 
@@ -167,7 +167,7 @@ def test_a_layer_is_replayed_whole_or_not_at_all(tmp_path: Path, damage: bytes |
     pipeline, first, again = Pipeline(CODECS[0], cache, 2), Blob(), Blob()
     run = pipeline.run(iter(segments()), first, METER)
 
-    assert pipeline.replay(run.segments, again, METER)
+    assert pipeline.replay(run.segments, b"", again, METER)
     assert again.data.getvalue() == first.data.getvalue()
 
     piece = run.segments[10]
@@ -176,9 +176,9 @@ def test_a_layer_is_replayed_whole_or_not_at_all(tmp_path: Path, damage: bytes |
         file.unlink()
     else:
         file.write_bytes(damage)
-    assert not pipeline.replay(run.segments, Blob(), METER)
+    assert not pipeline.replay(run.segments, b"", Blob(), METER)
     cache.store(piece.key, b"another segment, whole")
-    assert not pipeline.replay(run.segments, Blob(), METER)
+    assert not pipeline.replay(run.segments, b"", Blob(), METER)
 
 
 @pytest.mark.parametrize("codec", CODECS[:2])
@@ -290,7 +290,7 @@ def test_an_error_of_the_output_ends_a_replay(tmp_path: Path) -> None:
     run = pipeline.run(iter(segments()), Blob(), METER)
 
     with pytest.raises(OutputError, match="No space left"):
-        pipeline.replay(run.segments, Full(3), METER)
+        pipeline.replay(run.segments, b"", Full(3), METER)
 
 
 def test_few_segments_are_held_at_once() -> None:

@@ -32,7 +32,7 @@ class Explainer:
     def __call__(self, reason: str, changes: Iterator[Change] | None, built: Built) -> None:
         self._layer += 1
         self._terminal.say(f"layer {self._layer}: {reason}")
-        compressed = len(built.record.segments) - built.reused
+        compressed = len(built.record.segments) - built.reused - built.copied
         if built.record.segments and not built.unchanged:
             self._terminal.say(f"  {_segments(built, compressed)}")
         of_times = self._list(changes or iter(()))
@@ -57,6 +57,7 @@ def _segments(built: Built, compressed: int) -> str:
     numbers = {
         "from the cache by stat": built.by_stat,
         "from the cache by content": built.reused - built.by_stat,
+        "copied as they are": built.copied,
         "compressed": compressed,
     }
     count = len(built.record.segments)

@@ -21,7 +21,7 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.layer import Layer
 from imgpack.tree.transform import MAX_TIME
 
-FORMAT: Final = "imgpack-cache-9"
+FORMAT: Final = "imgpack-cache-10"
 
 CHECK_PATTERN: Final = r"[0-9a-f]{17,24}"
 """What ``checksum.fingerprint`` gives: 16 digits of check sums, then the length in bytes."""
@@ -38,12 +38,24 @@ class CachedSegment:
     """One compressed segment of a layer: its key, and the check sum of its bytes.
 
     ``stamps`` is the hash of the stamps that it was made of, empty if one of them may
-    not be trusted.
+    not be trusted. Of one that is ``copied`` the cache has a recipe at most, and ``check`` is
+    that of the raw bytes, with its own length.
     """
 
     key: str
     check: str
     stamps: str = ""
+    copied: bool = False
+
+    @property
+    def raw_sum(self) -> str:
+        """The fingerprint of the raw bytes."""
+        return self.key.partition("-")[0]
+
+    @property
+    def raw_size(self) -> int:
+        """The length of the raw bytes."""
+        return int(self.raw_sum[16:], 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,7 @@ def line_of(filed: Filed) -> bytes:
         "newest": layer.newest,
         "warnings": layer.warnings,
         "matched": layer.matched,
-        "pieces": [(one.key, one.check, one.stamps) for one in layer.segments],
+        "pieces": [(one.key, one.check, one.stamps, one.copied) for one in layer.segments],
     }
     text = json.dumps(obj).encode() + b"\n"
     return hashlib.sha256(text).hexdigest().encode() + b" " + text
@@ -144,8 +156,12 @@ def _filed(obj: Any) -> Filed:
     )
 
 
-def _segment(key: Any, check: Any, stamps: Any) -> CachedSegment:
-    return CachedSegment(_matching(_KEY, key), _matching(_CHECK, check), _matching(_STAMPS, stamps))
+def _segment(key: Any, check: Any, stamps: Any, copied: Any) -> CachedSegment:
+    if type(copied) is not bool:
+        raise TypeError("not a boolean")
+    return CachedSegment(
+        _matching(_KEY, key), _matching(_CHECK, check), _matching(_STAMPS, stamps), copied
+    )
 
 
 def _length(fingerprints: Iterable[str]) -> int:

@@ -15,7 +15,7 @@ import io
 import itertools
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -198,7 +198,7 @@ class Comparison:
         self._recorder.append(self._differs)
         self._recorder.flush()
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Generator[Entry, None, None]:
         """All entries of the tree, once what was seen is recorded."""
         yield from replay(self._recorder.file, self._stamps, self._problems)
         yield from recorded(self._rest, self._stamps, self._recorder)
