@@ -10,6 +10,7 @@ Format, private to one cache: a record for each entry in the order of the walk;
 fixed fields first, then the path.
 """
 
+import contextlib
 import errno
 import io
 import itertools
@@ -207,21 +208,21 @@ class Comparison:
 def replay(file: BinaryIO, stamps: Stamps, problems: Problems) -> Iterator[Entry]:
     """The entries in ``file``, as the tree yielded them when it was recorded."""
     file.seek(0)
-    records = _records(file, stamps)
-    root = (
-        entry._replace(content=stamps.root)
-        for entry in itertools.islice(records, 1 if stamps.dest else 0)
-    )
     caller = stamps.caller
-    for entry in itertools.chain(root, reached(records, stamps, problems)):
-        if caller is None:
-            yield entry
-        else:
-            uid, gid = mapped(entry.uid, entry.gid, caller)
-            yield entry._replace(uid=uid, gid=gid)
+    with contextlib.closing(_records(file, stamps)) as records:
+        root = (
+            entry._replace(content=stamps.root)
+            for entry in itertools.islice(records, 1 if stamps.dest else 0)
+        )
+        for entry in itertools.chain(root, reached(records, stamps, problems)):
+            if caller is None:
+                yield entry
+            else:
+                uid, gid = mapped(entry.uid, entry.gid, caller)
+                yield entry._replace(uid=uid, gid=gid)
 
 
-def _records(file: BinaryIO, stamps: Stamps) -> Iterator[Entry]:
+def _records(file: BinaryIO, stamps: Stamps) -> Generator[Entry, None, None]:
     skip = len(stamps.dest) + 1 if stamps.dest else 0
     base = stamps.root + b"/"
     reader = io.BufferedReader(file, _BUFFER)  # type: ignore[type-var]
