@@ -180,7 +180,9 @@ class LayerBuilder:
                 cache.cannot_write(unwritten)
                 return self._plain(tree, open_blob, "the cache cannot be written")
             entries = comparison.entries()
-        built = self._read(entries, problems, tree, open_blob, before)
+        # What it was last time is the best guess of what it will be, at no cost.
+        foreseen = None if known is None else known[0].written.raw_size
+        built = self._read(entries, problems, tree, open_blob, before, foreseen)
         unwritten = recorder.flush()
         if changed and unwritten is None:
             old.seek(start)
@@ -220,10 +222,11 @@ class LayerBuilder:
         tree: Tree,
         open_blob: OpenBlob,
         before: tuple[CachedSegment, ...] = (),
+        foreseen: int | None = None,
     ) -> Built:
         segments = Segments(self._stages, problems, self._options.codec.cutting)
         blob = open_blob(None)
-        meter = self._reporter.begin(str(tree), None)
+        meter = self._reporter.begin(str(tree), foreseen)
         try:
             cut = segments.cut(entries)
             with contextlib.closing(cut):

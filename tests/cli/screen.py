@@ -25,6 +25,10 @@ def lines(written: str, columns: int) -> list[str]:
     for count, final, character in _PART.findall(written):
         if final == "A":
             row = max(0, row - int(count or 1))
+        elif final in ("J", "K"):
+            screen[row] = screen[row][:column]
+            if final == "J":
+                del screen[row + 1 :]
         elif character == "\r":
             column = 0
         elif character == "\n":
