@@ -89,14 +89,15 @@ class _DrawnBar(tqdm):  # type: ignore[type-arg]
     def format_dict(self) -> MutableMapping[str, Any]:
         """What a line is made of, for the terminal as it is now."""
         found = super().format_dict
-        width = min(_LABEL, self.ncols * 3 // 10)
+        columns, _ = self.screen.size
+        width = min(_LABEL, columns * 3 // 10)
         found["prefix"] = padded(clipped(self.desc, width), width)
         found["speed"] = tqdm.format_sizeof(found["rate"] or 0, "B/s", 1024)
         # More than was foreseen: what the whole will be is not known.
         if not self.total or self.n > self.total:
             found["bar_format"] = _OPEN
         else:
-            found["bar_format"] = _BAR if self.ncols >= _NARROW else _NUMBERS
+            found["bar_format"] = _BAR if columns >= _NARROW else _NUMBERS
         return found
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:  # type: ignore[override]

@@ -28,7 +28,7 @@ class JsonLines:
 
     def begin(self, label: str, total: int | None) -> Meter:
         """As ``Progress.begin``."""
-        piece = _Told(self, next(self._numbers))
+        piece = _EventMeter(self, next(self._numbers))
         self.tell("begin", id=piece.number, label=label, total=total)
         return piece
 
@@ -44,7 +44,7 @@ class JsonLines:
         self._write(json.dumps({"event": event, **fields}))
 
 
-class _Told:
+class _EventMeter:
     """One piece of work, of which some advances are told, and the end."""
 
     def __init__(self, lines: JsonLines, number: int) -> None:
