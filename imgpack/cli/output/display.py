@@ -21,8 +21,8 @@ _CELL: Final = 160
 _LEAST: Final = 20
 """Columns that are left of a cell that is cut off: of a digest, the first twelve."""
 _WORD: Final = re.compile(r"\s*\S+")
-_MARK: Final = re.compile(r"\S[/:,;=&@]+")
-"""After what a long word is broken; not before its second character."""
+_MARK: Final = re.compile(r"[^\s/:,;=&@.-]/|\S[:,;=&@.-]")
+"""After what a long word is broken; not before its second character, nor within ``:/``."""
 
 
 def one_line(text: str) -> str:
@@ -74,7 +74,7 @@ def padded(text: str, columns: int, *, right: bool = False) -> str:
 def folded(text: str, width: int | None, indent: int = 0) -> list[str]:
     """``text`` as lines of ``width`` columns; those after the first are indented.
 
-    A word that is wider than a line is broken, after a mark if there is one in it.
+    A word that is wider than a line is broken, after a mark if there is one in its end.
     """
     if width is None or columns_of(text) <= width:
         return [text]
@@ -88,7 +88,8 @@ def folded(text: str, width: int | None, indent: int = 0) -> list[str]:
         while columns_of(line + word) > width:
             end = _fitting(word, width - columns_of(line))
             marks = [mark.end() for mark in _MARK.finditer(word, 0, end)]
-            end = marks[-1] if marks else end
+            if marks and 2 * marks[-1] >= end:
+                end = marks[-1]
             lines.append(line + word[:end])
             line, word = " " * indent, word[end:]
         line += word
