@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.cli.output.display import clipped, columns_of, folded, padded, table
+from imgpack.cli.output.display import clipped, columns_of, folded, padded, shortened, table
 
 TEXTS = st.text(st.sampled_from("ab/:=, -é日本語\u0301"), max_size=80).map(str.strip)
 
@@ -40,6 +40,13 @@ def test_folded_lines_fit_and_lose_nothing(text: str, width: int, indent: int) -
 def test_tables_fit(rows: list[tuple[str, str, str]], width: int) -> None:
     """The first column is cut off, then the last are left out."""
     assert all(columns_of(line) <= width for line in table(rows, width=width))
+
+
+def test_a_digest_is_whole_if_a_line_has_room_for_it() -> None:
+    """Else it has its first twelve digits."""
+    line = f"push  sha256:{'0' * 64} 12 app:1"
+    assert shortened(line, 86) == shortened(line, None) == line
+    assert shortened(line, 80) == f"push  sha256:{'0' * 12}… 12 app:1"
 
 
 def test_a_word_is_whole_if_a_line_has_room_for_it() -> None:

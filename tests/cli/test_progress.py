@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,15 @@ def test_a_tree_that_changed_is_as_large_as_it_was(imgpack_here: InProcess, tree
     assert foreseen == first < second
 
 
+def test_a_raw_layer_is_as_large_as_its_file(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """It is copied."""
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("file"))
+    raw = ("build", "--raw-layer", "t.tar", "-t", "a", "-o", "o.tar", "--progress", "json")
+    begin, end, _ = events(imgpack_here(*raw).err)
+    assert begin["total"] == end["done"] == (tmp_path / "t.tar").stat().st_size
+
+
 # Bars
 
 
@@ -332,7 +342,7 @@ def test_a_terminal_that_is_closed_ends_no_work(tmp_path: Path) -> None:
     """Of who ignores that it hung up."""
     (tmp_path / "t").mkdir()
     with (tmp_path / "t" / "file").open("wb") as file:
-        file.truncate(400 * MIB)
+        file.truncate(100 * MIB)
     master, slave = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "imgpack", "build", "t", "-o", "t.tar", "--no-cache"],

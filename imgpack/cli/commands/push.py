@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,15 +15,12 @@ from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.push import PushFlags, push_options
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.cli.output.display import available, clipped, columns_of, folded
+from imgpack.cli.output.display import available, folded, shortened
 from imgpack.errors import InvalidReferenceError, UnsupportedError, about
 
 if TYPE_CHECKING:
     from imgpack.api import Named, Reference
     from imgpack.cli.output.terminal import Terminal
-
-_SHORT: Final = 20
-"""Columns of a digest where the line is too long for all of it: the first twelve, and a mark."""
 
 
 @click.command("push")
@@ -77,11 +74,8 @@ def _show(registries: api.Registries, images: tuple[Named, ...], options: api.Pu
     columns = available()
     for step in api.dry_run(registries, images, options):
         source = f" from {step.source}" if step.source else ""
-        rest = f"{step.size:>12} {step.target}{source}"
-        line = f"{step.action:5} {step.digest} {rest}"
-        if columns is not None and columns_of(line) > columns:
-            line = f"{step.action:5} {clipped(str(step.digest), _SHORT)} {rest}"
-        click.echo("\n".join(folded(line, columns, 6)))
+        line = f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}"
+        click.echo("\n".join(folded(shortened(line, columns), columns, 6)))
 
 
 def _named(

@@ -20,6 +20,7 @@ _CELL: Final = 160
 """Columns of a table's cell: every row is padded to the longest, which must not be endless."""
 _LEAST: Final = 20
 """Columns that are left of a cell that is cut off: of a digest, the first twelve."""
+_DIGEST: Final = re.compile(r"(\bsha\d+:[0-9a-f]{12})[0-9a-f]{20,}")
 _WORD: Final = re.compile(r"\s*\S+")
 _MARK: Final = re.compile(r"[^\s/:,;=&@.-]/|\S[:,;=&@.-]")
 """After what a long word is broken; not before its second character, nor within ``:/``."""
@@ -69,6 +70,13 @@ def padded(text: str, columns: int, *, right: bool = False) -> str:
     """``text`` with spaces after it, or before it (``right``), to take ``columns``."""
     spaces = " " * (columns - columns_of(text))
     return spaces + text if right else text + spaces
+
+
+def shortened(text: str, width: int | None) -> str:
+    """``text`` with the first of its digests' digits alone, if it takes more than ``width``."""
+    if width is None or columns_of(text) <= width:
+        return text
+    return _DIGEST.sub(r"\1…", text)
 
 
 def folded(text: str, width: int | None, indent: int = 0) -> list[str]:
