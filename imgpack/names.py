@@ -6,9 +6,11 @@ import importlib
 from typing import Any, Final
 
 _HOMES: Final = {
+    "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "compression.codec": "Codec",
+    "engine.loading": "Engine Loaded",
     "image.base.findings": "Finding OnNewBase",
     "image.base.lock": "Lock LockedImage",
     "image.base.locked": "is_lock read_lock",
