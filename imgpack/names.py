@@ -16,7 +16,7 @@ _HOMES: Final = {
     "image.base.locked": "is_lock read_lock",
     "image.base.moved": "Moved moved",
     "image.build": "Base Placement",
-    "image.describe": "described published_names total_size",
+    "image.describe": "described image_id published_names recorded total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",

@@ -40,7 +40,13 @@ if TYPE_CHECKING:
     from imgpack.image.base.locked import is_lock, read_lock
     from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, Placement
-    from imgpack.image.describe import described, published_names, total_size
+    from imgpack.image.describe import (
+        described,
+        image_id,
+        published_names,
+        recorded,
+        total_size,
+    )
     from imgpack.image.image import (
         AnyImage,
         Artifact,
@@ -142,11 +148,11 @@ __all__ = [
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "difference", "directory", "directory_entry", "dry_run", "entries", "fakeroot_state",
     "fetch_base", "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten",
-    "hard_link", "ignore", "images_in", "is_layout", "is_lock", "is_path", "join", "load",
-    "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open",
-    "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned",
+    "hard_link", "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join",
+    "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
+    "open", "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned",
     "published_names", "push", "pushing", "raw_layer", "read_file", "read_lock", "rebase",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
+    "recorded", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
     "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
     "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
