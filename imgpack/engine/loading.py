@@ -59,6 +59,7 @@ def load_images(
     """
     images = one_for_each([_for_engine(one, engine.platform) for one in images])
     held = engine.held(images)
+    reporter.detail(f"{engine.kind} has {len(held)} of what {len(images)} images consist of")
     try:
         return _loaded(engine, images, held)
     except EngineError as error:
