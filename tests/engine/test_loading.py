@@ -114,7 +114,8 @@ class TestDocker:
         assert whole == first > lacking
         assert telling.warnings == [
             "docker load failed: open /var/lib/docker/tmp/"
-            f"{plain(BASE)}: no such file or directory; all is sent now, also what docker said to have"
+            f"{plain(BASE)}: no such file or directory; all is sent now, also what docker said "
+            "to have"
         ]
 
     def test_a_layer_that_is_not_at_hand_is_no_loss_if_docker_has_it(
