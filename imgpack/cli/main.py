@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("push", "Push an archive or layout to a registry."),
     "pull": ("pull", "Pull an image from a registry into an archive or layout."),
     "copy": ("copy", "Copy an image between registries, archives and layouts."),
+    "load": ("engine.load", "Load an image into docker, podman, containerd or kind."),
     "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
     "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
