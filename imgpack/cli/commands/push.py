@@ -15,6 +15,7 @@ from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.push import PushFlags, push_options
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
+from imgpack.cli.output.display import available, folded, shortened
 from imgpack.errors import InvalidReferenceError, UnsupportedError, about
 from imgpack.spec.reference import is_tag
 
@@ -82,9 +83,11 @@ def push(
 
 
 def _show(registries: api.Registries, images: tuple[Named, ...], options: api.PushOptions) -> None:
+    columns = available()
     for step in api.dry_run(registries, images, options):
         source = f" from {step.source}" if step.source else ""
-        click.echo(f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}")
+        line = f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}"
+        click.echo("\n".join(folded(shortened(line, columns), columns, 6)))
 
 
 def _named(
