@@ -164,6 +164,9 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "push two.tar localhost:1/x", "manifest two.tar", "copy two.tar localhost:1/x",
         "manifest multi.tar --config", "manifest multi.tar --schema1 --name x",
     ]),
+    "the engine is not there": (27, "kind", [
+        "load a.tar --engine kind", "build t --load --engine kind",
+    ]),
 }  # fmt: skip
 
 # Those that need more than a command: a file that changes, a server, a lack of memory.
@@ -253,7 +256,7 @@ def test_every_kind_of_error_says_what_to_do() -> None:
     [
         ("build t -f Dockerfile", "imgpack build has no option -f; there is no Dockerfile"),
         ("build t --file Dockerfile", "there is no Dockerfile"),
-        ("build t --load", "; pipe it into the engine: imgpack build SRC -o - | docker load"),
+        ("push a.tar --all-tags", "; say --all, or no REF"),
         ("build t --base x", "; --from BASE is the image to build on"),
         ("build t --tga x", "; did you mean --tag?"),
         ("build t --platfrom x", "; did you mean --platform?"),
