@@ -1,0 +1,125 @@
+"""What goes into each of the images that one build makes, and over what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from imgpack import api
+from imgpack.cli.options.build.kinds import read_lists
+from imgpack.cli.options.build.sources import parse_sources
+from imgpack.cli.options.clock import now_ns, source_date_epoch
+from imgpack.cli.options.index.annotations import format_for
+
+if TYPE_CHECKING:
+    from imgpack.api import (
+        Annotations,
+        Base,
+        Registries,
+        Runtime,
+        RuntimeChanges,
+        SegmentCache,
+    )
+    from imgpack.cli.options.build.flags import BuildFlags
+    from imgpack.cli.options.build.kinds import Source
+    from imgpack.cli.options.index.platforms import PlatformSources
+    from imgpack.cli.options.registry import RegistryOptions
+    from imgpack.cli.output.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What goes into one image; ``old`` is what ``--diff`` names."""
+
+    target: PlatformSources
+    trees: tuple[Source, ...]
+    old: tuple[Source, ...]
+
+
+def read_parts(
+    sources: Sequence[str], flags: BuildFlags, terminal: Terminal, *, explain: bool
+) -> tuple[Part, ...]:
+    """What goes into each image: what all share, and above that its own; as ``BuildFlags.read``."""
+    excluded = flags.exclude.reader(terminal, explain=explain)
+    parse = partial(
+        parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
+    )
+    targets = flags.image.targets()
+    if len(targets) > 1:
+        flags.check_reread([*sources, *(one for target in targets for one in target.sources)])
+    return tuple(
+        Part(target, *flags.read((*sources, *target.sources), parse, terminal.warn))
+        for target in targets
+    )
+
+
+def all_trees(parts: Sequence[Part]) -> tuple[Source, ...]:
+    """All trees that are read."""
+    return tuple(tree for part in parts for tree in (*part.trees, *part.old))
+
+
+@contextmanager
+def open_bases(
+    parts: Sequence[Part],
+    flags: BuildFlags,
+    terminal: Terminal,
+    registry: RegistryOptions,
+    cache: SegmentCache | None,
+    jobs: int,
+    registries: Registries | None = None,
+) -> Iterator[list[Base | None]]:
+    """The base of each image, all of them there before anything is built."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                flags.base.open(part.target.platform, terminal, registry, cache, jobs, registries)
+            )
+            for part in parts
+        ]
+
+
+def arguments(
+    part: Part,
+    flags: BuildFlags,
+    base: Base | None,
+    target: str | None,
+    annotations: Annotations,
+    terminal: Terminal,
+) -> dict[str, Any]:
+    """What ``api.prepare`` takes: all that decides the image's bytes, parsed and checked."""
+    image, layers = flags.image, flags.layers
+    kind = image.format(target, None if base is None else base.image.format)
+    kind = format_for(annotations, kind, terminal)
+    config: Runtime | RuntimeChanges
+    config = flags.runtime.runtime() if base is None else flags.unset.changes(flags.runtime)
+    if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
+        terminal.warn("podman ignores the health check of an OCI image; use --format docker")
+    return packing(part, flags, base, terminal) | {
+        "config": config,
+        "platform": part.target.platform,
+        "format": kind,
+        "compression": layers.codec(kind),
+        "created": image.created_at(source_date_epoch()),
+        "author": image.author or "",
+        "comment": image.comment or "",
+        "check_contents": layers.check_contents,
+        "clock": now_ns,
+    }
+
+
+def packing(part: Part, flags: BuildFlags, base: Base | None, terminal: Terminal) -> dict[str, Any]:
+    """What ``api.prepare`` and ``api.planned`` both take: what is packed, and over what."""
+    trees, old = read_lists(part.trees, base, terminal), part.old
+    written = flags.rules.arguments(trees, flags.layers, terminal, base)
+    placement = api.Placement(
+        base,
+        keep_identical=flags.base.keep_identical,
+        base_labels=flags.unset.base_labels,
+        squash=flags.shape.squash,
+        lower=flags.shape.lower(trees, old),
+    )
+    layers = flags.shape.layers(trees, old, base, written, terminal.remark)
+    return written | {"layers": layers, "placement": placement, "reporter": terminal}
