@@ -13,7 +13,7 @@ _HOMES: Final = {
     "image.base.lock": "Lock LockedImage",
     "image.base.locked": "is_lock read_lock",
     "image.base.moved": "Moved moved",
-    "image.annotate": "annotate",
+    "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
     "image.describe": "described published_names total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
-    from imgpack.image.annotate import annotate
+    from imgpack.image.annotate import annotated
     from imgpack.image.base.findings import Finding, OnNewBase
     from imgpack.image.base.lock import Lock, LockedImage
     from imgpack.image.base.locked import is_lock, read_lock
@@ -140,7 +140,7 @@ __all__ = [
     "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges",
     "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile",
     "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree", "UploadJournal",
-    "UpperDirectory", "Whiteouts", "annotate", "block_device", "build", "build_prepared",
+    "UpperDirectory", "Whiteouts", "annotated", "block_device", "build", "build_prepared",
     "character_device", "copy", "create", "delete", "described", "difference", "directory",
     "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1",
     "fifo", "file", "find_ignore_file", "flatten", "hard_link", "ignore", "images_in", "is_layout",

@@ -63,25 +63,13 @@ def build(
     from imgpack.image.image import Image
 
     image = prepare(
-        layers,
-        config=config,
-        platform=platform,
+        layers, config=config, platform=platform,
         format=format or (into.default_format if _base(placement) is None else None),
-        compression=compression,
-        transforms=transforms,
-        treatment=treatment,
-        created=created,
-        author=author,
-        comment=comment,
-        placement=placement,
-        cache=cache,
-        check_contents=check_contents,
-        jobs=jobs,
-        clock=clock,
-        outputs=outputs,
-        reporter=reporter,
-        explain=explain,
-    )
+        compression=compression, transforms=transforms, treatment=treatment, created=created,
+        author=author, comment=comment, placement=placement, cache=cache,
+        check_contents=check_contents, jobs=jobs, clock=clock, outputs=outputs,
+        reporter=reporter, explain=explain,
+    )  # fmt: skip
     built = build_prepared([image], into=into, names=names, annotations=annotations)
     assert isinstance(built, Image)
     return built

@@ -5,42 +5,41 @@ has OCI's afterwards, as BuildKit does it.
 """
 
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from imgpack.errors import ConfigError, UnsupportedError
 from imgpack.image.documents import in_format
-from imgpack.image.image import AnyImage, Image, ImageIndex, images_in
+from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in
 from imgpack.spec.annotations import AnnotationPlace, Annotations
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.format import Format
 from imgpack.spec.manifest import build_index, build_manifest
 from imgpack.spec.platform import Platform
 
-_Kind = TypeVar("_Kind", bound=AnyImage)
-
 _OUTSIDE: Final = AnnotationPlace.INDEX_DESCRIPTOR
 """The only place that is in no document of an index."""
 
 
-def annotate(image: _Kind, annotations: Annotations) -> _Kind:
-    """``image`` with ``annotations``, which replace those of the same keys.
+def annotated(named: Named, annotations: Annotations) -> Named:
+    """``named`` with ``annotations``, which replace those of the same keys.
 
-    Those of descriptors outside of it are for ``pointing``. Raises ``ConfigError`` for a
-    platform or an index that is not there, ``UnsupportedError`` for what is no image.
+    What is said of the descriptor of its document is in archives and layouts only. Raises
+    ``ConfigError`` for a platform or an index that is not there, ``UnsupportedError`` for what
+    is no image.
     """
     if not annotations:
-        return image
-    _check(image, annotations)
-    return _annotated(image, annotations)  # type: ignore[return-value]
+        return named
+    _check(named.image, annotations)
+    own = dict(named.annotations) | _pointing(named.image, annotations)
+    image = _annotated(named.image, annotations)
+    return replace(named, image=image, annotations=tuple(sorted(own.items())))
 
 
-def pointing(image: AnyImage, annotations: Annotations) -> tuple[tuple[str, str], ...]:
-    """What ``index.json`` of an archive or layout is to say of ``image`` besides."""
+def _pointing(image: AnyImage, annotations: Annotations) -> dict[str, str]:
+    """What is said of ``image`` where nothing but ``index.json`` names it."""
     if isinstance(image, Image):
-        found = annotations.of(AnnotationPlace.MANIFEST_DESCRIPTOR, image.config.platform)
-    else:
-        found = annotations.of(AnnotationPlace.INDEX_DESCRIPTOR)
-    return tuple(sorted(found.items()))
+        return annotations.of(AnnotationPlace.MANIFEST_DESCRIPTOR, image.config.platform)
+    return annotations.of(AnnotationPlace.INDEX_DESCRIPTOR)
 
 
 def _check(image: AnyImage, annotations: Annotations) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from imgpack.errors import ConfigError, TreeError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
-from imgpack.image.annotate import annotate, pointing
+from imgpack.image.annotate import annotated
 from imgpack.image.documents import BaseName, Recipe
 from imgpack.image.image import BlobSource, Image, ImageIndex, LayerSink, Named
 from imgpack.image.join import join
@@ -186,14 +186,19 @@ def build_images(
     """
     known = frozenset[Digest]().union(*(image.known for image in images))
     drafts = [image.draft(MAX_LAYERS * number) for number, image in enumerate(images)]
-    sink.reserve(Named(annotate(_together(drafts), annotations), names), known)
-    built = annotate(_together([image.build(sink) for image in images]), annotations)
-    sink.write([Named(built, names, annotations=pointing(built, annotations))])
-    return built
+    sink.reserve(_named(drafts, names, annotations), known)
+    built = _named([image.build(sink) for image in images], names, annotations)
+    sink.write([built])
+    assert isinstance(built.image, Image | ImageIndex)
+    return built.image
 
 
-def _together(images: Sequence[Image]) -> Image | ImageIndex:
-    return images[0] if len(images) == 1 else join(images)
+def _named(
+    images: Sequence[Image], names: tuple[Reference, ...], annotations: Annotations
+) -> Named:
+    """All of them together, under their names."""
+    together = images[0] if len(images) == 1 else join(images)
+    return annotated(Named(together, names), annotations)
 
 
 def _compression(tree: Placed[Tree], options: Options) -> Compression:

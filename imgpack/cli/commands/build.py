@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -23,11 +22,11 @@ from imgpack.cli.options.build.sources import (
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import source_date_epoch
 from imgpack.cli.options.index.parts import (
-    Part,
+    PlatformBuild,
     all_trees,
-    arguments,
     open_bases,
     packing,
+    prepared,
     read_parts,
 )
 from imgpack.cli.options.location import scratch_directory
@@ -125,10 +124,10 @@ def build(
     if flags.dry_run.check():
         _show(parts, flags, cache, registry, terminal)
         return
-    trees, naming = all_trees(parts), _naming(parts, sources)
-    target, names = _target(output, naming, pushed), _names(tags, naming, pushed)
+    trees, shared = all_trees(parts), _shared(parts, sources)
+    target, names = _target(output, shared, pushed), _names(tags, shared, pushed)
     place = _Place(target, names, metadata_file, prune, pushed, flags.base)
-    limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
+    threads, times_given = jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees)
     segments = cache.open(trees, terminal)
     printer, annotations = place.printer(terminal), _annotations(flags, parts, target, terminal)
@@ -136,31 +135,25 @@ def build(
         place.connect(registry, terminal, jobs) as registries,
         open_bases(parts, flags, terminal, registry, segments, threads, registries) as bases,
     ):
-        preparing = partial(
-            api.prepare,
-            outputs=place.written_to(segments),
-            jobs=threads,
-            cache=segments,
+        images = prepared(
+            zip(parts, bases, strict=True), flags, target, annotations, terminal,
+            outputs=place.written_to(segments), jobs=threads, cache=segments,
             explain=Explainer(terminal, times_given=times_given) if explain else None,
-        )
-        images = [
-            preparing(**arguments(part, flags, base, target, annotations, terminal))
-            for part, base in zip(parts, bases, strict=True)
-        ]
+        )  # fmt: skip
         with place.open(terminal, registries, printer, jobs) as sink:
             built = api.build_prepared(images, into=sink, names=names, annotations=annotations)
     if segments is not None and segments.stored:
-        trim(segments, limit)
+        trim(segments, cache.limit)
     place.tell(terminal, built, printer, given=output is not None)
 
 
-def _naming(parts: Sequence[Part], sources: Sequence[str]) -> tuple[Source, ...]:
+def _shared(parts: Sequence[PlatformBuild], sources: Sequence[str]) -> tuple[Source, ...]:
     """What the image is called after: of several platforms what they share."""
     return parts[0].trees if len(parts) == 1 else parts[0].trees[: len(sources)]
 
 
 def _annotations(
-    flags: BuildFlags, parts: Sequence[Part], target: str | None, terminal: Terminal
+    flags: BuildFlags, parts: Sequence[PlatformBuild], target: str | None, terminal: Terminal
 ) -> Annotations:
     created = flags.image.created_at(source_date_epoch())
     several = len(parts) > 1
@@ -248,7 +241,8 @@ class _Place:
         where = "standard output" if target == STDOUT else target or "registries only"
         for image in api.images_in(built):
             own = f"image {image.config.digest}, manifest {image.manifest.descriptor.digest}"
-            terminal.detail(f"{own}, {image.config.platform}: to {where}")
+            which = f", {image.config.platform}" if image is not built else ""
+            terminal.detail(f"{own}{which}: to {where}")
         pushed = self.pushed.push
         published = [api.Published(name, document) for name in self.names]
         if self.metadata_file is not None:
@@ -262,7 +256,7 @@ class _Place:
 
 
 def _show(
-    parts: Sequence[Part],
+    parts: Sequence[PlatformBuild],
     flags: BuildFlags,
     cache: CacheFlags,
     registry: RegistryOptions,

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgpack import api
-from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.parameters import Decorator, gathered
 from imgpack.spec.annotations import AnnotationPlace
 from imgpack.spec.format import Format
 
 if TYPE_CHECKING:
-    from imgpack.api import Annotations, Reporter
+    from imgpack.api import Annotations, Named, Reporter
     from imgpack.cli.output.terminal import Terminal
 
 _CREATED: Final = "org.opencontainers.image.created"
+_OTHER_TYPES: Final = "the image gets OCI's media types: Docker's have no annotations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +55,39 @@ class AnnotationFlags:
             )
 
 
+def annotated(named: Named, annotations: Annotations, terminal: Terminal) -> Named:
+    """As ``api.annotated``; it is said if that changes the media types."""
+    made = api.annotated(named, annotations)
+    before, after = ({one.format for one in api.images_in(each.image)} for each in (named, made))
+    if before != after:
+        terminal.remark(_OTHER_TYPES)
+    return made
+
+
 def format_for(annotations: Annotations, kind: Format, terminal: Terminal) -> Format:
     """``kind``, or OCI's for an image that has ``annotations``, which is said then."""
     outside = {AnnotationPlace.INDEX_DESCRIPTOR, AnnotationPlace.MANIFEST_DESCRIPTOR}
     if kind is Format.OCI or not annotations.places() - outside:
         return kind
-    terminal.remark("the image gets OCI's media types: Docker's have no annotations")
+    terminal.remark(_OTHER_TYPES)
     return Format.OCI
 
 
-annotation_option = click.option(
-    "--annotation", multiple=True, metavar="[PLACE:]KEY=VALUE",
-    help="Annotate the manifest; PLACE is manifest, index, layer, manifest-descriptor or "
-         "index-descriptor, of one platform as manifest[linux/arm64] (repeatable).",
-)  # fmt: skip
+def annotation_option(default: str) -> Decorator:
+    """``--annotation``, which annotates ``default`` if it does not say what."""
+    return click.option(
+        "--annotation",
+        multiple=True,
+        metavar="[PLACE:]KEY=VALUE",
+        help=f"Annotate the {default}, or PLACE: manifest, index, layer, manifest-descriptor or "
+        "index-descriptor; of one platform as manifest[linux/arm64] (repeatable).",
+    )
+
 
 annotation_options = gathered(
     "annotated",
     AnnotationFlags,
-    annotation_option,
+    annotation_option("manifest"),
     click.option("--annotate", type=click.Choice(["auto"]),
                  help="Annotate it with what git and pyproject.toml here say: source, revision, "
                       "version, title, licenses. A changed file is not noticed."),

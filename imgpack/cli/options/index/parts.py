@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from imgpack.api import (
         Annotations,
         Base,
+        ImageBuild,
         Registries,
         Runtime,
         RuntimeChanges,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PlatformBuild:
     """What goes into one image; ``old`` is what ``--diff`` names."""
 
     target: PlatformSources
@@ -41,7 +42,7 @@ class Part:
 
 def read_parts(
     sources: Sequence[str], flags: BuildFlags, terminal: Terminal, *, explain: bool
-) -> tuple[Part, ...]:
+) -> tuple[PlatformBuild, ...]:
     """What goes into each image: what all share, and above that its own; as ``BuildFlags.read``."""
     excluded = flags.exclude.reader(terminal, explain=explain)
     parse = partial(
@@ -51,19 +52,19 @@ def read_parts(
     if len(targets) > 1:
         flags.check_reread([*sources, *(one for target in targets for one in target.sources)])
     return tuple(
-        Part(target, *flags.read((*sources, *target.sources), parse, terminal.warn))
+        PlatformBuild(target, *flags.read((*sources, *target.sources), parse, terminal.warn))
         for target in targets
     )
 
 
-def all_trees(parts: Sequence[Part]) -> tuple[Source, ...]:
+def all_trees(parts: Sequence[PlatformBuild]) -> tuple[Source, ...]:
     """All trees that are read."""
     return tuple(tree for part in parts for tree in (*part.trees, *part.old))
 
 
 @contextmanager
 def open_bases(
-    parts: Sequence[Part],
+    parts: Sequence[PlatformBuild],
     flags: BuildFlags,
     terminal: Terminal,
     registry: RegistryOptions,
@@ -81,8 +82,23 @@ def open_bases(
         ]
 
 
-def arguments(
-    part: Part,
+def prepared(
+    parts: Iterable[tuple[PlatformBuild, Base | None]],
+    flags: BuildFlags,
+    target: str | None,
+    annotations: Annotations,
+    terminal: Terminal,
+    **how: Any,
+) -> list[ImageBuild]:
+    """What is to be built, each over its base; ``how`` are arguments of ``api.prepare``."""
+    return [
+        api.prepare(**_arguments(part, flags, base, target, annotations, terminal), **how)
+        for part, base in parts
+    ]
+
+
+def _arguments(
+    part: PlatformBuild,
     flags: BuildFlags,
     base: Base | None,
     target: str | None,
@@ -110,7 +126,9 @@ def arguments(
     }
 
 
-def packing(part: Part, flags: BuildFlags, base: Base | None, terminal: Terminal) -> dict[str, Any]:
+def packing(
+    part: PlatformBuild, flags: BuildFlags, base: Base | None, terminal: Terminal
+) -> dict[str, Any]:
     """What ``api.prepare`` and ``api.planned`` both take: what is packed, and over what."""
     trees, old = read_lists(part.trees, base, terminal), part.old
     written = flags.rules.arguments(trees, flags.layers, terminal, base)
