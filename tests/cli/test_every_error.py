@@ -93,7 +93,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "rm localhost:1/x@sha256:1a",
     ]),
     "an image has no name": (6, "nameless.tar", ["push nameless.tar"]),
-    "an index is made of files": (6, "a.tar", ["index create localhost:1/x --add a.tar"]),
+    "an index is called as a file is": (2, "write -o x.tar", ["index create x.tar --add a.tar"]),
     "the configuration has an impossible value": (7, "--", [
         "build t -e X", "build t -l X", "build t --user a:b:c", "build t --expose http",
         "build t --workdir here", "build t --volume here", "build t --stop-signal SIGX",
