@@ -30,7 +30,7 @@ class AnnotationFlags:
     def annotations(
         self, reporter: Reporter, created: str | None = None, *, several: bool = False
     ) -> Annotations:
-        """All of it; what was written replaces what was found.
+        """All of it; what was written is said there alone, whatever was found.
 
         ``created`` is the image's time, if that is given; with ``several`` images what is found
         is said of their index as well. Raises ``ConfigError``.
@@ -43,6 +43,8 @@ class AnnotationFlags:
             pairs[_CREATED] = created
         if not pairs:
             reporter.warn("--annotate auto finds neither a git repository nor a pyproject.toml")
+        for one in given.items:
+            pairs.pop(one.key, None)
         places = [AnnotationPlace.MANIFEST, *([AnnotationPlace.INDEX] if several else [])]
         found = [api.Annotations.at(place, pairs) for place in places]
         return sum([*found, given], api.Annotations())
