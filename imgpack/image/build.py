@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from imgpack.errors import ConfigError, TreeError, UnsupportedError, printable
@@ -139,7 +140,7 @@ class ImageBuild:
         self._created = created
         self._source, self._absent = _source(placement.base)
         self._stack = _Building(self._groups, options, placement, reporter)
-        self._builder = LayerBuilder(options, reporter, explain)
+        self._making = partial(LayerBuilder, options, reporter, explain)
 
     @property
     def known(self) -> frozenset[Digest]:
@@ -162,7 +163,7 @@ class ImageBuild:
     def build(self, sink: LayerSink) -> Image:
         """It, whose layers are in ``sink`` then. Raises source, tree, config and output errors."""
         stack = self._stack
-        stack.build(self._builder, sink, self._types)
+        stack.build(self._making(), sink, self._types)
         image = self._image(stack.dests, stack.layers, self._created or _rfc3339(stack.newest))
         stack.check_user(image.config, self._recipe)
         stack.check_program(image.config, self._recipe)

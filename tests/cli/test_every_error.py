@@ -39,7 +39,9 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
         "flatten -o x.tar", "rebase --onto b -o x.tar",
     ]),
-    "nothing is joined": (2, "Missing option '--add'", ["index create", "index create localhost:1/x"]),
+    "nothing is joined": (2, "Missing option '--add'", [
+        "index create", "index create localhost:1/x",
+    ]),
     "nothing is to be built": (2, "nothing goes into the image", ["build"]),
     "an option is unknown": (2, "has no option", [
         "--nonsense", "build t -Z", "push a.tar --nonsense", "cache info --nonsense",

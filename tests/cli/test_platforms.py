@@ -226,6 +226,27 @@ def test_a_push_sends_what_is_shared_once_and_children_first(
         assert images(tmp_path / "x.tar").keys() == {"linux/amd64", "linux/arm64"}
 
 
+def test_a_push_over_bases_of_the_registry_sends_what_is_new(
+    here: InProcess, tmp_path: Path
+) -> None:
+    """The layers of each platform's base are mounted, and the archive beside it has them all."""
+    with HostileRegistry() as registry:
+        base, name = f"{registry.host}/a/base:1", f"{registry.host}/a/app:1"
+        here("build", "shared", *BOTH, "-t", base, "--push").ok()
+        (tmp_path / "new").write_bytes(b"new")
+        seen = len(registry.requests)
+        platforms = ("--platform", "linux/amd64,linux/arm64")
+        here("build", "new", "--from", base, *platforms, "-t", name, "--push", "-o", "x.tar").ok()
+        assert registry.incomplete() == []
+        asked = registry.requests[seen:]
+        mounts = {r.target.partition("mount=")[2][:71] for r in asked if "mount=" in r.target}
+        puts = [r for r in asked if r.method == "PUT" and "/blobs/" in r.target]
+        assert (len(mounts), len(puts)) == (3, 1 + 2)
+    before = images(tmp_path / "x.tar")
+    assert [len(one.manifest.layers) for one in before.values()] == [3, 3]
+    here("inspect", "--verify", "x.tar").ok()
+
+
 def test_a_stream_is_the_same_archive(here: InProcess, tmp_path: Path) -> None:
     """With the index's name on standard error."""
     here("build", "shared", *BOTH, "-t", "a:1", "-o", "a.tar").ok()
