@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgpack.api.bases import open_base
+from imgpack.api.bases import open_base, open_bases
 from imgpack.api.images import build, build_prepared, prepare
 from imgpack.api.layers import (
     difference,
@@ -145,12 +145,12 @@ __all__ = [
     "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1",
     "fifo", "file", "find_ignore_file", "flatten", "hard_link", "ignore", "images_in", "is_layout",
     "is_lock", "is_path", "join", "lock_base", "missing_layers", "mount_repositories", "moved",
-    "mtree", "open", "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule",
-    "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
-    "read_file", "read_lock", "rebase", "refuse_foreign", "remote_name", "schema1_name",
-    "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
-    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
-    "whiteouts", "writable_name",
+    "mtree", "open", "open_base", "open_bases", "open_blob", "parse_name", "parse_reference",
+    "parse_rule", "planned", "prepare", "project_annotations", "published_names", "push", "pushing",
+    "raw_layer", "read_file", "read_lock", "rebase", "refuse_foreign", "remote_name",
+    "schema1_name", "schema1_payload", "single_file", "specification", "split", "symlink", "tags",
+    "tarball", "target_name", "time_rule", "total_size", "update_lock", "upper_directory",
+    "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

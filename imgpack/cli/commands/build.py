@@ -24,8 +24,8 @@ from imgpack.cli.options.clock import source_date_epoch
 from imgpack.cli.options.index.parts import (
     PlatformBuild,
     all_trees,
-    open_bases,
     packing,
+    platforms_of,
     prepared,
     read_parts,
 )
@@ -129,11 +129,11 @@ def build(
     place = _Place(target, names, metadata_file, prune, pushed, flags.base)
     threads, times_given = jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees)
-    segments = cache.open(trees, terminal)
+    segments, wanted = cache.open(trees, terminal), platforms_of(parts)
     printer, annotations = place.printer(terminal), _annotations(flags, parts, target, terminal)
     with (
         place.connect(registry, terminal, jobs) as registries,
-        open_bases(parts, flags, terminal, registry, segments, threads, registries) as bases,
+        flags.base.open(wanted, terminal, registry, segments, threads, registries) as bases,
     ):
         images = prepared(
             zip(parts, bases, strict=True), flags, target, annotations, terminal,
@@ -264,7 +264,8 @@ def _show(
 ) -> None:
     """List what would be packed. The cache is for what the base is."""
     known = cache.open(all_trees(parts), terminal) if flags.base.given else None
-    with open_bases(parts, flags, terminal, registry, known, usable_cpus()) as bases:
+    wanted = platforms_of(parts)
+    with flags.base.open(wanted, terminal, registry, known, usable_cpus()) as bases:
         planned = {
             str(part.target): api.planned(**packing(part, flags, base, terminal))
             for part, base in zip(parts, bases, strict=True)

@@ -116,7 +116,8 @@ class BuildFlags:
 
     def check_reread(self, sources: Sequence[str]) -> None:
         """Refuse what can be read once, where several images are built of it."""
-        if piped := self._piped(sources):
+        # A base is opened once, and has them all.
+        if piped := [one for one in self._piped(sources) if not one.startswith("--from")]:
             raise click.UsageError(
                 f"{piped[0]} reads standard input, and each platform needs it; let it read a file"
             )

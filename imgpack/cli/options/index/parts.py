@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,15 +18,13 @@ if TYPE_CHECKING:
         Annotations,
         Base,
         ImageBuild,
-        Registries,
+        Platform,
         Runtime,
         RuntimeChanges,
-        SegmentCache,
     )
     from imgpack.cli.options.build.flags import BuildFlags
     from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.options.index.platforms import PlatformSources
-    from imgpack.cli.options.registry import RegistryOptions
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -62,24 +59,9 @@ def all_trees(parts: Sequence[PlatformBuild]) -> tuple[Source, ...]:
     return tuple(tree for part in parts for tree in (*part.trees, *part.old))
 
 
-@contextmanager
-def open_bases(
-    parts: Sequence[PlatformBuild],
-    flags: BuildFlags,
-    terminal: Terminal,
-    registry: RegistryOptions,
-    cache: SegmentCache | None,
-    jobs: int,
-    registries: Registries | None = None,
-) -> Iterator[list[Base | None]]:
-    """The base of each image, all of them there before anything is built."""
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                flags.base.open(part.target.platform, terminal, registry, cache, jobs, registries)
-            )
-            for part in parts
-        ]
+def platforms_of(parts: Sequence[PlatformBuild]) -> list[Platform | None]:
+    """What each is for."""
+    return [part.target.platform for part in parts]
 
 
 def prepared(
