@@ -1,6 +1,7 @@
 """Several platforms in one run, and an index made of what is on disk."""
 
 import json
+import os
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_several_sources_of_a_platform_are_its_layers(here: InProcess, tmp_path:
         "linux/amd64": ["COPY . / # imgpack", "COPY . /opt # imgpack"],
         "linux/s390x": ["COPY . /opt # imgpack"],
     }
+
+
+def test_a_source_is_called_as_it_is(here: InProcess, tmp_path: Path) -> None:
+    """By bytes that are no UTF-8, too."""
+    (tmp_path / os.fsdecode(b"a\xff=b")).mkdir()
+    here("build", "--platform", os.fsdecode(b"linux/arm64=a\xff=b"), "-t", "a", "-o", "a.tar").ok()
+    with api.open(str(tmp_path / "a.tar")) as found:
+        (image,) = api.images_in(found.image().image)
+        assert str(image.config.platform) == "linux/arm64"
 
 
 def test_one_platform_with_a_source_is_one_image(here: InProcess, tmp_path: Path) -> None:

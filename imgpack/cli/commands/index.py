@@ -103,7 +103,7 @@ class _Joining:
     click.option(
         "--replace", is_flag=True, help="As --append, with new images in place of old ones."
     ),
-    annotation_option("index"),
+    annotation_option("index", "manifest-descriptor, index-descriptor"),
 )
 @metadata_option
 @jobs_option

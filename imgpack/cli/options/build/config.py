@@ -197,7 +197,9 @@ def in_unicode(flags: _Flags) -> _Flags:
 
     Raises ``ConfigError`` for a text that is none: JSON cannot say it.
     """
-    values = {field.name: getattr(flags, field.name) for field in fields(flags)}
+    # A --platform may name a source, and paths are bytes.
+    names = [field.name for field in fields(flags) if field.name != "platform"]
+    values = {name: getattr(flags, name) for name in names}
     return replace(flags, **{name: _utf8(name, value) for name, value in values.items()})
 
 

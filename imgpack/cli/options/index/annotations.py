@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 _CREATED: Final = "org.opencontainers.image.created"
+_OTHERS: Final = "index, layer, manifest-descriptor, index-descriptor"
 _OTHER_TYPES: Final = "the image gets OCI's media types: Docker's have no annotations"
 
 
@@ -75,14 +76,14 @@ def format_for(annotations: Annotations, kind: Format, terminal: Terminal) -> Fo
     return Format.OCI
 
 
-def annotation_option(default: str) -> Decorator:
-    """``--annotation``, which annotates ``default`` if it does not say what."""
+def annotation_option(default: str, others: str = _OTHERS) -> Decorator:
+    """``--annotation``, which annotates ``default`` if it does not say one of the ``others``."""
     return click.option(
         "--annotation",
         multiple=True,
         metavar="[PLACE:]KEY=VALUE",
-        help=f"Annotate the {default}, or PLACE: manifest, index, layer, manifest-descriptor or "
-        "index-descriptor; of one platform as manifest[linux/arm64] (repeatable).",
+        help=f"Annotate the {default}, or PLACE: {others}; of one platform as "
+        "manifest-descriptor[linux/arm64] (repeatable).",
     )
 
 
