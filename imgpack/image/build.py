@@ -139,8 +139,8 @@ class ImageBuild:
         self._recipe = recipe
         self._created = created
         self._source, self._absent = _source(placement.base)
-        self._stack = _Building(self._groups, options, placement, reporter)
-        self._making = partial(LayerBuilder, options, reporter, explain)
+        self._building = partial(_Building, self._groups, options, placement, reporter)
+        self._builder = partial(LayerBuilder, options, reporter, explain)
 
     @property
     def known(self) -> frozenset[Digest]:
@@ -162,8 +162,8 @@ class ImageBuild:
 
     def build(self, sink: LayerSink) -> Image:
         """It, whose layers are in ``sink`` then. Raises source, tree, config and output errors."""
-        stack = self._stack
-        stack.build(self._making(), sink, self._types)
+        stack = self._building()
+        stack.build(self._builder(), sink, self._types)
         image = self._image(stack.dests, stack.layers, self._created or _rfc3339(stack.newest))
         stack.check_user(image.config, self._recipe)
         stack.check_program(image.config, self._recipe)

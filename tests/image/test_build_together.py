@@ -76,6 +76,14 @@ def test_one_alone_is_what_a_build_makes(tmp_path: Path) -> None:
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
 
 
+def test_what_is_prepared_may_be_built_again(tmp_path: Path) -> None:
+    """Into another sink, with the same outcome."""
+    parts = [part("amd64"), part("arm64")]
+    for name in ("1.tar", "2.tar"):
+        built(tmp_path / name, parts)
+    assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+
+
 def test_two_of_one_platform_leave_nothing(tmp_path: Path) -> None:
     """It is known before a layer is made; nor is anything made of none."""
     opened: list[int] = []
