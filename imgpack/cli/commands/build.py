@@ -21,6 +21,7 @@ from imgpack.cli.options.build.sources import (
 )
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import source_date_epoch
+from imgpack.cli.options.engine import find_engine
 from imgpack.cli.options.index.parts import (
     PlatformBuild,
     all_trees,
@@ -30,12 +31,7 @@ from imgpack.cli.options.index.parts import (
     read_parts,
 )
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.metadata import (
-    check_metadata_file,
-    metadata_option,
-    takes_standard_output,
-    write_metadata,
-)
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import (
     NamePrinter,
     check_prune,
@@ -57,6 +53,7 @@ if TYPE_CHECKING:
         Image,
         ImageIndex,
         LayerSink,
+        ReadableSink,
         Reference,
         Registries,
         SegmentCache,
@@ -79,7 +76,7 @@ if TYPE_CHECKING:
     callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar, "
-    "or SRC-image.tar for an archive; none with --push]",
+    "or SRC-image.tar for an archive; none with --push or --load]",
 )
 @prune_option
 @build_options
@@ -92,7 +89,7 @@ if TYPE_CHECKING:
 )
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
-@metadata_option
+@record_options
 @build_push_options
 @registry_options
 @click.pass_obj
@@ -107,7 +104,7 @@ def build(
     jobs: int | None,
     cache: CacheFlags,
     explain: bool,
-    metadata_file: str | None,
+    record: Record,
     pushed: BuildPush,
     registry: RegistryOptions,
 ) -> None:
@@ -117,7 +114,7 @@ def build(
     archive from standard input; --from BASE puts them on top of another image. Several
     --platform OS/ARCH=SRC make an image each, on what all share, and one index. The result
     is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
-    registry, instead or as well.
+    registry, --load into an engine, instead or as well.
     """
     pushed.check(tags)
     parts = read_parts(sources, flags, terminal, explain=explain)
@@ -126,7 +123,7 @@ def build(
         return
     trees, shared = all_trees(parts), _shared(parts, sources)
     target, names = _target(output, shared, pushed), _names(tags, shared, pushed)
-    place = _Place(target, names, metadata_file, prune, pushed, flags.base)
+    place = _Place(target, names, record, prune, pushed, flags.base)
     threads, times_given = jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees)
     segments, wanted = cache.open(trees, terminal), platforms_of(parts)
@@ -136,7 +133,7 @@ def build(
         flags.base.open(wanted, terminal, registry, segments, threads, registries) as bases,
     ):
         images = prepared(
-            zip(parts, bases, strict=True), flags, target, annotations, terminal,
+            zip(parts, bases, strict=True), flags, place, annotations, terminal,
             outputs=place.written_to(segments), jobs=threads, cache=segments,
             explain=Explainer(terminal, times_given=times_given) if explain else None,
         )  # fmt: skip
@@ -172,10 +169,15 @@ class _Place:
 
     target: str | None
     names: tuple[Reference, ...]
-    metadata_file: str | None
+    record: Record
     prune: bool
     pushed: BuildPush
     base: BaseFlags
+
+    @property
+    def only_loaded(self) -> bool:
+        """Whether an engine alone gets it, which would only unpack what is compressed."""
+        return self.target is None and not self.pushed.push
 
     def check(self, trees: Sequence[Source]) -> None:
         """Refuse to write over what is read. Raises ``OutputError`` and ``UsageError``."""
@@ -185,11 +187,11 @@ class _Place:
             check_outside(trees, target, "the output", "-o")
             self.base.check_output(target)
         read = (*self.base.files, self.pushed.how.schema1.signing_key)
-        check_metadata_file(self.metadata_file, (target, *read), trees)
+        self.record.check((target, *read), trees)
 
     def written_to(self, cache: SegmentCache | None) -> frozenset[tuple[int, int]]:
         """What no tree may hold, as devices and inodes."""
-        return written_to(self.target, self.metadata_file, cache.directory if cache else None)
+        return written_to(self.target, *self.record.files, cache.directory if cache else None)
 
     def connect(
         self, registry: RegistryOptions, terminal: Terminal, jobs: int | None
@@ -200,7 +202,7 @@ class _Place:
 
     def printer(self, terminal: Terminal) -> NamePrinter:
         """What prints the names, on standard error if something else goes to the other."""
-        taken = to_standard_output(self.target) or takes_standard_output(self.metadata_file)
+        taken = to_standard_output(self.target) or self.record.takes_standard_output
         return NamePrinter(terminal, err=taken)
 
     @contextmanager
@@ -219,6 +221,8 @@ class _Place:
                     terminal, self.target, prune=self.prune, shallow=self.base.shallow
                 )
                 also = stack.enter_context(creating)
+            if self.pushed.loading.load:
+                also = stack.enter_context(self._loading(terminal, also, printer))
             if registries is not None:
                 options = self.pushed.options(self.names, terminal, self.base.references)
                 pushing = api.pushing(
@@ -233,25 +237,35 @@ class _Place:
             elif also is not None:
                 yield also
 
+    def _loading(
+        self, terminal: Terminal, also: ReadableSink | None, printer: NamePrinter
+    ) -> AbstractContextManager[ReadableSink]:
+        return api.loading(
+            find_engine(self.pushed.loading.engine, terminal),
+            also,
+            scratch=scratch_directory,
+            reporter=terminal,
+            on_loaded=printer.tell_loaded,
+        )
+
     def tell(
         self, terminal: Terminal, built: Image | ImageIndex, printer: NamePrinter, *, given: bool
     ) -> None:
         """Say what was written, and where, if that was not ``given``."""
         document, target = built.document.descriptor, self.target
-        where = "standard output" if target == STDOUT else target or "registries only"
+        where = "standard output" if target == STDOUT else target or self.pushed.where
         for image in api.images_in(built):
             own = f"image {image.config.digest}, manifest {image.manifest.descriptor.digest}"
             which = f", {image.config.platform}" if image is not built else ""
             terminal.detail(f"{own}{which}: to {where}")
         pushed = self.pushed.push
-        published = [api.Published(name, document) for name in self.names]
-        if self.metadata_file is not None:
-            published = printer.published if pushed else published
-            write_metadata(self.metadata_file, published, [api.Named(built, self.names)])
-        for one in () if pushed else published:
+        named = [api.Published(name, document) for name in self.names]
+        published = printer.published if pushed else named
+        self.record.write(published, [api.Named(built, self.names)], printer.loaded)
+        for one in () if pushed or target is None else named:
             printer(one)
         printer.end()
-        if not (given or pushed):
+        if not (given or pushed or target is None):
             terminal.note(f"imgpack: written to {where}")
 
 
@@ -274,7 +288,7 @@ def _show(
 
 
 def _target(output: str | None, trees: Sequence[Source], pushed: BuildPush) -> str | None:
-    if output is not None or pushed.push:
+    if output is not None or pushed.instead:
         return output
     if not trees:
         raise click.UsageError(

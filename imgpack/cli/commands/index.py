@@ -13,7 +13,7 @@ from imgpack.api.bases import split
 from imgpack.cli.options.destination import Destination
 from imgpack.cli.options.index.annotations import annotation_option
 from imgpack.cli.options.location import from_standard_input, scratch_directory
-from imgpack.cli.options.metadata import metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import prune_option
 from imgpack.cli.options.parameters import FILE, gathered, once
 from imgpack.cli.options.registry import RegistryOptions, registry_options
@@ -105,7 +105,7 @@ class _Joining:
     ),
     annotation_option("index", "manifest-descriptor, index-descriptor"),
 )
-@metadata_option
+@record_options
 @jobs_option
 @registry_options
 @click.pass_obj
@@ -117,7 +117,7 @@ def create(
     tags: tuple[str, ...],
     prune: bool,
     joining: _Joining,
-    metadata_file: str | None,
+    record: Record,
     jobs: int,
     registry: RegistryOptions,
 ) -> None:
@@ -132,7 +132,7 @@ def create(
     if output is None and api.is_path(target.output):
         raise click.UsageError(f"REF {target.output} is a path; write -o {target.output}")
     sources = tuple(from_standard_input(one) for one in joining.added)
-    target.check(sources, metadata_file)
+    target.check(sources, record)
     wanted = tuple(api.Platform.parse(text) for text in joining.platforms)
     annotations = joining.annotations(is_path=target.is_path)
     with ExitStack() as stack:
@@ -143,7 +143,7 @@ def create(
         joined = api.join(images, wanted, old=there, replacing=joining.replace)
         named = replace(old, image=joined, fields=()) if old else api.Named(joined)
         made = api.annotated(named, annotations)
-        target.write(made, terminal, registries, sources, jobs, metadata_file)
+        target.write(made, terminal, registries, sources, jobs, record)
 
 
 def _place(reference: str | None, output: str | None) -> str:

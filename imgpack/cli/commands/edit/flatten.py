@@ -17,7 +17,7 @@ from imgpack.cli.options.location import (
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.metadata import metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     help="Whose media types it gets. [default: the image's]",
 )
 @annotation_option("manifest")
-@metadata_option
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -63,7 +63,7 @@ def flatten(
     compression: str,
     kind: str | None,
     annotation: tuple[str, ...],
-    metadata_file: str | None,
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -75,7 +75,7 @@ def flatten(
     """
     source = from_standard_input(source)
     sources = (source, above)
-    destination.check(sources, metadata_file)
+    destination.check(sources, record)
     annotations = api.Annotations.parse(annotation)
     codec = api.Codec.parse(compression)
     choice.check(source)
@@ -97,4 +97,4 @@ def flatten(
             reporter=terminal,
         ) as image:
             made = annotated(replace(named, image=image, fields=()), annotations, terminal)
-            destination.write(made, terminal, registries, sources, jobs, metadata_file)
+            destination.write(made, terminal, registries, sources, jobs, record)

@@ -18,7 +18,7 @@ from imgpack.cli.options.location import (
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.metadata import metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -57,7 +57,7 @@ _AFTERWARDS: Final = {
 )
 @cache_options
 @annotation_option("manifest")
-@metadata_option
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -72,7 +72,7 @@ def rebase(
     no_look: bool,
     cache: CacheFlags,
     annotation: tuple[str, ...],
-    metadata_file: str | None,
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -84,7 +84,7 @@ def rebase(
     """
     source = from_standard_input(source)
     sources = (source, onto, old)
-    destination.check(sources, metadata_file)
+    destination.check(sources, record)
     annotations = api.Annotations.parse(annotation)
     choice.check(source)
     segments, limit = cache.open((), terminal), cache.limit
@@ -109,7 +109,7 @@ def rebase(
             made = replace(named, image=rebased.image, fields=())
             made = annotated(made, annotations, terminal)
             more = {} if rebased.findings is None else {"findings": rebased.as_json()}
-            destination.write(made, terminal, registries, sources, jobs, metadata_file, more)
+            destination.write(made, terminal, registries, sources, jobs, record, more)
     if segments is not None and segments.stored:
         trim(segments, limit)
 

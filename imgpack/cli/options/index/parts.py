@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imgpack import api
 from imgpack.cli.options.build.kinds import read_lists
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.options.index.platforms import PlatformSources
     from imgpack.cli.output.terminal import Terminal
+
+
+class BuildPlace(Protocol):
+    """Where the images go."""
+
+    @property
+    def target(self) -> str | None:
+        """An archive, a layout or a stream, if one is written."""
+
+    @property
+    def only_loaded(self) -> bool:
+        """Whether an engine alone gets them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +79,14 @@ def platforms_of(parts: Sequence[PlatformBuild]) -> list[Platform | None]:
 def prepared(
     parts: Iterable[tuple[PlatformBuild, Base | None]],
     flags: BuildFlags,
-    target: str | None,
+    place: BuildPlace,
     annotations: Annotations,
     terminal: Terminal,
     **how: Any,
 ) -> list[ImageBuild]:
     """What is to be built, each over its base; ``how`` are arguments of ``api.prepare``."""
     return [
-        api.prepare(**_arguments(part, flags, base, target, annotations, terminal), **how)
+        api.prepare(**_arguments(part, flags, base, place, annotations, terminal), **how)
         for part, base in parts
     ]
 
@@ -83,13 +95,13 @@ def _arguments(
     part: PlatformBuild,
     flags: BuildFlags,
     base: Base | None,
-    target: str | None,
+    place: BuildPlace,
     annotations: Annotations,
     terminal: Terminal,
 ) -> dict[str, Any]:
     """What ``api.prepare`` takes: all that decides the image's bytes, parsed and checked."""
     image, layers = flags.image, flags.layers
-    kind = image.format(target, None if base is None else base.image.format)
+    kind = image.format(place.target, None if base is None else base.image.format)
     kind = format_for(annotations, kind, terminal)
     config: Runtime | RuntimeChanges
     config = flags.runtime.runtime() if base is None else flags.unset.changes(flags.runtime)
@@ -99,7 +111,7 @@ def _arguments(
         "config": config,
         "platform": part.target.platform,
         "format": kind,
-        "compression": layers.codec(kind),
+        "compression": layers.codec(kind, alone=place.only_loaded),
         "created": image.created_at(source_date_epoch()),
         "author": image.author or "",
         "comment": image.comment or "",
