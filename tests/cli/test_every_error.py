@@ -37,7 +37,10 @@ _ANY = "GET|HEAD|POST|PUT|PATCH|DELETE"
 CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "an argument is missing": (2, "Missing argument", [
         "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
-        "index create", "flatten -o x.tar", "rebase --onto b -o x.tar",
+        "flatten -o x.tar", "rebase --onto b -o x.tar",
+    ]),
+    "nothing is joined": (2, "Missing option '--add'", [
+        "index create", "index create localhost:1/x",
     ]),
     "nothing is to be built": (2, "nothing goes into the image", ["build"]),
     "an option is unknown": (2, "has no option", [
@@ -93,7 +96,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "rm localhost:1/x@sha256:1a",
     ]),
     "an image has no name": (6, "nameless.tar", ["push nameless.tar"]),
-    "an index is made of files": (6, "a.tar", ["index create localhost:1/x --add a.tar"]),
+    "an index is called as a file is": (2, "x.tar", ["index create x.tar --add a.tar"]),
     "the configuration has an impossible value": (7, "--", [
         "build t -e X", "build t -l X", "build t --user a:b:c", "build t --expose http",
         "build t --workdir here", "build t --volume here", "build t --stop-signal SIGX",
