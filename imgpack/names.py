@@ -6,15 +6,18 @@ import importlib
 from typing import Any, Final
 
 _HOMES: Final = {
+    "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "compression.codec": "Codec",
+    "engine.loading": "Engine Loaded",
     "image.base.findings": "Finding OnNewBase",
     "image.base.lock": "Lock LockedImage",
     "image.base.locked": "is_lock read_lock",
     "image.base.moved": "Moved moved",
-    "image.build": "Base Placement",
-    "image.describe": "described published_names total_size",
+    "image.annotate": "annotated",
+    "image.build": "Base ImageBuild Placement",
+    "image.describe": "described image_id published_names recorded total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
@@ -26,6 +29,7 @@ _HOMES: Final = {
     "layer.cache.segments": "SegmentCache",
     "layer.stages": "Treatment",
     "layer.raw": "RawLayer",
+    "project.annotations": "project_annotations",
     "registry.http.endpoint": "SessionOptions",
     "registry.http.retry": "RetryPolicy",
     "registry.http.tls": "TlsOptions",
@@ -37,6 +41,7 @@ _HOMES: Final = {
     "registry.push.plan": "Schema1Options",
     "registry.push.push": "PushOptions RegistrySink",
     "registry.registries": "Registries",
+    "spec.annotations": "Annotation AnnotationPlace Annotations",
     "spec.config": "ImageConfig",
     "spec.descriptor": "Descriptor",
     "spec.digest": "Digest",

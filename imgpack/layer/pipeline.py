@@ -186,7 +186,7 @@ class Pipeline:
         # their stat, made it last time, or else if it decompresses to these very bytes:
         # no dearer than a strong hash, and a first build does neither.
         crc = crc32(raw)
-        raw_sum, origin = fingerprint(raw, crc), _origin(segment.stamps)
+        raw_sum, origin = fingerprint(raw, crc), _origin(segment.stamps, around.before)
         plain = CachedSegment(f"{raw_sum}-{self._recipe_key(origin)}", "", origin, copied=True)
         before = known.get(origin)
         if before is not None and before.key == plain.key:
@@ -238,9 +238,16 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _origin(stamps: list[bytes]) -> str:
-    """The hash of a segment's stamps; empty if an entry has none."""
-    return hashlib.sha256(b"".join(stamps)).hexdigest() if all(stamps) else ""
+def _origin(stamps: list[bytes], before: bytes) -> str:
+    """The hash of a segment's stamps, and of what it looks back at, whose stamps may have changed.
+
+    Empty if an entry has no stamp.
+    """
+    if not all(stamps):
+        return ""
+    hasher = hashlib.sha256(b"".join(stamps))
+    hasher.update(before)
+    return hasher.hexdigest()
 
 
 def _copied_check(segment: CachedSegment, data: bytes) -> str:

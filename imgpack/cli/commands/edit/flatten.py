@@ -10,13 +10,14 @@ import click
 from imgpack import api
 from imgpack.cli.options.clock import now_ns
 from imgpack.cli.options.destination import Destination, destination_options
+from imgpack.cli.options.index.annotations import annotated, annotation_option
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.metadata import metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
     type=click.Choice(["docker", "oci"]),
     help="Whose media types it gets. [default: the image's]",
 )
-@metadata_option
+@annotation_option("manifest")
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -60,7 +62,8 @@ def flatten(
     above: str | None,
     compression: str,
     kind: str | None,
-    metadata_file: str | None,
+    annotation: tuple[str, ...],
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -72,7 +75,8 @@ def flatten(
     """
     source = from_standard_input(source)
     sources = (source, above)
-    destination.check(sources, metadata_file)
+    destination.check(sources, record)
+    annotations = api.Annotations.parse(annotation)
     codec = api.Codec.parse(compression)
     choice.check(source)
     with (
@@ -92,5 +96,5 @@ def flatten(
             clock=now_ns,
             reporter=terminal,
         ) as image:
-            made = replace(named, image=image, fields=())
-            destination.write(made, terminal, registries, sources, jobs, metadata_file)
+            made = annotated(replace(named, image=image, fields=()), annotations, terminal)
+            destination.write(made, terminal, registries, sources, jobs, record)

@@ -11,13 +11,14 @@ import click
 from imgpack import api
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim
 from imgpack.cli.options.destination import Destination, destination_options
+from imgpack.cli.options.index.annotations import annotated, annotation_option
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.metadata import metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -55,7 +56,8 @@ _AFTERWARDS: Final = {
     help="Read no layers, and so say nothing of what may not work on the new base.",
 )
 @cache_options
-@metadata_option
+@annotation_option("manifest")
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -69,7 +71,8 @@ def rebase(
     destination: Destination,
     no_look: bool,
     cache: CacheFlags,
-    metadata_file: str | None,
+    annotation: tuple[str, ...],
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -81,7 +84,8 @@ def rebase(
     """
     source = from_standard_input(source)
     sources = (source, onto, old)
-    destination.check(sources, metadata_file)
+    destination.check(sources, record)
+    annotations = api.Annotations.parse(annotation)
     choice.check(source)
     segments, limit = cache.open((), terminal), cache.limit
     with (
@@ -103,8 +107,9 @@ def rebase(
         ) as rebased:
             _tell(terminal, rebased)
             made = replace(named, image=rebased.image, fields=())
+            made = annotated(made, annotations, terminal)
             more = {} if rebased.findings is None else {"findings": rebased.as_json()}
-            destination.write(made, terminal, registries, sources, jobs, metadata_file, more)
+            destination.write(made, terminal, registries, sources, jobs, record, more)
     if segments is not None and segments.stored:
         trim(segments, limit)
 
