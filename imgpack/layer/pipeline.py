@@ -10,12 +10,11 @@ the bytes do not depend on timing or on ``jobs``.
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from imgpack.compression.adaptive import STORED
-from imgpack.compression.algorithm import ALONE, Bytes, Surroundings, equal
+from imgpack.compression.algorithm import ALONE, Bytes, Surroundings
 from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
 from imgpack.events import Meter
@@ -168,7 +167,7 @@ class Pipeline:
             if fingerprint(raw, crc) != segment.raw_sum:
                 return None
             data = self._codec.compress(raw, crc, level=STORED)
-            return data if segment.check == _copied_check(segment, data) else None
+            return data if segment.check == _copied_check(segment.raw_sum, data) else None
         except ValueError:
             self._cache.distrust(segment.key)
             return None
@@ -187,10 +186,9 @@ class Pipeline:
         # no dearer than a strong hash, and a first build does neither.
         crc = crc32(raw)
         raw_sum, origin = fingerprint(raw, crc), _origin(segment.stamps, around.before)
-        plain = CachedSegment(f"{raw_sum}-{self._recipe_key(origin)}", "", origin, copied=True)
         before = known.get(origin)
-        if before is not None and before.key == plain.key:
-            copied = self._copied(segment, plain, crc, root)
+        if before is not None and before.copied and before.raw_sum == raw_sum:
+            copied = self._copied(segment, root, raw_sum, crc, origin)
             if copied is not None:
                 return copied
         key = f"{raw_sum}-{self._key(around)}"
@@ -203,29 +201,27 @@ class Pipeline:
             self._cache.distrust(key)
         level = self._codec.level_of(raw)
         if level == STORED:
-            copied = self._copied(segment, plain, crc, root)
+            copied = self._copied(segment, root, raw_sum, crc, origin)
             if copied is not None:
                 return copied
         data = self._codec.compress(raw, crc, around, level)
         return _Compressed(data, CachedSegment(key, self._cache.store(key, data), origin))
 
     def _copied(
-        self, segment: Segment, plain: CachedSegment, crc: int, root: bytes | None
+        self, segment: Segment, root: bytes | None, raw_sum: str, crc: int, origin: str
     ) -> _Compressed | None:
         """One that is stored as it is; ``None`` if it is better kept than made again."""
         assert self._cache is not None
-        if root is not None:
-            recipe = recipe_of(segment.data, segment.excerpts, root) if plain.stamps else None
-            if recipe is None:
-                return None
-            found = self._cache.load(plain.key)
-            if found is None or not equal(recipe, found.data):
-                self._cache.store(plain.key, recipe)
+        recipe = b"" if root is None else recipe_of(segment.data, segment.excerpts, root)
+        if recipe is None:
+            return None
+        # By the recipe, not by the stamps: those of young files are others each time.
+        key = f"{raw_sum}-{_short_hash(f'{self._codec_key} {fingerprint(recipe)}')}"
+        if recipe and self._cache.load(key) is None:
+            self._cache.store(key, recipe)
         data = self._codec.compress(segment.data, crc, level=STORED)
-        return _Compressed(data, replace(plain, check=_copied_check(plain, data)))
-
-    def _recipe_key(self, origin: str) -> str:
-        return _short_hash(f"recipe {self._codec_key} {origin}")
+        check = _copied_check(raw_sum, data)
+        return _Compressed(data, CachedSegment(key, check, origin, copied=True))
 
     def _key(self, around: Surroundings) -> str:
         """What decides, beside a segment's bytes, what it is compressed to."""
@@ -250,8 +246,9 @@ def _origin(stamps: list[bytes], before: bytes) -> str:
     return hasher.hexdigest()
 
 
-def _copied_check(segment: CachedSegment, data: bytes) -> str:
-    return f"{segment.raw_sum[:16]}{len(data):x}"
+def _copied_check(raw_sum: str, data: bytes) -> str:
+    """What stands for the check sum of ``data``, which says no more than its length."""
+    return f"{raw_sum[:16]}{len(data):x}"
 
 
 def _drive(pool: OrderedPool[_Item, _Done], items: Iterable[_Item]) -> None:
