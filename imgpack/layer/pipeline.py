@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from imgpack.compression.adaptive import STORED
-from imgpack.compression.algorithm import ALONE, Bytes, Surroundings
+from imgpack.compression.algorithm import ALONE, Bytes, Surroundings, equal
 from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
 from imgpack.events import Meter
@@ -217,7 +217,8 @@ class Pipeline:
             return None
         # By the recipe, not by the stamps: those of young files are others each time.
         key = f"{raw_sum}-{_short_hash(f'{self._codec_key} {fingerprint(recipe)}')}"
-        if recipe and self._cache.load(key) is None:
+        found = self._cache.load(key) if recipe else None
+        if recipe and (found is None or not equal(recipe, found.data)):
             self._cache.store(key, recipe)
         data = self._codec.compress(segment.data, crc, level=STORED)
         check = _copied_check(raw_sum, data)
