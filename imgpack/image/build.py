@@ -215,7 +215,8 @@ def _told(built: Built) -> str:
     record, written = built.record, built.record.written
     return (
         f"{written.digest}, {human_size(written.size)} from {human_size(written.raw_size)};"
-        f" {built.reused} of {len(record.segments)} segments reused, {built.copied} copied"
+        f" {built.reused} of {len(record.segments)} segments reused"
+        + (f", {built.copied} copied" if built.copied else "")
     )
 
 
