@@ -13,6 +13,7 @@ from imgpack.cli.options.metadata import check_metadata_file, metadata_option
 from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
+from imgpack.cli.output.usage import Subcommands
 from imgpack.errors import InvalidReferenceError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 
-@click.group("index")
+@click.group("index", cls=Subcommands)
 def index() -> None:
     """Join platform images into one index."""
 
