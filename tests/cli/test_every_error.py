@@ -261,7 +261,7 @@ def test_every_kind_of_error_says_what_to_do() -> None:
         ("build t -Z", "imgpack build has no option -Z; see imgpack build --help"),
         ("pull x --insecure", "; say --plain-http for HTTP"),
         ("buld", "there is no command 'buld'; did you mean build?"),
-        ("images", "; did you mean imgpack inspect?"),
+        ("images", "is seen by: imgpack inspect IMAGE"),
     ],
 )
 def test_an_option_of_another_program_is_answered(

@@ -66,7 +66,7 @@ def shell(name: str, directory: Path) -> Iterator[Shell]:
     """A shell with ``imgpack`` on its path and completion switched on."""
     program = require(name)
     programs = directory.parent / f"{directory.name}-bin"
-    programs.mkdir()
+    programs.mkdir(exist_ok=True)
     (programs / "imgpack").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m imgpack "$@"\n')
     (programs / "imgpack").chmod(0o755)
     # What an argument is in the end is written where no shell can colour it.
@@ -150,7 +150,7 @@ def test_a_shell_completes_values_and_names(name: str, place: Path) -> None:
         "imgpack build --format o": "oci",
         "imgpack build --format=o": "--format=oci",
         "imgpack build --stop-signal SIGQ": "SIGQUIT",
-        "imgpack build --platform linux/ar": "linux/ar",
+        "imgpack build --platform linux/ar": "linux/arm",
         "imgpack build --platform linux/arm6": "linux/arm64",
         "imgpack build --compression no": "none",
         "imgpack completion fi": "fish",
@@ -163,8 +163,6 @@ def test_a_shell_completes_values_and_names(name: str, place: Path) -> None:
         "imgpack build --from=my-image.tar:loc": "--from=my-image.tar:localhost:5000/team/app:1.0",
         "imgpack build roots --from scr": "scratch",
     }
-    if name != "zsh":
-        expected["imgpack build --platform linux/ar"] = "linux/arm"
     assert completed(name, place, expected) == expected
 
 
@@ -180,12 +178,17 @@ def test_a_shell_completes_odd_names_as_ever(name: str, place: Path) -> None:
         "imgpack build --cache-dir=ro": "--cache-dir=roots/X",
         "imgpack build it": "X",
         "imgpack build ~/ro": f"{place}/roots/X",
-        "imgpack build 'wi": "with blank/X",
-        "imgpack build roots:/op": "roots:/opt/X",
         "imgpack build --format o": "X",
         "imgpack insp": "X",
     }
-    closing = {"imgpack build 'wi": "'"}
-    del closing
-    with_home = completed(name, place, expected, "X")
-    assert with_home == expected
+    if name != "zsh":  # to zsh a colon is a letter
+        expected["imgpack build roots:/op"] = "roots:/opt/X"
+    assert completed(name, place, expected, "X") == expected
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_completes_within_quotes(name: str, place: Path) -> None:
+    """Of a directory the quotes stay open: there may be more to it."""
+    expected = {"imgpack build 'wi": "with blank/X"}
+    # Bash closes them where it completes a directory.
+    assert completed(name, place, expected, "X" if name == "bash" else "X'") == expected

@@ -85,9 +85,7 @@ def manifest(
 @choice_options
 @registry_options
 @click.pass_obj
-def digest(
-    terminal: Terminal, *, location: str, choice: Choice, registry: RegistryOptions
-) -> None:
+def digest(terminal: Terminal, *, location: str, choice: Choice, registry: RegistryOptions) -> None:
     """Print the digest of an image: of what imgpack manifest prints.
 
     Of a multi-platform image it is that of the index, unless --platform chooses one.

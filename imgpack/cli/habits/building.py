@@ -65,7 +65,8 @@ OPTIONS: Final[Mapping[str, str]] = {
     "--inherit-annotations": "annotations of the base stay with the base",
     "--identity-label": "no label is added but those of --label KEY=VALUE",
     "--image-label": "say --label KEY=VALUE",
-    "--annotation": "an index takes them: imgpack index create REF --add REF --annotation KEY=VALUE",
+    "--annotation": "an index takes them: "
+    "imgpack index create REF --add REF --annotation KEY=VALUE",
     "--omit-history": "one entry a layer is written, and --comment TEXT says what is in it",
     "--ignore": "--ignore-file FILE says what is left out, and --exclude PATTERN what else",
     "--ignorefile": "--ignore-file FILE says what is left out, and --exclude PATTERN what else",

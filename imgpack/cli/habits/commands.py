@@ -172,7 +172,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "signin": "imgpack login REGISTRY",
     "upgrade": "imgpack is upgraded as it was installed, as by pip",
     "shell": "nothing is run",
-    "man": "man imgpack shows the manual; imgpack help",
+    "man": "the manual is shown by: man imgpack",
 }  # fmt: skip
 """Words of other programs, one or two of them, and what to do instead."""
 

@@ -94,7 +94,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "manifest": {
         "--raw": "they are the bytes as they are already",
-        "--verbose": "they are the bytes as they are already",
         "--digest": "the digest is printed by: imgpack digest IMAGE",
     },
     "blob": {"--digest": "it follows the name: imgpack blob REF@DIGEST"},
@@ -104,12 +103,14 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--all-tags": _ALL_NAMES,
         "-a": _ALL_NAMES,
         "--all": _ALL_NAMES,
-        "--repository": f"{_NAMES} for each name",
+        "--repository": f"each name is given: {_NAMES}",
         "--index": "an index is pushed with what is in it",
         "-i": "say --image NAME",
         "--force": "a tag that is there is moved",
-        "-f": "it is pushed as it is: imgpack build SRC --format oci makes OCI media types",
-        "--format": "it is pushed as it is: imgpack build SRC --format oci makes OCI media types",
+        **dict.fromkeys(
+            ("-f", "--format"),
+            "it is pushed as it is; OCI media types are made by: imgpack build SRC --format oci",
+        ),
         "--compression-format": "it is pushed as it is: imgpack build SRC --compression zstd",
         "--compression-level": "it is pushed as it is: imgpack build SRC --compression zstd:12",
         "--force-compression": "it is pushed as it is: imgpack build SRC --compression zstd",
@@ -122,8 +123,10 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--all-tags": f"each is copied by itself; {_TAGS}",
         "--no-clobber": "a tag that is there is moved",
         "-n": "a tag that is there is moved",
-        "-f": "media types stay: imgpack flatten IMAGE -o REF --format oci makes others",
-        "--format": "media types stay: imgpack flatten IMAGE -o REF --format oci makes others",
+        **dict.fromkeys(
+            ("-f", "--format"),
+            "media types stay; others are made by: imgpack flatten IMAGE -o REF --format oci",
+        ),
         "--additional-tag": "write an archive, then push it: imgpack push ARCHIVE REF REF",
         "-o": "DST follows SRC: imgpack copy SRC DST",
         "--output": "DST follows SRC: imgpack copy SRC DST",
@@ -135,7 +138,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(
             ("--dest-compress", "--dest-decompress", "--dest-compress-format",
              "--dest-compress-level"),
-            "layers stay: imgpack flatten IMAGE -o REF --compression zstd makes another one",
+            "layers stay; another one is made by: imgpack flatten IMAGE -o REF --compression zstd",
         ),
         "--dest-precompute-digests": "digests are known before anything is sent",
         "--dest-oci-accept-uncompressed-layers": "layers are copied as they are",
@@ -240,8 +243,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
             "options follow the command, as in: imgpack inspect IMAGE --platform OS/ARCH",
         ),
         "--man": "the manual page is shown by: man imgpack",
-        "--install-completion": "switch it on with what is printed by: imgpack completion SHELL",
-        "--show-completion": "it is printed by: imgpack completion SHELL",
+        "--install-completion": "switch it on with what is printed by: imgpack completion bash",
+        "--show-completion": "it is printed by: imgpack completion bash",
     },
 }  # fmt: skip
 """What a command has not, and what to do instead."""

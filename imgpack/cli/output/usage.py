@@ -20,12 +20,11 @@ class Subcommands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does; an unknown word is a usage error, and ends a completion."""
         name = args[0]
-        if name.startswith("-") or self.get_command(ctx, name) is not None:
-            return super().resolve_command(ctx, args)
-        if ctx.resilient_parsing:
-            return None, None, []
-        group = [] if ctx.parent is None else [ctx.info_name or ""]
-        ctx.fail(no_command([*group, *args], self.list_commands(ctx), ctx.command_path))
+        there = name.startswith("-") or self.get_command(ctx, name) is not None
+        if not there and not ctx.resilient_parsing:
+            group = [] if ctx.parent is None else [ctx.info_name or ""]
+            ctx.fail(no_command([*group, *args], self.list_commands(ctx), ctx.command_path))
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does; a usage error that a command raised itself says of which."""
@@ -46,7 +45,8 @@ def worded(problem: click.ClickException) -> str:
     help_page = f"see {path} --help"
     if isinstance(problem, click.NoSuchOption) and context is not None:
         name, there = problem.option_name, _options(context)
-        known = _habit(context.command.name or "", name, there)
+        command = "imgpack" if context.parent is None else context.command.name
+        known = _habit(command or "", name, there)
         return f"{path} has no option {name}; {known or _close(name, there) or help_page}"
     message = problem.format_message().rstrip(".")
     if isinstance(problem, click.BadOptionUsage) and context is not None:
@@ -83,7 +83,7 @@ def _usage(context: click.Context, name: str) -> str:
 def _habit(command: str, name: str, there: set[str]) -> str:
     from imgpack.cli.habits import building, images
 
-    own = building.OPTIONS if command == "build" else images.OPTIONS.get(command or "imgpack", {})
+    own = building.OPTIONS if command == "build" else images.OPTIONS.get(command, {})
     shared = (answers for option, answers in images.SHARED if option in there)
     return next((found[name] for found in (own, *shared) if name in found), "")
 

@@ -12,9 +12,10 @@ from imgpack.cli.completion.shells import SHELLS, script
 def completion(*, shell: str) -> None:
     """Print what makes a shell complete imgpack; the shell evaluates it.
 
-    \b
-    bash, in ~/.bashrc:       eval "$(imgpack completion bash)"
-    zsh, after compinit:      eval "$(imgpack completion zsh)"
-    fish, in config.fish:     imgpack completion fish | source
+    For bash, in ~/.bashrc: eval "$(imgpack completion bash)"
+
+    For zsh, after compinit: eval "$(imgpack completion zsh)"
+
+    For fish, in config.fish: imgpack completion fish | source
     """
     click.echo(script(shell), nl=False)
