@@ -9,6 +9,7 @@ import pytest
 
 from imgpack.cli.habits import building, commands, images
 from imgpack.cli.main import COMMANDS, cli
+from imgpack.cli.output.usage import worded
 from tests.cli_runner import InProcess
 
 _LINE = re.compile(r"(?<![/\w-])(?<!man )imgpack (?!is )[^;,?|()>]*")
@@ -70,6 +71,54 @@ def answers() -> Iterator[tuple[str, str, set[str]]]:
 def called(name: str) -> click.Command:
     """The command that click calls so."""
     return cli if name == "imgpack" else next(one for one in EVERY.values() if one.name == name)
+
+
+CRANE = (
+    "annotate append auth blob catalog completion config copy cp delete digest export flatten "
+    "index layout ls list manifest mutate pull push rebase registry repos serve squash tag "
+    "validate version help edit"
+)
+BUILDX = (
+    "--add-host --allow --annotation --attest --build-arg --build-context --builder --cache-from "
+    "--cache-to --call --cgroup-parent --check -D --debug -f --file --iidfile --label --load "
+    "--metadata-file --network --no-cache --no-cache-filter -o --output --platform --policy "
+    "--progress --provenance --pull --push -q --quiet --sbom --secret --shm-size --ssh -t --tag "
+    "--target --ulimit"
+)
+IMAGETOOLS = "--annotation --append --dry-run -f --file --metadata-file --progress -t --tag"
+OF_CRANE = {
+    "pull": "--annotate-ref -c --cache_path --format --platform --insecure -v",
+    "push": "--image-refs --index --insecure --allow-nondistributable-artifacts",
+    "copy": "-a --all-tags -j --jobs -n --no-clobber --platform --insecure",
+    "digest": "--full-ref --tarball --platform --insecure",
+    "flatten": "-t --tag",
+    "rebase": "--new_base --old_base -t --tag",
+    "tags": "-O --omit-digest-tags --full-ref",
+    "manifest": "--platform --insecure",
+    "rm": "--insecure",
+}
+
+
+def told(command: tuple[str, ...], option: str) -> str:
+    """What is said to who gives ``option`` to ``command``; empty if it is there."""
+    if option in options(EVERY[command]):
+        return ""
+    root = click.Context(EVERY[()], None, "imgpack")
+    context = click.Context(EVERY[command], root, command[-1])
+    return worded(click.NoSuchOption(option, ctx=context)).partition("; ")[2]
+
+
+def test_crane_and_buildx_are_known() -> None:
+    """Their commands, and the options of those that are here as well; from their manuals."""
+    for word in CRANE.split():
+        assert word in COMMANDS or word in commands.ALIASES or commands.answer([word]), word
+    for option in BUILDX.split():
+        assert not told(("build",), option).startswith("see "), option
+    for option in IMAGETOOLS.split():
+        assert not told(("index", "create"), option).startswith("see "), option
+    for command, every in OF_CRANE.items():
+        for option in every.split():
+            assert not told((command,), option).startswith("see "), (command, option)
 
 
 def test_every_command_line_in_an_answer_works() -> None:

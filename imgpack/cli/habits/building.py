@@ -79,7 +79,6 @@ OPTIONS: Final[Mapping[str, str]] = {
     "--digestfile": "NAME@DIGEST is printed, and --metadata-file FILE has it, too",
     "--logfile": "say 2> FILE, and --verbose for more",
     "--logsplit": "say 2> FILE, and --verbose for more",
-    "--progress": "--quiet shows none, and without a terminal there are no bars",
     "--manifest": "images are joined by: imgpack index create REF --add REF",
     "--all-platforms": "build each with --platform, and join them: "
     "imgpack index create REF --add REF",

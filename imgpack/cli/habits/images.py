@@ -32,7 +32,12 @@ SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
     ("--jobs", dict.fromkeys(("--parallel", "--concurrency", "--max-concurrent-uploads"),
                              "say --jobs N")),
     ("--json", {"--format": _JSON, "--output-format": "say --json"}),
+    ("--quiet", {"--progress": "--quiet shows none, and without a terminal there are no bars"}),
     ("--image", {"--tag-name": "say --image NAME"}),
+    (
+        "--allow-nondistributable",
+        {"--allow-nondistributable-artifacts": "say --allow-nondistributable"},
+    ),
     (
         "--tls-verify",
         {
@@ -67,6 +72,8 @@ SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
             **dict.fromkeys(("--preserve-digests", "--prefer-index"), _BYTES),
             **dict.fromkeys(("--digestfile", "--full-ref", "--image-refs"), _PRINTED),
             **dict.fromkeys(("--daemon-host", "--src-daemon-host", "--dest-daemon-host"), _DAEMON),
+            **dict.fromkeys(("--shared-blob-dir", "--src-shared-blob-dir",
+                             "--dest-shared-blob-dir"), "a layout holds all that it names"),
             "--retry-delay": "it grows by itself, or is what the registry says; --retries N",
             "--command-timeout": "--timeout SECONDS is the longest silence of a registry",
             "--proxy": "the variables HTTPS_PROXY and NO_PROXY say it",
@@ -95,6 +102,10 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "manifest": {
         "--raw": "they are the bytes as they are already",
         "--digest": "the digest is printed by: imgpack digest IMAGE",
+    },
+    "digest": {
+        "--full-ref": "the digest alone is printed",
+        "--tarball": "the archive is the argument: imgpack digest ARCHIVE",
     },
     "blob": {"--digest": "it follows the name: imgpack blob REF@DIGEST"},
     "push": {
@@ -142,8 +153,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         ),
         "--dest-precompute-digests": "digests are known before anything is sent",
         "--dest-oci-accept-uncompressed-layers": "layers are copied as they are",
-        "--src-shared-blob-dir": "a layout holds all that it names",
-        "--dest-shared-blob-dir": "a layout holds all that it names",
     },
     "pull": {
         "--all-platforms": "all are pulled, unless there is --platform",
@@ -209,6 +218,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--all": "say which: imgpack logout REGISTRY",
         "-a": "say which: imgpack logout REGISTRY",
         "--authfile": _AUTHFILE,
+        "--tls-verify": "the registry is not asked",
     },
     "info": {"--cache": "say --cache-dir DIR"},
     "trim": {
