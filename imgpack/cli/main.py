@@ -73,12 +73,13 @@ class Commands(Subcommands):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] in COMMANDS and args[0] not in _ONE_ARGUMENT:
             return super().resolve_command(ctx, args)
-        from imgpack.cli.habits import commands as habits
+        from imgpack.cli.habits.commands import ALIASES
+        from imgpack.cli.habits.commands import COMMANDS as ELSEWHERE
 
-        args = [*habits.ALIASES.get(args[0], args[:1]), *args[1:]]
+        args = [*ALIASES.get(args[0], args[:1]), *args[1:]]
         if args[0] == "--version" and not ctx.resilient_parsing:
             self.make_context(ctx.info_name, args[:1])
-        if len(args) > 2 and " ".join(args[:2]) in habits.COMMANDS and args[0] in _ONE_ARGUMENT:
+        if len(args) > 2 and " ".join(args[:2]) in ELSEWHERE and args[0] in _ONE_ARGUMENT:
             ctx.fail(no_command(args, COMMANDS, f"imgpack {args[0]}"))
         return super().resolve_command(ctx, args)
 

@@ -1,14 +1,13 @@
 """``imgpack help``: pages that fit any terminal, with command lines that work."""
 
-import os
 import re
 from pathlib import Path
 
 import pytest
 
 from imgpack import errors
-from imgpack.cli.commands.shell.topics import OTHER_WORDS, TOPICS, page, summary, topic
 from imgpack.cli.main import COMMANDS
+from imgpack.cli.topics.pages import OTHER_WORDS, TOPICS, page, summary, topic
 from tests.cli.test_habits import parses
 from tests.cli_runner import InProcess
 
@@ -120,5 +119,4 @@ def test_other_words_mean_one_topic_and_no_command() -> None:
 
 def test_pages_are_part_of_the_package() -> None:
     """There is one for each topic, and none that nobody finds."""
-    place = _PACKAGE / "cli" / "commands" / "shell" / "topics"
-    assert {name.removesuffix(".txt") for name in os.listdir(place)} == set(TOPICS)
+    assert {path.stem for path in (_PACKAGE / "cli" / "topics").glob("*.txt")} == set(TOPICS)

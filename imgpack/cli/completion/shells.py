@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from importlib.resources import files
 from typing import ClassVar
 
 import click
@@ -30,6 +29,8 @@ SHELLS = ("bash", "zsh", "fish")
 
 def script(shell: str) -> str:
     """What makes ``shell`` complete imgpack, to be evaluated by it."""
+    from importlib.resources import files
+
     return files(__package__).joinpath(f"{shell}.txt").read_text("utf-8")
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from imgpack import api, errors
+from imgpack import errors
 
 _PLATFORMS: Final = (
     "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le",
@@ -57,6 +57,8 @@ def _names(path: str) -> Iterator[str]:
     path = os.path.expanduser(path)
     if not (os.path.isfile(path) or os.path.isdir(path)):  # neither a pipe nor a reference
         return
+    from imgpack import api
+
     try:
         with api.open(path) as opened:
             for root in opened.roots:

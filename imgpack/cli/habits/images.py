@@ -31,7 +31,10 @@ SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
     ),
     ("--jobs", dict.fromkeys(("--parallel", "--concurrency", "--max-concurrent-uploads"),
                              "say --jobs N")),
-    ("--json", {"--format": _JSON, "--output-format": "say --json"}),
+    (
+        "--json",
+        {"--format": "there is no template: --json is for jq", "--output-format": "say --json"},
+    ),
     ("--quiet", {"--progress": "--quiet shows none, and without a terminal there are no bars"}),
     ("--image", {"--tag-name": "say --image NAME"}),
     (
@@ -84,6 +87,7 @@ SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
 
 OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "inspect": {
+        "--format": _JSON,
         "--raw": "the bytes are printed by: imgpack manifest IMAGE",
         "--config": "the configuration is printed by: imgpack manifest IMAGE --config",
         "-f": _JSON,
@@ -201,7 +205,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--manifest": "each is named: imgpack index create REF --add REF --add REF",
         "-f": "each is named: imgpack index create REF --add REF --add REF",
         "--file": "each is named: imgpack index create REF --add REF --add REF",
-        "--dry-run": "it has none; what is added has to be in a registry already",
+        "--dry-run": "there is none; what would be joined is seen by: imgpack inspect REF",
         "--push": "it is pushed when it is made",
         "--docker-empty-base": "images are added by: imgpack index create REF --add REF",
     },

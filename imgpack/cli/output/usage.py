@@ -81,10 +81,11 @@ def _usage(context: click.Context, name: str) -> str:
 
 
 def _habit(command: str, name: str, there: set[str]) -> str:
-    from imgpack.cli.habits import building, images
+    from imgpack.cli.habits.building import OPTIONS as BUILDING
+    from imgpack.cli.habits.images import OPTIONS, SHARED
 
-    own = building.OPTIONS if command == "build" else images.OPTIONS.get(command, {})
-    shared = (answers for option, answers in images.SHARED if option in there)
+    own = BUILDING if command == "build" else OPTIONS.get(command, {})
+    shared = (answers for option, answers in SHARED if option in there)
     return next((found[name] for found in (own, *shared) if name in found), "")
 
 

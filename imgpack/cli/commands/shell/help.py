@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 import click
 
-from imgpack.cli.commands.shell.topics import OTHER_WORDS, TOPICS, page, summary, topic
 from imgpack.cli.output.help import Help
+from imgpack.cli.topics.pages import OTHER_WORDS, TOPICS, page, summary, topic
 
 
 def _offered(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

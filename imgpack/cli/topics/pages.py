@@ -1,6 +1,6 @@
 """The pages of ``imgpack help TOPIC``: text for a terminal of any width.
 
-A page is the file ``topics/NAME.txt``: a line that says what it is about, then paragraphs,
+A page is the file ``NAME.txt`` beside this one: a line that says what it is about, then paragraphs,
 a line each. What begins with two blanks is shown as it is: a command line begins with ``$``,
 and two columns are two blanks apart.
 """
@@ -75,7 +75,7 @@ def page(name: str, width: int | None = None) -> str:
 
 
 def _text(name: str) -> str:
-    text = files(__package__).joinpath("topics", f"{name}.txt").read_text("utf-8")
+    text = files(__package__).joinpath(f"{name}.txt").read_text("utf-8")
     if name != "exit-codes":
         return text
     return text + "".join(f"\n  {code}  {meaning}" for code, meaning in _codes()) + "\n"
