@@ -158,7 +158,7 @@ def test_what_is_there_is_not_answered() -> None:
     ("line", "told"),
     [
         ("build . --build-arg A=B", "nothing is run in a build"),
-        ("build . --iidfile x", "--metadata-file FILE"),
+        ("build . --local", "say --load"),
         ("build . --cache-from x", "--cache-dir DIR"),
         ("build . -t", "Option '-t' requires an argument; write -t NAME[:TAG]"),
         ("build . --pull", "looked up at each build"),

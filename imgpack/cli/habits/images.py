@@ -13,7 +13,7 @@ _TOKEN: Final = "credentials with a registrytoken come from a file: REGISTRY_AUT
 _ANONYMOUS: Final = "stored credentials are forgotten by: imgpack logout REGISTRY"
 _PLATFORM: Final = "say --platform OS/ARCH"
 _NAMES: Final = "a name to push to follows ARCHIVE: imgpack push ARCHIVE REF"
-_ALL_NAMES: Final = "all names that ARCHIVE holds are pushed, if no REF is given"
+_ALL_NAMES: Final = "all names that ARCHIVE holds are pushed by --all, or without a REF"
 _BYTES: Final = "manifests are never rewritten on their way, and so digests stay as they are"
 _SIGNING: Final = "no signature is made or copied"
 _JSON: Final = "there is no template: imgpack inspect IMAGE --json | jq FILTER"
@@ -35,7 +35,6 @@ SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
         "--json",
         {"--format": "there is no template: --json is for jq", "--output-format": "say --json"},
     ),
-    ("--quiet", {"--progress": "--quiet shows none, and without a terminal there are no bars"}),
     ("--image", {"--tag-name": "say --image NAME"}),
     (
         "--allow-nondistributable",
@@ -117,8 +116,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--tag": _NAMES,
         "--all-tags": _ALL_NAMES,
         "-a": _ALL_NAMES,
-        "--all": _ALL_NAMES,
-        "--repository": f"each name is given: {_NAMES}",
         "--index": "an index is pushed with what is in it",
         "-i": "say --image NAME",
         "--force": "a tag that is there is moved",
@@ -149,7 +146,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--dest": "the places are arguments: imgpack copy SRC DST",
         "--keep-going": "one image is copied, whole or not at all",
         "--scoped": "DST is the whole name: imgpack copy SRC DST",
-        "--metadata-file": "NAME@DIGEST is what is printed",
         **dict.fromkeys(
             ("--dest-compress", "--dest-decompress", "--dest-compress-format",
              "--dest-compress-level"),
