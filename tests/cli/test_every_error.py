@@ -249,7 +249,6 @@ def test_every_kind_of_error_says_what_to_do() -> None:
     [
         ("build t -f Dockerfile", "imgpack build has no option -f; there is no Dockerfile"),
         ("build t --file Dockerfile", "there is no Dockerfile"),
-        ("build t --load", "; pipe it into the engine: imgpack build SRC -o - | docker load"),
         ("build t --base x", "; --from BASE is the image to build on"),
         ("build t --tga x", "; did you mean --tag?"),
         ("build t --platfrom x", "; did you mean --platform?"),

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+import imgpack
 from imgpack import errors
 from imgpack.cli.main import COMMANDS
 from imgpack.cli.topics.pages import OTHER_WORDS, TOPICS, page, summary, topic
 from tests.cli.test_habits import parses
 from tests.cli_runner import InProcess
 
-_PACKAGE = Path(errors.__file__).parent
+_PACKAGE = Path(imgpack.__file__).parent
 
 
 @pytest.mark.parametrize("name", TOPICS)
