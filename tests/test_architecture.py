@@ -48,7 +48,15 @@ INNER_RANKS = {
     "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
     "tree": {"": 0, "rules": 1, "disk": 2, "inputs": 3, "merge": 3},
     "image": {"": 0, "base": 1},
-    "cli": {"output": 0, "options": 1, "commands": 2, "": 3},
+    "cli": {
+        "habits": 0,
+        "output": 1,
+        "completion": 2,
+        "topics": 2,
+        "options": 3,
+        "commands": 4,
+        "": 5,
+    },
 }
 
 # What the command line imports; everything else it has from the API.

@@ -19,6 +19,7 @@ def checkout(place: Path) -> Path:
         copy_function=shutil.copyfile,
         ignore=shutil.ignore_patterns("__pycache__"),
     )
+    shutil.copytree(_ROOT / "docs" / "man", place / "docs" / "man", copy_function=shutil.copyfile)
     for name in _PYPROJECT:
         shutil.copyfile(_ROOT / name, place / name)
     return place
@@ -56,12 +57,15 @@ def test_wheels_built_at_once_are_the_same_bytes_and_leave_the_tree_alone(tmp_pa
 
 
 def test_the_wheel_ships_the_package_and_nothing_else(tmp_path: Path) -> None:
-    """Every module, and the mark that it is typed; no tests."""
+    """Every module, the mark that it is typed, and the manual pages; no tests."""
     source = checkout(tmp_path / "source")
     assert building(source, tmp_path / "wheel").wait(60) == 0
 
     (wheel,) = (tmp_path / "wheel").iterdir()
     with zipfile.ZipFile(wheel) as shipped:
         names = {name for name in shipped.namelist() if ".dist-info/" not in name}
-    assert names == {name for name in files(source) if name.startswith("imgpack/")}
+    manual = {name for name in names if "/share/man/man1/" in name}
+    assert names - manual == {name for name in files(source) if name.startswith("imgpack/")}
+    shown = {name.rpartition("/")[2] for name in manual}
+    assert shown == {path.name for path in (_ROOT / "docs" / "man").iterdir()}
     assert "imgpack/py.typed" in names

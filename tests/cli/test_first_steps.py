@@ -296,7 +296,7 @@ def test_a_date_is_a_time(here: InProcess, tmp_path: Path) -> None:
         (["build", "--env-file", "x", "app"], 2, "-e NAME=VALUE sets a variable"),
         (["build", "--delete", "x", "app"], 2, "--whiteout PATH deletes"),
         (["build", "--ignore", "x", "app"], 2, "--ignore-file FILE"),
-        (["lock", "x"], 2, "did you mean imgpack base lock?"),
+        (["lock", "x"], 2, "write: imgpack base lock BASE -o base.lock"),
         (
             ["build", "--from", "base.lock", "app"],
             9,

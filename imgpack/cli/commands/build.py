@@ -39,7 +39,7 @@ from imgpack.cli.options.output import (
     prune_option,
     to_standard_output,
 )
-from imgpack.cli.options.parameters import FILE, once
+from imgpack.cli.options.parameters import FILE, OUTPUT, once
 from imgpack.cli.options.push import BuildPush, build_push_options
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.explanation import Explainer
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT,
     multiple=True,
     callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",

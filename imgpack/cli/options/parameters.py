@@ -69,5 +69,18 @@ class PathName(click.types.StringParamType):
         return [CompletionItem(incomplete, type=self._kind)]
 
 
+class _OutputName(PathName):
+    """A path or name of what is made; the ``type=…`` of other builders is answered."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.startswith(("type=", "dest=")):
+            from imgpack.cli.habits.outputs import answer
+
+            if told := answer(value):
+                raise click.UsageError(f"-o {value} is of another program; {told}", ctx)
+        return super().convert(value, param, ctx)
+
+
 FILE: Final = PathName("file")
+OUTPUT: Final = _OutputName("file")
 DIRECTORY: Final = PathName("dir")
