@@ -46,7 +46,7 @@ INNER_RANKS = {
     "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
     "tree": {"": 0, "rules": 1, "disk": 2, "inputs": 3, "merge": 3},
     "image": {"": 0, "base": 1},
-    "cli": {"output": 0, "options": 1, "commands": 2, "": 3},
+    "cli": {"output": 0, "options": 1, "project": 2, "commands": 3, "": 4},
 }
 
 # What the command line imports; everything else it has from the API.

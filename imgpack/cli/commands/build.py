@@ -11,7 +11,6 @@ import click
 from imgpack import api
 from imgpack.cli.options.build.exclusion import show_planned
 from imgpack.cli.options.build.flags import BuildFlags, build_options
-from imgpack.cli.options.build.headings import BuildCommand
 from imgpack.cli.options.build.kinds import read_lists
 from imgpack.cli.options.build.sources import (
     check_outside,
@@ -37,6 +36,7 @@ from imgpack.cli.options.output import (
 )
 from imgpack.cli.options.parameters import FILE, once
 from imgpack.cli.options.registry import RegistryOptions, registry_options
+from imgpack.cli.project.command import BuildProject, file_options
 from imgpack.errors import InvalidReferenceError, brief
 from imgpack.files.streams import STDOUT
 
@@ -55,8 +55,9 @@ if TYPE_CHECKING:
 _EXPLAINED = 100
 
 
-@click.command("build", cls=BuildCommand)
-@click.argument("sources", type=FILE, metavar="[SRC[:/DEST]]...", nargs=-1)
+@click.command("build", cls=BuildProject)
+@click.argument("sources", type=FILE, metavar="[SRC[:/DEST]|IMAGE]...", nargs=-1)
+@file_options
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
@@ -99,6 +100,8 @@ def build(
     The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
     archive from standard input; --from BASE puts them on top of another image. The result
     is one tar that docker, podman, containerd, skopeo and crane load.
+
+    Without SRC it builds the images of imgpack.toml, or each IMAGE of them.
     """
     excluded = flags.exclude.reader(terminal, explain=explain)
     parse = partial(

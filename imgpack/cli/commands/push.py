@@ -23,6 +23,7 @@ from imgpack.cli.options.transfer import (
     mount_options,
     upload_journal,
 )
+from imgpack.cli.project.command import PushProject, file_options
 from imgpack.errors import InvalidReferenceError, UnsupportedError, about
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 MIB: Final = 1 << 20
 
 
-@click.command("push")
-@click.argument("archive", type=FILE, metavar="ARCHIVE")
-@click.argument("references", metavar="[REF]...", nargs=-1)
+@click.command("push", cls=PushProject)
+@click.argument("archive", type=FILE, metavar="[ARCHIVE", required=False)
+@click.argument("references", metavar="[REF]...] | [IMAGE]...", nargs=-1)
+@file_options
 @mount_options
 @schema1_options
 @foreign_option
@@ -73,6 +75,8 @@ def push(
 
     Prints one line a name: NAME@DIGEST. What the registry has already is not
     sent again, and a push that was interrupted goes on where it stopped.
+
+    Without ARCHIVE it pushes what imgpack build wrote of imgpack.toml, or each IMAGE of it.
     """
     schema1.check(by_digest=by_digest)
     mount.check()

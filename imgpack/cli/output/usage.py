@@ -19,8 +19,6 @@ _PASSWORD: Final = "say --creds USER, with --password-stdin for the password"
 
 OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "build": {
-        "-f": _NO_DOCKERFILE,
-        "--file": _NO_DOCKERFILE,
         "--dockerfile": _NO_DOCKERFILE,
         "--load": "pipe it into the engine: imgpack build SRC -o - | docker load",
         "--push": "push what was built: imgpack push ARCHIVE REF",

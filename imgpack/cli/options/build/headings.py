@@ -24,6 +24,7 @@ def _names(*kinds: Any) -> tuple[str, ...]:
 
 
 _HEADINGS: Final = (
+    ("Project file", ("project_file", "settings", "print_plan")),
     ("Output", ("tags", "output", "prune", "image_format", "compression", "metadata_file")),
     ("Base image", _names(BaseFlags)),
     ("What goes in", (*_names(ExcludeFlags, DryRunFlags), "raw_layers")),

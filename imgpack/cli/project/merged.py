@@ -1,0 +1,114 @@
+"""What the options of ``build`` get for an image: the file's values, and over them the flags'."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+from click.core import ParameterSource
+
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.project.chosen import Chosen
+from imgpack.cli.project.images import ProjectImage, Value
+from imgpack.cli.project.keys import CONTRARY, KEYS
+
+_OPTIONS: Final = frozenset({"tags", *(key.option for key in KEYS.values() if key.option)})
+"""The parameters of ``build`` that an image gives."""
+_ONE_IMAGE: Final = {
+    "output": "-o",
+    "tags": "-t",
+    "metadata_file": "--metadata-file",
+    "as_json": "--json",
+}
+_REPLACED: Final = frozenset({"tags"})
+"""What may be given several times, and replaces what the file says; all else is added."""
+
+
+def given_parameters(ctx: click.Context) -> frozenset[str]:
+    """The parameters that were given on the command line."""
+    names = [str(param.name) for param in ctx.command.params]
+    return frozenset(
+        name for name in names if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    )
+
+
+def check_one(given: frozenset[str], *, several: bool) -> None:
+    """Refuse what is of one image where there are ``several``. Raises ``click.UsageError``."""
+    for name, option in _ONE_IMAGE.items() if several else ():
+        if name in given:
+            raise click.UsageError(
+                f"{option} is of one image, and the file has several: name the one; "
+                "or let the file say it of each"
+            )
+
+
+def option_values(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``params`` that an image gives."""
+    return {name: value for name, value in params.items() if name in _OPTIONS}
+
+
+def merged(ctx: click.Context, image: ProjectImage, chosen: Chosen) -> dict[str, Value]:
+    """All of an image's values, under the flags if it is one that the user named."""
+    values = dict(image.values)
+    bases = {one.base for one in chosen.images}
+    if image.base is not None:
+        base = next(one for one in chosen.images if one.name == image.base)
+        values["base"] = (f"{base.output}:{base.member}" if base.member else base.output,)
+    if image.name not in chosen.names:
+        return values
+    if ctx.params.get("push") and image.targets:
+        values["tags"] = image.targets
+        if image.name not in bases:
+            del values["output"]
+    for name in (given_parameters(ctx) & _OPTIONS) - {"sources"}:
+        values.pop(CONTRARY.get(name, ""), None)
+        values[name] = _over(values.get(name), ctx.params[name], name)
+    return values
+
+
+def _over(old: Value | None, given: Any, name: str) -> Value:
+    """What is ``given`` for an option, over the ``old`` value."""
+    adds = isinstance(given, tuple) and isinstance(old, tuple) and name not in _REPLACED
+    return (*old, *given) if adds else _value(given)  # type: ignore[misc]
+
+
+def _value(given: Any) -> Value:
+    """What was given for an option, as the file would say it."""
+    if isinstance(given, tuple | bool):
+        return given
+    return (str(given),)
+
+
+def parsed(ctx: click.Context, name: str, value: Value) -> Any:
+    """What the option called ``name`` makes of ``value``. Raises ``click.UsageError``."""
+    param = next(one for one in ctx.command.params if one.name == name)
+    whole = isinstance(value, bool) or param.multiple or param.nargs == -1
+    text: Any = value
+    try:
+        return param.process_value(ctx, text if whole else text[0])
+    except click.BadParameter as error:
+        raise click.UsageError(f"{param.opts[0]}: {error.message.rstrip('.')}", ctx) from error
+
+
+@contextmanager
+def shared_cache(
+    params: Mapping[str, Any], images: Sequence[ProjectImage]
+) -> Iterator[dict[str, Any]]:
+    """What makes images share layers without a cache: one that is gone afterwards.
+
+    Nothing if there is a cache, or no layer is in two of the images.
+    """
+    sources = [text for image in images for text in _sources(image)]
+    if not params["no_cache"] or len(set(sources)) == len(sources):
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="imgpack-", dir=scratch_directory()) as place:
+        yield {"no_cache": False, "cache_dir": place}
+
+
+def _sources(image: ProjectImage) -> Sequence[str]:
+    value = image.values.get("sources", ())
+    return value if isinstance(value, tuple) else ()

@@ -1,0 +1,152 @@
+"""``build`` and ``push`` where a file says what to do: once with its options for each image.
+
+Invariant: what runs is the command itself, with the values that its options would have been
+given; it does not know of the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from imgpack.cli.output.display import json_text
+from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.project.chosen import Chosen, choose
+from imgpack.cli.project.command import ProjectFlags
+from imgpack.cli.project.images import ProjectImage
+from imgpack.cli.project.located import Locator
+from imgpack.cli.project.merged import (
+    check_one,
+    given_parameters,
+    merged,
+    option_values,
+    parsed,
+    shared_cache,
+)
+from imgpack.cli.project.plan import plan
+from imgpack.errors import SourceError
+from imgpack.files.streams import STDOUT
+
+
+def build(
+    command: click.Command, ctx: click.Context, flags: ProjectFlags, words: Sequence[str]
+) -> bool:
+    """Build the images that ``words`` name, or all; whether that is what was meant.
+
+    Raises what ``build`` does, with the place in the file before it, and ``ProjectError``.
+    """
+    terminal = ctx.ensure_object(Terminal)
+    chosen = choose(flags, words, terminal, os.environ)
+    if chosen is None:
+        return False
+    check_one(given_parameters(ctx), several=chosen.several)
+    values = {image.name: merged(ctx, image, chosen) for image in chosen.images}
+    if flags.print_plan:
+        click.echo(json_text(plan(chosen, values)))
+        return True
+    defaults = option_values(command.make_context(ctx.info_name, [], ctx.parent).params)
+    with shared_cache(ctx.params, chosen.images) as cache:
+        fixed = {**ctx.params, **defaults, **cache}
+
+        def build_one(image: ProjectImage) -> None:
+            _build(ctx, chosen, image, values[image.name], fixed)
+
+        _each(chosen.images, "built", terminal, build_one)
+    return True
+
+
+def _build(
+    ctx: click.Context,
+    chosen: Chosen,
+    image: ProjectImage,
+    values: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+) -> None:
+    """Build one, with ``values`` for its options and ``fixed`` for all others."""
+    named = image.name in chosen.names
+    params = dict(fixed)
+    if "push" in params and not (named and image.targets):
+        params["push"] = False
+    if params["dry_run"] and not params["as_json"] and len(chosen.images) > 1:
+        click.echo(f"image {image.name}:")
+    given = given_parameters(ctx) if named else frozenset()
+    with Locator(chosen.file, image, _spellings(ctx.command), given).located():
+        params |= {name: parsed(ctx, name, value) for name, value in values.items()}
+        _call(ctx, {**params, "layer_excludes": image.layers})
+
+
+def push(
+    command: click.Command, ctx: click.Context, flags: ProjectFlags, words: Sequence[str]
+) -> bool:
+    """Push the images that ``words`` name, or all; whether that is what was meant.
+
+    Raises what ``push`` does, with the place in the file before it, and ``ProjectError``.
+    """
+    terminal = ctx.ensure_object(Terminal)
+    chosen = choose(flags, words, terminal, os.environ)
+    if chosen is None:
+        return False
+    if flags.print_plan:
+        click.echo(json_text(plan(chosen, {one.name: one.values for one in chosen.images})))
+        return True
+    check_one(given_parameters(ctx), several=chosen.several)
+    named = [image for image in chosen.images if image.name in chosen.names and image.targets]
+    if not named:
+        raise chosen.file.error(
+            (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
+        )
+    _each(named, "pushed", terminal, lambda image: _push(ctx, chosen, image))
+    return True
+
+
+def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
+    with Locator(chosen.file, image, {}, frozenset()).located():
+        if image.output == STDOUT:
+            raise click.UsageError("its output is a stream; push it with imgpack build --push")
+        if not os.path.lexists(image.output):
+            hint = f"build it first: imgpack build {image.name}"
+            raise SourceError(f"{image.output} does not exist", hint)
+        own = {
+            "archive": image.output,
+            "references": image.targets,
+            "image": ctx.params["image"] or image.member,
+        }
+        _call(ctx, {**ctx.params, **own})
+
+
+def _call(ctx: click.Context, params: Mapping[str, Any]) -> None:
+    """The command itself."""
+    callback = ctx.command.callback
+    assert callback is not None
+    ctx.invoke(callback, **params)
+
+
+def _each(
+    images: Sequence[ProjectImage],
+    done: str,
+    terminal: Terminal,
+    run: Callable[[ProjectImage], None],
+) -> None:
+    """Run for each; if one fails, say first what was ``done``, and what was not."""
+    for number, image in enumerate(images):
+        try:
+            run(image)
+        except BaseException:
+            if len(images) > 1:
+                names = [one.name for one in images]
+                before, after = ", ".join(names[:number]), ", ".join(names[number:])
+                terminal.remark(f"{done}: {before or 'none'}; not {done}: {after}")
+            raise
+
+
+def _spellings(command: click.Command) -> dict[str, str]:
+    """The name of the parameter of each option."""
+    return {
+        spelled: str(param.name)
+        for param in command.params
+        if isinstance(param, click.Option)
+        for spelled in (*param.opts, *param.secondary_opts)
+    }
