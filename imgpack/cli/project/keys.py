@@ -52,7 +52,8 @@ HEADINGS: Final[tuple[tuple[str, tuple[Key, ...]], ...]] = (
         Key("output", PATH, "output", "The archive, or with a slash at its end the layout. "
             "Without it `IMAGE.tar` beside the file.", '"out/web.tar"'),
         Key("push", TEXTS, "", "Where `imgpack push` and `imgpack build --push` send it. "
-            "Without it, to its names; an empty list: nowhere.", '"registry.example.com/shop/web:1.0"'),
+            "Without it, to its names; an empty list: nowhere.",
+            '"registry.example.com/shop/web:1.0"'),
         Key("prune", FLAG, "prune", "Remove from the layout what nothing in it names.", "true"),
         Key("format", TEXT, "image_format", "Whose media types: `docker` or `oci`.", '"oci"'),
         Key("compression", TEXT, "compression", "`gzip[:1-12]`, `zstd[:1-19]` or `none`.",
@@ -192,6 +193,12 @@ MACHINE: Final = frozenset({
     "trust_realm", "retries", "timeout",
 })  # fmt: skip
 """Options of ``build`` that are no keys: they are about the machine and the run."""
+
+PUSH: Final = frozenset({
+    "push", "mount_from", "no_mount", "schema1", "schema1_tag", "signing_key",
+    "allow_nondistributable", "chunk_size", "no_resume",
+})  # fmt: skip
+"""Those that say how to push: ``push`` has more of them, and there is no key for one."""
 
 CONTRARY: Final = {
     "ignore_file": "no_ignore_file",

@@ -24,8 +24,8 @@ def _names(*kinds: Any) -> tuple[str, ...]:
 
 
 _HEADINGS: Final = (
-    ("Project file", ("project_file", "settings", "print_plan")),
     ("Output", ("tags", "output", "prune", "image_format", "compression", "metadata_file")),
+    ("Project file", ("project_file", "settings", "print_plan")),
     ("Base image", _names(BaseFlags)),
     ("What goes in", (*_names(ExcludeFlags, DryRunFlags), "raw_layers")),
     ("Shape of the layers", _names(ShapeFlags)),
