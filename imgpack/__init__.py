@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         join,
         open,
         push,
+        pushing,
         symlink,
     )
 
@@ -59,6 +60,7 @@ __all__ = [
     "join",
     "open",
     "push",
+    "pushing",
     "symlink",
 ]
 

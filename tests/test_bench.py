@@ -3,6 +3,8 @@
 import hashlib
 import math
 import os
+import shutil
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -12,7 +14,21 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from benchmarks import chart, codecs, growth, inputs, page, registry  # noqa: E402
+from benchmarks import (  # noqa: E402
+    cache,
+    changed,
+    chart,
+    codecs,
+    cold,
+    growth,
+    inputs,
+    memory,
+    page,
+    peers,
+    registry,
+    sizes,
+    weights,
+)
 from benchmarks.figures import (  # noqa: E402
     TARGET_HEAD,
     Section,
@@ -101,6 +117,117 @@ def test_half_of_the_large_file_compresses() -> None:
     assert 0.5 < len(zlib.compress(data, 6)) / len(data) < 0.8
 
 
+def test_weights_are_pinned_and_compress_as_a_sample_does() -> None:
+    """These very bytes on every machine; a drawn sample compresses to the same size."""
+    import random
+    import zlib
+
+    data = b"".join(weights.numbers(1_000_000, 1))
+    assert hashlib.sha256(data).hexdigest() == WEIGHTS
+    assert len(data) == 1_000_000
+    draw = random.Random(2)
+    drawn = (weights.bfloat16(draw.gauss(0, weights.SIGMA)) for _ in range(500_000))
+    sample = b"".join(number.to_bytes(2, "little") for number in drawn)
+    assert len(zlib.compress(data, 1)) == pytest.approx(len(zlib.compress(sample, 1)), rel=0.002)
+
+
+WEIGHTS = "4da1246456970e45047ccbfa12d898487a60f8e80be85375db29652076207885"
+
+
+@pytest.mark.parametrize(
+    ("value", "bits"), [(1.0, 0x3F80), (-2.0, 0xC000), (1.00390625, 0x3F80), (1.01171875, 0x3F82)]
+)
+def test_a_bfloat16_is_the_nearest_one(value: float, bits: int) -> None:
+    """Halfway between two, the even one."""
+    assert weights.bfloat16(value) == bits
+
+
+def test_a_model_lies_in_shards_that_differ(tmp_path: Path) -> None:
+    """Each of its own numbers, so that no segment occurs twice."""
+    weights.write_weights(tmp_path, 40_000, 4)
+    found = sorted(tmp_path.iterdir())
+    assert [path.name for path in found][::3] == [
+        "model-00001-of-00004.bin",
+        "model-00004-of-00004.bin",
+    ]
+    assert {path.stat().st_size for path in found} == {10_000}
+    assert len({path.read_bytes() for path in found}) == 4
+
+
+def test_every_change_of_one_file_changes_that_file_and_is_undone(tmp_path: Path) -> None:
+    """Small and large files, the first and the last of a walk; then the tree is what it was."""
+    inputs.write_tiny(tmp_path, 3)
+    for name in ("a/first", "m", "z"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"%s\n" % name.encode() * 1000)
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(9 << 20)
+    settings = tmp_path / inputs.SETTINGS
+    settings.parent.mkdir(parents=True)
+    inputs.write_settings(tmp_path, 0)
+    inputs.still(tmp_path)
+    before = contents(tmp_path)
+    touched = {}
+    with changed.changes(tmp_path) as changes:
+        state = before
+        for version, (name, change) in enumerate(changes.items(), 1):
+            change(version)
+            after = contents(tmp_path)
+            touched[name] = {path for path in after if after[path] != state[path]}
+            state = after
+    assert touched == {
+        "one file": {inputs.SETTINGS},
+        "the first small file": {"a/first"},
+        "a small file in the middle": {inputs.SETTINGS},
+        "the last small file": {"z"},
+        "a large file in the middle": {"big"},
+        "the last large file": {"big"},
+        "the last file touched": {"z"},
+    }
+    assert contents(tmp_path) == before
+
+
+def test_every_limit_is_on_a_tool_or_a_size_that_its_input_has(bench: Bench) -> None:
+    """No row waits for what nobody measures."""
+    tools = {tool.name for tool in peers.pipes(bench, bench.work) + peers.ours(bench, bench.work)}
+    theirs = {peers.UMOCI, peers.NEWER_UMOCI, peers.PIGZ, peers.ZSTD, peers.DIGESTS, peers.TAR}
+    known = tools | theirs | {sizes.GZIP_6, sizes.ZSTD_FRAME}
+    for given in (cold.MAIN, *cold.SIDE):
+        beside = set() if given is cold.MAIN else set(cold.LEFT_OUT_BESIDE)
+        for limit in (*given.limits, *cold.EVERY):
+            assert {limit.ours, limit.peer} <= known - beside, (given.name, limit.job)
+
+
+def test_a_pipe_makes_both_digests(bench: Bench, tmp_path: Path) -> None:
+    """Of the tar and of what zstd makes of it: both are there when the pipe ends."""
+    if shutil.which("zstd") is None:
+        pytest.skip("zstd is not installed")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    inputs.write_tiny(tree, 100)
+    tool = next(tool for tool in peers.pipes(bench, tree) if tool.name == peers.DIGESTS)
+    said = {line.split()[0] for line in bench.output(tool.argv).splitlines()}
+    assert tool.output is not None
+    plain = subprocess.run(["zstd", "-dcq", tool.output], capture_output=True, check=True).stdout
+    packed = tool.output.read_bytes()
+    assert said == {hashlib.sha256(data).hexdigest() for data in (plain, packed)}
+
+
+def test_a_size_to_compare_with_is_computed_once(bench: Bench, tmp_path: Path) -> None:
+    """It is remembered for the input's name."""
+    tree = tmp_path / "tree-1"
+    tree.mkdir()
+    inputs.write_tiny(tree, 100)
+    size = sizes.reference(bench, tree, sizes.GZIP_6)
+    assert size is not None
+    inputs.write_tiny(tree / "more", 100)
+    assert sizes.reference(bench, tree, sizes.GZIP_6) == size
+    runs = Runs({peers.OURS: (Run(1, 1, 1, 2 * size),)}, {})
+    limit = cold.Limit("gzip, size", peers.OURS, sizes.GZIP_6, 1.01, "output")
+    target = limit.target("wheels", bench, tree, runs)
+    assert (target.job, target.value, target.met) == ("wheels, gzip, size", 2, False)
+
+
 def test_the_file_that_changes_changes_and_comes_back(tmp_path: Path) -> None:
     """Each version is another content; version 0 has the maker's content and time."""
     path = tmp_path / inputs.SETTINGS
@@ -123,7 +250,7 @@ def test_the_last_file_is_the_one_that_a_build_meets_last(tmp_path: Path) -> Non
     (tmp_path / "z" / "empty").mkdir()
     (tmp_path / "z" / "zz").symlink_to("../b")
 
-    assert inputs.last_file(tmp_path) == tmp_path / "z" / "d" / "z" / "file"
+    assert list(inputs.files(tmp_path))[-1] == tmp_path / "z" / "d" / "z" / "file"
 
 
 def test_an_input_is_whole_or_not_there(bench: Bench) -> None:
@@ -148,6 +275,11 @@ def test_a_table_is_well_formed_markdown() -> None:
     assert lines[2].endswith("| met |")
     assert lines[3].endswith("| **missed** by 100 % |")
     assert lines[4].endswith("| not measured |")
+
+
+def test_a_near_miss_is_told_from_none() -> None:
+    """A miss of less than a percent never reads as 0 %."""
+    assert Target("size", "gzip -6", 1.0, 1.001, digits=3).verdict == "**missed** by 0.1 %"
 
 
 def test_a_row_of_the_wrong_length_is_refused() -> None:
@@ -291,13 +423,21 @@ def test_a_line_ends_where_the_disk_begins_to_limit() -> None:
     assert table.rows[0][-3:] == ("0.10 s + 1 s a GB", "0 %", "0 %")
 
 
-def test_the_default_level_is_the_fastest_that_is_small_enough() -> None:
+def test_the_best_level_is_the_fastest_that_is_small_enough() -> None:
     """A level that is too large on one input is out, however fast."""
-    walls = {1: 1.0, 2: 2.0, 3: 1.9, 4: 4.0}
-    ratios = {1: [1.0, 1.04], 2: [1.0, 1.0], 3: [1.03, 1.02], 4: [0.9, 0.9]}
-    assert codecs.fastest_within(walls, ratios) == 3
-    assert codecs.fastest_within(walls, {1: [2.0]}) is None
-    assert codecs.default_level() in codecs.LEVELS
+    walls = {"1": 1.0, "2": 2.0, "3": 1.9, "4": 4.0}
+    ratios = {"1": [1.0, 1.04], "2": [1.0, 1.0], "3": [1.03, 1.02], "4": [0.9, 0.9]}
+    assert codecs.fastest_within(walls, ratios) == "3"
+    assert codecs.fastest_within(walls, {"1": [2.0]}) is None
+
+
+def test_a_small_cache_is_used_below_its_limit_and_at_it(bench: Bench) -> None:
+    """Both figures are there, and what was made is gone."""
+    found = cache.run(bench)
+
+    assert len(found.targets) == len(found.tables[0].rows) == 2
+    assert all(target.value is not None and target.value > 0 for target in found.targets)
+    assert list(bench.out.iterdir()) == []
 
 
 def test_requests_beyond_one_head_a_blob_are_counted() -> None:
@@ -328,13 +468,48 @@ def test_tools_run_in_turn_and_a_failing_one_is_left_out(bench: Bench) -> None:
 
 
 def test_peak_memory_is_the_commands_own(bench: Bench) -> None:
-    """Neither this process's memory nor a smaller part of a pipe counts."""
+    """This process's memory does not count."""
     big = "data = bytearray(b'x') * (96 << 20)"
     used = bench.measure((sys.executable, "-S", "-c", big))
     assert used.peak > 96 << 20
     ballast = bytearray(os.urandom(1 << 20)) * 128
     assert bench.measure(("true",)).peak < 48 << 20
     assert len(ballast) == 128 << 20
+
+
+@pytest.mark.parametrize(
+    ("holders", "then", "low", "high"),
+    [(2, "", 128, 180), (1, "os.fork();", 64, 100)],
+)
+def test_the_memory_of_all_processes_is_added_up(
+    holders: int, then: str, low: int, high: int
+) -> None:
+    """What the parts of a command use counts together, and what two of them share counts once."""
+    child = (
+        f"import os, sys; data = bytearray(b'x') * (64 << 20); {then}"
+        "os.write(1, b'.'); sys.stdin.read()"
+    )
+    shell = " & ".join(['"$1" -S -c "$2" <&3'] * holders)
+    argv = pipeline(f"exec 3<&0; {shell} & wait", sys.executable, child)
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.read(2) == b".."
+        session = memory.Session(process.pid)
+        session.look()
+        process.stdin.close()
+    assert low << 20 < session.peak < high << 20
+
+
+def test_a_slow_tool_runs_once_and_is_compared_within_that_round(bench: Bench) -> None:
+    """The other tools' later rounds do not count against it."""
+    tools = [Tool("slow", ("true",), once=True), Tool("fast", ("true",))]
+    found = bench.in_turn("test", tools)
+    assert {name: len(runs) for name, runs in found.runs.items()} == {"slow": 1, "fast": 2}
+    runs = Runs({"fast": (Run(1, 1, 1), Run(9, 1, 1)), "slow": (Run(2, 1, 1),)}, {})
+    assert runs.ratio("fast", "slow") == 0.5
 
 
 def test_what_is_set_aside_is_out_of_the_way_and_whole(bench: Bench) -> None:

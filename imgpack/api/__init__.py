@@ -24,7 +24,7 @@ from imgpack.api.layers import (
     single_file,
     tarball,
 )
-from imgpack.api.locations import copy, create, delete, open, open_blob, push, tags
+from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Named,
         Opaque,
         Published,
+        ReadableSink,
         images_in,
         missing_layers,
         refuse_foreign,
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from imgpack.image.opened import Opened, Root
     from imgpack.image.schema1 import schema1_name, schema1_payload
     from imgpack.image.verify import verify_images
-    from imgpack.layer.build import Explain
+    from imgpack.layer.build import Built, Explain
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
@@ -125,26 +126,27 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "AnyImage", "Artifact", "Base", "BlobSource", "Change", "ClampTime", "Codec", "Counts",
+    "AnyImage", "Artifact", "Base", "BlobSource", "Built", "Change", "ClampTime", "Codec", "Counts",
     "Descriptor", "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion",
     "ExclusionRule", "Explain", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap",
     "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer",
     "LayerSink", "LeftOut", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree",
     "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform",
-    "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "Reading", "Reference",
-    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind",
-    "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions",
-    "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform", "TransportOptions",
-    "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "block_device", "build",
-    "character_device", "copy", "create", "delete", "described", "difference", "directory",
-    "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1",
-    "fifo", "file", "find_ignore_file", "flatten", "hard_link", "ignore", "images_in", "is_layout",
-    "is_lock", "is_path", "join", "lock_base", "missing_layers", "mount_repositories", "moved",
-    "mtree", "open", "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule",
-    "planned", "published_names", "push", "raw_layer", "read_file", "read_lock", "rebase",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
-    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
-    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading",
+    "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule",
+    "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
+    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
+    "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
+    "block_device", "build", "character_device", "copy", "create", "delete", "described",
+    "difference", "directory", "directory_entry", "dry_run", "entries", "fakeroot_state",
+    "fetch_base", "fetch_schema1", "fifo", "file", "find_ignore_file", "flatten", "hard_link",
+    "ignore", "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base",
+    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_blob",
+    "parse_name", "parse_reference", "parse_rule", "planned", "published_names", "push", "pushing",
+    "raw_layer", "read_file", "read_lock", "rebase", "refuse_foreign", "remote_name",
+    "schema1_name", "schema1_payload", "single_file", "specification", "split", "symlink", "tags",
+    "tarball", "target_name", "time_rule", "total_size", "update_lock", "upper_directory",
+    "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

@@ -258,11 +258,11 @@ def build(
 
     ``platform``, if not given: what the programs in the layers are for, else linux/amd64; of
     a given one that they contradict is warned. ``format``, if not given: the base's, or the
-    sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``; ``created``: RFC
-    3339 in UTC (``None``: the newest time in the layers). ``placement``: what lies below. The
-    ``transforms`` change entries, then the rules of ``treatment``. The bytes depend on none of
-    ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``: devices and inodes of what is
-    being written. Raises config, source, tree, output errors.
+    sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``, as ``Codec`` has it;
+    ``created``: RFC 3339 in UTC (``None``: the newest time in the layers). ``placement``: what
+    lies below. The ``transforms`` change entries, then the rules of ``treatment``. The bytes
+    depend on none of ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``: devices and
+    inodes of what is being written. Raises config, source, tree, output errors.
     """
     from imgpack.image.build import Placement, build_image
     from imgpack.layer.build import Options

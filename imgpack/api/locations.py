@@ -13,7 +13,7 @@ from imgpack.events import SILENT, Reporter
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from imgpack.image.image import ImageSink, LayerSink, Named, Published
+    from imgpack.image.image import ImageSink, LayerSink, Named, Published, ReadableSink
     from imgpack.image.opened import Opened
     from imgpack.registry.push.push import PushOptions
     from imgpack.registry.registries import Registries
@@ -96,7 +96,7 @@ def create(
     reporter: Reporter = SILENT,
     prune: bool = False,
     shallow: bool = False,
-) -> Iterator[LayerSink]:
+) -> Iterator[ReadableSink]:
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
@@ -148,6 +148,41 @@ def push(
     with with_registries(registries) as connected:
         sink = RegistrySink(connected, options)
         return sink.write(_renamed(images, names), jobs=jobs, on_published=on_published)
+
+
+@contextmanager
+def pushing(
+    also: ReadableSink | None = None,
+    *,
+    registries: Registries | None = None,
+    options: PushOptions | None = None,
+    jobs: int = 4,
+    scratch: Callable[[], str] = tempfile.gettempdir,
+    on_published: Callable[[Published], object] = lambda published: None,
+) -> Iterator[LayerSink]:
+    """A sink for ``build`` that pushes each layer when it is complete, while others are made.
+
+    The image goes to the registries of its names and, once it has all of them, into ``also``,
+    which ``create`` gives; without it, layers wait in a directory that ``scratch`` finds until
+    they are sent. Nothing is named before all of it is there. ``jobs`` blobs are sent at once;
+    the rest is as for ``push``. Raises what registries and their connections raise, a failed
+    upload from whichever call comes next.
+    """
+    from imgpack.registry.push.push import PushOptions
+    from imgpack.registry.push.pushing import PushingSink
+
+    with (
+        with_registries(registries) as connected,
+        PushingSink(
+            connected,
+            options or PushOptions(),
+            also,
+            scratch,
+            jobs=jobs,
+            on_published=on_published,
+        ) as sink,
+    ):
+        yield sink
 
 
 def tags(repository: str | Reference, *, registries: Registries | None = None) -> Iterator[str]:

@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "login": ("login", "Store credentials for a registry."),
     "logout": ("login", "Forget credentials for a registry."),
     "base": ("base", "Lock base images, update the locks, fetch their layers."),
-    "cache": ("cache", "Show or prune the segment cache."),
+    "cache": ("cache", "Show or trim the segment cache."),
 }
 
 

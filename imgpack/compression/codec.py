@@ -1,16 +1,16 @@
 """Codecs: how a segment is compressed, and how any layer is read back.
 
-Each segment becomes one gzip member or one zstd frame; a concatenation of either is a
-valid stream. libdeflate and zstd give the same bytes on every CPU for one release, so
-the release is part of a codec's identity: what imgpack promises across releases is the
-``diff_id``, not the digest.
+Each segment becomes one gzip member, or blocks of a zstd frame that goes on; one after the
+other they are a valid stream. libdeflate and zstd give the same bytes on every CPU for one
+release, so the release is part of a codec's identity: what imgpack promises across releases
+is the ``diff_id``, not the digest.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.compression.algorithm import Bytes
+from imgpack.compression.algorithm import ALONE, Bytes, Cutting, LevelRule, Surroundings
 from imgpack.compression.gzip import GZIP
 from imgpack.compression.identity import IDENTITY
 from imgpack.compression.zstd import ZSTD
@@ -30,14 +30,18 @@ _ALGORITHMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A kind of compression and its level; valid once built."""
+    """A kind of compression and its level; valid once built.
+
+    Without a level it is the usual one: 3 for zstd, and for gzip what suits the content of
+    each segment.
+    """
 
     compression: Compression
-    level: int = 0
+    level: int | None = None
 
     def __post_init__(self) -> None:
         low, high = _ALGORITHMS[self.compression].levels
-        if not low <= self.level <= high:
+        if self.level is not None and not low <= self.level <= high:
             raise ConfigError(
                 f"{self.compression.value} has no level {self.level}",
                 f"levels are {low} to {high}" if high else "it has no levels",
@@ -51,27 +55,49 @@ class Codec:
             kind = Compression(name)
             if colon and not (level.isascii() and level.isdigit() and len(level) <= 3):
                 raise ValueError
-            number = int(level) if colon else _ALGORITHMS[kind].default
         except ValueError:
             raise ConfigError(
                 f"unknown compression {text!r}", "write gzip[:1-12], zstd[:1-19] or none"
             ) from None
-        return cls(kind, number)
+        return cls(kind, int(level) if colon else None)
 
     def identity(self) -> str:
         """A text that differs whenever the compressed bytes of a segment may differ."""
-        return f"{self.compression.value}:{self.level}:{_ALGORITHMS[self.compression].version()}"
+        level = self._level
+        name = level.name if isinstance(level, LevelRule) else level
+        return f"{self.compression.value}:{name}:{_ALGORITHMS[self.compression].version()}"
 
-    def compress(self, data: Bytes, crc: int | None = None) -> bytes:
-        """One gzip member or zstd frame of ``data``; thread-safe, without the interpreter lock.
+    @property
+    def cutting(self) -> Cutting:
+        """How a tar stream is cut into segments for this codec."""
+        return _ALGORITHMS[self.compression].cutting
 
-        ``crc`` is the ``crc32`` of ``data``, if the caller has it already.
+    @property
+    def reach(self) -> int:
+        """How many bytes before a segment decide what becomes of it, at most."""
+        return _ALGORITHMS[self.compression].reach
+
+    def tail(self, data: Bytes, before: bytes) -> bytes:
+        """What is before the segment that follows upon ``data``, which has ``before``."""
+        return _ALGORITHMS[self.compression].tail(data, before)
+
+    def compress(self, data: Bytes, crc: int | None = None, around: Surroundings = ALONE) -> bytes:
+        """``data`` compressed; thread-safe, without the interpreter lock.
+
+        ``crc`` is the ``crc32`` of ``data``, if the caller has it already. What comes of
+        segments that are compressed with what is ``around`` them is a stream together.
         """
-        return _ALGORITHMS[self.compression].compress(data, self.level, crc)
+        level = self._level
+        number = level.level(data) if isinstance(level, LevelRule) else level
+        return _ALGORITHMS[self.compression].compress(data, number, crc, around)
 
-    def restores(self, data: Bytes, raw: Bytes) -> bool:
-        """Whether ``data`` begins with a member or frame of ``raw``; thread-safe."""
-        return _ALGORITHMS[self.compression].restores(data, raw)
+    @property
+    def _level(self) -> int | LevelRule:
+        return _ALGORITHMS[self.compression].default if self.level is None else self.level
+
+    def restores(self, data: Bytes, raw: Bytes, around: Surroundings = ALONE) -> bool:
+        """Whether ``data`` begins with ``raw`` as it may be compressed there; thread-safe."""
+        return _ALGORITHMS[self.compression].restores(data, raw, around)
 
 
 def decompress(

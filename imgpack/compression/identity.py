@@ -8,7 +8,7 @@ IDENTITY: Final = Algorithm(
     (0, 0),
     0,
     version=lambda: "",
-    compress=lambda data, level, crc: bytes(data),
-    restores=lambda data, raw: data == raw,
+    compress=lambda data, level, crc, around: bytes(data),
+    restores=lambda data, raw, around: data == raw,
     decompress=lambda chunks: chunks,
 )

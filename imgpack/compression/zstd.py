@@ -1,18 +1,40 @@
-"""zstd (RFC 8878): one frame a segment, with its size and a check sum."""
+"""zstd (RFC 8878): one frame that goes on over the segments; see ``zstd_frame``.
 
-import threading
+A segment alone is a frame of its own, with its size and a check sum.
+"""
+
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from imgpack.compression.algorithm import Algorithm, Bytes, equal, slices
+from imgpack.compression.algorithm import (
+    ALONE,
+    Algorithm,
+    Bytes,
+    Cutting,
+    Surroundings,
+    equal,
+    slices,
+)
+from imgpack.compression.zstd_frame import (
+    END,
+    HEADER,
+    REACH,
+    WINDOW_LOG,
+    beginning,
+    blocks,
+    joint,
+    tail,
+)
 
 _DEFAULT_LEVEL: Final = 3
 _INPUT: Final = 2048
 """Bytes fed to zstd at a time: four of them may say 128 KiB, so this bounds memory to 64 MiB."""
 _MAX_WINDOW: Final = 1 << 27
 
-_compressors = threading.local()  # a zstd context belongs to one thread at a time
+_CUTTING: Final = Cutting(mean=8 << 20, largest=12 << 20, last_piece=12 << 20, ahead=2)
+"""Larger than other segments: each costs as much time as ``REACH`` bytes more, or a little
+size where it begins a frame."""
 
 
 def _version() -> str:
@@ -21,21 +43,44 @@ def _version() -> str:
     return "zstd-" + ".".join(map(str, zstandard.ZSTD_VERSION))
 
 
-def _compressor(level: int) -> Any:
-    known = _compressors.__dict__.setdefault("by_level", {})
-    if level not in known:
-        import zstandard
+def _dictionary(before: bytes) -> Any:
+    import zstandard
 
-        known[level] = zstandard.ZstdCompressor(
-            level=level, write_content_size=True, write_checksum=True
-        )
-    return known[level]
+    raw = zstandard.DICT_TYPE_RAWCONTENT
+    return zstandard.ZstdCompressionDict(before, dict_type=raw) if before else None
 
 
-def _compress(data: Bytes, level: int, _: int | None) -> bytes:
+def _compressed(data: Bytes, level: int, before: bytes, *, checksum: bool) -> bytes:
+    """A frame of ``data``, which may refer to ``before``."""
+    import zstandard
+
+    from_level = zstandard.ZstdCompressionParameters.from_level
+    size = len(data) + len(before)
+    window_log = min(from_level(level, source_size=size).window_log, WINDOW_LOG)
+    parameters = from_level(
+        level,
+        source_size=size,
+        window_log=window_log,
+        write_content_size=True,
+        write_checksum=checksum,
+    )
+    frame: bytes = zstandard.ZstdCompressor(
+        compression_params=parameters, dict_data=_dictionary(before)
+    ).compress(data)
+    return frame
+
+
+def _compress(data: Bytes, level: int, _: int | None, around: Surroundings) -> bytes:
+    import zstandard
+
     with _memory_errors():
-        compressed: bytes = _compressor(level).compress(data)
-    return compressed
+        if around == ALONE:
+            return _compressed(data, level, b"", checksum=True)
+        joined = joint(data, around.before)
+        before = around.before + data[:joined] if joined else b""
+        frame = _compressed(data[joined:], level, before, checksum=False)
+    start, end = beginning(data, joined, around), END if around.last else b""
+    return b"".join((start, *blocks(frame, zstandard.frame_header_size(frame)), end))
 
 
 @contextmanager
@@ -51,17 +96,30 @@ def _memory_errors() -> Iterator[None]:
         raise
 
 
-def _restores(data: Bytes, raw: Bytes) -> bool:
+def _restores(data: Bytes, raw: Bytes, around: Surroundings) -> bool:
     import zstandard
 
+    frame, before = data, b""
+    if around != ALONE:
+        joined = joint(raw, around.before)
+        start = beginning(raw, joined, around)
+        if data[: len(start)] != start:
+            return False
+        before = around.before if joined else b""
+        opened = HEADER if joined else b""
+        closed = data[len(END) :] if around.before and not joined else data
+        frame = b"".join((opened, closed, b"" if around.last else END))
     try:
-        if zstandard.frame_content_size(data) != len(raw):
+        if around == ALONE and zstandard.frame_content_size(frame) != len(raw):
             return False
         with _memory_errors():
-            frame = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+            decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary(before))
+            restored = decompressor.decompress(
+                frame, max_output_size=len(raw), allow_extra_data=False
+            )
     except zstandard.ZstdError:
         return False
-    return equal(frame, raw)
+    return equal(restored, raw)
 
 
 def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -86,4 +144,6 @@ def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends in the middle of a frame")
 
 
-ZSTD: Final = Algorithm((1, 19), _DEFAULT_LEVEL, _version, _compress, _restores, _decompress)
+ZSTD: Final = Algorithm(
+    (1, 19), _DEFAULT_LEVEL, _version, _compress, _restores, _decompress, _CUTTING, REACH, tail
+)

@@ -8,7 +8,7 @@ a blob.
 
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -101,6 +101,31 @@ class ScratchBlobs(ScratchSource):
         return _ScratchWriter(self._file, self._written)
 
 
+class DroppedBlobs(ScratchSource):
+    """Blobs with a scratch file each, whose space is given back as soon as one is dropped.
+
+    ``directory`` finds where they lie, when it is needed.
+    """
+
+    def __init__(self, directory: Callable[[], str]) -> None:
+        self._written: dict[Digest, ScratchBlob] = {}
+        self._directory = directory
+        super().__init__(self._written)
+
+    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
+        """Start a blob of unknown digest."""
+        return _OwnFileWriter(ScratchFile(self._directory()), self._written)
+
+    def drop(self, digest: Digest) -> None:
+        """Forget a blob, which nobody reads any more."""
+        self._written.pop(digest).file.close()
+
+    def close(self) -> None:
+        """Drop all of them."""
+        for digest in tuple(self._written):
+            self.drop(digest)
+
+
 class _ScratchWriter:
     """The blob at the end of the file."""
 
@@ -117,3 +142,18 @@ class _ScratchWriter:
 
     def abort(self) -> None:
         """What was written stays until the file is closed, and nobody sees it."""
+
+
+class _OwnFileWriter(_ScratchWriter):
+    """A blob with a file that is its own."""
+
+    _committed = False
+
+    def commit(self, digest: Digest, size: int) -> None:
+        super().commit(digest, size)
+        self._committed = True
+
+    def abort(self) -> None:
+        """Give the space back."""
+        if not self._committed:
+            self._file.close()

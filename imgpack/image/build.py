@@ -137,7 +137,7 @@ def build_image(
     places = [b"" if len(group) > 1 else group[0].dest for group in groups]
     parts = [_part(group[0]) for group in groups]
     draft = recipe.documents(places, expected, created or _rfc3339(0), parts)
-    sink.reserve(Named(Image(*draft, source, absent), names))
+    sink.reserve(Named(Image(*draft, source, absent), names), source.held - absent)
 
     stack = _Building(groups, options, placement, reporter)
     stack.build(LayerBuilder(options, reporter, explain), sink, types)

@@ -207,14 +207,21 @@ class LayerSink(ImageSink, Protocol):
     default_format: Format
     """Whose media types an image has there if nobody says."""
 
-    def reserve(self, draft: Named) -> None:
-        """Make room for the documents of ``draft``, of which only the lengths count."""
+    def reserve(self, draft: Named, known: frozenset[Digest] = frozenset()) -> None:
+        """Make room for the documents of ``draft``, of which only the lengths count.
+
+        Its layers ``known`` are those that it will have, and can be read from its source.
+        """
 
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer of unknown digest; the expected size in bytes is a hint.
 
         One at a time: commit or abort it before the next call.
         """
+
+
+class ReadableSink(LayerSink, BlobSource, Protocol):
+    """A sink of which the layers that are committed can be read, before ``write`` as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,18 +58,21 @@ class Options:
 class Built:
     """A layer whose bytes are written, and how it came about.
 
-    ``reused`` of its cached segments were in the cache before; ``unchanged`` when no
-    file was read.
+    ``reused`` of its cached segments were in the cache before, ``by_stat`` of these were found
+    by the stat of their entries and the others by their content; ``unchanged`` when no
+    file was read. The first of those that were compressed begin at the paths ``made``.
     """
 
     record: LayerRecord
     reused: int
     unchanged: bool
+    by_stat: int = 0
+    made: tuple[bytes, ...] = ()
 
 
 OpenBlob = Callable[[int | None], BlobWriter]
-Explain = Callable[[str, Iterator[Change] | None], None]
-"""Told why a layer was rebuilt or not, with the changes if they are known."""
+Explain = Callable[[str, Iterator[Change] | None, Built], None]
+"""Told why a layer was rebuilt or not, with the changes if they are known, and what came of it."""
 
 
 class LayerBuilder:
@@ -80,7 +83,7 @@ class LayerBuilder:
     ) -> None:
         self._options = options
         self._reporter = reporter
-        self._explain = explain or (lambda reason, changes: None)
+        self._explain = explain or (lambda reason, changes, built: None)
         self._stages: Stages | Squash = NO_STAGES
         self._met = Problems()  # of the walk that counts
         self._pipeline = Pipeline(options.codec, options.cache, options.jobs)
@@ -117,9 +120,10 @@ class LayerBuilder:
             return self._cached(tree, stamps, known, new, cache, open_blob)
 
     def _plain(self, tree: Tree, open_blob: OpenBlob, reason: str) -> Built:
-        self._explain(reason, None)
         problems = self._problems()
-        return self._read(tree.entries(problems), problems, tree, open_blob)
+        built = self._read(tree.entries(problems), problems, tree, open_blob)
+        self._explain(reason, None, built)
+        return built
 
     def _problems(self) -> Problems:
         self._met = Problems(self._options.outputs)
@@ -156,36 +160,39 @@ class LayerBuilder:
         problems = self._problems()
         recorder = snapshot.Recorder(new, self._options.started_ns)
         before: tuple[CachedSegment, ...] = ()
+        changes: Iterator[Change] | None = None
         changed = False
         if known is None or self._options.check_contents:
-            self._explain("contents are checked" if known else "not built before", None)
+            reason = "contents are checked" if known else "not built before"
             entries = snapshot.recording(stamps, problems, recorder)
         else:
             record, old = known
             start, before = old.tell(), record.segments
             comparison = snapshot.Comparison(stamps, problems, old, recorder)
             changed = not comparison.unchanged()
+            reason = "changed" if changed else "unchanged, but segments are missing from the cache"
             if not changed and not problems.count:
                 reused = self._replay(record, tree, open_blob)
                 if reused is not None:
                     return reused
-                self._explain("unchanged, but segments are missing from the cache", None)
             comparison.record()
             if unwritten := recorder.flush():
                 cache.cannot_write(unwritten)
                 return self._plain(tree, open_blob, "the cache cannot be written")
             entries = comparison.entries()
         built = self._read(entries, problems, tree, open_blob, before)
-        if unwritten := recorder.flush():
-            cache.cannot_write(unwritten)
-            return built
-        if changed:
+        unwritten = recorder.flush()
+        if changed and unwritten is None:
             old.seek(start)
             new.seek(0)
-            kind = recorder.distrusted
-            reason = f"read, for the times of {kind} prove nothing" if kind else "changed"
-            self._explain(reason, snapshot.differences(old, new, stamps))
-        cache.keep(self._key(stamps), built.record, new)
+            if kind := recorder.distrusted:
+                reason = f"read, for the times of {kind} prove nothing"
+            changes = snapshot.differences(old, new, stamps)
+        self._explain(reason, changes, built)
+        if unwritten is None:
+            cache.keep(self._key(stamps), built.record, new)
+        else:
+            cache.cannot_write(unwritten)
         return built
 
     def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
@@ -200,10 +207,11 @@ class LayerBuilder:
         finally:
             blob.abort()
             meter.end()
-        self._explain("reused: nothing changed", None)
         for warning in record.warnings:
             self._reporter.warn(warning)
-        return Built(record, len(record.segments), unchanged=True)
+        built = Built(record, len(record.segments), unchanged=True)
+        self._explain("reused: nothing changed", None, built)
+        return built
 
     def _read(
         self,
@@ -213,7 +221,7 @@ class LayerBuilder:
         open_blob: OpenBlob,
         before: tuple[CachedSegment, ...] = (),
     ) -> Built:
-        segments = Segments(self._stages, problems)
+        segments = Segments(self._stages, problems, self._options.codec.cutting)
         blob = open_blob(None)
         meter = self._reporter.begin(str(tree), None)
         try:
@@ -231,7 +239,8 @@ class LayerBuilder:
         warnings = tuple(segments.warnings)
         matched = tuple(sorted(segments.matched))
         record = LayerRecord(run.written, segments.newest, warnings, run.segments, matched)
-        return Built(record, run.reused, unchanged=False)
+        made = tuple(snapshot.path_in(stamp) for stamp in run.made if stamp)
+        return Built(record, run.reused, unchanged=False, by_stat=run.by_stat, made=made)
 
     def _key(self, stamps: Stamps) -> str:
         parts = (

@@ -1,18 +1,19 @@
 """The layer pipeline: segments compressed on all cores, hashed and written in order.
 
-One thread (the caller's) makes segments; ``jobs`` threads compress them or take
-them from the cache, and the one that has finished the segment that is due hashes
-both streams and writes. The pool between them is small, so memory does not depend
+One thread (the caller's) makes segments; ``jobs`` threads hash them in order, compress
+them or take them from the cache, and the one that has finished the segment that is due
+hashes what came of it and writes. The pool between them is small, so memory does not depend
 on the layer's size; whatever is written is written in the order of the segments, so
 the bytes do not depend on timing or on ``jobs``.
 """
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
+from imgpack.compression.algorithm import ALONE, Surroundings
 from imgpack.compression.checksum import crc32, fingerprint
 from imgpack.compression.codec import Codec
 from imgpack.events import Meter
@@ -23,7 +24,11 @@ from imgpack.layer.segments import Segment
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Compression
 
+_Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
+
+MOST_MADE: Final = 10
+"""Segments that were compressed and are named: more than people read."""
 
 
 class Output(Protocol):
@@ -34,17 +39,31 @@ class Output(Protocol):
 
 
 class Run(NamedTuple):
-    """What came out: the bytes written, their segments in the cache, and how many were there."""
+    """What came out: the bytes written, their segments in the cache, and how many were there.
+
+    ``by_stat`` of these were not compared with their bytes. ``made`` are the first stamps of
+    those that were compressed, no more than ``MOST_MADE``.
+    """
 
     written: Written
     segments: tuple[CachedSegment, ...]
     reused: int
+    by_stat: int
+    made: tuple[bytes, ...]
+
+
+class _Surrounded(NamedTuple):
+    """A segment, and what is around it as far as that matters to the codec."""
+
+    segment: Segment
+    around: Surroundings
 
 
 class _Compressed(NamedTuple):
     data: bytes | memoryview
     cached: CachedSegment | None
     reused: bool
+    by_stat: bool = False
 
 
 class Pipeline:
@@ -56,7 +75,7 @@ class Pipeline:
         self._codec = codec
         self._cache = cache if codec.compression is not Compression.NONE else None
         self._jobs = jobs
-        self._codec_key = hashlib.sha256(codec.identity().encode()).hexdigest()[:16]
+        self._codec_key = _short_hash(codec.identity())
 
     def run(
         self,
@@ -75,9 +94,9 @@ class Pipeline:
         if self._codec.compression is Compression.NONE:
             _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
         else:
-            _drive(
-                OrderedPool(self._jobs, partial(self._compress, known), sink.compressed), segments
-            )
+            work, ahead = partial(self._compress, known), self._codec.cutting.ahead
+            pool = OrderedPool(self._jobs, work, sink.compressed, sink.raw, ahead)
+            _drive(pool, self._surrounded(segments))
         run = sink.result()
         if self._cache is not None:
             self._cache.touch(segment.key for segment in run.segments)
@@ -111,26 +130,46 @@ class Pipeline:
         cache.touch(segment.key for segment in segments)
         return True
 
-    def _compress(self, known: Mapping[str, CachedSegment], segment: Segment) -> _Compressed:
+    def _surrounded(self, segments: Iterable[Segment]) -> Iterator[_Surrounded]:
+        """``segments`` with what is around each; their memory may be used again by then."""
+        reach, before = self._codec.reach, b""
+        for segment in segments:
+            around = Surroundings(before, segment.last) if reach else ALONE
+            before = self._codec.tail(segment.data, before)
+            yield _Surrounded(segment, around)
+
+    def _compress(self, known: Mapping[str, CachedSegment], placed: _Surrounded) -> _Compressed:
+        segment, around = placed
         raw = segment.data
         if self._cache is None:
-            return _Compressed(self._codec.compress(raw), None, reused=False)
+            return _Compressed(self._codec.compress(raw, None, around), None, reused=False)
         # A cheap fingerprint finds the entry. It is believed if the same entries, by
         # their stat, made it last time, or else if it decompresses to these very bytes:
         # no dearer than a strong hash, and a first build does neither.
         crc = crc32(raw)
-        key = f"{fingerprint(raw, crc)}-{self._codec_key}"
+        key = f"{fingerprint(raw, crc)}-{self._key(around)}"
         origin = _origin(segment.stamps)
         found = self._cache.load(key)
         if found is not None:
             cached = CachedSegment(key, found.check, origin)
-            if known.get(origin) == cached or self._codec.restores(found.data, raw):
-                return _Compressed(found.data, cached, reused=True)
+            by_stat = known.get(origin) == cached
+            if by_stat or self._codec.restores(found.data, raw, around):
+                return _Compressed(found.data, cached, reused=True, by_stat=by_stat)
             self._cache.distrust(key)
-        data = self._codec.compress(raw, crc)
+        data = self._codec.compress(raw, crc, around)
         return _Compressed(
             data, CachedSegment(key, self._cache.store(key, data), origin), reused=False
         )
+
+    def _key(self, around: Surroundings) -> str:
+        """What decides, beside a segment's bytes, what it is compressed to."""
+        if around is ALONE:
+            return self._codec_key
+        return _short_hash(f"{self._codec_key} {fingerprint(around.before)} {around.last}")
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _origin(stamps: list[bytes]) -> str:
@@ -138,10 +177,10 @@ def _origin(stamps: list[bytes]) -> str:
     return hashlib.sha256(b"".join(stamps)).hexdigest() if all(stamps) else ""
 
 
-def _drive(pool: OrderedPool[Segment, _Done], segments: Iterable[Segment]) -> None:
+def _drive(pool: OrderedPool[_Item, _Done], items: Iterable[_Item]) -> None:
     with pool:
-        for segment in segments:
-            pool.put(segment)
+        for item in items:
+            pool.put(item)
 
 
 def _as_it_is(segment: Segment) -> None:
@@ -159,7 +198,8 @@ class _Sink:
         self._raw_size = 0
         self._size = 0
         self._cached: list[CachedSegment] = []
-        self._reused = 0
+        self._reused = self._by_stat = 0
+        self._made: list[bytes] = []
 
     def plain(self, segment: Segment, _: None) -> None:
         data = segment.data
@@ -170,10 +210,13 @@ class _Sink:
         self._meter.advance(len(data))
         segment.release()
 
-    def compressed(self, segment: Segment, done: _Compressed) -> None:
+    def raw(self, placed: _Surrounded) -> None:
+        self._raw.update(placed.segment.data)
+        self._raw_size += len(placed.segment.data)
+
+    def compressed(self, placed: _Surrounded, done: _Compressed) -> None:
+        segment = placed.segment
         size = len(segment.data)
-        self._raw.update(segment.data)
-        self._raw_size += size
         segment.release()
         self._out.update(done.data)
         self._output.write(done.data)
@@ -181,6 +224,9 @@ class _Sink:
         if done.cached is not None:
             self._cached.append(done.cached)
         self._reused += done.reused
+        self._by_stat += done.by_stat
+        if not done.reused and len(self._made) < MOST_MADE:
+            self._made += segment.stamps[:1]
         self._meter.advance(size)
 
     def result(self) -> Run:
@@ -190,4 +236,5 @@ class _Sink:
             self._raw_size,
             self._size,
         )
-        return Run(written, tuple(self._cached), self._reused)
+        cached, made = tuple(self._cached), tuple(self._made)
+        return Run(written, cached, self._reused, self._by_stat, made)

@@ -2,7 +2,7 @@
 
 The tar stream is cut before an entry whose path hash falls below a threshold
 that grows with the entry's size, and at fixed steps inside a large file. So the
-mean segment has ``SEGMENT`` bytes, and a change in one file moves no cut but
+mean segment has as many bytes as the codec wants, and a change in one file moves no cut but
 those around it: every other segment keeps its bytes, and its place in the cache.
 ``docs/layer-format.md`` specifies the rule; the constants decide digests.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from imgpack.compression.algorithm import SMALL, Cutting
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
 from imgpack.layer.stages import Stages
@@ -23,18 +24,11 @@ from imgpack.tree.problems import Problems
 if TYPE_CHECKING:
     from imgpack.layer.squash import Squash
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """The version of ``docs/layer-format.md``: what was built by another one is not reused."""
 
-SEGMENT: Final = 1 << 20
-"""Bytes of a mean segment: smaller ones compress worse, larger ones hardly better."""
-MAX_SEGMENT: Final = 4 << 20
-"""Bytes after which a segment is cut whatever comes: this bounds memory."""
-LAST_PIECE: Final = SEGMENT + SEGMENT // 2
-"""A large file's remainder up to this size is not cut again."""
-
-_BUFFER: Final = MAX_SEGMENT + (64 << 10)
-"""Bytes: a segment, the padding of its files and the PAX headers that most have."""
+_MORE: Final = 64 << 10
+"""Bytes that a buffer has beyond a segment: the padding of files, and the PAX headers of most."""
 
 
 class Segment(NamedTuple):
@@ -42,26 +36,31 @@ class Segment(NamedTuple):
 
     ``stamps`` are those of its entries (empty ones without a snapshot): as long as
     they are the same, so are the bytes. ``release`` is to be
-    called when ``data`` was looked at for the last time: its memory is used again.
+    called when ``data`` was looked at for the last time: its memory is used again. ``last``
+    is the one that ends the stream.
     """
 
     data: bytes | memoryview
     stamps: list[bytes]
     release: Callable[[], None] = lambda: None
+    last: bool = False
 
 
 class Segments:
-    """One pass over entries, which cuts them into segments.
+    """One pass over entries, which cuts them into segments as large as ``cutting`` says.
 
     ``matched`` are the numbers of the rules that changed something, complete in the end.
     """
 
-    def __init__(self, stages: "Stages | Squash", problems: Problems) -> None:
+    def __init__(
+        self, stages: "Stages | Squash", problems: Problems, cutting: Cutting = SMALL
+    ) -> None:
         self._stages = stages
+        self._cutting = cutting
         self.matched: set[int] = set()
         self._problems = problems
         self._suspects = Suspects()
-        self._buffers = Buffers(_BUFFER)
+        self._buffers = Buffers(cutting.largest + _MORE)
         self._encoder = Encoder(problems, self._buffers.take(), recorded=bool(stages))
 
     @property
@@ -81,6 +80,8 @@ class Segments:
         ``SourceChangedError`` and ``TreeError`` at once.
         """
         encoder, crc32 = self._encoder, zlib.crc32
+        cutting = self._cutting
+        mean, largest, last_piece = cutting.mean, cutting.largest, cutting.last_piece
         stamps: list[bytes] = []
         for seen, entry in self._stages.pairs(entries, self._problems, self.matched):
             path, content, mode, _, _, links, _, _, size, _, _, _, stamp, _, _ = entry
@@ -89,7 +90,7 @@ class Segments:
             if not is_file:
                 size = 0
             weight, filled = size + header.BLOCK, encoder.buffer.filled
-            if filled and (filled + weight > MAX_SEGMENT or crc32(path) * SEGMENT < weight << 32):
+            if filled and (filled + weight > largest or crc32(path) * mean < weight << 32):
                 yield self._take(stamps)
                 stamps = []
             stamps.append(stamp)
@@ -97,15 +98,15 @@ class Segments:
                 self._suspects.look(entry)
             if not is_file:
                 encoder.other(entry, seen)
-            elif size <= LAST_PIECE and type(content) is bytes:
+            elif size <= last_piece and type(content) is bytes:
                 encoder.file(entry, seen)
             else:
-                for number in encoder.steps(entry, seen, _steps(size)):
+                for number in encoder.steps(entry, seen, _steps(size, mean, last_piece)):
                     yield self._take(stamps)
                     stamps = [stamp, b"%d" % number]
         self._problems.check()
         encoder.buffer.append(header.END)
-        yield self._take(stamps)
+        yield self._take(stamps)._replace(last=True)
         encoder.finish()
         if not any(left_out.rules.file for left_out in self._problems.left_out):
             encoder.warnings += self._suspects.warnings()
@@ -118,9 +119,9 @@ class Segments:
         return Segment(data, stamps, partial(self._buffers.give, buffer))
 
 
-def _steps(size: int) -> Iterator[int]:
+def _steps(size: int, step: int, last_piece: int) -> Iterator[int]:
     """How many bytes of a large file to read at a time: it may be cut after each but the last."""
-    while size > LAST_PIECE:
-        yield SEGMENT
-        size -= SEGMENT
+    while size > last_piece:
+        yield step
+        size -= step
     yield size

@@ -5,7 +5,7 @@ name before all of ``write`` is done, and nothing remains if it is not.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -15,7 +15,7 @@ from imgpack.errors import Remedy, UnsupportedError
 from imgpack.events import Meter, Reporter, human_size
 from imgpack.files.blobs import BlobWriter, verify_stream
 from imgpack.files.pool import Stop, run_all
-from imgpack.image.image import LayerSink, Named, Published, images_in, with_held
+from imgpack.image.image import Named, Published, ReadableSink, images_in, with_held
 from imgpack.image.plan import Plan, PlannedBlob, one_for_each, plan
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -24,7 +24,7 @@ from imgpack.store.contents import documents
 
 
 class ImageWriter(ABC):
-    """An archive or layout that is being written: a context manager and a ``LayerSink``.
+    """An archive or layout that is being written: a context manager and a ``ReadableSink``.
 
     Layers may be streamed in as they are made (``open_blob``); ``write`` copies in what
     is not there yet, and makes it all visible: it is the last call. Left without it,
@@ -73,10 +73,14 @@ class ImageWriter(ABC):
         """The size in bytes of a blob that is there, or ``None``."""
 
     @abstractmethod
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from ``offset`` of a blob that was committed, before ``write``."""
+
+    @abstractmethod
     def _publish(self, images: Sequence[Named]) -> None:
         """Write the documents, whose blobs are all there, and make everything visible."""
 
-    def reserve(self, draft: Named) -> None:
+    def reserve(self, draft: Named, known: frozenset[Digest] = frozenset()) -> None:
         """Make room for the documents of ``draft``; a wrong guess only costs time.
 
         Digests and sizes that are not known yet may be any of the same length.
@@ -170,5 +174,5 @@ def _told(lost: Sequence[Descriptor]) -> str:
 
 if TYPE_CHECKING:
 
-    def _meets(writer: ImageWriter) -> LayerSink:
+    def _meets(writer: ImageWriter) -> ReadableSink:
         return writer

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import peers
-from .build import rows
+from .cold import rows
 from .figures import Section, Table, Target
 from .inputs import Inputs, main_facts, settle, still
 from .run import Bench, BenchError, Runs, Tool, find, pipeline, remove, say

@@ -1,21 +1,18 @@
 # ruff: noqa: RUF001
 """``scripts/bench build``: cold builds, a changed file, an unchanged tree, and the same digest."""
 
-import contextlib
-import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import peers
-from .figures import MISSING, Section, Table, Target, mib, number, seconds
-from .inputs import TIME, Inputs, last_file, main_facts, settle, write_settings
+from . import cold, peers
+from .changed import one_changed
+from .cold import HEAD, rows
+from .figures import Section, Table, Target
+from .inputs import Inputs, settle
 from .run import Bench, BenchError, Runs, Tool, pipeline, say
 from .sameness import sameness
 
-HEAD = ("tool", "wall s", "CPU s", "peak MiB", "output MB", "× pigz")
-MEMORY_LIMIT = 200
-"""MiB: what a build may use at its peak, whatever the size of the tree."""
 # Imports what a build of an unchanged tree imports, and ends.
 _IMPORTS = "import imgpack.cli.main, imgpack.cli.commands.build, deflate; deflate.__version__"
 
@@ -52,73 +49,6 @@ pkg?/generated
 **/.env*
 !**/.env.example
 """
-
-
-def rows(runs: Runs, tools: Sequence[Tool], peer: str) -> tuple[tuple[str, ...], ...]:
-    """A row of medians a tool; a failed one says so."""
-    out = []
-    for tool in tools:
-        if tool.name not in runs.runs:
-            out.append((f"{tool.name} (failed)", *[MISSING] * 5))
-            continue
-        figures = {what: runs.median(tool.name, what) for what in ("wall", "cpu", "peak", "output")}
-        size = number(figures["output"] / 1e6, 1) if figures["output"] else MISSING
-        ratio = number(runs.ratio(tool.name, peer))
-        times = seconds(figures["wall"]), seconds(figures["cpu"])
-        out.append((tool.name, *times, mib(figures["peak"]), size, ratio))
-    return tuple(out)
-
-
-def _caption(title: str, tree: Path) -> str:
-    entries, content = main_facts(tree)
-    return f"{title}: {entries:,} entries, {content / 1e6:,.0f} MB of content"
-
-
-def cold(bench: Bench, tree: Path, *, slow: bool) -> tuple[Table, list[Target]]:
-    """The main tree, every tool."""
-    with contextlib.ExitStack() as stack:
-        tools = peers.pipes(bench, tree, gzip=True) + peers.umoci(bench, tree)
-        tools += peers.ours(bench, tree)
-        if slow:
-            tools += peers.skopeo(bench, tree) + peers.buildah(bench, tree)
-            tools += stack.enter_context(peers.docker(bench, tree))
-        runs = bench.in_turn("cold", tools)
-    table = Table(_caption("The installation, cold", tree), HEAD, rows(runs, tools, peers.PIGZ))
-    return table, _cold_targets(runs)
-
-
-def _cold_targets(runs: Runs) -> list[Target]:
-    def ratio(job: str, ours: str, peer: str, limit: float, what: str = "wall") -> Target:
-        thing = "output of " if what == "output" else ""
-        return Target(job, f"{thing}{peer}", limit, runs.ratio(ours, peer, what))
-
-    targets = []
-    pairs = (("cache being filled", peers.OURS), ("--no-cache", peers.OURS_UNCACHED))
-    for how, name in pairs:
-        targets.append(ratio(f"gzip, cold, {how}", name, peers.PIGZ, 0.35))
-    targets.append(ratio("gzip, size", peers.OURS, peers.PIGZ, 1.03, "output"))
-    for how, name in pairs:
-        targets.append(ratio(f"gzip, cold, {how}", name, peers.UMOCI, 0.6))
-    targets.append(ratio("zstd:3, cold, cache being filled", peers.OURS_ZSTD, peers.ZSTD, 0.9))
-    targets.append(ratio("zstd:3, cold, --no-cache", peers.OURS_ZSTD_UNCACHED, peers.ZSTD, 0.9))
-    targets.append(ratio("none, cache being filled", peers.OURS_NONE, peers.TAR, 0.6))
-    targets.append(ratio("none, --no-cache", peers.OURS_NONE_UNCACHED, peers.TAR, 0.6))
-    return targets + _memory(runs, "gzip, the installation")
-
-
-def _memory(runs: Runs, job: str) -> list[Target]:
-    value = runs.median(peers.OURS, "peak") / (1 << 20) if peers.OURS in runs.runs else None
-    return [Target(f"peak memory, {job}", "imgpack alone", MEMORY_LIMIT, value, "MiB")]
-
-
-def side(bench: Bench, title: str, tree: Path) -> tuple[Table, list[Target]]:
-    """Another input, the fast tools, three rounds at most."""
-    wanted = (peers.OURS, peers.OURS_ZSTD, peers.OURS_NONE)
-    tools = peers.pipes(bench, tree, gzip=False) + peers.umoci(bench, tree)
-    tools += [tool for tool in peers.ours(bench, tree) if tool.name in wanted]
-    runs = bench.in_turn(title, tools, min(bench.rounds, 3))
-    table = Table(_caption(f"{title}, cold", tree), HEAD, rows(runs, tools, peers.PIGZ))
-    return table, _memory(runs, f"gzip, {title}")
 
 
 def unchanged(bench: Bench, tree: Path) -> tuple[Table, list[Target]]:
@@ -195,58 +125,6 @@ def _above(runs: Runs, name: str, start: str) -> float | None:
     return statistics.median(shares)
 
 
-def one_changed(bench: Bench, tree: Path) -> tuple[Table, list[Target]]:
-    """A build after one small file was written anew, against one that compresses nothing.
-
-    And after the last file of the walk was touched, which a look at the tree sees latest.
-    """
-    output, cache = bench.out / "imgpack.tar", bench.out / "warm-cache"
-    command = peers.build_command(bench, tree, output, "gzip", "--cache-dir", str(cache))
-    versions = iter(range(1, 10_000))
-    changed = Tool(
-        "imgpack gzip, one file changed",
-        command,
-        output,
-        prepare=lambda: write_settings(tree, next(versions)),
-    )
-    last = last_file(tree)
-    again = Tool("again", command, output)
-
-    def touch_last() -> None:
-        settle()  # what was written a moment ago is never believed to be unchanged
-        bench.once(again)
-        os.utime(last, (TIME + next(versions),) * 2)
-
-    touched = Tool(
-        "imgpack gzip, the last file touched",
-        command,
-        output,
-        prepare=touch_last,
-    )
-    plain = peers.imgpack(bench, peers.OURS_NONE_UNCACHED, tree, "none", cached=False)
-    tools = [plain, changed, touched]
-    bench.set_aside(cache)
-    try:
-        bench.once(again)
-        runs = bench.in_turn("one changed", tools)
-    finally:
-        write_settings(tree, 0)
-        os.utime(last, (TIME, TIME))
-        bench.set_aside(cache)
-    table = Table(
-        "The installation, one file changed",
-        (*HEAD[:5], "× none"),
-        rows(runs, tools, plain.name),
-    )
-    return table, [
-        Target(what, "imgpack --compression none", 1.2, runs.ratio(tool.name, plain.name))
-        for what, tool in (
-            ("gzip, one file changed", changed),
-            ("gzip, the last file touched", touched),
-        )
-    ]
-
-
 def run(bench: Bench, wanted: Sequence[str], *, slow: bool) -> Section:
     """Every job on the inputs that are ``wanted``."""
     inputs = Inputs(bench)
@@ -260,27 +138,19 @@ def run(bench: Bench, wanted: Sequence[str], *, slow: bool) -> Section:
 
     if "main" in wanted:
         tree = inputs.installation()
-        _warm(bench, tree)
-        add(cold(bench, tree, slow=slow))
+        add(cold.main(bench, tree, slow=slow))
         add(one_changed(bench, tree))
         add(unchanged(bench, tree))
         add(ignored(bench, tree))
         table, target, notes = sameness(bench, tree)
         add((table, [target]))
-    others = (
-        ("minbase", "Debian minbase", inputs.minbase),
-        ("large", "one large file", inputs.large),
-        ("tiny", "tiny files", inputs.tiny),
-    )
-    for name, title, make in others:
-        if name in wanted:
-            tree = make()
-            _warm(bench, tree)
-            add(side(bench, title, tree))
+    for given in cold.SIDE:
+        if given.name in wanted:
+            try:
+                tree = given.make(inputs)
+            except BenchError as error:
+                say(f"{given.title}: {error}")
+                notes += (f"There is no figure of {given.title}: it could not be made.",)
+                continue
+            add(cold.side(bench, given, tree))
     return Section("build", bench.scale, bench.rounds, tuple(targets), tuple(tables), (), notes)
-
-
-def _warm(bench: Bench, tree: Path) -> None:
-    """Read everything once, so that the first tool finds what the others find."""
-    say(f"reading {tree.name} once")
-    bench.measure(pipeline('tar -C "$1" -cf - . | cat >/dev/null', tree))

@@ -20,6 +20,7 @@ class Target:
     """A limit for one figure; ``value`` is ``None`` where it could not be measured.
 
     ``unit`` follows the number: "×" for ratios to a peer, "s", "MiB", nothing for a count.
+    ``digits`` of a ratio or of seconds are shown after the point.
     """
 
     job: str
@@ -27,6 +28,7 @@ class Target:
     limit: float
     value: float | None
     unit: str = "×"
+    digits: int = 2
 
     @property
     def met(self) -> bool | None:
@@ -36,7 +38,7 @@ class Target:
     @property
     def shown(self) -> str:
         """The figure with its unit."""
-        digits = 2 if self.unit in ("×", "s") else 0
+        digits = self.digits if self.unit in ("×", "s") else 0
         return f"{number(self.value, digits)} {self.unit}".strip()
 
     @property
@@ -48,7 +50,8 @@ class Target:
             return "met"
         if not self.limit:
             return "**missed**"
-        return f"**missed** by {100 * (self.value / self.limit - 1):.0f} %"
+        percent = 100 * (self.value / self.limit - 1)
+        return f"**missed** by {percent:.{0 if percent >= 1 else 1}f} %"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import peers
-from .build import MEMORY_LIMIT
+from .cold import MEMORY_LIMIT
 from .figures import Section, Series, Table, Target, line, mib, number, seconds, slope
 from .inputs import MIB, Inputs
 from .run import Bench, Run, Tool, pipeline, say
@@ -35,7 +35,7 @@ def _once_each(bench: Bench, tree: Path) -> dict[str, Run]:
     option = ("--cache-dir", str(cache), "--cache-limit", "1TiB")
     gzip = Tool(GZIP, peers.build_command(bench, tree, output, "gzip", *option), output)
     none = Tool(NONE, peers.build_command(bench, tree, output, "none", "--no-cache"), output)
-    tar = next(tool for tool in peers.pipes(bench, tree, gzip=False) if tool.name == peers.TAR)
+    tar = next(tool for tool in peers.pipes(bench, tree) if tool.name == peers.TAR)
     tools = {GZIP: gzip, AGAIN: gzip, NONE: none, peers.TAR: tar}
     bench.set_aside(cache)
     try:

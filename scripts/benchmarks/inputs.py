@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from . import debian
 from .run import Bench, BenchError, find, remove, say
+from .weights import write_weights
 
 TIME = 1_700_000_000
 SUITE = "bookworm"
@@ -37,6 +39,53 @@ PACKAGES = (
     "scipy==1.15.3",
     "sympy==1.14.0",
 )
+# What compresses hardly or not: wheels and Debian's packages as the archives that they are.
+WHEELS = (
+    *PACKAGES,
+    "jaxlib==0.4.38",
+    "llvmlite==0.43.0",
+    "opencv-python-headless==4.10.0.84",
+    "playwright==1.49.1",
+    "polars==1.17.1",
+    "vtk==9.3.1",
+)
+SMALL_DEBS = ("libssl3", "perl-base")
+DEBS = (
+    *SMALL_DEBS,
+    "blender-data",
+    "fonts-noto-cjk",
+    "gcc-12",
+    "golang-1.19-go",
+    "kicad-footprints",
+    "libclang-14-dev",
+    "libllvm14",
+    "libreoffice-core",
+    "libstd-rust-dev",
+    "llvm-14-dev",
+    "openjdk-17-jdk-headless",
+    "openjdk-17-jre-headless",
+    "postgresql-15",
+)
+# A C++ developer's /usr/include.
+SMALL_HEADERS = ("libc6-dev", "libstdc++-12-dev", "linux-libc-dev")
+HEADERS = (
+    *SMALL_HEADERS,
+    "libboost1.74-dev",
+    "libcgal-dev",
+    "libeigen3-dev",
+    "libglib2.0-dev",
+    "libgtk-3-dev",
+    "libicu-dev",
+    "libopencv-core-dev",
+    "libopenmpi-dev",
+    "libpython3.11-dev",
+    "libssl-dev",
+    "libvtk9-dev",
+    "nlohmann-json3-dev",
+    "qt6-base-dev",
+    "qtbase5-dev",
+)
+SHARDS = 4
 SETTINGS = "opt/app/settings.py"
 """The file of the installation that "one file changed" changes."""
 
@@ -115,19 +164,15 @@ def still(directory: Path) -> None:
     os.utime(directory, (TIME, TIME))
 
 
-def last_file(tree: Path) -> Path:
-    """The regular file that a walk in the order of names meets last."""
-    for path in sorted(tree.iterdir(), key=lambda each: os.fsencode(each.name), reverse=True):
+def files(tree: Path) -> Iterator[Path]:
+    """The regular files, as a walk in the order of names meets them."""
+    for path in sorted(tree.iterdir(), key=lambda each: os.fsencode(each.name)):
         if path.is_symlink():
             continue
         if path.is_dir():
-            try:
-                return last_file(path)
-            except FileNotFoundError:
-                continue
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"{tree} holds no file")
+            yield from files(path)
+        elif path.is_file():
+            yield path
 
 
 def count(tree: Path) -> int:
@@ -190,15 +235,73 @@ class Inputs:
         return tree
 
     def _install(self, packages: tuple[str, ...], target: Path) -> None:
+        self._pip("install", "--no-compile", f"--target={target}", *packages)
+
+    def _pip(self, command: str, *arguments: str) -> None:
         # The wheels of one Python and platform, whatever runs here: only their files matter.
         wanted = ["--python-version=3.11", "--implementation=cp"]
         wanted += [f"--abi={abi}" for abi in ("cp311", "abi3", "none")]
         wanted += ["--platform=manylinux2014_x86_64", "--platform=any", "--only-binary=:all:"]
-        command = [self._bench.python, "-m", "pip", "install", "--quiet", "--no-deps"]
-        command += ["--no-compile", *wanted, f"--target={target}", *packages]
+        pip = [self._bench.python, "-m", "pip", command, "--quiet", "--no-deps"]
         settings = {name: value for name, value in os.environ.items() if "PIP_" in name}
         cache = {"PIP_CACHE_DIR": str(self._bench.directory("home/pip"))}
-        self._bench.output(command, timeout=1800, env={**settings, **cache, "PYTHONPATH": ""})
+        env = {**settings, **cache, "PYTHONPATH": ""}
+        self._bench.output([*pip, *wanted, *arguments], timeout=1800, env=env)
+
+    def wheels(self) -> Path:
+        """Wheels and Debian's packages as they are fetched: 1 GB, or a few at small scale."""
+        wheels = WHEELS if self._bench.full else SMALL_PACKAGES
+        debs = DEBS if self._bench.full else SMALL_DEBS
+
+        def make(part: Path) -> None:
+            self._pip("download", f"--dest={part}", *wheels)
+            debian.fetch(self._bench, SUITE, debs, part)
+            still(part)
+
+        return self.made("wheels", (SUITE, wheels, debs, 1), make)
+
+    def weights(self) -> Path:
+        """A model of 2 GB in four shards; 16 MB at small scale."""
+        size = 2 * 10**9 if self._bench.full else 16 * 10**6
+
+        def make(part: Path) -> None:
+            write_weights(part, size, SHARDS)
+            still(part)
+
+        return self.made("weights", (size, SHARDS, 1), make)
+
+    def mixed(self) -> Path:
+        """Debian with a third of the wheels, and a model a fifth as large as the other."""
+        base, wheels = self.minbase(), self.wheels()
+        size = 4 * 10**8 if self._bench.full else 4 * 10**6
+
+        def make(part: Path) -> None:
+            self._bench.output(["cp", "-a", f"{base}/.", str(part)])
+            for name in ("wheels", "model"):
+                (part / "opt" / name).mkdir()
+            for path in sorted(wheels.iterdir())[::3]:
+                shutil.copyfile(path, part / "opt" / "wheels" / path.name)
+            write_weights(part / "opt" / "model", size, 1, SHARDS)
+            still(part)
+
+        return self.made("mixed", (base.name, wheels.name, size, 1), make)
+
+    def headers(self) -> Path:
+        """``/usr/include`` of a development install, unpacked from its packages."""
+        packages = HEADERS if self._bench.full else SMALL_HEADERS
+
+        def make(part: Path) -> None:
+            aside = self._bench.directory("tmp/headers")
+            try:
+                debian.fetch(self._bench, SUITE, packages, aside)
+                debian.unpack(self._bench, aside, aside / "root")
+                (part / "usr").mkdir()
+                shutil.move(aside / "root/usr/include", part / "usr/include")
+            finally:
+                remove(aside)
+            still(part)
+
+        return self.made("headers", (SUITE, packages, 1), make)
 
     def large(self, size: int | None = None, seed: int = 0, name: str = "large") -> Path:
         """A tree of one file, half of it compressible: 1 GiB, or 64 MiB at small scale."""

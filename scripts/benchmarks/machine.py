@@ -12,6 +12,7 @@ _VERSIONS = {
     "gzip": ("gzip", "--version"),
     "pigz": ("pigz", "--version"),
     "zstd": ("zstd", "--version"),
+    "openssl": ("openssl", "version"),
     "umoci": ("umoci", "--version"),
     "skopeo": ("skopeo", "--version"),
     "buildah": ("buildah", "--version"),

@@ -8,12 +8,13 @@ from .figures import TARGET_HEAD, Section, markdown, target_rows
 
 BEGIN = "<!-- figures: begin (written by scripts/bench publish; do not edit) -->"
 END = "<!-- figures: end -->"
-ORDER = ("build", "codecs", "growth", "registry", "bases")
+ORDER = ("build", "codecs", "growth", "cache", "registry", "bases")
 TARGETS_CHART, GROWTH_CHART = "benchmark-targets.svg", "benchmark-growth.svg"
 _TITLES = {
     "build": "Builds",
     "codecs": "gzip levels",
     "growth": "Growth",
+    "cache": "The cache",
     "registry": "Registry",
     "bases": "On a base",
 }

@@ -6,14 +6,18 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import debian
 from .run import Bench, BenchError, Tool, find, pipeline, remove, say
 from .servers import running
 
 PIGZ = "tar | pigz"
 GZIP = "tar | gzip"
 ZSTD = "tar | zstd -T2 -3"
+DIGESTS = "tar | zstd -T2 -3, both digests"
+OPENSSL = "the same, with openssl"
 TAR = "tar, then sha256sum"
 UMOCI = "umoci insert"
+NEWER_UMOCI = "umoci 0.6 insert"
 SKOPEO = "tar, then skopeo copy"
 BUILDAH = "buildah copy, commit"
 DOCKER = "docker import, save"
@@ -25,6 +29,14 @@ OURS_ZSTD = "imgpack zstd:3, cache being filled"
 OURS_ZSTD_UNCACHED = "imgpack zstd:3, --no-cache"
 OURS_NONE = "imgpack none, cache being filled"
 OURS_NONE_UNCACHED = "imgpack none, --no-cache"
+
+
+# Both digests that an image needs, each as soon as its bytes are there.
+_DIGESTS = (
+    'mkfifo "$3"; {digest} <"$3" & tar -C "$1" -cf - . | tee "$3" | '
+    'zstd -q -T2 -3 | tee "$2" | {digest}; wait $!; rm "$3"'
+)
+_NEWER = ("trixie-backports", "umoci=0.6.*")
 
 
 def build_command(
@@ -64,34 +76,57 @@ def ours(bench: Bench, tree: Path) -> list[Tool]:
     return [imgpack(bench, name, tree, codec, cached=cached) for name, codec, cached in variants]
 
 
-def pipes(bench: Bench, tree: Path, *, gzip: bool) -> list[Tool]:
+def pipes(bench: Bench, tree: Path) -> list[Tool]:
     """tar with the compressors that people put behind it, and tar alone."""
     out = bench.out
-    scripts = [
+    zstd, fifo = out / "zstd.tzst", out / "fifo"
+    openssl = "openssl dgst -sha256"
+    scripts = (
         (PIGZ, "pigz", 'tar -C "$1" -cf - . | pigz >"$2"', out / "pigz.tgz"),
-        (ZSTD, "zstd", 'tar -C "$1" -cf - . | zstd -q -T2 -3 >"$2"', out / "zstd.tzst"),
+        (GZIP, "gzip", 'tar -C "$1" -cf - . | gzip >"$2"', out / "gzip.tgz"),
+        (ZSTD, "zstd", 'tar -C "$1" -cf - . | zstd -q -T2 -3 >"$2"', zstd),
+        (DIGESTS, "zstd", _DIGESTS.format(digest="sha256sum"), zstd),
+        (OPENSSL, "openssl", _DIGESTS.format(digest=openssl), zstd),
         (TAR, "sha256sum", 'tar -C "$1" -cf "$2" . && sha256sum "$2"', out / "plain.tar"),
-    ]
-    if gzip:
-        scripts.append((GZIP, "gzip", 'tar -C "$1" -cf - . | gzip >"$2"', out / "gzip.tgz"))
+    )
     return [
-        Tool(name, pipeline(script, tree, output), output)
+        Tool(name, pipeline(script, tree, output, fifo), output, prepare=lambda: remove(fifo))
         for name, program, script, output in scripts
         if _there(program)
     ]
 
 
+def newer_umoci(bench: Bench) -> str | None:
+    """The path of umoci 0.6 from a later Debian, fetched into the work directory and run there."""
+    suite, package = _NEWER
+    place = bench.work / "umoci-0.6"
+    program = place / "usr/bin/umoci"
+    try:
+        if not program.exists():
+            place.mkdir(exist_ok=True)
+            debian.fetch(bench, suite, [package], place)
+            debian.unpack(bench, place, place)
+        bench.output((str(program), "--version"))
+    except BenchError as error:
+        say(f"{NEWER_UMOCI}: {error}")
+        return None
+    return str(program)
+
+
 def umoci(bench: Bench, tree: Path) -> list[Tool]:
-    """A new OCI layout with the tree as its one layer."""
-    if not _there("umoci"):
-        return []
+    """A new OCI layout with the tree as its one layer: Debian's umoci, and a newer one."""
     rootless = "" if os.geteuid() == 0 else " --rootless"
     script = (
-        'umoci init --layout "$2" && umoci new --image "$2:bench" && '
-        f'umoci insert{rootless} --image "$2:bench" "$1" /'
+        '"$3" init --layout "$2" && "$3" new --image "$2:bench" && '
+        f'"$3" insert{rootless} --image "$2:bench" "$1" /'
     )
     output = bench.out / "umoci"
-    return [Tool(UMOCI, pipeline(script, tree, output), output)]
+    programs = ((UMOCI, find("umoci")), (NEWER_UMOCI, newer_umoci(bench)))
+    return [
+        Tool(name, pipeline(script, tree, output, program), output)
+        for name, program in programs
+        if program is not None
+    ]
 
 
 def skopeo(bench: Bench, tree: Path) -> list[Tool]:

@@ -1,11 +1,13 @@
 """``scripts/bench registry``: push, pull and push again, through a local registry."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from .cold import MEMORY_LIMIT as BUILD_LIMIT
 from .figures import MISSING, Section, Table, Target, mib, number, seconds
 from .inputs import MIB, Inputs
-from .run import Bench, BenchError, Run, Runs, Tool, find, say
+from .run import Bench, BenchError, Run, Runs, Tool, find, pipeline, say
 from .servers import Registry, Request, registry
 
 LAYERS = 4
@@ -15,20 +17,43 @@ OURS_ARCHIVE, OURS_AGAIN = OURS_PUSH, "imgpack push, again"
 PUSH_DOCKER, PUSH_OCI = "skopeo copy docker-archive:", "skopeo copy oci-archive:"
 PULL_DOCKER, PULL_OCI = "skopeo copy to docker-archive:", "skopeo copy to oci-archive:"
 AGAIN_OCI = "skopeo copy oci-archive:, again"
+AT_ONCE, ONE_BY_ONE = "imgpack build --push", "imgpack build, then imgpack push"
 MEMORY_LIMIT, EXTRA_REQUESTS = 150, 5
 
 Command = Callable[[str], Tool]  # for the registry's host
 
 
-def image(bench: Bench) -> Path:
-    """The archive that is pushed: four layers, half of whose raw bytes compress."""
+def _trees(bench: Bench) -> list[Path]:
+    """The sources of the four layers, half of whose raw bytes compress."""
     inputs = Inputs(bench)
     size = (512 if bench.full else 16) * MIB
-    trees = [inputs.large(size, seed, f"layer{seed}") for seed in range(1, LAYERS + 1)]
+    return [inputs.large(size, seed, f"layer{seed}") for seed in range(1, LAYERS + 1)]
+
+
+def _building(bench: Bench, name: str, *options: str | Path) -> tuple[str, ...]:
+    return bench.imgpack("build", *_trees(bench), "-t", name, "--no-cache", *options)
+
+
+def image(bench: Bench) -> Path:
+    """The archive that is pushed."""
     archive = bench.out / "image.tar"
-    command = bench.imgpack("build", *trees, "-t", "bench:1", "-o", archive, "--no-cache")
-    bench.output(command)
+    bench.output(_building(bench, "bench:1", "-o", archive))
     return archive
+
+
+def _builds(bench: Bench) -> dict[str, Command]:
+    """Build and push in one command and in two, each into an empty registry."""
+    archive = bench.out / "built.tar"
+
+    def at_once(host: str) -> Tool:
+        return Tool(AT_ONCE, _building(bench, f"{host}/{NAME}", "--push"))
+
+    def one_by_one(host: str) -> Tool:
+        build = shlex.join(_building(bench, "bench:1", "-o", archive))
+        push = shlex.join(bench.imgpack("push", archive, f"{host}/{NAME}"))
+        return Tool(ONE_BY_ONE, pipeline(f"{build} && {push}"))
+
+    return {AT_ONCE: at_once, ONE_BY_ONE: one_by_one}
 
 
 def _pushes(bench: Bench, archive: Path) -> dict[str, Command]:
@@ -59,8 +84,31 @@ def _pulls(bench: Bench, host: str) -> list[Tool]:
         for name, kind in ((PULL_DOCKER, "docker-archive"), (PULL_OCI, "oci-archive")):
             output = out / f"{kind}.tar"
             target = f"{kind}:{output}:bench:1"
-            tools.append(Tool(name, _skopeo(f"docker://{source}", target), output))
+            once = name == PULL_DOCKER
+            tools.append(Tool(name, _skopeo(f"docker://{source}", target), output, once=once))
     return tools
+
+
+def _built(bench: Bench, builds: dict[str, Command]) -> Runs:
+    """Each in every round, in turn; a failed one is left out."""
+    runs: dict[str, list[Run]] = {}
+    failures: dict[str, str] = {}
+    for number_ in range(bench.rounds):
+        names = list(builds)[:: -1 if number_ % 2 else 1]
+        for name in names:
+            if name in failures:
+                continue
+            try:
+                with registry(bench) as server:
+                    run = bench.measure(builds[name](server.host).argv)
+            except (BenchError, OSError) as error:
+                failures[name] = str(error)
+                runs.pop(name, None)
+                say(f"{name}: FAILED: {error}")
+                continue
+            runs.setdefault(name, []).append(run)
+            say(f"{name}: {run.wall:.2f} s")
+    return Runs({name: tuple(found) for name, found in runs.items()}, failures)
 
 
 class _Pushing:
@@ -74,8 +122,8 @@ class _Pushing:
 
     def once(self, name: str, command: Command) -> None:
         again = AGAIN_OCI if name == PUSH_OCI else f"{name}, again"
-        if name in self.failures:
-            return
+        if name in self.failures or (name == PUSH_DOCKER and name in self.runs):
+            return  # decompressing and compressing again takes half a minute: once is enough
         try:
             with registry(self._bench) as server:
                 first = self._measure(server, command, name)
@@ -148,8 +196,10 @@ def run(bench: Bench) -> Section:
         bench.output(_pushes(bench, archive)[OURS_PUSH](server.host).argv)
         tools = _pulls(bench, server.host)
         pulled = bench.in_turn("pull", tools)
+    built = _built(bench, _builds(bench))
     if not bench.keep:
-        archive.unlink()
+        for path in (archive, bench.out / "built.tar"):
+            path.unlink(missing_ok=True)
     names = [name for name, _ in commands]
     again = [AGAIN_OCI if name == PUSH_OCI else f"{name}, again" for name in names]
     what = f"an image of {LAYERS} layers, {size / 1e6:,.0f} MB"
@@ -161,9 +211,22 @@ def run(bench: Bench) -> Section:
             HEAD,
             _rows(pulled, {}, OURS_PULL, size, [tool.name for tool in tools]),
         ),
+        Table(
+            f"Build and push {what}",
+            HEAD,
+            _rows(built, {}, AT_ONCE, size, [AT_ONCE, ONE_BY_ONE]),
+        ),
     )
-    targets = _targets(pushed, pulled, pushing.requests)
+    targets = _targets(pushed, pulled, pushing.requests) + _building_targets(built)
     return Section("registry", bench.scale, bench.rounds, targets, tables)
+
+
+def _building_targets(built: Runs) -> tuple[Target, ...]:
+    peak = built.median(AT_ONCE, "peak") / MIB if AT_ONCE in built.runs else None
+    return (
+        Target("build --push", ONE_BY_ONE, 0.75, built.ratio(AT_ONCE, ONE_BY_ONE)),
+        Target("peak memory, build --push", "imgpack alone", BUILD_LIMIT, peak, "MiB"),
+    )
 
 
 def _targets(pushed: Runs, pulled: Runs, requests: dict[str, list[Request]]) -> tuple[Target, ...]:

@@ -1,10 +1,9 @@
 """How one command is measured, and how several are measured in turn.
 
-Every command is a process of its own: wall time by the monotonic clock, CPU time
-and peak memory from ``wait4``. The kernel's peak (``ru_maxrss``) is that of the
-largest single process in the command's tree, not their sum, so a pipeline of two
-programs is charged only for the bigger one. It is never below the launcher's own
-size (about 8 MiB, see ``launch.py``).
+Every command is a process of its own: wall and CPU time by the monotonic clock and
+``wait4``. Peak memory is that of all its processes together, as ``memory.py`` sees it
+while they run, and never below the kernel's own figure for the largest single one
+(``ru_maxrss``), nor below the launcher's size (about 8 MiB, see ``launch.py``).
 
 Outputs are removed and dirty pages are written back before each run; the page
 cache is left warm for everybody.
@@ -19,6 +18,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from .memory import Session
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _LAUNCH = Path(__file__).resolve().parent / "launch.py"
@@ -46,7 +47,10 @@ def figure(run: Run, what: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A command under a name; what it writes; what is done, untimed, before and after a run."""
+    """A command under a name; what it writes; what is done, untimed, before and after a run.
+
+    A slow one may run ``once``, in the first round only.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -54,6 +58,7 @@ class Tool:
     prepare: Callable[[], None] | None = None
     finish: Callable[[], None] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    once: bool = False
 
 
 def pipeline(script: str, *arguments: str | Path) -> tuple[str, ...]:
@@ -173,8 +178,9 @@ class Bench:
                 env={**self.env, **(env or {})},
                 start_new_session=True,
             )
+            session = Session(process.pid)
             try:
-                process.wait(timeout)
+                session.wait(process, timeout)
             except BaseException as error:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -187,7 +193,7 @@ class Bench:
             raise BenchError(
                 f"{shown(argv)}\nended with {code}: {log.read_text('utf-8', 'replace')[-2000:]}"
             )
-        return Run(float(wall), float(cpu), int(peak) * 1024)
+        return Run(float(wall), float(cpu), max(int(peak) * 1024, session.peak))
 
     def output(
         self, argv: Sequence[str], *, timeout: float = 3600, env: Mapping[str, str] | None = None
@@ -235,7 +241,7 @@ class Bench:
         for number in range(self.rounds if rounds is None else rounds):
             first = number % len(tools)
             for tool in (*tools[first:], *tools[:first]):
-                if tool.name in failures:
+                if tool.name in failures or (number and tool.once):
                     continue
                 try:
                     run = self.once(tool)
@@ -261,9 +267,12 @@ class Runs:
         return statistics.median(figure(run, what) for run in self.runs[name])
 
     def ratio(self, name: str, peer: str, what: str = "wall") -> float | None:
-        """The median of the ratios within a round; ``None`` where either did not run."""
+        """The median of the ratios within a round; ``None`` where either did not run.
+
+        What ran once is compared within the first round.
+        """
         ours, theirs = self.runs.get(name), self.runs.get(peer)
         if not ours or not theirs:
             return None
-        pairs = zip(ours, theirs, strict=True)
+        pairs = zip(ours, theirs, strict=False)
         return statistics.median(figure(a, what) / figure(b, what) for a, b in pairs)

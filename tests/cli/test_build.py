@@ -496,12 +496,14 @@ def test_explaining_names_layers_and_paths(
     """One line a layer, and the paths that changed below it, on standard error."""
     done = imgpack_here("build", "rootfs", "--explain", "--no-cache")
     assert done.err == "layer 1: built without a cache\n"
-    assert imgpack_here("build", "rootfs", "--explain").err == "layer 1: not built before\n"
+    made = "  1 segment: 1 compressed, from bin\n"
+    err = imgpack_here("build", "rootfs", "--explain").err
+    assert err == "layer 1: not built before\n" + made
     (tree / "etc/motd").write_text("more text\n")
     err = imgpack_here("build", "rootfs", "rootfs:/x", "--explain").err
-    assert err.startswith("layer 1: changed\n")
+    assert err.startswith("layer 1: changed\n" + made)
     assert "  etc/motd: changed: mtime, size\n" in err
-    assert err.endswith("layer 2: not built before\n")
+    assert err.endswith("layer 2: not built before\n  1 segment: 1 compressed, from x\n")
 
 
 def test_podman_drops_the_health_check_of_an_oci_image(imgpack_here: InProcess, tree: Path) -> None:
@@ -571,6 +573,7 @@ def test_a_cache_that_cannot_be_written_is_only_told(
     assert done.err.splitlines() == [
         "imgpack: warning: cannot write to the cache c: Permission denied",
         "layer 1: the cache cannot be written",
+        "  1 segment: 1 from the cache by content",
     ]
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from imgpack.cli.options.cache import parse_size, usable_cpus
-from tests.cli_runner import InProcess
+from tests.cli_runner import Imgpack, InProcess
 from tests.privileges import OBEYING_MODES
 
 
@@ -94,7 +94,7 @@ def test_pruning_drops_everything_or_down_to_a_size(imgpack_here: InProcess, tre
     imgpack_here("cache", "prune").ok()
 
     assert info(imgpack_here)["size"] == 0
-    assert imgpack_here("build", "rootfs", "--explain").err == "layer 1: not built before\n"
+    assert "layer 1: not built before\n" in imgpack_here("build", "rootfs", "--explain").err
 
 
 def test_pruning_drops_what_killed_builds_left(imgpack_here: InProcess, tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_pruning_drops_what_killed_builds_left(imgpack_here: InProcess, tmp_path
 
 def test_looking_at_a_cache_makes_none(imgpack_here: InProcess, tmp_path: Path) -> None:
     """One that is not there is empty."""
-    for command in ("info", "prune"):
-        imgpack_here("cache", command, "--cache-dir", "none").ok()
+    for command in ("info",), ("prune",), ("trim", "--max-size", "0"):
+        imgpack_here("cache", *command, "--cache-dir", "none").ok()
     assert info(imgpack_here, "--cache-dir", "none") == {
         "directory": "none", "segments": 0, "layers": 0, "trees": 0, "fetched": 0,
         "unfinished": 0, "size": 0,
@@ -208,3 +208,95 @@ def test_pruning_follows_no_symbolic_link(imgpack_here: InProcess, tree: Path, h
 
     assert sorted((home / "outside").iterdir()) == before != []
     assert info(imgpack_here)["segments"] == 0
+
+
+def trim(imgpack: InProcess, *arguments: str) -> dict[str, object]:
+    """What a trim says that it did."""
+    told: dict[str, object] = json.loads(imgpack("cache", "trim", "--json", *arguments).ok())
+    return told
+
+
+def test_a_job_keeps_what_this_run_used(
+    imgpack_here: InProcess, tree: Path, tmp_path: Path
+) -> None:
+    """By the mtime of a file that it made at its start; what is kept hits next time."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").write_bytes(os.urandom(100_000))
+    imgpack_here("build", "rootfs", "--mtime", "0").ok()
+    imgpack_here("build", "other").ok()
+    time.sleep(0.05)
+    (tmp_path / "started").touch()
+    imgpack_here("build", "rootfs", "--mtime", "0").ok()
+
+    before = info(imgpack_here)
+    would = trim(imgpack_here, "--used-since", "started", "--dry-run")
+    assert info(imgpack_here) == before
+    done = trim(imgpack_here, "--used-since", "started")
+
+    assert {**would, "dry_run": False} == done
+    assert done["dropped"] == 2  # a segment and a record, of the other
+    after = info(imgpack_here)
+    assert after["size"] == done["size"]
+    assert after["layers"] == 1
+    said = imgpack_here("build", "rootfs", "--mtime", "0", "--explain").err
+    assert "compressed" not in said
+
+
+def test_a_trim_goes_by_time_and_then_by_size(imgpack_here: InProcess, home: Path) -> None:
+    """Durations, times and files are times; the least recently used go down to the size."""
+    imgpack_here("build", "--from", "scratch", "-o", "x.tar", "-t", "x").ok()
+    place = home / "cache/imgpack/segments/ab"
+    place.mkdir(parents=True)
+    now = time.time()
+    for number, age in enumerate((86_400 * 8, 86_400 * 3, 7200, 60)):
+        file = place / f"{number:014}3e8-{'7' * 16}"
+        file.write_bytes(bytes(1000))
+        os.utime(file, (now - age, now - age))
+
+    assert trim(imgpack_here, "--used-since", "2w")["dropped"] == 0
+    assert trim(imgpack_here, "--used-since", "7d")["dropped"] == 1
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 86_400))
+    assert trim(imgpack_here, "--used-since", since, "--max-size", "10k")["dropped"] == 1
+    assert trim(imgpack_here, "--max-size", "1000", "--used-since", "12h")["dropped"] == 1
+    assert [file.name[:14] for file in place.iterdir()] == [f"{3:014}"]
+    assert imgpack_here("cache", "trim", "--max-size", "0", "--dry-run").ok() == (
+        b"would drop 1 entries, 1000 B; 0 B left\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "say what to keep: --max-size SIZE, --used-since TIME, or both"),
+        (("--max-size", "much"), "--max-size 'much' is not a size"),
+        (("--used-since", "7 days"), "--used-since '7 days' is neither a time nor a file"),
+        (("--used-since", ""), "--used-since '' is neither a time nor a file"),
+        (("--used-since", "2026-13-01"), "is neither a time nor a file"),
+        (("--used-since", "2999-01-01"), "--used-since '2999-01-01' is in the future"),
+    ],
+)
+def test_a_trim_without_a_sound_measure_drops_nothing(
+    imgpack_here: InProcess, tree: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    """One line says what to write."""
+    imgpack_here("build", "rootfs").ok()
+    before = info(imgpack_here)
+
+    assert told in imgpack_here("cache", "trim", *arguments).failed(2)
+    assert info(imgpack_here) == before
+
+
+def test_a_read_only_cache_is_not_trimmed_and_told(
+    imgpack: Imgpack, tree: Path, tmp_path: Path
+) -> None:
+    """With a warning: what is there stays."""
+    imgpack("build", "rootfs", "--cache-dir", "c").ok()
+    places = [tmp_path / "c", *(tmp_path / "c").rglob("*")]
+    for place in places:
+        place.chmod(0o555)
+    done = imgpack("cache", "trim", "--max-size", "0", "--cache-dir", "c", prefix=OBEYING_MODES)
+    for place in places:
+        place.chmod(0o755)
+
+    assert done.ok().startswith(b"dropped 0 entries, 0 B; ")
+    assert "cannot write to the cache c: Permission denied" in done.err

@@ -49,6 +49,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "an option's value is impossible": (2, "--", [
         "build t -j 0", "build t --format tar", "push a.tar --timeout soon", "pull x --retries -1",
         "cache prune --keep much", "build t --cache-limit much", "inspect a.tar --tls-verify=",
+        "cache trim", "cache trim --used-since when", "cache trim --max-size much",
         "build t --cache-dir=",
     ]),
     "options contradict each other": (2, "--", [

@@ -97,6 +97,7 @@ def test_explain_says_which_line_left_out_what(imgpack_here: InProcess, app: Pat
 
     assert done.err.splitlines() == [
         "layer 1: not built before",
+        "  1 segment: 1 compressed, from .dockerignore",
         "imgpack: left out 2 paths, by app/.dockerignore",
         "  docs/guide.md: app/.dockerignore:1: docs",
         "  node_modules: node_modules",

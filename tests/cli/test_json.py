@@ -87,3 +87,5 @@ def test_tags_and_the_cache_are_in_the_schema(tmp_path: Path, imgpack_here: InPr
     (tmp_path / "t").mkdir()
     imgpack_here("build", "t", "--cache-dir", "c").ok()
     check("cache", imgpack_here("cache", "info", "--cache-dir", "c", "--json").ok())
+    trim = ("cache", "trim", "--max-size", "0", "--cache-dir", "c", "--json")
+    check("trimmed", imgpack_here(*trim).ok())

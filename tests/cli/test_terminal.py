@@ -110,7 +110,7 @@ def test_tables_fit_the_terminal(
     assert len(re.findall(r"sha256:[0-9a-f]{64}", piped)) == 4
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, "index create", "cache info", "cache prune"])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "index create", "cache info", "cache trim"])
 @pytest.mark.parametrize(("columns", "width"), [("40", 40), ("80", 80), ("200", 80)])
 def test_help_fits_the_terminal(
     imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch, command: str, columns: str, width: int

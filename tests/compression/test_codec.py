@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.api import Codec
+from imgpack.compression.algorithm import Surroundings
 from imgpack.compression.checksum import fingerprint
 from imgpack.compression.codec import decompress
 from imgpack.compression.gzip import GZIP_HEADER
@@ -98,6 +99,80 @@ def test_other_readers_accept_zstd_frames() -> None:
     for part, frame in zip(parts, frames, strict=True):
         found = zstandard.get_frame_parameters(frame)
         assert (found.content_size, found.has_checksum) == (len(part), True)
+
+
+def places(parts: list[bytes]) -> list[Surroundings]:
+    """What is around each segment of a zstd layer."""
+    found, before = [], b""
+    for number, part in enumerate(parts):
+        found.append(Surroundings(before, number == len(parts) - 1))
+        before = ZSTD.tail(part, before)
+    return found
+
+
+def layer_of(codec: Codec, parts: list[bytes]) -> list[bytes]:
+    """What becomes of the segments of one layer."""
+    placed = zip(parts, places(parts), strict=True)
+    return [codec.compress(part, None, around) for part, around in placed]
+
+
+HEADER = b"name" + bytes(508)
+SEGMENT = st.builds(
+    lambda head, seed, size, rest: head + text(size, seed) + rest,
+    st.sampled_from([HEADER, b"", b"x" * 600, b"x" * 494 + bytes(30), bytes(17)]),
+    st.integers(1, 3),
+    st.integers(0, 5000),
+    st.binary(max_size=300),
+).filter(bool)
+
+
+@pytest.mark.parametrize("level", [1, 3, 7, 19])
+@given(parts=st.lists(SEGMENT, min_size=1, max_size=6))
+def test_zstd_segments_are_one_stream_together(level: int, parts: list[bytes]) -> None:
+    """Whether they join the frame before or begin one; each is known again where it stands."""
+    codec = Codec(Compression.ZSTD, level)
+    blobs = layer_of(codec, parts)
+
+    assert unpacked(codec, b"".join(blobs)) == b"".join(parts)
+    for blob, part, around in zip(blobs, parts, places(parts), strict=True):
+        assert codec.restores(blob, part, around)
+        assert not codec.restores(blob, part, around._replace(last=not around.last))
+        assert not codec.restores(blob[:-1], part, around)
+        assert not codec.restores(blob, part + b"!", around)
+
+
+def test_a_segment_that_joins_finds_what_stands_before_it() -> None:
+    """The same noise once more costs nearly nothing; where a frame begins, all of it."""
+    same = noise(200_000)
+    first, joined = layer_of(ZSTD, [HEADER + same, HEADER + same])
+    assert len(first) > 200_000
+    assert len(joined) < 1000
+    assert len(layer_of(ZSTD, [HEADER + same, same])[1]) > 200_000
+
+
+def test_a_zstd_layer_of_several_segments_needs_a_small_window() -> None:
+    """Its frames say 5.5 MiB, less than any decoder has (RFC 8878, section 3.1.1.1.2)."""
+    data = b"".join(layer_of(ZSTD, [HEADER + noise(9 * MIB), HEADER + noise(MIB), noise(1000)]))
+
+    found = zstandard.get_frame_parameters(data)
+    assert (found.window_size, found.has_checksum) == (11 * MIB // 2, False)
+    assert unpacked(ZSTD, data, 1 << 16) == (
+        HEADER + noise(9 * MIB) + HEADER + noise(MIB) + noise(1000)
+    )
+
+
+def test_a_segment_repeats_no_offset_of_the_one_before() -> None:
+    """Records of one length, whose offsets every block would like to repeat."""
+
+    def records(seed: int) -> bytes:
+        return b"".join(
+            noise(6, seed * 999 + number) + b"the same in all" for number in range(3000)
+        )
+
+    parts = [HEADER + bytes(seed * 3) + records(seed) for seed in range(5)]
+    for level in (1, 3, 5, 9, 16, 19):
+        codec = Codec(Compression.ZSTD, level)
+        assert unpacked(codec, b"".join(layer_of(codec, parts))) == b"".join(parts)
 
 
 @pytest.mark.parametrize("codec", COMPRESSED)
@@ -193,10 +268,11 @@ def test_a_zstd_frame_with_a_giant_window_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text_", "compression", "level"),
     [("gzip:1", Compression.GZIP, 1), ("gzip:12", Compression.GZIP, 12),
-     ("zstd:19", Compression.ZSTD, 19), ("none", Compression.NONE, 0)],
+     ("zstd:19", Compression.ZSTD, 19), ("none", Compression.NONE, None),
+     ("gzip", Compression.GZIP, None)],
 )  # fmt: skip
 def test_a_compression_is_a_name_and_a_level(
-    text_: str, compression: Compression, level: int
+    text_: str, compression: Compression, level: int | None
 ) -> None:
     """As ``--compression`` takes it."""
     assert Codec.parse(text_) == Codec(compression, level)
@@ -216,7 +292,8 @@ def test_an_impossible_compression_is_told(text_: str) -> None:
 def test_an_identity_names_compression_level_and_release() -> None:
     """What decides the bytes, and nothing else, is in the cache's key."""
     assert len({codec.identity() for codec in ALL}) == len(ALL)
-    assert GZIP.identity().startswith("gzip:3:deflate-")
+    assert GZIP.identity().startswith("gzip:adaptive-1:deflate-")
+    assert Codec(Compression.GZIP, 3).identity().startswith("gzip:3:deflate-")
     assert ZSTD.identity().startswith("zstd:3:zstd-")
 
 

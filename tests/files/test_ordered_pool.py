@@ -35,6 +35,30 @@ def test_results_are_taken_in_order_one_at_a_time(jobs: int, naps: list[int]) ->
     assert taken == [(number, 2 * number) for number in range(len(naps))]
 
 
+@given(st.integers(1, 6), st.lists(st.integers(0, 3), max_size=40))
+def test_an_item_is_looked_at_in_order_before_it_is_taken(jobs: int, naps: list[int]) -> None:
+    """However long each look and each piece of work takes."""
+    seen: list[int] = []
+    at_it = threading.Lock()
+
+    def first(item: tuple[int, int]) -> None:
+        assert at_it.acquire(blocking=False)
+        time.sleep(item[1] / 5000)
+        seen.append(item[0])
+        at_it.release()
+
+    def take(item: tuple[int, int], done: int) -> None:
+        taken.append((item[0], item[0] in seen))
+
+    taken: list[tuple[int, bool]] = []
+    with OrderedPool(jobs, lambda item: item[0], take, first) as pool:
+        for number, nap in enumerate(naps):
+            pool.put((number, nap))
+
+    assert seen == list(range(len(naps)))
+    assert taken == [(number, True) for number in range(len(naps))]
+
+
 @pytest.mark.usefixtures("no_threads")
 def test_without_a_thread_to_be_had_put_does_the_work() -> None:
     """In order, and what it raises is the end."""
@@ -49,10 +73,14 @@ def test_without_a_thread_to_be_had_put_does_the_work() -> None:
 
 @pytest.mark.parametrize("jobs", JOBS)
 @pytest.mark.parametrize("at", [0, 1, 30, 59])
-@pytest.mark.parametrize("where", ["work", "take", "put"])
+@pytest.mark.parametrize("where", ["first", "work", "take", "put"])
 def test_the_first_error_is_the_last_thing_that_happens(jobs: int, at: int, where: str) -> None:
     """Nothing is taken after it, and no put waits for good."""
     taken: list[int] = []
+
+    def first(item: int) -> None:
+        if where == "first" and item == at:
+            raise ValueError(item)
 
     def work(item: int) -> int:
         if where == "work" and item == at:
@@ -65,7 +93,7 @@ def test_the_first_error_is_the_last_thing_that_happens(jobs: int, at: int, wher
             raise ValueError(item)
         taken.append(done)
 
-    with pytest.raises(ValueError, match=str(at)), OrderedPool(jobs, work, take) as pool:
+    with pytest.raises(ValueError, match=str(at)), OrderedPool(jobs, work, take, first) as pool:
         for number in range(60):
             if where == "put" and number == at:
                 raise ValueError(number)

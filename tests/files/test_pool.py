@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from imgpack.files.pool import Cancelled, Stop, run_all
+from imgpack.files.pool import Cancelled, Stop, TaskPool, run_all
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 7])
@@ -76,3 +76,66 @@ def test_nothing_starts_when_nobody_waits(jobs: int) -> None:
     with contextlib.suppress(Cancelled):
         run_all([lambda: done.append(True)] * 3, jobs, stop)
     assert done == []
+
+
+def test_tasks_run_while_more_are_added() -> None:
+    """Up to as many at once as there are jobs; at the end all of them are done."""
+    begun, done = threading.Event(), list[int]()
+
+    def first() -> None:
+        begun.set()
+        done.append(1)
+
+    with TaskPool(2, Stop()) as pool:
+        pool.add(first)
+        assert begun.wait(10)
+        pool.add(lambda: done.append(2))
+        pool.wait()
+        pool.add(lambda: done.append(3))
+        pool.wait()
+    assert sorted(done) == [1, 2, 3]
+
+
+def test_a_failure_is_met_by_whoever_looks_next() -> None:
+    """By a look, by the next task, and by the end, each time."""
+    stop, failed = Stop(), threading.Event()
+    late: list[bool] = []
+
+    def fails() -> None:
+        failed.set()
+        raise ValueError("first")
+
+    with TaskPool(2, stop) as pool:
+        pool.add(fails)
+        with pytest.raises(ValueError, match="first"):
+            pool.wait()
+        for look in (pool.check, pool.wait, lambda: pool.add(lambda: late.append(True))):
+            with pytest.raises(ValueError, match="first"):
+                look()
+    assert failed.is_set()
+    with pytest.raises(Cancelled):
+        stop.check()
+    assert late == []
+
+
+def test_an_error_where_tasks_are_added_stops_those_that_run() -> None:
+    """They are told; those that wait never begin."""
+    stop, begun = Stop(), threading.Event()
+    told, late = list[bool](), list[bool]()
+
+    def runs() -> None:
+        begun.set()
+        for _ in range(1000):
+            try:
+                stop.check()
+            except Cancelled:
+                told.append(True)
+                raise
+            threading.Event().wait(0.01)
+
+    with pytest.raises(KeyboardInterrupt), TaskPool(1, stop) as pool:
+        pool.add(runs)
+        pool.add(lambda: late.append(True))
+        assert begun.wait(10)
+        raise KeyboardInterrupt
+    assert (told, late) == ([True], [])

@@ -8,7 +8,13 @@ import pytest
 
 from imgpack.api import Descriptor, Digest
 from imgpack.errors import OutputError
-from imgpack.files.scratch import ScratchBlob, ScratchFile, ScratchSource, nameless_file
+from imgpack.files.scratch import (
+    DroppedBlobs,
+    ScratchBlob,
+    ScratchFile,
+    ScratchSource,
+    nameless_file,
+)
 
 
 @pytest.fixture(params=[True, False], ids=["O_TMPFILE", "unlinked"])
@@ -111,3 +117,26 @@ def test_scratch_blobs_are_a_source(directory: Path) -> None:
     source = ScratchSource({described.digest: ScratchBlob(file, 3, 3)})
     assert b"".join(source.read_blob(described)) == b"two"
     assert b"".join(source.read_blob(described, 1)) == b"wo"
+
+
+def test_a_blob_that_is_dropped_gives_its_space_back(directory: Path) -> None:
+    """Alone: the others are read on. What was not committed goes when it is given up."""
+    blobs = DroppedBlobs(lambda: str(directory))
+    before = len(os.listdir("/proc/self/fd"))
+    descriptors = []
+    for content in (b"one", b"two"):
+        writer = blobs.open_blob()
+        writer.write(content)
+        descriptors.append(Descriptor("", Digest.of(content), len(content)))
+        writer.commit(descriptors[-1].digest, len(content))
+        writer.abort()
+    given_up = blobs.open_blob()
+    given_up.write(b"three")
+    given_up.abort()
+    assert len(os.listdir("/proc/self/fd")) == before + 2
+    blobs.drop(descriptors[0].digest)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert b"".join(blobs.read_blob(descriptors[1], 1)) == b"wo"
+    blobs.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert os.listdir(directory) == []

@@ -121,7 +121,7 @@ def test_a_layer_is_not_reused_where_something_else_lies_below(tmp_path: Path) -
     digests = [
         built(
             tmp_path, on, app, cache=cache, clock=lambda: later,
-            explain=lambda reason, _: reasons.append(reason),
+            explain=lambda reason, *_: reasons.append(reason),
         ).config.diff_ids[-1]
         for on in (lying, true, true)
     ]  # fmt: skip

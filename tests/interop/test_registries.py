@@ -100,6 +100,28 @@ def test_podman_pulls_and_runs_what_was_pushed(
     assert podman.run(reference) == GREETING
 
 
+@pytest.mark.parametrize("image_format", ["docker", "oci"])
+def test_others_pull_what_is_pushed_while_it_is_built(
+    registry: Registry, podman: Podman, imgpack: Imgpack, tmp_path: Path, image_format: str
+) -> None:
+    """On a base in the same registry, which is mounted; podman runs it, skopeo verifies it."""
+    base, reference = f"{registry.host}/built/base:1", f"{registry.host}/built/{image_format}:1"
+    command = ("build", "--format", image_format, "--push")
+    imgpack(*command, HELLO, "-t", base, *RUN).ok()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "file").write_bytes(b"more")
+    before = sent_bodies(registry)
+    out = imgpack(*command, "more", "--from", base, "-t", reference, "-o", "beside.tar").ok()
+    assert sent_bodies(registry) == before + 2
+    assert out.decode() == f"{reference}@{manifest_digest(imgpack, 'beside.tar')}\n"
+    podman("pull", "--tls-verify=false", reference)
+    assert podman.run(reference) == GREETING
+    argv = [require("skopeo"), "--insecure-policy", "copy", "--src-tls-verify=false"]
+    run([*argv, "--preserve-digests", f"docker://{reference}", f"dir:{tmp_path / 'copied'}"])
+    copied = (tmp_path / "copied" / "manifest.json").read_bytes()
+    assert copied == imgpack("manifest", "beside.tar").ok()
+
+
 def test_podman_and_skopeo_write_what_imgpack_pulls(
     registry: Registry, podman: Podman, imgpack: Imgpack, hello: str
 ) -> None:

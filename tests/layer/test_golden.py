@@ -9,6 +9,8 @@ import sys
 import zlib
 from pathlib import Path
 
+from imgpack.compression import zstd_frame
+from imgpack.compression.codec import Codec
 from imgpack.compression.gzip import GZIP_HEADER
 from imgpack.layer import segments
 from imgpack.tar import header
@@ -68,9 +70,17 @@ def test_the_specification_names_the_constants() -> None:
     page = (ROOT / "docs/layer-format.md").read_text()
 
     assert f"layer format, version {segments.FORMAT_VERSION}\n" in page
-    assert "`SEGMENT` = 1,048,576" in page
-    assert (segments.SEGMENT, segments.MAX_SEGMENT) == (1_048_576, 4 * 1_048_576)
-    assert segments.LAST_PIECE * 2 == segments.SEGMENT * 3
+    for names, codec in (("gzip, none", "gzip"), ("zstd", "zstd")):
+        cutting = Codec.parse(codec).cutting
+        sizes = (cutting.mean, cutting.largest, cutting.last_piece)
+        row = " | ".join(f"{size / (1 << 20):g}" for size in sizes)
+        assert f"| {names} | {row} |" in page
+    assert f"`REACH` =\n{Codec.parse('zstd').reach:,}" in page
+    assert f"`WINDOW` = {1 << zstd_frame.WINDOW_LOG:,}" in page
+    assert zstd_frame.HEADER.hex(" ") in page
+    assert zstd_frame.END.hex(" ") in page
+    blocks = [zstd_frame.RESET[at : at + 10].hex(" ") for at in (0, 10, 20)]
+    assert all(block in page for block in blocks)
     assert GZIP_HEADER.hex(" ") in page
     assert header.PAX_NAME.decode() in page
     assert f"{header.MAX_ID:,}" in page

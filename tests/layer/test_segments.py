@@ -16,15 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.api import ClampTime, Directory, Entry, SetOwner, Transform
+from imgpack.compression.algorithm import SMALL
 from imgpack.errors import SourceChangedError, SourceError, TreeError
 from imgpack.layer import encoder
-from imgpack.layer.segments import LAST_PIECE, MAX_SEGMENT, SEGMENT, Segments
+from imgpack.layer.segments import Segments
 from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.tar import header
 from imgpack.tree import xattrs
 from imgpack.tree.disk.directory import entry_of
 from imgpack.tree.problems import Problems
 from tests.layer.trees import MIB, cuts, entry, fill, noise, opened, segments_of, settle
+
+SEGMENT, MAX_SEGMENT, LAST_PIECE = SMALL.mean, SMALL.largest, SMALL.last_piece
 
 
 def test_the_segments_are_a_tar_of_the_tree(tmp_path: Path) -> None:

@@ -26,9 +26,10 @@ from imgpack.api import (
     hard_link,
     symlink,
 )
+from imgpack.compression.algorithm import SMALL
 from imgpack.errors import LimitError, SourceChangedError, SourceError, TreeError
 from imgpack.layer.build import LayerBuilder, Options
-from imgpack.layer.segments import LAST_PIECE, SEGMENT, Segments
+from imgpack.layer.segments import Segments
 from imgpack.layer.stages import Stages
 from imgpack.tree.destination import place
 from imgpack.tree.merge.survey import Survey
@@ -37,6 +38,7 @@ from tests.layer.both import THINGS, Thing, in_memory, in_tar, on_disk
 from tests.layer.trees import Blob, cuts, noise, opened
 from tests.tree.stacks import over, written
 
+SEGMENT, LAST_PIECE = SMALL.mean, SMALL.last_piece
 REG, DIR, LNK, FIFO = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO
 SAMPLE = {
     b"bin": Thing(LNK, b"usr/bin"),
@@ -290,7 +292,7 @@ def test_a_tree_without_stamps_is_always_read_and_its_segments_are_reused(tmp_pa
     reasons: list[str] = []
     builder = LayerBuilder(
         Options((), Codec.parse("gzip"), 2, cache, 0),
-        explain=lambda reason, changes: reasons.append(reason),
+        explain=lambda reason, changes, built: reasons.append(reason),
     )
     first, second = (builder.build(in_memory(SAMPLE, LINKS), Blob().opening) for _ in "12")
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from imgpack.api import ImageSink, Opened, Reference, RegistrySink
+from imgpack.api import ImageSink, Opened, Reference, RegistrySink, pushing
 from imgpack.image.image import layers_of
 from imgpack.registry.pull.image import open_remote
 from tests.contracts.image_sink import SinkContract
@@ -51,6 +51,26 @@ class TestRegistrySink(SinkContract, KeepingContract):
         """An empty repository."""
         with HostileRegistry() as registry:
             yield _Repository(registry)
+
+
+class _BuildingInto(_Repository):
+    """The same, by a sink that images are built into."""
+
+    @contextmanager
+    def sink(self) -> Iterator[ImageSink]:
+        """A sink with connections of its own."""
+        with connect() as registries, pushing(registries=registries) as sink:
+            yield sink
+
+
+class TestPushingSink(SinkContract, KeepingContract):
+    """What is given as a whole is pushed as a whole."""
+
+    @pytest.fixture
+    def place(self) -> Iterator[_Repository]:
+        """An empty repository."""
+        with HostileRegistry() as registry:
+            yield _BuildingInto(registry)
 
 
 class TestRegistrySource(SourceContract):

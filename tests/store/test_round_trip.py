@@ -36,6 +36,7 @@ from imgpack.errors import (
     LimitError,
     NotFoundError,
     OutputError,
+    SourceError,
     UnsupportedError,
 )
 from imgpack.events import Meter, Silent
@@ -282,6 +283,29 @@ def test_a_stream_has_the_bytes_of_the_file_and_is_never_sought(tmp_path: Path) 
         writer.write([Named(image, NAMES)])
     assert bytes(pipe.data) == reference
     assert os.listdir(scratch) == []
+
+
+@pytest.mark.parametrize("target", ["image.tar", "layout/", "-"])
+def test_a_layer_is_read_where_it_is_written_before_all_is_there(
+    tmp_path: Path, target: str
+) -> None:
+    """From any byte, while the next one is written; one that is not committed is not there."""
+    place = target if target == "-" else f"{tmp_path}/{target}"
+    with open_writer(place, stdout=io.BytesIO(), scratch=lambda: str(tmp_path)) as writer:
+        contents = [b"one" * 1000, b"two" * 2000]
+        known = [Descriptor("", Digest.of(content), len(content)) for content in contents]
+        for content, layer in zip(contents, known, strict=True):
+            blob = writer.open_blob()
+            blob.write(content)
+            blob.commit(layer.digest, layer.size)
+        blob = writer.open_blob()
+        blob.write(b"three")
+        for content, layer in zip(contents, known, strict=True):
+            for offset in (0, 1000, layer.size):
+                assert b"".join(writer.read_blob(layer, offset)) == content[offset:]
+        with pytest.raises((ArchiveError, SourceError)):
+            b"".join(writer.read_blob(Descriptor("", Digest.of(b"three"), 5)))
+        blob.abort()
 
 
 def test_a_named_pipe_or_device_is_written_into_and_not_replaced(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from imgpack.cli.options.build.sources import (
 )
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import now_ns, source_date_epoch
+from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.metadata import (
     check_metadata_file,
     metadata_option,
@@ -28,31 +31,34 @@ from imgpack.cli.options.metadata import (
     write_metadata,
 )
 from imgpack.cli.options.output import (
+    NamePrinter,
     check_prune,
     create,
-    print_names,
     prune_option,
     to_standard_output,
 )
 from imgpack.cli.options.parameters import FILE, once
+from imgpack.cli.options.push import BuildPush, build_push_options
 from imgpack.cli.options.registry import RegistryOptions, registry_options
+from imgpack.cli.output.explanation import Explainer
 from imgpack.cli.project.command import BuildProject, file_options
-from imgpack.errors import InvalidReferenceError, brief
+from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDOUT
 
 if TYPE_CHECKING:
     from imgpack.api import (
         Base,
-        Change,
         Image,
+        LayerSink,
         Reference,
+        Registries,
         Runtime,
         RuntimeChanges,
+        SegmentCache,
     )
+    from imgpack.cli.options.build.base import BaseFlags
     from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
-
-_EXPLAINED = 100
 
 
 @click.command("build", cls=BuildProject)
@@ -69,16 +75,21 @@ _EXPLAINED = 100
     callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar, "
-    "or SRC-image.tar for an archive]",
+    "or SRC-image.tar for an archive; none with --push]",
 )
 @prune_option
 @build_options
 @click.option(
-    "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads. [default: the CPUs]"
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Threads, and blobs sent at once. [default: the CPUs, and 4]",
 )
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
 @metadata_option
+@build_push_options
 @registry_options
 @click.pass_obj
 def build(
@@ -93,52 +104,141 @@ def build(
     cache: CacheFlags,
     explain: bool,
     metadata_file: str | None,
+    pushed: BuildPush,
     registry: RegistryOptions,
 ) -> None:
     """Build an image from directories, tar archives and files: each SRC is a layer.
 
     The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
     archive from standard input; --from BASE puts them on top of another image. The result
-    is one tar that docker, podman, containerd, skopeo and crane load.
+    is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
+    registry, instead or as well.
 
     Without SRC it builds the images of imgpack.toml, or each IMAGE of them.
     """
+    pushed.check(tags)
+    trees, old = _read(sources, flags, terminal, explain=explain)
+    if flags.dry_run.check():
+        _show(trees, old, flags, cache, registry, terminal)
+        return
+    target, names = _target(output, trees, pushed), _names(tags, trees, pushed)
+    place = _Place(target, names, metadata_file, prune, pushed, flags.base)
+    limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
+    place.check(trees, old)
+    segments = cache.open(trees, terminal)
+    printer, platform = place.printer(terminal), flags.image.target
+    with (
+        place.connect(registry, terminal, jobs) as registries,
+        flags.base.open(platform, terminal, registry, segments, threads, registries) as base,
+    ):
+        building = partial(
+            _building(trees, old, flags, base, target, terminal),
+            names=names,
+            outputs=place.written_to(segments),
+            jobs=threads,
+            cache=segments,
+            explain=Explainer(terminal, times_given=times_given) if explain else None,
+        )
+        with place.open(terminal, registries, printer, jobs) as sink:
+            built = building(into=sink)
+    if segments is not None and segments.stored:
+        trim(segments, limit)
+    place.tell(terminal, built, printer, given=output is not None)
+
+
+def _read(
+    sources: Sequence[str], flags: BuildFlags, terminal: Terminal, *, explain: bool
+) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+    """What goes in, as ``BuildFlags.read``."""
     excluded = flags.exclude.reader(terminal, explain=explain)
     parse = partial(
         parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
     )
-    trees, old = flags.read(sources, parse, terminal.warn)
-    if flags.dry_run.check():
-        _show(trees, old, flags, cache, registry, terminal)
-        return
-    target, names = _target(output, trees), _names(tags, trees)
-    check_prune(target, prune=prune)
-    limit, jobs = cache.limit, jobs or usable_cpus()
-    _check_output(target, (*trees, *old), flags)
-    check_metadata_file(metadata_file, (target, *flags.base.files), trees)
-    segments = cache.open(trees, terminal)
-    outputs = written_to(target, metadata_file, segments.directory if segments else None)
-    with flags.base.open(flags.image.target, terminal, registry, segments, jobs) as base:
-        building = partial(
-            _building(trees, old, flags, base, target, terminal),
-            names=names,
-            outputs=outputs,
-            jobs=jobs,
-            cache=segments,
-            explain=_Explainer(terminal) if explain else None,
-        )
-        with create(terminal, target, prune=prune, shallow=flags.base.shallow) as sink:
-            built = building(into=sink)
-    if segments is not None and segments.stored:
-        trim(segments, limit)
-    _tell(terminal, built, names, target, metadata_file, given=output is not None)
+    return flags.read(sources, parse, terminal.warn)
 
 
-def _check_output(target: str, trees: Sequence[Source], flags: BuildFlags) -> None:
-    """Refuse to write over what is read. Raises ``OutputError``."""
-    if not to_standard_output(target):
-        check_outside(trees, target, "the output", "-o")
-        flags.base.check_output(target)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the image goes: an archive, a layout or a stream (``target``), registries, or both."""
+
+    target: str | None
+    names: tuple[Reference, ...]
+    metadata_file: str | None
+    prune: bool
+    pushed: BuildPush
+    base: BaseFlags
+
+    def check(self, trees: Sequence[Source], old: Sequence[Source]) -> None:
+        """Refuse to write over what is read. Raises ``OutputError`` and ``UsageError``."""
+        target = self.target
+        check_prune(target, prune=self.prune)
+        if target is not None and not to_standard_output(target):
+            check_outside((*trees, *old), target, "the output", "-o")
+            self.base.check_output(target)
+        read = (*self.base.files, self.pushed.how.schema1.signing_key)
+        check_metadata_file(self.metadata_file, (target, *read), trees)
+
+    def written_to(self, cache: SegmentCache | None) -> frozenset[tuple[int, int]]:
+        """What no tree may hold, as devices and inodes."""
+        return written_to(self.target, self.metadata_file, cache.directory if cache else None)
+
+    def connect(
+        self, registry: RegistryOptions, terminal: Terminal, jobs: int | None
+    ) -> AbstractContextManager[Registries | None]:
+        """Sessions for the names and the base; none without a push."""
+        whom = [one.registry for one in (*self.base.references, *self.names)]
+        return self.pushed.connect(registry, terminal, whom, jobs)
+
+    def printer(self, terminal: Terminal) -> NamePrinter:
+        """What prints the names, on standard error if something else goes to the other."""
+        taken = to_standard_output(self.target) or takes_standard_output(self.metadata_file)
+        return NamePrinter(terminal, err=taken)
+
+    @contextmanager
+    def open(
+        self,
+        terminal: Terminal,
+        registries: Registries | None,
+        printer: NamePrinter,
+        jobs: int | None,
+    ) -> Iterator[LayerSink]:
+        """The sink of all of it."""
+        with ExitStack() as stack:
+            also = None
+            if self.target is not None:
+                creating = create(
+                    terminal, self.target, prune=self.prune, shallow=self.base.shallow
+                )
+                also = stack.enter_context(creating)
+            if registries is not None:
+                options = self.pushed.options(self.names, terminal, self.base.references)
+                pushing = api.pushing(
+                    also,
+                    registries=registries,
+                    options=options,
+                    jobs=self.pushed.jobs(jobs),
+                    scratch=scratch_directory,
+                    on_published=printer,
+                )
+                yield stack.enter_context(pushing)
+            elif also is not None:
+                yield also
+
+    def tell(self, terminal: Terminal, built: Image, printer: NamePrinter, *, given: bool) -> None:
+        """Say what was written, and where, if that was not ``given``."""
+        document, target = built.manifest.descriptor, self.target
+        where = "standard output" if target == STDOUT else target or "registries only"
+        terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
+        pushed = self.pushed.push
+        published = [api.Published(name, document) for name in self.names]
+        if self.metadata_file is not None:
+            published = printer.published if pushed else published
+            write_metadata(self.metadata_file, published, [api.Named(built, self.names)])
+        for one in () if pushed else published:
+            printer(one)
+        printer.end()
+        if not (given or pushed):
+            terminal.note(f"imgpack: written to {where}")
 
 
 def _show(
@@ -156,34 +256,12 @@ def _show(
         show_planned(found, as_json=flags.dry_run.as_json)
 
 
-def _tell(
-    terminal: Terminal,
-    built: Image,
-    names: tuple[Reference, ...],
-    target: str,
-    metadata_file: str | None,
-    *,
-    given: bool,
-) -> None:
-    """Say what was written, and where, if that was not ``given``."""
-    to_stdout = to_standard_output(target)
-    where = "standard output" if target == STDOUT else target
-    document = built.manifest.descriptor
-    terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
-    published = [api.Published(name, document) for name in names]
-    if metadata_file is not None:
-        write_metadata(metadata_file, published, [api.Named(built, names)])
-    print_names(terminal, published, err=to_stdout or takes_standard_output(metadata_file))
-    if not given:
-        terminal.note(f"imgpack: written to {where}")
-
-
 def _building(
     trees: Sequence[Source],
     old: Sequence[Source],
     flags: BuildFlags,
     base: Base | None,
-    target: str,
+    target: str | None,
     terminal: Terminal,
 ) -> partial[Image]:
     """``api.build`` with all that decides the image's bytes, parsed and checked."""
@@ -230,8 +308,8 @@ def _packing(
     return written | {"layers": layers, "placement": placement, "reporter": terminal}
 
 
-def _target(output: str | None, trees: Sequence[Source]) -> str:
-    if output is not None:
+def _target(output: str | None, trees: Sequence[Source], pushed: BuildPush) -> str | None:
+    if output is not None or pushed.push:
         return output
     if not trees:
         raise click.UsageError(
@@ -240,30 +318,14 @@ def _target(output: str | None, trees: Sequence[Source]) -> str:
     return default_output(trees[0])
 
 
-def _names(tags: tuple[str, ...], trees: tuple[Source, ...]) -> tuple[Reference, ...]:
+def _names(
+    tags: tuple[str, ...], trees: tuple[Source, ...], pushed: BuildPush
+) -> tuple[Reference, ...]:
     if tags or not trees:
-        return tuple(dict.fromkeys(api.parse_name(tag) for tag in tags))
+        return pushed.names(tags)
     try:
         return (api.parse_name(name_of(trees[0])),)
     except InvalidReferenceError as error:
         raise InvalidReferenceError(
             f"the source's name {name_of(trees[0])!r} is no image name", "give one with -t NAME"
         ) from error
-
-
-class _Explainer:
-    """Says for each layer, on standard error, why it was reused or what changed."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-        self._layer = 0
-
-    def __call__(self, reason: str, changes: Iterator[Change] | None) -> None:
-        self._layer += 1
-        self._terminal.say(f"layer {self._layer}: {reason}")
-        for count, change in enumerate(changes or ()):
-            if count < _EXPLAINED or self._terminal.verbose:
-                self._terminal.say(f"  {brief(change.path)}: {change.how}")
-            else:
-                self._terminal.say("  and more; --verbose lists them all")
-                break

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,15 +12,9 @@ from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.metadata import check_metadata_file, metadata_option
 from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.parameters import FILE
+from imgpack.cli.options.push import PushFlags, push_options
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
-from imgpack.cli.options.signing import Schema1Flags, schema1_options
-from imgpack.cli.options.transfer import (
-    MountFlags,
-    foreign_option,
-    jobs_option,
-    mount_options,
-    upload_journal,
-)
+from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.project.command import PushProject, file_options
 from imgpack.errors import InvalidReferenceError, UnsupportedError, about
 
@@ -30,26 +22,15 @@ if TYPE_CHECKING:
     from imgpack.api import Named, Reference
     from imgpack.cli.output.terminal import Terminal
 
-MIB: Final = 1 << 20
-
 
 @click.command("push", cls=PushProject)
 @click.argument("archive", type=FILE, metavar="[ARCHIVE", required=False)
 @click.argument("references", metavar="[REF]...] | [IMAGE]...", nargs=-1)
 @file_options
-@mount_options
-@schema1_options
-@foreign_option
+@push_options
 @click.option("--by-digest", is_flag=True, help="Push without a tag: the digest is the name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @metadata_option
-@click.option(
-    "--chunk-size",
-    type=click.IntRange(1, 1024),
-    metavar="MIB",
-    help="The largest part of a chunked upload, where a registry needs those.",
-)
-@click.option("--no-resume", is_flag=True, help="Do not continue uploads of an earlier run.")
 @jobs_option
 @choice_options
 @registry_options
@@ -59,14 +40,10 @@ def push(
     *,
     archive: str,
     references: tuple[str, ...],
-    mount: MountFlags,
-    schema1: Schema1Flags,
-    allow_nondistributable: bool,
+    how: PushFlags,
     by_digest: bool,
     dry_run: bool,
     metadata_file: str | None,
-    chunk_size: int | None,
-    no_resume: bool,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -78,46 +55,22 @@ def push(
 
     Without ARCHIVE it pushes what imgpack build wrote of imgpack.toml, or each IMAGE of it.
     """
-    schema1.check(by_digest=by_digest)
-    mount.check()
-    check_metadata_file(metadata_file, (archive, schema1.signing_key), dry_run=dry_run)
+    how.check(by_digest=by_digest)
+    check_metadata_file(metadata_file, (archive, how.schema1.signing_key), dry_run=dry_run)
     place = _first_argument(archive, references)
     if by_digest:
         _warn_of_tags(references, terminal)
     with open_location(place, terminal, registry, choice=choice) as opened:
         found = (choice.one(opened),) if references else choice.all(opened)
         images = _named(found, references, archive, by_digest=by_digest)
-        signing = schema1.options()
-        if signing is not None:
-            _check_schema1_tags(images, signing)
-        servers = dict.fromkeys(name.registry for named in images for name in named.names)
+        pairs = [(one, name) for one in images for name in one.names]
+        options = how.options(pairs, terminal)
+        servers = dict.fromkeys(name.registry for _, name in pairs)
         with connect(registry, terminal, servers, jobs=jobs) as registries:
-            options = api.PushOptions(
-                mount_from=_mounted_from(mount, servers, terminal),
-                mounts=not mount.no_mount,
-                schema1=signing,
-                journal=None if no_resume else upload_journal(),
-                chunk=None if chunk_size is None else chunk_size * MIB,
-                foreign=allow_nondistributable,
-            )
             if dry_run:
                 _show(registries, images, options)
             else:
                 push_printing(terminal, registries, images, options, jobs, metadata_file)
-
-
-def _mounted_from(
-    mount: MountFlags, servers: Collection[str], terminal: Terminal
-) -> tuple[Reference, ...]:
-    """The repositories of ``--mount-from``; those of other registries are of no use."""
-    found = api.mount_repositories(mount.mount_from, servers)
-    for one in found:
-        if one.registry not in servers:
-            terminal.warn(
-                f"--mount-from {one.shown()} is of no use: nothing is mounted from one registry "
-                "into another"
-            )
-    return found
 
 
 def _show(registries: api.Registries, images: tuple[Named, ...], options: api.PushOptions) -> None:
@@ -172,16 +125,3 @@ def _warn_of_tags(references: tuple[str, ...], terminal: Terminal) -> None:
     for text in references:
         if (tag := api.remote_name(text).tag) is not None:
             terminal.warn(f"{text}: --by-digest pushes no tag, so {tag!r} is left out")
-
-
-def _check_schema1_tags(images: tuple[Named, ...], options: api.Schema1Options) -> None:
-    """No schema1 manifest may go to a tag that something else of this push goes to."""
-    pairs = [(one, name) for one in images for name in one.names if name.tag is not None]
-    owners: dict[Reference, Named | None] = {replace(name, digest=None): None for _, name in pairs}
-    for named, name in pairs:
-        tagged = options.name(name)
-        if owners.setdefault(tagged, named) is not named:
-            raise click.UsageError(
-                f"the schema1 manifest of {name.shown()} would replace what else is pushed to"
-                f" {tagged.shown()}; choose another --schema1-tag"
-            )

@@ -13,9 +13,9 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.build.sources import containing
-from imgpack.cli.options.clock import now_ns
+from imgpack.cli.options.clock import now_ns, parse_time, whole_nanoseconds
 from imgpack.cli.options.parameters import DIRECTORY, gathered
-from imgpack.errors import CacheError, Remedy, printable
+from imgpack.errors import CacheError, ConfigError, Remedy, printable
 
 if TYPE_CHECKING:
     from imgpack.api import SegmentCache
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _DAY_NS: Final = 86_400 * 10**9
 """Nanoseconds after which a build takes an unfinished file for one that a killed build left."""
 
@@ -98,12 +100,33 @@ cache_options = gathered(
 )
 
 
-def trim(cache: SegmentCache, limit: int, left_ns: int = _DAY_NS) -> tuple[int, int]:
-    """Bring the cache under ``limit`` bytes; returns entries and bytes dropped.
+def trim(cache: SegmentCache, limit: int) -> None:
+    """Bring the cache under ``limit`` bytes after a build, and drop what killed ones left."""
+    cache.trim(limit, stale_ns=now_ns() - _DAY_NS)
 
-    Unfinished files that are older than ``left_ns`` go as well.
+
+def parse_since(text: str, option: str) -> int:
+    """A time that has gone by, in nanoseconds since 1970.
+
+    Written as a duration until now (``7d``), as ``parse_time`` has it, or as the path of a file,
+    whose mtime it is. Raises ``click.UsageError``.
     """
-    return cache.prune(limit, stale_before_ns=now_ns() - left_ns)
+    now = now_ns()
+    if match := _DURATION.fullmatch(text):
+        return now - int(match[1]) * _UNITS[match[2]] * 10**9
+    try:
+        since = whole_nanoseconds(parse_time(text, option))
+    except ConfigError:
+        try:
+            since = os.stat(text).st_mtime_ns
+        except (OSError, ValueError):
+            raise click.UsageError(
+                f"{option} {text!r} is neither a time nor a file; write 7d, 12h, "
+                "2026-01-31T12:00:00Z, or the path of a file whose mtime counts"
+            ) from None
+    if since > now:
+        raise click.UsageError(f"{option} {text!r} is in the future, and nothing was used since")
+    return since
 
 
 def parse_size(text: str, option: str) -> int:

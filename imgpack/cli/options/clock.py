@@ -54,3 +54,9 @@ def parse_time(text: str, option: str) -> datetime:
 def whole_seconds(moment: datetime) -> int:
     """Seconds since 1970, rounded down also before it, as a file's time is."""
     return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1)
+
+
+def whole_nanoseconds(moment: datetime) -> int:
+    """Nanoseconds since 1970, as a file's time is."""
+    since = moment - datetime.fromtimestamp(0, UTC)
+    return since // timedelta(microseconds=1) * 1000

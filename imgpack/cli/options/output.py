@@ -18,7 +18,7 @@ from imgpack.cli.options.metadata import takes_standard_output, write_metadata
 from imgpack.files.streams import STDOUT, is_stream, named_descriptor
 
 if TYPE_CHECKING:
-    from imgpack.api import LayerSink, Named, Published
+    from imgpack.api import Named, Published, ReadableSink
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -32,6 +32,32 @@ def print_names(terminal: Terminal, published: Iterable[Published], *, err: bool
             terminal.result(replace(one.name, digest=one.descriptor.digest).shown(), err=err)
 
 
+class NamePrinter:
+    """Prints each name when it is there (``print_names``), and keeps them.
+
+    If nobody reads them, what is at work goes on, and its end is the failure.
+    """
+
+    def __init__(self, terminal: Terminal, *, err: bool) -> None:
+        self.published: list[Published] = []
+        self._terminal = terminal
+        self._err = err
+        self._lost: OSError | None = None
+
+    def __call__(self, one: Published) -> None:
+        self.published.append(one)
+        try:
+            if self._lost is None:
+                print_names(self._terminal, [one], err=self._err)
+        except OSError as error:
+            self._lost = error
+
+    def end(self) -> None:
+        """Raise what kept names from being read."""
+        if self._lost is not None:
+            raise self._lost
+
+
 def push_printing(
     terminal: Terminal,
     registries: api.Registries,
@@ -41,32 +67,19 @@ def push_printing(
     metadata_file: str | None = None,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Push, printing each name when it is there; standard output may be the metadata's.
-
-    If nobody reads them, the push goes on, and its end is the failure.
-    """
-    lost: list[OSError] = []
-    err = takes_standard_output(metadata_file)
-
-    def pushed(one: Published) -> None:
-        try:
-            if not lost:
-                print_names(terminal, [one], err=err)
-        except OSError as error:
-            lost.append(error)
-
+    """Push, printing each name when it is there; standard output may be the metadata's."""
+    printer = NamePrinter(terminal, err=takes_standard_output(metadata_file))
     published = api.push(
-        images, registries=registries, options=options, jobs=jobs, on_published=pushed
+        images, registries=registries, options=options, jobs=jobs, on_published=printer
     )
     if metadata_file is not None:
         write_metadata(metadata_file, published, images, more)
-    if lost:
-        raise lost[0]
+    printer.end()
 
 
-def to_standard_output(output: str, what: str = "an archive") -> bool:
+def to_standard_output(output: str | None, what: str = "an archive") -> bool:
     """Whether ``what`` goes to standard output, by any name; a terminal is refused."""
-    if output != STDOUT and named_descriptor(output) != 1:
+    if output is None or (output != STDOUT and named_descriptor(output) != 1):
         return False
     if sys.stdout.isatty():
         raise click.UsageError(f"{what} is no text for a terminal; pipe it, or give -o FILE")
@@ -92,7 +105,7 @@ def create(
     prune: bool = False,
     shallow: bool = False,
     replaced: Callable[[str], None] | None = None,
-) -> Iterator[LayerSink]:
+) -> Iterator[ReadableSink]:
     """An archive, a layout or a stream (``to_standard_output``), to be written.
 
     ``replaced`` is told of a file that was there, as a detail if it is not given.

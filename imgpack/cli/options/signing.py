@@ -7,7 +7,8 @@ of the payload.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -70,6 +71,24 @@ class Schema1Flags:
             return None
         key = signing_key(self.signing_key)
         return api.Schema1Options(key, signing_time(), self.schema1_tag or "")
+
+
+def check_schema1_tags(
+    pairs: Iterable[tuple[object, api.Reference]], options: api.Schema1Options
+) -> None:
+    """No schema1 manifest may go to a tag that something else of this push goes to.
+
+    ``pairs`` are what is pushed, and a name of it.
+    """
+    tagged = [(one, name) for one, name in pairs if name.tag is not None]
+    owners: dict[api.Reference, object] = {replace(name, digest=None): None for _, name in tagged}
+    for one, name in tagged:
+        schema1 = options.name(name)
+        if owners.setdefault(schema1, one) is not one:
+            raise click.UsageError(
+                f"the schema1 manifest of {name.shown()} would replace what else is pushed to"
+                f" {schema1.shown()}; choose another --schema1-tag"
+            )
 
 
 schema1_options = gathered(

@@ -21,7 +21,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "build": {
         "--dockerfile": _NO_DOCKERFILE,
         "--load": "pipe it into the engine: imgpack build SRC -o - | docker load",
-        "--push": "push what was built: imgpack push ARCHIVE REF",
         "--base": "--from BASE is the image to build on",
         "--form": "did you mean --from?",
         "--lock": "--from LOCK builds on what is locked; imgpack base lock makes a lock",
@@ -106,7 +105,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "config": "the configuration is printed by: imgpack manifest --config",
     "delete": "did you mean imgpack rm?",
     "rmi": "did you mean imgpack rm?",
-    "prune": "did you mean imgpack cache prune?",
+    "prune": "did you mean imgpack cache trim?",
 }
 """Commands of other programs."""
 

@@ -14,7 +14,7 @@ from imgpack.files.atomic import Temporary
 from imgpack.files.blobs import verify_stream
 from imgpack.files.reading import input_errors, open_regular, read_range
 from imgpack.files.writing import write_all
-from imgpack.layer.cache.directory import BLOBS, TMP
+from imgpack.layer.cache.entries import BLOBS, TMP, path_of
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -77,4 +77,4 @@ class CachedBlobs:
             ) from error
 
     def _path(self, digest: Digest) -> str:
-        return os.path.join(self._directory, BLOBS, digest.hex)
+        return path_of(self._directory, BLOBS, digest.hex)

@@ -11,8 +11,9 @@ write the images as well.
 
 import contextlib
 import os
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -21,8 +22,20 @@ from imgpack.files.atomic import Temporary
 from imgpack.files.reading import NotRegularError, open_regular
 from imgpack.files.scratch import nameless_file
 from imgpack.files.writing import write_all
-from imgpack.layer.cache.directory import BLOBS, LAYERS, SEGMENTS, TMP, TREES, claim, files
+from imgpack.layer.cache.directory import claim
+from imgpack.layer.cache.entries import (
+    BLOBS,
+    LAYERS,
+    OLD,
+    SEGMENTS,
+    TMP,
+    TREES,
+    files,
+    part_of,
+    path_of,
+)
 from imgpack.layer.cache.record import Filed, LayerRecord, line_of, parse
+from imgpack.layer.cache.trim import ANY_SIZE, NEVER, Trim, Wanted
 
 _HEAD: Final = 32
 _MAX_ENTRY: Final = 64 << 20
@@ -57,7 +70,10 @@ class Usage:
 
 
 class SegmentCache:
-    """A cache directory; every method may be called from any thread and process."""
+    """A cache directory; every method may be called from any thread and process.
+
+    ``stored`` is more than 0 once something was written that a ``trim`` has to know of.
+    """
 
     def __init__(
         self,
@@ -72,6 +88,8 @@ class SegmentCache:
         self._tmp = f"{directory}/{TMP}"
         self._warn = warn
         self.stored = 0
+        self._lock = threading.Lock()
+        self._stored: Counter[int] = Counter()  # by part, since the last trim; under the lock
 
     def load(self, key: str) -> Cached | None:
         """What lies under ``key``, or ``None`` if nothing whole does.
@@ -98,6 +116,7 @@ class SegmentCache:
         try:
             head = _head(fingerprint(data))
             self._write(self._tree(key), lambda to: _write_all(to, head, data))
+            self.stored += len(head) + len(data)
         except OSError as error:
             self.cannot_write(error)
 
@@ -146,7 +165,7 @@ class SegmentCache:
         check = fingerprint(data)
         try:
             self._write(self._segment(key), lambda to: _write_all(to, _head(check), data))
-            self.stored += len(data)
+            self._count(key, _HEAD + len(data))
         except OSError as error:
             self.cannot_write(error)
         return check
@@ -191,10 +210,18 @@ class SegmentCache:
             while chunk := snapshot.read(_CHUNK):
                 write_all(descriptor, chunk)
 
+        path = self._layer(key)
         try:
-            self._write(self._layer(key), write)
+            before = _size(path)
+            self._write(path, write)
+            self._count(key, _size(path) - before)
         except OSError as error:
             self.cannot_write(error)
+
+    def _count(self, name: str, size: int) -> None:
+        with self._lock:
+            self._stored[part_of(name)] += size
+            self.stored += abs(size)
 
     def usage(self) -> Usage:
         """What the cache holds now."""
@@ -203,38 +230,51 @@ class SegmentCache:
         for found in files(self.directory):
             kinds[found.kind] += 1
             size += found.size
-        return Usage(kinds[SEGMENTS], kinds[LAYERS], kinds[TREES], kinds[BLOBS], kinds[TMP], size)
+        layers = kinds[LAYERS] + kinds[OLD]
+        return Usage(kinds[SEGMENTS], layers, kinds[TREES], kinds[BLOBS], kinds[TMP], size)
 
-    def prune(self, limit: int, *, stale_before_ns: int) -> tuple[int, int]:
-        """Drop the least recently used entries until ``limit`` bytes are left.
+    def trim(self, limit: int, *, stale_ns: int) -> Trim:
+        """After a build: leave ``limit`` bytes, at a cost that grows with what was stored alone.
 
-        Temporary files older than ``stale_before_ns`` go too: their writers were
-        killed. Returns the numbers of entries and bytes that went.
+        The least recently used go first, as a sample tells. Temporary files older than
+        ``stale_ns`` go too: their writers were killed.
         """
-        found = sorted(files(self.directory), key=lambda file: file.used_ns)
-        size = sum(file.size for file in found)
-        count = freed = 0
-        for file in found:
-            stale = file.kind == TMP and file.used_ns < stale_before_ns
-            if stale or (file.kind != TMP and size - freed > limit):
-                try:
-                    os.unlink(file.path)
-                except FileNotFoundError:
-                    pass  # another process was faster
-                except OSError as error:
-                    self.cannot_write(error)
-                    break
-                count, freed = count + 1, freed + file.size
-        return count, freed
+        with self._lock:
+            stored, self._stored = self._stored, Counter()
+        trim = Trim(self.directory, Wanted(limit, stale_ns))
+        with self._refusals():
+            trim.after_build(stored)
+        return trim
+
+    def trim_whole(
+        self, limit: int | None, used_since_ns: int | None, *, stale_ns: int, dry: bool = False
+    ) -> Trim:
+        """Look at every file: leave what was used since a time, and of that ``limit`` bytes.
+
+        ``None`` is no matter when, or however much. With ``dry`` nothing goes: it is only told.
+        """
+        most = ANY_SIZE if limit is None else limit
+        since = NEVER if used_since_ns is None else used_since_ns
+        trim = Trim(self.directory, Wanted(most, stale_ns, since), dry=dry)
+        with self._refusals():
+            trim.whole()
+        return trim
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.cannot_write(error)
 
     def _segment(self, key: str) -> str:
-        return f"{self.directory}/segments/{key[:2]}/{key[2:]}"
+        return f"{self.directory}/segments/{key[:2]}/{key[2:]}"  # path_of, where it is often asked
 
     def _layer(self, key: str) -> str:
-        return f"{self.directory}/layers/{key}"
+        return path_of(self.directory, LAYERS, key)
 
     def _tree(self, key: str) -> str:
-        return f"{self.directory}/{TREES}/{key}"
+        return path_of(self.directory, TREES, key)
 
     def _write(self, path: str, write: Callable[[int], object]) -> None:
         # A crash may leave any bytes here; they are checked when read, so no sync.
@@ -245,6 +285,13 @@ class SegmentCache:
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 file.rename(path, sync=False)
+
+
+def _size(path: str) -> int:
+    """The bytes of a file; none if it is not there."""
+    with contextlib.suppress(OSError):
+        return os.lstat(path).st_size
+    return 0
 
 
 def _head(check: str) -> bytes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from imgpack.errors import ImgpackError, RegistryError, Remedy
+from imgpack.errors import ImgpackError, RegistryError, Remedy, UnsupportedError
 from imgpack.files.blobs import verify_stream
 from imgpack.files.pool import Stop, run_all
 from imgpack.image.image import ImageSink, Named, Published
@@ -88,26 +88,56 @@ class RegistrySink:
         Raises what a source, a registry or its connection raises; no tag points at
         an incomplete image then.
         """
-        plans: dict[str, list[RepositoryPlan]] = {}
-        for plan in plan_repositories(images, self._options.mount_from, self._options.schema1):
-            plans.setdefault(plan.registry, []).append(plan)
-        stop, out = Stop(), list[Published]()
-        sessions = [self._registries.session(registry) for registry in plans]
-        pushes = {one.registry: _RegistryPush(one, self._options, stop, jobs) for one in sessions}
+        stop = Stop()
         try:
-            for registry, push in pushes.items():
-                push.secure(plans[registry])
-            for registry, push in pushes.items():
-                for published in push.push(plans[registry]):
-                    out.append(published)
-                    on_published(published)
-            return tuple(out)
+            return Pushes(self._registries, self._options, stop, jobs).push(images, on_published)
         except BaseException:
             stop.set()
             raise
 
 
-class _RegistryPush:
+class Pushes:
+    """The pushes of one run, one to each registry."""
+
+    def __init__(self, registries: Registries, options: PushOptions, stop: Stop, jobs: int) -> None:
+        self._registries = registries
+        self._options = options
+        self._stop = stop
+        self._jobs = jobs
+        self._pushes: dict[str, RegistryPush] = {}
+
+    def plan(self, images: Sequence[Named]) -> list[tuple["RegistryPush", list[RepositoryPlan]]]:
+        """What goes to each registry, once the layers that no image holds are there.
+
+        Raises what ``plan_repositories`` does, and ``NotFoundError``.
+        """
+        plans: dict[str, list[RepositoryPlan]] = {}
+        for plan in plan_repositories(images, self._options.mount_from, self._options.schema1):
+            plans.setdefault(plan.registry, []).append(plan)
+        planned = [(self._push(registry), own) for registry, own in plans.items()]
+        for push, own in planned:
+            push.secure(own)
+        return planned
+
+    def push(
+        self, images: Sequence[Named], on_published: Callable[[Published], object]
+    ) -> tuple[Published, ...]:
+        """As ``RegistrySink.write``."""
+        out: list[Published] = []
+        for push, plans in self.plan(images):
+            for published in push.push(plans):
+                out.append(published)
+                on_published(published)
+        return tuple(out)
+
+    def _push(self, registry: str) -> "RegistryPush":
+        if registry not in self._pushes:
+            session = self._registries.session(registry)
+            self._pushes[registry] = RegistryPush(session, self._options, self._stop, self._jobs)
+        return self._pushes[registry]
+
+
+class RegistryPush:
     """A push to one registry, and what is known of it in this run."""
 
     def __init__(self, session: Session, options: PushOptions, stop: Stop, jobs: int) -> None:
@@ -120,6 +150,9 @@ class _RegistryPush:
         self._uploader = Uploader(self._modes, stop, options.journal, options.resume_min)
         self._mounter = Mounter(self._modes, stop)
         self._held: set[Digest] = set()
+        self._sent: set[Digest] = set()
+        # What has been seen to: a blob of a repository.
+        self._done: set[tuple[str, Digest]] = set()
 
     def secure(self, plans: Sequence[RepositoryPlan]) -> None:
         """See that the layers that no image holds are there. Raises ``NotFoundError``."""
@@ -127,8 +160,7 @@ class _RegistryPush:
 
     def _secure(self, plan: RepositoryPlan, layer: Descriptor) -> None:
         client = self._client(plan)
-        if client.has_blob(layer):
-            self._reporter.detail(f"{client.name}: {layer.digest} is already there")
+        if self._is_there(client, layer):
             return
         mounted, session = False, None
         if self._options.mounts:
@@ -139,6 +171,32 @@ class _RegistryPush:
             self._modes.cancel(session)
         if not mounted:
             raise not_at_hand(client.name, layer, mounts=self._options.mounts)
+        self._done.add((plan.repository, layer.digest))
+
+    def _is_there(self, client: Repository, blob: Descriptor) -> bool:
+        """Whether the repository has ``blob``, which it is asked once."""
+        where = (client.repository, blob.digest)
+        if where not in self._done:
+            if not client.has_blob(blob):
+                return False
+            self._reporter.detail(f"{client.name}: {blob.digest} is already there")
+            self._done.add(where)
+        return True
+
+    def bring(
+        self, blob: PlannedBlob, plans: Sequence[RepositoryPlan], *, held: bool = False
+    ) -> bool:
+        """Bring a blob to all of ``plans``; whether it had to be sent.
+
+        It is ``held`` for sure by the image, if that was just built.
+        """
+        if held:
+            self._held.add(blob.descriptor.digest)
+        first, *others = plans
+        sent = self._bring(first, blob)
+        for plan in others:
+            self._bring(plan, blob, first.repository)
+        return sent
 
     def push(self, plans: Sequence[RepositoryPlan]) -> Iterator[Published]:
         """Push all that goes to a registry; says each name as soon as it is there."""
@@ -155,14 +213,14 @@ class _RegistryPush:
     def _client(self, plan: RepositoryPlan) -> Repository:
         return Repository(self._session, plan.repository)
 
-    def _run(self, tasks: Sequence[Callable[[], None]]) -> None:
+    def _run(self, tasks: Sequence[Callable[[], object]]) -> None:
         run_all(tasks, self._jobs, self._stop)
 
     def _bring_all(self, wanted: Sequence[tuple[RepositoryPlan, PlannedBlob]]) -> None:
         """Bring blobs to the first repository that needs them, then from there to the others."""
         leaders: dict[Digest, str] = {}
         first: list[tuple[RepositoryPlan, PlannedBlob]] = []
-        others: list[Callable[[], None]] = []
+        others: list[Callable[[], object]] = []
         for plan, blob in wanted:
             digest = blob.descriptor.digest
             if digest in leaders:
@@ -175,14 +233,14 @@ class _RegistryPush:
         self._run([partial(self._bring, plan, blob) for plan, blob in first])
         self._run(others)
 
-    def _bring(self, plan: RepositoryPlan, blob: PlannedBlob, leader: str | None = None) -> None:
+    def _bring(self, plan: RepositoryPlan, blob: PlannedBlob, leader: str | None = None) -> bool:
+        """Bring a blob to one repository, where it was not before; whether it was not mounted."""
         client, descriptor = self._client(plan), blob.descriptor
-        if client.has_blob(descriptor):
-            self._reporter.detail(f"{client.name}: {descriptor.digest} is already there")
-            return
+        if self._is_there(client, descriptor):
+            return False
         mounted, session = False, None
         if self._options.mounts:
-            brought = descriptor.digest in self._held
+            brought = descriptor.digest in self._sent
             sources = plan.mount_sources(leader, partial(self._is_held, blob), brought=brought)
             mounted, session = self._mounter.mount(client, descriptor, sources)
         if not (mounted or self._options.sends(descriptor)):
@@ -194,6 +252,9 @@ class _RegistryPush:
         elif not mounted:
             self._uploader.upload(client, descriptor, blob.source, session)
             self._held.add(descriptor.digest)
+            self._sent.add(descriptor.digest)
+        self._done.add((plan.repository, descriptor.digest))
+        return not mounted
 
     def _is_held(self, blob: PlannedBlob) -> bool:
         """Whether the image holds the blob's bytes, and does not merely know its digest.
@@ -217,7 +278,7 @@ class _RegistryPush:
         try:
             self._put(plan, document)
         except ImgpackError as error:
-            if not self._is_there(plan, document, error):
+            if not self._says_it(plan, document, error):
                 raise
         return Published(document.name, document.descriptor)
 
@@ -251,10 +312,15 @@ class _RegistryPush:
         if missing:
             self._reporter.detail(f"{error.message}; sending {len(missing)} blobs again")
         for blob in missing:
-            self._uploader.upload(client, blob.descriptor, blob.source)
+            try:
+                self._uploader.upload(client, blob.descriptor, blob.source)
+            except UnsupportedError as lost:
+                if lost.answer is not None:
+                    raise
+                return False  # it was sent while it was built, and is not kept
         return bool(missing)
 
-    def _is_there(self, plan: RepositoryPlan, document: PushDocument, error: ImgpackError) -> bool:
+    def _says_it(self, plan: RepositoryPlan, document: PushDocument, error: ImgpackError) -> bool:
         """Whether a tag that cannot be written (any more) says what it should already."""
         answer = error.answer
         if answer is None or answer.status not in _IMMUTABLE or document.tag is None:

@@ -131,6 +131,14 @@ class Assembly:
             extent = self._blobs.get(digest)
         return extent.size if extent else None
 
+    def read(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of a committed blob from ``offset``. Raises ``ArchiveError`` for another."""
+        with self._lock:
+            extent = self._blobs.get(descriptor.digest)
+        if extent is None:
+            raise ArchiveError(f"the blob {descriptor.digest} was not put")
+        return read_range(self.fd, extent.start + offset, extent.size - offset)
+
     def open(self, expected_size: int | None = None) -> "AssemblyBlob":
         """A blob of unknown size and digest; no other may be opened until it is done."""
         with self._lock:

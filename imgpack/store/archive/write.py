@@ -9,7 +9,7 @@ blocks. It is never compressed as a whole and holds no links.
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -127,6 +127,10 @@ class _TarWriter(ImageWriter):
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer of unknown digest behind what was written before."""
         return self._assembly.open(expected_size)
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of a layer that was written, from where it lies."""
+        return self._assembly.read(descriptor, offset)
 
     def _open_known(self, descriptor: Descriptor) -> BlobWriter:
         return self._assembly.reserve(descriptor)

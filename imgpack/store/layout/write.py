@@ -114,6 +114,10 @@ class LayoutWriter(ImageWriter):
         """Start a layer; a layout may have several open."""
         return self._staged.open_blob()
 
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of a layer that was written."""
+        return self._staged.read(descriptor.digest, offset)
+
     def _open_known(self, descriptor: Descriptor) -> BlobWriter:
         return self._staged.open_blob()
 

@@ -47,6 +47,12 @@ class Change:
     path: bytes
     how: str
 
+    @property
+    def is_of_times(self) -> bool:
+        """Whether it may be the same as before but for its times, as in a fresh checkout."""
+        words = set(self.how.removeprefix("changed: ").split(", "))
+        return "mtime" in words and words <= {"ctime", "inode", "mtime"}
+
 
 class Recorder:
     """Writes a snapshot to ``file``; ``started_ns`` is when the walk began, in nanoseconds.
@@ -118,6 +124,11 @@ class Recorder:
         proof = number % _UNPROVEN if number else self._racy | _DISTRUSTED
         self._proofs[found.st_dev] = proof
         return proof
+
+
+def path_in(record: bytes) -> bytes:
+    """The path that a record is of."""
+    return record[_FIXED.size :]
 
 
 def recording(stamps: Stamps, problems: Problems, recorder: Recorder) -> Iterator[Entry]:

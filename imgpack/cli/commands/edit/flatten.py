@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     default="gzip",
     show_default=True,
     metavar="gzip[:1-12]|zstd[:1-19]|none",
-    help="How the layer is compressed.",
+    help="How the layer is compressed; gzip alone takes what suits each part of the content.",
 )
 @click.option(
     "--format",

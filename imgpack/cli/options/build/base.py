@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +19,11 @@ from imgpack.cli.options.location import (
 )
 from imgpack.cli.options.parameters import FILE, gathered, once
 from imgpack.errors import OutputError, UnauthorizedError, UnreachableError
+from imgpack.files.streams import STDIN
 from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
-    from imgpack.api import Base, Platform, SegmentCache
+    from imgpack.api import Base, Platform, Reference, Registries, SegmentCache
     from imgpack.cli.options.registry import RegistryOptions
     from imgpack.cli.output.terminal import Terminal
 
@@ -77,27 +78,41 @@ class BaseFlags:
         registry: RegistryOptions,
         cache: SegmentCache | None,
         jobs: int,
+        registries: Registries | None = None,
     ) -> Iterator[Base | None]:
-        """The base, which can be read inside the ``with``; ``None`` if there is none."""
+        """The base, which can be read inside the ``with``; ``None`` if there is none.
+
+        It is asked for through ``registries``, or through some of its own.
+        """
         if self.base is None or not self.given:
             yield None
             return
         where = from_standard_input(self.base)
-        with (
-            self._no_file(),
-            connect_for(base_place(where), terminal, registry) as registries,
-            api.open_base(
-                where,
-                platform=platform,
-                layers=self.base_layers,
-                registries=registries,
-                scratch=scratch_directory,
-                cache=cache,
-                jobs=jobs,
-                reporter=terminal,
-            ) as base,
-        ):
+        with ExitStack() as stack:
+            with self._no_file():
+                if registries is None:
+                    connecting = connect_for(base_place(where), terminal, registry)
+                    registries = stack.enter_context(connecting)
+                opening = api.open_base(
+                    where,
+                    platform=platform,
+                    layers=self.base_layers,
+                    registries=registries,
+                    scratch=scratch_directory,
+                    cache=cache,
+                    jobs=jobs,
+                    reporter=terminal,
+                )
+                base = stack.enter_context(opening)
             yield base
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The name that the base is fetched by, if it is in a registry."""
+        if self.base is None or not self.given or self.base == STDIN:
+            return ()
+        place = base_place(self.base)
+        return () if api.is_path(place) else (api.parse_reference(place),)
 
     @contextmanager
     def _no_file(self) -> Iterator[None]:

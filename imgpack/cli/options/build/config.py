@@ -150,7 +150,7 @@ class ImageFlags:
     author: str | None
     comment: str | None
 
-    def format(self, target: str, base: Format | None = None) -> Format:
+    def format(self, target: str | None, base: Format | None = None) -> Format:
         """Whose media types: those given, else those of the ``base``.
 
         Without either OCI's in a layout, which tools other than Docker read.
@@ -159,7 +159,7 @@ class ImageFlags:
             return Format(self.image_format)
         if base is not None:
             return base
-        return Format.OCI if api.is_layout(target) else Format.DOCKER
+        return Format.OCI if target is not None and api.is_layout(target) else Format.DOCKER
 
     @property
     def target(self) -> Platform | None:

@@ -16,7 +16,10 @@ from imgpack.cli.options.build.rules import RuleFlags
 from imgpack.cli.options.build.shape import ShapeFlags
 from imgpack.cli.options.build.unset import UnsetFlags
 from imgpack.cli.options.cache import CacheFlags
+from imgpack.cli.options.push import PushFlags
 from imgpack.cli.options.registry import RegistryOptions
+from imgpack.cli.options.signing import Schema1Flags
+from imgpack.cli.options.transfer import MountFlags
 
 
 def _names(*kinds: Any) -> tuple[str, ...]:
@@ -26,13 +29,14 @@ def _names(*kinds: Any) -> tuple[str, ...]:
 _HEADINGS: Final = (
     ("Output", ("tags", "output", "prune", "image_format", "compression", "metadata_file")),
     ("Project file", ("project_file", "settings", "print_plan")),
+    ("Push", ("push", *_names(MountFlags, Schema1Flags, PushFlags))),
     ("Base image", _names(BaseFlags)),
     ("What goes in", (*_names(ExcludeFlags, DryRunFlags), "raw_layers")),
     ("Shape of the layers", _names(ShapeFlags)),
     ("Owners, modes and times", ("owner", "mtime", *_names(RuleFlags))),
     ("Image configuration", _names(ImageFlags, RuntimeFlags, UnsetFlags)),
     ("Speed and cache", ("jobs", "check_contents", "explain", *_names(CacheFlags))),
-    ("Registry of the base", _names(RegistryOptions)),
+    ("Registries", _names(RegistryOptions)),
 )
 """Each with the parameters below it; the first that has one lists it."""
 _OTHERS: Final = "Other options"

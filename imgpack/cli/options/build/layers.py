@@ -72,7 +72,7 @@ layer_options = gathered(
         default="gzip",
         show_default=True,
         metavar="gzip[:1-12]|zstd[:1-19]|none",
-        help="How layers are compressed.",
+        help="How layers are compressed; gzip alone takes what suits each part of the content.",
     ),
     click.option(
         "--owner",
