@@ -22,6 +22,7 @@ from imgpack.files.reading import input_errors, read_regular
 
 _LARGEST: Final = 1 << 20
 """Bytes of a file: a hundred times what people write."""
+_MOST_IMAGES: Final = 1000
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LONGEST_WORD: Final = 64
@@ -95,8 +96,12 @@ def nearest(word: str, there: Iterable[str], otherwise: str) -> str:
     """What was probably meant by ``word``, or ``otherwise``."""
     import difflib
 
-    short = word if len(word) <= _LONGEST_WORD else ""
-    found = difflib.get_close_matches(short.replace("_", "-"), sorted(there), 1)
+    if len(word) > _LONGEST_WORD:
+        return otherwise
+    word, there = word.replace("_", "-"), sorted(there)
+    found = difflib.get_close_matches(word, there, 1)
+    if len(word) > 2:  # the beginning of one is near, however long the rest
+        found += [one for one in there if one.startswith(word) or word.startswith(one)]
     return f"did you mean {found[0]}?" if found else otherwise
 
 
@@ -177,6 +182,8 @@ def _check(file: ProjectFile) -> None:
         if not isinstance(file.tables[name], dict):
             kind = found(file.tables[name])
             raise file.error((name,), f"a table is expected, and not {kind}", _example(name))
+    if len(file.images) > _MOST_IMAGES:
+        raise file.error(("image",), f"there are more than {_MOST_IMAGES}", "write several files")
     for name, table in file.images.items():
         if not _IMAGE.fullmatch(name):
             hint = "use letters, digits, dots and dashes"

@@ -66,7 +66,7 @@ class Locator:
             value = values[name]
             for text in value if isinstance(value, tuple) else ():
                 part = text.partition(":")[0] if name == "sources" else text
-                if len(part) > 1 and part in message:
+                if len(part) > 1 and _quotes(message, part):
                     quoted.append((len(part), path))
         return self._deepest(max(quoted)[1], message) if quoted else None
 
@@ -83,9 +83,14 @@ class Locator:
         for part, item in items:
             text = item.get("source") if isinstance(item, dict) else item
             quoted = str(text).partition(":")[0] if "layers" in path else str(text)
-            if quoted and (quoted in message or (isinstance(part, str) and part in message)):
+            if _quotes(message, quoted) or (isinstance(part, str) and _quotes(message, part)):
                 return (*path, part)
         return path
+
+
+def _quotes(message: str, text: str) -> bool:
+    """Whether ``text`` stands in ``message``, and not within a word."""
+    return text in message and bool(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", message))
 
 
 def _key(path: Path) -> str:

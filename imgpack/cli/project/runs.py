@@ -16,6 +16,7 @@ from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
 from imgpack.cli.project.chosen import Chosen, choose
 from imgpack.cli.project.command import ProjectFlags
+from imgpack.cli.project.file import listed
 from imgpack.cli.project.images import ProjectImage
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
@@ -137,7 +138,7 @@ def _each(
         except BaseException:
             if len(images) > 1:
                 names = [one.name for one in images]
-                before, after = ", ".join(names[:number]), ", ".join(names[number:])
+                before, after = listed(names[:number]), listed(names[number:])
                 terminal.remark(f"{done}: {before or 'none'}; not {done}: {after}")
             raise
 
