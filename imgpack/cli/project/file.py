@@ -220,7 +220,7 @@ def _set(file: ProjectFile, path: Path, text: str) -> Path:
         raise ProjectError(f"{whole} is no key; write image.NAME.KEY=VALUE or variables.NAME=VALUE")
     if path[1] not in known:
         hint = nearest(str(path[1]), known, f"{file.path} has {listed([*known]) or 'none'}")
-        raise ProjectError(f"{whole}: there is no {path[0]} {path[1]}; {hint}")
+        raise ProjectError(f"{whole}: there is no {str(path[0]).rstrip('s')} {path[1]}; {hint}")
     if path[0] == "image":
         path = (*path[:2], ALIASES.get(str(path[2]), path[2]), *path[3:])
     table = known

@@ -106,7 +106,9 @@ def push(
 def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
     with Locator(chosen.file, image, {}, frozenset()).located():
         if image.output == STDOUT:
-            raise click.UsageError("its output is a stream; push it with imgpack build --push")
+            raise chosen.file.error(
+                (*image.path, "output"), "it is a stream", "push it with imgpack build --push"
+            )
         if not os.path.lexists(image.output):
             hint = f"build it first: imgpack build {image.name}"
             raise SourceError(f"{image.output} does not exist", hint)
