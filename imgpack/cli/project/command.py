@@ -84,9 +84,9 @@ class BuildProject(BuildCommand):
         """Build all images, or those that are named; without a file, the sources."""
         flags, words = _flags(ctx), ctx.params["sources"]
         if flags.perhaps(words):
-            from imgpack.cli.project import runs
+            from imgpack.cli.project.runs import build_images
 
-            if runs.build(self, ctx, flags, words):
+            if build_images(self, ctx, flags, words):
                 return None
         try:
             return super().invoke(ctx)
@@ -105,9 +105,9 @@ class PushProject(click.Command):
         flags, first = _flags(ctx), ctx.params["archive"]
         words = () if first is None else (first, *ctx.params["references"])
         if flags.perhaps(words):
-            from imgpack.cli.project import runs
+            from imgpack.cli.project.runs import push_images
 
-            if runs.push(self, ctx, flags, words):
+            if push_images(self, ctx, flags, words):
                 return None
         if first is None:
             problem = "there is no ARCHIVE to push; name one, or write imgpack.toml"

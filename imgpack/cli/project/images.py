@@ -67,7 +67,7 @@ def read_images(file: ProjectFile, variables: Mapping[str, str]) -> dict[str, Pr
     """All images, in their order. Raises ``ProjectError``."""
     if not file.images:
         raise file.error((), "there is no image in it", "write one as [image.NAME]")
-    images = {name: _Reading(file, variables, name).image() for name in file.images}
+    images = {name: _ImageReader(file, variables, name).image() for name in file.images}
     _check_outputs(file, images)
     return images
 
@@ -108,7 +108,7 @@ def _check_outputs(file: ProjectFile, images: Mapping[str, ProjectImage]) -> Non
             )
 
 
-class _Reading:
+class _ImageReader:
     def __init__(self, file: ProjectFile, variables: Mapping[str, str], name: str) -> None:
         self._file = file
         self._name = name

@@ -32,7 +32,7 @@ from imgpack.errors import SourceError
 from imgpack.files.streams import STDOUT
 
 
-def build(
+def build_images(
     command: click.Command, ctx: click.Context, flags: ProjectFlags, words: Sequence[str]
 ) -> bool:
     """Build the images that ``words`` name, or all; whether that is what was meant.
@@ -79,7 +79,7 @@ def _build(
         _call(ctx, {**params, "layer_excludes": image.layers})
 
 
-def push(
+def push_images(
     command: click.Command, ctx: click.Context, flags: ProjectFlags, words: Sequence[str]
 ) -> bool:
     """Push the images that ``words`` name, or all; whether that is what was meant.
