@@ -251,7 +251,7 @@ def test_every_kind_of_error_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("build t -f Dockerfile", "imgpack build has no option -f; there is no Dockerfile"),
+        ("build t -f Dockerfile", "there is no Dockerfile"),
         ("build t --file Dockerfile", "there is no Dockerfile"),
         ("build t --load", "; pipe it into the engine: imgpack build SRC -o - | docker load"),
         ("build t --base x", "; --from BASE is the image to build on"),

@@ -110,7 +110,7 @@ class PushProject(click.Command):
             if push_images(self, ctx, flags, words):
                 return None
         if first is None:
-            problem = "there is no ARCHIVE to push; name one, or write imgpack.toml"
+            problem = "Missing argument 'ARCHIVE'; name an archive, or write imgpack.toml"
             raise click.UsageError(problem, ctx)
         return super().invoke(ctx)
 

@@ -29,6 +29,7 @@ _LONGEST_WORD: Final = 64
 """Characters of a word that are shown, and for which a similar one is looked for."""
 _OTHER_FILES: Final = re.compile(r"(?i)(.*\.)?(docker|container)file(\..*)?")
 _TABLES: Final = ("image", "variables")
+_HELP: Final = "see docs/project-file.md for what it holds"
 
 
 class ProjectError(click.UsageError):
@@ -128,6 +129,11 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
     """
     import tomllib
 
+    if _OTHER_FILES.fullmatch(os.path.basename(path)):
+        raise ProjectError(
+            "there is no Dockerfile in a build; each SRC is a directory that becomes a layer, and "
+            f"--file names a file like {FILES[0]}"
+        )
     text = _text(path)
     try:
         lines = lines_of(text)
@@ -136,7 +142,7 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
         line = f":{error.line}" if isinstance(error, TooDeepError) else ""
         raise ProjectError(f"{path}{line}: it is nested too deeply; make it flatter") from None
     except ValueError as error:
-        raise ProjectError(f"{path}: it is no TOML: {error}; {_no_toml(path)}") from None
+        raise ProjectError(f"{path}: it is no TOML: {error}; {_HELP}") from None
     inner = os.path.basename(path) == FILES[1]
     prefix: Path = ("tool", "imgpack") if inner else ()
     tables: Any = document
@@ -162,13 +168,7 @@ def _text(path: str) -> str:
         return raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ProjectError(f"{path}:{line}: it is not UTF-8; {_no_toml(path)}") from None
-
-
-def _no_toml(path: str) -> str:
-    if _OTHER_FILES.fullmatch(os.path.basename(path)):
-        return "no Dockerfile is read: imgpack.toml says which directories become layers"
-    return "see docs/project-file.md for what it holds"
+        raise ProjectError(f"{path}:{line}: it is not UTF-8; {_HELP}") from None
 
 
 def _check(file: ProjectFile) -> None:

@@ -190,9 +190,9 @@ def test_what_is_not_utf8_is_told_with_its_line(shop: Shop) -> None:
     assert "imgpack.toml:3: it is not UTF-8; see docs" in shop.imgpack("build").failed(2)
     shop.write("FROM debian\nCOPY . /\n", "Dockerfile")
     error = shop.imgpack("build", "-f", "Dockerfile", ".").failed(2)
-    assert "Dockerfile: it is no TOML" in error
-    assert error.endswith(
-        "no Dockerfile is read: imgpack.toml says which directories become layers"
+    assert error == (
+        "imgpack: error: there is no Dockerfile in a build; each SRC is a directory that becomes "
+        "a layer, and --file names a file like imgpack.toml"
     )
 
 
