@@ -62,7 +62,7 @@ def choose(
         raise _unknown(others[0], known, file)
     for word in known if flags.project_file is None else ():
         if os.path.lexists(word):
-            terminal.remark(f"{word} is an image of {file.path}; write ./{word} for what lies here")
+            terminal.remark(f"{word} is an image of {file.path}; ./{word} would be what lies here")
     values = variables(file, environment)
     images = read_images(file, values)
     names = known or [*images]
@@ -83,7 +83,7 @@ def _no_file(flags: ProjectFlags) -> str:
 
 
 def _unknown(word: str, known: Sequence[str], file: ProjectFile) -> ProjectError:
-    if known:
+    if known and not _is_misspelled(word, file):
         return ProjectError(
             f"{known[0]} is an image of {file.path}, and {word} is none; "
             f"name images alone, or write ./{known[0]} for what lies here"

@@ -18,6 +18,7 @@ from imgpack.cli.project.command import FILES
 from imgpack.cli.project.keys import ALIASES, KEYS
 from imgpack.cli.project.kinds import Kind, Path, found
 from imgpack.cli.project.lines import TooDeepError, key_of, lines_of
+from imgpack.errors import ArchiveError, SourceError
 from imgpack.files.reading import input_errors, read_regular
 
 _LARGEST: Final = 1 << 20
@@ -125,7 +126,7 @@ def find() -> str | None:
 def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
     """The file at ``path`` with ``settings``, each ``KEY=VALUE``; ``None`` without its table.
 
-    Raises ``ProjectError``, ``SourceError`` and ``ArchiveError``.
+    Raises ``ProjectError`` and ``SourceError``.
     """
     import tomllib
 
@@ -156,8 +157,12 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
 
 
 def _content(path: str) -> bytes:
-    with input_errors(path):
-        return read_regular(path, _LARGEST + 1, follow=True)
+    try:
+        with input_errors(path):
+            return read_regular(path, _LARGEST + 1, follow=True)
+    except ArchiveError as error:
+        inside = os.path.join(path, FILES[0])
+        raise SourceError(error.message, f"name a file, as {inside}") from error
 
 
 def _text(path: str) -> str:

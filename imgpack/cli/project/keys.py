@@ -188,7 +188,7 @@ LAYER_KEYS: Final = {
 
 MACHINE: Final = frozenset({
     "jobs", "cache_dir", "no_cache", "cache_limit", "check_contents", "explain",
-    "dry_run", "as_json", "metadata_file",
+    "dry_run", "as_json", "metadata_file", "iidfile", "load", "engine",
     "plain_http", "tls_verify", "ca_file", "cert_dir", "creds", "password_stdin",
     "trust_realm", "retries", "timeout",
 })  # fmt: skip

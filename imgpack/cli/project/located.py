@@ -90,7 +90,7 @@ class Locator:
 
 def _quotes(message: str, text: str) -> bool:
     """Whether ``text`` stands in ``message``, and not within a word."""
-    return text in message and bool(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", message))
+    return text in message and bool(re.search(rf"(?<![\w/.-]){re.escape(text)}(?!\w)", message))
 
 
 def _key(path: Path) -> str:

@@ -21,6 +21,7 @@ _ONE_IMAGE: Final = {
     "output": "-o",
     "tags": "-t",
     "metadata_file": "--metadata-file",
+    "iidfile": "--iidfile",
     "as_json": "--json",
 }
 _REPLACED: Final = frozenset({"tags"})
@@ -59,10 +60,11 @@ def merged(ctx: click.Context, image: ProjectImage, chosen: Chosen) -> dict[str,
         values["base"] = (f"{base.output}:{base.member}" if base.member else base.output,)
     if image.name not in chosen.names:
         return values
-    if ctx.params.get("push") and image.targets:
+    pushed, loaded = ctx.params.get("push") and image.targets, ctx.params.get("load")
+    if pushed:
         values["tags"] = image.targets
-        if image.name not in bases:
-            del values["output"]
+    if (pushed or loaded) and image.name not in bases:
+        del values["output"]
     for name in (given_parameters(ctx) & _OPTIONS) - {"sources"}:
         values.pop(CONTRARY.get(name, ""), None)
         values[name] = _over(values.get(name), ctx.params[name], name)

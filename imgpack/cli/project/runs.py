@@ -71,6 +71,8 @@ def _build(
     params = dict(fixed)
     if "push" in params and not (named and image.targets):
         params["push"] = False
+    if "load" in params and not named:
+        params["load"] = False
     if params["dry_run"] and not params["as_json"] and len(chosen.images) > 1:
         click.echo(f"image {image.name}:")
     given = given_parameters(ctx) if named else frozenset()

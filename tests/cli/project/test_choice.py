@@ -45,9 +45,7 @@ def test_an_image_that_is_a_directory_too_is_told(shop: Shop) -> None:
     (shop.directory / "web" / "file").touch()
     done = shop.imgpack("build", "web")
     assert names(done.ok()) == ["web:latest"]
-    assert done.err == (
-        "imgpack: web is an image of imgpack.toml; write ./web for what lies here\n"
-    )
+    assert done.err == ("imgpack: web is an image of imgpack.toml; ./web would be what lies here\n")
     plain = shop.imgpack("build", "./web", "-o", "dir.tar")
     plain.ok()
     assert plain.err == ""
@@ -67,8 +65,9 @@ def test_a_word_that_is_no_image_is_a_source(shop: Shop) -> None:
     ("words", "said"),
     [
         (["wbe"], "there is no image wbe in imgpack.toml; did you mean web?"),
-        (["web", "wbe"], "web is an image of imgpack.toml, and wbe is none; name images alone, "
-                         "or write ./web for what lies here"),
+        (["api", "wbe"], "there is no image wbe in imgpack.toml; did you mean web?"),
+        (["web", "x"], "web is an image of imgpack.toml, and x is none; name images alone, or "
+                       "write ./web for what lies here"),
         (["web", "trees/lib"], "web is an image of imgpack.toml, and trees/lib is none; name "
                                "images alone, or write ./web for what lies here"),
         (["-f", "imgpack.toml", "trees"], "there is no image trees in imgpack.toml; it has web, "

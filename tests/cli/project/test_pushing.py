@@ -108,3 +108,12 @@ def test_print_is_the_same_of_a_push(shop: Shop) -> None:
     assert json.loads(shop.imgpack("push", *settings).ok()) == json.loads(
         shop.imgpack("build", *settings).ok()
     )
+
+
+def test_what_a_registry_says_is_of_the_image(shop: Shop) -> None:
+    """The words of it are not looked for among the layers."""
+    shop.write("[image.web]\nlayers = ['web']\nname = '127.0.0.1:1/shop/web'\n")
+    (shop.directory / "web").mkdir()
+    shop.imgpack("build").ok()
+    error = shop.imgpack("push", "--retries", "0").failed(16)
+    assert error.startswith("imgpack: error: imgpack.toml:3: image.web.name: 127.0.0.1:1")
