@@ -63,7 +63,7 @@ class Locator:
         values = self.image.values | {"push": self.image.targets}
         quoted: list[tuple[int, Path]] = []
         for name, path in self.image.paths.items():
-            value = values[name]
+            value = values.get(name, ())
             for text in value if isinstance(value, tuple) else ():
                 part = text.partition(":")[0] if name == "sources" else text
                 if len(part) > 1 and _quotes(message, part):

@@ -55,7 +55,7 @@ def build_images(
         def build_one(image: ProjectImage) -> None:
             _build(ctx, chosen, image, values[image.name], fixed)
 
-        _each(chosen.images, "built", terminal, build_one)
+        _each(chosen.images, "listed" if ctx.params["dry_run"] else "built", terminal, build_one)
     return True
 
 
@@ -73,12 +73,25 @@ def _build(
         params["push"] = False
     if "load" in params and not named:
         params["load"] = False
-    if params["dry_run"] and not params["as_json"] and len(chosen.images) > 1:
-        click.echo(f"image {image.name}:")
+    if params["dry_run"]:
+        _check_base(chosen, image)
+        if not params["as_json"] and len(chosen.images) > 1:
+            click.echo(f"image {image.name}:")
     given = given_parameters(ctx) if named else frozenset()
     with Locator(chosen.file, image, _spellings(ctx.command), given).located():
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
         _call(ctx, {**params, "layer_excludes": image.layers})
+
+
+def _check_base(chosen: Chosen, image: ProjectImage) -> None:
+    """Where nothing is built, what an image is built on must be there already."""
+    base = next((one for one in chosen.images if one.name == image.base), None)
+    if base is not None and not os.path.lexists(base.output):
+        raise chosen.file.error(
+            (*image.path, "from-image"),
+            f"{base.output} does not exist",
+            f"build it first: imgpack build {base.name}",
+        )
 
 
 def push_images(

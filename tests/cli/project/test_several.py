@@ -145,3 +145,16 @@ def test_an_output_is_where_the_file_says(shop: Shop) -> None:
     shop.imgpack("build").ok()
     after = {path.name for path in (shop.directory / "layout").rglob("*")}
     assert len(before - after) >= 2
+
+
+def test_a_dry_run_of_an_image_on_another_needs_that(shop: Shop) -> None:
+    """For it builds none."""
+    shop.write(BASED)
+    done = shop.imgpack("build", "web", "--dry-run")
+    assert done.failed(2) == (
+        "imgpack: error: imgpack.toml:2: image.web.from-image: base.tar does not exist; "
+        "build it first: imgpack build base"
+    )
+    assert "imgpack: listed: base; not listed: web\n" in done.err
+    shop.imgpack("build", "base").ok()
+    assert b"image web:" in shop.imgpack("build", "web", "--dry-run").ok()
