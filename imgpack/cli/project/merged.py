@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,16 +12,17 @@ import click
 from click.core import ParameterSource
 
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.output.display import json_text
 from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value
 from imgpack.cli.project.keys import CONTRARY, KEYS
+from imgpack.files.streams import is_stream, open_output
 
 _OPTIONS: Final = frozenset({"tags", *(key.option for key in KEYS.values() if key.option)})
 """The parameters of ``build`` that an image gives."""
 _ONE_IMAGE: Final = {
     "output": "-o",
     "tags": "-t",
-    "metadata_file": "--metadata-file",
     "iidfile": "--iidfile",
     "as_json": "--json",
 }
@@ -114,3 +116,31 @@ def shared_cache(
 def _sources(image: ProjectImage) -> Sequence[str]:
     value = image.values.get("sources", ())
     return value if isinstance(value, tuple) else ()
+
+
+@contextmanager
+def one_document(path: str | None, *, several: bool) -> Iterator[Callable[[], None]]:
+    """What is to be called after each run that wrote metadata to ``path``: all of it goes there.
+
+    Each run checks the path and writes its own, which is read again. If one fails, those before
+    it are there. Raises ``click.UsageError`` for a stream, which cannot be read again.
+    """
+    documents: list[dict[str, list[Any]]] = []
+
+    def collect() -> None:
+        if path is not None and several:
+            with open(path, "rb") as file:
+                documents.append(json.load(file))
+
+    if path is not None and several and is_stream(path):
+        raise click.UsageError(
+            f"--metadata-file {path} is a stream; of several images, name a file"
+        )
+    try:
+        yield collect
+    finally:
+        if path is not None and documents:
+            keys = dict.fromkeys(key for one in documents for key in one)
+            whole = {key: [item for one in documents for item in one.get(key, ())] for key in keys}
+            with open_output(path) as write:
+                write(f"{json_text(whole)}\n".encode())

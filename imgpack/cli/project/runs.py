@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -23,6 +23,7 @@ from imgpack.cli.project.merged import (
     check_one,
     given_parameters,
     merged,
+    one_document,
     option_values,
     parsed,
     shared_cache,
@@ -30,6 +31,9 @@ from imgpack.cli.project.merged import (
 from imgpack.cli.project.plan import plan
 from imgpack.errors import SourceError
 from imgpack.files.streams import STDOUT
+
+_OF_THE_NAMED: Final = ("load", "metadata_file", "iidfile")
+"""Options of ``build`` that are not of an image that is built but as the base of another."""
 
 
 def build_images(
@@ -49,11 +53,16 @@ def build_images(
         click.echo(json_text(plan(chosen, values)))
         return True
     defaults = option_values(command.make_context(ctx.info_name, [], ctx.parent).params)
-    with shared_cache(ctx.params, chosen.images) as cache:
+    with (
+        shared_cache(ctx.params, chosen.images) as cache,
+        one_document(ctx.params["metadata_file"], several=chosen.several) as collect,
+    ):
         fixed = {**ctx.params, **defaults, **cache}
 
         def build_one(image: ProjectImage) -> None:
             _build(ctx, chosen, image, values[image.name], fixed)
+            if image.name in chosen.names:
+                collect()
 
         _each(chosen.images, "listed" if ctx.params["dry_run"] else "built", terminal, build_one)
     return True
@@ -69,10 +78,10 @@ def _build(
     """Build one, with ``values`` for its options and ``fixed`` for all others."""
     named = image.name in chosen.names
     params = dict(fixed)
-    if "push" in params and not (named and image.targets):
+    if not (named and image.targets):
         params["push"] = False
-    if "load" in params and not named:
-        params["load"] = False
+    if not named:
+        params |= {name: None for name in _OF_THE_NAMED if name in params}
     if params["dry_run"]:
         _check_base(chosen, image)
         if not params["as_json"] and len(chosen.images) > 1:
@@ -114,7 +123,13 @@ def push_images(
         raise chosen.file.error(
             (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
         )
-    _each(named, "pushed", terminal, lambda image: _push(ctx, chosen, image))
+    with one_document(ctx.params["metadata_file"], several=chosen.several) as collect:
+
+        def push_one(image: ProjectImage) -> None:
+            _push(ctx, chosen, image)
+            collect()
+
+        _each(named, "pushed", terminal, push_one)
     return True
 
 

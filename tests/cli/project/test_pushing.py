@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.cli.project.shop import Shop
+from tests.cli.test_json import check
 from tests.registry.hostile import HostileRegistry
 
 FILE = """\
@@ -41,7 +42,7 @@ def test_push_sends_what_build_wrote(shop: Shop) -> None:
             "build it first: imgpack build web"
         )
         shop.imgpack("build", *host).ok()
-        out = shop.imgpack("push", *host).ok().decode()
+        out = shop.imgpack("push", "--metadata-file", "m.json", *host).ok().decode()
         assert [line.partition("@")[0] for line in out.splitlines()] == [
             f"{registry.host}/shop/web:1",
             f"{registry.host}/shop/web:latest",
@@ -49,6 +50,8 @@ def test_push_sends_what_build_wrote(shop: Shop) -> None:
         ]
         assert tags(registry) == TAGS
         assert registry.incomplete() == []
+    document = check("metadata", (shop.directory / "m.json").read_bytes())
+    assert len(document["published"]) == 3
 
 
 def test_build_and_push_are_one_step(shop: Shop) -> None:

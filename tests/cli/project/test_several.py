@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.project.shop import Shop
+from tests.cli.test_json import check
 
 SHARED = """\
 [image.web]
@@ -158,3 +159,23 @@ def test_a_dry_run_of_an_image_on_another_needs_that(shop: Shop) -> None:
     assert "imgpack: listed: base; not listed: web\n" in done.err
     shop.imgpack("build", "base").ok()
     assert b"image web:" in shop.imgpack("build", "web", "--dry-run").ok()
+
+
+def test_metadata_is_of_all_images(shop: Shop) -> None:
+    """That were named, in one document; of those that were made, if one fails."""
+    shop.write(BASED)
+    shop.imgpack("build", "web", "api", "--metadata-file", "m.json").ok()
+    document = check("metadata", (shop.directory / "m.json").read_bytes())
+    names = [one["name"] for one in document["published"]]
+    assert names == ["docker.io/library/web:latest", "docker.io/library/api:latest"]
+    assert len(document["images"]) == 2
+
+    shop.write(SHARED + "[image.bad]\nlayers = ['trees/nowhere']\n")
+    shop.imgpack("build", "--metadata-file", "m.json").failed(3)
+    document = check("metadata", (shop.directory / "m.json").read_bytes())
+    assert [one["name"] for one in document["published"]] == names
+
+    error = shop.imgpack("build", "--metadata-file", "/dev/stdout").failed(2)
+    assert "--metadata-file /dev/stdout is a stream; of several images, name a file" in error
+    error = shop.imgpack("build", "--metadata-file", "trees/web/m.json").failed(14)
+    assert "the metadata file trees/web/m.json lies inside the source" in error
