@@ -140,7 +140,8 @@ def one_document(path: str | None, *, several: bool) -> Iterator[Callable[[], No
         yield collect
     finally:
         if path is not None and documents:
-            keys = dict.fromkeys(key for one in documents for key in one)
+            # What is no list is about one image.
+            keys = {key: 0 for one in documents for key in one if isinstance(one[key], list)}
             whole = {key: [item for one in documents for item in one.get(key, ())] for key in keys}
             with open_output(path) as write:
                 write(f"{json_text(whole)}\n".encode())

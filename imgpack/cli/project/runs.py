@@ -18,6 +18,7 @@ from imgpack.cli.project.chosen import Chosen, choose
 from imgpack.cli.project.command import ProjectFlags
 from imgpack.cli.project.file import listed
 from imgpack.cli.project.images import ProjectImage
+from imgpack.cli.project.keys import PUSH
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
     check_one,
@@ -32,7 +33,7 @@ from imgpack.cli.project.plan import plan
 from imgpack.errors import SourceError
 from imgpack.files.streams import STDOUT
 
-_OF_THE_NAMED: Final = ("load", "metadata_file", "iidfile")
+_OF_THE_NAMED: Final = ("load", "engine", "metadata_file", "iidfile")
 """Options of ``build`` that are not of an image that is built but as the base of another."""
 
 
@@ -52,16 +53,22 @@ def build_images(
     if flags.print_plan:
         click.echo(json_text(plan(chosen, values)))
         return True
-    defaults = option_values(command.make_context(ctx.info_name, [], ctx.parent).params)
+    defaults = command.make_context(ctx.info_name, [], ctx.parent).params
     with (
         shared_cache(ctx.params, chosen.images) as cache,
         one_document(ctx.params["metadata_file"], several=chosen.several) as collect,
     ):
-        fixed = {**ctx.params, **defaults, **cache}
+        fixed = {**ctx.params, **option_values(defaults), **cache}
 
         def build_one(image: ProjectImage) -> None:
-            _build(ctx, chosen, image, values[image.name], fixed)
-            if image.name in chosen.names:
+            named = image.name in chosen.names
+            params = dict(fixed)
+            if not (named and image.targets):
+                params |= {name: defaults[name] for name in PUSH}
+            if not named:  # it is but the base of another
+                params |= {name: defaults[name] for name in _OF_THE_NAMED if name in params}
+            _build(ctx, chosen, image, values[image.name], params)
+            if named:
                 collect()
 
         _each(chosen.images, "listed" if ctx.params["dry_run"] else "built", terminal, build_one)
@@ -73,20 +80,14 @@ def _build(
     chosen: Chosen,
     image: ProjectImage,
     values: Mapping[str, Any],
-    fixed: Mapping[str, Any],
+    params: dict[str, Any],
 ) -> None:
-    """Build one, with ``values`` for its options and ``fixed`` for all others."""
-    named = image.name in chosen.names
-    params = dict(fixed)
-    if not (named and image.targets):
-        params["push"] = False
-    if not named:
-        params |= {name: None for name in _OF_THE_NAMED if name in params}
+    """Build one, with ``values`` for its options and ``params`` for all others."""
     if params["dry_run"]:
         _check_base(chosen, image)
         if not params["as_json"] and len(chosen.images) > 1:
             click.echo(f"image {image.name}:")
-    given = given_parameters(ctx) if named else frozenset()
+    given = given_parameters(ctx) if image.name in chosen.names else frozenset()
     with Locator(chosen.file, image, _spellings(ctx.command), given).located():
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
         _call(ctx, {**params, "layer_excludes": image.layers})
@@ -142,11 +143,14 @@ def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
         if not os.path.lexists(image.output):
             hint = f"build it first: imgpack build {image.name}"
             raise SourceError(f"{image.output} does not exist", hint)
-        own = {
+        own: dict[str, Any] = {
             "archive": image.output,
-            "references": image.targets,
+            # With --repository each keeps its tags, in another place.
+            "references": () if ctx.params.get("repository") else image.targets,
             "image": ctx.params["image"] or image.member,
         }
+        if "everything" in ctx.params:  # of an archive, which is one of several here
+            own["everything"] = False
         _call(ctx, {**ctx.params, **own})
 
 
