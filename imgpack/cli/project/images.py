@@ -16,7 +16,7 @@ from imgpack.cli.project.file import ProjectFile, nearest, shown
 from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, Key
 from imgpack.cli.project.kinds import Path, Role, WrongTypeError, found
 from imgpack.cli.project.variables import expanded
-from imgpack.files.streams import STDIN, STDIN_PATH
+from imgpack.files.streams import STDIN, STDIN_PATH, STDOUT
 
 Value = tuple[str, ...] | bool
 """What an option is given: its texts, or whether it is set."""
@@ -96,9 +96,15 @@ def in_order(
 
 
 def _check_outputs(file: ProjectFile, images: Mapping[str, ProjectImage]) -> None:
-    """No archive may replace another of the same run."""
+    """No archive may replace another of the same run, and none is built on what is gone."""
     owners: dict[str, str] = {}
     for name, image in images.items():
+        if image.base is not None and images[image.base].output == STDOUT:
+            raise file.error(
+                (*image.path, "from-image"),
+                f"the output of {image.base} is a stream",
+                "name an archive for it",
+            )
         other = owners.setdefault(os.path.normpath(image.output), name)
         if other != name and not api.is_layout(image.output):
             raise file.error(

@@ -59,18 +59,24 @@ def merged(ctx: click.Context, image: ProjectImage, chosen: Chosen) -> dict[str,
     bases = {one.base for one in chosen.images}
     if image.base is not None:
         base = next(one for one in chosen.images if one.name == image.base)
-        values["base"] = (f"{base.output}:{base.member}" if base.member else base.output,)
+        called = _names(ctx, base, chosen)[0]
+        values["base"] = (f"{base.output}:{called}" if base.member else base.output,)
+    values["tags"] = _names(ctx, image, chosen)
     if image.name not in chosen.names:
         return values
     pushed, loaded = ctx.params.get("push") and image.targets, ctx.params.get("load")
-    if pushed:
-        values["tags"] = image.targets
     if (pushed or loaded) and image.name not in bases:
         del values["output"]
     for name in (given_parameters(ctx) & _OPTIONS) - {"sources"}:
         values.pop(CONTRARY.get(name, ""), None)
         values[name] = _over(values.get(name), ctx.params[name], name)
     return values
+
+
+def _names(ctx: click.Context, image: ProjectImage, chosen: Chosen) -> tuple[str, ...]:
+    """What an image is called: where it is pushed, if it is; without the flags."""
+    pushed = ctx.params.get("push") and image.name in chosen.names
+    return (pushed and image.targets) or image.names
 
 
 def _over(old: Value | None, given: Any, name: str) -> Value:

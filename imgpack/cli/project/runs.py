@@ -54,9 +54,10 @@ def build_images(
         click.echo(json_text(plan(chosen, values)))
         return True
     defaults = command.make_context(ctx.info_name, [], ctx.parent).params
+    dry = ctx.params["dry_run"]
     with (
         shared_cache(ctx.params, chosen.images) as cache,
-        one_document(ctx.params["metadata_file"], several=chosen.several) as collect,
+        one_document(ctx.params["metadata_file"], several=chosen.several and not dry) as collect,
     ):
         fixed = {**ctx.params, **option_values(defaults), **cache}
 
@@ -71,7 +72,7 @@ def build_images(
             if named:
                 collect()
 
-        _each(chosen.images, "listed" if ctx.params["dry_run"] else "built", terminal, build_one)
+        _each(chosen.images, "listed" if dry else "built", terminal, build_one)
     return True
 
 

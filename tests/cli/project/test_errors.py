@@ -124,6 +124,11 @@ CASES: dict[str, tuple[str, str]] = {
         "imgpack.toml:3: image.web.from-image: there is no image wbe in this file; "
         "did you mean web?",
     ),
+    "a base that is a stream": (
+        IMAGE + "from-image = 'api'\n[image.api]\noutput = '-'",
+        "imgpack.toml:3: image.web.from-image: the output of api is a stream; "
+        "name an archive for it",
+    ),
     "two bases": (
         IMAGE + "from-image = 'api'\nfrom = 'scratch'\n[image.api]",
         "imgpack.toml:3: image.web.from-image: from names a base, too; an image has one base",

@@ -120,3 +120,20 @@ def test_what_a_registry_says_is_of_the_image(shop: Shop) -> None:
     shop.imgpack("build").ok()
     error = shop.imgpack("push", "--retries", "0").failed(16)
     assert error.startswith("imgpack: error: imgpack.toml:3: image.web.name: 127.0.0.1:1")
+
+
+def test_a_base_in_a_layout_is_found_by_where_it_is_pushed(shop: Shop) -> None:
+    """For that is what it is called there then."""
+    with HostileRegistry() as registry:
+        shop.write(f"""\
+[image.base]
+layers = ["trees/lib"]
+output = "out/"
+push = "{registry.host}/base:1"
+[image.app]
+name = "{registry.host}/app"
+from-image = "base"
+layers = ["trees/web"]
+""")
+        shop.imgpack("build", "--push").ok()
+        assert tags(registry) == {"base": ["1"], "app": ["latest"]}
