@@ -20,7 +20,6 @@ _PASSWORD: Final = "say --creds USER, with --password-stdin for the password"
 OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "build": {
         "--dockerfile": _NO_DOCKERFILE,
-        "--load": "pipe it into the engine: imgpack build SRC -o - | docker load",
         "--base": "--from BASE is the image to build on",
         "--form": "did you mean --from?",
         "--lock": "--from LOCK builds on what is locked; imgpack base lock makes a lock",
@@ -33,7 +32,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--secret": _NO_STEPS,
         "--network": _NO_STEPS,
         "--target": _NO_STEPS,
-        "--iidfile": "--metadata-file FILE says every digest",
         "--name": "-t NAME:TAG names the image",
         "-n": "-t NAME:TAG names the image",
         "-p": "--expose PORT documents a port",
@@ -72,8 +70,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "push": {
         "-t": "a name to push to follows ARCHIVE: imgpack push ARCHIVE REF",
         "--tag": "a name to push to follows ARCHIVE: imgpack push ARCHIVE REF",
-        "--all-tags": "all names that ARCHIVE holds are pushed, if no REF is given",
-        "-a": "all names that ARCHIVE holds are pushed, if no REF is given",
+        "--all-tags": "say --all, or no REF: all names that ARCHIVE holds are pushed",
+        "-a": "say --all, or no REF: all names that ARCHIVE holds are pushed",
     },
     "copy": {"--all": "say --all-platforms", "-a": "say --all-platforms"},
     "pull": {"--all-platforms": "all are pulled, unless there is --platform"},
@@ -87,8 +85,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "squash": "did you mean imgpack flatten?",
     "help": "see imgpack --help",
     "version": "see imgpack --version",
-    "load": "an engine loads an archive itself: docker load -i ARCHIVE",
-    "run": "an engine runs it: imgpack build SRC -o - | docker load",
+    "run": "an engine runs it: imgpack build SRC --load, then docker run NAME",
     "save": "an image is written to an archive by: imgpack pull",
     "export": "an image is written to an archive by: imgpack pull",
     "cp": "did you mean imgpack copy?",
