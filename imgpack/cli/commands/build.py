@@ -106,11 +106,10 @@ def build(
 ) -> None:
     """Build an image from directories, tar archives and files: each SRC is a layer.
 
-    The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
-    archive from standard input; --from BASE puts them on top of another image. The result
-    is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
-    registry, --load into an engine, instead or as well. Without SRC the images of
-    imgpack.toml are built.
+    The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an archive
+    from standard input; --from BASE puts them on top of another image. The result is one tar
+    that docker, podman, containerd, skopeo and crane load; --push sends it to a registry, --load
+    into an engine, instead or as well. Without SRC the images of imgpack.toml are built.
     """
     pushed.check(tags)
     trees, old = _read(sources, flags, terminal, explain=explain)

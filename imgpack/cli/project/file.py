@@ -16,7 +16,7 @@ import click
 
 from imgpack.cli.project.command import FILES
 from imgpack.cli.project.keys import ALIASES, KEYS
-from imgpack.cli.project.kinds import Kind, Path, found
+from imgpack.cli.project.kinds import Path, ValueKind, found
 from imgpack.cli.project.lines import TooDeepError, key_of, lines_of
 from imgpack.errors import ArchiveError, SourceError
 from imgpack.files.reading import input_errors, read_regular
@@ -260,5 +260,5 @@ def _takes_text(path: Path) -> bool:
     if path[0] == "variables":
         return True
     key = KEYS.get(".".join(map(str, path[2:]))) or KEYS.get(str(path[2]))
-    kind = key.kind if key is not None else Kind()
+    kind = key.kind if key is not None else ValueKind()
     return str in kind.scalars

@@ -23,8 +23,7 @@ from imgpack.cli.project.kinds import (
     TIME,
     TIMES,
     WORDS,
-    Kind,
-    Role,
+    ValueKind,
 )
 
 
@@ -37,7 +36,7 @@ class Key:
     """
 
     name: str
-    kind: Kind
+    kind: ValueKind
     option: str
     text: str
     example: str
@@ -176,7 +175,7 @@ ALIASES: Final = {"tag": "tags"}
 LAYER_KEYS: Final = {
     key.name: key
     for key in (
-        Key("source", Kind(role=Role.PATH), "", "A directory, a tar archive or a file.", '"dist"'),
+        Key("source", PATH, "", "A directory, a tar archive or a file.", '"dist"'),
         Key("dest", TEXT, "", "Where it goes in the image. Without it, the root.", '"/opt/app"'),
         Key("exclude", TEXTS, "exclude", "Patterns of what is left out, beside the image's.",
             '["*.map"]'),

@@ -49,7 +49,7 @@ class WrongTypeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """The types that are taken: one of ``scalars``, a list of them, a table of them.
 
     A list holds texts as the option takes them, a table ``NAME=VALUE`` of them.
@@ -133,16 +133,16 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-TEXT: Final = Kind()
-TEXTS: Final = Kind(listed=True)
-FLAG: Final = Kind((bool,))
-COUNT: Final = Kind((int,))
-TIME: Final = Kind((str, int, datetime, date))
-TIMES: Final = Kind((str, int, datetime, date), listed=True, paired=True)
-PORTS: Final = Kind((str, int), listed=True)
-PAIRS: Final = Kind((str, int), alone=False, listed=True, paired=True)
-RULES: Final = Kind(listed=True, paired=True)
-WORDS: Final = Kind(listed=True, role=Role.WORDS)
-PATH: Final = Kind(role=Role.PATH)
-PATHS: Final = Kind(listed=True, role=Role.PATH)
-PLACE: Final = Kind(role=Role.PLACE)
+TEXT: Final = ValueKind()
+TEXTS: Final = ValueKind(listed=True)
+FLAG: Final = ValueKind((bool,))
+COUNT: Final = ValueKind((int,))
+TIME: Final = ValueKind((str, int, datetime, date))
+TIMES: Final = ValueKind((str, int, datetime, date), listed=True, paired=True)
+PORTS: Final = ValueKind((str, int), listed=True)
+PAIRS: Final = ValueKind((str, int), alone=False, listed=True, paired=True)
+RULES: Final = ValueKind(listed=True, paired=True)
+WORDS: Final = ValueKind(listed=True, role=Role.WORDS)
+PATH: Final = ValueKind(role=Role.PATH)
+PATHS: Final = ValueKind(listed=True, role=Role.PATH)
+PLACE: Final = ValueKind(role=Role.PLACE)

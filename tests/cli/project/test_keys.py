@@ -162,7 +162,7 @@ def test_every_option_is_a_key_or_about_the_machine() -> None:
     """A new option of build is one or the other: whoever adds it decides."""
     options = {param.name for param in build.params if isinstance(param, click.Option)}
     given = {key.option for key in KEYS.values()} | {"tags"}
-    own = {"project_file", "settings", "print_plan", "quiet", "verbose", "debug"}
+    own = {"project_file", "settings", "print_plan", "quiet", "verbose", "progress", "debug"}
     assert options - own - MACHINE - PUSH == given - {"sources", ""}
     assert {key.option for key in LAYER_KEYS.values()} - {""} <= options
 
