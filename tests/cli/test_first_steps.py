@@ -177,7 +177,7 @@ def test_a_program_for_another_machine_is_told(
     ("arguments", "problem"),
     [
         (["--from", "base.tar", "--from", "base.lock"], "--from is given 2 times; an image has"),
-        (["--platform", "linux/amd64", "--platform", "linux/arm64"], "join them with: imgpack"),
+        (["--platform", "linux/amd64", "--platform", "linux/amd64"], "linux/amd64 is given twice"),
         (["-o", "a.tar", "-o", "b.tar"], "-o is given 2 times"),
     ],
 )

@@ -179,6 +179,22 @@ dry_run_options = gathered(
 )
 
 
+def show_each(planned: Mapping[str, Planned], *, as_json: bool) -> None:
+    """As ``show_planned``; of several images each under its platform."""
+    if len(planned) == 1:
+        show_planned(*planned.values(), as_json=as_json)
+        return
+    for number, (platform, layers) in enumerate(planned.items()):
+        if as_json:
+            opening = ", " if number else '{"platforms": {'
+            click.echo(f"{opening}{json.dumps(platform)}: ", nl=False)
+        else:
+            click.echo(f"platform {platform}:")
+        show_planned(layers, as_json=as_json)
+    if as_json:
+        click.echo("}}")
+
+
 def show_planned(planned: Planned, *, as_json: bool) -> None:
     """List every entry of the layers on standard output, with its size, as it is met."""
     total = [0, 0]
