@@ -129,6 +129,8 @@ class _ImageReader:
         for key, path, value in self._keys():
             if key.name == "layers":
                 self._put(key, path, tuple(self._sources(value, path)))
+            elif key.name == "platforms":
+                self._put(key, path, tuple(self._platforms(value, path)))
             elif key.option:
                 self._put(key, path, self._value(key, path, value))
         names = self._names()
@@ -232,6 +234,17 @@ class _ImageReader:
             return text
         known = os.path.lexists(there) or os.path.lexists(self._file.joined(text.partition(":")[0]))
         return there if known or api.is_path(text) else text
+
+    def _platforms(self, value: Any, path: Path) -> Iterator[str]:
+        """Each platform, with a source of its own if it has one."""
+        if not isinstance(value, dict):
+            for text in _tuple(self._typed(KEYS["platforms"], path, value)):
+                platform, equals, source = text.partition("=")
+                yield f"{platform}={self._source(source)}" if equals else text
+            return
+        for platform, layers in value.items():
+            sources = [*self._sources(layers, (*path, platform))]
+            yield from [f"{platform}={source}" for source in sources] or [platform]
 
     def _sources(self, value: Any, path: Path) -> Iterator[str]:
         """Each layer as ``SRC:/DEST``; what is left out of it is kept."""

@@ -125,6 +125,10 @@ HEADINGS: Final[tuple[tuple[str, tuple[Key, ...]], ...]] = (
         Key("env", PAIRS, "env", "Variables.", '{ PORT = 8080, PATH = "/opt/app:$${PATH}" }'),
         Key("workdir", TEXT, "workdir", "The working directory.", '"/srv"'),
         Key("user", TEXT, "user", "The user, by name or id.", '"app"'),
+        Key("annotations", PAIRS, "annotation", "Annotations, of the manifest or with a place in "
+            "front, as `index:KEY`.", '{ "org.example.team" = "shop" }'),
+        Key("annotate", TEXT, "annotate", "`auto`: annotate it with what git and pyproject.toml "
+            "beside the file say.", '"auto"'),
         Key("labels", PAIRS, "label", "Labels.", '{ "org.example.team" = "shop" }'),
         Key("expose", PORTS, "expose", "Ports that are documented.", '[8080, "53/udp"]'),
         Key("volumes", TEXTS, "volume", "Volumes.", '["/data"]'),
@@ -141,7 +145,9 @@ HEADINGS: Final[tuple[tuple[str, tuple[Key, ...]], ...]] = (
         Key("shell", WORDS, "shell", "The shell of shell-form commands.", '["/bin/bash", "-c"]'),
         Key("onbuild", TEXTS, "onbuild", "Instructions for builds on top of this image.",
             '["RUN make"]'),
-        Key("platform", TEXT, "platform", "What it runs on.", '"linux/arm64"'),
+        Key("platforms", TEXTS, "platform", "What it runs on; of several an index is made. "
+            "A table has layers of each, as in `layers`. `platform` is the same.",
+            '{ "linux/amd64" = "out/amd64", "linux/arm64" = ["out/arm64:/"] }'),
         Key("platform-unchecked", FLAG, "platform_unchecked", "Take one that no runtime knows.",
             "true"),
         Key("created", TIME, "created", "The image's time.", "2026-01-31T00:00:00Z"),
@@ -169,7 +175,7 @@ HEADINGS: Final[tuple[tuple[str, tuple[Key, ...]], ...]] = (
 KEYS: Final = {key.name: key for _, keys in HEADINGS for key in keys}
 """All of them by name."""
 
-ALIASES: Final = {"tag": "tags"}
+ALIASES: Final = {"tag": "tags", "platform": "platforms"}
 """Another name for a key; an image has one of the two."""
 
 LAYER_KEYS: Final = {

@@ -81,8 +81,17 @@ def _names(ctx: click.Context, image: ProjectImage, chosen: Chosen) -> tuple[str
 
 def _over(old: Value | None, given: Any, name: str) -> Value:
     """What is ``given`` for an option, over the ``old`` value."""
+    if name == "platform" and isinstance(old, tuple):
+        return tuple(_platforms(old, given))
     adds = isinstance(given, tuple) and isinstance(old, tuple) and name not in _REPLACED
     return (*old, *given) if adds else _value(given)  # type: ignore[misc]
+
+
+def _platforms(old: Sequence[str], given: Sequence[str]) -> Iterator[str]:
+    """The platforms that are ``given``, with the sources that the file has for them."""
+    for text in given:
+        for name in [text] if "=" in text else text.split(","):
+            yield from [one for one in old if one.startswith(f"{name}=")] or [name]
 
 
 def _value(given: Any) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imgpack.cli.project.chosen import Chosen
@@ -50,6 +50,8 @@ def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
         return value
     if key.name == "layers":
         return [_layer(text, image) for text in value]
+    if key.name == "platforms" and any("=" in text for text in value):
+        return _by_platform(value, image)
     if key.kind.role is Role.WORDS and value[0].startswith("["):
         return json.loads(value[0])
     if key.kind.paired and not key.kind.alone and all("=" in text for text in value):
@@ -57,6 +59,14 @@ def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.kind.scalars == (int,):
         return int(value[0])
     return [*value] if key.kind.listed and key.kind.role is not Role.WORDS else value[0]
+
+
+def _by_platform(texts: Iterable[str], image: ProjectImage) -> dict[str, Any]:
+    out: dict[str, list[Any]] = {}
+    for text in texts:
+        platform, equals, source = text.partition("=")
+        out.setdefault(platform, []).extend([_layer(source, image)] if equals else [])
+    return out
 
 
 def _layer(text: str, image: ProjectImage) -> str | dict[str, Any]:

@@ -91,7 +91,10 @@ def _build(
     given = given_parameters(ctx) if image.name in chosen.names else frozenset()
     with Locator(chosen.file, image, _spellings(ctx.command), given).located():
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
-        _call(ctx, {**params, "layer_excludes": image.layers})
+        _call(
+            ctx,
+            {**params, "layer_excludes": image.layers, "checkout": chosen.file.directory or "."},
+        )
 
 
 def _check_base(chosen: Chosen, image: ProjectImage) -> None:

@@ -78,7 +78,10 @@ CASES: dict[str, tuple[str, str]] = {
                             "--healthcheck-cmd true --healthcheck-retries 3"),
     "shell": ('shell = ["/bin/bash", "-c"]', "--shell '/bin/bash -c'"),
     "onbuild": ('onbuild = "RUN make"', "--onbuild 'RUN make'"),
-    "platform": ('platform = "linux/arm64"', "--platform linux/arm64"),
+    "platforms": ('platforms = { "linux/amd64" = "trees/api:/x", "linux/arm64" = "trees/lib" }',
+                  "--platform linux/amd64=trees/api:/x --platform linux/arm64=trees/lib"),
+    "annotations": ('annotations = { "a.b" = "c" }\nformat = "oci"',
+                    "--annotation a.b=c --format oci"),
     "platform-unchecked": ('platform = "plan9/pdp11"\nplatform-unchecked = true',
                            "--platform plan9/pdp11 --platform-unchecked"),
     "created": ("created = 2026-01-31", "--created 2026-01-31"),
@@ -101,7 +104,7 @@ CASES: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 # Tested where their files are: nothing of them is in the archive.
-ELSEWHERE = {"output", "push", "prune", "from-image"}
+ELSEWHERE = {"output", "push", "prune", "from-image", "annotate"}
 # What these say is so in the tree of these tests without them, too.
 NO_DIFFERENCE = {"no-ignore-file", "rootless-records"}
 

@@ -55,7 +55,8 @@ def test_the_schema_is_one() -> None:
 def test_the_example_of_a_key_is_valid(name: str) -> None:
     """In the page and in errors people read it."""
     assert valid(f"image.web.{name} = {KEYS[name].example}")
-    KEYS[name].kind.texts(tomllib.loads(f"x = {KEYS[name].example}")["x"])
+    if name != "platforms":  # whose table has tables in it
+        KEYS[name].kind.texts(tomllib.loads(f"x = {KEYS[name].example}")["x"])
 
 
 @pytest.mark.parametrize("name", sorted(LAYER_KEYS))

@@ -151,7 +151,7 @@ def test_an_option_that_is_given_once_replaces(planned: Any) -> None:
     """The command line beats the file."""
     found = planned("-u", "9", "--entrypoint", "other", "-o", "x.tar", "--platform", "linux/arm64")
     assert (found["user"], found["entrypoint"]) == ("9", "other")
-    assert (found["output"], found["platform"]) == ("x.tar", "linux/arm64")
+    assert (found["output"], found["platforms"]) == ("x.tar", ["linux/arm64"])
 
 
 def test_an_option_that_may_be_repeated_adds_and_a_name_replaces_all(planned: Any) -> None:
@@ -221,3 +221,63 @@ def test_a_source_with_a_colon_in_it_is_a_source(shop: Shop) -> None:
     out = shop.imgpack("build", "--dry-run").ok().decode()
     assert " /x/file\n" in out
     assert " /file\n" in out
+
+
+PLATFORMS = """\
+[image.web]
+layers = ["trees/lib"]
+annotations = { "index:a" = "b" }
+[image.web.platforms]
+"linux/amd64" = [{ source = "trees/web", exclude = ["**/*.map"] }, "trees/api:/api"]
+"linux/arm64" = "trees/api"
+"linux/riscv64" = []
+"""
+
+
+def test_each_platform_has_layers_of_its_own(shop: Shop) -> None:
+    """As one command line has them, with what is left out of each."""
+    shop.write(PLATFORMS)
+    plan = json.loads(shop.imgpack("build", "--print").ok())["image"]["web"]
+    assert plan["platforms"] == {
+        "linux/amd64": [{"source": "trees/web", "exclude": ["**/*.map"]}, "trees/api:/api"],
+        "linux/arm64": ["trees/api"],
+        "linux/riscv64": [],
+    }
+    shop.imgpack("build").ok()
+    (shop.directory / "trees" / "web" / "assets" / "app.map").unlink()
+    shop.imgpack(
+        "build", "trees/lib", "--platform", "linux/amd64=trees/web",
+        "--platform", "linux/amd64=trees/api:/api", "--platform", "linux/arm64=trees/api",
+        "--platform", "linux/riscv64", "--annotation", "index:a=b", "-t", "web", "-o", "flags.tar",
+    ).ok()  # fmt: skip
+    assert shop.digest("web.tar") == shop.digest("flags.tar")
+
+
+def test_a_platform_on_the_command_line_is_one_of_the_file(shop: Shop) -> None:
+    """With its layers; those of the others are not built."""
+    shop.write(PLATFORMS)
+    arguments = ("build", "--print", "--platform", "linux/arm64,linux/s390x")
+    plan = json.loads(shop.imgpack(*arguments).ok())["image"]["web"]
+    assert plan["platforms"] == {"linux/arm64": ["trees/api"], "linux/s390x": []}
+
+
+def test_paths_of_platforms_are_relative_to_the_file(shop: Shop) -> None:
+    """In a table and in a list; a wrong one is told with its place."""
+    shop.write("[image.web]\nplatforms = ['linux/amd64=x', 'linux/arm64']\n", "sub/a.toml")
+    plan = json.loads(shop.imgpack("build", "-f", "sub/a.toml", "--print").ok())["image"]["web"]
+    assert plan["platforms"] == {"linux/amd64": ["./sub/x"], "linux/arm64": []}
+    assert shop.error("[image.web]\nplatforms = ['linux/amd46']\n", code=7).startswith(
+        "imgpack.toml:2: image.web.platforms[0]: no runtime knows the platform linux/amd46"
+    )
+    assert shop.error("[image.web.platforms]\n'linux/amd64' = 1\n").startswith(
+        'imgpack.toml:2: image.web.platforms."linux/amd64": a list of texts or tables is expected'
+    )
+
+
+def test_annotations_of_a_checkout_are_of_the_files(shop: Shop) -> None:
+    """Not of the directory where imgpack is called."""
+    shop.write("[image.web]\nlayers = '../trees/web'\nannotate = 'auto'\n", "sub/imgpack.toml")
+    shop.write("[project]\nname = 'x'\nversion = '7'\n", "sub/pyproject.toml")
+    shop.imgpack("build", "-f", "sub/imgpack.toml").ok()
+    manifest = json.loads(shop.imgpack("manifest", "sub/web.tar").ok())
+    assert manifest["annotations"]["org.opencontainers.image.version"] == "7"
