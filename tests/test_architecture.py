@@ -54,8 +54,9 @@ INNER_RANKS = {
         "completion": 2,
         "topics": 2,
         "options": 3,
-        "commands": 4,
-        "": 5,
+        "project": 4,
+        "commands": 5,
+        "": 6,
     },
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import imgpack
+from tests.cli_runner import InProcess
 from tests.servers.process import require, require_root, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,27 @@ def test_an_image_is_built_from_memory(tmp_path: Path) -> None:
         assert greeting.read() == b"good morning\n"
         assert tar.getmember("hello").mode == 0o755
         assert tar.getmember("usr/bin/hello").linkname == "../../hello"
+
+
+def test_a_repository_of_three_images_is_built(
+    tmp_path: Path, imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its file says, from anywhere; what two images share is one layer."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.setenv("VERSION", "2")
+    out = imgpack_here("build", "-f", "examples/monorepo/imgpack.toml").ok().decode()
+    shop = "registry.example.com/shop"
+    assert [line.partition("@")[0] for line in out.splitlines()] == [
+        f"{shop}/web:2", f"{shop}/web:latest", f"{shop}/api:2", f"{shop}/api:latest",
+        f"{shop}/worker:2",
+    ]  # fmt: skip
+    layers = {}
+    for name in ("web", "api", "worker"):
+        with imgpack.open(str(tmp_path / "examples" / "monorepo" / f"{name}.tar")) as opened:
+            (named,) = opened.images()
+            layers[name] = [str(layer.digest) for layer in named.image.document.layers]
+    assert layers["web"][:2] == layers["api"][:2]
+    assert layers["worker"][:3] == layers["api"]
 
 
 def test_the_readme_s_python_works(

@@ -253,7 +253,7 @@ def test_every_kind_of_error_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("build t -f Dockerfile", "imgpack build has no option -f; there is no Dockerfile"),
+        ("build t -f Dockerfile", "there is no Dockerfile"),
         ("build t --file Dockerfile", "there is no Dockerfile"),
         ("push a.tar --all-tags", "; all names that ARCHIVE holds are pushed"),
         ("build t --base x", "; --from BASE is the image to build on"),

@@ -318,7 +318,7 @@ def test_the_help_of_a_build_has_headings(here: InProcess) -> None:
     """Each option is under one; those of every command are the others."""
     text = here("build", "--help").ok().decode()
     headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
-    assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 11)
+    assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 12)
     others = text[text.index("Other options:") :].split()
     names = [word for word in others if word.startswith("--")]
     assert names == ["--quiet", "--verbose", "--progress", "--help"]

@@ -168,7 +168,7 @@ def test_what_is_there_is_not_answered() -> None:
         ("image ls", "there is no store of images"),
         ("manifest inspect a:1", "imgpack manifest has no 'inspect'; write: imgpack manifest"),
         ("manifest create a:1 b:1", "imgpack index create REF"),
-        ("index append a:1", "imgpack index has no 'append'; add the index itself"),
+        ("index append a:1", "write: imgpack index create REF --append --add REF"),
         ("cache clear", "write: imgpack cache trim --max-size 0"),
         ("cache inof", "imgpack cache has no 'inof'; did you mean info?"),
         ("registry login x", "write: imgpack login REGISTRY"),

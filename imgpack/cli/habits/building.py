@@ -43,8 +43,6 @@ OPTIONS: Final[Mapping[str, str]] = {
         ("--userns", "--userns-gid-map", "--userns-gid-map-group", "--userns-uid-map",
          "--userns-uid-map-user", "--uidmap", "--gidmap"), _OWNERS,
     ),
-    "-f": _NO_DOCKERFILE,
-    "--file": _NO_DOCKERFILE,
     "--dockerfile": _NO_DOCKERFILE,
     "--dockerfile-inline": _NO_DOCKERFILE,
     "--context": _NO_DOCKERFILE,

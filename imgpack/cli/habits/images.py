@@ -119,10 +119,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--index": "an index is pushed with what is in it",
         "-i": "say --image NAME",
         "--force": "a tag that is there is moved",
-        **dict.fromkeys(
-            ("-f", "--format"),
-            "it is pushed as it is; OCI media types are made by: imgpack build SRC --format oci",
-        ),
+        "--format": "it is pushed as it is; OCI media types are made by: "
+        "imgpack build SRC --format oci",
         "--compression-format": "it is pushed as it is: imgpack build SRC --compression zstd",
         "--compression-level": "it is pushed as it is: imgpack build SRC --compression zstd:12",
         "--force-compression": "it is pushed as it is: imgpack build SRC --compression zstd",

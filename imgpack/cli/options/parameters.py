@@ -23,14 +23,15 @@ Decorator = Callable[[Any], Any]
 def gathered(name: str, kind: type[Any], *options: Decorator) -> Callable[[_F], _F]:
     """What adds click ``options`` to a command, which gets them as one ``kind`` named ``name``.
 
-    ``kind`` is a dataclass whose fields are called as the options are.
+    ``kind`` is a dataclass whose fields are called as the options are; one that no option
+    gives has a default.
     """
     fields = tuple(kind.__dataclass_fields__)
 
     def decorate(command: _F) -> _F:
         @functools.wraps(command)
         def gathering(*args: Any, **kwargs: Any) -> Any:
-            values = {field: kwargs.pop(field) for field in fields}
+            values = {field: kwargs.pop(field) for field in fields if field in kwargs}
             return command(*args, **{name: kind(**values)}, **kwargs)
 
         result: Any = gathering
