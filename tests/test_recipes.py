@@ -121,6 +121,7 @@ def test_a_python_environment_has_one_digest_wherever_it_was_made(
     for place in ("one", "another"):
         shell = Shell(tmp_path / place, names)
         tree(shell.directory, requirements_dot_txt="greet\n", src__main_dot_py="import greet\n")
+        tree(shell.directory / "src" / "__pycache__", main_dot_pyc=place)
         for box in boxes("python.md", "sh"):
             shell(box, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "index"))
         made.add(registry.manifest("app", "1.0").digest)
@@ -262,10 +263,8 @@ def test_github_s_matrix_builds_two_platforms_and_joins_them(
         if step["name"] != "Install":
             runner.step(step, github)
     assert joined(basic_registry, "shop/app") == ["amd64", "arm64"]
-    commit = shell("git log -1 --format=%ct").strip()
     config, _ = pulled(basic_registry, "shop/app:1.0-amd64", tmp_path)
     assert config["Entrypoint"] == ["/opt/app/run"]
-    assert commit.isdigit()
 
 
 def test_the_action_writes_an_archive_where_nothing_is_pushed(tmp_path: Path) -> None:
