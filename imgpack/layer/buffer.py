@@ -10,6 +10,11 @@ from typing import Final
 _PAGE: Final = mmap.PAGESIZE
 
 
+def memory(size: int) -> memoryview:
+    """So many bytes of zeros."""
+    return memoryview(mmap.mmap(-1, size))
+
+
 class Buffer:
     """Bytes that grow at the end; ``view[:filled]`` are those written so far.
 
@@ -18,20 +23,20 @@ class Buffer:
 
     __slots__ = ("filled", "view")
 
-    def __init__(self, size: int) -> None:
-        self.view = memoryview(mmap.mmap(-1, size))
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
         self.filled = 0
 
     def reserve(self, count: int) -> memoryview:
         """The view, with room for ``count`` bytes more than are filled."""
         wanted = self.filled + count
         if wanted > len(self.view):
-            larger = memoryview(mmap.mmap(-1, -(-wanted // _PAGE) * _PAGE))
+            larger = memory(-(-wanted // _PAGE) * _PAGE)
             larger[: self.filled] = self.view[: self.filled]
             self.view = larger
         return self.view
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         """Write ``data`` at the end."""
         end = self.filled + len(data)
         self.reserve(len(data))[self.filled : end] = data
@@ -50,7 +55,7 @@ class Buffers:
         try:
             buffer = self._free.pop()
         except IndexError:
-            return Buffer(self._size)
+            return Buffer(memory(self._size))
         buffer.filled = 0
         return buffer
 

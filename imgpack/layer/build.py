@@ -8,7 +8,7 @@ file. Anything else is read, and only segments that were never seen are compress
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Generator, Iterator, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +19,7 @@ from imgpack.files.blobs import BlobWriter
 from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
+from imgpack.layer.producers.production import Batch, Production, can_divide
 from imgpack.layer.segments import Segments
 from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
@@ -71,6 +72,7 @@ class Built:
     made: tuple[bytes, ...] = ()
 
 
+Batches = Generator[Batch, None, None]
 OpenBlob = Callable[[int | None], BlobWriter]
 Explain = Callable[[str, Iterator[Change] | None, Built], None]
 """Told why a layer was rebuilt or not, with the changes if they are known, and what came of it."""
@@ -122,7 +124,7 @@ class LayerBuilder:
 
     def _plain(self, tree: Tree, open_blob: OpenBlob, reason: str) -> Built:
         problems = self._problems()
-        built = self._read(tree.entries(problems), problems, tree, open_blob)
+        built = self._read(self._batches(tree, problems), problems, tree, open_blob)
         self._explain(reason, None, built)
         return built
 
@@ -165,7 +167,7 @@ class LayerBuilder:
         changed = False
         if known is None or self._options.check_contents:
             reason = "contents are checked" if known else "not built before"
-            entries = snapshot.recording(stamps, problems, recorder)
+            batches = self._batches(tree, problems, recorder)
         else:
             record, old = known
             start, before = old.tell(), record.segments
@@ -176,12 +178,16 @@ class LayerBuilder:
                 reused = self._replay(record, tree, open_blob)
                 if reused is not None:
                     return reused
-            comparison.record()
-            if unwritten := recorder.flush():
-                cache.cannot_write(unwritten)
-                return self._plain(tree, open_blob, "the cache cannot be written")
-            entries = comparison.entries()
-        built = self._read(entries, problems, tree, open_blob, before)
+            again = self._read_again(stamps, recorder, comparison)
+            if again is not None:
+                batches, problems = again, self._met
+            else:
+                comparison.record()
+                if unwritten := recorder.flush():
+                    cache.cannot_write(unwritten)
+                    return self._plain(tree, open_blob, "the cache cannot be written")
+                batches = _whole(comparison.entries())
+        built = self._read(batches, problems, tree, open_blob, before)
         unwritten = recorder.flush()
         if changed and unwritten is None:
             old.seek(start)
@@ -195,6 +201,43 @@ class LayerBuilder:
         else:
             cache.cannot_write(unwritten)
         return built
+
+    def _batches(
+        self, tree: Tree, problems: Problems, recorder: snapshot.Recorder | None = None
+    ) -> Batches:
+        """What ``tree`` is made of, recorded if there is a ``recorder``."""
+        stamps = tree.stamps
+        production = None if stamps is None else self._production(stamps, problems, recorder)
+        if production is not None:
+            yield from production.batches()
+        elif stamps is not None and recorder is not None:
+            yield snapshot.recording(stamps, problems, recorder)
+        else:
+            yield tree.entries(problems)
+
+    def _read_again(
+        self, stamps: Stamps, recorder: snapshot.Recorder, comparison: snapshot.Comparison
+    ) -> Batches | None:
+        """All of a tree that changed, by several processes, if these may read it.
+
+        They walk it once more sooner than one goes on alone, unless that is nearly through.
+        """
+        production = self._production(stamps, Problems(self._options.outputs), recorder)
+        if production is None or not comparison.is_early():
+            return None
+        comparison.close()
+        self._met = production.problems
+        return production.batches()
+
+    def _production(
+        self, stamps: Stamps, problems: Problems, recorder: snapshot.Recorder | None
+    ) -> Production | None:
+        """How several processes read a tree; ``None`` if this one does it alone."""
+        stages, jobs = self._stages, self._options.jobs
+        if jobs < 2 or stamps.part is not None or not can_divide(stages):
+            return None
+        cutting = self._options.codec.cutting
+        return Production(stamps, problems, stages, recorder, jobs, cutting)
 
     def _replay(self, record: LayerRecord, tree: Tree, open_blob: OpenBlob) -> Built | None:
         """Copy the layer from the cache; ``None`` if that does not have all of it."""
@@ -216,7 +259,7 @@ class LayerBuilder:
 
     def _read(
         self,
-        entries: Iterator[Entry],
+        batches: Batches,
         problems: Problems,
         tree: Tree,
         open_blob: OpenBlob,
@@ -226,8 +269,8 @@ class LayerBuilder:
         blob = open_blob(None)
         meter = self._reporter.begin(str(tree), None)
         try:
-            cut = segments.cut(entries)
-            with contextlib.closing(cut):
+            cut = segments.joined(batches)
+            with contextlib.closing(batches), contextlib.closing(cut):
                 run = self._pipeline.run(cut, blob, meter, before)
             blob.commit(run.written.digest, run.written.size)
         finally:
@@ -249,3 +292,7 @@ class LayerBuilder:
             self._stages.identity, self._options.codec.identity(), stamps.identity,
         )  # fmt: skip
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _whole(entries: Iterator[Entry]) -> Batches:
+    yield entries

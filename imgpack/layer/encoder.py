@@ -12,7 +12,7 @@ import functools
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from imgpack.errors import SourceError, TreeError, brief, printable
 from imgpack.layer.buffer import Buffer
@@ -55,12 +55,31 @@ _OWNERS: Final = 1024
 """Combinations of mode and owner whose fields are kept: more than a tree has, but a hostile one."""
 
 
+class Tally(NamedTuple):
+    """How many entries have what is told in numbers, and the first path that is too long."""
+
+    large_ids: int = 0
+    odd_times: int = 0
+    long_paths: int = 0
+    long_path: bytes = b""
+
+    def plus(self, more: "Tally") -> "Tally":
+        """Those of what was encoded before, and of ``more`` behind it."""
+        large_ids, odd_times, long_paths, long_path = self
+        return Tally(
+            large_ids + more.large_ids,
+            odd_times + more.odd_times,
+            long_paths + more.long_paths,
+            long_path or more.long_path,
+        )
+
+
 class Encoder:
     """Encodes entries into ``buffer``, which the caller may change between two of them.
 
     ``newest`` is the newest time written so far, in seconds; ``warnings`` are the
-    lines that the user should see, complete after ``finish``. ``recorded`` says that entries
-    come with what their attributes record.
+    lines that the user should see, complete after ``finish``; ``tally`` is what it tells
+    then. ``recorded`` says that entries come with what their attributes record.
     """
 
     def __init__(self, problems: Problems, buffer: Buffer, *, recorded: bool = False) -> None:
@@ -70,30 +89,33 @@ class Encoder:
         self._recorded = recorded
         self._problems = problems
         self._links = Links()
-        self._large_ids = 0
-        self._odd_times = 0
+        self.tally = Tally()
         self._untold = 0
-        self._long_paths = 0
-        self._long_path = b""
+
+    def take_over(self, newest: int, tally: Tally) -> None:
+        """What another one encoded is in the buffer."""
+        self.newest = max(self.newest, newest)
+        self.tally = self.tally.plus(tally)
 
     def finish(self) -> None:
         """All entries were written: warn of what is told in numbers."""
         if self._untold:
             self.warnings.append(f"and {self._untold} more warnings like these")
-        if self._large_ids:
+        large_ids, odd_times, long_paths, long_path = self.tally
+        if large_ids:
             self.warnings.append(
-                f"{self._large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
+                f"{large_ids} entries have a uid or gid above {_ROOTLESS_MAX_ID}, "
                 "which rootless runtimes cannot unpack; give everything another owner"
             )
-        if self._odd_times:
+        if odd_times:
             self.warnings.append(
-                f"{self._odd_times} entries have a time before 1970 or after 2242, which no "
+                f"{odd_times} entries have a time before 1970 or after 2242, which no "
                 "loader keeps; they get the nearest one"
             )
-        if self._long_paths:
+        if long_paths:
             self.warnings.append(
-                f"{self._long_paths} entries have a path above {_MAX_PATH:,} bytes, which no "
-                f"engine unpacks; the first is {brief(self._long_path)}"
+                f"{long_paths} entries have a path above {_MAX_PATH:,} bytes, which no "
+                f"engine unpacks; the first is {brief(long_path)}"
             )
 
     def _warn(self, message: str) -> None:
@@ -297,7 +319,7 @@ class Encoder:
         """The time to write: whole seconds, rounded down, between 0 and ``MAX_TIME``."""
         seconds = mtime_ns // _NS
         if not 0 <= seconds <= MAX_TIME:
-            self._odd_times += 1
+            self.tally = self.tally.plus(Tally(odd_times=1))
             seconds = 0 if seconds < 0 else MAX_TIME
         if seconds > self.newest:
             self.newest = seconds
@@ -322,10 +344,9 @@ class Encoder:
         uid, gid = entry.uid, entry.gid
         mode = 0o777 if kind == header.SYMLINK else entry.mode & 0o7777
         if uid > _ROOTLESS_MAX_ID or gid > _ROOTLESS_MAX_ID:
-            self._large_ids += 1
+            self.tally = self.tally.plus(Tally(large_ids=1))
         if len(name) > _MAX_PATH:
-            self._long_paths += 1
-            self._long_path = self._long_path or entry.shown
+            self.tally = self.tally.plus(Tally(long_paths=1, long_path=entry.shown))
         return header.encode(
             name,
             size=entry.size if kind == header.FILE else 0,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from imgpack.compression.algorithm import SMALL, Cutting
 from imgpack.layer.buffer import Buffers
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
+from imgpack.layer.producers.framed import Framed, Span
 from imgpack.layer.stages import Stages
 from imgpack.layer.suspects import SUSPECT_ENDS, Suspects
 from imgpack.tar import header
@@ -59,6 +60,7 @@ class Segments:
         self._suspects = Suspects()
         self._buffers = Buffers(cutting.largest + _MORE)
         self._encoder = Encoder(problems, self._buffers.take(), recorded=bool(stages))
+        self._stamps: list[bytes] = []
 
     @property
     def newest(self) -> int:
@@ -76,10 +78,24 @@ class Segments:
         Raises ``SourceError`` at the end if anything could not be read,
         ``SourceChangedError`` and ``TreeError`` at once.
         """
+        return self.joined((entries,))
+
+    def joined(self, batches: Iterable[Span | Iterable[Entry]]) -> Generator[Segment, None, None]:
+        """As ``cut``, of entries of which some are encoded already."""
+        encoder = self._encoder
+        for batch in batches:
+            yield from self._framed(batch) if isinstance(batch, Span) else self._encoded(batch)
+        self._problems.check()
+        encoder.buffer.append(header.END)
+        yield self._take()._replace(last=True)
+        encoder.finish()
+        if not any(left_out.rules.file for left_out in self._problems.left_out):
+            encoder.warnings += self._suspects.warnings()
+
+    def _encoded(self, entries: Iterable[Entry]) -> Iterator[Segment]:
         encoder, crc32 = self._encoder, zlib.crc32
         cutting = self._cutting
         mean, largest, last_piece = cutting.mean, cutting.largest, cutting.last_piece
-        stamps: list[bytes] = []
         for seen, entry in self._stages.pairs(entries, self._problems, self.matched):
             path, content, mode, _, _, links, _, _, size, _, _, _, stamp, _, _ = entry
             # A link to a file brings no content, and must not be cut as if it did.
@@ -88,9 +104,8 @@ class Segments:
                 size = 0
             weight, filled = size + header.BLOCK, encoder.buffer.filled
             if filled and (filled + weight > largest or crc32(path) * mean < weight << 32):
-                yield self._take(stamps)
-                stamps = []
-            stamps.append(stamp)
+                yield self._take()
+            self._stamps.append(stamp)
             if path[-3:] in SUSPECT_ENDS:
                 self._suspects.look(entry)
             if not is_file:
@@ -99,18 +114,36 @@ class Segments:
                 encoder.file(entry, seen)
             else:
                 for number in encoder.steps(entry, seen, _steps(size, mean, last_piece)):
-                    yield self._take(stamps)
-                    stamps = [stamp, b"%d" % number]
-        self._problems.check()
-        encoder.buffer.append(header.END)
-        yield self._take(stamps)._replace(last=True)
-        encoder.finish()
-        if not any(left_out.rules.file for left_out in self._problems.left_out):
-            encoder.warnings += self._suspects.warnings()
+                    yield self._take()
+                    self._stamps += (stamp, b"%d" % number)
 
-    def _take(self, stamps: list[bytes]) -> Segment:
+    def _framed(self, span: Span) -> Iterator[Segment]:
+        """The entries of ``span``, whose bytes are copied."""
+        framed, at, last = span
+        for end in (*framed.cut(at, last), last):
+            yield from self._copied(framed, at, end)
+            if end < last and self._encoder.buffer.filled:
+                yield self._take()
+            at = end
+        self._encoder.take_over(framed.newest, framed.tally())
+
+    def _copied(self, framed: Framed, at: int, end: int) -> Iterator[Segment]:
+        """Entries between which only the largest segment makes cuts."""
+        step, largest = end - at, self._cutting.largest
+        if self._encoder.buffer.filled + len(framed.data(at, end)) > largest:
+            step = 1
+        while at < end:
+            data, buffer = framed.data(at, at + step), self._encoder.buffer
+            if step == 1 and buffer.filled and buffer.filled + framed.weights[at] > largest:
+                yield self._take()
+                buffer = self._encoder.buffer
+            buffer.append(data)
+            self._stamps.append(framed.records(at, at + step))
+            at += step
+
+    def _take(self) -> Segment:
         """What is in the buffer as a segment; another buffer takes its place."""
-        buffer = self._encoder.buffer
+        buffer, stamps, self._stamps = self._encoder.buffer, self._stamps, []
         self._encoder.buffer = self._buffers.take()
         data = buffer.view[: buffer.filled]
         return Segment(data, stamps, partial(self._buffers.give, buffer))

@@ -46,8 +46,7 @@ class Suspects:
 
     def look(self, entry: Entry) -> None:
         """Remember ``entry``, whose path has one of the ``SUSPECT_ENDS``, if it is one."""
-        path = entry.path
-        kind = None if path.startswith(_OF_A_ROOT) else _kind(entry)
+        path, kind = entry.path, _suspected(entry)
         if kind is not None:
             self._count[kind] = self._count.get(kind, 0) + 1
             named = self._paths.setdefault(kind, [])
@@ -64,6 +63,15 @@ class Suspects:
                 + (f" and {more} more" if more else "")
                 + "; name what should not in a .dockerignore (an empty one says that it should)"
             )
+
+
+def is_suspect(entry: Entry) -> bool:
+    """Whether ``Suspects`` remember ``entry``, whose path has one of the ``SUSPECT_ENDS``."""
+    return _suspected(entry) is not None
+
+
+def _suspected(entry: Entry) -> str | None:
+    return None if entry.path.startswith(_OF_A_ROOT) else _kind(entry)
 
 
 def _kind(entry: Entry) -> str | None:

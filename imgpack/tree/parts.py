@@ -4,7 +4,7 @@ Directories on the way to what is in a part are in it as well, as the tree has t
 """
 
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Protocol, TypeVar, runtime_checkable
 
 _T = TypeVar("_T")
@@ -38,7 +38,7 @@ class NamedPart(Protocol):
 
 def parted(
     items: Iterable[_T], part: Part, dest: bytes, known: Callable[[_T], Known]
-) -> Iterator[_T]:
+) -> Generator[_T, None, None]:
     """Those of ``items`` that are in ``part``; the tree fills ``dest`` of the image.
 
     ``dest`` itself, which the tree's root becomes, is in every part.

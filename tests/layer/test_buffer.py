@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.layer.buffer import Buffer, Buffers
+from imgpack.layer.buffer import Buffer, Buffers, memory
 
 
 @given(st.lists(st.binary(max_size=9000), max_size=20))
 def test_a_buffer_holds_what_was_appended(pieces: list[bytes]) -> None:
     """Also when it is more than there was room for."""
-    buffer = Buffer(4096)
+    buffer = Buffer(memory(4096))
     for piece in pieces:
         buffer.append(piece)
 
@@ -18,7 +18,7 @@ def test_a_buffer_holds_what_was_appended(pieces: list[bytes]) -> None:
 
 def test_room_is_made_before_it_is_filled() -> None:
     """What is there stays there."""
-    buffer = Buffer(4096)
+    buffer = Buffer(memory(4096))
     buffer.append(b"front")
     view = buffer.reserve(10_000)
     view[5:10_005] = b"x" * 10_000

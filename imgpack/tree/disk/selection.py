@@ -156,7 +156,7 @@ def _names_of(way: Way, name: bytes) -> list[bytes] | None:
         within = way.down(where, identity)
     except SourceChangedError:
         return None
-    return names_in(within, where, Problems())
+    return names_in(within, where, Problems())[0][::-1]
 
 
 def _directory(way: Way, name: bytes) -> tuple[int, int] | None:

@@ -58,16 +58,21 @@ class Recorder:
     """Writes a snapshot to ``file``; ``started_ns`` is when the walk began, in nanoseconds.
 
     A file that cannot be written (a full disk) ends no walk: ``flush`` says so.
-    ``distrusted`` is the kind of a file system whose times prove nothing, if one was met.
+    ``distrusted`` is the kind of a file system whose times prove nothing, if one was met;
+    ``proofs`` are what records of each device end with.
     """
 
-    def __init__(self, file: BinaryIO, started_ns: int) -> None:
+    def __init__(
+        self, file: BinaryIO, started_ns: int, proofs: dict[int, int] | None = None
+    ) -> None:
+        """``proofs`` are those that another one has found, for the same time."""
         self.file = file
+        self.started_ns = started_ns
         self.distrusted = ""
         self._pending = bytearray()
         self._racy = _UNPROVEN | (started_ns << 1) % _UNPROVEN
         self._racy_from = started_ns - RACY_NS
-        self._proofs = {0: 0}  # by device; what is made up is on none
+        self.proofs = proofs or {0: 0}  # by device; what is made up is on none
         self._failure: OSError | None = None
 
     def flush(self) -> OSError | None:
@@ -106,7 +111,7 @@ class Recorder:
         mode, inode, device, links, uid, gid, size, _, seconds, _ = found
         ctime = found.st_ctime_ns
         try:
-            proof = self._proofs[device] if ctime < self._racy_from else self._racy
+            proof = self.proofs[device] if ctime < self._racy_from else self._racy
         except KeyError:
             proof = self._prove(where, found, within)
         # Whole seconds apart: nanoseconds of the year 2262 and later pass 64 bits.
@@ -122,7 +127,7 @@ class Recorder:
         if not number:
             self.distrusted = self.distrusted or kind
         proof = number % _UNPROVEN if number else self._racy | _DISTRUSTED
-        self._proofs[found.st_dev] = proof
+        self.proofs[found.st_dev] = proof
         return proof
 
 
@@ -133,10 +138,11 @@ def path_in(record: bytes) -> bytes:
 
 def recording(stamps: Stamps, problems: Problems, recorder: Recorder) -> Iterator[Entry]:
     """The entries of a tree on disk, recorded as they pass."""
-    return _recorded(scan(stamps, problems), stamps, recorder)
+    return recorded(scan(stamps, problems), stamps, recorder)
 
 
-def _recorded(found: Iterable[Seen], stamps: Stamps, recorder: Recorder) -> Iterator[Entry]:
+def recorded(found: Iterable[Seen], stamps: Stamps, recorder: Recorder) -> Iterator[Entry]:
+    """The entries of what a walk found, recorded as they pass."""
     caller, add = stamps.caller, recorder.add
     for path, where, status, within in found:
         yield entry_of(path, where, status, caller, add(path, where, status, within), within)
@@ -173,6 +179,14 @@ class Comparison:
             self._same += size
         return not before(1)
 
+    def is_early(self) -> bool:
+        """Whether most of the walk is still to come, going by what was recorded before."""
+        return 2 * self._same < self._old.seek(0, os.SEEK_END) - self._start
+
+    def close(self) -> None:
+        """End the walk."""
+        self._rest.close()
+
     def record(self) -> None:
         """Record what was seen: the records that are as they were are copied."""
         self._old.seek(self._start)
@@ -187,7 +201,7 @@ class Comparison:
     def entries(self) -> Iterator[Entry]:
         """All entries of the tree, once what was seen is recorded."""
         yield from replay(self._recorder.file, self._stamps, self._problems)
-        yield from _recorded(self._rest, self._stamps, self._recorder)
+        yield from recorded(self._rest, self._stamps, self._recorder)
 
 
 def replay(file: BinaryIO, stamps: Stamps, problems: Problems) -> Iterator[Entry]:

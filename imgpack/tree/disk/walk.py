@@ -8,12 +8,13 @@ current one, and one path.
 
 import os
 import stat
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Final
 
 from imgpack.errors import OutputError, brief
 from imgpack.tree.disk.selection import Selection
-from imgpack.tree.disk.way import Way, names_in
+from imgpack.tree.disk.way import ANY, Way, names_in
 from imgpack.tree.entry import Entry, OpenDirectory
 from imgpack.tree.parts import Known, parted
 from imgpack.tree.problems import Problems, changed
@@ -22,6 +23,8 @@ from imgpack.tree.tree import Stamps, check_name
 _new = tuple.__new__
 _INODE: Final = 1
 """Where a stat result has it: by its name it takes longer, and this is asked for every file."""
+_TYPE: Final = 0o170000
+_DIRECTORY: Final = stat.S_IFDIR
 
 Seen = tuple[bytes, bytes, os.stat_result, OpenDirectory | None]
 """The image path, the path on disk, the ``lstat``, and the open directory that it lies in."""
@@ -31,7 +34,9 @@ Check = Callable[[bytes, bytes], object]
 """What is told each name, and its path on disk; raises what is wrong with it."""
 
 
-def scan(stamps: Stamps, problems: Problems, check: Check = check_name) -> Iterator[Seen]:
+def scan(
+    stamps: Stamps, problems: Problems, check: Check = check_name
+) -> Generator[Seen, None, None]:
     """Yield every entry that is kept; its directory is open until the next one is asked for.
 
     Raises ``SourceChangedError``, and ``OutputError`` for one of ``problems.outputs``.
@@ -46,49 +51,134 @@ def _known(seen: Seen) -> Known:
     return path, mode, links, (device, inode)
 
 
-def _walk(stamps: Stamps, problems: Problems, check: Check) -> Iterator[Seen]:
-    found = _root(stamps)
-    outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
-    _check_output(outputs, stamps.root, found)
+def _walk(stamps: Stamps, problems: Problems, check: Check) -> Generator[Seen, None, None]:
+    root = root_of(stamps, problems)
     if stamps.dest:
-        yield stamps.dest, stamps.root, found, None
-    lstat, is_dir = os.lstat, stat.S_ISDIR
+        yield stamps.dest, stamps.root, root, None
+    with closing(siblings(stamps, problems, (root.st_dev, root.st_ino))) as found:
+        for run in found:
+            yield from looked(run, problems, check)
+
+
+def root_of(stamps: Stamps, problems: Problems) -> os.stat_result:
+    """What ``lstat`` says of the tree's root. Raises as ``scan`` does."""
+    found = _root(stamps)
+    _check_output(problems.outputs, stamps.root, found)
+    return found
+
+
+class Siblings:
+    """Names that follow each other in the order of a tree, all of one directory.
+
+    ``path`` and ``source`` are what stands before them in the image and on disk; ``within`` is
+    open until the next run is asked for. If the last name is that of a directory, the walk goes
+    into it then, and ``identity`` are its device and inode; ``ANY`` before anybody looked.
+    ``None``: it is no directory.
+    """
+
+    __slots__ = ("identity", "names", "path", "source", "within")
+
+    def __init__(
+        self,
+        path: bytes,
+        source: bytes,
+        within: OpenDirectory,
+        names: list[bytes],
+        identity: tuple[int, int] | None,
+    ) -> None:
+        self.path = path
+        self.source = source
+        self.within = within
+        self.names = names
+        self.identity = identity
+
+
+def siblings(
+    stamps: Stamps, problems: Problems, root: tuple[int, int]
+) -> Generator[Siblings, None, None]:
+    """Yield all names below the root, of this device and inode, without a look at them.
+
+    Raises ``SourceChangedError``.
+    """
     # An explicit stack: a tree may be deeper than Python's.
-    stack: list[tuple[list[bytes], int]] = []
+    stack: list[tuple[list[bytes], Iterator[int], int, int]] = []
     path = stamps.dest + b"/" if stamps.dest else b""
     way = Way(problems)
     selection = Selection.of(stamps, problems, way)
     try:
-        within = way.down(stamps.root, (found.st_dev, found.st_ino))
-        source = way.source
-        names = _kept(selection, path, b"", names_in(within, stamps.root, problems))
+        within = way.down(stamps.root, root)
+        names, ends = _listed(selection, path, b"", within, stamps.root, problems)
+        at = 0
         while True:
-            while not names:
-                if not stack:
-                    return
-                within, source = way.up(), way.source
-                names, length = stack.pop()
+            end = next(ends, None)
+            some = names[at:] if end is None else names[at:end]
+            run = Siblings(path, way.source, within, some, None if end is None else ANY)
+            if some and within.descriptor >= 0:
+                yield run
+            if end is not None and run.identity is not None:
+                name = some[-1]
+                stack.append((names, ends, end, len(path)))
+                path, where = path + name + b"/", way.source + name
+                within, at = way.down(where, run.identity), 0
+                names, ends = _listed(selection, path, name, within, where, problems)
+            elif end is not None:
+                at = end
+            elif stack:
+                within = way.up()
+                names, ends, at, length = stack.pop()
                 path = path[:length]
                 if within.descriptor < 0:
-                    names.clear()
-            name = names.pop()
-            where = source + name
-            try:
-                found = lstat(name, dir_fd=within.descriptor)
-            except OSError as error:
-                problems.add(where, error)
-                continue
-            check(name, where)
-            if found[_INODE] in inodes:
-                _check_output(outputs, where, found)
-            yield path + name, where, found, within
-            if is_dir(found.st_mode):
-                stack.append((names, len(path)))
-                within = way.down(where, (found.st_dev, found.st_ino))
-                path, source = path + name + b"/", way.source
-                names = _kept(selection, path, name, names_in(within, where, problems))
+                    names, ends = [], iter(())
+            else:
+                return
     finally:
         way.close()
+
+
+def _listed(
+    selection: Selection | None,
+    path: bytes,
+    name: bytes,
+    within: OpenDirectory,
+    where: bytes,
+    problems: Problems,
+) -> tuple[list[bytes], Iterator[int]]:
+    """The names that are kept of a directory, and where those of directories in it end."""
+    names, below = names_in(within, where, problems)
+    if selection is not None:
+        names = selection.enter(path, name, names)
+    return names, iter([at for at, one in enumerate(names, 1) if one in below] if below else ())
+
+
+def looked(run: Siblings, problems: Problems, check: Check = check_name) -> Iterator[Seen]:
+    """Look at each name of ``run``. Raises as ``scan`` does."""
+    path, source, within = run.path, run.source, run.within
+    outputs, inodes = problems.outputs, {inode for _, inode in problems.outputs}
+    lstat, descriptor, last = os.lstat, within.descriptor, run.names[-1]
+    for name in run.names:
+        where = source + name
+        try:
+            found = lstat(name, dir_fd=descriptor)
+        except OSError as error:
+            problems.add(where, error)
+            if name is last:
+                run.identity = None
+            continue
+        check(name, where)
+        if found[_INODE] in inodes:
+            _check_output(outputs, where, found)
+        if found[0] & _TYPE == _DIRECTORY or (name is last and run.identity is not None):
+            _enter(run, name, where, found)
+        yield path + name, where, found, within
+
+
+def _enter(run: Siblings, name: bytes, where: bytes, found: os.stat_result) -> None:
+    """Say which directory it is that the walk goes into next."""
+    known, identity = run.identity, (found.st_dev, found.st_ino)
+    leads = name is run.names[-1] and known is not None
+    if not leads or not stat.S_ISDIR(found.st_mode) or known not in (ANY, identity):
+        raise changed(where, "changed")
+    run.identity = identity
 
 
 def _root(stamps: Stamps) -> os.stat_result:
@@ -96,10 +186,6 @@ def _root(stamps: Stamps) -> os.stat_result:
         return os.lstat(stamps.root)
     except OSError:
         raise changed(stamps.root, "vanished") from None
-
-
-def _kept(selection: Selection | None, path: bytes, name: bytes, names: list[bytes]) -> list[bytes]:
-    return names if selection is None else selection.enter(path, name, names)
 
 
 def reached(entries: Iterable[Entry], stamps: Stamps, problems: Problems) -> Iterator[Entry]:

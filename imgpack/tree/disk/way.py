@@ -11,6 +11,9 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_LEVELS: Final = 16
 """Directories above the current one that stay open: more might be more than a process may have."""
 
+ANY: Final = (-1, -1)
+"""The identity of a directory that nobody looked at before it is opened."""
+
 
 class Way:
     """The directories from a tree's root down to where a walk is; the last few are open.
@@ -38,7 +41,8 @@ class Way:
     def down(self, where: bytes, identity: tuple[int, int]) -> OpenDirectory:
         """Go on to the directory at ``where`` in the last one, of this device and inode.
 
-        Raises ``SourceChangedError`` if it is another one by now.
+        Those are ``ANY`` if nobody looked at it yet. Raises ``SourceChangedError`` if it is
+        another one by now.
         """
         opened = OpenDirectory(identity)
         above = self._opened[-1] if self._opened else None
@@ -87,6 +91,8 @@ class Way:
         try:
             opened.descriptor = os.open(name, _DIRECTORY, dir_fd=above)
             found = os.fstat(opened.descriptor)
+            if opened.identity is ANY:
+                opened.identity = (found.st_dev, found.st_ino)
             same = (found.st_dev, found.st_ino) == opened.identity
         except OSError as error:
             same = error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT)
@@ -105,20 +111,25 @@ def _searchable(descriptor: int) -> bool:
     return True
 
 
-def names_in(opened: OpenDirectory, directory: bytes, problems: Problems) -> list[bytes]:
-    """The names in an open directory, in reverse: popping is cheap."""
+def names_in(
+    opened: OpenDirectory, directory: bytes, problems: Problems
+) -> tuple[list[bytes], set[bytes]]:
+    """The names in an open directory, in order, and those of them that are directories."""
     if opened.descriptor < 0:
-        return []
+        return [], set()
     try:
-        names = list(map(os.fsencode, os.listdir(opened.descriptor)))
+        with os.scandir(opened.descriptor) as found:
+            listed = [*found]
+        below = {os.fsencode(one.name) for one in listed if one.is_dir(follow_symlinks=False)}
     except OSError as error:
         problems.add(directory, error)
-        return []
+        return [], set()
+    names = [os.fsencode(one.name) for one in listed]
     fold = bytes.lower if b"".join(names).isascii() else _folded
     if len(set(map(fold, names))) != len(names):
         problems.collides(directory)
-    names.sort(reverse=True)
-    return names
+    names.sort()
+    return names, below
 
 
 def _folded(name: bytes) -> bytes:
