@@ -85,6 +85,7 @@ def unpack(place, files):
     os.makedirs(above, mode=0o700, exist_ok=True)
     if not is_ours(above):
         end(f"{above} is another user's, or others may write to it: set XDG_CACHE_HOME")
+    remove_old(above)
     made = tempfile.mkdtemp(prefix="new-", dir=above)
     try:
         for digest, _, name in files:
@@ -102,6 +103,16 @@ def unpack(place, files):
             shutil.rmtree(left, ignore_errors=True)
 
 
+def remove_old(above):
+    """Remove what those left that were killed while they unpacked, a day ago or more."""
+    import shutil
+    import time
+
+    for entry in os.scandir(above):
+        if entry.name.startswith("new-") and entry.stat().st_mtime < time.time() - 86400:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
 def name_it(made, place, files):
     """Rename; another process may have been as fast, and what is broken makes room."""
     try:
@@ -114,11 +125,14 @@ def name_it(made, place, files):
         os.rename(made, place)
 
 
-def end(message):
+def end(message, code=24):
     """Say why it cannot start, and end as imgpack does then."""
     print(f"imgpack: error: {message}", file=sys.stderr)
-    sys.exit(24)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        end("interrupted", 130)

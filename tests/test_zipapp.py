@@ -104,6 +104,20 @@ def test_what_was_damaged_is_unpacked_again(app: Path, home: Path) -> None:
         assert place.stat().st_mode & 0o777 == 0o700
 
 
+def test_what_a_killed_start_left_is_removed_after_a_day(app: Path, home: Path) -> None:
+    """What is younger may be another start at work."""
+    above = home / "cache" / "imgpack-app"
+    for name in ("new-old", "new-young"):
+        (above / name / "imgpack").mkdir(parents=True)
+    above.chmod(0o700)
+    os.utime(above / "new-old", (1, 1))
+    outcome(start(app, "--version")).ok()
+    left = {path.name for path in above.iterdir()}
+    assert "new-young" in left
+    assert "new-old" not in left
+    assert len(left) == 2
+
+
 def test_a_cache_of_somebody_else_is_refused(app: Path, home: Path) -> None:
     """What lies there could be anything; nothing of it is run, and nothing is written."""
     require_root("the owner of a directory is changed")
