@@ -21,7 +21,11 @@ class Reporter(Protocol):
     """Where progress, warnings and details go. Safe to call from any thread."""
 
     def begin(self, label: str, total: int | None) -> Meter:
-        """Start a piece of work of ``total`` bytes (``None``: unknown)."""
+        """Start a piece of work of ``total`` bytes (``None``: unknown).
+
+        Of a tree that changed it is what the tree was when it was built last: in the end it
+        may be fewer, or more.
+        """
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """Something the user should know, though the work goes on, and what to do about it."""

@@ -6,15 +6,17 @@ import importlib
 from typing import Any, Final
 
 _HOMES: Final = {
+    "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "compression.codec": "Codec",
+    "engine.loading": "Engine Loaded",
     "image.base.findings": "Finding OnNewBase",
     "image.base.lock": "Lock LockedImage",
     "image.base.locked": "is_lock read_lock",
     "image.base.moved": "Moved moved",
     "image.build": "Base Placement",
-    "image.describe": "described published_names total_size",
+    "image.describe": "described image_id published_names recorded total_size",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",

@@ -54,6 +54,10 @@ _FOREIGN = (
     "no_proxy",
     "XDG_RUNTIME_DIR",
     "COLUMNS",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "FORCE_COLOR",
 )
 
 

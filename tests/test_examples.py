@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import imgpack
+from tests.engine.fakes import Machine
 from tests.recipes import Shell
 from tests.servers.distribution import Registry
 from tests.servers.process import require, require_root, run
@@ -72,17 +73,15 @@ def test_the_readme_s_python_works(
 
 
 DOCKER = """#!/bin/sh
-case "$1" in
-  load) if [ "$2" = -i ]; then cat "$3"; else cat; fi > loaded.tar
-    echo "Loaded image: $(imgpack inspect loaded.tar | head -1)" ;;
-  run) cat greeting ;;
-esac
+if [ "$1" = run ]; then cat greeting; else exec {} "$@"; fi
 """
 
 
 def fixtures(shell: Shell) -> None:
     """What the README's commands find where they are run, and in the registries."""
     shutil.copytree(HELLO / "rootfs", shell.directory / "rootfs")
+    machine = Machine(shell.directory.parent / "machine")
+    machine.install("docker")
     files = {
         "greeting": (HELLO / "rootfs" / "etc" / "greeting").read_text(),
         "base/etc/passwd": "www-data:x:33:33::/var/www:/bin/sh\n",
@@ -92,7 +91,7 @@ def fixtures(shell: Shell) -> None:
         "vendor/y": "y",
         "busybox": "",
         "token": "correct horse\n",
-        "../programs/docker": DOCKER,
+        "../programs/docker": DOCKER.format(machine.directory / "bin" / "docker"),
     }
     for name, text in files.items():
         path = shell.directory / name
@@ -100,6 +99,7 @@ def fixtures(shell: Shell) -> None:
         path.write_text(text)
     (shell.directory / "../programs/docker").chmod(0o755)
     shell("tar czf rootfs.tar.gz -C rootfs .")
+    shell("imgpack build base -t a:1 -t a:2 -o all.tar")
     for name in ("12", "13"):
         shell(f"imgpack build base -t debian:{name} -e PATH=/bin -e V={name} --push")
     shell("imgpack login registry.example.com -u alice --password-stdin < token")

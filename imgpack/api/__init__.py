@@ -30,15 +30,23 @@ from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
+    from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
+    from imgpack.engine.loading import Engine, Loaded
     from imgpack.image.base.findings import Finding, OnNewBase
     from imgpack.image.base.lock import Lock, LockedImage
     from imgpack.image.base.locked import is_lock, read_lock
     from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, Placement
-    from imgpack.image.describe import described, published_names, total_size
+    from imgpack.image.describe import (
+        described,
+        image_id,
+        published_names,
+        recorded,
+        total_size,
+    )
     from imgpack.image.image import (
         AnyImage,
         Artifact,
@@ -127,26 +135,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnyImage", "Artifact", "Base", "BlobSource", "Built", "Change", "ClampTime", "Codec", "Counts",
-    "Descriptor", "Difference", "Digest", "Directory", "Entries", "Entry", "Exclusion",
+    "Descriptor", "Difference", "Digest", "Directory", "Engine", "Entries", "Entry", "Exclusion",
     "ExclusionRule", "Explain", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap",
     "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer",
-    "LayerSink", "LeftOut", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree",
-    "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform",
-    "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading",
-    "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule",
+    "LayerSink", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved",
+    "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement",
+    "Platform", "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink",
+    "Reading", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule",
     "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
     "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
     "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
     "block_device", "build", "character_device", "copy", "create", "delete", "described",
     "difference", "directory", "directory_entry", "dry_run", "entries", "fakeroot_state",
-    "fetch_base", "fetch_schema1", "fifo", "file", "find_ignore_file", "flatten", "hard_link",
-    "ignore", "images_in", "is_layout", "is_lock", "is_path", "join", "lock_base",
-    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_blob",
-    "parse_name", "parse_reference", "parse_rule", "planned", "published_names", "push", "pushing",
-    "raw_layer", "read_file", "read_lock", "rebase", "refuse_foreign", "remote_name",
-    "schema1_name", "schema1_payload", "single_file", "specification", "split", "symlink", "tags",
-    "tarball", "target_name", "time_rule", "total_size", "update_lock", "upper_directory",
-    "verify_images", "whiteouts", "writable_name",
+    "fetch_base", "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten",
+    "hard_link", "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join",
+    "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
+    "open", "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned",
+    "published_names", "push", "pushing", "raw_layer", "read_file", "read_lock", "rebase",
+    "recorded", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
+    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
+    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def copy(
 
     ``names`` replaces the names of the one image there is. Raises what source and sink raise.
     """
-    return sink.write(_renamed(images, names), jobs=jobs)
+    return sink.write(renamed(images, names), jobs=jobs)
 
 
 def push(
@@ -147,7 +147,7 @@ def push(
 
     with with_registries(registries) as connected:
         sink = RegistrySink(connected, options)
-        return sink.write(_renamed(images, names), jobs=jobs, on_published=on_published)
+        return sink.write(renamed(images, names), jobs=jobs, on_published=on_published)
 
 
 @contextmanager
@@ -223,7 +223,8 @@ def with_registries(registries: Registries | None) -> Iterator[Registries]:
         yield anonymous
 
 
-def _renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
+def renamed(images: Iterable[Named], names: Names) -> tuple[Named, ...]:
+    """``images``, or the one there is under ``names``. Raises ``UnsupportedError``."""
     from imgpack.image.opened import with_names
 
     found = tuple(images)

@@ -19,7 +19,7 @@ from imgpack import LAYER_FORMAT_VERSION, __version__, errors
 from imgpack.cli.output import streams
 from imgpack.cli.output.failure import tell
 from imgpack.cli.output.help import HelpContext
-from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.output.terminal import WAYS, Terminal
 from imgpack.cli.output.usage import no_command
 
 # command: (module, one line for --help, section)
@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("push", "Push an archive or layout to a registry."),
     "pull": ("pull", "Pull an image from a registry into an archive or layout."),
     "copy": ("copy", "Copy an image between registries, archives and layouts."),
+    "load": ("engine.load", "Load an image into docker, podman, containerd or kind."),
     "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
     "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
@@ -96,9 +97,10 @@ def _closed_pipe_ends() -> Iterator[None]:
 def _set_flag(ctx: click.Context, param: click.Parameter, value: object) -> None:
     terminal = ctx.find_object(Terminal)
     if value and terminal is not None and param.name is not None:
-        setattr(terminal, param.name, True)
+        setattr(terminal, param.name, value)
 
 
+_PROGRESS_HELP = f"How to show what is at work: {', '.join(WAYS)}. [default: {WAYS[0]}]"
 _GLOBAL_FLAGS = (
     click.Option(
         ["-q", "--quiet"],
@@ -113,6 +115,14 @@ _GLOBAL_FLAGS = (
         expose_value=False,
         callback=_set_flag,
         help="Say what is done, and every request.",
+    ),
+    click.Option(
+        ["--progress"],
+        type=click.Choice(WAYS),
+        metavar="HOW",
+        expose_value=False,
+        callback=_set_flag,
+        help=_PROGRESS_HELP,
     ),
     click.Option(["--debug"], is_flag=True, expose_value=False, hidden=True),
 )
@@ -135,15 +145,18 @@ def _adapt(command: click.Command) -> None:
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done, and every request.")
+@click.option(
+    "--progress", type=click.Choice(WAYS), metavar="HOW", default=WAYS[0], help=_PROGRESS_HELP
+)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of a failure.")
 @click.pass_context
-def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool, progress: str) -> None:
     """Turn directory trees into container images and push them.
 
     No daemon, no root, and no network for a build.
     """
     terminal = ctx.ensure_object(Terminal)
-    terminal.quiet, terminal.verbose = quiet, verbose
+    terminal.quiet, terminal.verbose, terminal.progress = quiet, verbose, progress
     ctx.with_resource(terminal)
 
 

@@ -189,7 +189,8 @@ class _Building:
         matched: set[int] = set()
         for number, (tree, stages) in enumerate(self._stack.staged()):
             if is_finished(tree.tree):
-                built = tree.tree.write(sink.open_blob(tree.tree.written.size), self._outputs)
+                blob = sink.open_blob(tree.tree.written.size)
+                built = tree.tree.write(blob, self._outputs, self._reporter)
             else:
                 built = builder.build(tree, sink.open_blob, stages)
                 if built.record.written.raw_size == len(END):

@@ -3,11 +3,13 @@
 ``docs/output.schema.json`` says it to others.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from imgpack.image.image import (
     AnyImage,
     Artifact,
+    Image,
     ImageIndex,
     Named,
     Opaque,
@@ -15,6 +17,7 @@ from imgpack.image.image import (
     layers_of,
     missing_layers,
 )
+from imgpack.spec.digest import Digest
 
 
 def described(named: Named) -> dict[str, Any]:
@@ -30,6 +33,35 @@ def published_names(published: tuple[Published, ...]) -> list[dict[str, Any]]:
         for one in published
         if one.name is not None
     ]
+
+
+def recorded(published: Iterable[Published], images: Iterable[Named]) -> dict[str, Any]:
+    """What was made or moved: the names that stand for it, and what there is to know of it.
+
+    Of one document it says as well what Docker's buildx does (its metadata file), in its keys.
+    """
+    published, images = tuple(published), tuple(images)
+    out: dict[str, Any] = {
+        "published": published_names(published),
+        "images": [described(image) for image in images],
+    }
+    documents = {one.image.document.descriptor.digest: one.image for one in images}
+    if len(documents) == 1:
+        (image,) = documents.values()
+        descriptor = image.document.descriptor
+        out["containerimage.digest"] = str(descriptor.digest)
+        out["containerimage.descriptor"] = descriptor.as_json()
+        if isinstance(image, Image):
+            out["containerimage.config.digest"] = str(image.config.digest)
+    names = [str(one.name) for one in published if one.name is not None]
+    if names:
+        out["image.name"] = ",".join(dict.fromkeys(names))
+    return out
+
+
+def image_id(image: AnyImage) -> Digest:
+    """What Docker calls an image's ID: its configuration's digest; of an index the index's."""
+    return image.config.digest if isinstance(image, Image) else image.document.descriptor.digest
 
 
 def _described(image: AnyImage) -> dict[str, Any]:

@@ -187,7 +187,7 @@ class LayerBuilder:
                     cache.cannot_write(unwritten)
                     return self._plain(tree, open_blob, "the cache cannot be written")
                 batches = _whole(comparison.entries())
-        built = self._read(batches, problems, tree, open_blob, before)
+        built = self._read(batches, problems, tree, open_blob, before, known and known[0])
         unwritten = recorder.flush()
         if changed and unwritten is None:
             old.seek(start)
@@ -264,10 +264,12 @@ class LayerBuilder:
         tree: Tree,
         open_blob: OpenBlob,
         before: tuple[CachedSegment, ...] = (),
+        last: LayerRecord | None = None,
     ) -> Built:
         segments = Segments(self._stages, problems, self._options.codec.cutting)
         blob = open_blob(None)
-        meter = self._reporter.begin(str(tree), None)
+        # At no cost there is no better guess than what it was last time.
+        meter = self._reporter.begin(str(tree), last.written.raw_size if last else None)
         try:
             cut = segments.joined(batches)
             with contextlib.closing(batches), contextlib.closing(cut):

@@ -148,7 +148,7 @@ class Pipeline:
         # no dearer than a strong hash, and a first build does neither.
         crc = crc32(raw)
         key = f"{fingerprint(raw, crc)}-{self._key(around)}"
-        origin = _origin(segment.stamps)
+        origin = _origin(segment.stamps, around.before)
         found = self._cache.load(key)
         if found is not None:
             cached = CachedSegment(key, found.check, origin)
@@ -172,9 +172,16 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _origin(stamps: list[bytes]) -> str:
-    """The hash of a segment's stamps; empty if an entry has none."""
-    return hashlib.sha256(b"".join(stamps)).hexdigest() if all(stamps) else ""
+def _origin(stamps: list[bytes], before: bytes) -> str:
+    """The hash of a segment's stamps, and of what it looks back at, whose stamps may have changed.
+
+    Empty if an entry has no stamp.
+    """
+    if not all(stamps):
+        return ""
+    hasher = hashlib.sha256(b"".join(stamps))
+    hasher.update(before)
+    return hasher.hexdigest()
 
 
 def _drive(pool: OrderedPool[_Item, _Done], items: Iterable[_Item]) -> None:

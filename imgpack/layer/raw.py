@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from imgpack.compression.codec import decompress
+from imgpack.compression.unpack import metered
 from imgpack.errors import ArchiveError, OutputError, TreeError, UnsupportedError, about, brief
+from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import BlobWriter
 from imgpack.files.incoming import StoredFile, is_regular, open_input
 from imgpack.files.reading import input_errors
@@ -68,7 +70,12 @@ class RawLayer:
         """As ``Tarball.names``."""
         return self._tree.names(path)
 
-    def write(self, blob: BlobWriter, outputs: Iterable[tuple[int, int]] = ()) -> Built:
+    def write(
+        self,
+        blob: BlobWriter,
+        outputs: Iterable[tuple[int, int]] = (),
+        reporter: Reporter = SILENT,
+    ) -> Built:
         """Write the file's bytes to ``blob``; it must be none of ``outputs``.
 
         Raises ``SourceChangedError`` if they are not what was validated, ``OutputError``.
@@ -79,8 +86,9 @@ class RawLayer:
                 f"{self} is a layer of what would be written over it", "choose another output"
             )
         size, hasher = self.written.size, hashlib.sha256()
+        meter = reporter.begin(str(self), size)
         try:
-            for chunk in self._file.read(0, size):
+            for chunk in metered(self._file.read(0, size), meter):
                 hasher.update(chunk)
                 blob.write(chunk)
             if hasher.hexdigest() != self.written.digest.hex:
@@ -88,6 +96,7 @@ class RawLayer:
             blob.commit(self.written.digest, size)
         finally:
             blob.abort()
+            meter.end()
         newest = max((entry.mtime_ns for entry in self.entries()), default=0) // 1_000_000_000
         record = LayerRecord(self.written, max(0, min(newest, MAX_TIME)), (), ())
         return Built(record, 0, unchanged=False)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
-from imgpack.events import Reporter
+from imgpack.events import SILENT, Reporter
 from imgpack.layer.stages import Stages
 from imgpack.spec.digest import Digest
 from imgpack.tree.below import Below, Laid
@@ -35,7 +35,12 @@ class FinishedLayer(Tree, Protocol):
     compression: Compression
     written: Written
 
-    def write(self, blob: BlobWriter, outputs: Iterable[tuple[int, int]] = ()) -> Built:
+    def write(
+        self,
+        blob: BlobWriter,
+        outputs: Iterable[tuple[int, int]] = (),
+        reporter: Reporter = SILENT,
+    ) -> Built:
         """Write the layer to ``blob``; its file must be none of ``outputs``."""
 
 

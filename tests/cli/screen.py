@@ -8,6 +8,8 @@ import struct
 import subprocess
 import sys
 import termios
+import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 _PART = re.compile(r"\x1b\[(\d*)([A-Za-z])|([^\x1b])")
@@ -25,6 +27,10 @@ def lines(written: str, columns: int) -> list[str]:
     for count, final, character in _PART.findall(written):
         if final == "A":
             row = max(0, row - int(count or 1))
+        elif final in ("J", "K"):
+            screen[row] = screen[row][:column]
+            if final == "J":
+                del screen[row + 1 :]
         elif character == "\r":
             column = 0
         elif character == "\n":
@@ -37,20 +43,34 @@ def lines(written: str, columns: int) -> list[str]:
             screen[row] += [" "] * (column + 1 - len(screen[row]))
             screen[row][column] = character
             column += 1
+            if unicodedata.east_asian_width(character) in "WF":  # in two cells
+                screen[row] += [""] if column == len(screen[row]) else []
+                screen[row][column] = ""
+                column += 1
         while len(screen) <= row:
             screen.append([])
     return ["".join(line).rstrip() for line in screen]
 
 
 def shown(
-    directory: Path, *arguments: str, columns: int, rows: int = 24, code: int = 0
+    directory: Path,
+    *arguments: str,
+    columns: int,
+    rows: int = 24,
+    code: int = 0,
+    env: Mapping[str, str] | None = None,
 ) -> tuple[str, list[str]]:
     """What ``imgpack`` writes to a terminal of a size, and what is on the screen at its end."""
     master, slave = pty.openpty()
     size(slave, columns, rows)
     command = [sys.executable, "-m", "imgpack", *arguments]
     with subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, cwd=directory
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=directory,
+        env={**os.environ, "TERM": "xterm", **(env or {})},
     ) as process:
         os.close(slave)
         written = b""

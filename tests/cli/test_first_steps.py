@@ -320,4 +320,5 @@ def test_the_help_of_a_build_has_headings(here: InProcess) -> None:
     headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
     assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 10)
     others = text[text.index("Other options:") :].split()
-    assert [word for word in others if word.startswith("--")] == ["--quiet", "--verbose", "--help"]
+    names = [word for word in others if word.startswith("--")]
+    assert names == ["--quiet", "--verbose", "--progress", "--help"]

@@ -1,6 +1,7 @@
 """The JSON that programs get is what docs/output.schema.json says, and no field is kept back."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from imgpack.api import AnyImage
 from tests.cli.archives import write_archive
 from tests.cli_runner import InProcess
+from tests.engine.fakes import Machine
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import make_image as make_pushed
 from tests.store.samples import Memory, make_artifact, make_image, make_nested
@@ -89,3 +91,65 @@ def test_tags_and_the_cache_are_in_the_schema(tmp_path: Path, imgpack_here: InPr
     check("cache", imgpack_here("cache", "info", "--cache-dir", "c", "--json").ok())
     trim = ("cache", "trim", "--max-size", "0", "--cache-dir", "c", "--json")
     check("trimmed", imgpack_here(*trim).ok())
+
+
+def _record(imgpack_here: InProcess, directory: Path, kind: str, *arguments: str) -> Any:
+    """The metadata of a command, whose identifier file says the same."""
+    imgpack_here(*arguments, "--metadata-file", "m.json", "--iidfile", "id").ok()
+    document = check("metadata", (directory / "m.json").read_bytes())
+    known = document.get("containerimage.config.digest") or document["containerimage.digest"]
+    assert (directory / "id").read_text() == known, kind
+    return document
+
+
+def test_every_command_that_makes_or_moves_an_image_records_it_in_one_shape(
+    tmp_path: Path, imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the keys that scripts know from buildx; ``--iidfile`` has the image's ID."""
+    machine = Machine(tmp_path / "machine")
+    machine.install("docker")
+    monkeypatch.setenv("PATH", f"{machine.directory}/bin:{os.environ['PATH']}")
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINERD_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "t").mkdir()
+    with HostileRegistry() as registry:
+        foo, bar = f"{registry.host}/foo:1", f"{registry.host}/bar:1"
+        commands: dict[str, tuple[str, ...]] = {
+            "build": ("build", "t", "-t", foo, "-o", "t.tar"),
+            "push": ("push", "t.tar"),
+            "pull": ("pull", foo, "-o", "pulled.tar"),
+            "copy": ("copy", "t.tar", "./copied.tar"),
+            "copy to a registry": ("copy", "t.tar", bar),
+            "load": ("load", "t.tar"),
+            "build, pushed and loaded": ("build", "t", "-t", foo, "--push", "--load"),
+            "flatten": ("flatten", "t.tar", "-o", "flat.tar"),
+            "rebase": ("rebase", "t.tar", "--from", "t.tar", "--onto", "t.tar", "-o", "r.tar"),
+            "index create": ("index", "create", bar, "--add", foo),
+        }
+        for kind, arguments in commands.items():
+            document = _record(imgpack_here, tmp_path, kind, *arguments)
+            name = bar if bar in arguments else foo
+            assert document["image.name"] == name, kind
+            assert [one["name"] for one in document["published"]] == [name], kind
+            (image,) = document["images"]
+            whole = image.get("manifest") or image["index"]
+            assert document["containerimage.descriptor"] == whole, kind
+            assert document["containerimage.digest"] == whole["digest"], kind
+            assert ("loaded" in document) is ("load" in kind), kind
+
+
+def test_of_several_images_there_is_no_one_digest(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Each is described, and an identifier for all is refused before anything is written."""
+    for text in "foo", "bar":
+        (tmp_path / text).mkdir()
+        (tmp_path / text / text).write_text(text)
+        imgpack_here("build", text, "-o", "layout/").ok()
+    copy = ("copy", "layout", "both.tar")
+    imgpack_here(*copy, "--metadata-file", "m.json").ok()
+    document = check("metadata", (tmp_path / "m.json").read_bytes())
+    assert len(document["images"]) == 2
+    assert "containerimage.digest" not in document
+    (tmp_path / "both.tar").unlink()
+    said = imgpack_here(*copy, "--iidfile", "id").failed(2)
+    assert "--iidfile is for one image, and there are 2" in said
+    assert not (tmp_path / "both.tar").exists()

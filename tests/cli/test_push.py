@@ -510,3 +510,79 @@ def test_a_user_without_a_home_pushes_without_a_journal(monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", "")
 
     assert upload_journal() is None
+
+
+def _several(tmp_path: Path, host: str) -> tuple[Image, Image, Image]:
+    """A layout of three images: two with names, one without."""
+    images = make_image(b"one"), make_image(b"two"), make_image(b"three")
+    named = [
+        Named(images[0], (parse_name(f"{host}/old/a:1"), parse_name(f"{host}/old/a:2"))),
+        Named(images[1], (parse_name("b:3"),)),
+        Named(images[2]),
+    ]
+    with open_writer(f"{tmp_path}/several/") as writer:
+        writer.write(named)
+    return images
+
+
+def test_all_images_go_to_another_repository_under_their_tags(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """One without a tag goes there by its digest; nothing goes where the names say."""
+    with HostileRegistry() as registry:
+        images = _several(tmp_path, registry.host)
+        target = f"{registry.host}/mirror/all"
+        out = imgpack_here("push", "several", "--all", "--repository", target).ok().decode()
+        digests = [image.manifest.descriptor.digest for image in images]
+        assert sorted(out.splitlines()) == sorted(
+            [
+                f"{target}:1@{digests[0]}",
+                f"{target}:2@{digests[0]}",
+                f"{target}:3@{digests[1]}",
+                f"{target}@{digests[2]}",
+            ]
+        )
+        assert list(registry.repositories) == ["mirror/all"]
+
+
+def test_a_tag_of_two_images_is_refused_in_one_repository(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Before anything is sent."""
+    with HostileRegistry() as registry:
+        one, two = make_image(b"one"), make_image(b"two")
+        with open_writer(f"{tmp_path}/l/") as writer:
+            writer.write([Named(one, (parse_name("a:1"),)), Named(two, (parse_name("b:1"),))])
+        said = imgpack_here("push", "l", "--repository", f"{registry.host}/c").failed(7)
+        assert f"{registry.host}/c:1 is to name two images" in said
+        assert registry.repositories == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--all", "x.example/y:1"), "leave out x.example/y:1"),
+        (("--repository", "x.example/y", "x.example/z"), "leave out x.example/z"),
+        (("--all", "--image", "foo"), "--all and --image contradict"),
+        (("--repository", "x.example/y:1"), "write x.example/y"),
+    ],
+)
+def test_what_contradicts_all_images_is_refused(
+    imgpack_here: InProcess, tmp_path: Path, image: Image, arguments: tuple[str, ...], said: str
+) -> None:
+    """Names are kept, or given."""
+    write_archive(tmp_path / "a.tar", image, "foo:1")
+    assert said in imgpack_here("push", "a.tar", *arguments).failed(2)
+
+
+def test_an_archive_comes_from_standard_input(
+    imgpack: Imgpack, tmp_path: Path, image: Image
+) -> None:
+    """``imgpack build … -o - | imgpack push - REF``, or to the names that it holds."""
+    with HostileRegistry() as registry:
+        write_archive(tmp_path / "a.tar", image, f"{registry.host}/a:1")
+        archive = (tmp_path / "a.tar").read_bytes()
+        digest = image.manifest.descriptor.digest
+        for arguments, name in ((), "a:1"), ((f"{registry.host}/b:2",), "b:2"):
+            out = imgpack("push", "-", *arguments, stdin=archive).ok().decode()
+            assert out == f"{registry.host}/{name}@{digest}\n"

@@ -292,7 +292,7 @@ def test_an_impossible_compression_is_told(text_: str) -> None:
 def test_an_identity_names_compression_level_and_release() -> None:
     """What decides the bytes, and nothing else, is in the cache's key."""
     assert len({codec.identity() for codec in ALL}) == len(ALL)
-    assert GZIP.identity().startswith("gzip:adaptive-1:deflate-")
+    assert GZIP.identity().startswith("gzip:adaptive-2:deflate-")
     assert Codec(Compression.GZIP, 3).identity().startswith("gzip:3:deflate-")
     assert ZSTD.identity().startswith("zstd:3:zstd-")
 

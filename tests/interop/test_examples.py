@@ -22,7 +22,7 @@ def test_the_engine_runs_an_image_from_memory(engine: Engine, tmp_path: Path) ->
 def test_the_engine_says_what_the_readme_shows(engine: Engine, tmp_path: Path) -> None:
     """The session's image is loaded and run, which a stand-in does in the other tests."""
     text = (EXAMPLES.parent / "README.md").read_text()
-    shown = re.search(r"\$ docker load -i app.tar .*\nLoaded image: (.*)\n(.*\n)", text)
+    shown = re.search(r"\$ imgpack load app.tar .*\n(.*)@sha256:…\n(.*\n)", text)
     assert shown is not None
     name, greeting = shown.groups()
     archive = tmp_path / "app.tar"

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from imgpack.api import SegmentCache
 from imgpack.compression.checksum import fingerprint
-from imgpack.layer.cache.entries import PARTS, SIZES
+from imgpack.layer.cache import trim
+from imgpack.layer.cache.entries import PARTS, SIZES, Found
 from imgpack.layer.cache.sizes import read_sizes
 
 HEAD = 32
@@ -296,6 +297,28 @@ def test_a_whole_trim_leaves_what_was_asked_for(
         assert all(used <= min(used_left, default=99) for used, _ in gone)
         assert (told.dropped, told.freed, told.size) == (done.dropped, done.freed, done.size)
         assert done.dropped == len(gone)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_comes_while_a_trim_counts_is_no_less_than_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """What others stored since, and goes at once, was never counted."""
+    cache = fill(tmp_path, range(3))
+    listed = []
+
+    def files(directory: str) -> Iterator[Found]:
+        if listed:
+            fill(tmp_path, range(-9, 0))
+        listed.append(directory)
+        return every(directory)
+
+    every = trim.files
+    monkeypatch.setattr(trim, "files", files)
+    done = cache.trim_whole(0, None, stale_ns=0) if whole else cache.trim(0, stale_ns=0)
+    assert (len(listed), held(cache, range(-9, 3))) == (2, [])
+    assert done.size == 0
+    assert read_sizes(str(tmp_path)) is not None
 
 
 @settings(max_examples=30)

@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,6 +209,53 @@ def test_a_change_costs_no_more_than_what_looks_back_at_it(tmp_path: Path) -> No
     layer[2] = Segment(bytes(512) + text(codec.reach, 9), [b"9"])
 
     assert pipeline.run(iter(layer), Blob(), METER, before).reused == 4
+
+
+def _alike(size: int) -> tuple[bytes, bytes]:
+    """Different bytes of one length, Adler-32 and CRC-32, as whoever wants some makes them.
+
+    Four bytes that become one more, less, less and more change no sum of Adler-32; what they
+    change in a CRC-32 is linear, so some of 33 such places change nothing there together.
+    """
+    first = bytearray(text(size))
+    places = [size - 1000 + 10 * number for number in range(33)]
+    for place in places:
+        first[place : place + 4] = b"2332"
+
+    def changed(mask: int) -> bytes:
+        other = bytearray(first)
+        for number, place in enumerate(places):
+            if mask >> number & 1:
+                other[place : place + 4] = b"3223"
+        return bytes(other)
+
+    basis: dict[int, tuple[int, int]] = {}
+    for number in range(33):
+        mask = 1 << number
+        value = zlib.crc32(changed(mask)) ^ zlib.crc32(first)
+        while value and value.bit_length() in basis:
+            by, of = basis[value.bit_length()]
+            value, mask = value ^ by, mask ^ of
+        if not value:
+            return bytes(first), changed(mask)
+        basis[value.bit_length()] = value, mask
+    raise AssertionError
+
+
+def test_a_segment_is_not_believed_behind_others_that_are_alike(tmp_path: Path) -> None:
+    """What it looks back at is known by more than a check sum, whose like anybody can make."""
+    codec = CODECS[1]
+    one, other = _alike(5_000)
+    assert (one != other, fingerprint(one)) == (True, fingerprint(other))
+    pipeline, wrong = Pipeline(codec, SegmentCache(str(tmp_path)), 2), Blob()
+    layer = [Segment(one, [b"1"]), Segment(bytes(512) + one, [b"2"], last=True)]
+    before = pipeline.run(iter(layer), Blob(), METER).segments
+    layer[0] = Segment(other, [b"changed"])
+
+    pipeline.run(iter(layer), wrong, METER, before)
+
+    raw = b"".join(segment.data for segment in layer)
+    assert b"".join(decompress(iter([wrong.data.getvalue()]), codec.compression)) == raw
 
 
 def test_an_entry_replaced_under_the_same_key_is_not_believed(tmp_path: Path) -> None:

@@ -109,13 +109,23 @@ class Podman:
         self._program = program
         self._directory = directory
 
-    def __call__(self, *arguments: str, **options: object) -> bytes:
-        """The standard output of ``podman ARGUMENTS``; a failure is an error."""
-        place = ["--root", str(self._directory / "root"), "--runroot", str(self._directory / "run")]
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What is said before each command."""
+        place = ("--root", str(self._directory / "root"), "--runroot", str(self._directory / "run"))
+        return (*place, "--runtime", "runc")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What is added to the environment."""
         # Without this podman insists on the file that DOCKER_CONFIG promises.
         credentials = {"REGISTRY_AUTH_FILE": str(self._directory / "auth.json")}
-        environment = {**os.environ, "TMPDIR": str(self._directory), **credentials}
-        argv = [self._program, *place, "--runtime", "runc", *arguments]
+        return {"TMPDIR": str(self._directory), **credentials}
+
+    def __call__(self, *arguments: str, **options: object) -> bytes:
+        """The standard output of ``podman ARGUMENTS``; a failure is an error."""
+        environment = {**os.environ, **self.environment}
+        argv = [self._program, *self.options, *arguments]
         return run(argv, **{"env": environment, **options}).stdout
 
     def run(self, *arguments: str) -> bytes:
@@ -139,11 +149,11 @@ class Containerd:
 
     def __init__(self, client: str, socket: Path) -> None:
         self._client = client
-        self._socket = socket
+        self.socket = socket
 
     def __call__(self, *arguments: str) -> bytes:
         """The standard output of ``ctr ARGUMENTS``; a failure is an error."""
-        return run([self._client, "-a", str(self._socket), *arguments]).stdout
+        return run([self._client, "-a", str(self.socket), *arguments]).stdout
 
     @contextlib.contextmanager
     def mounted(self, image: str, place: Path) -> Iterator[Path]:

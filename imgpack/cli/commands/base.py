@@ -21,6 +21,7 @@ from imgpack.cli.options.location import (
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
+from imgpack.cli.output.display import available, folded, shortened
 from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy, UnsupportedError
 from imgpack.events import human_size
 from imgpack.files.atomic import write_file
@@ -126,7 +127,9 @@ def update(
         differ = {"changes": [one.as_json() for one in changes]}
         click.echo(json.dumps(_described(path, new) | told | differ))
     else:
-        click.echo("\n".join(_changes(old, new, changes)))
+        columns = available()
+        for line in _changes(old, new, changes):
+            click.echo("\n".join(folded(shortened(line, columns), columns, 12)))
     if check and not same:
         raise MovedError(f"{path}: {_name(new)} has moved", Remedy.UPDATE_LOCK(path))
     if not same:

@@ -24,13 +24,9 @@ from imgpack.cli.options.build.sources import (
 )
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
 from imgpack.cli.options.clock import now_ns, source_date_epoch
+from imgpack.cli.options.engine import find_engine
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.metadata import (
-    check_metadata_file,
-    metadata_option,
-    takes_standard_output,
-    write_metadata,
-)
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import (
     NamePrinter,
     check_prune,
@@ -50,6 +46,7 @@ if TYPE_CHECKING:
         Base,
         Image,
         LayerSink,
+        ReadableSink,
         Reference,
         Registries,
         Runtime,
@@ -74,7 +71,7 @@ if TYPE_CHECKING:
     callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",
     help="An archive, an OCI layout directory, or - for a stream. [default: SRC.tar, "
-    "or SRC-image.tar for an archive; none with --push]",
+    "or SRC-image.tar for an archive; none with --push or --load]",
 )
 @prune_option
 @build_options
@@ -87,7 +84,7 @@ if TYPE_CHECKING:
 )
 @cache_options
 @click.option("--explain", is_flag=True, help="Say which layers were reused, or what changed.")
-@metadata_option
+@record_options
 @build_push_options
 @registry_options
 @click.pass_obj
@@ -102,7 +99,7 @@ def build(
     jobs: int | None,
     cache: CacheFlags,
     explain: bool,
-    metadata_file: str | None,
+    record: Record,
     pushed: BuildPush,
     registry: RegistryOptions,
 ) -> None:
@@ -111,7 +108,7 @@ def build(
     The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
     archive from standard input; --from BASE puts them on top of another image. The result
     is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
-    registry, instead or as well.
+    registry, --load into an engine, instead or as well.
     """
     pushed.check(tags)
     trees, old = _read(sources, flags, terminal, explain=explain)
@@ -119,7 +116,7 @@ def build(
         _show(trees, old, flags, cache, registry, terminal)
         return
     target, names = _target(output, trees, pushed), _names(tags, trees, pushed)
-    place = _Place(target, names, metadata_file, prune, pushed, flags.base)
+    place = _Place(target, names, record, prune, pushed, flags.base)
     limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees, old)
     segments = cache.open(trees, terminal)
@@ -129,7 +126,7 @@ def build(
         flags.base.open(platform, terminal, registry, segments, threads, registries) as base,
     ):
         building = partial(
-            _building(trees, old, flags, base, target, terminal),
+            _building(trees, old, flags, base, place, terminal),
             names=names,
             outputs=place.written_to(segments),
             jobs=threads,
@@ -160,10 +157,15 @@ class _Place:
 
     target: str | None
     names: tuple[Reference, ...]
-    metadata_file: str | None
+    record: Record
     prune: bool
     pushed: BuildPush
     base: BaseFlags
+
+    @property
+    def only_loaded(self) -> bool:
+        """Whether an engine alone gets it, which would only unpack what is compressed."""
+        return self.target is None and not self.pushed.push
 
     def check(self, trees: Sequence[Source], old: Sequence[Source]) -> None:
         """Refuse to write over what is read. Raises ``OutputError`` and ``UsageError``."""
@@ -173,11 +175,11 @@ class _Place:
             check_outside((*trees, *old), target, "the output", "-o")
             self.base.check_output(target)
         read = (*self.base.files, self.pushed.how.schema1.signing_key)
-        check_metadata_file(self.metadata_file, (target, *read), trees)
+        self.record.check((target, *read), trees)
 
     def written_to(self, cache: SegmentCache | None) -> frozenset[tuple[int, int]]:
         """What no tree may hold, as devices and inodes."""
-        return written_to(self.target, self.metadata_file, cache.directory if cache else None)
+        return written_to(self.target, *self.record.files, cache.directory if cache else None)
 
     def connect(
         self, registry: RegistryOptions, terminal: Terminal, jobs: int | None
@@ -188,7 +190,7 @@ class _Place:
 
     def printer(self, terminal: Terminal) -> NamePrinter:
         """What prints the names, on standard error if something else goes to the other."""
-        taken = to_standard_output(self.target) or takes_standard_output(self.metadata_file)
+        taken = to_standard_output(self.target) or self.record.takes_standard_output
         return NamePrinter(terminal, err=taken)
 
     @contextmanager
@@ -207,6 +209,8 @@ class _Place:
                     terminal, self.target, prune=self.prune, shallow=self.base.shallow
                 )
                 also = stack.enter_context(creating)
+            if self.pushed.loading.load:
+                also = stack.enter_context(self._loading(terminal, also, printer))
             if registries is not None:
                 options = self.pushed.options(self.names, terminal, self.base.references)
                 pushing = api.pushing(
@@ -221,20 +225,30 @@ class _Place:
             elif also is not None:
                 yield also
 
+    def _loading(
+        self, terminal: Terminal, also: ReadableSink | None, printer: NamePrinter
+    ) -> AbstractContextManager[ReadableSink]:
+        return api.loading(
+            find_engine(self.pushed.loading.engine, terminal),
+            also,
+            scratch=scratch_directory,
+            reporter=terminal,
+            on_loaded=printer.tell_loaded,
+        )
+
     def tell(self, terminal: Terminal, built: Image, printer: NamePrinter, *, given: bool) -> None:
         """Say what was written, and where, if that was not ``given``."""
         document, target = built.manifest.descriptor, self.target
-        where = "standard output" if target == STDOUT else target or "registries only"
+        where = "standard output" if target == STDOUT else target or self.pushed.where
         terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
         pushed = self.pushed.push
-        published = [api.Published(name, document) for name in self.names]
-        if self.metadata_file is not None:
-            published = printer.published if pushed else published
-            write_metadata(self.metadata_file, published, [api.Named(built, self.names)])
-        for one in () if pushed else published:
+        named = [api.Published(name, document) for name in self.names]
+        published = printer.published if pushed else named
+        self.record.write(published, [api.Named(built, self.names)], printer.loaded)
+        for one in () if pushed or target is None else named:
             printer(one)
         printer.end()
-        if not (given or pushed):
+        if not (given or pushed or target is None):
             terminal.note(f"imgpack: written to {where}")
 
 
@@ -258,12 +272,12 @@ def _building(
     old: Sequence[Source],
     flags: BuildFlags,
     base: Base | None,
-    target: str | None,
+    place: _Place,
     terminal: Terminal,
 ) -> partial[Image]:
     """``api.build`` with all that decides the image's bytes, parsed and checked."""
     image, layers = flags.image, flags.layers
-    kind = image.format(target, None if base is None else base.image.format)
+    kind = image.format(place.target, None if base is None else base.image.format)
     config: Runtime | RuntimeChanges
     config = flags.runtime.runtime() if base is None else flags.unset.changes(flags.runtime)
     if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
@@ -275,7 +289,7 @@ def _building(
         config=config,
         platform=image.target,
         format=kind,
-        compression=layers.codec(kind),
+        compression=layers.codec(kind, alone=place.only_loaded),
         created=image.created_at(epoch),
         author=image.author or "",
         comment=image.comment or "",
@@ -306,7 +320,7 @@ def _packing(
 
 
 def _target(output: str | None, trees: Sequence[Source], pushed: BuildPush) -> str | None:
-    if output is not None or pushed.push:
+    if output is not None or pushed.instead:
         return output
     if not trees:
         raise click.UsageError(

@@ -15,6 +15,7 @@ from imgpack.cli.options.cache import (
     parse_size,
 )
 from imgpack.cli.options.clock import now_ns
+from imgpack.cli.output.display import available, folded
 from imgpack.events import human_size
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def info(terminal: Terminal, *, cache_dir: str | None, as_json: bool) -> None:
         }
         click.echo(json.dumps(document))
         return
-    click.echo(f"directory  {cache.directory}")
+    click.echo("\n".join(folded(f"directory  {cache.directory}", available(), 11)))
     click.echo(f"segments   {usage.segments}")
     click.echo(f"layers     {usage.layers}")
     click.echo(f"trees      {usage.trees}")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import check_prune, prune_option, push_printing, write_archive
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import foreign_option, jobs_option, upload_journal
 from imgpack.errors import InvalidReferenceError
+from imgpack.files.streams import STDIN
 
 if TYPE_CHECKING:
     from imgpack.api import Named, Reference
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shallow", is_flag=True, help="Write DST without the layers that a shallow SRC is without."
 )
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -54,6 +58,7 @@ def copy(
     allow_nondistributable: bool,
     prune: bool,
     shallow: bool,
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -72,27 +77,29 @@ def copy(
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
     _check_written(destination if to_archive else None, prune=prune, shallow=shallow)
+    read = source if api.is_path(source) and source != STDIN else None
+    record.check((read, destination if to_archive else None))
+    write = partial(write_archive, terminal, prune=prune, shallow=shallow, replaced=terminal.warn)
     target = None if to_archive else _target(destination)
+    creds_option = "--creds" if to_archive and src_creds is None else "--src-creds"
+    whose = _for_source(registry, src_creds, to_archive=to_archive)
     with open_location(
-        source,
-        terminal,
-        _for_source(registry, src_creds, to_archive=to_archive),
-        choice=choice,
-        creds_option="--creds" if to_archive and src_creds is None else "--src-creds",
-        jobs=jobs,
+        source, terminal, whose, choice=choice, creds_option=creds_option, jobs=jobs
     ) as opened:
         if target is None:
-            images = choice.all(opened)
-            for named in () if api.is_path(source) else images:
-                api.refuse_foreign(named.image, source)
-            warn = terminal.warn  # what is copied over was an image as well
-            write_archive(
-                terminal, images, destination, jobs, prune=prune, shallow=shallow, replaced=warn
-            )
-        else:
-            image = api.Named(choice.one(opened).image, (target,))
-            foreign = allow_nondistributable
-            _to_registry(terminal, source, image, mount_from, jobs, registry, foreign=foreign)
+            write(_held(choice.all(opened), source), destination, jobs, record)
+            return
+        image = api.Named(choice.one(opened).image, (target,))
+        options = _push_options(source, target, mount_from, foreign=allow_nondistributable)
+        with connect(registry, terminal, [target.registry], jobs=jobs) as registries:
+            push_printing(terminal, registries, [image], options, jobs, record)
+
+
+def _held(images: tuple[Named, ...], source: str) -> tuple[Named, ...]:
+    """``images`` of a registry, if it has all of them. Raises ``UnsupportedError``."""
+    for named in () if api.is_path(source) else images:
+        api.refuse_foreign(named.image, source)
+    return images
 
 
 def _check_written(target: str | None, *, prune: bool, shallow: bool) -> None:
@@ -119,21 +126,12 @@ def _for_source(
     return registry if src_creds is None else replace(registry, creds=src_creds)
 
 
-def _to_registry(
-    terminal: Terminal,
-    source: str,
-    image: Named,
-    mount_from: tuple[str, ...],
-    jobs: int,
-    registry: RegistryOptions,
-    *,
-    foreign: bool,
-) -> None:
-    origin, name = () if api.is_path(source) else (api.parse_reference(source),), image.names[0]
-    options = api.PushOptions(
+def _push_options(
+    source: str, name: Reference, mount_from: tuple[str, ...], *, foreign: bool
+) -> api.PushOptions:
+    origin = () if api.is_path(source) else (api.parse_reference(source),)
+    return api.PushOptions(
         mount_from=(*origin, *api.mount_repositories(mount_from, [name.registry])),
         journal=upload_journal(),
         foreign=foreign,
     )
-    with connect(registry, terminal, [name.registry], jobs=jobs) as registries:
-        push_printing(terminal, registries, [image], options, jobs)

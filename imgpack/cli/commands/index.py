@@ -9,7 +9,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.metadata import check_metadata_file, metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option, upload_journal
@@ -45,7 +45,7 @@ def index() -> None:
 @click.option(
     "--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotate the index."
 )
-@metadata_option
+@record_options
 @jobs_option
 @registry_options
 @click.pass_obj
@@ -56,7 +56,7 @@ def create(
     added: tuple[str, ...],
     platforms: tuple[str, ...],
     annotations: tuple[str, ...],
-    metadata_file: str | None,
+    record: Record,
     jobs: int,
     registry: RegistryOptions,
 ) -> None:
@@ -65,7 +65,7 @@ def create(
     Images that are elsewhere are brought to REF's repository: mounted within a
     registry, copied from others.
     """
-    check_metadata_file(metadata_file)
+    record.check()
     name = api.target_name(reference)
     sources = tuple(_source(text) for text in added)
     wanted = tuple(api.Platform.parse(text) for text in platforms)
@@ -78,9 +78,7 @@ def create(
             images.append(stack.enter_context(opening).image().image)
         joined = api.join(images, wanted, pairs)
         options = api.PushOptions(mount_from=sources, journal=upload_journal())
-        push_printing(
-            terminal, registries, [api.Named(joined, (name,))], options, jobs, metadata_file
-        )
+        push_printing(terminal, registries, [api.Named(joined, (name,))], options, jobs, record)
 
 
 def _source(text: str) -> Reference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,8 @@ from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
-from imgpack.cli.output.display import available, clipped, one_line, table
+from imgpack.cli.output.colour import bold, echo
+from imgpack.cli.output.display import available, clipped, folded, one_line, padded, table
 from imgpack.events import human_size
 from imgpack.spec import mediatype
 
@@ -71,7 +73,7 @@ def inspect(
             lines += ["", f"verified: {verified} {_plural(verified, 'layer')}, all as promised"]
             if missing := sum(len(api.missing_layers(image)) for image in whole):
                 lines.append(f"missing: {missing} {_plural(missing, 'layer')}, not verified")
-        click.echo("\n".join(lines))
+        echo("\n".join(lines), sys.stdout)
 
 
 def _json(document: dict[str, Any]) -> str:
@@ -84,7 +86,8 @@ def _shown(named: Named) -> list[str]:
     title = ", ".join(name.shown() for name in named.names)
     # What tools other than Docker write beside an image is often a tag alone.
     title = title or f"(no name) {', '.join(named.labels)}".rstrip()
-    return [one_line(title), *_details(named.image)]
+    heading = [bold(line, sys.stdout) for line in folded(one_line(title), available(), 2)]
+    return [*heading, *_details(named.image)]
 
 
 def _details(image: AnyImage) -> list[str]:
@@ -92,9 +95,9 @@ def _details(image: AnyImage) -> list[str]:
         return _image(image)
     if isinstance(image, api.Opaque):
         return [
-            _field("Blob", str(image.descriptor.digest)),
-            _field("Type", image.media_type),
-            _field("Size", human_size(image.descriptor.size)),
+            _digest("Blob", image.descriptor.digest),
+            *_field("Type", image.media_type),
+            *_field("Size", human_size(image.descriptor.size)),
         ]
     kind = _FORMATS.get(image.document.media_type, image.document.media_type)
     digest = image.document.descriptor.digest
@@ -102,8 +105,8 @@ def _details(image: AnyImage) -> list[str]:
         size = human_size(api.total_size(image))
         return [
             _digest("Manifest", digest, kind),
-            _field("Artifact", image.type),
-            _field("Size", size),
+            *_field("Artifact", image.type),
+            *_field("Size", size),
         ]
     out = [_digest("Index", digest, kind)]
     for one in image.members:
@@ -128,16 +131,16 @@ def _image(image: Image) -> list[str]:
     out = [
         _digest("Manifest", descriptor.digest, kind),
         _digest("Image ID", config.digest),
-        _field("Platform", str(config.platform)),
-        _field("Created", config.created or "(not said)"),
+        *_field("Platform", str(config.platform)),
+        *_field("Created", config.created or "(not said)"),
     ]
     if config.author:
-        out.append(_field("Author", config.author))
-    out.append(_field("Size", size))
+        out += _field("Author", config.author)
+    out += _field("Size", size)
     if missing := api.missing_layers(image):
         lost = human_size(sum(layer.size for layer in missing))
         told = f"{len(missing)} {_plural(len(missing), 'layer')}, {lost} (it is shallow)"
-        out.append(_field("Missing", told))
+        out += _field("Missing", told)
     return [*out, *_layers(image), *_runtime(config.config), *_history(image)]
 
 
@@ -169,9 +172,10 @@ def _runtime(config: Mapping[str, Any]) -> list[str]:
         if value in (None, "", [], {}, False, 0):
             continue
         first, *more = _values(key, value)
-        lines.append(_field(one_line(key), first, indent=""))
-        lines += [" " * _LABEL + one_line(line) for line in more]
-    return _section("Config", lines) if lines else []
+        lines += _field(one_line(key), first, indent=4)
+        for value in more:
+            lines += _field("", value, indent=4)
+    return ["", "  Config", *lines] if lines else []
 
 
 def _values(key: str, value: Any) -> list[str]:
@@ -207,15 +211,16 @@ def _history(image: Image) -> list[str]:
     return _section("History", _table(rows, right=(2,), flexible=3))
 
 
-def _field(label: str, value: str, indent: str = "  ") -> str:
-    return f"{indent}{label:<{_LABEL}}{one_line(value)}"
+def _field(label: str, value: str, indent: int = 2) -> list[str]:
+    start = " " * indent + padded(label, _LABEL)
+    return folded(start + one_line(value), available(), indent + _LABEL)
 
 
 def _digest(label: str, digest: Digest, kind: str = "") -> str:
     (cells,) = table(
         [[str(digest), one_line(kind)] if kind else [str(digest)]], width=_room(2 + _LABEL)
     )
-    return _field(label, cells)
+    return f"  {label:<{_LABEL}}{cells}"
 
 
 def _table(rows: Sequence[Sequence[str]], right: tuple[int, ...], flexible: int) -> list[str]:

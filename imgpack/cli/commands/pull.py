@@ -8,6 +8,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import (
     check_prune,
     prune_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME", help="Name it so instead.")
 @click.option("--platform", metavar="OS/ARCH", help="Only this one of a multi-platform image.")
 @prune_option
+@record_options
 @jobs_option
 @registry_options
 @click.pass_obj
@@ -46,6 +48,7 @@ def pull(
     tags: tuple[str, ...],
     platform: str | None,
     prune: bool,
+    record: Record,
     jobs: int,
     registry: RegistryOptions,
 ) -> None:
@@ -59,6 +62,7 @@ def pull(
     place = output if output is not None else f"{name.repository.rpartition('/')[2]}.tar"
     check_prune(place, prune=prune)
     to_standard_output(place)
+    record.check((place,))
     with (
         connect(registry, terminal, jobs=jobs) as registries,
         api.open(name, registries=registries, scratch=scratch_directory) as opened,
@@ -67,4 +71,4 @@ def pull(
         api.refuse_foreign(named.image, name.shown())
         digest = named.image.document.descriptor.digest
         named = api.Named(named.image, given or named.names or (name.with_digest(digest),))
-        write_archive(terminal, [named], place, jobs, prune=prune)
+        write_archive(terminal, [named], place, jobs, record, prune=prune)

@@ -9,13 +9,15 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import Choice, choice_options, open_location
-from imgpack.cli.options.metadata import check_metadata_file, metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import push_printing
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.push import PushFlags, push_options
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
+from imgpack.cli.output.display import available, folded, shortened
 from imgpack.errors import InvalidReferenceError, UnsupportedError, about
+from imgpack.spec.reference import is_tag
 
 if TYPE_CHECKING:
     from imgpack.api import Named, Reference
@@ -26,9 +28,16 @@ if TYPE_CHECKING:
 @click.argument("archive", type=FILE, metavar="ARCHIVE")
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @push_options
+@click.option("--all", "everything", is_flag=True, help="Push all images, as is done without REF.")
+@click.option(
+    "--repository",
+    metavar="REPO",
+    help="Push to this repository instead, each image under its own tags, or by its digest"
+    " if it has none.",
+)
 @click.option("--by-digest", is_flag=True, help="Push without a tag: the digest is the name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
-@metadata_option
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -39,9 +48,11 @@ def push(
     archive: str,
     references: tuple[str, ...],
     how: PushFlags,
+    everything: bool,
+    repository: str | None,
     by_digest: bool,
     dry_run: bool,
-    metadata_file: str | None,
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -52,13 +63,15 @@ def push(
     sent again, and a push that was interrupted goes on where it stopped.
     """
     how.check(by_digest=by_digest)
-    check_metadata_file(metadata_file, (archive, how.schema1.signing_key), dry_run=dry_run)
+    record.check((archive, how.schema1.signing_key), dry_run=dry_run)
+    _check_all(references, choice, everything=everything, repository=repository)
     place = _first_argument(archive, references)
+    into = None if repository is None else _repository(repository)
     if by_digest:
         _warn_of_tags(references, terminal)
     with open_location(place, terminal, registry, choice=choice) as opened:
         found = (choice.one(opened),) if references else choice.all(opened)
-        images = _named(found, references, archive, by_digest=by_digest)
+        images = _named(found, references, into, archive, by_digest=by_digest)
         pairs = [(one, name) for one in images for name in one.names]
         options = how.options(pairs, terminal)
         servers = dict.fromkeys(name.registry for _, name in pairs)
@@ -66,18 +79,21 @@ def push(
             if dry_run:
                 _show(registries, images, options)
             else:
-                push_printing(terminal, registries, images, options, jobs, metadata_file)
+                push_printing(terminal, registries, images, options, jobs, record)
 
 
 def _show(registries: api.Registries, images: tuple[Named, ...], options: api.PushOptions) -> None:
+    columns = available()
     for step in api.dry_run(registries, images, options):
         source = f" from {step.source}" if step.source else ""
-        click.echo(f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}")
+        line = f"{step.action:5} {step.digest} {step.size:>12} {step.target}{source}"
+        click.echo("\n".join(folded(shortened(line, columns), columns, 6)))
 
 
 def _named(
     images: tuple[Named, ...],
     references: tuple[str, ...],
+    into: Reference | None,
     archive: str,
     *,
     by_digest: bool,
@@ -85,7 +101,8 @@ def _named(
     """The images under the names that they are pushed to."""
     out = []
     for named in images:
-        names = [api.target_name(text) for text in references] or _own_names(named, archive)
+        names = [api.target_name(text) for text in references]
+        names = names or (_own_names(named, archive) if into is None else _moved(named, into))
         if by_digest:
             names = [api.Reference(n.registry, n.repository, None, n.digest) for n in names]
         out.append(api.Named(named.image, tuple(dict.fromkeys(names))))
@@ -101,6 +118,34 @@ def _own_names(named: Named, archive: str) -> list[Reference]:
     with about(archive):
         # An archive does not tell Docker Hub from a name without a registry.
         return [api.writable_name(name.shown()) for name in named.names]
+
+
+def _check_all(
+    references: tuple[str, ...], choice: Choice, *, everything: bool, repository: str | None
+) -> None:
+    """Refuse names beside what says how all are called. Raises ``click.UsageError``."""
+    for option, given in ("--all", everything), ("--repository", repository is not None):
+        if given and references:
+            raise click.UsageError(f"{option} keeps the tags there are; leave out {references[0]}")
+    if everything and choice.image is not None:
+        raise click.UsageError("--all and --image contradict each other")
+
+
+def _repository(text: str) -> Reference:
+    found = api.writable_name(text)
+    if found.tag is not None or found.digest is not None:
+        raise click.UsageError(
+            f"--repository {text}: each image keeps its tags; write {found.name}"
+        )
+    return found
+
+
+def _moved(named: Named, into: Reference) -> list[Reference]:
+    """The tags of an image in another repository; without any its digest."""
+    tags = [name.tag for name in named.tags if name.tag is not None]
+    tags += [label for label in named.labels if is_tag(label)]
+    names = [into.with_tag(tag) for tag in dict.fromkeys(tags)]
+    return names or [into.with_digest(named.image.document.descriptor.digest)]
 
 
 def _first_argument(archive: str, references: tuple[str, ...]) -> str:

@@ -12,18 +12,13 @@ import click
 
 from imgpack import api
 from imgpack.api.bases import split
-from imgpack.cli.options.metadata import (
-    check_metadata_file,
-    takes_standard_output,
-    write_metadata,
-)
+from imgpack.cli.options.metadata import Record
 from imgpack.cli.options.output import (
     check_prune,
-    create,
-    print_names,
     prune_option,
     push_printing,
     to_standard_output,
+    write_archive,
 )
 from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
@@ -31,7 +26,7 @@ from imgpack.cli.options.transfer import foreign_option, upload_journal
 from imgpack.errors import InvalidReferenceError
 
 if TYPE_CHECKING:
-    from imgpack.api import Named, Published, Reference, Registries
+    from imgpack.api import Named, Reference, Registries
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -50,7 +45,7 @@ class Destination:
         """Whether it is an archive, a layout or a stream."""
         return self.output == "-" or api.is_path(self.output)
 
-    def check(self, sources: Iterable[str | None], metadata_file: str | None) -> None:
+    def check(self, sources: Iterable[str | None], record: Record) -> None:
         """Refuse what cannot be written, before anything is read.
 
         ``sources`` are what is read. Raises ``click.UsageError``, ``InvalidReferenceError``,
@@ -61,7 +56,7 @@ class Destination:
         if self.is_path:
             to_standard_output(self.output)
         paths = [str(place) for place in _places(sources) if _is_path(place)]
-        check_metadata_file(metadata_file, (*paths, self.output if self.is_path else None))
+        record.check((*paths, self.output if self.is_path else None))
 
     def names(self, own: Iterable[Reference]) -> tuple[Reference, ...]:
         """What the image is to be called, which is called ``own`` where it comes from."""
@@ -98,12 +93,12 @@ class Destination:
         registries: Registries,
         sources: Iterable[str | None],
         jobs: int,
-        metadata_file: str | None,
+        record: Record,
         more: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Write or push ``named``, and print its names. Layers are mounted from ``sources``.
 
-        ``more`` is for the metadata.
+        ``more`` is for the record.
         """
         names = self.names(named.names)
         labels = () if self.tags or not self.is_path else named.labels
@@ -114,28 +109,19 @@ class Destination:
                 journal=upload_journal(),
                 foreign=self.allow_nondistributable,
             )
-            push_printing(terminal, registries, [named], options, jobs, metadata_file, more)
+            push_printing(terminal, registries, [named], options, jobs, record, more)
             return
-        with create(
+        write_archive(
             terminal,
+            [named],
             self.output,
+            jobs,
+            record,
             prune=self.prune,
             shallow=self.shallow,
             replaced=terminal.warn,
-        ) as sink:
-            published = api.copy([named], sink, jobs=jobs)
-        if metadata_file is not None:
-            write_metadata(metadata_file, published, [named], more)
-        self._tell(terminal, published, metadata_file)
-
-    def _tell(
-        self, terminal: Terminal, published: tuple[Published, ...], metadata_file: str | None
-    ) -> None:
-        err = to_standard_output(self.output) or takes_standard_output(metadata_file)
-        print_names(terminal, published, err=err)
-        for one in published:
-            if one.name is None:
-                terminal.result(str(one.descriptor.digest), err=err)
+            more=more,
+        )
 
 
 def _places(sources: Iterable[str | None]) -> Iterator[str | Reference]:

@@ -1,6 +1,6 @@
-"""``--metadata-file``: digests, sizes, media types, diff_ids and names as a JSON document.
+"""``--metadata-file`` (digests, sizes, media types, diff_ids, names as JSON) and ``--iidfile``.
 
-Invariant: whether it can be written, and harms nothing else that the command reads
+Invariant: whether they can be written, and harm nothing else that the command reads
 or writes, is known before the command does anything.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.build.sources import check_outside
-from imgpack.cli.options.parameters import FILE
+from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
@@ -24,46 +25,128 @@ from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descripto
 from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
-    from imgpack.api import Named, Published
+    from imgpack.api import Loaded, Named, Published
     from imgpack.cli.options.build.kinds import Source
 
-metadata_option = click.option(
-    "--metadata-file",
-    type=FILE,
-    metavar="FILE",
-    help="Write digests, sizes and names to a JSON file.",
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where it is written what was made or moved: a JSON document, an image's identifier."""
+
+    metadata_file: str | None = None
+    iidfile: str | None = None
+
+    def check(
+        self,
+        others: Sequence[str | None] = (),
+        trees: Sequence[Source] = (),
+        *,
+        dry_run: bool = False,
+    ) -> None:
+        """Refuse a file that cannot be written, or is one of ``others`` or inside ``trees``.
+
+        ``others`` are the paths that the command reads and writes. Raises ``OutputError``
+        and ``click.UsageError``.
+        """
+        for option, path, what in (
+            ("--metadata-file", self.metadata_file, "the metadata file"),
+            ("--iidfile", self.iidfile, "the file of the identifier"),
+        ):
+            if path is not None and dry_run:
+                raise click.UsageError(f"--dry-run moves nothing to write a {option} about")
+            if path is not None:
+                _check(path, option, what, others, trees)
+        if self.metadata_file and self.iidfile and _harms(self.iidfile, self.metadata_file):
+            raise click.UsageError("--iidfile and --metadata-file name the same file")
+
+    def expect(self, images: Sequence[Named]) -> None:
+        """Refuse several images where one identifier is wanted, before any is written."""
+        if self.iidfile is not None and len(_documents(images)) != 1:
+            raise click.UsageError(
+                f"--iidfile is for one image, and there are {len(_documents(images))}; "
+                "--metadata-file says all of them"
+            )
+
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """What is written."""
+        return self.metadata_file, self.iidfile
+
+    @property
+    def takes_standard_output(self) -> bool:
+        """Whether a document goes there, where nothing else may."""
+        return any(path is not None and named_descriptor(path) == 1 for path in self.files)
+
+    def write(
+        self,
+        published: Iterable[Published],
+        images: Sequence[Named],
+        loaded: Iterable[Loaded] = (),
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Write what each name stands for, the images, and what ``more`` there is to say.
+
+        Raises ``OutputError``.
+        """
+        if self.metadata_file is not None:
+            document = api.recorded(published, images) | _told(loaded) | dict(more)
+            _write(self.metadata_file, f"{json_text(document)}\n".encode())
+        if self.iidfile is not None:
+            _write(self.iidfile, str(api.image_id(images[0].image)).encode())
+
+
+record_options = gathered(
+    "record",
+    Record,
+    click.option(
+        "--metadata-file",
+        type=FILE,
+        metavar="FILE",
+        help="Write digests, sizes and names to a JSON file.",
+    ),
+    click.option(
+        "--iidfile",
+        type=FILE,
+        metavar="FILE",
+        help="Write the image's ID to a file: the digest of its configuration, or of an index.",
+    ),
 )
 
 
-def check_metadata_file(
-    path: str | None,
-    others: Sequence[str | None] = (),
-    trees: Sequence[Source] = (),
-    *,
-    dry_run: bool = False,
-) -> None:
-    """Refuse a metadata file that cannot be written, or is one of ``others`` or inside ``trees``.
+def _told(loaded: Iterable[Loaded]) -> dict[str, Any]:
+    told = [
+        {
+            "name": None if one.name is None else str(one.name),
+            "id": str(one.id),
+            "engine": one.engine,
+        }
+        for one in loaded
+    ]
+    return {"loaded": told} if told else {}
 
-    ``others`` are the paths that the command reads and writes. Raises ``OutputError``
-    and ``click.UsageError``.
-    """
-    if path is None:
-        return
-    if dry_run:
-        raise click.UsageError("--dry-run pushes nothing to write a --metadata-file about")
+
+def _documents(images: Sequence[Named]) -> set[api.Digest]:
+    return {one.image.document.descriptor.digest for one in images}
+
+
+def _write(path: str, data: bytes) -> None:
+    with open_output(path) as write:
+        write(data)
+
+
+def _check(
+    path: str, option: str, what: str, others: Sequence[str | None], trees: Sequence[Source]
+) -> None:
     if path in ("", STDOUT):
-        raise click.UsageError(
-            f"--metadata-file {path!r} is no file; /dev/stdout is standard output"
-        )
+        raise click.UsageError(f"{option} {path!r} is no file; /dev/stdout is standard output")
     for other in others:
         if other and _harms(path, other):
             raise OutputError(
-                f"the metadata file {path} is {_shown(other)}, or lies in it",
-                "choose another place",
+                f"{what} {path} is {_shown(other)}, or lies in it", "choose another place"
             )
-    check_outside(trees, path, "the metadata file", "--metadata-file")
+    check_outside(trees, path, what, option)
     if path.endswith("/") or os.path.isdir(path):
-        raise OutputError(f"the metadata file {path} is a directory", "name a file in it")
+        raise OutputError(f"{what} {path} is a directory", "name a file in it")
     _try(path)
 
 
@@ -90,26 +173,3 @@ def _try(path: str) -> None:
     if not is_stream(path):  # opening a pipe would wait for its reader
         with AtomicFile(path):
             return
-
-
-def takes_standard_output(path: str | None) -> bool:
-    """Whether the document goes there, where nothing else may."""
-    return path is not None and named_descriptor(path) == 1
-
-
-def write_metadata(
-    path: str,
-    published: Iterable[Published],
-    images: Iterable[Named],
-    more: Mapping[str, Any] = MappingProxyType({}),
-) -> None:
-    """Write what each name stands for, the images, and what ``more`` there is to say, to ``path``.
-
-    Raises ``OutputError``.
-    """
-    document = {
-        "published": api.published_names(tuple(published)),
-        "images": [api.described(image) for image in images],
-    } | dict(more)
-    with open_output(path) as write:
-        write(f"{json_text(document)}\n".encode())

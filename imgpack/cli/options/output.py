@@ -14,11 +14,11 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.metadata import takes_standard_output, write_metadata
+from imgpack.cli.options.metadata import Record
 from imgpack.files.streams import STDOUT, is_stream, named_descriptor
 
 if TYPE_CHECKING:
-    from imgpack.api import Named, Published, ReadableSink
+    from imgpack.api import Loaded, Named, Published, ReadableSink
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -40,15 +40,25 @@ class NamePrinter:
 
     def __init__(self, terminal: Terminal, *, err: bool) -> None:
         self.published: list[Published] = []
+        self.loaded: list[Loaded] = []
         self._terminal = terminal
         self._err = err
         self._lost: OSError | None = None
 
     def __call__(self, one: Published) -> None:
         self.published.append(one)
+        self._keeping_on(lambda: print_names(self._terminal, [one], err=self._err))
+
+    def tell_loaded(self, one: Loaded) -> None:
+        """Print a name when an engine has it, with the ID that it has there; or that alone."""
+        self.loaded.append(one)
+        known = str(one.id) if one.name is None else replace(one.name, digest=one.id).shown()
+        self._keeping_on(lambda: self._terminal.result(known, err=self._err))
+
+    def _keeping_on(self, tell: Callable[[], None]) -> None:
         try:
             if self._lost is None:
-                print_names(self._terminal, [one], err=self._err)
+                tell()
         except OSError as error:
             self._lost = error
 
@@ -64,16 +74,16 @@ def push_printing(
     images: Sequence[Named],
     options: api.PushOptions,
     jobs: int,
-    metadata_file: str | None = None,
+    record: Record,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Push, printing each name when it is there; standard output may be the metadata's."""
-    printer = NamePrinter(terminal, err=takes_standard_output(metadata_file))
+    """Push, printing each name when it is there; standard output may be the record's."""
+    record.expect(images)
+    printer = NamePrinter(terminal, err=record.takes_standard_output)
     published = api.push(
         images, registries=registries, options=options, jobs=jobs, on_published=printer
     )
-    if metadata_file is not None:
-        write_metadata(metadata_file, published, images, more)
+    record.write(published, images, more=more)
     printer.end()
 
 
@@ -130,18 +140,22 @@ def write_archive(
     images: Sequence[Named],
     target: str,
     jobs: int,
+    record: Record,
     *,
     prune: bool = False,
     shallow: bool = False,
     replaced: Callable[[str], None] | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write ``images`` to an archive, a layout or a stream, and print what was written.
 
-    Of what has no name it is the digest. The rest is as for ``create``.
+    Of what has no name it is the digest. The rest is as for ``create`` and ``Record.write``.
     """
+    record.expect(images)
     with create(terminal, target, prune=prune, shallow=shallow, replaced=replaced) as sink:
         published = api.copy(images, sink, jobs=jobs)
-    err = to_standard_output(target)
+    record.write(published, images, more=more)
+    err = to_standard_output(target) or record.takes_standard_output
     print_names(terminal, published, err=err)
     for one in published:
         if one.name is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgpack import api
+from imgpack.cli.options.engine import LoadFlags, load_options
 from imgpack.cli.options.parameters import gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.cli.options.signing import Schema1Flags, check_schema1_tags, schema1_options
@@ -98,10 +99,22 @@ push_options = gathered(
 
 @dataclass(frozen=True, slots=True)
 class BuildPush:
-    """Whether what is built is pushed, and how."""
+    """Whether what is built is pushed or loaded, and how."""
 
     push: bool
     how: PushFlags
+    loading: LoadFlags
+
+    @property
+    def instead(self) -> bool:
+        """Whether it goes elsewhere than into a file, if none is named."""
+        return self.push or self.loading.load
+
+    @property
+    def where(self) -> str:
+        """Where it goes, if there is no file."""
+        where = {"registries": self.push, "an engine": self.loading.load}
+        return " and ".join(one for one, there in where.items() if there)
 
     def check(self, tags: Sequence[str]) -> None:
         """Refuse to push to no name, and to say how it is done when it is not.
@@ -123,6 +136,7 @@ class BuildPush:
             if value and not self.push:
                 raise click.UsageError(f"{option} is about a push; add --push")
         how.check()
+        self.loading.check()
         if self.push and not self.names(tags):
             raise click.UsageError("--push needs a name to push to: -t REGISTRY/REPOSITORY:TAG")
 
@@ -164,4 +178,5 @@ build_push_options = gathered(
     BuildPush,
     click.option("--push", is_flag=True, help="Push it to its names while it is built."),
     push_options,
+    load_options,
 )

@@ -43,6 +43,7 @@ _WORDS: Final = {
     Remedy.SEND_FOREIGN: "--allow-nondistributable sends it",
     Remedy.NAME_SCHEMA1: "say --name NAME:TAG",
     Remedy.MAKE_SCHEMA1: "imgpack manifest ARCHIVE --schema1 makes one",
+    Remedy.NAME_ENGINE: "start one, or name the one that is meant with --engine",
     Remedy.DELETE_DIGEST: (
         "it may delete by digest, which removes every tag of the image: imgpack rm {0}"
     ),

@@ -1,28 +1,32 @@
-"""What people see while imgpack works: progress bars on a terminal, warnings, details."""
+"""What people see while imgpack works: progress, warnings, details, and the results."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Final, Self
 
 import click
 
 from imgpack.cli.output.advice import line
-from imgpack.cli.output.display import clipped, one_line
+from imgpack.cli.output.colour import bold, echo, is_dumb, marked
+from imgpack.cli.output.display import one_line
+from imgpack.cli.output.progress.json_lines import JsonLines
+from imgpack.cli.output.progress.log import Log
+from imgpack.cli.output.progress.shown import Nothing, Progress
 
 if TYPE_CHECKING:
     from imgpack.errors import Hint
     from imgpack.events import Meter
 
-_LABEL: Final = 24
-"""Columns of a bar's label, where the terminal is wide enough for thrice as many."""
+WAYS: Final = ("auto", "plain", "json", "none")
+"""How progress is shown: ``auto`` is bars on a terminal, and elsewhere lines, as ``plain``."""
 
-_NARROW: Final = "{desc} {n_fmt}/{total_fmt} {rate_fmt}"
+_US: Final = "imgpack: "
 _USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
 """A user name and password in a URL, wherever it comes from."""
 
@@ -30,14 +34,17 @@ _USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
 class Terminal:
     """The reporter of the command line; a context manager that leaves the terminal clean.
 
-    Bars are drawn on standard error, only when it is a terminal and not under
-    ``--quiet``. Safe to call from any thread.
+    Everything but the results is on standard error. ``progress`` is one of ``WAYS``;
+    ``quiet`` shows none and no warnings. Safe to call from any thread.
     """
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, *, quiet: bool = False, verbose: bool = False, progress: str = WAYS[0]
+    ) -> None:
         self.quiet = quiet
         self.verbose = verbose
-        self._bars: list[Any] = []
+        self.progress = progress
+        self._shown: Progress | None = None
         self._lock = threading.Lock()
         self._warned: set[str] = set()
         self._hiding: list[Callable[[str], str]] = []
@@ -51,58 +58,50 @@ class Terminal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._lock:
-            for bar in self._bars:
-                bar.close()
-            self._bars.clear()
-            sys.stderr.flush()
+        if self._shown is not None:
+            self._shown.close()
 
     def hide(self, hiding: Callable[[str], str]) -> None:
         """From now on nothing is shown but what ``hiding`` leaves of it."""
         self._hiding.append(hiding)
 
     def begin(self, label: str, total: int | None) -> Meter:
-        """A bar of ``total`` bytes, or a meter that draws nothing."""
-        if self.quiet or not sys.stderr.isatty():
-            return _Bar(self, None)
-        from tqdm import tqdm
-
-        tqdm.monitor_interval = 0  # no thread of its own
-        columns, rows = _screen(sys.stderr)
-        width = min(_LABEL, columns // 3)
+        """A piece of work of ``total`` bytes, shown as ``progress`` says."""
         with self._lock:
-            bar = tqdm(
-                desc=clipped(one_line(label), width).ljust(width),
-                total=total,
-                unit="B",
-                unit_scale=True,
-                unit_divisor=1024,
-                leave=False,
-                file=sys.stderr,
-                ncols=columns,
-                nrows=rows,
-                bar_format=_NARROW if columns < 3 * _LABEL else None,
-            )
-            bar.dynamic_ncols = _screen  # type: ignore[assignment]  # asked again at each line
-            self._bars.append(bar)
-        return _Bar(self, bar)
+            if self._shown is None:
+                self._shown = self._way()
+        return self._shown.begin(self._harmless(label), total)
+
+    def _way(self) -> Progress:
+        if self.quiet or self.progress == "none":
+            return Nothing()
+        if self.progress == "json":
+            return JsonLines(self._write)
+        if self.progress == "plain" or is_dumb() or not sys.stderr.isatty():
+            return Log(lambda text: self._write(f"{_US}{text}"))
+        from imgpack.cli.output.progress.bars import Bars
+
+        return Bars()
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """One line on standard error, the same one never twice."""
-        self.remark(f"warning: {line(message, hint)}")
+        self._once("warning", f"warning: {line(message, hint)}")
 
     def remark(self, message: str) -> None:
         """As ``warn``, of what is no reason to worry."""
+        self._once("message", message)
+
+    def _once(self, event: str, message: str) -> None:
         with self._lock:
             if self.quiet or message in self._warned:
                 return
             self._warned.add(message)
-        self._line(f"imgpack: {message}")
+        self._tell(event, f"{_US}{message}")
 
     def detail(self, message: str) -> None:
         """One line on standard error under ``--verbose``."""
         if self.verbose and not self.quiet:
-            self._line(f"imgpack: {message}")
+            self._tell("detail", f"{_US}{message}")
 
     def note(self, message: str) -> None:
         """One line for who sits at a terminal, and knows how it went without."""
@@ -111,11 +110,11 @@ class Terminal:
 
     def say(self, message: str) -> None:
         """One line on standard error that was asked for, even under ``--quiet``."""
-        self._line(message, indent=len(message) - len(message.lstrip()))
+        self._tell("message", message)
 
     def fail(self, message: str) -> None:
         """The one line of a failure."""
-        self._line(f"imgpack: error: {message}")
+        self._tell("error", f"{_US}error: {message}")
 
     def trace(self, problem: BaseException) -> None:
         """Every line of a traceback, and of those that it comes of."""
@@ -125,55 +124,40 @@ class Terminal:
         chain = not isinstance(problem, click.UsageError)
         for part in traceback.format_exception(problem, chain=chain):
             for text in part.splitlines():
-                self._line(text, indent=len(text) - len(text.lstrip()))
+                self._tell("detail", text)
 
     def result(self, text: str, *, err: bool = False) -> None:
         """One line of what the command was called for, on standard output unless ``err``."""
-        with self._lock:
-            self._beside_bars(text, err=err)
+        if self.progress == "json" and not self.quiet:
+            JsonLines(self._write).tell("result", text=self._harmless(text))
+            if err:
+                return
+        stream = sys.stderr if err else sys.stdout
+        name, at, digest = text.partition("@")
+        shown = f"{bold(name, stream)}{at}{digest}" if at else text
+        self._beside(partial(echo, shown, stream))
 
-    def _line(self, text: str, *, indent: int = 0) -> None:
-        # It may quote an archive or a registry: no control sequence of theirs goes out.
+    def _tell(self, event: str, text: str) -> None:
+        harmless = self._harmless(text)
+        if self.progress == "json":
+            message = harmless.removeprefix(_US).removeprefix(f"{event}: ")
+            JsonLines(self._write).tell(event, message=message)
+            return
+        indent = " " * (len(text) - len(text.lstrip()))
+        self._write(indent + marked(harmless, sys.stderr))
+
+    def _harmless(self, text: str) -> str:
+        """It may quote an archive or a registry: no control sequence of theirs goes out."""
         for hiding in self._hiding:
             text = hiding(text)
-        text = _USER.sub(r"\1***@", text)
+        return one_line(" ".join(_USER.sub(r"\1***@", text).split()))
+
+    def _write(self, text: str) -> None:
+        self._beside(lambda: echo(text, sys.stderr))
+
+    def _beside(self, write: Callable[[], None]) -> None:
         with self._lock:
-            self._beside_bars(" " * indent + one_line(" ".join(text.split())), err=True)
-
-    def _beside_bars(self, text: str, *, err: bool) -> None:
-        if not self._bars:
-            click.echo(text, err=err)
-            return
-        # Bars are off the screen before the line is written, whichever stream it goes to.
-        with self._bars[-1].external_write_mode(file=sys.stderr):
-            click.echo(text, err=err)
-
-    def forget(self, bar: Any) -> None:
-        """A bar is done: take it off the screen before anything else is written there."""
-        with self._lock:
-            if bar in self._bars:
-                self._bars.remove(bar)
-                bar.close()
-                sys.stderr.flush()
-
-
-def _screen(stream: TextIO) -> tuple[int, int]:
-    """The columns and rows that bars may take; a terminal that knows no size has 80 and 24."""
-    columns, rows = os.get_terminal_size(stream.fileno())
-    return (columns or 80) - 1, (rows or 24) - 1
-
-
-class _Bar:
-    def __init__(self, terminal: Terminal, bar: Any) -> None:
-        self._terminal = terminal
-        self._bar = bar
-
-    def advance(self, count: int) -> None:
-        """``count`` more bytes."""
-        if self._bar is not None:
-            self._bar.update(count)
-
-    def end(self) -> None:
-        """Take the bar off the screen."""
-        if self._bar is not None:
-            self._terminal.forget(self._bar)
+            if self._shown is None:
+                write()
+            else:
+                self._shown.beside(write)

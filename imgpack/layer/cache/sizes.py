@@ -44,7 +44,7 @@ class Sizes:
         return sum(self.parts)
 
     def add(self, stored: Mapping[int, int]) -> None:
-        """Count what was stored since, in bytes by part."""
+        """Count what was stored since, or removed if it is less than 0, in bytes by part."""
         for part, size in stored.items():
             self.parts[part] = max(0, self.parts[part] + size)
 

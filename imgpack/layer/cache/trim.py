@@ -177,9 +177,9 @@ class Trim:
                 os.unlink(found.path)
         self.dropped += 1
         self.freed += found.size
-        self.size -= found.size
-        if found.part >= 0:
-            self._sizes.parts[found.part] -= found.size
+        # What other processes stored since was not counted.
+        self.size = max(0, self.size - found.size)
+        self._sizes.add({found.part: -found.size} if found.part >= 0 else {})
 
 
 class _Ages:

@@ -115,8 +115,9 @@ class LayoutWriter(ImageWriter):
         return self._staged.open_blob()
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        """The bytes of a layer that was written."""
-        return self._staged.read(descriptor.digest, offset)
+        """The bytes of a layer that was written, which ``write`` moves to its place."""
+        moved = self._staged.size(descriptor.digest) is None
+        return (self._stored if moved else self._staged).read(descriptor.digest, offset)
 
     def _open_known(self, descriptor: Descriptor) -> BlobWriter:
         return self._staged.open_blob()

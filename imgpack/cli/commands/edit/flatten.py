@@ -16,7 +16,7 @@ from imgpack.cli.options.location import (
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.metadata import metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     type=click.Choice(["docker", "oci"]),
     help="Whose media types it gets. [default: the image's]",
 )
-@metadata_option
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -60,7 +60,7 @@ def flatten(
     above: str | None,
     compression: str,
     kind: str | None,
-    metadata_file: str | None,
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -72,7 +72,7 @@ def flatten(
     """
     source = from_standard_input(source)
     sources = (source, above)
-    destination.check(sources, metadata_file)
+    destination.check(sources, record)
     codec = api.Codec.parse(compression)
     choice.check(source)
     with (
@@ -93,4 +93,4 @@ def flatten(
             reporter=terminal,
         ) as image:
             made = replace(named, image=image, fields=())
-            destination.write(made, terminal, registries, sources, jobs, metadata_file)
+            destination.write(made, terminal, registries, sources, jobs, record)

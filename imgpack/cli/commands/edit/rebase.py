@@ -17,7 +17,7 @@ from imgpack.cli.options.location import (
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.metadata import metadata_option
+from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
@@ -55,7 +55,7 @@ _AFTERWARDS: Final = {
     help="Read no layers, and so say nothing of what may not work on the new base.",
 )
 @cache_options
-@metadata_option
+@record_options
 @jobs_option
 @choice_options
 @registry_options
@@ -69,7 +69,7 @@ def rebase(
     destination: Destination,
     no_look: bool,
     cache: CacheFlags,
-    metadata_file: str | None,
+    record: Record,
     jobs: int,
     choice: Choice,
     registry: RegistryOptions,
@@ -81,7 +81,7 @@ def rebase(
     """
     source = from_standard_input(source)
     sources = (source, onto, old)
-    destination.check(sources, metadata_file)
+    destination.check(sources, record)
     choice.check(source)
     segments, limit = cache.open((), terminal), cache.limit
     with (
@@ -104,7 +104,7 @@ def rebase(
             _tell(terminal, rebased)
             made = replace(named, image=rebased.image, fields=())
             more = {} if rebased.findings is None else {"findings": rebased.as_json()}
-            destination.write(made, terminal, registries, sources, jobs, metadata_file, more)
+            destination.write(made, terminal, registries, sources, jobs, record, more)
     if segments is not None and segments.stored:
         trim(segments, limit)
 

@@ -14,7 +14,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.parameters import FILE, gathered
-from imgpack.cli.output.display import one_line
+from imgpack.cli.output.display import available, folded, one_line
 from imgpack.errors import about, brief
 from imgpack.events import human_size
 
@@ -155,7 +155,7 @@ dry_run_options = gathered(
 def show_planned(planned: Planned, *, as_json: bool) -> None:
     """List every entry of the layers on standard output, with its size, as it is met."""
     total = [0, 0]
-    count = 0
+    count, columns = 0, available()
     if as_json:
         click.echo('{"layers": [', nl=False)
     for count, (layer, entries) in enumerate(planned, 1):
@@ -166,7 +166,7 @@ def show_planned(planned: Planned, *, as_json: bool) -> None:
         else:
             click.echo(f"layer {count}: {one_line(str(layer))}")
             for one in found:
-                click.echo(_line(one))
+                click.echo(_line(one, columns))
             click.echo(f"layer {count}: {_summed(sums)}")
         total = [total[0] + sums[0], total[1] + sums[1]]
     if as_json:
@@ -217,9 +217,8 @@ def _shown(entry: Entry, link: bytes | None) -> dict[str, Any]:
     return shown
 
 
-def _line(one: dict[str, Any]) -> str:
+def _line(one: dict[str, Any], columns: int | None) -> str:
     owner = f"{one['uid']}:{one['gid']}"
     target = f" -> {one['target']}" if "target" in one else ""
-    return one_line(
-        f"{one['type']:9} {one['mode']} {owner:>11} {one['size']:>12} {one['path']}{target}"
-    )
+    line = f"{one['type']:9} {one['mode']} {owner:>11} {one['size']:>12} {one['path']}{target}"
+    return "\n".join(folded(one_line(line), columns, 10))

@@ -16,6 +16,8 @@ from imgpack.cli.options.build.rules import RuleFlags
 from imgpack.cli.options.build.shape import ShapeFlags
 from imgpack.cli.options.build.unset import UnsetFlags
 from imgpack.cli.options.cache import CacheFlags
+from imgpack.cli.options.engine import LoadFlags
+from imgpack.cli.options.metadata import Record
 from imgpack.cli.options.push import PushFlags
 from imgpack.cli.options.registry import RegistryOptions
 from imgpack.cli.options.signing import Schema1Flags
@@ -27,8 +29,9 @@ def _names(*kinds: Any) -> tuple[str, ...]:
 
 
 _HEADINGS: Final = (
-    ("Output", ("tags", "output", "prune", "image_format", "compression", "metadata_file")),
+    ("Output", ("tags", "output", "prune", "image_format", "compression", *_names(Record))),
     ("Push", ("push", *_names(MountFlags, Schema1Flags, PushFlags))),
+    ("Load", _names(LoadFlags)),
     ("Base image", _names(BaseFlags)),
     ("What goes in", (*_names(ExcludeFlags, DryRunFlags), "raw_layers")),
     ("Shape of the layers", _names(ShapeFlags)),

@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 class LayerFlags:
     """How layers are made, as it was written."""
 
-    compression: str
+    compression: str | None
     owner: str
     mtime: tuple[str, ...]
     check_contents: bool
     raw_layers: tuple[str, ...]
 
-    def codec(self, image_format: Format) -> Codec:
-        """The compression, which ``image_format`` must know. Raises ``ConfigError``."""
-        codec = api.Codec.parse(self.compression)
+    def codec(self, image_format: Format, *, alone: bool) -> Codec:
+        """The compression, which ``image_format`` must know. Raises ``ConfigError``.
+
+        ``alone``: for an engine alone, which gets none if none is given.
+        """
+        codec = api.Codec.parse(self.compression or ("none" if alone else "gzip"))
         image_format.layer_type(codec.compression)
         return codec
 
@@ -69,10 +72,9 @@ layer_options = gathered(
     LayerFlags,
     click.option(
         "--compression",
-        default="gzip",
-        show_default=True,
         metavar="gzip[:1-12]|zstd[:1-19]|none",
-        help="How layers are compressed; gzip alone takes what suits each part of the content.",
+        help="How layers are compressed; gzip alone takes what suits each part of the content."
+        " [default: gzip, or none for --load alone]",
     ),
     click.option(
         "--owner",

@@ -1,0 +1,1 @@
+"""Commands about container engines; one file a command."""

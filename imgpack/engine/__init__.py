@@ -1,0 +1,1 @@
+"""Container engines of this machine, through their commands: docker, podman, containerd, kind."""
