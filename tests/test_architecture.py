@@ -31,6 +31,7 @@ RANKS = {
     "files": 2,
     "compression": 2,
     "credentials": 3,
+    "project": 3,
     "tar": 3,
     "tree": 4,
     "layer": 5,

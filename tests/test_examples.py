@@ -100,6 +100,8 @@ def fixtures(shell: Shell) -> None:
     (shell.directory / "../programs/docker").chmod(0o755)
     shell("tar czf rootfs.tar.gz -C rootfs .")
     shell("imgpack build base -t a:1 -t a:2 -o all.tar")
+    shell("imgpack build base --platform linux/amd64 -o amd64.tar")
+    shell("imgpack build base --platform linux/arm64 -o arm64/")
     for name in ("12", "13"):
         shell(f"imgpack build base -t debian:{name} -e PATH=/bin -e V={name} --push")
     shell("imgpack login registry.example.com -u alice --password-stdin < token")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgpack.api.bases import open_base
+from imgpack.api.bases import open_base, open_bases
+from imgpack.api.images import build, build_prepared, prepare
 from imgpack.api.layers import (
-    build,
     difference,
     directory,
     entries,
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
     from imgpack.engine.loading import Engine, Loaded
+    from imgpack.image.annotate import annotated
     from imgpack.image.base.findings import Finding, OnNewBase
     from imgpack.image.base.lock import Lock, LockedImage
     from imgpack.image.base.locked import is_lock, read_lock
     from imgpack.image.base.moved import Moved, moved
-    from imgpack.image.build import Base, Placement
+    from imgpack.image.build import Base, ImageBuild, Placement
     from imgpack.image.describe import (
         described,
         image_id,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
+    from imgpack.project.annotations import project_annotations
     from imgpack.registry.http.endpoint import SessionOptions
     from imgpack.registry.http.retry import RetryPolicy
     from imgpack.registry.http.tls import TlsOptions
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from imgpack.registry.push.plan import Schema1Options
     from imgpack.registry.push.push import PushOptions, RegistrySink
     from imgpack.registry.registries import Registries
+    from imgpack.spec.annotations import Annotation, AnnotationPlace, Annotations
     from imgpack.spec.config import ImageConfig
     from imgpack.spec.descriptor import Descriptor
     from imgpack.spec.digest import Digest
@@ -134,27 +137,29 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "AnyImage", "Artifact", "Base", "BlobSource", "Built", "Change", "ClampTime", "Codec", "Counts",
-    "Descriptor", "Difference", "Digest", "Directory", "Engine", "Entries", "Entry", "Exclusion",
-    "ExclusionRule", "Explain", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap",
-    "Ignore", "Image", "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer",
-    "LayerSink", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved",
-    "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement",
-    "Platform", "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink",
-    "Reading", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule",
-    "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
-    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform",
-    "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
-    "block_device", "build", "character_device", "copy", "create", "delete", "described",
-    "difference", "directory", "directory_entry", "dry_run", "entries", "fakeroot_state",
-    "fetch_base", "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten",
-    "hard_link", "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join",
-    "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
-    "open", "open_base", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned",
-    "published_names", "push", "pushing", "raw_layer", "read_file", "read_lock", "rebase",
-    "recorded", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
-    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
-    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
+    "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference", "Digest",
+    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "Filtered",
+    "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore", "Image", "ImageBuild",
+    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
+    "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
+    "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports",
+    "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference",
+    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "RuleList",
+    "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
+    "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
+    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
+    "build_prepared", "character_device", "copy", "create", "delete", "described", "difference",
+    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base",
+    "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
+    "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join", "load", "loading",
+    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
+    "open_bases", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
+    "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
+    "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
+    "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
+    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
+    "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

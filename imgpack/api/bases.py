@@ -35,14 +35,40 @@ def open_base(
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> Iterator[Base]:
-    """The image at ``location``, to be built on inside the ``with``.
+    """The image at ``location``, to be built on inside the ``with``, as ``open_bases``."""
+    with open_bases(
+        location,
+        [platform],
+        layers=layers,
+        registries=registries,
+        scratch=scratch,
+        cache=cache,
+        jobs=jobs,
+        reporter=reporter,
+    ) as bases:
+        yield bases[0]
+
+
+@contextmanager
+def open_bases(
+    location: str | Reference,
+    platforms: Sequence[Platform | None],
+    *,
+    layers: Sequence[str] = (),
+    registries: Registries | None = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
+    cache: SegmentCache | None = None,
+    jobs: int = 1,
+    reporter: Reporter = SILENT,
+) -> Iterator[list[Base]]:
+    """The images at ``location`` for ``platforms``, to be built on inside the ``with``.
 
     ``location`` is as for ``open``; of an archive or a layout with several images, one is
-    ``PATH:NAME``. Of an index or a lock it is the image for ``platform`` (``None``:
-    linux/amd64, or the only one there is). What its layers make is remembered in the
-    ``cache``. Layers that it does not hold, as those of a lock, are looked for in ``layers``
-    (archives, layouts, directories with files named by digests), then in the ``cache``. Raises
-    what ``open`` raises, ``NotFoundError`` naming the platforms there are, and
+    ``PATH:NAME``. Of an index or a lock they are the images for each platform (``None``:
+    linux/amd64, or the only one there is), which is opened once. What their layers make is
+    remembered in the ``cache``. Layers that it does not hold, as those of a lock, are looked for
+    in ``layers`` (archives, layouts, directories with files named by digests), then in the
+    ``cache``. Raises what ``open`` raises, ``NotFoundError`` naming the platforms there are, and
     ``UnsupportedError`` for an artifact.
     """
     from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
@@ -52,8 +78,9 @@ def open_base(
     with ExitStack() as stack:
         stores = _stores(layers, cache, scratch, stack)
         if isinstance(location, str) and is_lock(location):
-            base = locked_base(read_lock(location), location, platform)
-            yield Base(with_layers(base.image, stores), base.tree, base.name)
+            lock = read_lock(location)
+            locked = [locked_base(lock, location, platform) for platform in platforms]
+            yield [Base(with_layers(one.image, stores), one.tree, one.name) for one in locked]
             return
         from imgpack.image.base.tree import base_tree
 
@@ -61,10 +88,14 @@ def open_base(
         opening = open_location(path, registries=registries, scratch=scratch)
         opened = stack.enter_context(opening)
         root = select(opened, name)
-        image = with_layers(choose(opened, root, platform), stores)
-        warn_of_plain(opened, image, reporter)
-        tree = base_tree(image, opened.location, cache=cache, jobs=jobs, reporter=reporter)
-        yield Base(image, tree, BaseName(root.descriptor.digest, called(root, name)))
+        chosen = [choose(opened, root, platform) for platform in platforms]
+        name_there = BaseName(root.descriptor.digest, called(root, name))
+        bases = []
+        for image in (with_layers(one, stores) for one in chosen):
+            warn_of_plain(opened, image, reporter)
+            tree = base_tree(image, opened.location, cache=cache, jobs=jobs, reporter=reporter)
+            bases.append(Base(image, tree, name_there))
+        yield bases
 
 
 def _stores(

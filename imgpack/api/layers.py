@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imgpack.api.locations import references
 from imgpack.errors import printable
 from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from imgpack.compression.codec import Codec
     from imgpack.image.build import Placement
-    from imgpack.image.documents import Recipe
-    from imgpack.image.image import Image, LayerSink
-    from imgpack.layer.build import Explain
-    from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.planned import PlannedEntry
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
-    from imgpack.spec.format import Format
-    from imgpack.spec.merge.changes import RuntimeChanges
-    from imgpack.spec.platform import Platform
-    from imgpack.spec.reference import Reference
-    from imgpack.spec.runtime import Runtime
     from imgpack.tree.below import Below
     from imgpack.tree.destination import Placed
     from imgpack.tree.disk.directory import Directory
@@ -229,121 +216,3 @@ def difference(
         old, new, mtime=mtime, prepare=prepare, image=image, matched=matched, told=told
     )
     return Placed(tree, parse_dest(os.fsencode(dest)), exact=True)
-
-
-def build(
-    layers: Sequence[Placed[Tree]],
-    *,
-    into: LayerSink,
-    names: Sequence[str | Reference] = (),
-    config: Runtime | RuntimeChanges | None = None,
-    platform: Platform | None = None,
-    format: Format | None = None,
-    compression: str | Codec = "gzip",
-    transforms: Sequence[Transform] = (),
-    treatment: Treatment | None = None,
-    created: str | None = None,
-    author: str = "",
-    comment: str = "",
-    placement: Placement | None = None,
-    cache: SegmentCache | None = None,
-    check_contents: bool = False,
-    jobs: int = 1,
-    clock: Callable[[], int] = time.time_ns,
-    outputs: Set[tuple[int, int]] = frozenset(),
-    reporter: Reporter = SILENT,
-    explain: Explain | None = None,
-) -> Image:
-    """An image of ``layers``, bottom first, written ``into`` a sink under ``names``.
-
-    ``platform``, if not given: what the programs in the layers are for, else linux/amd64; of
-    a given one that they contradict is warned. ``format``, if not given: the base's, or the
-    sink's. ``compression``: ``gzip[:1-12]``, ``zstd[:1-19]`` or ``none``, as ``Codec`` has it;
-    ``created``: RFC 3339 in UTC (``None``: the newest time in the layers). ``placement``: what
-    lies below. The ``transforms`` change entries, then the rules of ``treatment``. The bytes
-    depend on none of ``cache``, ``jobs``, ``clock`` (in nanoseconds). ``outputs``: devices and
-    inodes of what is being written. Raises config, source, tree, output errors.
-    """
-    from imgpack.image.build import Placement, build_image
-    from imgpack.layer.build import Options
-
-    placement = placement or Placement()
-    recipe = _recipe(config, platform, layers, placement, reporter)
-    codec = _codec(compression)
-    return build_image(
-        layers,
-        into,
-        replace(recipe, author=author, comment=comment, format=format or _format(recipe, into)),
-        references(names),
-        Options(tuple(transforms), codec, jobs, cache, clock(), check_contents, outputs, treatment),
-        placement=placement,
-        created=created,
-        reporter=reporter,
-        explain=explain,
-    )
-
-
-def _format(recipe: Recipe, into: LayerSink) -> Format:
-    return into.default_format if recipe.base is None else recipe.base.format
-
-
-def _codec(compression: str | Codec) -> Codec:
-    from imgpack.compression.codec import Codec
-
-    return Codec.parse(compression) if isinstance(compression, str) else compression
-
-
-def _recipe(
-    config: Runtime | RuntimeChanges | None,
-    platform: Platform | None,
-    layers: Sequence[Placed[Tree]],
-    placement: Placement,
-    reporter: Reporter,
-) -> Recipe:
-    from imgpack.image.documents import Recipe
-    from imgpack.spec.merge.changes import RuntimeChanges
-
-    changes, base = RuntimeChanges.of(config), placement.base
-    given = platform if base is None else base.image.config.platform
-    found = _platform(given, layers, changes.set, reporter)
-    if base is None:
-        return Recipe(found, changes)
-    return Recipe(
-        found,
-        changes,
-        base=base.image,
-        base_name=base.name,
-        base_labels=placement.base_labels,
-    )
-
-
-def _platform(
-    given: Platform | None, layers: Sequence[Placed[Tree]], runtime: Runtime, reporter: Reporter
-) -> Platform:
-    from imgpack.spec.platform import Platform
-    from imgpack.tree.elf import find_program
-
-    programs = [words[0].encode() for words in (runtime.entrypoint, runtime.cmd) if words]
-    programs += _single_files([one for one in layers if one.stamps is None])
-    found = find_program(layers, programs)
-    if given is None:
-        return found.platform if found else Platform()
-    if found and not given.runs(found.platform):
-        reporter.warn(
-            f"{printable(found.path)} is a program for {found.platform}, "
-            f"and the image is for {given}"
-        )
-    return given
-
-
-def _single_files(layers: Sequence[Placed[Tree]]) -> list[bytes]:
-    """The paths of those of ``layers`` that are of one file."""
-    if not layers:  # as of most builds, which need not load what such files are
-        return []
-    from imgpack.tree.inputs.single_file import SingleFile
-
-    return [
-        b"/".join((one.dest, file.name))
-        for one in layers
-        if isinstance(file := one.tree, SingleFile)
-    ]

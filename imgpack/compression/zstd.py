@@ -56,11 +56,12 @@ def _compressed(data: Bytes, level: int, before: bytes, *, checksum: bool) -> by
 
     from_level = zstandard.ZstdCompressionParameters.from_level
     size = len(data) + len(before)
-    window_log = min(from_level(level, source_size=size).window_log, WINDOW_LOG)
+    usual = from_level(level, source_size=size)
     parameters = from_level(
         level,
         source_size=size,
-        window_log=window_log,
+        window_log=min(usual.window_log, WINDOW_LOG),
+        chain_log=min(usual.chain_log, WINDOW_LOG + 1),  # what the window fills, as libzstd has it
         write_content_size=True,
         write_checksum=checksum,
     )

@@ -105,9 +105,9 @@ class _Search:
         return Containerd(program, self.reporter)
 
     def _kind(self) -> Engine:
-        provider = self.environment.get("KIND_EXPERIMENTAL_PROVIDER") or "docker"
-        runtime = self._program(provider)
-        return Kind(self._program("kind"), runtime, self.scratch, self.reporter)
+        program = self._program("kind")
+        runtime = self._program(self.environment.get("KIND_EXPERIMENTAL_PROVIDER") or "docker")
+        return Kind(program, runtime, self.scratch, self.reporter)
 
 
 def _object(answer: bytes) -> dict[str, Any]:

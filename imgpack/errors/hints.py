@@ -14,6 +14,7 @@ class Remedy(Enum):
     CHOOSE_PLATFORM = "choose one platform"
     CHOOSE_IMAGE = "choose one of the images: {0}"
     CHOOSE_BASE = "choose one of {0}"
+    REPLACE_PLATFORM = "replace it, or leave one of them out"
     LIST_DIGESTS = "the digests there are can be listed"
     BUILD_A_TREE = "a tree becomes an image by a build"
     USE_OCI = "build the image with the OCI format"

@@ -7,20 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from imgpack.errors import ConfigError, TreeError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
+from imgpack.image.annotate import annotated
 from imgpack.image.documents import BaseName, Recipe
-from imgpack.image.image import BlobSource, Image, LayerSink, Named
+from imgpack.image.image import BlobSource, Image, ImageIndex, LayerSink, Named
+from imgpack.image.join import join
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.stack import Group, LayerStack, grouped, is_finished
 from imgpack.layer.stages import Stages
+from imgpack.spec.annotations import Annotations
 from imgpack.spec.config import ImageConfig, rfc3339
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
+from imgpack.spec.manifest import MAX_LAYERS
 from imgpack.spec.reference import Reference
 from imgpack.tar.header import END
 from imgpack.tree.destination import Placed
@@ -101,53 +106,100 @@ class _InSink:
         )
 
 
-def build_image(
-    trees: Sequence[Placed[Tree]],
-    sink: LayerSink,
-    recipe: Recipe,
-    names: tuple[Reference, ...],
-    options: Options,
-    *,
-    placement: Placement = Placement(),
-    created: str | None = None,
-    reporter: Reporter = SILENT,
-    explain: Explain | None = None,
-) -> Image:
-    """Write an image of ``trees``, a layer each, bottom first, to ``sink`` under ``names``.
+class ImageBuild:
+    """One image that is to be built: its documents as they will probably be, then as they are.
 
-    ``created`` is RFC 3339 in UTC (``None``: the newest time in the layers, or the base's if
-    there are none, or deletions alone). Raises ``ConfigError``, source, tree and output errors;
-    nothing is visible in the sink then.
+    Of ``trees``, a layer each, bottom first. ``created`` is RFC 3339 in UTC (``None``: the newest
+    time in the layers, or the base's if there are none, or deletions alone). Raises
+    ``ConfigError`` and what ``Recipe.remarks`` does.
     """
-    if created is not None:
-        _check_time(created)
-    elif recipe.base is not None and all(tree.strict for tree in trees):
-        created = recipe.base.config.created or None
-    groups = grouped(trees, squash=placement.squash)
-    for remark in recipe.remarks(len(groups)):
-        reporter.warn(remark)
-    types = [recipe.format.layer_type(_compression(group[0], options)) for group in groups]
-    source, absent = _source(placement.base)
-    # Each another, as the real ones: what names a layer twice is shorter.
-    unknown = [Digest.of(b"%d" % number) for number in range(len(groups))]
-    expected = [
-        Layer(Descriptor(kind, one, _EXPECTED_SIZE), one)
-        for kind, one in zip(types, unknown, strict=True)
-    ]
-    places = [b"" if len(group) > 1 else group[0].dest for group in groups]
-    parts = [_part(group[0]) for group in groups]
-    draft = recipe.documents(places, expected, created or _rfc3339(0), parts)
-    sink.reserve(Named(Image(*draft, source, absent), names), source.held - absent)
 
-    stack = _Building(groups, options, placement, reporter)
-    stack.build(LayerBuilder(options, reporter, explain), sink, types)
-    created = created or _rfc3339(stack.newest)
-    documents = recipe.documents(stack.dests, stack.layers, created, parts)
-    stack.check_user(documents[1], recipe)
-    stack.check_program(documents[1], recipe)
-    image = Image(*documents, source, absent)
-    sink.write([Named(image, names)])
-    return image
+    def __init__(
+        self,
+        trees: Sequence[Placed[Tree]],
+        recipe: Recipe,
+        options: Options,
+        *,
+        placement: Placement = Placement(),
+        created: str | None = None,
+        reporter: Reporter = SILENT,
+        explain: Explain | None = None,
+    ) -> None:
+        if created is not None:
+            _check_time(created)
+        elif recipe.base is not None and all(tree.strict for tree in trees):
+            created = recipe.base.config.created or None
+        self._groups = grouped(trees, squash=placement.squash)
+        for remark in recipe.remarks(len(self._groups)):
+            reporter.warn(remark)
+        self._types = [
+            recipe.format.layer_type(_compression(group[0], options)) for group in self._groups
+        ]
+        self._parts = [_part(group[0]) for group in self._groups]
+        self._recipe = recipe
+        self._created = created
+        self._source, self._absent = _source(placement.base)
+        self._building = partial(_Building, self._groups, options, placement, reporter)
+        self._builder = partial(LayerBuilder, options, reporter, explain)
+
+    @property
+    def known(self) -> frozenset[Digest]:
+        """The layers that are there already: those that its base holds."""
+        return self._source.held - self._absent
+
+    def draft(self, first: int = 0) -> Image:
+        """It with documents about as long; ``first`` is a number for the first of its layers.
+
+        Each layer is another, as the real ones: what names a layer twice is shorter.
+        """
+        unknown = [Digest.of(b"%d" % (first + number)) for number in range(len(self._groups))]
+        expected = [
+            Layer(Descriptor(kind, one, _EXPECTED_SIZE), one)
+            for kind, one in zip(self._types, unknown, strict=True)
+        ]
+        places = [b"" if len(group) > 1 else group[0].dest for group in self._groups]
+        return self._image(places, expected, self._created or _rfc3339(0))
+
+    def build(self, sink: LayerSink) -> Image:
+        """It, whose layers are in ``sink`` then. Raises source, tree, config and output errors."""
+        stack = self._building()
+        stack.build(self._builder(), sink, self._types)
+        image = self._image(stack.dests, stack.layers, self._created or _rfc3339(stack.newest))
+        stack.check_user(image.config, self._recipe)
+        stack.check_program(image.config, self._recipe)
+        return image
+
+    def _image(self, dests: Sequence[bytes], layers: Sequence[Layer], created: str) -> Image:
+        documents = self._recipe.documents(dests, layers, created, self._parts)
+        return Image(*documents, self._source, self._absent)
+
+
+def build_images(
+    images: Sequence[ImageBuild],
+    sink: LayerSink,
+    names: tuple[Reference, ...],
+    annotations: Annotations,
+) -> Image | ImageIndex:
+    """Write the one image, or an index of several, to ``sink`` under ``names``.
+
+    They are built one after another; layers that are equal are there once. Raises what building
+    them does, ``ConfigError`` for two of one platform; nothing is visible in the sink then.
+    """
+    known = frozenset[Digest]().union(*(image.known for image in images))
+    drafts = [image.draft(MAX_LAYERS * number) for number, image in enumerate(images)]
+    sink.reserve(_named(drafts, names, annotations), known)
+    built = _named([image.build(sink) for image in images], names, annotations)
+    sink.write([built])
+    assert isinstance(built.image, Image | ImageIndex)
+    return built.image
+
+
+def _named(
+    images: Sequence[Image], names: tuple[Reference, ...], annotations: Annotations
+) -> Named:
+    """All of them together, under their names."""
+    together = images[0] if len(images) == 1 else join(images)
+    return annotated(Named(together, names), annotations)
 
 
 def _compression(tree: Placed[Tree], options: Options) -> Compression:

@@ -65,17 +65,19 @@ def image_id(image: AnyImage) -> Digest:
 
 
 def _described(image: AnyImage) -> dict[str, Any]:
+    out: dict[str, Any]
     if isinstance(image, ImageIndex):
         members = [described(Named(member)) for member in image.members]
-        return {"index": image.index.descriptor.as_json(), "images": members}
+        out = {"index": image.index.descriptor.as_json(), "images": members}
+        return out | _annotations(image.index.annotations)
     if isinstance(image, Opaque):
         return {"blob": image.descriptor.as_json()}
     manifest = image.manifest
-    out: dict[str, Any] = {
+    out = {
         "manifest": manifest.descriptor.as_json(),
         "config": manifest.config.as_json(),
         "size": total_size(image),
-    }
+    } | _annotations(manifest.annotations)
     if missing := missing_layers(image):
         out["missing"] = [str(layer.digest) for layer in missing]
     if isinstance(image, Artifact):
@@ -91,6 +93,10 @@ def _described(image: AnyImage) -> dict[str, Any]:
         "runtime": dict(config.config),
         "history": [entry.as_json() for entry in config.history],
     }
+
+
+def _annotations(pairs: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    return {"annotations": dict(pairs)} if pairs else {}
 
 
 def total_size(image: AnyImage) -> int:

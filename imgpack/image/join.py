@@ -5,14 +5,18 @@ OCI image-spec ``image-index.md``; Docker's manifest list where all of them are 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from imgpack.errors import ConfigError, NotFoundError
+from imgpack.errors import ConfigError, NotFoundError, Remedy
 from imgpack.image.image import AnyImage, Image, ImageIndex
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
 from imgpack.spec.manifest import build_index
 from imgpack.spec.platform import Platform
+
+_SUBJECT: Final = "vnd.docker.reference.digest"
+"""What BuildKit says of an attestation in an index: the manifest that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +31,28 @@ def join(
     images: Iterable[AnyImage],
     platforms: Sequence[Platform] = (),
     annotations: Mapping[str, str] | None = None,
+    *,
+    old: AnyImage | None = None,
+    replacing: bool = False,
 ) -> ImageIndex:
     """An index of ``images`` and of the members of indexes among them, each once, in order.
 
-    With ``platforms`` only those are taken, and each must be there. Raises ``ConfigError``
-    for two different images of one platform, ``NotFoundError``.
+    With ``platforms`` only those are taken, and each must be there. They come after those of the
+    ``old`` index, whose annotations are kept; when ``replacing``, instead of those that it has
+    for their platforms. Raises ``ConfigError`` for two different images of one platform,
+    ``NotFoundError``.
     """
     entries = _chosen(_entries(images), platforms)
+    kept = dict(annotations or {})
+    if old is not None:
+        entries = _added(_entries([old]), entries, replacing=replacing)
+        kept = (dict(old.index.annotations) if isinstance(old, ImageIndex) else {}) | kept
     # Some registries refuse an OCI index over Docker manifests, and the other way round.
     types = {entry.descriptor.media_type for entry in entries}
-    docker = types == {Format.DOCKER.manifest_type} and not annotations
+    docker = types == {Format.DOCKER.manifest_type} and not kept
     kind = Format.DOCKER if docker else Format.OCI
     descriptors = [entry.descriptor for entry in entries]
-    index = build_index(descriptors, kind.index_type, annotations)
+    index = build_index(descriptors, kind.index_type, kept)
     return ImageIndex(index, tuple(entry.image for entry in entries))
 
 
@@ -47,16 +60,42 @@ def _entries(images: Iterable[AnyImage]) -> list[_Joined]:
     found: dict[Digest | Platform, _Joined] = {}
     for image in images:
         for entry in _of(image):
-            platform = entry.descriptor.platform
-            # Attestations have no platform; what they belong to is in their annotations.
-            unknown = platform is None or platform.os == "unknown"
-            key = entry.descriptor.digest if platform is None or unknown else platform
-            known = found.setdefault(key, entry)
+            known = found.setdefault(_key(entry.descriptor), entry)
             if known.descriptor.digest != entry.descriptor.digest:
                 raise ConfigError(
-                    f"two different images are for {platform}", "add only one of them"
+                    f"two different images are for {entry.descriptor.platform}",
+                    "add only one of them",
                 )
     return list(found.values())
+
+
+def _key(entry: Descriptor) -> Digest | Platform:
+    """What only one in an index has."""
+    platform = entry.platform
+    # Attestations have no platform; what they belong to is in their annotations.
+    if platform is None or platform.os == "unknown":
+        return entry.digest
+    return replace(platform, variant=platform.plain_variant)
+
+
+def _added(old: list[_Joined], new: list[_Joined], *, replacing: bool) -> list[_Joined]:
+    """``old`` with those of ``new`` that it does not have, in the place of the same platform's."""
+    fresh = {_key(entry.descriptor): entry for entry in new}
+    gone: set[str] = set()
+    out: list[_Joined] = []
+    for entry in old:
+        other = fresh.pop(_key(entry.descriptor), entry)
+        if other.descriptor.digest != entry.descriptor.digest:
+            if not replacing:
+                raise ConfigError(
+                    f"the index has another image for {entry.descriptor.platform}",
+                    Remedy.REPLACE_PLATFORM(),
+                )
+            gone.add(str(entry.descriptor.digest))
+        out.append(other)
+    # What an attestation is about is not there any more.
+    out = [one for one in out if one.descriptor.annotation(_SUBJECT) not in gone]
+    return [*out, *fresh.values()]
 
 
 def _of(image: AnyImage) -> list[_Joined]:

@@ -133,4 +133,9 @@ class Platform:
             return False
         if not self.variant or self.variant == other.variant:
             return True
-        return self.architecture == "arm64" and {self.variant, other.variant} == {"", "v8"}
+        return self.plain_variant == other.plain_variant
+
+    @property
+    def plain_variant(self) -> str:
+        """The variant, or nothing if it is the one that every machine is at least."""
+        return "" if (self.architecture, self.variant) == ("arm64", "v8") else self.variant

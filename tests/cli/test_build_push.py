@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.commands import build
+from imgpack.cli.options.index import parts
 from imgpack.errors import (
     DigestError,
     InvalidReferenceError,
@@ -87,7 +87,7 @@ def test_what_is_built_before_is_sent_from_the_cache(
 ) -> None:
     """Another registry gets all of it, and no source is read again."""
     # Long after the sources were made, so that their times prove something.
-    monkeypatch.setattr(build, "now_ns", lambda: time.time_ns() + 10**10)
+    monkeypatch.setattr(parts, "now_ns", lambda: time.time_ns() + 10**10)
     outs = []
     for _ in range(2):
         with HostileRegistry() as registry:

@@ -37,7 +37,10 @@ _ANY = "GET|HEAD|POST|PUT|PATCH|DELETE"
 CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "an argument is missing": (2, "Missing argument", [
         "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
-        "index create", "flatten -o x.tar", "rebase --onto b -o x.tar",
+        "flatten -o x.tar", "rebase --onto b -o x.tar",
+    ]),
+    "nothing is joined": (2, "Missing option '--add'", [
+        "index create", "index create localhost:1/x",
     ]),
     "nothing is to be built": (2, "nothing goes into the image", ["build"]),
     "an option is unknown": (2, "has no option", [
@@ -93,7 +96,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "rm localhost:1/x@sha256:1a",
     ]),
     "an image has no name": (6, "nameless.tar", ["push nameless.tar"]),
-    "an index is made of files": (6, "a.tar", ["index create localhost:1/x --add a.tar"]),
+    "an index is called as a file is": (2, "x.tar", ["index create x.tar --add a.tar"]),
     "the configuration has an impossible value": (7, "--", [
         "build t -e X", "build t -l X", "build t --user a:b:c", "build t --expose http",
         "build t --workdir here", "build t --volume here", "build t --stop-signal SIGX",
@@ -163,6 +166,9 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "one has to be chosen": (25, ".tar", [
         "push two.tar localhost:1/x", "manifest two.tar", "copy two.tar localhost:1/x",
         "manifest multi.tar --config", "manifest multi.tar --schema1 --name x",
+    ]),
+    "the engine is not there": (27, "kind", [
+        "load a.tar --engine kind", "build t --load --engine kind",
     ]),
 }  # fmt: skip
 
@@ -253,7 +259,7 @@ def test_every_kind_of_error_says_what_to_do() -> None:
     [
         ("build t -f Dockerfile", "imgpack build has no option -f; there is no Dockerfile"),
         ("build t --file Dockerfile", "there is no Dockerfile"),
-        ("build t --load", "; pipe it into the engine: imgpack build SRC -o - | docker load"),
+        ("push a.tar --all-tags", "; say --all, or no REF"),
         ("build t --base x", "; --from BASE is the image to build on"),
         ("build t --tga x", "; did you mean --tag?"),
         ("build t --platfrom x", "; did you mean --platform?"),

@@ -177,7 +177,7 @@ def test_a_program_for_another_machine_is_told(
     ("arguments", "problem"),
     [
         (["--from", "base.tar", "--from", "base.lock"], "--from is given 2 times; an image has"),
-        (["--platform", "linux/amd64", "--platform", "linux/arm64"], "join them with: imgpack"),
+        (["--platform", "linux/amd64", "--platform", "linux/amd64"], "linux/amd64 is given twice"),
         (["-o", "a.tar", "-o", "b.tar"], "-o is given 2 times"),
     ],
 )
@@ -318,7 +318,7 @@ def test_the_help_of_a_build_has_headings(here: InProcess) -> None:
     """Each option is under one; those of every command are the others."""
     text = here("build", "--help").ok().decode()
     headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
-    assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 10)
+    assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 11)
     others = text[text.index("Other options:") :].split()
     names = [word for word in others if word.startswith("--")]
     assert names == ["--quiet", "--verbose", "--progress", "--help"]

@@ -8,7 +8,14 @@ from imgpack.api import ImageIndex, Platform, join
 from imgpack.errors import ConfigError, DocumentError, NotFoundError
 from imgpack.spec import mediatype
 from imgpack.spec.manifest import build_index
-from tests.store.samples import LAYERS, Memory, make_image, make_multi, make_nested
+from tests.store.samples import (
+    LAYERS,
+    Memory,
+    make_artifact,
+    make_image,
+    make_multi,
+    make_nested,
+)
 
 ARM64 = Platform("linux", "arm64")
 
@@ -107,3 +114,49 @@ def test_an_index_within_an_index_and_an_artifact_are_carried_as_they_are() -> N
     joined = join([nested, nested])
     assert joined.index.manifests == nested.index.manifests
     assert joined.members == nested.members
+
+
+def test_what_is_added_to_an_index_comes_behind_what_it_has() -> None:
+    """Its annotations stay, and what it has already is not there twice."""
+    source = Memory()
+    first, second = make_image(source, docker=False), make_image(source, platform=ARM64)
+    old = join([first], (), {"a": "1", "b": "2"})
+    joined = join([first, second], (), {"b": "3"}, old=old)
+    assert _platforms(joined) == ["linux/amd64", "linux/arm64"]
+    assert joined.index.annotations == (("a", "1"), ("b", "3"))
+    assert joined.members == (first, second)
+
+
+def test_another_image_for_a_platform_takes_its_place_when_asked_to() -> None:
+    """Else it is refused; what was about the old one goes with it."""
+    source = Memory()
+    old_image, new = make_image(source, docker=False), make_image(source, [LAYERS[0]], docker=False)
+    arm = make_image(source, docker=False, platform=ARM64)
+    about = make_artifact(source)
+    subject = str(old_image.manifest.descriptor.digest)
+    entries = [
+        replace(old_image.manifest.descriptor, platform=Platform()),
+        replace(
+            about.manifest.descriptor,
+            platform=Platform("unknown", "unknown"),
+            annotations=(("vnd.docker.reference.digest", subject),),
+        ),
+        replace(arm.manifest.descriptor, platform=ARM64),
+    ]
+    old = ImageIndex(build_index(entries), (old_image, about, arm))
+    with pytest.raises(ConfigError, match="the index has another image for linux/amd64"):
+        join([new], old=old)
+    joined = join([new], old=old, replacing=True)
+    assert joined.members == (new, arm)
+    assert _platforms(joined) == ["linux/amd64", "linux/arm64"]
+
+
+def test_arm64_with_and_without_its_variant_is_one_platform() -> None:
+    """Every machine of it is a v8 at least."""
+    source = Memory()
+    one, other = (
+        make_image(source, [layer], docker=False, platform=Platform("linux", "arm64", variant))
+        for layer, variant in zip(LAYERS[:2], ("", "v8"), strict=True)
+    )
+    with pytest.raises(ConfigError, match="two different images are for linux/arm64"):
+        join([one, other])

@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api
-from imgpack.cli.options.build.exclusion import show_planned
+from imgpack.cli.options.build.exclusion import show_each
 from imgpack.cli.options.build.flags import BuildFlags, build_options
 from imgpack.cli.options.build.headings import BuildCommand
-from imgpack.cli.options.build.kinds import read_lists
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
     name_of,
-    parse_sources,
     written_to,
 )
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
-from imgpack.cli.options.clock import now_ns, source_date_epoch
+from imgpack.cli.options.clock import source_date_epoch
 from imgpack.cli.options.engine import find_engine
+from imgpack.cli.options.index.parts import (
+    PlatformBuild,
+    all_trees,
+    packing,
+    platforms_of,
+    prepared,
+    read_parts,
+)
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.metadata import Record, record_options
 from imgpack.cli.options.output import (
@@ -40,17 +45,17 @@ from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.explanation import Explainer
 from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDOUT
+from imgpack.spec.annotations import AnnotationPlace
 
 if TYPE_CHECKING:
     from imgpack.api import (
-        Base,
+        Annotations,
         Image,
+        ImageIndex,
         LayerSink,
         ReadableSink,
         Reference,
         Registries,
-        Runtime,
-        RuntimeChanges,
         SegmentCache,
     )
     from imgpack.cli.options.build.base import BaseFlags
@@ -106,49 +111,56 @@ def build(
     """Build an image from directories, tar archives and files: each SRC is a layer.
 
     The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
-    archive from standard input; --from BASE puts them on top of another image. The result
+    archive from standard input; --from BASE puts them on top of another image. Several
+    --platform OS/ARCH=SRC make an image each, on what all share, and one index. The result
     is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
     registry, --load into an engine, instead or as well.
     """
     pushed.check(tags)
-    trees, old = _read(sources, flags, terminal, explain=explain)
+    parts = read_parts(sources, flags, terminal, explain=explain)
     if flags.dry_run.check():
-        _show(trees, old, flags, cache, registry, terminal)
+        _show(parts, flags, cache, registry, terminal)
         return
-    target, names = _target(output, trees, pushed), _names(tags, trees, pushed)
+    trees, shared = all_trees(parts), _shared(parts, sources)
+    target, names = _target(output, shared, pushed), _names(tags, shared, pushed)
     place = _Place(target, names, record, prune, pushed, flags.base)
-    limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
-    place.check(trees, old)
-    segments = cache.open(trees, terminal)
-    printer, platform = place.printer(terminal), flags.image.target
+    threads, times_given = jobs or usable_cpus(), bool(flags.layers.mtime)
+    place.check(trees)
+    segments, wanted = cache.open(trees, terminal), platforms_of(parts)
+    printer, annotations = place.printer(terminal), _annotations(flags, parts, target, terminal)
     with (
         place.connect(registry, terminal, jobs) as registries,
-        flags.base.open(platform, terminal, registry, segments, threads, registries) as base,
+        flags.base.open(wanted, terminal, registry, segments, threads, registries) as bases,
     ):
-        building = partial(
-            _building(trees, old, flags, base, place, terminal),
-            names=names,
-            outputs=place.written_to(segments),
-            jobs=threads,
-            cache=segments,
+        images = prepared(
+            zip(parts, bases, strict=True), flags, place, annotations, terminal,
+            outputs=place.written_to(segments), jobs=threads, cache=segments,
             explain=Explainer(terminal, times_given=times_given) if explain else None,
-        )
+        )  # fmt: skip
         with place.open(terminal, registries, printer, jobs) as sink:
-            built = building(into=sink)
+            built = api.build_prepared(images, into=sink, names=names, annotations=annotations)
     if segments is not None and segments.stored:
-        trim(segments, limit)
+        trim(segments, cache.limit)
     place.tell(terminal, built, printer, given=output is not None)
 
 
-def _read(
-    sources: Sequence[str], flags: BuildFlags, terminal: Terminal, *, explain: bool
-) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
-    """What goes in, as ``BuildFlags.read``."""
-    excluded = flags.exclude.reader(terminal, explain=explain)
-    parse = partial(
-        parse_sources, reporter=terminal, excluded=excluded, as_root=not flags.rules.idmap
-    )
-    return flags.read(sources, parse, terminal.warn)
+def _shared(parts: Sequence[PlatformBuild], sources: Sequence[str]) -> tuple[Source, ...]:
+    """What the image is called after: of several platforms what they share."""
+    return parts[0].trees if len(parts) == 1 else parts[0].trees[: len(sources)]
+
+
+def _annotations(
+    flags: BuildFlags, parts: Sequence[PlatformBuild], target: str | None, terminal: Terminal
+) -> Annotations:
+    created = flags.image.created_at(source_date_epoch())
+    several = len(parts) > 1
+    found = flags.annotated.annotations(terminal, created, several=several)
+    outside = AnnotationPlace.INDEX_DESCRIPTOR if several else AnnotationPlace.MANIFEST_DESCRIPTOR
+    if target is None and outside in found.places():
+        raise click.UsageError(
+            f"--annotation {outside.value} is said in an archive or a layout; add -o"
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +179,12 @@ class _Place:
         """Whether an engine alone gets it, which would only unpack what is compressed."""
         return self.target is None and not self.pushed.push
 
-    def check(self, trees: Sequence[Source], old: Sequence[Source]) -> None:
+    def check(self, trees: Sequence[Source]) -> None:
         """Refuse to write over what is read. Raises ``OutputError`` and ``UsageError``."""
         target = self.target
         check_prune(target, prune=self.prune)
         if target is not None and not to_standard_output(target):
-            check_outside((*trees, *old), target, "the output", "-o")
+            check_outside(trees, target, "the output", "-o")
             self.base.check_output(target)
         read = (*self.base.files, self.pushed.how.schema1.signing_key)
         self.record.check((target, *read), trees)
@@ -236,11 +248,16 @@ class _Place:
             on_loaded=printer.tell_loaded,
         )
 
-    def tell(self, terminal: Terminal, built: Image, printer: NamePrinter, *, given: bool) -> None:
+    def tell(
+        self, terminal: Terminal, built: Image | ImageIndex, printer: NamePrinter, *, given: bool
+    ) -> None:
         """Say what was written, and where, if that was not ``given``."""
-        document, target = built.manifest.descriptor, self.target
+        document, target = built.document.descriptor, self.target
         where = "standard output" if target == STDOUT else target or self.pushed.where
-        terminal.detail(f"image {built.config.digest}, manifest {document.digest}: to {where}")
+        for image in api.images_in(built):
+            own = f"image {image.config.digest}, manifest {image.manifest.descriptor.digest}"
+            which = f", {image.config.platform}" if image is not built else ""
+            terminal.detail(f"{own}{which}: to {where}")
         pushed = self.pushed.push
         named = [api.Published(name, document) for name in self.names]
         published = printer.published if pushed else named
@@ -253,70 +270,21 @@ class _Place:
 
 
 def _show(
-    trees: Sequence[Source],
-    old: Sequence[Source],
+    parts: Sequence[PlatformBuild],
     flags: BuildFlags,
     cache: CacheFlags,
     registry: RegistryOptions,
     terminal: Terminal,
 ) -> None:
     """List what would be packed. The cache is for what the base is."""
-    known = cache.open(trees, terminal) if flags.base.given else None
-    with flags.base.open(flags.image.target, terminal, registry, known, usable_cpus()) as base:
-        found = api.planned(**_packing(trees, old, flags, base, terminal))
-        show_planned(found, as_json=flags.dry_run.as_json)
-
-
-def _building(
-    trees: Sequence[Source],
-    old: Sequence[Source],
-    flags: BuildFlags,
-    base: Base | None,
-    place: _Place,
-    terminal: Terminal,
-) -> partial[Image]:
-    """``api.build`` with all that decides the image's bytes, parsed and checked."""
-    image, layers = flags.image, flags.layers
-    kind = image.format(place.target, None if base is None else base.image.format)
-    config: Runtime | RuntimeChanges
-    config = flags.runtime.runtime() if base is None else flags.unset.changes(flags.runtime)
-    if flags.runtime.healthcheck_cmd is not None and kind is not api.Format.DOCKER:
-        terminal.warn("podman ignores the health check of an OCI image; use --format docker")
-    epoch = source_date_epoch()
-    return partial(
-        api.build,
-        **_packing(trees, old, flags, base, terminal),
-        config=config,
-        platform=image.target,
-        format=kind,
-        compression=layers.codec(kind, alone=place.only_loaded),
-        created=image.created_at(epoch),
-        author=image.author or "",
-        comment=image.comment or "",
-        check_contents=layers.check_contents,
-        clock=now_ns,
-    )
-
-
-def _packing(
-    trees: Sequence[Source],
-    old: Sequence[Source],
-    flags: BuildFlags,
-    base: Base | None,
-    terminal: Terminal,
-) -> dict[str, Any]:
-    """What ``api.build`` and ``api.planned`` both take: what is packed, and over what."""
-    trees = read_lists(trees, base, terminal)
-    written = flags.rules.arguments(trees, flags.layers, terminal, base)
-    placement = api.Placement(
-        base,
-        keep_identical=flags.base.keep_identical,
-        base_labels=flags.unset.base_labels,
-        squash=flags.shape.squash,
-        lower=flags.shape.lower(trees, old),
-    )
-    layers = flags.shape.layers(trees, old, base, written, terminal.remark)
-    return written | {"layers": layers, "placement": placement, "reporter": terminal}
+    known = cache.open(all_trees(parts), terminal) if flags.base.given else None
+    wanted = platforms_of(parts)
+    with flags.base.open(wanted, terminal, registry, known, usable_cpus()) as bases:
+        planned = {
+            str(part.target): api.planned(**packing(part, flags, base, terminal))
+            for part, base in zip(parts, bases, strict=True)
+        }
+        show_each(planned, as_json=flags.dry_run.as_json)
 
 
 def _target(output: str | None, trees: Sequence[Source], pushed: BuildPush) -> str | None:

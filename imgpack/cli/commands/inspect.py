@@ -108,7 +108,7 @@ def _details(image: AnyImage) -> list[str]:
             *_field("Artifact", image.type),
             *_field("Size", size),
         ]
-    out = [_digest("Index", digest, kind)]
+    out = [_digest("Index", digest, kind), *_annotations(image.index.annotations)]
     for one in image.members:
         out += ["", _heading(one), *_details(one)]
     return out
@@ -141,7 +141,13 @@ def _image(image: Image) -> list[str]:
         lost = human_size(sum(layer.size for layer in missing))
         told = f"{len(missing)} {_plural(len(missing), 'layer')}, {lost} (it is shallow)"
         out += _field("Missing", told)
-    return [*out, *_layers(image), *_runtime(config.config), *_history(image)]
+    annotations = _annotations(image.manifest.annotations)
+    return [*out, *annotations, *_layers(image), *_runtime(config.config), *_history(image)]
+
+
+def _annotations(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    lines = [one_line(f"{key}={text}") for key, text in pairs]
+    return _section("Annotations", lines) if lines else []
 
 
 def _layers(image: Image) -> list[str]:

@@ -10,6 +10,7 @@ _WORDS: Final = {
     Remedy.CHOOSE_PLATFORM: "choose one with --platform",
     Remedy.CHOOSE_IMAGE: "choose one with --image: {0}",
     Remedy.CHOOSE_BASE: "choose one of {0}",
+    Remedy.REPLACE_PLATFORM: "--replace puts the new one in its place",
     Remedy.LIST_DIGESTS: "imgpack inspect --json shows the digests there are",
     Remedy.BUILD_A_TREE: "a tree becomes an image with: imgpack build",
     Remedy.USE_OCI: "build the image with --format oci",

@@ -21,10 +21,12 @@ from imgpack.image.image import (
     AnyImage,
     BlobSource,
     Image,
+    ImageIndex,
     LayerSink,
     Named,
     Published,
     ReadableSink,
+    images_in,
     layers_of,
 )
 from imgpack.image.plan import PlannedBlob
@@ -38,7 +40,7 @@ from imgpack.spec.mediatype import OCTET_STREAM
 
 
 class PushingSink:
-    """Registries as a ``LayerSink``; a context manager, around one image.
+    """Registries as a ``LayerSink``; a context manager, around one image or index.
 
     It goes to all of its names, and into ``also``, if that is given; ``scratch`` finds the
     directory for its layers if not. ``jobs`` blobs are sent at once; ``on_published`` is as
@@ -91,10 +93,10 @@ class PushingSink:
         # Its digest is not that of the image.
         names = tuple(replace(name, digest=None) for name in draft.names)
         self._plans = self._pushes.plan([replace(draft, names=names)])
-        source = draft.image.source if isinstance(draft.image, Image) else None
-        for layer in layers_of(draft.image):
-            if source is not None and layer.digest in known:
-                self._send(PlannedBlob(layer, source))
+        for image in images_in(draft.image):
+            for layer in layers_of(image):
+                if layer.digest in known - image.absent:
+                    self._send(PlannedBlob(layer, image.source))
 
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer, which is sent once it is committed. Raises what sending others did."""
@@ -133,6 +135,8 @@ class PushingSink:
 
     def _readable(self, image: AnyImage) -> AnyImage:
         """``image``, whose layers are read from where they were written."""
+        if isinstance(image, ImageIndex):
+            return replace(image, members=tuple(map(self._readable, image.members)))
         if not isinstance(image, Image):
             return image
         return replace(image, source=_NewLayers(self._made, image.source))

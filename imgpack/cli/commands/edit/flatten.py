@@ -10,6 +10,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.clock import now_ns
 from imgpack.cli.options.destination import Destination, destination_options
+from imgpack.cli.options.index.annotations import annotated, annotation_option
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     type=click.Choice(["docker", "oci"]),
     help="Whose media types it gets. [default: the image's]",
 )
+@annotation_option("manifest")
 @record_options
 @jobs_option
 @choice_options
@@ -60,6 +62,7 @@ def flatten(
     above: str | None,
     compression: str,
     kind: str | None,
+    annotation: tuple[str, ...],
     record: Record,
     jobs: int,
     choice: Choice,
@@ -73,6 +76,7 @@ def flatten(
     source = from_standard_input(source)
     sources = (source, above)
     destination.check(sources, record)
+    annotations = api.Annotations.parse(annotation)
     codec = api.Codec.parse(compression)
     choice.check(source)
     with (
@@ -92,5 +96,5 @@ def flatten(
             clock=now_ns,
             reporter=terminal,
         ) as image:
-            made = replace(named, image=image, fields=())
+            made = annotated(replace(named, image=image, fields=()), annotations, terminal)
             destination.write(made, terminal, registries, sources, jobs, record)

@@ -11,6 +11,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.cache import CacheFlags, cache_options, trim
 from imgpack.cli.options.destination import Destination, destination_options
+from imgpack.cli.options.index.annotations import annotated, annotation_option
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
@@ -55,6 +56,7 @@ _AFTERWARDS: Final = {
     help="Read no layers, and so say nothing of what may not work on the new base.",
 )
 @cache_options
+@annotation_option("manifest")
 @record_options
 @jobs_option
 @choice_options
@@ -69,6 +71,7 @@ def rebase(
     destination: Destination,
     no_look: bool,
     cache: CacheFlags,
+    annotation: tuple[str, ...],
     record: Record,
     jobs: int,
     choice: Choice,
@@ -82,6 +85,7 @@ def rebase(
     source = from_standard_input(source)
     sources = (source, onto, old)
     destination.check(sources, record)
+    annotations = api.Annotations.parse(annotation)
     choice.check(source)
     segments, limit = cache.open((), terminal), cache.limit
     with (
@@ -103,6 +107,7 @@ def rebase(
         ) as rebased:
             _tell(terminal, rebased)
             made = replace(named, image=rebased.image, fields=())
+            made = annotated(made, annotations, terminal)
             more = {} if rebased.findings is None else {"findings": rebased.as_json()}
             destination.write(made, terminal, registries, sources, jobs, record, more)
     if segments is not None and segments.stored:

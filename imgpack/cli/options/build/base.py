@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -73,19 +73,19 @@ class BaseFlags:
     @contextmanager
     def open(
         self,
-        platform: Platform | None,
+        platforms: Sequence[Platform | None],
         terminal: Terminal,
         registry: RegistryOptions,
         cache: SegmentCache | None,
         jobs: int,
         registries: Registries | None = None,
-    ) -> Iterator[Base | None]:
-        """The base, which can be read inside the ``with``; ``None`` if there is none.
+    ) -> Iterator[Sequence[Base | None]]:
+        """The base for each platform, to be read inside the ``with``; ``None`` if there is none.
 
-        It is asked for through ``registries``, or through some of its own.
+        They are asked for through ``registries``, or through some of its own.
         """
         if self.base is None or not self.given:
-            yield None
+            yield [None] * len(platforms)
             return
         where = from_standard_input(self.base)
         with ExitStack() as stack:
@@ -93,9 +93,9 @@ class BaseFlags:
                 if registries is None:
                     connecting = connect_for(base_place(where), terminal, registry)
                     registries = stack.enter_context(connecting)
-                opening = api.open_base(
+                opening = api.open_bases(
                     where,
-                    platform=platform,
+                    platforms,
                     layers=self.base_layers,
                     registries=registries,
                     scratch=scratch_directory,
@@ -103,8 +103,8 @@ class BaseFlags:
                     jobs=jobs,
                     reporter=terminal,
                 )
-                base = stack.enter_context(opening)
-            yield base
+                bases = stack.enter_context(opening)
+            yield bases
 
     @property
     def references(self) -> tuple[Reference, ...]:

@@ -19,17 +19,18 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.clock import parse_time
-from imgpack.cli.options.parameters import gathered, once
+from imgpack.cli.options.index.platforms import PlatformSources, parse_platforms
+from imgpack.cli.options.parameters import gathered
 from imgpack.errors import ConfigError, LimitError
 from imgpack.spec.config import rfc3339
 from imgpack.spec.format import Format
-from imgpack.spec.platform import Platform
 from imgpack.spec.runtime import INT32_MAX, Healthcheck, Ports, Runtime, is_time
 
 if TYPE_CHECKING:
     from imgpack.cli.options.build.unset import UnsetFlags
+    from imgpack.cli.options.index.annotations import AnnotationFlags
 
-_Flags = TypeVar("_Flags", "RuntimeFlags", "ImageFlags", "UnsetFlags")
+_Flags = TypeVar("_Flags", "RuntimeFlags", "ImageFlags", "UnsetFlags", "AnnotationFlags")
 
 _PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -144,7 +145,7 @@ class ImageFlags:
     """What an image says of itself, and in whose format."""
 
     image_format: str | None
-    platform: str | None
+    platform: tuple[str, ...]
     platform_unchecked: bool
     created: str | None
     author: str | None
@@ -161,18 +162,10 @@ class ImageFlags:
             return base
         return Format.OCI if target is not None and api.is_layout(target) else Format.DOCKER
 
-    @property
-    def target(self) -> Platform | None:
-        """The platform, if it is given. Raises ``ConfigError``, also for one that nobody knows."""
-        if self.platform is None:
-            return None
-        platform = Platform.parse(self.platform)
-        if not (platform.known or self.platform_unchecked):
-            raise ConfigError(
-                f"no runtime knows the platform {platform}",
-                "write it as Go does, as linux/arm64; --platform-unchecked takes any",
-            )
-        return platform
+    def targets(self) -> tuple[PlatformSources, ...]:
+        """The images to build, one at least. Raises as ``parse_platforms``."""
+        found = parse_platforms(self.platform, unchecked=self.platform_unchecked)
+        return found or (PlatformSources(),)
 
     def created_at(self, epoch: int | None) -> str | None:
         """The image's time in RFC 3339: what is given, or the seconds ``epoch``, or ``None``."""
@@ -186,9 +179,9 @@ image_options = gathered(
     ImageFlags,
     click.option("--format", "image_format", type=click.Choice(["docker", "oci"]),
                  help="Whose media types. [default: the base's, else docker; oci for a layout]"),
-    click.option("--platform", multiple=True, metavar="OS/ARCH[/VARIANT]",
-                 callback=once("build an image for each, and join them with: imgpack index"),
-                 help="What the image runs on. [default: what its programs are for, "
+    click.option("--platform", multiple=True, metavar="OS/ARCH[/VARIANT][=SRC]",
+                 help="What the image runs on, and a SRC of that platform alone, above the others "
+                      "(repeatable: one index of all). [default: what its programs are for, "
                       "else linux/amd64]"),
     click.option("--platform-unchecked", is_flag=True,
                  help="Take a --platform that no runtime knows."),
@@ -204,7 +197,9 @@ def in_unicode(flags: _Flags) -> _Flags:
 
     Raises ``ConfigError`` for a text that is none: JSON cannot say it.
     """
-    values = {field.name: getattr(flags, field.name) for field in fields(flags)}
+    # A --platform may name a source, and paths are bytes.
+    names = [field.name for field in fields(flags) if field.name != "platform"]
+    values = {name: getattr(flags, name) for name in names}
     return replace(flags, **{name: _utf8(name, value) for name, value in values.items()})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -150,6 +150,22 @@ dry_run_options = gathered(
     click.option("--dry-run", is_flag=True, help="List what would go in, and write nothing."),
     click.option("--json", "as_json", is_flag=True, help="List it as one JSON document."),
 )
+
+
+def show_each(planned: Mapping[str, Planned], *, as_json: bool) -> None:
+    """As ``show_planned``; of several images each under its platform."""
+    if len(planned) == 1:
+        show_planned(*planned.values(), as_json=as_json)
+        return
+    for number, (platform, layers) in enumerate(planned.items()):
+        if as_json:
+            opening = ", " if number else '{"platforms": {'
+            click.echo(f"{opening}{json.dumps(platform)}: ", nl=False)
+        else:
+            click.echo(f"platform {platform}:")
+        show_planned(layers, as_json=as_json)
+    if as_json:
+        click.echo("}}")
 
 
 def show_planned(planned: Planned, *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from imgpack.cli.options.build.layers import LayerFlags, layer_options
 from imgpack.cli.options.build.rules import RuleFlags, rule_options
 from imgpack.cli.options.build.shape import ShapeFlags, shape_options
 from imgpack.cli.options.build.unset import UnsetFlags, unset_options
+from imgpack.cli.options.index.annotations import AnnotationFlags, annotation_options
 from imgpack.cli.options.parameters import gathered
 from imgpack.files.streams import STDIN, STDIN_PATH
 
@@ -46,11 +47,13 @@ class BuildFlags:
     layers: LayerFlags
     rules: RuleFlags
     shape: ShapeFlags
+    annotated: AnnotationFlags
     dry_run: DryRunFlags
 
     def __post_init__(self) -> None:
-        for name in ("image", "runtime", "unset"):
+        for name in ("image", "runtime", "unset", "annotated"):
             object.__setattr__(self, name, in_unicode(getattr(self, name)))
+        self.annotated.check_format(self.image.image_format)
         for option, base in ("--from", self.base.base), ("--diff-from", self.shape.diff_from):
             if base == "":
                 raise click.UsageError(
@@ -105,13 +108,24 @@ class BuildFlags:
 
     def _check_input(self, sources: Sequence[str]) -> None:
         """Refuse to read two things from standard input, of which one would get nothing."""
-        piped = [text for text in sources if text.partition(":")[0] in (STDIN, STDIN_PATH)]
-        piped += [f"--from {STDIN}"] if self.base.base == STDIN else []
-        piped += [f"--whiteout {STDIN}" for text in self.shape.whiteouts if text == STDIN]
+        piped = self._piped(sources)
         if len(piped) > 1:
             raise click.UsageError(
                 f"{piped[0]} and {piped[1]} both read standard input; let one read a file"
             )
+
+    def check_reread(self, sources: Sequence[str]) -> None:
+        """Refuse what can be read once, where several images are built of it."""
+        # A base is opened once, and has them all.
+        if piped := [one for one in self._piped(sources) if not one.startswith("--from")]:
+            raise click.UsageError(
+                f"{piped[0]} reads standard input, and each platform needs it; let it read a file"
+            )
+
+    def _piped(self, sources: Sequence[str]) -> list[str]:
+        piped = [text for text in sources if text.partition(":")[0] in (STDIN, STDIN_PATH)]
+        piped += [f"--from {STDIN}"] if self.base.base == STDIN else []
+        return piped + [f"--whiteout {STDIN}" for text in self.shape.whiteouts if text == STDIN]
 
 
 build_options = gathered(
@@ -125,5 +139,6 @@ build_options = gathered(
     layer_options,
     rule_options,
     shape_options,
+    annotation_options,
     dry_run_options,
 )

@@ -17,6 +17,7 @@ from imgpack.cli.options.build.shape import ShapeFlags
 from imgpack.cli.options.build.unset import UnsetFlags
 from imgpack.cli.options.cache import CacheFlags
 from imgpack.cli.options.engine import LoadFlags
+from imgpack.cli.options.index.annotations import AnnotationFlags
 from imgpack.cli.options.metadata import Record
 from imgpack.cli.options.push import PushFlags
 from imgpack.cli.options.registry import RegistryOptions
@@ -36,7 +37,7 @@ _HEADINGS: Final = (
     ("What goes in", (*_names(ExcludeFlags, DryRunFlags), "raw_layers")),
     ("Shape of the layers", _names(ShapeFlags)),
     ("Owners, modes and times", ("owner", "mtime", *_names(RuleFlags))),
-    ("Image configuration", _names(ImageFlags, RuntimeFlags, UnsetFlags)),
+    ("Image configuration", _names(ImageFlags, AnnotationFlags, RuntimeFlags, UnsetFlags)),
     ("Speed and cache", ("jobs", "check_contents", "explain", *_names(CacheFlags))),
     ("Registries", _names(RegistryOptions)),
 )

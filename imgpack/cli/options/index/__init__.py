@@ -1,0 +1,1 @@
+"""Options of images of several platforms, and of what is said of them."""
