@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgpack import __version__, errors
+from imgpack import LAYER_FORMAT_VERSION, __version__, errors
 from imgpack.cli.output import streams
 from imgpack.cli.output.failure import tell
 from imgpack.cli.output.help import HelpContext
@@ -164,7 +164,10 @@ def _adapt(command: click.Command) -> None:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="imgpack", message="%(prog)s %(version)s")
+@click.version_option(
+    message=f"imgpack {__version__} (layer format {LAYER_FORMAT_VERSION})",
+    version=__version__,
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done, and every request.")
 @click.option(
