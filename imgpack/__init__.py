@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "LAYER_FORMAT_VERSION",
     "Format",
     "Image",
     "ImgpackError",
@@ -70,7 +71,10 @@ __all__ = [
     "symlink",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+LAYER_FORMAT_VERSION = 4
+"""The version of ``docs/layer-format.md``: what was built by another one is not reused."""
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there

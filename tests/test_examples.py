@@ -4,15 +4,19 @@ import io
 import platform
 import re
 import runpy
-import shlex
 import shutil
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import imgpack
+from tests.cli_runner import InProcess
+from tests.engine.fakes import Machine
+from tests.recipes import Shell
+from tests.servers.distribution import Registry
 from tests.servers.process import require, require_root, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +59,27 @@ def test_an_image_is_built_from_memory(tmp_path: Path) -> None:
         assert tar.getmember("usr/bin/hello").linkname == "../../hello"
 
 
+def test_a_repository_of_three_images_is_built(
+    tmp_path: Path, imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its file says, from anywhere; what two images share is one layer."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.setenv("VERSION", "2")
+    out = imgpack_here("build", "-f", "examples/monorepo/imgpack.toml").ok().decode()
+    shop = "registry.example.com/shop"
+    assert [line.partition("@")[0] for line in out.splitlines()] == [
+        f"{shop}/web:2", f"{shop}/web:latest", f"{shop}/api:2", f"{shop}/api:latest",
+        f"{shop}/worker:2",
+    ]  # fmt: skip
+    layers = {}
+    for name in ("web", "api", "worker"):
+        with imgpack.open(str(tmp_path / "examples" / "monorepo" / f"{name}.tar")) as opened:
+            (named,) = opened.images()
+            layers[name] = [str(layer.digest) for layer in named.image.document.layers]
+    assert layers["web"][:2] == layers["api"][:2]
+    assert layers["worker"][:3] == layers["api"]
+
+
 def test_the_readme_s_python_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,31 +94,95 @@ def test_the_readme_s_python_works(
     assert [name.shown() for name in named.names] == ["localhost:5000/app:1"]
 
 
-def test_the_readme_s_builds_on_a_base_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As they are shown, but that the base is an archive here, for there is no network."""
-    monkeypatch.chdir(tmp_path)
-    for path in ("base/etc", "app/bin", "app/vendor"):
-        Path(path).mkdir(parents=True)
-    Path("base/etc/passwd").write_text("www-data:x:33:33::/var/www:/bin/sh\n")
-    Path("app/run").write_text("#!/bin/sh\n")
-    Path("app/vendor/x").write_text("x")
-    program = shutil.which("imgpack", path=Path(sys.executable).parent)
-    assert program is not None
-    run([program, "build", "base", "-t", "debian:12", "-e", "PATH=/bin"])
-    text = (ROOT / "README.md").read_text()
-    (block,) = re.findall(r"## Build on a base\n\n```console\n(.*?)```", text, re.DOTALL)
-    lines = block.replace("\\\n", "").replace("debian:12", "base.tar").splitlines()
-    commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
-    for name, *arguments in commands:
-        assert name == "imgpack"
-        run([program, *arguments, "--cache-dir", "cache"] if "lock" not in arguments else
-            [program, *arguments])  # fmt: skip
+DOCKER = """#!/bin/sh
+if [ "$1" = run ]; then cat greeting; else exec {} "$@"; fi
+"""
 
-    assert len(commands) == 6
-    with imgpack.open("app.tar") as opened:
+
+def fixtures(shell: Shell) -> None:
+    """What the README's commands find where they are run, and in the registries."""
+    shutil.copytree(HELLO / "rootfs", shell.directory / "rootfs")
+    (project,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    machine = Machine(shell.directory.parent / "machine")
+    machine.install("docker")
+    files = {
+        "greeting": (HELLO / "rootfs" / "etc" / "greeting").read_text(),
+        "base/etc/passwd": "www-data:x:33:33::/var/www:/bin/sh\n",
+        "app/run": "#!/bin/sh\n",
+        "app/bin/tool": "",
+        "app/vendor/x": "x",
+        "vendor/y": "y",
+        "busybox": "",
+        "token": "correct horse\n",
+        "imgpack.toml": shell.named(project),
+        "dist/server": "#!/bin/sh\n",
+        "assets/site.css": "",
+        "assets/site.map": "",
+        "../programs/docker": DOCKER.format(machine.directory / "bin" / "docker"),
+    }
+    for name, text in files.items():
+        path = shell.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (shell.directory / "../programs/docker").chmod(0o755)
+    shell("tar czf rootfs.tar.gz -C rootfs .")
+    shell("imgpack build base -t a:1 -t a:2 -o all.tar")
+    shell("imgpack build base --platform linux/amd64 -o amd64.tar")
+    shell("imgpack build base --platform linux/arm64 -o arm64/")
+    for name in ("12", "13"):
+        shell(f"imgpack build base -t debian:{name} -e PATH=/bin -e V={name} --push")
+    shell("imgpack base lock debian:12 -o debian.lock && imgpack base fetch debian.lock")
+    shell("imgpack login registry.example.com -u alice --password-stdin < token")
+    for arch in ("amd64", "arm64"):
+        name = f"registry.example.com/app:3.0-{arch}"
+        shell(f"imgpack build base -t {name} --platform linux/{arch} --push --mtime 0")
+    shell("imgpack logout registry.example.com")
+
+
+def dialogue(block: str) -> Iterator[tuple[str, list[str]]]:
+    """The commands of a console block, each with the lines that it is shown to write."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        first, *lines = part.replace("\\\n", "").splitlines()
+        yield first, [line for line in lines if line]
+
+
+def test_the_readme_s_commands_work(
+    registry: Registry, basic_registry: Registry, tmp_path: Path
+) -> None:
+    """Each as it is shown, in their order, with the results that are shown; in CI
+    ``scripts/try`` is run beside this. docker is a stand-in here."""
+    names = {
+        "localhost:5000": registry.host,
+        "registry.example.com": basic_registry.host,
+        "debian:": f"{registry.host}/debian:",
+        "-u ci": "-u alice",
+    }
+    shell = Shell(tmp_path / "work", names)
+    fixtures(shell)
+    text = (ROOT / "README.md").read_text()
+    sections = re.findall(r"^(#+ [^\n]+)\n((?:(?!^#).*\n)*)", text, re.MULTILINE)
+    ran = 0
+    for title, section in sections:
+        if title == "## Install":
+            continue
+        for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL):
+            for command, shown in dialogue(block):
+                said = shell(f"{{ {command}\n}} 2>&1" if shown else command)
+                ran += 1
+                if shown:
+                    pattern = re.escape(shell.named("\n".join(shown))).replace("…", "[0-9a-f]{64}")
+                    assert re.fullmatch(pattern + "\n", said), (command, said)
+    assert ran >= 30
+    with imgpack.open(str(shell.directory / "new.tar")) as opened:
         (named,) = opened.images()
         assert isinstance(named.image, imgpack.Image)
-        assert len(named.image.layers) == 3
-        assert named.image.config.config["Env"] == ["PATH=/bin"]
+        assert "V=13" in named.image.config.config["Env"]
+
+
+def test_pages_link_to_what_is_there() -> None:
+    """The README, and every page of docs/ and examples/."""
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"

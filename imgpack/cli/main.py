@@ -8,19 +8,23 @@ line on standard error and the exit code of ``docs/exit-codes.md``.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgpack import __version__, errors
+from imgpack import LAYER_FORMAT_VERSION, __version__, errors
 from imgpack.cli.output import streams
 from imgpack.cli.output.failure import tell
 from imgpack.cli.output.help import HelpContext
 from imgpack.cli.output.terminal import WAYS, Terminal
-from imgpack.cli.output.usage import no_command
+from imgpack.cli.output.usage import Subcommands, no_command
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # command: (module, one line for --help, section)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -32,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
     "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
+    "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),
     "tags": ("tags", "List a repository's tags."),
@@ -41,10 +46,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logout": ("login", "Forget credentials for a registry."),
     "base": ("base", "Lock base images, update the locks, fetch their layers."),
     "cache": ("cache", "Show or trim the segment cache."),
+    "completion": ("shell.completion", "Print what makes a shell complete imgpack."),
+    "help": ("shell.help", "Show the help of a command, or a page on a topic."),
 }
+_ONE_ARGUMENT = ("manifest", "blob")
+"""Commands that are groups of commands in other programs."""
 
 
-class Commands(click.Group):
+class Commands(Subcommands):
     """A group that imports a command only when it is called."""
 
     context_class = HelpContext
@@ -63,8 +72,16 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(no_command(args[0], COMMANDS))
+        if args[0] in COMMANDS and args[0] not in _ONE_ARGUMENT:
+            return super().resolve_command(ctx, args)
+        from imgpack.cli.habits.commands import ALIASES
+        from imgpack.cli.habits.commands import COMMANDS as ELSEWHERE
+
+        args = [*ALIASES.get(args[0], args[:1]), *args[1:]]
+        if args[0] == "--version" and not ctx.resilient_parsing:
+            self.make_context(ctx.info_name, args[:1])
+        if len(args) > 2 and " ".join(args[:2]) in ELSEWHERE and args[0] in _ONE_ARGUMENT:
+            ctx.fail(no_command(args, COMMANDS, f"imgpack {args[0]}"))
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -72,13 +89,21 @@ class Commands(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with _closed_pipe_ends():
-                return super().invoke(ctx)
-        except click.UsageError as error:
-            if error.ctx is None:  # raised by a command itself
-                error.ctx = click.Context(click.Command(None), ctx, ctx.invoked_subcommand)
-            raise
+        with _closed_pipe_ends():
+            return super().invoke(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click does, but no command is imported for it."""
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=line)
+                for name, (_, line) in COMMANDS.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -139,7 +164,10 @@ def _adapt(command: click.Command) -> None:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="imgpack", message="%(prog)s %(version)s")
+@click.version_option(
+    message=f"imgpack {__version__} (layer format {LAYER_FORMAT_VERSION})",
+    version=__version__,
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done, and every request.")
 @click.option(
@@ -163,6 +191,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     terminal = Terminal()
     terminal.hide(lambda text: _without_users(text, given))
+    if "_IMGPACK_COMPLETE" in os.environ:
+        import imgpack.cli.completion.shells  # noqa: F401 - click knows them from then on
     status = _guarded(
         lambda: cli.main(arguments, prog_name="imgpack", standalone_mode=False, obj=terminal),
         terminal,

@@ -14,14 +14,22 @@ from imgpack.engine.loading import Engine, Loaded, load_images
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import BlobWriter
 from imgpack.files.scratch import ScratchBlobs, ScratchFile
-from imgpack.image.image import BlobSource, Image, Named, Published, ReadableSink
+from imgpack.image.image import (
+    AnyImage,
+    BlobSource,
+    Image,
+    ImageIndex,
+    Named,
+    Published,
+    ReadableSink,
+)
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
 
 
 class LoadingSink:
-    """An engine as a ``ReadableSink``; a context manager, around one image.
+    """An engine as a ``ReadableSink``; a context manager, around one image or index.
 
     The image goes into ``also`` first, if that is given; ``scratch`` finds the directory for its
     layers if not. ``on_loaded`` is told of each name when the engine has it.
@@ -81,14 +89,17 @@ class LoadingSink:
             published = tuple(Published(name, one.image.document.descriptor) for name, one in names)
         else:
             published = self._also.write(images, jobs=jobs)
-        readable = [
-            replace(one, image=replace(one.image, source=_KeptLayers(self, one.image.source)))
-            for one in images
-            if isinstance(one.image, Image)
-        ]
+        readable = [replace(one, image=self._readable(one.image)) for one in images]
         for loaded in load_images(self._engine, readable, self._reporter):
             self._on_loaded(loaded)
         return published
+
+    def _readable(self, image: AnyImage) -> AnyImage:
+        if isinstance(image, ImageIndex):
+            return replace(image, members=tuple(map(self._readable, image.members)))
+        if not isinstance(image, Image):
+            return image
+        return replace(image, source=_KeptLayers(self, image.source))
 
     def has(self, digest: Digest) -> bool:
         """Whether a layer was committed here."""

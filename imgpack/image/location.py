@@ -20,6 +20,7 @@ _TRANSPORT: Final = re.compile(
     r"(dir|oci|oci-archive|docker-archive|docker-daemon|containers-storage):(.+)"
 )
 """How skopeo spells places (containers-transports(5))."""
+_STORES: Final = ("docker-daemon", "containers-storage")
 
 
 def is_path(text: str) -> bool:
@@ -61,7 +62,7 @@ def _check_transport(text: str) -> None:
     if found is None:
         return
     kind, place = found.groups()
-    if kind in ("docker-daemon", "containers-storage"):
+    if kind in _STORES:
         hint = "save it to an archive first, with docker save or podman save"
     elif "-" in kind or ":" in place or os.path.lexists(place):
         hint = f"name the path alone, as {place}"
@@ -86,6 +87,13 @@ def writable_name(text: str) -> Reference:
 
 def target_name(text: str) -> Reference:
     """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
+    if (found := _TRANSPORT.fullmatch(text)) and found[1] not in _STORES:
+        path = found[2].partition(":")[0].rstrip("/")
+        path += "/" if found[1] == "oci" else ""
+        raise InvalidReferenceError(
+            f"{text!r} begins as skopeo's names of places do",
+            f"write {path if is_path(path) else f'./{path}'}",
+        )
     name = writable_name(text)
     if name.digest is not None and name.tag is None:
         return name

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from imgpack import LAYER_FORMAT_VERSION
 from imgpack.compression.codec import Codec
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import BlobWriter
@@ -19,7 +20,7 @@ from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.producers.production import Batch, Production, can_divide
-from imgpack.layer.segments import FORMAT_VERSION, Segments
+from imgpack.layer.segments import Segments
 from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
 from imgpack.tree.disk import snapshot
@@ -301,7 +302,7 @@ class LayerBuilder:
 
     def _key(self, stamps: Stamps) -> str:
         parts = (
-            FORMAT, str(FORMAT_VERSION),
+            FORMAT, str(LAYER_FORMAT_VERSION),
             self._stages.identity, self._options.codec.identity(), stamps.identity,
         )  # fmt: skip
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

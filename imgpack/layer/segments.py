@@ -25,9 +25,6 @@ from imgpack.tree.problems import Problems
 if TYPE_CHECKING:
     from imgpack.layer.squash import Squash
 
-FORMAT_VERSION: Final = 4
-"""The version of ``docs/layer-format.md``: what was built by another one is not reused."""
-
 _MORE: Final = 64 << 10
 """Bytes that a buffer has beyond a segment: the padding of files, and the PAX headers of most."""
 

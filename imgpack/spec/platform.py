@@ -89,10 +89,9 @@ class Platform:
     def parse(cls, text: str) -> "Platform":
         """Parse ``os/arch[/variant]``; machine names such as ``x86_64`` become Go's."""
         parts = text.lower().split("/")
-        if len(parts) not in (2, 3) or not all(parts):
-            raise ConfigError(
-                f"invalid platform {text!r}", "write os/architecture[/variant], as linux/arm64"
-            )
+        if len(parts) not in (2, 3) or not all(parts) or "," in text:
+            one = "give each by itself" if "," in text else "write os/architecture[/variant]"
+            raise ConfigError(f"invalid platform {text!r}", f"{one}, as linux/arm64")
         architecture, variant = _ALIASES.get(parts[1], (parts[1], ""))
         return cls(parts[0], architecture, parts[2] if len(parts) == 3 else variant)
 

@@ -63,9 +63,10 @@ class Reference:
     def parse(cls, text: str) -> "Reference":
         """Parse and normalise ``text``; no tag is added. Raises ``InvalidReferenceError``."""
         if "://" in text:
+            shown = without_user(text)
             raise InvalidReferenceError(
-                f"invalid image name {without_user(text)!r}",
-                "leave out the scheme, as in registry/repository:tag",
+                f"invalid image name {shown!r}",
+                f"leave out the scheme: {shown.partition('://')[2] or 'registry/repository:tag'}",
             )
         remainder, at, digest_text = text.partition("@")
         head, slash, last = remainder.rpartition("/")

@@ -296,7 +296,7 @@ def test_a_date_is_a_time(here: InProcess, tmp_path: Path) -> None:
         (["build", "--env-file", "x", "app"], 2, "-e NAME=VALUE sets a variable"),
         (["build", "--delete", "x", "app"], 2, "--whiteout PATH deletes"),
         (["build", "--ignore", "x", "app"], 2, "--ignore-file FILE"),
-        (["lock", "x"], 2, "did you mean imgpack base lock?"),
+        (["lock", "x"], 2, "write: imgpack base lock BASE -o base.lock"),
         (
             ["build", "--from", "base.lock", "app"],
             9,
@@ -318,7 +318,7 @@ def test_the_help_of_a_build_has_headings(here: InProcess) -> None:
     """Each option is under one; those of every command are the others."""
     text = here("build", "--help").ok().decode()
     headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
-    assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 11)
+    assert (headings[0], headings[-1], len(headings)) == ("Output:", "Other options:", 12)
     others = text[text.index("Other options:") :].split()
     names = [word for word in others if word.startswith("--")]
     assert names == ["--quiet", "--verbose", "--progress", "--help"]

@@ -186,6 +186,17 @@ class TestBuildLoad:
             {"name": "docker.io/library/t:latest", "id": known, "engine": "docker"}
         ]
 
+    def test_of_several_platforms_the_engine_gets_its_own(
+        self, tmp_path: Path, imgpack_here: InProcess, machine: Machine, tree: Path
+    ) -> None:
+        """The metadata has them all."""
+        more = ("--platform", "linux/amd64,linux/arm64", "--metadata-file", "m.json")
+        imgpack_here("build", "t", "--load", "--no-cache", *more).ok()
+        document = json.loads((tmp_path / "m.json").read_text())
+        configs = [one["config"]["digest"] for one in document["images"][0]["images"]]
+        assert len(configs) == 2
+        assert [one["id"] for one in document["loaded"]] == configs[:1]
+
     @pytest.mark.parametrize("target", ["t.tar", "layout/", "new/"])
     def test_beside_an_archive_both_happen(
         self,

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cli.screen import size
+from tests.cli_runner import InProcess
 from tests.servers.process import require
 
 SHELLS = {
@@ -22,7 +23,12 @@ SHELLS = {
     "zsh": ("zsh", "-f", "-i"),
     "fish": ("fish", "--no-config", "-i"),
 }
-START = {"zsh": "autoload -Uz compinit; compinit -u -d zcompdump; setopt no_list_ambiguous; "}
+START = {
+    "bash": 'eval "$(imgpack completion bash)"',
+    "zsh": "autoload -Uz compinit; compinit -u -d zcompdump; setopt no_list_ambiguous; "
+    'eval "$(imgpack completion zsh)"',
+    "fish": "imgpack completion fish | source",
+}
 _PATIENCE = 60.0
 """Seconds for a shell to answer, on a machine that has other work."""
 
@@ -60,7 +66,7 @@ def shell(name: str, directory: Path) -> Iterator[Shell]:
     """A shell with ``imgpack`` on its path and completion switched on."""
     program = require(name)
     programs = directory.parent / f"{directory.name}-bin"
-    programs.mkdir()
+    programs.mkdir(exist_ok=True)
     (programs / "imgpack").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m imgpack "$@"\n')
     (programs / "imgpack").chmod(0o755)
     # What an argument is in the end is written where no shell can colour it.
@@ -69,6 +75,7 @@ def shell(name: str, directory: Path) -> Iterator[Shell]:
     terminal, other = pty.openpty()
     size(other, 200, 50)
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "TERM": "dumb"}
+    environment |= {"HOME": str(directory)}
     process = subprocess.Popen(
         [program, *SHELLS[name][1:]],
         stdin=other, stdout=other, stderr=other, cwd=directory, env=environment,
@@ -77,7 +84,7 @@ def shell(name: str, directory: Path) -> Iterator[Shell]:
     os.close(other)
     try:
         started = Shell(terminal)
-        started.do(f'{START.get(name, "")}eval "$(_IMGPACK_COMPLETE={name}_source imgpack)"')
+        started.do(START[name])
         yield started
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -90,12 +97,30 @@ def _own_terminal() -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Files to be completed."""
-    (tmp_path / "here" / "roots").mkdir(parents=True)
-    (tmp_path / "here" / "my-image.tar").write_bytes(b"")
-    (tmp_path / "here" / "my-image.json").write_bytes(b"")
-    return tmp_path / "here"
+def place(imgpack_here: InProcess, tmp_path: Path) -> Path:
+    """Files to be completed, and archives with names in them."""
+    here = tmp_path / "here"
+    (here / "roots" / "etc").mkdir(parents=True)
+    (here / "roots" / "etc" / "motd").write_text("hello")
+    (here / "with blank").mkdir()
+    (here / "it's $5.json").write_text("{}")
+    (here / "my-image.json").write_text("{}")
+    tags = ("-t", "localhost:5000/team/app:1.0", "-t", "other:2")
+    imgpack_here("build", here / "roots", *tags, "-o", here / "my-image.tar").ok()
+    return here
+
+
+def completed(name: str, place: Path, lines: Iterable[str], typed: str = "") -> dict[str, str]:
+    """What the last word of each line is when Tab was pressed behind it, and ``typed`` then."""
+    found = {}
+    with shell(name, place) as started:
+        for line in lines:
+            # The line is completed, and its words handed to another command.
+            started.type(f"{line}\t{typed}\x01arguments \r")
+            started.do("true")
+            found[line] = (place / "arguments").read_text().splitlines()[-1]
+            (place / "arguments").unlink()
+    return found
 
 
 @pytest.mark.parametrize("name", SHELLS)
@@ -103,23 +128,67 @@ def test_a_shell_completes_commands_options_and_files(name: str, place: Path) ->
     """Whatever an argument may be: without completion files were, and so they are with it."""
     expected = {
         "imgpack insp": "inspect",
+        "imgpack base upd": "update",
         "imgpack build --healthcheck-ret": "--healthcheck-retries",
-        "imgpack build --format o": "oci",
-        "imgpack build ro": "roots",
-        "imgpack inspect my-image.t": "my-image.tar",
+        "imgpack -q inspect my-image.t": "my-image.tar",
         "imgpack push my-image.t": "my-image.tar",
         "imgpack copy my-image.t": "my-image.tar",
         "imgpack copy x.tar my-image.t": "my-image.tar",
         "imgpack manifest ./my-image.t": "./my-image.tar",
         "imgpack build roots -o my-image.t": "my-image.tar",
+        "imgpack build roots --output=my-image.t": "--output=my-image.tar",
         "imgpack build roots --metadata-file my-image.j": "my-image.json",
-        "imgpack cache info --cache-dir ro": "roots",
+        "imgpack build roots -t my-image.j": "my-image.json",
     }
-    found = {}
-    with shell(name, place) as started:
-        for line in expected:
-            # The line is completed, and its last word handed to another command.
-            started.type(f"{line}\t\x01arguments \r")
-            started.do("true")
-            found[line] = (place / "arguments").read_text().splitlines()[-1].rstrip("/")
-    assert found == expected
+    assert completed(name, place, expected) == expected
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_completes_values_and_names(name: str, place: Path) -> None:
+    """Those that are known: of an option, and of an image in an archive."""
+    expected = {
+        "imgpack build --format o": "oci",
+        "imgpack build --format=o": "--format=oci",
+        "imgpack build --stop-signal SIGQ": "SIGQUIT",
+        "imgpack build --platform linux/ar": "linux/arm",
+        "imgpack build --platform linux/arm6": "linux/arm64",
+        "imgpack build --compression no": "none",
+        "imgpack completion fi": "fish",
+        "imgpack help repro": "reproducible-builds",
+        "imgpack push my-image.tar loc": "localhost:5000/team/app:1.0",
+        "imgpack push my-image.tar localhost:5000/te": "localhost:5000/team/app:1.0",
+        "imgpack inspect my-image.tar --image oth": "other:2",
+        "imgpack inspect --image oth": "other:2",
+        "imgpack build --from my-image.tar:oth": "my-image.tar:other:2",
+        "imgpack build --from=my-image.tar:loc": "--from=my-image.tar:localhost:5000/team/app:1.0",
+        "imgpack build roots --from scr": "scratch",
+    }
+    assert completed(name, place, expected) == expected
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_completes_odd_names_as_ever(name: str, place: Path) -> None:
+    """A directory gets a slash and no blank; blanks, quotes and signs mean themselves."""
+    expected = {
+        "imgpack build ro": "roots/X",
+        "imgpack build wi": "with blank/X",
+        "imgpack build with\\ bl": "with blank/X",
+        "imgpack build roots/e": "roots/etc/X",
+        "imgpack build --cache-dir ro": "roots/X",
+        "imgpack build --cache-dir=ro": "--cache-dir=roots/X",
+        "imgpack build it": "X",
+        "imgpack build ~/ro": f"{place}/roots/X",
+        "imgpack build --format o": "X",
+        "imgpack insp": "X",
+    }
+    if name != "zsh":  # to zsh a colon is a letter
+        expected["imgpack build roots:/op"] = "roots:/opt/X"
+    assert completed(name, place, expected, "X") == expected
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_completes_within_quotes(name: str, place: Path) -> None:
+    """Of a directory the quotes stay open: there may be more to it."""
+    expected = {"imgpack build 'wi": "with blank/X"}
+    # Bash closes them where it completes a directory.
+    assert completed(name, place, expected, "X" if name == "bash" else "X'") == expected

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import imgpack
 from imgpack.api import Change, Codec, Directory, SegmentCache, SetOwner, SetTime
 from imgpack.errors import Hint, SourceError
 from imgpack.events import Silent
@@ -387,7 +388,7 @@ def test_a_layer_of_another_format_version_is_not_reused(
 ) -> None:
     """A later imgpack may frame the same tree in another way."""
     bench.build()
-    monkeypatch.setattr(build, "FORMAT_VERSION", build.FORMAT_VERSION + 1)
+    monkeypatch.setattr(build, "LAYER_FORMAT_VERSION", imgpack.LAYER_FORMAT_VERSION + 1)
 
     assert not bench.build().unchanged
     assert bench.reasons[1] == "not built before"

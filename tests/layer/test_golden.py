@@ -9,10 +9,10 @@ import sys
 import zlib
 from pathlib import Path
 
+import imgpack
 from imgpack.compression import zstd_frame
 from imgpack.compression.codec import Codec
 from imgpack.compression.gzip import GZIP_HEADER
-from imgpack.layer import segments
 from imgpack.tar import header
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -69,7 +69,7 @@ def test_the_specification_names_the_constants() -> None:
     """The numbers that decide digests."""
     page = (ROOT / "docs/layer-format.md").read_text()
 
-    assert f"layer format, version {segments.FORMAT_VERSION}\n" in page
+    assert f"layer format, version {imgpack.LAYER_FORMAT_VERSION}\n" in page
     for names, codec in (("gzip, none", "gzip"), ("zstd", "zstd")):
         cutting = Codec.parse(codec).cutting
         sizes = (cutting.mean, cutting.largest, cutting.last_piece)

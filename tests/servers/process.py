@@ -46,6 +46,7 @@ PACKAGES = {
     "bash": "bash",
     "zsh": "zsh",
     "fish": "fish",
+    "fakeroot": "fakeroot",
 }
 
 

@@ -22,6 +22,7 @@ from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.display import available, folded, shortened
+from imgpack.cli.output.usage import Subcommands
 from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy, UnsupportedError
 from imgpack.events import human_size
 from imgpack.files.atomic import write_file
@@ -40,7 +41,7 @@ platforms_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 
 
-@click.group("base")
+@click.group("base", cls=Subcommands)
 def base() -> None:
     """Lock base images, update the locks, and fetch their layers."""
 

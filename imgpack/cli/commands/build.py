@@ -12,7 +12,6 @@ import click
 from imgpack import api
 from imgpack.cli.options.build.exclusion import show_each
 from imgpack.cli.options.build.flags import BuildFlags, build_options
-from imgpack.cli.options.build.headings import BuildCommand
 from imgpack.cli.options.build.sources import (
     check_outside,
     default_output,
@@ -39,10 +38,11 @@ from imgpack.cli.options.output import (
     prune_option,
     to_standard_output,
 )
-from imgpack.cli.options.parameters import FILE, once
+from imgpack.cli.options.parameters import FILE, OUTPUT, once
 from imgpack.cli.options.push import BuildPush, build_push_options
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.explanation import Explainer
+from imgpack.cli.project.command import BuildProject, file_options
 from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDOUT
 from imgpack.spec.annotations import AnnotationPlace
@@ -63,15 +63,16 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 
-@click.command("build", cls=BuildCommand)
-@click.argument("sources", type=FILE, metavar="[SRC[:/DEST]]...", nargs=-1)
+@click.command("build", cls=BuildProject)
+@click.argument("sources", type=FILE, metavar="[SRC[:/DEST]|IMAGE]...", nargs=-1)
+@file_options
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="A name (repeatable)."
 )
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT,
     multiple=True,
     callback=once("imgpack copy makes another copy"),
     metavar="FILE|DIR/|-",
@@ -110,11 +111,11 @@ def build(
 ) -> None:
     """Build an image from directories, tar archives and files: each SRC is a layer.
 
-    The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an
-    archive from standard input; --from BASE puts them on top of another image. Several
-    --platform OS/ARCH=SRC make an image each, on what all share, and one index. The result
-    is one tar that docker, podman, containerd, skopeo and crane load; --push sends it to a
-    registry, --load into an engine, instead or as well.
+    The first is at the bottom. SRC:/dest puts a tree under a path of the image, - is an archive
+    from standard input; --from BASE puts them on top of another image. Several --platform
+    OS/ARCH=SRC make an image each, on what all share, and one index. The result is one tar that
+    docker, podman, containerd, skopeo and crane load; --push sends it to a registry, --load into
+    an engine, instead or as well. Without SRC the images of imgpack.toml are built.
     """
     pushed.check(tags)
     parts = read_parts(sources, flags, terminal, explain=explain)

@@ -16,6 +16,7 @@ from imgpack.cli.options.cache import (
 )
 from imgpack.cli.options.clock import now_ns
 from imgpack.cli.output.display import available, folded
+from imgpack.cli.output.usage import Subcommands
 from imgpack.events import human_size
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _LEFT_NS: Final = 600 * 10**9
 """Nanoseconds: no build takes minutes for one file, and who trims wants the space now."""
 
 
-@click.group("cache")
+@click.group("cache", cls=Subcommands)
 def cache() -> None:
     """Show or trim the segment cache."""
 

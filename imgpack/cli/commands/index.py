@@ -18,6 +18,7 @@ from imgpack.cli.options.output import prune_option
 from imgpack.cli.options.parameters import FILE, gathered, once
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
+from imgpack.cli.output.usage import Subcommands
 from imgpack.errors import OutputError
 from imgpack.files.streams import STDOUT
 from imgpack.spec.annotations import AnnotationPlace
@@ -30,7 +31,7 @@ _CHANGING = {AnnotationPlace.MANIFEST, AnnotationPlace.LAYER}
 """Where an annotation changes the image itself, and so its digest."""
 
 
-@click.group("index")
+@click.group("index", cls=Subcommands)
 def index() -> None:
     """Join platform images into one index."""
 

@@ -1,4 +1,6 @@
-"""``imgpack manifest``: a manifest, schema1 manifest or configuration, byte for byte."""
+"""``imgpack manifest`` and ``digest``: a manifest, schema1 manifest or configuration, byte for
+byte, and what names it.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +78,24 @@ def manifest(
             _write(_single(choice.one(opened), location).manifest.raw)
         else:
             _write(opened.document(opened.select(choice.image)).raw)
+
+
+@click.command("digest")
+@click.argument("location", type=FILE, metavar="ARCHIVE|REF")
+@choice_options
+@registry_options
+@click.pass_obj
+def digest(terminal: Terminal, *, location: str, choice: Choice, registry: RegistryOptions) -> None:
+    """Print the digest of an image: of what imgpack manifest prints.
+
+    Of a multi-platform image it is that of the index, unless --platform chooses one.
+    """
+    with open_location(location, terminal, registry, choice=choice) as opened:
+        if choice.platform is not None:
+            found = _single(choice.one(opened), location).manifest.descriptor
+        else:
+            found = opened.document(opened.select(choice.image)).descriptor
+        terminal.result(str(found.digest))
 
 
 def _write(raw: bytes) -> None:

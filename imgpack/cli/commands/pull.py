@@ -15,7 +15,7 @@ from imgpack.cli.options.output import (
     to_standard_output,
     write_archive,
 )
-from imgpack.cli.options.parameters import FILE
+from imgpack.cli.options.parameters import OUTPUT
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT,
     metavar="OUT",
     help="A file, - for standard output, or a path ending in / for an OCI layout;"
     " NAME.tar by default.",

@@ -16,6 +16,7 @@ from imgpack.cli.options.push import PushFlags, push_options
 from imgpack.cli.options.registry import RegistryOptions, connect, registry_options
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.display import available, folded, shortened
+from imgpack.cli.project.command import PushProject, file_options
 from imgpack.errors import InvalidReferenceError, UnsupportedError, about
 from imgpack.spec.reference import is_tag
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 
-@click.command("push")
-@click.argument("archive", type=FILE, metavar="ARCHIVE")
-@click.argument("references", metavar="[REF]...", nargs=-1)
+@click.command("push", cls=PushProject)
+@click.argument("archive", type=FILE, metavar="[ARCHIVE", required=False)
+@click.argument("references", metavar="[REF]...] | [IMAGE]...", nargs=-1)
+@file_options
 @push_options
 @click.option("--all", "everything", is_flag=True, help="Push all images, as is done without REF.")
 @click.option(
@@ -61,6 +63,8 @@ def push(
 
     Prints one line a name: NAME@DIGEST. What the registry has already is not
     sent again, and a push that was interrupted goes on where it stopped.
+
+    Without ARCHIVE it pushes what imgpack build wrote of imgpack.toml, or each IMAGE of it.
     """
     how.check(by_digest=by_digest)
     record.check((archive, how.schema1.signing_key), dry_run=dry_run)

@@ -20,7 +20,7 @@ from imgpack.cli.options.output import (
     to_standard_output,
     write_archive,
 )
-from imgpack.cli.options.parameters import FILE, gathered
+from imgpack.cli.options.parameters import OUTPUT, gathered
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.cli.options.transfer import foreign_option, upload_journal
 from imgpack.errors import InvalidReferenceError
@@ -143,7 +143,7 @@ destination_options = gathered(
     click.option(
         "-o",
         "--output",
-        type=FILE,
+        type=OUTPUT,
         required=True,
         metavar="FILE|DIR/|-|REF",
         help="An archive, an OCI layout directory, - for a stream, or a name to push to.",

@@ -23,14 +23,15 @@ Decorator = Callable[[Any], Any]
 def gathered(name: str, kind: type[Any], *options: Decorator) -> Callable[[_F], _F]:
     """What adds click ``options`` to a command, which gets them as one ``kind`` named ``name``.
 
-    ``kind`` is a dataclass whose fields are called as the options are.
+    ``kind`` is a dataclass whose fields are called as the options are; one that no option
+    gives has a default.
     """
     fields = tuple(kind.__dataclass_fields__)
 
     def decorate(command: _F) -> _F:
         @functools.wraps(command)
         def gathering(*args: Any, **kwargs: Any) -> Any:
-            values = {field: kwargs.pop(field) for field in fields}
+            values = {field: kwargs.pop(field) for field in fields if field in kwargs}
             return command(*args, **{name: kind(**values)}, **kwargs)
 
         result: Any = gathering
@@ -69,5 +70,18 @@ class PathName(click.types.StringParamType):
         return [CompletionItem(incomplete, type=self._kind)]
 
 
+class _OutputName(PathName):
+    """A path or name of what is made; the ``type=…`` of other builders is answered."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.startswith(("type=", "dest=")):
+            from imgpack.cli.habits.outputs import answer
+
+            if told := answer(value):
+                raise click.UsageError(f"-o {value} is of another program; {told}", ctx)
+        return super().convert(value, param, ctx)
+
+
 FILE: Final = PathName("file")
+OUTPUT: Final = _OutputName("file")
 DIRECTORY: Final = PathName("dir")

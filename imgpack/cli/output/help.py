@@ -12,6 +12,8 @@ from click.formatting import wrap_text
 _WIDEST: Final = 80
 _TWO_COLUMNS: Final = 56
 """Columns from which on an option and its explanation stand side by side."""
+_HYPHEN: Final = "\u2011"
+"""A hyphen after which no line ends."""
 
 
 class Help(click.HelpFormatter):
@@ -23,12 +25,21 @@ class Help(click.HelpFormatter):
         columns = width or min(shutil.get_terminal_size().columns, max_width or _WIDEST) - 2
         super().__init__(indent_increment, max(columns, 20))
 
+    def write_text(self, text: str) -> None:
+        """Write paragraphs; no line ends within ``--an-option``."""
+        super().write_text(text.replace("-", _HYPHEN))
+
+    def getvalue(self) -> str:
+        """All that was written."""
+        return super().getvalue().replace(_HYPHEN, "-")
+
     def write_dl(
         self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
         """Write terms and explanations: side by side, or one below the other."""
+        rows = [(term, explanation.replace("-", _HYPHEN)) for term, explanation in rows]
         if self.width >= _TWO_COLUMNS:
-            super().write_dl(list(rows), col_max, col_spacing)
+            super().write_dl(rows, col_max, col_spacing)
             return
         for term, explanation in rows:
             for text, first in ((term, self.current_indent), (explanation, 6)):

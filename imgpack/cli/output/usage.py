@@ -6,107 +6,36 @@ only suggested if it is a slip of the fingers away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 
-_NO_DOCKERFILE: Final = "there is no Dockerfile: each SRC is a directory that becomes a layer"
-_NO_STEPS: Final = "nothing is run in a build"
-_PLATFORM: Final = "say --platform OS/ARCH"
-_TLS: Final = "say --plain-http for HTTP, or --tls-verify false for any certificate"
-_PASSWORD: Final = "say --creds USER, with --password-stdin for the password"
 
-OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    "build": {
-        "-f": _NO_DOCKERFILE,
-        "--file": _NO_DOCKERFILE,
-        "--dockerfile": _NO_DOCKERFILE,
-        "--base": "--from BASE is the image to build on",
-        "--form": "did you mean --from?",
-        "--lock": "--from LOCK builds on what is locked; imgpack base lock makes a lock",
-        "--env-file": "-e NAME=VALUE sets a variable, and there is no file of them",
-        "--delete": "--whiteout PATH deletes a path of the base",
-        "--remove": "--whiteout PATH deletes a path of the base",
-        "--rm": "--whiteout PATH deletes a path of the base",
-        "--ignore": "--ignore-file FILE says what is left out, and --exclude PATTERN what else",
-        "--build-arg": _NO_STEPS,
-        "--secret": _NO_STEPS,
-        "--network": _NO_STEPS,
-        "--target": _NO_STEPS,
-        "--name": "-t NAME:TAG names the image",
-        "-n": "-t NAME:TAG names the image",
-        "-p": "--expose PORT documents a port",
-        "--port": "--expose PORT documents a port",
-        "--arch": _PLATFORM,
-        "--os": _PLATFORM,
-        "--type": "--format chooses docker or oci",
-        "-c": "--cmd says what is run",
-        "--timestamp": "--mtime and --created set times, and SOURCE_DATE_EPOCH bounds them",
-    },
-    "": {
-        "--insecure": _TLS,
-        "--insecure-registry": _TLS,
-        "-k": _TLS,
-        "--http": _TLS,
-        "--src-tls-verify": _TLS,
-        "--dest-tls-verify": _TLS,
-        "--authfile": "the variable REGISTRY_AUTH_FILE names a file of credentials",
-        "--username": _PASSWORD,
-        "-u": _PASSWORD,
-        "--password": _PASSWORD,
-        "-p": _PASSWORD,
-        "--src-creds": _PASSWORD,
-        "--dest-creds": _PASSWORD,
-        "--arch": _PLATFORM,
-        "--os": _PLATFORM,
-        "--override-arch": _PLATFORM,
-        "--override-os": _PLATFORM,
-    },
-    "inspect": {
-        "--raw": "the bytes are printed by: imgpack manifest",
-        "--config": "the configuration is printed by: imgpack manifest --config",
-        "--format": "say --json, and choose from that",
-    },
-    "manifest": {"--raw": "they are the bytes as they are already"},
-    "push": {
-        "-t": "a name to push to follows ARCHIVE: imgpack push ARCHIVE REF",
-        "--tag": "a name to push to follows ARCHIVE: imgpack push ARCHIVE REF",
-        "--all-tags": "say --all, or no REF: all names that ARCHIVE holds are pushed",
-        "-a": "say --all, or no REF: all names that ARCHIVE holds are pushed",
-    },
-    "copy": {"--all": "say --all-platforms", "-a": "say --all-platforms"},
-    "pull": {"--all-platforms": "all are pulled, unless there is --platform"},
-}
-"""What a command has not, and what to do instead; "" is for all that talk to registries."""
+class Subcommands(click.Group):
+    """Commands below a command; one that is not there is answered."""
 
-COMMANDS: Final[Mapping[str, str]] = {
-    "lock": "did you mean imgpack base lock?",
-    "fetch": "did you mean imgpack base fetch?",
-    "update": "did you mean imgpack base update?",
-    "squash": "did you mean imgpack flatten?",
-    "help": "see imgpack --help",
-    "version": "see imgpack --version",
-    "run": "an engine runs it: imgpack build SRC --load, then docker run NAME",
-    "save": "an image is written to an archive by: imgpack pull",
-    "export": "an image is written to an archive by: imgpack pull",
-    "cp": "did you mean imgpack copy?",
-    "mv": "did you mean imgpack copy?",
-    "tag": "an image gets a name by imgpack build -t or imgpack push ARCHIVE REF",
-    "ls": "did you mean imgpack tags?",
-    "list": "did you mean imgpack tags?",
-    "list-tags": "did you mean imgpack tags?",
-    "images": "did you mean imgpack inspect?",
-    "show": "did you mean imgpack inspect?",
-    "verify": "imgpack inspect --verify checks every layer",
-    "validate": "imgpack inspect --verify checks every layer",
-    "digest": "imgpack inspect shows every digest",
-    "config": "the configuration is printed by: imgpack manifest --config",
-    "delete": "did you mean imgpack rm?",
-    "rmi": "did you mean imgpack rm?",
-    "prune": "did you mean imgpack cache trim?",
-}
-"""Commands of other programs."""
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; an unknown word is a usage error, and ends a completion."""
+        name = args[0]
+        there = name.startswith("-") or self.get_command(ctx, name) is not None
+        if not there and not ctx.resilient_parsing:
+            group = [] if ctx.parent is None else [ctx.info_name or ""]
+            ctx.fail(no_command([*group, *args], self.list_commands(ctx), ctx.command_path))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; a usage error that a command raised itself says of which."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.ctx is None:
+                name = ctx.invoked_subcommand or ""
+                command = self.get_command(ctx, name) or click.Command(None)
+                error.ctx = click.Context(command, ctx, name)
+            raise
 
 
 def worded(problem: click.ClickException) -> str:
@@ -116,16 +45,25 @@ def worded(problem: click.ClickException) -> str:
     help_page = f"see {path} --help"
     if isinstance(problem, click.NoSuchOption) and context is not None:
         name, there = problem.option_name, _options(context)
-        known = _habit(context.command.name or "", name, there)
+        command = "imgpack" if context.parent is None else context.command.name
+        known = _habit(command or "", name, there)
         return f"{path} has no option {name}; {known or _close(name, there) or help_page}"
     message = problem.format_message().rstrip(".")
+    if isinstance(problem, click.BadOptionUsage) and context is not None:
+        help_page = _usage(context, problem.option_name) or help_page
     return message if "; " in message else f"{message}; {help_page}"
 
 
-def no_command(name: str, there: Iterable[str]) -> str:
-    """There is no command ``name``, and what else to say."""
-    advice = COMMANDS.get(name) or _close(name, there) or "see imgpack --help"
-    return f"there is no command {name!r}; {advice}"
+def no_command(words: Sequence[str], there: Iterable[str], path: str = "imgpack") -> str:
+    """``words`` begin with no command, and what else to say.
+
+    In a group they begin with its name. ``there`` are the commands that ``path`` has.
+    """
+    from imgpack.cli.habits.commands import answer
+
+    name = words[path.count(" ")]
+    place = f"there is no command {name!r}" if path == "imgpack" else f"{path} has no {name!r}"
+    return f"{place}; {answer(words) or _close(name, there) or f'see {path} --help'}"
 
 
 def _options(context: click.Context) -> set[str]:
@@ -134,9 +72,21 @@ def _options(context: click.Context) -> set[str]:
     return {name for name in names if name.startswith("-")}
 
 
+def _usage(context: click.Context, name: str) -> str:
+    """How the option ``name`` is written; empty if it takes nothing."""
+    for one in context.command.get_params(context):
+        if name in one.opts and not (isinstance(one, click.Option) and one.is_flag):
+            return f"write {name} {one.make_metavar(context)}"
+    return ""
+
+
 def _habit(command: str, name: str, there: set[str]) -> str:
-    found = OPTIONS.get(command, {}).get(name, "")
-    return found or (OPTIONS[""].get(name, "") if "--tls-verify" in there else "")
+    from imgpack.cli.habits.building import OPTIONS as BUILDING
+    from imgpack.cli.habits.images import OPTIONS, SHARED
+
+    own = BUILDING if command == "build" else OPTIONS.get(command, {})
+    shared = (answers for option, answers in SHARED if option in there)
+    return next((found[name] for found in (own, *shared) if name in found), "")
 
 
 def _close(word: str, there: Iterable[str]) -> str:

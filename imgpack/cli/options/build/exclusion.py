@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     """What a build would pack of a layer."""
     from imgpack.cli.output.terminal import Terminal
 
+    Excluding = Callable[[bytes, str], Exclusion | None]
+    """Says what is left out of a source: its path, and how it is written."""
+
 _EXPLAINED: Final = 100
 _KINDS: Final = {
     stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink",
@@ -34,21 +37,45 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ExcludeFlags:
-    """What is left out, as it was written."""
+    """What is left out, as it was written.
+
+    ``layer_excludes`` is what is left out of single sources, as those are written: instead of
+    the ignore file that is for all, and beside their patterns.
+    """
 
     ignore_file: str | None = None
     no_ignore_file: bool = False
     exclude: tuple[str, ...] = ()
+    layer_excludes: Mapping[str, ExcludeFlags] = field(default_factory=dict)
 
-    def reader(self, terminal: Terminal, *, explain: bool) -> Callable[[bytes], Exclusion | None]:
+    def reader(self, terminal: Terminal, *, explain: bool) -> Excluding:
         """What says what is left out of a source. Raises source and config errors."""
+        self._check()
+        all_of_it = partial(self._excluded, _Telling(terminal, explain=explain), terminal)
+        single: dict[str, Excluding] = {}
+        for text, flags in self.layer_excludes.items():
+            one = self._with(flags)
+            one._check()
+            single[text] = partial(one._excluded, _Telling(terminal, explain=explain), terminal)
+        return lambda source, text: single.get(text, all_of_it)(source, text)
+
+    def _check(self) -> None:
         if self.ignore_file is not None and self.no_ignore_file:
             raise click.UsageError("--ignore-file and --no-ignore-file exclude each other")
         if self.ignore_file == "":
             raise click.UsageError("--ignore-file is empty; name a file")
-        return partial(self._excluded, _Telling(terminal, explain=explain), terminal)
 
-    def _excluded(self, told: _Telling, terminal: Terminal, source: bytes) -> Exclusion | None:
+    def _with(self, layer: ExcludeFlags) -> ExcludeFlags:
+        """What is left out of a source of which ``layer`` says more."""
+        own = layer.ignore_file is not None or layer.no_ignore_file
+        files = layer if own else self
+        return ExcludeFlags(
+            files.ignore_file, files.no_ignore_file, (*self.exclude, *layer.exclude)
+        )
+
+    def _excluded(
+        self, told: _Telling, terminal: Terminal, source: bytes, text: str
+    ) -> Exclusion | None:
         file = None
         if self.ignore_file is not None:
             file = os.fsencode(self.ignore_file)

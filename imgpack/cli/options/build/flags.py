@@ -77,7 +77,8 @@ class BuildFlags:
         raw, shape = self.layers.raw_layers, self.shape
         if not (sources or raw or shape.overlay_uppers or shape.diff or self.base.base):
             raise click.UsageError(
-                "nothing goes into the image; name a directory, or a base with --from"
+                "nothing goes into the image; name a directory, or a base with --from, or write "
+                "imgpack.toml"
             )
         if not (sources or shape.overlay_uppers):
             self._check_packed()

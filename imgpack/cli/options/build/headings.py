@@ -31,6 +31,7 @@ def _names(*kinds: Any) -> tuple[str, ...]:
 
 _HEADINGS: Final = (
     ("Output", ("tags", "output", "prune", "image_format", "compression", *_names(Record))),
+    ("Project file", ("project_file", "settings", "print_plan")),
     ("Push", ("push", *_names(MountFlags, Schema1Flags, PushFlags))),
     ("Load", _names(LoadFlags)),
     ("Base image", _names(BaseFlags)),

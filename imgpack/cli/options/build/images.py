@@ -17,15 +17,24 @@ if TYPE_CHECKING:
 
 _HEAD: Final = 1 << 16
 """Bytes of a document that say what it is."""
+_DOCKERFILES: Final = (b"Dockerfile", b"Containerfile")
 
 
 def warn_of_image(source: Source, path: str, option: str, reporter: Reporter) -> None:
-    """Say if ``source``, called ``path``, is an image, and that ``option`` builds on it."""
+    """Say if ``source``, called ``path``, is an image, and that ``option`` builds on it.
+
+    And if it is what other programs call the context of a build.
+    """
     if not source.tree.root:  # standard input
         return
     what = _image(source)
     if what:
         reporter.warn(f"{path} is {what}, and is packed as files; {option} {path} builds on it")
+    elif source.dest in (b"", b"/") and os.path.isdir(source.tree.root):
+        for name in filter(source.tree.find, _DOCKERFILES):
+            reporter.warn(
+                f"{path} has a {name.decode()}, which is packed as a file; its steps are not run"
+            )
 
 
 def _image(source: Source) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,8 @@ from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
-    from imgpack.api import Exclusion, Reporter
+    from imgpack.api import Reporter
+    from imgpack.cli.options.build.exclusion import Excluding
     from imgpack.cli.options.build.kinds import Source
 
 
@@ -33,7 +34,7 @@ def parse_sources(
     texts: Sequence[str],
     reporter: Reporter,
     raw_layers: Sequence[str] = (),
-    excluded: Callable[[bytes], Exclusion | None] = lambda source: None,
+    excluded: Excluding = lambda source, text: None,
     *,
     option: str = "--from",
     as_root: bool = True,
@@ -55,7 +56,7 @@ def parse_sources(
     for text in texts:
         source, dest = _split(os.fsencode(text))
         with perhaps_a_reference(text):
-            tree = read_source(source, dest, caller, reporter, excluded(source))
+            tree = read_source(source, dest, caller, reporter, excluded(source, text))
         warn_of_image(tree, printable(source), option, reporter)
         if any(_place(one) == _place(tree) for one in trees):
             raise TreeError(

@@ -23,10 +23,11 @@ _OTHER_TYPES: Final = "the image gets OCI's media types: Docker's have no annota
 
 @dataclass(frozen=True, slots=True)
 class AnnotationFlags:
-    """What is to be said, as it was written."""
+    """What is to be said, as it was written; ``checkout`` is the directory that is looked at."""
 
     annotation: tuple[str, ...] = ()
     annotate: str | None = None
+    checkout: str = "."
 
     def annotations(
         self, reporter: Reporter, created: str | None = None, *, several: bool = False
@@ -39,7 +40,7 @@ class AnnotationFlags:
         given = api.Annotations.parse(self.annotation)
         if self.annotate is None:
             return given
-        pairs = api.project_annotations(".", reporter)
+        pairs = api.project_annotations(self.checkout, reporter)
         if created is not None:
             pairs[_CREATED] = created
         if not pairs:

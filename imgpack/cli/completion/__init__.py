@@ -1,0 +1,1 @@
+"""What a shell offers when somebody presses Tab: options, values, names, and its own files."""

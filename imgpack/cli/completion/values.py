@@ -1,0 +1,103 @@
+"""What is offered for the value of an option or argument, by its name.
+
+Invariants: nothing is written and no network is asked; no file is opened but archives and
+layouts, and of those a few. What goes wrong offers nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+import click
+
+from imgpack import errors
+
+_PLATFORMS: Final = (
+    "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le",
+    "linux/s390x", "linux/riscv64", "linux/loong64", "windows/amd64",
+)  # fmt: skip
+_COMPRESSION: Final = (
+    "gzip", "gzip:1", "gzip:6", "gzip:12", "zstd", "zstd:3", "zstd:12", "zstd:19", "none",
+)  # fmt: skip
+_SCRATCH: Final = "scratch"
+_ARCHIVES: Final = 8
+"""Archives of the working directory that are opened, where none is named."""
+_ENTRIES: Final = 1000
+"""Entries of it that are looked at."""
+
+Offer = Callable[[click.Context, str], Iterable[str]]
+
+
+def _fixed(*values: str) -> Offer:
+    return lambda ctx, incomplete: values
+
+
+def _signals(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    return (one.name for one in signal.Signals)
+
+
+def _names_inside(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """The names in the archive that is the command's argument, or in those that lie here."""
+    given = next((v for k, v in ctx.params.items() if k in _PLACES and isinstance(v, str)), None)
+    return _names(given) if given else (n for path in _here() for n in _names(path))
+
+
+def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """An image of an archive is PATH:NAME; a path is completed by the shell."""
+    path, colon, _ = incomplete.partition(":")
+    if colon:
+        return (f"{path}:{name}" for name in _names(path))
+    return (_SCRATCH,) if _SCRATCH.startswith(incomplete) and len(incomplete) > 1 else ()
+
+
+def _names(path: str) -> Iterator[str]:
+    path = os.path.expanduser(path)
+    if not (os.path.isfile(path) or os.path.isdir(path)):  # neither a pipe nor a reference
+        return
+    from imgpack import api
+
+    try:
+        with api.open(path) as opened:
+            for root in opened.roots:
+                yield from (name.shown() for name in root.names)
+    except (errors.ImgpackError, OSError):
+        return
+
+
+def _here() -> Iterator[str]:
+    found = 0
+    with os.scandir() as entries:
+        for _, entry in zip(range(_ENTRIES), entries, strict=False):
+            if found < _ARCHIVES and entry.name.endswith(".tar") and entry.is_file():
+                found += 1
+                yield entry.path
+
+
+_PLACES: Final = ("archive", "location", "image", "source")
+"""Arguments that name an archive."""
+
+OFFERS: Final[Mapping[str, Offer]] = {
+    "platform": _fixed(*_PLATFORMS),
+    "platforms": _fixed(*_PLATFORMS),
+    "compression": _fixed(*_COMPRESSION),
+    "tls_verify": _fixed("true", "false"),
+    "owner": _fixed("keep", "0:0"),
+    "stop_signal": _signals,
+    "image": _names_inside,
+    "references": _names_inside,
+    "base": _base,
+    "onto": _base,
+    "above": _base,
+    "diff_from": _base,
+}
+"""By the name of the parameter; the values need not begin as what is typed does."""
+
+
+def offered(parameter: click.Parameter, ctx: click.Context, incomplete: str) -> list[str]:
+    """The values of ``parameter`` that begin with ``incomplete``, and are known."""
+    offer = OFFERS.get(parameter.name or "")
+    values = offer(ctx, incomplete) if offer is not None else ()
+    return [value for value in dict.fromkeys(values) if value.startswith(incomplete)]

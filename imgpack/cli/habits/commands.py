@@ -1,0 +1,184 @@
+"""Commands of other programs: those that have another name here, and what to do for others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "cp": ("copy",),
+    "list-tags": ("tags",),
+    "version": ("--version",),
+}
+"""Words that do just what others do here."""
+
+_ENGINE: Final = "nothing is run and there is no daemon: an engine does it, as docker or podman"
+_NO_STORE: Final = (
+    "there is no store of images: an archive, a layout or a reference is seen by: "
+    "imgpack inspect IMAGE"
+)
+_BUILD: Final = "imgpack build SRC"
+_INDEX: Final = "images are joined by: imgpack index create REF --add REF --add REF"
+_NAME: Final = "a name is given by -t of a build, or by: imgpack push ARCHIVE REF"
+_SAVE: Final = "an image is written to an archive by: imgpack pull REF -o FILE.tar"
+_VERIFY: Final = "every layer is checked by: imgpack inspect IMAGE --verify"
+_FILES: Final = "the files of a layer are listed by: imgpack blob REF@DIGEST | tar tz"
+_ONTO: Final = "a layer on top of an image is made by: imgpack build SRC --from BASE"
+_CONFIG: Final = "what an image is run with is set by a build on it: imgpack build --from BASE -o -"
+_CLEAN: Final = "the cache gets smaller by: imgpack cache trim --max-size SIZE"
+
+COMMANDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("run", "exec", "ps", "start", "stop", "restart", "kill", "logs", "attach", "pause",
+         "unpause", "wait", "top", "stats", "port", "rename", "update", "events", "container",
+         "containers", "volume", "network", "context", "plugin", "swarm", "service", "stack",
+         "node", "secret", "system", "checkpoint", "compose", "pod", "kube", "machine",
+         "healthcheck", "generate", "source", "init", "unshare", "mount", "umount", "unmount",
+         "scout", "desktop", "model"),
+        f"{_ENGINE}; it gets an image by: imgpack build SRC --load",
+    ),
+    **dict.fromkeys(("images", "image", "tree"), _NO_STORE),
+    **dict.fromkeys(("builder", "buildx"), "there is no builder: imgpack build SRC"),
+    **dict.fromkeys(("imagetools", "manifest-tool"), _INDEX),
+    **dict.fromkeys(("tag", "retag", "untag"), _NAME),
+    **dict.fromkeys(("save", "fetch-image", "download"), _SAVE),
+    **dict.fromkeys(("verify", "validate", "check"), _VERIFY),
+    **dict.fromkeys(("ls-files", "cat", "list-files", "extract", "unpack"), _FILES),
+    **dict.fromkeys(("append", "add", "add-layer", "insert"), _ONTO),
+    **dict.fromkeys(("mutate", "edit", "set", "commit", "annotate"), _CONFIG),
+    **dict.fromkeys(("prune", "gc", "clean", "du"), _CLEAN),
+    **dict.fromkeys(
+        ("sign", "trust", "standalone-sign", "standalone-verify", "attest", "attach-sbom"),
+        "no signature is made; what to sign is printed by: imgpack digest IMAGE",
+    ),
+    "buildx build": _BUILD,
+    "image build": _BUILD,
+    "builder build": _BUILD,
+    "bake": f"one image after the other is built by: {_BUILD}",
+    "buildx bake": f"one image after the other is built by: {_BUILD}",
+    "buildx dial-stdio": "there is no builder: a build is this process",
+    "buildx ls": "there is no builder: a build is this process",
+    "buildx create": "there is no builder: a build is this process",
+    "buildx use": "there is no builder: a build is this process",
+    "buildx du": "imgpack cache info",
+    "buildx prune": _CLEAN,
+    "builder prune": _CLEAN,
+    "buildx inspect": "there is no builder: a build is this process",
+    "buildx version": "imgpack --version",
+    "buildx imagetools": _INDEX,
+    "imagetools inspect": "imgpack inspect REF",
+    "imagetools create": _INDEX,
+    "image ls": _NO_STORE,
+    "image list": _NO_STORE,
+    "image inspect": "imgpack inspect IMAGE",
+    "image push": "imgpack push ARCHIVE REF",
+    "image pull": "imgpack pull REF",
+    "image save": _SAVE,
+    "image load": "imgpack load ARCHIVE",
+    "image rm": "imgpack rm REF",
+    "image prune": _CLEAN,
+    "image tag": _NAME,
+    "image untag": "a tag in a registry is removed by: imgpack rm REF",
+    "image history": "the history is part of: imgpack inspect IMAGE",
+    "image import": "a tar of files becomes an image by: imgpack build FILE.tar",
+    "image scp": "imgpack copy SRC DST",
+    "image sign": "no signature is made; what to sign is printed by: imgpack digest IMAGE",
+    "manifest inspect": "imgpack manifest IMAGE",
+    "manifest create": _INDEX,
+    "manifest add": _INDEX,
+    "manifest annotate": "imgpack index create REF --add REF --annotation KEY=VALUE",
+    "manifest push": "an index is pushed when it is made: imgpack index create REF --add REF",
+    "manifest rm": "imgpack rm REF",
+    "manifest remove": "an index is made anew of what stays: imgpack index create REF --add REF",
+    "manifest exists": "imgpack digest REF",
+    "index append": "imgpack index create REF --append --add REF",
+    "index add": "imgpack index create REF --append --add REF",
+    "index filter": "imgpack index create REF --add REF --platform OS/ARCH",
+    "index list": "imgpack inspect REF",
+    "index ls": "imgpack inspect REF",
+    "index inspect": "imgpack inspect REF",
+    "index push": "an index is pushed when it is made: imgpack index create REF --add REF",
+    "index rm": "imgpack rm REF",
+    "registry login": "imgpack login REGISTRY",
+    "registry logout": "imgpack logout REGISTRY",
+    "registry ls": "imgpack tags REPO",
+    "registry serve": "there is no registry in it; Distribution is one: docker run registry",
+    "registry": "the commands stand alone: imgpack login REGISTRY",
+    "serve": "there is no registry in it; Distribution is one: docker run registry",
+    "auth login": "imgpack login REGISTRY",
+    "auth logout": "imgpack logout REGISTRY",
+    "auth get": "whom a registry knows is not shown; imgpack help credentials",
+    "auth token": "tokens are not shown; imgpack help credentials",
+    "auth": "imgpack login REGISTRY",
+    "repo ls": "imgpack tags REPO",
+    "repo tags": "imgpack tags REPO",
+    "repo": "imgpack tags REPO",
+    "manifest fetch": "imgpack manifest IMAGE",
+    "manifest fetch-config": "imgpack manifest IMAGE --config",
+    "manifest delete": "imgpack rm REF",
+    "blob fetch": "imgpack blob REF@DIGEST",
+    "blob get": "imgpack blob REF@DIGEST",
+    "cache clear": "imgpack cache trim --max-size 0",
+    "cache clean": "imgpack cache trim --max-size 0",
+    "cache rm": "imgpack cache trim --max-size 0",
+    "cache gc": _CLEAN,
+    "cache ls": "imgpack cache info",
+    "cache du": "imgpack cache info",
+    "cache show": "imgpack cache info",
+    "cache dir": "imgpack cache info",
+    "base pull": "imgpack base fetch LOCK",
+    "base upgrade": "imgpack base update LOCK",
+    "base check": "imgpack base update LOCK --check",
+    "base diff": "what has moved is told by: imgpack base update LOCK --check",
+    "base show": "a lock is text; its image is seen by: imgpack inspect REF",
+    "lock": "imgpack base lock BASE -o base.lock",
+    "fetch": "imgpack base fetch LOCK",
+    "update": "imgpack base update LOCK",
+    "squash": "imgpack flatten IMAGE -o FILE.tar",
+    "import": "a tar of files becomes an image by: imgpack build FILE.tar",
+    "export": f"there is no such command; {_FILES}",
+    "mv": "copy it, then remove the old name: imgpack copy SRC DST",
+    "sync": "one image after the other: imgpack copy SRC DST",
+    "scp": "imgpack copy SRC DST",
+    "mirror": "imgpack copy SRC DST --all-platforms",
+    "from": "a base is an option: imgpack build SRC --from BASE",
+    "ls": "tags are listed by: imgpack tags REPO",
+    "list": "tags are listed by: imgpack tags REPO",
+    "repos": "repositories are not listed, only tags: imgpack tags REPO",
+    "catalog": "repositories are not listed, only tags: imgpack tags REPO",
+    "search": "registries are not searched; tags are listed by: imgpack tags REPO",
+    "show": "imgpack inspect IMAGE",
+    "info": "imgpack inspect IMAGE",
+    "history": "the history is part of: imgpack inspect IMAGE",
+    "layers": "the layers are part of: imgpack inspect IMAGE",
+    "diff": "two images are compared by: diff <(imgpack inspect IMAGE) <(imgpack inspect IMAGE)",
+    "dive": "imgpack inspect IMAGE",
+    "manifest-digest": "imgpack digest IMAGE",
+    "config": "the configuration is printed by: imgpack manifest IMAGE --config",
+    "layout": "a layout is a path that ends in /: imgpack pull REF -o DIR/",
+    "blobs": "imgpack blob REF@DIGEST",
+    "layer": "imgpack blob REF@DIGEST",
+    "delete": "imgpack rm REF",
+    "remove": "imgpack rm REF",
+    "rmi": "a name in a registry is removed by: imgpack rm REF",
+    "upload": "imgpack push ARCHIVE REF",
+    "publish": "imgpack build SRC -t REF --push",
+    "apply": "imgpack build SRC -t REF --push",
+    "resolve": "imgpack digest REF",
+    "create": f"an image is made by: {_BUILD}",
+    "pack": _BUILD,
+    "make": _BUILD,
+    "lint": _VERIFY,
+    "inspect-image": "imgpack inspect IMAGE",
+    "signin": "imgpack login REGISTRY",
+    "upgrade": "imgpack is upgraded as it was installed, as by pip",
+    "shell": "nothing is run",
+    "man": "the manual is shown by: man imgpack",
+}  # fmt: skip
+"""Words of other programs, one or two of them, and what to do instead."""
+
+
+def answer(words: Sequence[str]) -> str:
+    """What to say to ``words``, of which the first is no command (or the second none of its)."""
+    known = COMMANDS.get(" ".join(words[:2])) or COMMANDS.get(words[0], "")
+    return f"write: {known}" if known.startswith("imgpack ") else known

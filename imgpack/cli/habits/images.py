@@ -1,0 +1,255 @@
+"""Options of other programs for images that are there: to push, copy, pull and look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_TLS: Final = "say --plain-http for HTTP, or --tls-verify false for any certificate"
+_PASSWORD: Final = "say --creds USER, with --password-stdin for the password"
+_AUTHFILE: Final = "the variable REGISTRY_AUTH_FILE names a file of credentials"
+_CLIENT: Final = "--cert-dir DIR has a client's certificate and key"
+_TOKEN: Final = "credentials with a registrytoken come from a file: REGISTRY_AUTH_FILE names it"
+_ANONYMOUS: Final = "stored credentials are forgotten by: imgpack logout REGISTRY"
+_PLATFORM: Final = "say --platform OS/ARCH"
+_NAMES: Final = "a name to push to follows ARCHIVE: imgpack push ARCHIVE REF"
+_ALL_NAMES: Final = "all names that ARCHIVE holds are pushed by --all, or without a REF"
+_BYTES: Final = "manifests are never rewritten on their way, and so digests stay as they are"
+_SIGNING: Final = "no signature is made or copied"
+_JSON: Final = "there is no template: imgpack inspect IMAGE --json | jq FILTER"
+_PRINTED: Final = "NAME@DIGEST is what is printed"
+_DAEMON: Final = "no daemon is asked: save the image to an archive first, with docker save"
+_TAGS: Final = "the tags of a repository are listed by: imgpack tags REPO"
+
+SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
+    (
+        "--platform",
+        dict.fromkeys(
+            ("--arch", "--os", "--variant", "--override-arch", "--override-os",
+             "--override-variant", "--architecture"), _PLATFORM,
+        ),
+    ),
+    ("--jobs", dict.fromkeys(("--parallel", "--concurrency", "--max-concurrent-uploads"),
+                             "say --jobs N")),
+    (
+        "--json",
+        {"--format": "there is no template: --json is for jq", "--output-format": "say --json"},
+    ),
+    ("--image", {"--tag-name": "say --image NAME"}),
+    (
+        "--allow-nondistributable",
+        {"--allow-nondistributable-artifacts": "say --allow-nondistributable"},
+    ),
+    (
+        "--tls-verify",
+        {
+            **dict.fromkeys(
+                ("--insecure", "--insecure-registry", "-k", "--http", "--src-tls-verify",
+                 "--dest-tls-verify", "--skip-tls-verify", "--no-tls-verify", "--tlsverify",
+                 "--allow-insecure", "--skip-tls"), _TLS,
+            ),
+            **dict.fromkeys(("--authfile", "--src-authfile", "--dest-authfile",
+                             "--registry-config"), _AUTHFILE),
+            **dict.fromkeys(
+                ("--username", "-u", "--password", "-p", "--src-creds", "--dest-creds",
+                 "--src-username", "--src-password", "--dest-username", "--dest-password"),
+                _PASSWORD,
+            ),
+            **dict.fromkeys(("--no-creds", "--src-no-creds", "--dest-no-creds"), _ANONYMOUS),
+            **dict.fromkeys(("--registry-token", "--src-registry-token",
+                             "--dest-registry-token", "--token", "--identity-token"), _TOKEN),
+            **dict.fromkeys(("--src-cert-dir", "--dest-cert-dir"), "say --cert-dir DIR"),
+            **dict.fromkeys(("--cacert", "--tlscacert", "--ca", "--registry-certificate"),
+                            "say --ca-file PEM"),
+            **dict.fromkeys(("--cert", "--key", "--tlscert", "--tlskey"), _CLIENT),
+            **dict.fromkeys(("--retry", "--retry-times"), "say --retries N"),
+            **dict.fromkeys(
+                ("--sign-by", "--sign-by-sigstore", "--sign-by-sigstore-private-key",
+                 "--sign-identity", "--sign-passphrase-file", "--remove-signatures",
+                 "--disable-content-trust", "--insecure-policy", "--policy", "--registries.d",
+                 "--signature-policy"), _SIGNING,
+            ),
+            **dict.fromkeys(("--decryption-key", "--encryption-key", "--encrypt-layer"),
+                            "nothing is encrypted or decrypted"),
+            **dict.fromkeys(("--preserve-digests", "--prefer-index"), _BYTES),
+            **dict.fromkeys(("--digestfile", "--full-ref", "--image-refs"), _PRINTED),
+            **dict.fromkeys(("--daemon-host", "--src-daemon-host", "--dest-daemon-host"), _DAEMON),
+            **dict.fromkeys(("--shared-blob-dir", "--src-shared-blob-dir",
+                             "--dest-shared-blob-dir"), "a layout holds all that it names"),
+            "--retry-delay": "it grows by itself, or is what the registry says; --retries N",
+            "--command-timeout": "--timeout SECONDS is the longest silence of a registry",
+            "--proxy": "the variables HTTPS_PROXY and NO_PROXY say it",
+        },
+    ),
+)  # fmt: skip
+"""What those commands have not that have the option before it."""
+
+OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "inspect": {
+        "--format": _JSON,
+        "--raw": "the bytes are printed by: imgpack manifest IMAGE",
+        "--config": "the configuration is printed by: imgpack manifest IMAGE --config",
+        "-f": _JSON,
+        "--pretty": "it is so without options; --json is for programs",
+        "--size": "sizes are shown without it",
+        "-s": "sizes are shown without it",
+        "--type": "images are the only kind of thing",
+        "-t": "images are the only kind of thing",
+        "--no-tags": f"tags are not shown; {_TAGS}",
+        "-n": f"tags are not shown; {_TAGS}",
+        "--tarball": "the archive is the argument: imgpack inspect ARCHIVE",
+        "--remote": "the reference is the argument: imgpack inspect REF",
+        "--fast": "without --verify no layer is read",
+        "--bom": "the SBOM of an image is not shown",
+    },
+    "manifest": {
+        "--raw": "they are the bytes as they are already",
+        "--digest": "the digest is printed by: imgpack digest IMAGE",
+    },
+    "digest": {
+        "--full-ref": "the digest alone is printed",
+        "--tarball": "the archive is the argument: imgpack digest ARCHIVE",
+    },
+    "blob": {"--digest": "it follows the name: imgpack blob REF@DIGEST"},
+    "push": {
+        "-t": _NAMES,
+        "--tag": _NAMES,
+        "--all-tags": _ALL_NAMES,
+        "-a": _ALL_NAMES,
+        "--index": "an index is pushed with what is in it",
+        "-i": "say --image NAME",
+        "--force": "a tag that is there is moved",
+        "--format": "it is pushed as it is; OCI media types are made by: "
+        "imgpack build SRC --format oci",
+        "--compression-format": "it is pushed as it is: imgpack build SRC --compression zstd",
+        "--compression-level": "it is pushed as it is: imgpack build SRC --compression zstd:12",
+        "--force-compression": "it is pushed as it is: imgpack build SRC --compression zstd",
+        "--compress": "layers are compressed when they are built",
+        "--rm": "the archive stays where it is",
+        "--all-platforms": "an index is pushed whole, unless there is --platform",
+    },
+    "copy": {
+        **dict.fromkeys(("--all", "-a", "--multi-arch"), "say --all-platforms"),
+        "--all-tags": f"each is copied by itself; {_TAGS}",
+        "--no-clobber": "a tag that is there is moved",
+        "-n": "a tag that is there is moved",
+        **dict.fromkeys(
+            ("-f", "--format"),
+            "media types stay; others are made by: imgpack flatten IMAGE -o REF --format oci",
+        ),
+        "--additional-tag": "write an archive, then push it: imgpack push ARCHIVE REF REF",
+        "-o": "DST follows SRC: imgpack copy SRC DST",
+        "--output": "DST follows SRC: imgpack copy SRC DST",
+        "--src": "the places are arguments: imgpack copy SRC DST",
+        "--dest": "the places are arguments: imgpack copy SRC DST",
+        "--keep-going": "one image is copied, whole or not at all",
+        "--scoped": "DST is the whole name: imgpack copy SRC DST",
+        **dict.fromkeys(
+            ("--dest-compress", "--dest-decompress", "--dest-compress-format",
+             "--dest-compress-level"),
+            "layers stay; another one is made by: imgpack flatten IMAGE -o REF --compression zstd",
+        ),
+        "--dest-precompute-digests": "digests are known before anything is sent",
+        "--dest-oci-accept-uncompressed-layers": "layers are copied as they are",
+    },
+    "pull": {
+        "--all-platforms": "all are pulled, unless there is --platform",
+        "--all-tags": f"each is pulled by itself; {_TAGS}",
+        "-a": f"each is pulled by itself; {_TAGS}",
+        "--format": "-o FILE.tar is an archive, -o DIR/ an OCI layout",
+        "-c": "layers are not cached: a pull writes them once",
+        "--cache_path": "layers are not cached: a pull writes them once",
+        "--policy": "it is asked for each time",
+        "--annotate-ref": "the name is in the layout: -t NAME gives another",
+        "--unpack": "a layer is unpacked by: imgpack blob REF@DIGEST | tar xz",
+    },
+    "flatten": {
+        "--metadata": "say --metadata-file FILE",
+        "--layers": "--above BASE keeps those of a base",
+        "--squash": "that is what it does",
+        "-f": "--above BASE keeps the layers of a base",
+    },
+    "rebase": {
+        "--old_base": "say --from OLDBASE",
+        "--new_base": "say --onto BASE",
+        "--old-base": "say --from OLDBASE",
+        "--new-base": "say --onto BASE",
+        "--base": "say --onto BASE",
+    },
+    "tags": {
+        "--limit": "say | head",
+        "--omit-digest-tags": "say | grep -v ^sha256-",
+        "-O": "say | grep -v ^sha256-",
+        "-a": "all are listed",
+        "--all": "all are listed",
+    },
+    "rm": {
+        "-f": "it asks nothing, and one that is not there is an error",
+        "--force": "it asks nothing, and one that is not there is an error",
+        "-r": "a repository goes with its tags: rm each of them",
+        "--all-tags": "an image goes with all its tags, if it is named by its digest",
+    },
+    "create": {
+        "-a": "--append adds to the index that is there",
+        "--amend": "--append adds to the index that is there",
+        "-m": "each is named: imgpack index create REF --add REF --add REF",
+        "--manifest": "each is named: imgpack index create REF --add REF --add REF",
+        "-f": "each is named: imgpack index create REF --add REF --add REF",
+        "--file": "each is named: imgpack index create REF --add REF --add REF",
+        "--dry-run": "there is none; what would be joined is seen by: imgpack inspect REF",
+        "--push": "it is pushed when it is made",
+        "--docker-empty-base": "images are added by: imgpack index create REF --add REF",
+    },
+    "login": {
+        "-p": "a password comes from standard input: imgpack login REGISTRY -u USER "
+        "--password-stdin",
+        "--password": "a password comes from standard input: imgpack login REGISTRY -u USER "
+        "--password-stdin",
+        "--get-login": "whom a registry knows is not shown; --verbose says where it is stored",
+        "--compat-auth-file": "the variable DOCKER_CONFIG names a directory with config.json",
+        "--scope": "it is asked for with what each command needs",
+    },
+    "logout": {
+        "--all": "say which: imgpack logout REGISTRY",
+        "-a": "say which: imgpack logout REGISTRY",
+        "--authfile": _AUTHFILE,
+        "--tls-verify": "the registry is not asked",
+    },
+    "info": {"--cache": "say --cache-dir DIR"},
+    "trim": {
+        "--all": "say --max-size 0",
+        "-a": "say --max-size 0",
+        "--filter": "say --used-since 7d",
+        "--force": "it asks nothing",
+        "-f": "it asks nothing",
+        "--keep-storage": "say --max-size SIZE",
+        "--max-used-space": "say --max-size SIZE",
+        "--reserved-space": "say --max-size SIZE",
+        "--keep-duration": "say --used-since 7d",
+    },
+    "imgpack": {
+        "-D": "say --debug",
+        "-V": "say --version",
+        "--log-level": "--quiet says less and --verbose more",
+        "-l": "--quiet says less and --verbose more",
+        "-H": "there is no daemon: archives and registries are named by each command",
+        "--host": "there is no daemon: archives and registries are named by each command",
+        "--context": "there is no daemon: archives and registries are named by each command",
+        "-c": "there is no daemon: archives and registries are named by each command",
+        "--config": "the variable DOCKER_CONFIG names a directory with config.json",
+        "--root": "there is no store of images: each is an archive, a layout or in a registry",
+        "--storage-driver": "there is no store of images: each is an archive, a layout or in a "
+        "registry",
+        "--tmpdir": "the variable TMPDIR names a directory for what is temporary",
+        **dict.fromkeys(
+            ("--insecure", "--platform", "--tls-verify", "--override-arch", "--override-os",
+             "--allow-nondistributable-artifacts", "--insecure-policy", "--command-timeout",
+             "--authfile"),
+            "options follow the command, as in: imgpack inspect IMAGE --platform OS/ARCH",
+        ),
+        "--man": "the manual page is shown by: man imgpack",
+        "--install-completion": "switch it on with what is printed by: imgpack completion bash",
+        "--show-completion": "it is printed by: imgpack completion bash",
+    },
+}  # fmt: skip
+"""What a command has not, and what to do instead."""

@@ -1,0 +1,128 @@
+"""The options of ``build`` and ``push`` that are about a file, and whether there is one.
+
+Invariant: where no file is meant, nothing is loaded for it, and no more than a name or two
+looked up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from imgpack.cli.options.build.headings import BuildCommand
+from imgpack.cli.options.parameters import FILE, once
+
+FILES: Final = ("imgpack.toml", "pyproject.toml")
+"""Where images are looked for, in this order; in the second below ``tool.imgpack``."""
+_MOST_ABOVE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFlags:
+    """Which file, what is set in it, and whether it is only shown."""
+
+    project_file: str | None
+    settings: tuple[str, ...]
+    print_plan: bool
+
+    @property
+    def given(self) -> bool:
+        """Whether there must be a file."""
+        return self.project_file is not None or bool(self.settings) or self.print_plan
+
+    def perhaps(self, words: Sequence[str]) -> bool:
+        """Whether a file may be what says what to do: there is one, and ``words`` are images."""
+        if self.given:
+            return True
+        named = not words or any(could_be_image(word) for word in words)
+        return named and any(map(os.path.lexists, FILES))
+
+
+def could_be_image(word: str) -> bool:
+    """Whether an image of a file may be called so; ``./word`` is always a path."""
+    return word[:1].isalnum() and not {"/", ":"} & set(word)
+
+
+project_options: Final[Sequence[Any]] = (
+    click.option(
+        "-f", "--file", "project_file", type=FILE, multiple=True, metavar="FILE",
+        callback=once("there is one file"),
+        help="The file that says what to build. [default: imgpack.toml, or tool.imgpack in "
+             "pyproject.toml]",
+    ),
+    click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE",
+        help="Set a key of the file, as image.web.tag=2 or variables.X=1 (repeatable).",
+    ),
+    click.option(
+        "--print", "print_plan", is_flag=True,
+        help="Show as JSON what the file says, after all options, and do nothing.",
+    ),
+)  # fmt: skip
+
+
+def file_options(command: Any) -> Any:
+    """Add the options that are about a file."""
+    for option in reversed(project_options):
+        command = option(command)
+    return command
+
+
+def _flags(ctx: click.Context) -> ProjectFlags:
+    """Their values, which the command itself does not get."""
+    return ProjectFlags(*(ctx.params.pop(name) for name in ProjectFlags.__dataclass_fields__))
+
+
+class BuildProject(BuildCommand):
+    """``build``, of what the file says if no source is given."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Build all images, or those that are named; without a file, the sources."""
+        flags, words = _flags(ctx), ctx.params["sources"]
+        if flags.perhaps(words):
+            from imgpack.cli.project.runs import build_images
+
+            if build_images(self, ctx, flags, words):
+                return None
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            above = "" if words else _file_above()
+            if above and error.message.startswith("nothing goes into the image"):
+                raise click.UsageError(f"{error.message}; --file {above} is there", ctx) from error
+            raise
+
+
+class PushProject(click.Command):
+    """``push``, of what ``build`` wrote of the file if no archive is given."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Push all images, or those that are named; without a file, the archive."""
+        flags, first = _flags(ctx), ctx.params["archive"]
+        words = () if first is None else (first, *ctx.params["references"])
+        if flags.perhaps(words):
+            from imgpack.cli.project.runs import push_images
+
+            if push_images(self, ctx, flags, words):
+                return None
+        if first is None:
+            problem = "Missing argument 'ARCHIVE'; name an archive, or write imgpack.toml"
+            raise click.UsageError(problem, ctx)
+        return super().invoke(ctx)
+
+
+def _file_above() -> str:
+    """The file of a directory above; empty if there is none."""
+    place = os.pardir
+    for _ in range(_MOST_ABOVE):
+        path = os.path.join(place, FILES[0])
+        if os.path.isfile(path):
+            return path
+        if os.path.ismount(place):
+            break
+        place = os.path.join(place, os.pardir)
+    return ""

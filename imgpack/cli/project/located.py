@@ -1,0 +1,98 @@
+"""What is wrong with a value of the file, said by the option that read it, with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from imgpack.cli.project.file import ProjectError, ProjectFile, shown
+from imgpack.cli.project.images import ProjectImage
+from imgpack.cli.project.kinds import Path
+from imgpack.errors import ImgpackError
+
+_OPTION: Final = re.compile(r"(?<![\w/-])--?[a-z][a-z0-9-]*(?![\w-])")
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Finds out which key an error is about.
+
+    ``options`` are the parameters by what they are called on the command line, and ``given``
+    those that were given there: the file has no part in them.
+    """
+
+    file: ProjectFile
+    image: ProjectImage
+    options: Mapping[str, str]
+    given: frozenset[str]
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Errors that leave the block begin with file, line and key, unless no key is meant."""
+        try:
+            yield
+        except ProjectError:
+            raise
+        except click.UsageError as error:
+            raise click.UsageError(self._worded(error.message), error.ctx) from error
+        except ImgpackError as error:
+            raise error.reworded(self._worded(error.message)) from error
+
+    def _worded(self, message: str) -> str:
+        uses = [use[0] for use in _OPTION.finditer(message) if use[0] in self.options]
+        if uses and self.options[uses[0]] in self.given:
+            return message
+        paths = self.image.paths
+        keys = {one: paths[self.options[one]] for one in uses if self.options[one] in paths}
+        text = _OPTION.sub(lambda use: _key(keys[use[0]]) if use[0] in keys else use[0], message)
+        if not uses or uses[0] not in keys:
+            return f"{self.file.where(self._by_value(message) or self.image.path)}: {text}"
+        path = keys[uses[0]]
+        where = self.file.where(self._deepest(path, message))
+        # The key is not said twice.
+        rest = text.removeprefix(_key(path))
+        return f"{where}{rest}" if rest != text else f"{where}: {text}"
+
+    def _by_value(self, message: str) -> Path | None:
+        """The place of the longest text of the image that ``message`` quotes."""
+        values = self.image.values | {"push": self.image.targets}
+        quoted: list[tuple[int, Path]] = []
+        for name, path in self.image.paths.items():
+            value = values.get(name, ())
+            for text in value if isinstance(value, tuple) else ():
+                part = text.partition(":")[0] if name == "sources" else text
+                if len(part) > 1 and _quotes(message, part):
+                    quoted.append((len(part), path))
+        return self._deepest(max(quoted)[1], message) if quoted else None
+
+    def _deepest(self, path: Path, message: str) -> Path:
+        """The item of the value at ``path`` that is quoted; ``path`` if none is."""
+        value: Any = self.file.tables
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        items: list[tuple[str | int, Any]] = []
+        if isinstance(value, list):
+            items = [*enumerate(value)]
+        elif isinstance(value, dict):
+            items = [*value.items()]
+        for part, item in items:
+            text = item.get("source") if isinstance(item, dict) else item
+            quoted = str(text).partition(":")[0] if "layers" in path else str(text)
+            if _quotes(message, quoted) or (isinstance(part, str) and _quotes(message, part)):
+                return (*path, part)
+        return path
+
+
+def _quotes(message: str, text: str) -> bool:
+    """Whether ``text`` stands in ``message``, and not within a word."""
+    return text in message and bool(re.search(rf"(?<![\w/.-]){re.escape(text)}(?!\w)", message))
+
+
+def _key(path: Path) -> str:
+    """What the key is called within its image."""
+    return shown(path[2:]) if len(path) > 2 else shown(path)

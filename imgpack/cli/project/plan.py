@@ -1,0 +1,85 @@
+"""``--print``: what would be built, in the words of the project file, as one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from imgpack.cli.project.chosen import Chosen
+from imgpack.cli.project.images import ProjectImage, Value
+from imgpack.cli.project.keys import KEYS, Key
+from imgpack.cli.project.kinds import Role
+
+
+def plan(chosen: Chosen, values: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
+    """All of it: each image with what its options get, after flags and ``--set``.
+
+    Of the shape ``plan`` of docs/output.schema.json; what is below ``image`` is of that of
+    docs/imgpack.schema.json. Paths are those of the working directory.
+    """
+    return {
+        "file": chosen.file.path,
+        "variables": dict(chosen.variables),
+        "image": {image.name: _image(image, values[image.name]) for image in chosen.images},
+    }
+
+
+def _image(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key in KEYS.values():
+        value = _value(key, image, values)
+        if value is None:
+            continue
+        outer, _, inner = key.name.rpartition(".")
+        (out.setdefault(outer, {}) if outer else out)[inner] = value
+    return out
+
+
+def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
+    if key.name == "tags":
+        return [*_texts(values.get("tags", ()))]
+    if key.name == "push":
+        return None if image.push is None else [*image.push]
+    if key.name == "from-image":
+        return image.base
+    if not key.option or (key.name == "from" and image.base is not None):
+        return None
+    value = values.get(key.option)
+    if value is None or isinstance(value, bool):
+        return value
+    if key.name == "layers":
+        return [_layer(text, image) for text in value]
+    if key.name == "platforms" and any("=" in text for text in value):
+        return _by_platform(value, image)
+    if key.kind.role is Role.WORDS and value[0].startswith("["):
+        return json.loads(value[0])
+    if key.kind.paired and not key.kind.alone and all("=" in text for text in value):
+        return dict(text.split("=", 1) for text in value)
+    if key.kind.scalars == (int,):
+        return int(value[0])
+    return [*value] if key.kind.listed and key.kind.role is not Role.WORDS else value[0]
+
+
+def _by_platform(texts: Iterable[str], image: ProjectImage) -> dict[str, Any]:
+    out: dict[str, list[Any]] = {}
+    for text in texts:
+        platform, equals, source = text.partition("=")
+        out.setdefault(platform, []).extend([_layer(source, image)] if equals else [])
+    return out
+
+
+def _layer(text: str, image: ProjectImage) -> str | dict[str, Any]:
+    flags = image.layers.get(text)
+    if flags is None:
+        return text
+    source, colon, dest = text.rpartition(":")
+    out: dict[str, Any] = {"source": source if colon else text}
+    out |= {"dest": dest} if colon else {}
+    out |= {"exclude": [*flags.exclude]} if flags.exclude else {}
+    out |= {"ignore-file": flags.ignore_file} if flags.ignore_file else {}
+    return out | ({"no-ignore-file": True} if flags.no_ignore_file else {})
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()

@@ -1,0 +1,193 @@
+"""``build`` and ``push`` where a file says what to do: once with its options for each image.
+
+Invariant: what runs is the command itself, with the values that its options would have been
+given; it does not know of the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from imgpack.cli.output.display import json_text
+from imgpack.cli.output.terminal import Terminal
+from imgpack.cli.project.chosen import Chosen, choose
+from imgpack.cli.project.command import ProjectFlags
+from imgpack.cli.project.file import listed
+from imgpack.cli.project.images import ProjectImage
+from imgpack.cli.project.keys import PUSH
+from imgpack.cli.project.located import Locator
+from imgpack.cli.project.merged import (
+    check_one,
+    given_parameters,
+    merged,
+    one_document,
+    option_values,
+    parsed,
+    shared_cache,
+)
+from imgpack.cli.project.plan import plan
+from imgpack.errors import SourceError
+from imgpack.files.streams import STDOUT
+
+_OF_THE_NAMED: Final = ("load", "engine", "metadata_file", "iidfile")
+"""Options of ``build`` that are not of an image that is built but as the base of another."""
+
+
+def build_images(
+    command: click.Command, ctx: click.Context, flags: ProjectFlags, words: Sequence[str]
+) -> bool:
+    """Build the images that ``words`` name, or all; whether that is what was meant.
+
+    Raises what ``build`` does, with the place in the file before it, and ``ProjectError``.
+    """
+    terminal = ctx.ensure_object(Terminal)
+    chosen = choose(flags, words, terminal, os.environ)
+    if chosen is None:
+        return False
+    check_one(given_parameters(ctx), several=chosen.several)
+    values = {image.name: merged(ctx, image, chosen) for image in chosen.images}
+    if flags.print_plan:
+        click.echo(json_text(plan(chosen, values)))
+        return True
+    defaults = command.make_context(ctx.info_name, [], ctx.parent).params
+    dry = ctx.params["dry_run"]
+    with (
+        shared_cache(ctx.params, chosen.images) as cache,
+        one_document(ctx.params["metadata_file"], several=chosen.several and not dry) as collect,
+    ):
+        fixed = {**ctx.params, **option_values(defaults), **cache}
+
+        def build_one(image: ProjectImage) -> None:
+            named = image.name in chosen.names
+            params = dict(fixed)
+            if not (named and image.targets):
+                params |= {name: defaults[name] for name in PUSH}
+            if not named:  # it is but the base of another
+                params |= {name: defaults[name] for name in _OF_THE_NAMED if name in params}
+            _build(ctx, chosen, image, values[image.name], params)
+            if named:
+                collect()
+
+        _each(chosen.images, "listed" if dry else "built", terminal, build_one)
+    return True
+
+
+def _build(
+    ctx: click.Context,
+    chosen: Chosen,
+    image: ProjectImage,
+    values: Mapping[str, Any],
+    params: dict[str, Any],
+) -> None:
+    """Build one, with ``values`` for its options and ``params`` for all others."""
+    if params["dry_run"]:
+        _check_base(chosen, image)
+        if not params["as_json"] and len(chosen.images) > 1:
+            click.echo(f"image {image.name}:")
+    given = given_parameters(ctx) if image.name in chosen.names else frozenset()
+    with Locator(chosen.file, image, _spellings(ctx.command), given).located():
+        params |= {name: parsed(ctx, name, value) for name, value in values.items()}
+        _call(
+            ctx,
+            {**params, "layer_excludes": image.layers, "checkout": chosen.file.directory or "."},
+        )
+
+
+def _check_base(chosen: Chosen, image: ProjectImage) -> None:
+    """Where nothing is built, what an image is built on must be there already."""
+    base = next((one for one in chosen.images if one.name == image.base), None)
+    if base is not None and not os.path.lexists(base.output):
+        raise chosen.file.error(
+            (*image.path, "from-image"),
+            f"{base.output} does not exist",
+            f"build it first: imgpack build {base.name}",
+        )
+
+
+def push_images(
+    command: click.Command, ctx: click.Context, flags: ProjectFlags, words: Sequence[str]
+) -> bool:
+    """Push the images that ``words`` name, or all; whether that is what was meant.
+
+    Raises what ``push`` does, with the place in the file before it, and ``ProjectError``.
+    """
+    terminal = ctx.ensure_object(Terminal)
+    chosen = choose(flags, words, terminal, os.environ)
+    if chosen is None:
+        return False
+    if flags.print_plan:
+        click.echo(json_text(plan(chosen, {one.name: one.values for one in chosen.images})))
+        return True
+    check_one(given_parameters(ctx), several=chosen.several)
+    named = [image for image in chosen.images if image.name in chosen.names and image.targets]
+    if not named:
+        raise chosen.file.error(
+            (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
+        )
+    with one_document(ctx.params["metadata_file"], several=chosen.several) as collect:
+
+        def push_one(image: ProjectImage) -> None:
+            _push(ctx, chosen, image)
+            collect()
+
+        _each(named, "pushed", terminal, push_one)
+    return True
+
+
+def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
+    with Locator(chosen.file, image, {}, frozenset()).located():
+        if image.output == STDOUT:
+            raise chosen.file.error(
+                (*image.path, "output"), "it is a stream", "push it with imgpack build --push"
+            )
+        if not os.path.lexists(image.output):
+            hint = f"build it first: imgpack build {image.name}"
+            raise SourceError(f"{image.output} does not exist", hint)
+        own: dict[str, Any] = {
+            "archive": image.output,
+            # With --repository each keeps its tags, in another place.
+            "references": () if ctx.params.get("repository") else image.targets,
+            "image": ctx.params["image"] or image.member,
+        }
+        if "everything" in ctx.params:  # of an archive, which is one of several here
+            own["everything"] = False
+        _call(ctx, {**ctx.params, **own})
+
+
+def _call(ctx: click.Context, params: Mapping[str, Any]) -> None:
+    """The command itself."""
+    callback = ctx.command.callback
+    assert callback is not None
+    ctx.invoke(callback, **params)
+
+
+def _each(
+    images: Sequence[ProjectImage],
+    done: str,
+    terminal: Terminal,
+    run: Callable[[ProjectImage], None],
+) -> None:
+    """Run for each; if one fails, say first what was ``done``, and what was not."""
+    for number, image in enumerate(images):
+        try:
+            run(image)
+        except BaseException:
+            if len(images) > 1:
+                names = [one.name for one in images]
+                before, after = listed(names[:number]), listed(names[number:])
+                terminal.remark(f"{done}: {before or 'none'}; not {done}: {after}")
+            raise
+
+
+def _spellings(command: click.Command) -> dict[str, str]:
+    """The name of the parameter of each option."""
+    return {
+        spelled: str(param.name)
+        for param in command.params
+        if isinstance(param, click.Option)
+        for spelled in (*param.opts, *param.secondary_opts)
+    }

@@ -1,0 +1,1 @@
+"""Pages for the terminal on what goes across commands, a file each."""
