@@ -268,16 +268,6 @@ def test_a_nameless_copy_is_told_how_images_get_names(
 # tags, index, rm
 
 
-def test_an_index_is_not_made_of_files(
-    imgpack_here: InProcess, tmp_path: Path, image: Image
-) -> None:
-    """They are pushed first, which is said."""
-    write_archive(tmp_path / "amd64.tar", image, "a:1")
-    line = imgpack_here("index", "create", "localhost:1/a:1", "--add", "amd64.tar")
-    told = line.failed(InvalidReferenceError.exit_code)
-    assert "push it first: imgpack push amd64.tar REF --by-digest" in told
-
-
 def test_tags_are_listed(imgpack_here: InProcess, image: Image) -> None:
     """One a line, or as JSON."""
     with HostileRegistry(page=2) as registry:

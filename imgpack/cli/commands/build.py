@@ -125,7 +125,7 @@ def build(
     trees, shared = all_trees(parts), _shared(parts, sources)
     target, names = _target(output, shared, pushed), _names(tags, shared, pushed)
     place = _Place(target, names, record, prune, pushed, flags.base)
-    threads, times_given = jobs or usable_cpus(), bool(flags.layers.mtime)
+    limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees)
     segments, wanted = cache.open(trees, terminal), platforms_of(parts)
     printer, annotations = place.printer(terminal), _annotations(flags, parts, target, terminal)
@@ -141,7 +141,7 @@ def build(
         with place.open(terminal, registries, printer, jobs) as sink:
             built = api.build_prepared(images, into=sink, names=names, annotations=annotations)
     if segments is not None and segments.stored:
-        trim(segments, cache.limit)
+        trim(segments, limit)
     place.tell(terminal, built, printer, given=output is not None)
 
 

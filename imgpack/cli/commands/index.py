@@ -137,7 +137,8 @@ def create(
     wanted = tuple(api.Platform.parse(text) for text in joining.platforms)
     annotations = joining.annotations(is_path=target.is_path)
     with ExitStack() as stack:
-        registries = stack.enter_context(target.connect(registry, terminal, sources, jobs))
+        whom = sources if target.is_path else ()  # credentials are for REF, if there is one
+        registries = stack.enter_context(target.connect(registry, terminal, whom, jobs))
         images = [_opened(one, registries, stack).image for one in sources]
         old = _old(target, registries, stack) if joining.append or joining.replace else None
         there = None if old is None else old.image
