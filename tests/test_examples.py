@@ -16,6 +16,7 @@ import imgpack
 from tests.cli_runner import InProcess
 from tests.engine.fakes import Machine
 from tests.recipes import Shell
+from tests.registry.hostile import HostileRegistry
 from tests.servers.distribution import Registry
 from tests.servers.process import require, require_root, run
 
@@ -57,6 +58,36 @@ def test_an_image_is_built_from_memory(tmp_path: Path) -> None:
         assert greeting.read() == b"good morning\n"
         assert tar.getmember("hello").mode == 0o755
         assert tar.getmember("usr/bin/hello").linkname == "../../hello"
+
+
+def example(name: str, *arguments: str) -> list[str]:
+    """The lines that a program of ``examples/`` prints."""
+    program = [sys.executable, str(ROOT / "examples" / name), *arguments]
+    return run(program).stdout.decode().splitlines()
+
+
+def test_the_files_of_an_image_are_listed(tmp_path: Path) -> None:
+    """Those of all layers together, each as a container sees it."""
+    archive = str(tmp_path / "memory.tar")
+    example("from_memory.py", archive, "hi")
+    assert [line.split() for line in example("list_files.py", archive)][-1] == [
+        "lrwxrwxrwx", "0:0", "11", "/usr/bin/hello",
+    ]  # fmt: skip
+
+
+def test_a_directory_is_pushed_and_mirrored(tmp_path: Path) -> None:
+    """Both programs say the digest that the registry and the layout have it by."""
+    with HostileRegistry() as registry:
+        name = f"{registry.host}/hello:1"
+        (digest,) = example("push_directory.py", str(HELLO / "rootfs"), name)
+        copied = example("mirror.py", f"{tmp_path}/layout/", name)
+    assert copied == [f"{name} {digest}"]
+    assert (tmp_path / "layout" / "blobs" / "sha256" / digest.partition(":")[2]).is_file()
+
+
+def test_the_page_of_the_api_is_that_of_the_docstrings() -> None:
+    """``scripts/api-docs`` writes it."""
+    run([sys.executable, str(ROOT / "scripts" / "api-docs"), "--check"])
 
 
 def test_a_repository_of_three_images_is_built(

@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+"""Copy images of a registry to a layout, and verify all of it: mirror.py LAYOUT/ REFERENCE..."""
+
+import sys
+
+import imgpack
+from imgpack import api
+
+
+def main(layout: str, *references: str) -> None:
+    """Add each to the layout, and print what it is there, once every byte was checked."""
+    for reference in references:
+        with imgpack.open(reference) as source, imgpack.create(layout) as sink:
+            for one in imgpack.copy(source.images(), sink):
+                print(one.name, one.descriptor.digest)
+    with imgpack.open(layout) as opened:
+        api.verify_images([named.image for named in opened.images()], layout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
