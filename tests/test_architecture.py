@@ -263,6 +263,17 @@ def test_modules_are_named_for_what_they_are_and_say_it() -> None:
     assert [name_of(path) for path in MODULES if path.stem in BANNED_NAMES] == []
 
 
+def test_every_program_in_python_is_looked_at() -> None:
+    """Those of ``scripts/`` without an ending, which the linter takes only by name."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    programs = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "scripts").iterdir()
+        if path.is_file() and not path.suffix and "python" in path.read_text("utf-8").split("\n")[0]
+    }
+    assert programs == set(settings["tool"]["ruff"]["extend-include"])
+
+
 def test_packages_are_packages() -> None:
     """Every directory with modules has an ``__init__.py``, so that it is installed."""
     assert {path.parent for path in MODULES if not (path.parent / "__init__.py").is_file()} == set()
