@@ -87,7 +87,8 @@ def writable_name(text: str) -> Reference:
 
 def target_name(text: str) -> Reference:
     """A name to push to: a tag (``latest`` if none), or the digest that the image has."""
-    if (found := _TRANSPORT.fullmatch(text)) and found[1] not in _STORES:
+    found = None if "://" in text else _TRANSPORT.fullmatch(text)
+    if found and found[1] not in _STORES:
         path = found[2].partition(":")[0].rstrip("/")
         path += "/" if found[1] == "oci" else ""
         raise InvalidReferenceError(
