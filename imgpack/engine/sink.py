@@ -14,15 +14,7 @@ from imgpack.engine.loading import Engine, Loaded, load_images
 from imgpack.events import SILENT, Reporter
 from imgpack.files.blobs import BlobWriter
 from imgpack.files.scratch import ScratchBlobs, ScratchFile
-from imgpack.image.image import (
-    AnyImage,
-    BlobSource,
-    Image,
-    ImageIndex,
-    Named,
-    Published,
-    ReadableSink,
-)
+from imgpack.image.image import BlobSource, Named, Published, ReadableSink, with_made
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
@@ -50,7 +42,7 @@ class LoadingSink:
         self._scratch = scratch
         self._reporter = reporter
         self._on_loaded = on_loaded
-        self._made: set[Digest] = set()
+        self._made: dict[Digest, BlobSource] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -76,7 +68,7 @@ class LoadingSink:
 
     def open_blob(self, expected_size: int | None = None) -> BlobWriter:
         """Start a layer where layers lie."""
-        return _KeptLayer(self._store.open_blob(expected_size), self._made)
+        return _KeptLayer(self._store.open_blob(expected_size), self._store, self._made)
 
     def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a layer that was committed."""
@@ -89,33 +81,10 @@ class LoadingSink:
             published = tuple(Published(name, one.image.document.descriptor) for name, one in names)
         else:
             published = self._also.write(images, jobs=jobs)
-        readable = [replace(one, image=self._readable(one.image)) for one in images]
+        readable = [replace(one, image=with_made(one.image, self._made)) for one in images]
         for loaded in load_images(self._engine, readable, self._reporter):
             self._on_loaded(loaded)
         return published
-
-    def _readable(self, image: AnyImage) -> AnyImage:
-        if isinstance(image, ImageIndex):
-            return replace(image, members=tuple(map(self._readable, image.members)))
-        if not isinstance(image, Image):
-            return image
-        return replace(image, source=_KeptLayers(self, image.source))
-
-    def has(self, digest: Digest) -> bool:
-        """Whether a layer was committed here."""
-        return digest in self._made
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptLayers:
-    """The layers that were made, and those of a base, which another source has."""
-
-    sink: LoadingSink
-    others: BlobSource
-
-    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        made = self.sink.has(descriptor.digest)
-        return (self.sink if made else self.others).read_blob(descriptor, offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +92,15 @@ class _KeptLayer:
     """A layer that is being written, and remembered when it is complete."""
 
     blob: BlobWriter
-    made: set[Digest]
+    store: BlobSource
+    made: dict[Digest, BlobSource]
 
     def write(self, data: bytes | memoryview) -> None:
         self.blob.write(data)
 
     def commit(self, digest: Digest, size: int) -> None:
         self.blob.commit(digest, size)
-        self.made.add(digest)
+        self.made[digest] = self.store
 
     def abort(self) -> None:
         self.blob.abort()

@@ -6,7 +6,7 @@ not know one another. Invariants: an instance is whole: a configuration is the o
 that its manifest names; a member of an index is one that it names, in its order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -257,6 +257,27 @@ def with_held(image: AnyImage, held: frozenset[Digest]) -> AnyImage:
     if isinstance(image, ImageIndex):
         return replace(image, members=tuple(with_held(one, held) for one in image.members))
     return image if isinstance(image, Opaque) else replace(image, absent=image.absent - held)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLayers:
+    """The layers that were ``made``, each where it was written, and those of a base, elsewhere."""
+
+    made: Mapping[Digest, BlobSource]
+    others: BlobSource
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """As ``BlobSource.read_blob``."""
+        return self.made.get(descriptor.digest, self.others).read_blob(descriptor, offset)
+
+
+def with_made(image: AnyImage, made: Mapping[Digest, BlobSource]) -> AnyImage:
+    """``image``, whose layers are read from where they were ``made``, if they were."""
+    if isinstance(image, ImageIndex):
+        return replace(image, members=tuple(with_made(one, made) for one in image.members))
+    if not isinstance(image, Image):
+        return image
+    return replace(image, source=MadeLayers(made, image.source))
 
 
 def refuse_foreign(image: AnyImage, where: str) -> None:

@@ -7,7 +7,7 @@ before everything is there, and the registries' names come first: what the image
 as well appears only when they all have it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,16 +18,14 @@ from imgpack.files.blobs import BlobWriter
 from imgpack.files.pool import Stop, TaskPool
 from imgpack.files.scratch import DroppedBlobs
 from imgpack.image.image import (
-    AnyImage,
     BlobSource,
-    Image,
-    ImageIndex,
     LayerSink,
     Named,
     Published,
     ReadableSink,
     images_in,
     layers_of,
+    with_made,
 )
 from imgpack.image.plan import PlannedBlob
 from imgpack.registry.push.plan import RepositoryPlan
@@ -127,30 +125,11 @@ class PushingSink:
     def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
         """Push and name what is not there yet; then write all of it into the other sink."""
         self._pool.wait()
-        pushed = [replace(one, image=self._readable(one.image)) for one in images]
+        pushed = [replace(one, image=with_made(one.image, self._made)) for one in images]
         published = self._pushes.push(pushed, self._on_published)
         if self._also is not None:
             self._also.write(images, jobs=jobs)
         return published
-
-    def _readable(self, image: AnyImage) -> AnyImage:
-        """``image``, whose layers are read from where they were written."""
-        if isinstance(image, ImageIndex):
-            return replace(image, members=tuple(map(self._readable, image.members)))
-        if not isinstance(image, Image):
-            return image
-        return replace(image, source=_NewLayers(self._made, image.source))
-
-
-@dataclass(frozen=True, slots=True)
-class _NewLayers:
-    """The layers that were made, and those of a base, which another source has."""
-
-    made: Mapping[Digest, BlobSource]
-    others: BlobSource
-
-    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        return self.made.get(descriptor.digest, self.others).read_blob(descriptor, offset)
 
 
 @dataclass(frozen=True, slots=True)
