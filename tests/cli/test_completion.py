@@ -66,6 +66,29 @@ def test_what_is_known_is_offered(place: Path, words: list[str], answer: list[st
     assert asked(place, *words) == answer
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["build", ""], ["file", "web", "api"]),
+        (["build", "w"], ["file", "web"]),
+        (["build", "web", ""], ["file", "web", "api"]),
+        (["build", "-f", "other.toml", ""], ["file", "tool"]),
+        (["build", "-f", "wrong.toml", ""], ["file"]),
+        (["build", "./"], ["file"]),
+        (["push", "a"], ["file", "api"]),
+        (["push", "web", "a"], ["plain", "api"]),
+        (["push", "a.tar", ""], ["plain", "localhost:5000/a:1", "b:2"]),
+        (["inspect", "w"], ["file"]),
+    ],
+)
+def test_images_of_the_file_are_offered(place: Path, words: list[str], answer: list[str]) -> None:
+    """Beside files, where both may be meant; a file that is wrong has none."""
+    (place / "imgpack.toml").write_text("[image.web]\n[image.api]\n")
+    (place / "other.toml").write_text("[image.tool]\n")
+    (place / "wrong.toml").write_text("[image.tool\n")
+    assert asked(place, *words) == answer
+
+
 def test_bash_hands_words_over_as_they_are_written(place: Path) -> None:
     """With quotes and backslashes, of which one may be open."""
     (place / "a.tar").rename(place / "it's a.tar")

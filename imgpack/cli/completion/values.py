@@ -1,7 +1,7 @@
 """What is offered for the value of an option or argument, by its name.
 
-Invariants: nothing is written and no network is asked; no file is opened but archives and
-layouts, and of those a few. What goes wrong offers nothing.
+Invariants: nothing is written and no network is asked; no file is opened but the project file,
+archives and layouts, and of those a few. What goes wrong offers nothing.
 """
 
 from __future__ import annotations
@@ -53,6 +53,24 @@ def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
     return (_SCRATCH,) if _SCRATCH.startswith(incomplete) and len(incomplete) > 1 else ()
 
 
+def _project_images(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """The images of the file that is named, or lies here."""
+    from imgpack.cli.project.file import find, read
+
+    try:
+        path = ctx.params.get("project_file") or find()
+        file = read(path) if path else None
+    except (errors.ImgpackError, click.ClickException, OSError):
+        return ()
+    return () if file is None else [*file.images]
+
+
+def _references(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """What is pushed beside an image of the file, or the names in an archive."""
+    images = [*_project_images(ctx, incomplete)]
+    return images if ctx.params.get("archive") in images else _names_inside(ctx, incomplete)
+
+
 def _names(path: str) -> Iterator[str]:
     path = os.path.expanduser(path)
     if not (os.path.isfile(path) or os.path.isdir(path)):  # neither a pipe nor a reference
@@ -87,13 +105,18 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "owner": _fixed("keep", "0:0"),
     "stop_signal": _signals,
     "image": _names_inside,
-    "references": _names_inside,
+    "references": _references,
+    "sources": _project_images,
+    "archive": _project_images,
     "base": _base,
     "onto": _base,
     "above": _base,
     "diff_from": _base,
 }
 """By the name of the parameter; the values need not begin as what is typed does."""
+
+BESIDE_FILES: Final = frozenset({"sources", "archive"})
+"""Those of ``OFFERS`` that are a path otherwise, which the shell completes."""
 
 
 def offered(parameter: click.Parameter, ctx: click.Context, incomplete: str) -> list[str]:
