@@ -29,7 +29,8 @@ OTHER_WORDS: Final = {
     "project-file": "project projects toml imgpack.toml pyproject.toml pyproject config bake"
     " bakefile compose file variables",
     "credentials": "auth authentication passwords tokens logging-in",
-    "platforms": "platform annotation annotations multi-arch multiarch multi-platform arm64 architectures indexes",
+    "platforms": "platform multi-arch multiarch multi-platform arm64 architectures indexes"
+    " annotation annotations",
     "cache": "caching ci",
     "reproducible-builds": "reproducible reproducibility determinism deterministic"
     " source-date-epoch times",
