@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imgpack import api
+from imgpack.cli.habits import keys as elsewhere
 from imgpack.cli.options.build.exclusion import ExcludeFlags
 from imgpack.cli.project.file import ProjectFile, nearest, shown
-from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, Key
+from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, MACHINE, PUSH, Key
 from imgpack.cli.project.kinds import Path, Role, WrongTypeError, found
 from imgpack.cli.project.variables import expanded
 from imgpack.errors import InvalidReferenceError
@@ -192,9 +193,7 @@ class _ImageReader:
             raise self._file.error(path, f"{name} and {meant} are the same key", "give one of them")
         key = KEYS.get(meant)
         if key is None:
-            there = [*KEYS, *ALIASES, *_TABLES]
-            hint = nearest(name, there, "docs/project-file.md lists the keys of an image")
-            raise self._file.error(path, "there is no such key", hint)
+            raise self._file.error(path, "there is no such key", _instead(name))
         return key
 
     def _value(self, key: Key, path: Path, value: Any) -> Value:
@@ -306,7 +305,8 @@ class _ImageReader:
         for name, value in table.items():
             key = LAYER_KEYS.get(name)
             if key is None:
-                hint = nearest(name, LAYER_KEYS, f"a layer has {', '.join(LAYER_KEYS)}")
+                there = f"a layer has {', '.join(LAYER_KEYS)}"
+                hint = elsewhere.LAYER_KEYS.get(name) or nearest(name, LAYER_KEYS, there)
                 raise self._file.error((*path, name), "there is no such key", hint)
             values[name] = self._value(key, (*path, name), value)
         (source, *_) = as_texts(values.get("source", ())) or ("",)
@@ -323,6 +323,16 @@ class _ImageReader:
                 as_texts(values.get("exclude", ())),
             )
         return text
+
+
+def _instead(name: str) -> str:
+    """What to write in the place of a key that is none."""
+    if name.replace("-", "_") in (MACHINE | PUSH) - {"as_json"}:
+        return f"it is of the run, and an option: --{name.replace('_', '-')}"
+    there = [*KEYS, *ALIASES, *_TABLES]
+    return elsewhere.KEYS.get(name) or nearest(
+        name, there, "docs/project-file.md lists the keys of an image"
+    )
 
 
 def as_texts(value: Value) -> tuple[str, ...]:
