@@ -53,6 +53,8 @@ def asked(place: Path, *words: str, shell: str = "zsh") -> list[str]:
         (["inspect", "--image", "b"], ["plain", "b:2"]),
         (["inspect", "a.tar", "--image", "b"], ["plain", "b:2"]),
         (["build", "--from", "a.tar:"], ["plain", "a.tar:localhost:5000/a:1", "a.tar:b:2"]),
+        (["inspect", "a.tar:b"], ["plain", "a.tar:b:2"]),
+        (["copy", "./a.tar:b"], ["plain", "./a.tar:b:2"]),
         (["build", "--from=a.tar:b"], ["plain", "--from=a.tar:b:2"]),
         (["build", "--from", "localhost:1/"], ["file"]),
         (["build", "--from", "s"], ["file"]),

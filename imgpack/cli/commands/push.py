@@ -67,6 +67,7 @@ def push(
     Without ARCHIVE it pushes what imgpack build wrote of imgpack.toml, or each IMAGE of it.
     """
     how.check(by_digest=by_digest)
+    archive, choice = choice.within(archive)
     record.check((archive, how.schema1.signing_key), dry_run=dry_run)
     _check_all(references, choice, everything=everything, repository=repository)
     place = _first_argument(archive, references)

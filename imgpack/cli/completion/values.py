@@ -45,11 +45,15 @@ def _names_inside(ctx: click.Context, incomplete: str) -> Iterable[str]:
     return _names(given) if given else (n for path in _here() for n in _names(path))
 
 
-def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
+def _member(ctx: click.Context, incomplete: str) -> Iterable[str]:
     """An image of an archive is PATH:NAME; a path is completed by the shell."""
     path, colon, _ = incomplete.partition(":")
-    if colon:
-        return (f"{path}:{name}" for name in _names(path))
+    return (f"{path}:{name}" for name in _names(path)) if colon else ()
+
+
+def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    if ":" in incomplete:
+        return _member(ctx, incomplete)
     return (_SCRATCH,) if _SCRATCH.startswith(incomplete) and len(incomplete) > 1 else ()
 
 
@@ -109,6 +113,9 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "sources": _project_images,
     "archive": _project_images,
     "base": _base,
+    "location": _member,
+    "source": _member,
+    "added": _member,
     "onto": _base,
     "above": _base,
     "diff_from": _base,

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -41,6 +41,19 @@ class Choice:
         if self.image is not None and not api.is_path(from_standard_input(text)):
             raise click.UsageError("--image is for archives; a reference names one image")
 
+    def within(self, text: str) -> tuple[str, Choice]:
+        """Where the image is, and the choice there: of ``PATH:NAME`` that of ``NAME``.
+
+        PATH has the form of one; ``app:1`` is a reference, whatever lies beside it. Raises
+        ``click.UsageError``.
+        """
+        path, name = split(text)
+        if name is None or not api.is_spelled_path(str(path)):
+            return text, self
+        if self.image is not None:
+            raise click.UsageError(f"{text} names an image, and --image, too; name it once")
+        return str(path), replace(self, image=name)
+
     def all(self, opened: Opened) -> tuple[Named, ...]:
         """What is chosen of ``opened``: all of it, without the options."""
         if self.image is None:
@@ -59,7 +72,11 @@ class Choice:
 choice_options = gathered(
     "choice",
     Choice,
-    click.option("--image", metavar="NAME", help="Which one of several images in an archive."),
+    click.option(
+        "--image",
+        metavar="NAME",
+        help="Which one of several images in an archive; PATH:NAME says it, too.",
+    ),
     click.option(
         "--platform",
         multiple=True,

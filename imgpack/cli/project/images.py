@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imgpack import api
-from imgpack.cli.habits import keys as elsewhere
+from imgpack.cli.habits.keys import KEYS as HABITS
+from imgpack.cli.habits.keys import LAYER_KEYS as HABITS_OF_LAYERS
 from imgpack.cli.options.build.exclusion import ExcludeFlags
 from imgpack.cli.project.file import ProjectFile, nearest, shown
 from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, MACHINE, PUSH, Key
@@ -306,7 +307,7 @@ class _ImageReader:
             key = LAYER_KEYS.get(name)
             if key is None:
                 there = f"a layer has {', '.join(LAYER_KEYS)}"
-                hint = elsewhere.LAYER_KEYS.get(name) or nearest(name, LAYER_KEYS, there)
+                hint = HABITS_OF_LAYERS.get(name) or nearest(name, LAYER_KEYS, there)
                 raise self._file.error((*path, name), "there is no such key", hint)
             values[name] = self._value(key, (*path, name), value)
         (source, *_) = as_texts(values.get("source", ())) or ("",)
@@ -330,7 +331,7 @@ def _instead(name: str) -> str:
     if name.replace("-", "_") in (MACHINE | PUSH) - {"as_json"}:
         return f"it is of the run, and an option: --{name.replace('_', '-')}"
     there = [*KEYS, *ALIASES, *_TABLES]
-    return elsewhere.KEYS.get(name) or nearest(
+    return HABITS.get(name) or nearest(
         name, there, "docs/project-file.md lists the keys of an image"
     )
 
