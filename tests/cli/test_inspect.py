@@ -408,7 +408,7 @@ def test_an_archive_is_read_from_standard_input(
         assert (tmp_path / "copy.tar").read_bytes() == raw
         assert list(scratch.iterdir()) == []
     line = imgpack("inspect", "-", stdin=b"").failed(ArchiveError.exit_code)
-    assert "/dev/stdin: it is empty" in line
+    assert "imgpack: error: standard input: it is empty" in line
 
 
 def test_a_damaged_blob_is_an_error_and_no_file(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from imgpack import api
 from imgpack.api.bases import split
 from imgpack.cli.options.parameters import gathered, once
 from imgpack.cli.options.registry import RegistryOptions, connect
-from imgpack.errors import ArchiveError, DigestError, OutputError
+from imgpack.errors import ArchiveError, DigestError, ImgpackError, OutputError
 from imgpack.files.streams import STDIN, STDIN_PATH
 
 if TYPE_CHECKING:
@@ -102,9 +102,10 @@ def open_location(
     ``choice`` is refused where it cannot be made. ``creds_option`` and ``jobs`` are as
     for ``connect``.
     """
-    text = from_standard_input(text)
+    given, text = text, from_standard_input(text)
     choice.check(text)
     with (
+        _called_standard_input() if given == STDIN else nullcontext(),
         connect_for(text, terminal, registry, creds_option=creds_option, jobs=jobs) as registries,
         api.open(text, registries=registries, scratch=scratch_directory) as opened,
     ):
@@ -115,6 +116,15 @@ def open_location(
             if text in error.message:
                 raise
             raise error.reworded(f"{text}: {error.message}") from error
+
+
+@contextmanager
+def _called_standard_input() -> Iterator[None]:
+    """Errors that leave the block say what ``-`` is, and not the path that stands for it."""
+    try:
+        yield
+    except ImgpackError as error:
+        raise error.reworded(error.message.replace(STDIN_PATH, "standard input")) from error
 
 
 def from_standard_input(text: str) -> str:

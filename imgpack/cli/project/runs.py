@@ -52,7 +52,7 @@ def build_images(
     chosen = choose(flags, words, terminal, os.environ)
     if chosen is None:
         return False
-    check_one(given_parameters(ctx), several=chosen.several)
+    check_one(given_parameters(ctx), chosen)
     values = {image.name: merged(ctx, image, chosen) for image in chosen.images}
     if flags.print_plan:
         click.echo(json_text(plan(chosen, values)))
@@ -144,7 +144,7 @@ def push_images(
     if flags.print_plan:
         click.echo(json_text(plan(chosen, {one.name: one.values for one in chosen.images})))
         return True
-    check_one(given_parameters(ctx), several=chosen.several)
+    check_one(given_parameters(ctx), chosen)
     named = [image for image in chosen.images if image.name in chosen.names and image.targets]
     if not named:
         raise chosen.file.error(

@@ -76,10 +76,10 @@ def test_a_word_that_is_no_image_is_a_source(shop: Shop) -> None:
                                           "api"),
         (["--set", "image.web.tag=1", "./trees"], "there is no image ./trees in imgpack.toml; it "
                                                   "has web, api"),
-        (["-o", "x.tar"], "-o is of one image, and the file has several: name the one; or let the "
-                          "file say it of each"),
-        (["-t", "x"], "-t is of one image, and the file has several: name the one; or let the "
-                      "file say it of each"),
+        (["-o", "x.tar"], "-o is of one image, and several of imgpack.toml are meant; name one, "
+                          "or let the file say it of each"),
+        (["-t", "x"], "-t is of one image, and several of imgpack.toml are meant; name one, "
+                      "or let the file say it of each"),
         (["-f", ""], "--file is empty; name a file"),
         (["-f", "a", "-f", "b"], "-f is given 2 times; there is one file"),
     ],
