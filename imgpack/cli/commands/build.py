@@ -127,6 +127,7 @@ def build(
     place = _Place(target, names, record, prune, pushed, flags.base)
     limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees)
+    explainer = Explainer(terminal, times_given=times_given) if explain else None
     segments, wanted = cache.open(trees, terminal), platforms_of(parts)
     printer, annotations = place.printer(terminal), _annotations(flags, parts, target, terminal)
     with (
@@ -134,9 +135,8 @@ def build(
         flags.base.open(wanted, terminal, registry, segments, threads, registries) as bases,
     ):
         images = prepared(
-            zip(parts, bases, strict=True), flags, place, annotations, terminal,
+            zip(parts, bases, strict=True), flags, place, annotations, terminal, explainer,
             outputs=place.written_to(segments), jobs=threads, cache=segments,
-            explain=Explainer(terminal, times_given=times_given) if explain else None,
         )  # fmt: skip
         with place.open(terminal, registries, printer, jobs) as sink:
             built = api.build_prepared(images, into=sink, names=names, annotations=annotations)

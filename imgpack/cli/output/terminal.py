@@ -35,7 +35,8 @@ class Terminal:
     """The reporter of the command line; a context manager that leaves the terminal clean.
 
     Everything but the results is on standard error. ``progress`` is one of ``WAYS``;
-    ``quiet`` shows none and no warnings. Safe to call from any thread.
+    ``quiet`` shows none and no warnings; ``image`` is the one that is worked on, where a file
+    has several. Safe to call from any thread.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Terminal:
         self.quiet = quiet
         self.verbose = verbose
         self.progress = progress
+        self.image = ""
         self._shown: Progress | None = None
         self._lock = threading.Lock()
         self._warned: set[str] = set()
@@ -108,9 +110,12 @@ class Terminal:
         if not self.quiet and sys.stderr.isatty():
             self.say(message)
 
-    def say(self, message: str) -> None:
-        """One line on standard error that was asked for, even under ``--quiet``."""
-        self._tell("message", message)
+    def say(self, message: str, **about: str | int) -> None:
+        """One line on standard error that was asked for, even under ``--quiet``.
+
+        ``about`` says to a program what it is about.
+        """
+        self._tell("message", message, **about)
 
     def fail(self, message: str) -> None:
         """The one line of a failure."""
@@ -137,11 +142,13 @@ class Terminal:
         shown = f"{bold(name, stream)}{at}{digest}" if at else text
         self._beside(partial(echo, shown, stream))
 
-    def _tell(self, event: str, text: str) -> None:
+    def _tell(self, event: str, text: str, **about: str | int) -> None:
         harmless = self._harmless(text)
         if self.progress == "json":
             message = harmless.removeprefix(_US).removeprefix(f"{event}: ")
-            JsonLines(self._write).tell(event, message=message)
+            if self.image:
+                about["image"] = self.image
+            JsonLines(self._write).tell(event, message=message, **about)
             return
         indent = " " * (len(text) - len(text.lstrip()))
         self._write(indent + marked(harmless, sys.stderr))

@@ -173,14 +173,17 @@ def _each(
 ) -> None:
     """Run for each; if one fails, say first what was ``done``, and what was not."""
     for number, image in enumerate(images):
+        terminal.image = image.name if len(images) > 1 else ""
         try:
             run(image)
         except BaseException:
             if len(images) > 1:
                 names = [one.name for one in images]
                 before, after = listed(names[:number]), listed(names[number:])
+                terminal.image = ""
                 terminal.remark(f"{done}: {before or 'none'}; not {done}: {after}")
             raise
+    terminal.image = ""
 
 
 def _spellings(command: click.Command) -> dict[str, str]:
