@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -50,6 +51,7 @@ class Terminal:
         self._lock = threading.Lock()
         self._warned: set[str] = set()
         self._hiding: list[Callable[[str], str]] = []
+        self._worded: Callable[[str], str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +68,15 @@ class Terminal:
     def hide(self, hiding: Callable[[str], str]) -> None:
         """From now on nothing is shown but what ``hiding`` leaves of it."""
         self._hiding.append(hiding)
+
+    @contextmanager
+    def wording(self, worded: Callable[[str], str]) -> Iterator[None]:
+        """Within the block ``worded`` says a warning in the words of whoever gave the values."""
+        self._worded = worded
+        try:
+            yield
+        finally:
+            self._worded = None
 
     def begin(self, label: str, total: int | None) -> Meter:
         """A piece of work of ``total`` bytes, shown as ``progress`` says."""
@@ -87,7 +98,8 @@ class Terminal:
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """One line on standard error, the same one never twice."""
-        self._once("warning", f"warning: {line(message, hint)}")
+        told = line(message, hint)
+        self._once("warning", f"warning: {self._worded(told) if self._worded else told}")
 
     def remark(self, message: str) -> None:
         """As ``warn``, of what is no reason to worry."""

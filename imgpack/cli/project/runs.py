@@ -89,7 +89,8 @@ def _build(
         if not params["as_json"] and len(chosen.images) > 1:
             click.echo(f"image {image.name}:")
     given = given_parameters(ctx) if image.name in chosen.names else frozenset()
-    with Locator(chosen.file, image, _spellings(ctx.command), given).located():
+    locator = Locator(chosen.file, image, _spellings(ctx.command), given)
+    with locator.located(), ctx.ensure_object(Terminal).wording(locator.warning):
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
         _call(
             ctx,
