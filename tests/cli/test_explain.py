@@ -1,5 +1,6 @@
 """What ``build --explain`` says: of whose layers, for people and for programs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,23 @@ def test_a_layer_of_several_platforms_is_told_with_its_own(here: InProcess) -> N
     assert list(dict.fromkeys(said)) == [
         ("linux/amd64", 1), ("linux/amd64", 2), ("linux/arm64", 1), ("linux/arm64", 2),
     ]  # fmt: skip
+
+
+def test_what_platforms_share_is_compressed_once_without_a_cache(
+    here: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    """In a cache of the run, of which nothing stays; the bytes are the same."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    build = ("build", "shared", *PLATFORMS, "-t", "app:1", "-o")
+    done = here("-v", *build, "a.tar", "--no-cache")
+    done.ok()
+    assert re.findall(r"(\d+) of \d+ segments reused", done.err) == ["0", "0", "1", "0"]
+    assert [*temporary.iterdir()] == []
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    here(*build, "b.tar").ok()
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
 
 
 def test_of_one_image_only_the_layer_is_told(here: InProcess) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -11,11 +10,13 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
+from imgpack.cli.options.cache import SHARED
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.output.display import json_text
 from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value
 from imgpack.cli.project.keys import CONTRARY, KEYS
+from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.streams import is_stream, open_output
 
 _OPTIONS: Final = frozenset({"tags", *(key.option for key in KEYS.values() if key.option)})
@@ -124,7 +125,7 @@ def shared_cache(
     if not params["no_cache"] or len(set(sources)) == len(sources):
         yield {}
         return
-    with tempfile.TemporaryDirectory(prefix="imgpack-", dir=scratch_directory()) as place:
+    with directory_for_a_while(scratch_directory(), SHARED) as place:
         yield {"no_cache": False, "cache_dir": place}
 
 
