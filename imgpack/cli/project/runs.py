@@ -21,6 +21,7 @@ from imgpack.cli.project.images import ProjectImage
 from imgpack.cli.project.keys import PUSH
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
+    PushedImages,
     check_one,
     given_parameters,
     merged,
@@ -60,15 +61,20 @@ def build_images(
         one_document(ctx.params["metadata_file"], several=chosen.several and not dry) as collect,
     ):
         fixed = {**ctx.params, **option_values(defaults), **cache}
+        pushed = PushedImages()
 
         def build_one(image: ProjectImage) -> None:
             named = image.name in chosen.names
             params = dict(fixed)
             if not (named and image.targets):
                 params |= {name: defaults[name] for name in PUSH}
+            elif params["push"]:
+                params |= pushed.mounts(image, params)
             if not named:  # it is but the base of another
                 params |= {name: defaults[name] for name in _OF_THE_NAMED if name in params}
             _build(ctx, chosen, image, values[image.name], params)
+            if params["push"]:
+                pushed.add(image)
             if named:
                 collect()
 
@@ -129,17 +135,20 @@ def push_images(
         raise chosen.file.error(
             (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
         )
+    pushed = PushedImages()
     with one_document(ctx.params["metadata_file"], several=chosen.several) as collect:
 
         def push_one(image: ProjectImage) -> None:
-            _push(ctx, chosen, image)
+            _push(ctx, chosen, image, pushed)
+            if not ctx.params["dry_run"]:
+                pushed.add(image)
             collect()
 
         _each(named, "pushed", terminal, push_one)
     return True
 
 
-def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
+def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage, pushed: PushedImages) -> None:
     with Locator(chosen.file, image, {}, frozenset()).located():
         if image.output == STDOUT:
             raise chosen.file.error(
@@ -154,6 +163,8 @@ def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
             "references": () if ctx.params.get("repository") else image.targets,
             "image": ctx.params["image"] or image.member,
         }
+        if not ctx.params.get("repository"):  # in one repository a layer is there once anyway
+            own |= pushed.mounts(image, ctx.params)
         if "everything" in ctx.params:  # of an archive, which is one of several here
             own["everything"] = False
         _call(ctx, {**ctx.params, **own})
