@@ -311,6 +311,19 @@ def test_bars_have_total_rate_and_time_left(
     assert lines(written + "$", columns)[0][0] == "$"
 
 
+def test_a_bar_has_its_total_when_that_is_known(drawn: Callable[[int, int], Drawn]) -> None:
+    """Before there is what is done so far."""
+    terminal = drawn(80, 24)
+    meter = terminal.bars.begin("one", None)
+    meter.advance(50 * MIB)
+    terminal.draw()
+    assert "%" not in terminal.read()
+    assert isinstance(meter, ExpectingMeter)
+    meter.expect(100 * MIB)
+    terminal.draw()
+    assert " 50% " in terminal.read()
+
+
 def test_a_resized_terminal_is_drawn_anew(drawn: Callable[[int, int], Drawn]) -> None:
     """What the narrower one made of the old lines is gone, from the first on."""
     terminal = drawn(100, 24)
