@@ -91,6 +91,18 @@ def test_a_walk_that_meets_something_says_nothing(
     assert told(of, monkeypatch) == []
 
 
+def test_a_tree_of_too_many_files_is_left_alone(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A walk of all of it would take the build's time."""
+    monkeypatch.setattr(sizes, "MOST", 5)
+    monkeypatch.setattr(sizes, "_STRETCH", 2)
+    assert len(told(stamps(tree), monkeypatch)) == 1
+    for number in range(5):
+        (tree / f"more{number}").touch()
+    assert told(stamps(tree), monkeypatch) == []
+
+
 def test_a_build_that_ends_before_is_not_waited_for(tree: Path) -> None:
     """Nor is a tree looked at beside one that is short."""
     totals: list[int] = []

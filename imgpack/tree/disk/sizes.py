@@ -19,10 +19,12 @@ from imgpack.tree.disk.walk import scan
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
 
-AFTER: Final = 2.0
+AFTER: Final = 4.0
 """Seconds before it begins: what is built sooner needs no total."""
+MOST: Final = 100_000
+"""Entries that it looks at, some tenths of a second; of a larger tree nothing is told."""
 _STRETCH: Final = 256
-"""Entries looked at before a pause, some milliseconds."""
+"""Entries looked at before a pause, a millisecond or two."""
 _IDLE: Final = 3
 """How many times longer than that the pause is: the build needs the processor."""
 _LONGEST_NAME: Final = 100
@@ -66,9 +68,9 @@ class SizeWalk:
                 self._expect(total)
 
     def _walked(self) -> int | None:
-        """The bytes; ``None`` if the build ended before."""
+        """The bytes; ``None`` if the build ended before, or there is too much to look at."""
         total, linked = len(END), set[tuple[int, int]]()
-        began = time.monotonic()
+        began = time.thread_time()
         with closing(scan(self._stamps, Problems(), lambda name, shown: None)) as seen:
             for count, (path, _, found, _) in enumerate(seen, 1):
                 total += BLOCK if len(path) <= _LONGEST_NAME else 3 * BLOCK
@@ -78,7 +80,8 @@ class SizeWalk:
                     if links > 1:
                         linked.add((device, inode))
                 if count % _STRETCH == 0:
-                    if self._ended.wait(_IDLE * (time.monotonic() - began)):
+                    pause = _IDLE * (time.thread_time() - began)
+                    if count > MOST or self._ended.wait(pause):
                         return None
-                    began = time.monotonic()
+                    began = time.thread_time()
         return total
