@@ -26,7 +26,7 @@ from imgpack.api.layers import (
 )
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
 from imgpack.errors import ImgpackError
-from imgpack.events import Meter, Reporter
+from imgpack.events import ExpectingMeter, Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
     "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference", "Digest",
-    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain",
+    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule",
+    "ExpectingMeter", "Explain",
     "FileContent", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore",
     "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink", "ImgpackError",
     "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock",

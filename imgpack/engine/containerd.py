@@ -6,17 +6,17 @@ leaves out is looked for among those.
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from imgpack.compression.unpack import metered
 from imgpack.engine.archives import oci_archive
-from imgpack.engine.loading import Engine
+from imgpack.engine.loading import LABEL, Engine
 from imgpack.engine.program import EngineProgram
 from imgpack.errors import EngineError, Remedy, UnsupportedError
 from imgpack.events import Reporter
+from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.writing import scratch_errors
 from imgpack.image.image import Named, images_in
 from imgpack.image.plan import plan
@@ -87,9 +87,7 @@ class Kind:
         """An archive in a file, which kind gives to each node."""
         _check_named(images, self.kind)
         scratch = self.scratch()
-        with scratch_errors(scratch):
-            directory = tempfile.TemporaryDirectory(prefix="imgpack-load-", dir=scratch)
-        with directory as place:
+        with directory_for_a_while(scratch, LABEL) as place:
             path = os.path.join(place, "image.tar")
             meter = self.reporter.begin(f"to {self.kind}", None)
             try:

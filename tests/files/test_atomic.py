@@ -399,9 +399,9 @@ def test_a_directory_that_was_swept_before_it_was_opened_is_made_again(
     make = os.mkdir
     swept = [True]
 
-    def made(path: str) -> None:
+    def made(path: str, mode: int) -> None:
         if not swept or not swept.pop():
-            make(path)
+            make(path, mode)
 
     monkeypatch.setattr(os, "mkdir", made)
     with Temporary(str(tmp_path), "label").open_directory() as temporary:

@@ -18,7 +18,7 @@ from imgpack.cli.options.build.sources import (
     name_of,
     written_to,
 )
-from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
+from imgpack.cli.options.cache import CacheFlags, cache_options, usable_cpus
 from imgpack.cli.options.clock import source_date_epoch
 from imgpack.cli.options.engine import find_engine
 from imgpack.cli.options.index.parts import (
@@ -125,23 +125,22 @@ def build(
     trees, shared = all_trees(parts), _shared(parts, sources)
     target, names = _target(output, shared, pushed), _names(tags, shared, pushed)
     place = _Place(target, names, record, prune, pushed, flags.base)
-    limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
+    threads, times_given = jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees)
-    segments, wanted = cache.open(trees, terminal), platforms_of(parts)
+    explainer = Explainer(terminal, times_given=times_given) if explain else None
+    wanted = platforms_of(parts)
     printer, annotations = place.printer(terminal), _annotations(flags, parts, target, terminal)
     with (
+        cache.opened(trees, terminal) as segments,
         place.connect(registry, terminal, jobs) as registries,
         flags.base.open(wanted, terminal, registry, segments, threads, registries) as bases,
     ):
         images = prepared(
-            zip(parts, bases, strict=True), flags, place, annotations, terminal,
+            zip(parts, bases, strict=True), flags, place, annotations, terminal, explainer,
             outputs=place.written_to(segments), jobs=threads, cache=segments,
-            explain=Explainer(terminal, times_given=times_given) if explain else None,
         )  # fmt: skip
         with place.open(terminal, registries, printer, jobs) as sink:
             built = api.build_prepared(images, into=sink, names=names, annotations=annotations)
-    if segments is not None and segments.stored:
-        trim(segments, limit)
     place.tell(terminal, built, printer, given=output is not None)
 
 

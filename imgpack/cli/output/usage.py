@@ -23,8 +23,12 @@ class Subcommands(click.Group):
         there = name.startswith("-") or self.get_command(ctx, name) is not None
         if not there and not ctx.resilient_parsing:
             group = [] if ctx.parent is None else [ctx.info_name or ""]
-            ctx.fail(no_command([*group, *args], self.list_commands(ctx), ctx.command_path))
+            ctx.fail(no_command([*group, *args], self.known_words(ctx), ctx.command_path))
         return super().resolve_command(ctx, args)
+
+    def known_words(self, ctx: click.Context) -> list[str]:
+        """What may have been meant by a word that is no command."""
+        return self.list_commands(ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does; a usage error that a command raised itself says of which."""

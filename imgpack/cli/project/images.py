@@ -62,6 +62,11 @@ class ProjectImage:
         return as_texts(self.values["output"])[0]
 
     @property
+    def sources(self) -> frozenset[str]:
+        """What its layers are made of, as it is written."""
+        return frozenset(as_texts(self.values.get("sources", ())))
+
+    @property
     def member(self) -> str | None:
         """Which of the images that are there it is; ``None`` for an archive, which has one."""
         return self.names[0] if api.is_layout(self.output) else None

@@ -22,6 +22,7 @@ from imgpack.cli.project.images import ProjectImage, Value, as_texts, check_name
 from imgpack.cli.project.keys import PUSH
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
+    PushedImages,
     check_one,
     given_parameters,
     merged,
@@ -65,15 +66,20 @@ def build_images(
         one_document(ctx.params["metadata_file"], several=chosen.several and not dry) as collect,
     ):
         fixed = {**ctx.params, **option_values(defaults), **cache}
+        pushed = PushedImages()
 
         def build_one(image: ProjectImage) -> None:
             named = image.name in chosen.names
             params = dict(fixed)
             if not (named and image.targets):
                 params |= {name: defaults[name] for name in PUSH}
+            elif params["push"]:
+                params |= pushed.mounts(image, params)
             if not named:  # it is but the base of another
                 params |= {name: defaults[name] for name in _OF_THE_NAMED if name in params}
             _build(ctx, chosen, image, values[image.name], params)
+            if params["push"]:
+                pushed.add(image)
             if named:
                 collect()
 
@@ -111,7 +117,8 @@ def _build(
         if not params["as_json"] and len(chosen.images) > 1:
             click.echo(f"image {image.name}:")
     given = given_parameters(ctx) if image.name in chosen.names else frozenset()
-    with Locator(chosen.file, image, _spellings(ctx.command), given).located():
+    locator = Locator(chosen.file, image, _spellings(ctx.command), given)
+    with locator.located(), ctx.ensure_object(Terminal).wording(locator.warning):
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
         _call(
             ctx,
@@ -153,10 +160,13 @@ def push_images(
     if not ctx.params.get("by_digest"):
         into = ctx.params.get("repository")
         check_names(chosen.file, ((one, _REGISTRIES, _pushed(one, into)) for one in named))
+    pushed = PushedImages()
     with one_document(ctx.params["metadata_file"], several=chosen.several) as collect:
 
         def push_one(image: ProjectImage) -> None:
-            _push(ctx, chosen, image)
+            _push(ctx, chosen, image, pushed)
+            if not ctx.params["dry_run"]:
+                pushed.add(image)
             collect()
 
         _each(named, "pushed", terminal, push_one)
@@ -171,7 +181,7 @@ def _pushed(image: ProjectImage, repository: str | None) -> Sequence[str]:
     return [f"{repository}:{tag}" if tag else repository for tag in tags]
 
 
-def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
+def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage, pushed: PushedImages) -> None:
     with Locator(chosen.file, image, {}, frozenset()).located():
         if image.output == STDOUT:
             raise chosen.file.error(
@@ -186,6 +196,8 @@ def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
             "references": () if ctx.params.get("repository") else image.targets,
             "image": ctx.params["image"] or image.member,
         }
+        if not ctx.params.get("repository"):  # in one repository a layer is there once anyway
+            own |= pushed.mounts(image, ctx.params)
         if "everything" in ctx.params:  # of an archive, which is one of several here
             own["everything"] = False
         _call(ctx, {**ctx.params, **own})
@@ -206,14 +218,17 @@ def _each(
 ) -> None:
     """Run for each; if one fails, say first what was ``done``, and what was not."""
     for number, image in enumerate(images):
+        terminal.image = image.name if len(images) > 1 else ""
         try:
             run(image)
         except BaseException:
             if len(images) > 1:
                 names = [one.name for one in images]
                 before, after = listed(names[:number]), listed(names[number:])
+                terminal.image = ""
                 terminal.remark(f"{done}: {before or 'none'}; not {done}: {after}")
             raise
+    terminal.image = ""
 
 
 def _spellings(command: click.Command) -> dict[str, str]:

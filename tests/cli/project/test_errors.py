@@ -246,6 +246,58 @@ def test_a_flag_that_is_wrong_is_not_the_files(shop: Shop) -> None:
     assert error == "imgpack: error: --expose 'http' is not a port; write 80, 53/udp or 8000-8010"
 
 
+WARNED = """\
+[image.web]
+exclude = ["*.none"]
+layers = [
+  { source = "trees/web", exclude = ["*.first"] },
+  { source = "trees/lib", exclude = ["*.second"] },
+]
+chmod = "0644"
+format = "oci"
+healthcheck.cmd = "true"
+"""
+
+
+def warnings(shop: Shop, *arguments: str) -> list[str]:
+    """What a build warns of, without what to do about it."""
+    done = shop.imgpack("build", "--no-cache", *arguments)
+    done.ok()
+    lines = [line.removeprefix("imgpack: warning: ") for line in done.err.splitlines()]
+    return sorted(line.partition("; ")[0].partition(": it is of")[0] for line in lines)
+
+
+def test_a_warning_is_told_with_its_place(shop: Shop) -> None:
+    """Where the file has what it names, of the image or of one layer."""
+    shop.write(WARNED)
+    assert warnings(shop) == [
+        "imgpack.toml:2: image.web.exclude[0] '*.none' decides nothing",
+        "imgpack.toml:4: image.web.layers[0].exclude[0] '*.first' decides nothing",
+        "imgpack.toml:5: image.web.layers[1].exclude[0] '*.second' decides nothing",
+        "imgpack.toml:7: image.web.chmod 0644 takes the x of directories as well, "
+        "and nobody but root enters them",
+        "imgpack.toml:8: image.web.format: podman ignores the health check of an OCI image",
+    ]
+
+
+def test_a_warning_of_a_flag_is_not_the_files(shop: Shop) -> None:
+    """Though what the file says beside it is."""
+    shop.write(WARNED)
+    told = warnings(shop, "--format", "oci", "--exclude", "*.flag")
+    assert "podman ignores the health check of an OCI image" in told
+    assert "--exclude '*.flag' decides nothing" in told
+    assert "imgpack.toml:2: image.web.exclude[0] '*.none' decides nothing" in told
+
+
+def test_what_to_do_names_the_keys_that_are_there(shop: Shop) -> None:
+    """An option that the file does not have is one still."""
+    error = shop.error(IMAGE + "compression = 'zstd'", "--no-cache", code=9)
+    assert error == (
+        "imgpack.toml:3: image.web.compression: the Docker format has no media type for zstd "
+        "layers; add --format oci, or use compression gzip"
+    )
+
+
 def test_what_is_not_utf8_is_told_with_its_line(shop: Shop) -> None:
     """And a Dockerfile is told to be one."""
     (shop.directory / "imgpack.toml").write_bytes(IMAGE.encode() + b"cmd = '\xff'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -63,6 +64,24 @@ def test_build_and_push_are_one_step(shop: Shop) -> None:
         shop.imgpack("build", "--push", "--set", f"variables.HOST={registry.host}").ok()
         assert tags(registry) == TAGS
     assert {path.name for path in shop.directory.glob("*.tar")} == {"tools.tar"}
+
+
+@pytest.mark.parametrize("way", ["build --push", "push"])
+def test_what_images_share_is_sent_once(shop: Shop, way: str) -> None:
+    """Into the other's repository it is mounted, unless that is not wanted."""
+    shop.write(FILE)
+    with HostileRegistry() as registry:
+        host = ("--set", f"variables.HOST={registry.host}")
+        shop.imgpack("build", *host).ok()
+        told = shop.imgpack(*way.split(), "-v", *host)
+        told.ok()
+        mounted = re.findall(r"(\S+): sha256:\w+ mounted from (\S+)", told.err)
+        assert mounted == [(f"{registry.host}/shop/api", "shop/web")]
+        assert registry.incomplete() == []
+    with HostileRegistry() as registry:
+        host = ("--set", f"variables.HOST={registry.host}")
+        assert " mounted from " not in shop.imgpack(*way.split(), "--no-mount", "-v", *host).err
+        assert tags(registry) == TAGS
 
 
 def test_one_image_is_pushed_by_its_name(shop: Shop) -> None:
