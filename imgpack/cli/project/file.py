@@ -153,7 +153,9 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
         return None
     file = ProjectFile(path, prefix, tables, lines, frozenset())
     _check(file)
-    return _with(file, settings)
+    file = _with(file, settings)
+    _check_numbers(file, file.tables)
+    return file
 
 
 def _content(path: str) -> bytes:
@@ -198,6 +200,15 @@ def _check(file: ProjectFile) -> None:
             raise file.error(
                 ("image", name), f"a table is expected, and not {kind}", _example("image")
             )
+
+
+def _check_numbers(file: ProjectFile, value: Any, path: Path = ()) -> None:
+    """TOML 1.0.0, "Integer": 64 bits. Python reads longer ones, which it cannot write then."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise file.error(path, "it is a number of more than 64 bits", "write a smaller one")
+    items = enumerate(value) if isinstance(value, list) else ()
+    for key, item in value.items() if isinstance(value, dict) else items:
+        _check_numbers(file, item, (*path, key))
 
 
 def _example(name: str) -> str:
