@@ -15,7 +15,7 @@ from imgpack.cli.options.build.exclusion import ExcludeFlags
 from imgpack.cli.project.file import ProjectFile, nearest, shown
 from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, Key
 from imgpack.cli.project.kinds import Path, Role, WrongTypeError, found
-from imgpack.cli.project.variables import Expansion
+from imgpack.cli.project.variables import VariableTexts
 from imgpack.files.streams import STDIN, STDIN_PATH, STDOUT
 
 Value = tuple[str, ...] | bool
@@ -67,8 +67,8 @@ def read_images(file: ProjectFile, variables: Mapping[str, str]) -> dict[str, Pr
     """All images, in their order. Raises ``ProjectError``."""
     if not file.images:
         raise file.error((), "there is no image in it", "write one as [image.NAME]")
-    expansion = Expansion(file, variables)
-    images = {name: _ImageReader(file, expansion, name).image() for name in file.images}
+    texts = VariableTexts(file, variables)
+    images = {name: _ImageReader(file, texts, name).image() for name in file.images}
     _check_outputs(file, images)
     return images
 
@@ -116,11 +116,11 @@ def _check_outputs(file: ProjectFile, images: Mapping[str, ProjectImage]) -> Non
 
 
 class _ImageReader:
-    def __init__(self, file: ProjectFile, expansion: Expansion, name: str) -> None:
+    def __init__(self, file: ProjectFile, texts: VariableTexts, name: str) -> None:
         self._file = file
         self._name = name
         self._path: Path = ("image", name)
-        self._table: dict[str, Any] = expansion.of(file.images[name], self._path)
+        self._table: dict[str, Any] = texts.of(file.images[name], self._path)
         self._values: dict[str, Value] = {}
         self._paths: dict[str, Path] = {}
         self._layers: dict[str, ExcludeFlags] = {}

@@ -36,7 +36,6 @@ class Role(Enum):
     PLAIN = "as it stands"
     PATH = "a path, relative to the file"
     PLACE = "a path relative to the file, or a reference"
-    SOURCE = "a path relative to the file, and a destination"
     WORDS = "a command, whose words may be a list"
 
 

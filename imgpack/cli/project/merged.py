@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -12,10 +12,12 @@ import click
 from click.core import ParameterSource
 
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import Record
 from imgpack.cli.output.display import json_text
 from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value
 from imgpack.cli.project.keys import CONTRARY, KEYS
+from imgpack.cli.project.kinds import Role
 from imgpack.files.streams import is_stream, open_output
 
 _OPTIONS: Final = frozenset({"tags", *(key.option for key in KEYS.values() if key.option)})
@@ -26,6 +28,11 @@ _ONE_IMAGE: Final = {
     "iidfile": "--iidfile",
     "as_json": "--json",
 }
+_PLACES: Final = frozenset({
+    *("sources", "platform"),
+    *(key.option for key in KEYS.values() if key.kind.role in (Role.PATH, Role.PLACE)),
+})  # fmt: skip
+"""The parameters that name what is read or written."""
 _REPLACED: Final = frozenset({"tags"})
 """What may be given several times, and replaces what the file says; all else is added."""
 
@@ -112,6 +119,25 @@ def parsed(ctx: click.Context, name: str, value: Value) -> Any:
         raise click.UsageError(f"{param.opts[0]}: {error.message.rstrip('.')}", ctx) from error
 
 
+def check_records(
+    params: Mapping[str, Any], chosen: Chosen, values: Iterable[Mapping[str, Value]]
+) -> None:
+    """Refuse to write about one image over what another is read from or written to.
+
+    ``values`` are those of all images. Raises ``OutputError`` and ``click.UsageError``.
+    """
+    if params["dry_run"]:
+        return
+    texts = [text for one in values for name in _PLACES & one.keys() for text in _texts(one[name])]
+    # SRC:/DEST, or OS/ARCH=SRC:/DEST.
+    wholes = [one for text in texts for one in (text, text.partition("=")[2])]
+    paths = [one for whole in wholes for one in (whole, whole.rpartition(":")[0])]
+    layers = [layer for image in chosen.images for layer in image.layers.values()]
+    paths += [path for layer in layers for path in layer.files]
+    record = Record(params["metadata_file"], params.get("iidfile"))
+    record.check([chosen.file.path, *paths])
+
+
 @contextmanager
 def shared_cache(
     params: Mapping[str, Any], images: Sequence[ProjectImage]
@@ -129,7 +155,10 @@ def shared_cache(
 
 
 def _sources(image: ProjectImage) -> Sequence[str]:
-    value = image.values.get("sources", ())
+    return _texts(image.values.get("sources", ()))
+
+
+def _texts(value: Value) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else ()
 
 

@@ -22,6 +22,7 @@ from imgpack.cli.project.keys import PUSH
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
     check_one,
+    check_records,
     given_parameters,
     merged,
     one_document,
@@ -53,6 +54,7 @@ def build_images(
     if flags.print_plan:
         click.echo(json_text(plan(chosen, values)))
         return True
+    check_records(ctx.params, chosen, values.values())
     defaults = command.make_context(ctx.info_name, [], ctx.parent).params
     dry = ctx.params["dry_run"]
     with (
@@ -93,7 +95,12 @@ def _build(
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
         _call(
             ctx,
-            {**params, "layer_excludes": image.layers, "checkout": chosen.file.directory or "."},
+            {
+                **params,
+                "layer_excludes": image.layers,
+                "checkout": chosen.file.directory or ".",
+                "project_file": chosen.file.path,
+            },
         )
 
 
@@ -128,6 +135,7 @@ def push_images(
         raise chosen.file.error(
             (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
         )
+    check_records(ctx.params, chosen, [{"output": (one.output,)} for one in chosen.images])
     with one_document(ctx.params["metadata_file"], several=chosen.several) as collect:
 
         def push_one(image: ProjectImage) -> None:

@@ -42,7 +42,7 @@ def variables(file: ProjectFile, environment: Mapping[str, str]) -> dict[str, st
     return values
 
 
-class Expansion:
+class VariableTexts:
     """Puts ``values`` into the texts of a file."""
 
     def __init__(self, file: ProjectFile, values: Mapping[str, str]) -> None:
