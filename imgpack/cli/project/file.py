@@ -16,10 +16,10 @@ import click
 
 from imgpack.cli.project.command import FILES
 from imgpack.cli.project.keys import ALIASES, KEYS
-from imgpack.cli.project.kinds import Path, ValueKind, found
-from imgpack.cli.project.lines import TooDeepError, key_of, lines_of
+from imgpack.cli.project.kinds import ValueKind, found
 from imgpack.errors import ArchiveError, SourceError
 from imgpack.files.reading import input_errors, read_regular
+from imgpack.files.toml_lines import Path, TooDeepError, key_of, lines_of
 
 _LARGEST: Final = 1 << 20
 """Bytes of a file: a hundred times what people write."""
@@ -164,7 +164,8 @@ def _content(path: str) -> bytes:
             return read_regular(path, _LARGEST + 1, follow=True)
     except ArchiveError as error:
         inside = os.path.join(path, FILES[0])
-        raise SourceError(error.message, f"name a file, as {inside}") from error
+        hint = f"name a file, as {inside}" if os.path.isdir(path) else "name a file"
+        raise SourceError(error.message, hint) from error
 
 
 def _text(path: str) -> str:

@@ -14,9 +14,10 @@ from imgpack import api
 from imgpack.cli.options.build.exclusion import ExcludeFlags
 from imgpack.cli.project.file import ProjectFile, nearest, shown
 from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, Key
-from imgpack.cli.project.kinds import Path, Role, WrongTypeError, found
+from imgpack.cli.project.kinds import Role, WrongTypeError, found
 from imgpack.cli.project.variables import VariableTexts
 from imgpack.files.streams import STDIN, STDIN_PATH, STDOUT
+from imgpack.files.toml_lines import Path
 
 Value = tuple[str, ...] | bool
 """What an option is given: its texts, or whether it is set."""

@@ -13,8 +13,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Final
 
-Path = tuple[str | int, ...]
-"""Where a value stands in the file: keys of tables, and numbers in lists."""
+from imgpack.files.toml_lines import Path
 
 _NAMES: Final[Mapping[type, tuple[str, str]]] = {
     str: ("text", "texts"),
