@@ -7,7 +7,6 @@ leaves out is looked for among those.
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,7 @@ from imgpack.engine.loading import Engine
 from imgpack.engine.program import EngineProgram
 from imgpack.errors import EngineError, Remedy, UnsupportedError
 from imgpack.events import Reporter
+from imgpack.files.scratch import temporary_directory
 from imgpack.files.writing import scratch_errors
 from imgpack.image.image import Named, images_in
 from imgpack.image.plan import plan
@@ -90,9 +90,7 @@ class Kind:
         """An archive in a file, which kind gives to each node."""
         _check_named(images, self.kind)
         scratch = self.scratch()
-        with scratch_errors(scratch):
-            directory = tempfile.TemporaryDirectory(prefix="imgpack-load-", dir=scratch)
-        with directory as place:
+        with temporary_directory(scratch, "imgpack-load") as place:
             path = os.path.join(place, "image.tar")
             meter = self.reporter.begin(f"to {self.kind}", None)
             try:

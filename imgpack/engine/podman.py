@@ -6,7 +6,6 @@ remote one cannot see a directory, and is fed an archive of all.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,7 @@ from imgpack.engine.layers import plain_layer
 from imgpack.engine.loading import Engine, whole_images
 from imgpack.engine.program import EngineProgram
 from imgpack.events import Reporter
+from imgpack.files.scratch import temporary_directory
 from imgpack.files.writing import scratch_errors
 from imgpack.image.image import Image, Named
 from imgpack.spec.descriptor import Descriptor
@@ -50,10 +50,7 @@ class Podman:
     def send(self, images: Sequence[Named], held: frozenset[Digest]) -> None:
         """A directory for each, gone when podman has read it."""
         for named, image in whole_images(images, self.kind):
-            scratch = self.scratch()
-            with scratch_errors(scratch):
-                directory = tempfile.TemporaryDirectory(prefix="imgpack-load-", dir=scratch)
-            with directory as place:
+            with temporary_directory(self.scratch(), "imgpack-load") as place:
                 self._fill(place, image, held)
                 self.program.work("pull", "--quiet", f"dir:{place}")
             held = held.union(image.config.diff_ids)

@@ -9,11 +9,11 @@ a blob.
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.files.atomic import Temporary
+from imgpack.files.atomic import Temporary, sweep
 from imgpack.files.blobs import BlobWriter
 from imgpack.files.writing import pwrite_all, scratch_errors
 from imgpack.spec.descriptor import Descriptor
@@ -29,6 +29,19 @@ def nameless_file(directory: str) -> int:
         return os.open(directory, _NAMELESS, 0o600)
     with Temporary(directory, "nameless", mode=0o600, locked=False).open_file() as file:
         return os.dup(file.fd)
+
+
+@contextmanager
+def temporary_directory(directory: str, label: str) -> Iterator[str]:
+    """The path of a new directory in ``directory``, this user's alone and gone afterwards.
+
+    What killed processes left there under ``label`` goes as well. Raises ``OutputError``.
+    """
+    with Temporary(directory, label) as made:
+        with scratch_errors(directory):
+            sweep(directory, label)
+            made.open_directory(0o700)
+        yield made.path
 
 
 class ScratchFile:

@@ -14,7 +14,9 @@ from imgpack.files.scratch import (
     ScratchFile,
     ScratchSource,
     nameless_file,
+    temporary_directory,
 )
+from tests.killed import kill_in
 
 
 @pytest.fixture(params=[True, False], ids=["O_TMPFILE", "unlinked"])
@@ -140,3 +142,31 @@ def test_a_blob_that_is_dropped_gives_its_space_back(directory: Path) -> None:
     blobs.close()
     assert len(os.listdir("/proc/self/fd")) == before
     assert os.listdir(directory) == []
+
+
+def test_a_temporary_directory_is_the_users_alone_and_gone_afterwards(tmp_path: Path) -> None:
+    """With all that is in it."""
+    with temporary_directory(str(tmp_path), "label") as made:
+        assert Path(made).parent == tmp_path
+        assert Path(made).stat().st_mode & 0o777 == 0o700
+        Path(made, "a").mkdir()
+        Path(made, "a", "b").write_text("b")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_temporary_directory_of_a_killed_process_goes_with_the_next(tmp_path: Path) -> None:
+    """And one that is in use stays."""
+    work = "open(it + '/x', 'w').write('x')"
+    kill_in("imgpack.files.scratch", "temporary_directory(path, 'label')", work, tmp_path)
+    assert len(os.listdir(tmp_path)) == 1
+    place = str(tmp_path)
+    with temporary_directory(place, "label") as one, temporary_directory(place, "label") as other:
+        assert set(os.listdir(tmp_path)) == {os.path.basename(one), os.path.basename(other)}
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_temporary_directory_needs_one(tmp_path: Path) -> None:
+    """The error names what is missing."""
+    missing = temporary_directory(str(tmp_path / "missing"), "label")
+    with pytest.raises(OutputError, match="missing"), missing:
+        pass

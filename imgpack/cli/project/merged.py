@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,6 +17,7 @@ from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value
 from imgpack.cli.project.keys import CONTRARY, KEYS
 from imgpack.cli.project.kinds import Role
+from imgpack.files.scratch import temporary_directory
 from imgpack.files.streams import is_stream, open_output
 
 _OPTIONS: Final = frozenset({"tags", *(key.option for key in KEYS.values() if key.option)})
@@ -150,7 +150,7 @@ def shared_cache(
     if not params["no_cache"] or len(set(sources)) == len(sources):
         yield {}
         return
-    with tempfile.TemporaryDirectory(prefix="imgpack-", dir=scratch_directory()) as place:
+    with temporary_directory(scratch_directory(), "imgpack-cache") as place:
         yield {"no_cache": False, "cache_dir": place}
 
 
