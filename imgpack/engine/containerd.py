@@ -6,6 +6,7 @@ leaves out is looked for among those.
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ from imgpack.spec.platform import Platform
 
 CONTAINERD: Final = "containerd"
 KIND: Final = "kind"
+_NODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+"""The name of a container, which is no option."""
 
 
 @dataclass(slots=True)
@@ -100,7 +103,8 @@ class Kind:
 
     def identify(self, named: Named) -> Digest:
         """The digest of its manifest or index, if each node has its configuration by the name."""
-        nodes = self.program.ask("get", "nodes").decode("utf-8", "replace").split()
+        listed = self.program.ask("get", "nodes").decode("utf-8", "replace").split()
+        nodes = [one for one in listed if _NODE.fullmatch(one)]
         if not nodes:
             raise EngineError("kind has no nodes", "create a cluster first")
         known = {str(image.config.digest) for image in images_in(named.image)}

@@ -1,6 +1,7 @@
 """What docker and podman say of the images that they have; the commands are the same."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,11 @@ from imgpack.spec.digest import Digest
 
 _AT_ONCE: Final = 200
 """Images asked for by one command, whose arguments have a limit."""
+_MOST: Final = 10_000
+"""Images that are asked for at all: to have a layer is to be sent less, and no more."""
+_ID: Final = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
+_LONGEST: Final = 200
+"""Characters of an identifier that are shown."""
 
 
 def layers_there(program: EngineProgram) -> Iterator[tuple[str, ...]]:
@@ -19,7 +25,7 @@ def layers_there(program: EngineProgram) -> Iterator[tuple[str, ...]]:
     An image that is deleted meanwhile is none. Raises ``EngineError``.
     """
     listed = program.ask("images", "--all", "--quiet", "--no-trunc").decode("ascii", "replace")
-    ids = list(dict.fromkeys(listed.split()))
+    ids = [one for one in dict.fromkeys(listed.split()) if _ID.fullmatch(one)][:_MOST]
     for start in range(0, len(ids), _AT_ONCE):
         for one in inspected(program, ids[start : start + _AT_ONCE]):
             yield _layers(one)
@@ -39,7 +45,8 @@ def inspected(program: EngineProgram, names: Sequence[str]) -> list[dict[str, An
 
 def identifier(one: dict[str, Any]) -> str:
     """What an engine knows an image by; podman leaves out the algorithm."""
-    found = str(one.get("Id", ""))
+    found = one.get("Id")
+    found = found[:_LONGEST] if isinstance(found, str) else ""
     return found if ":" in found else f"sha256:{found}"
 
 
@@ -66,4 +73,4 @@ def identify_by_config(program: EngineProgram, named: Named, image: Image) -> Di
 def _layers(one: dict[str, Any]) -> tuple[str, ...]:
     system = one.get("RootFS")
     layers = system.get("Layers") if isinstance(system, dict) else None
-    return tuple(map(str, layers)) if isinstance(layers, list) else ()
+    return tuple(one for one in layers if isinstance(one, str)) if isinstance(layers, list) else ()

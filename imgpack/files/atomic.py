@@ -173,15 +173,25 @@ def _remove_abandoned(path: str, owner: int | None) -> None:
             # Whoever has the lock now has it alone: the writer is gone, or has yet to
             # take it, and then sees that the name is gone.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(path)
+            if not _remove_at_once(path):
+                # By descriptors alone: another user's it may be, who could exchange what
+                # lies in there for a link meanwhile.
+                shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(fd)
 
 
+def _remove_at_once(path: str) -> bool:
+    """Remove what is no directory; whether it is none."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        return False
+    with suppress(OSError):
+        os.unlink(path)
+    return True
+
+
 def _remove(path: str) -> None:
-    if not os.path.isdir(path) or os.path.islink(path):
-        with suppress(OSError):
-            os.unlink(path)
+    if _remove_at_once(path):
         return
     shutil.rmtree(path, ignore_errors=True)
     # That needs a descriptor for each level; where there are few, this needs one, or none.

@@ -96,3 +96,28 @@ def test_a_program_is_looked_for_in_absolute_directories(
     monkeypatch.chdir(machine.directory / "bin")
     with pytest.raises(EngineError):
         find_engine("docker", environment={"PATH": ".:"})
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ('{"Os":"\\u001b[31m","Arch":"a b"}', "runs nothing that is known"),
+        ('{"Os":{"a":1},"Arch":"x/y/z"}', "runs nothing that is known"),
+        ('{"Os":"linux","Arch":"amd64"}', None),
+        ("[" * 100_000, None),
+        ('{"Os":' + "9" * 5000 + "}", None),
+    ],
+)
+def test_an_engine_that_says_nonsense_of_itself_is_none(
+    tmp_path: Path, says: str, told: str | None
+) -> None:
+    """Or is taken to run what most do."""
+    machine = Machine(tmp_path)
+    machine.install("docker", version=says)
+    if told is None:
+        assert str(machine.find("docker").platform) == "linux/amd64"
+        return
+    machine.install("podman")
+    assert machine.find().kind == "podman"
+    with pytest.raises(EngineError, match=told):
+        machine.find("docker")

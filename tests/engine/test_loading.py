@@ -1,8 +1,10 @@
 """What engines are sent, and what they have in the end."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,6 +162,34 @@ class TestDocker:
             r"docker load failed: first line Error: \x1b[31mno space left on device"
         )
 
+    def test_what_it_calls_its_images_is_no_option_of_the_next_command(
+        self, machine: Machine
+    ) -> None:
+        """Nor an argument that no program takes."""
+        listed = ["--format={{.}}", "-f", "x" * 300_000, "a\0b", "sha256:" + "a" * 64]
+        machine.install("docker", images="\n".join(listed))
+        load([named(make_image(Memory()))], machine.find())
+        first = machine.calls("docker", "image inspect")[0]
+        assert first["arguments"] == ["image", "inspect", listed[-1]]
+
+    @pytest.mark.parametrize(
+        "one",
+        [
+            {"Id": "x" * 1_000_000},
+            {"Id": ["x"] * 1_000_000},
+            {"Id": "\x1b[31m"},
+            {"RootFS": {"Layers": [{}, None, "x"]}},
+        ],
+    )
+    def test_nonsense_about_an_image_is_short_and_an_error(
+        self, machine: Machine, one: dict[str, Any]
+    ) -> None:
+        """However much of it there is."""
+        machine.install("docker", image_inspect=json.dumps([one]))
+        with pytest.raises(EngineError) as caught:
+            load([named(make_image(Memory()))], machine.find())
+        assert len(caught.value.message) < 1000
+
     def test_an_image_that_is_another_in_the_end_is_an_error(self, machine: Machine) -> None:
         """Whatever the load said."""
         store = machine.install("docker")
@@ -289,6 +319,14 @@ class TestContainerd:
         asked = [one["arguments"][1] for one in machine.calls("docker", "exec")]
         assert asked == ["kind-control-plane", "kind-worker"]
         assert machine.left() == []
+
+    def test_a_node_of_kind_is_no_option_of_the_runtime(self, machine: Machine) -> None:
+        """What is called so is none."""
+        machine.install("docker")
+        machine.install("kind", get_nodes="--privileged\na\0b")
+        with pytest.raises(EngineError, match="kind has no nodes"):
+            load([named(make_image(Memory()))], machine.find("kind"))
+        assert machine.calls("docker", "exec") == []
 
     def test_a_node_of_kind_that_has_it_not_is_named(self, machine: Machine) -> None:
         """Though kind said nothing."""

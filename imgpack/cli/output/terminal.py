@@ -28,8 +28,10 @@ WAYS: Final = ("auto", "plain", "json", "none")
 """How progress is shown: ``auto`` is bars on a terminal, and elsewhere lines, as ``plain``."""
 
 _US: Final = "imgpack: "
-_USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
-"""A user name and password in a URL, wherever it comes from."""
+_USER: Final = re.compile(r"(?<!\S)((?>\S*?\w://))\S*@(?!sha(?:256|512):)")
+"""A user name and password in a URL, wherever it comes from; linear in the text."""
+_LONGEST: Final = 8000
+"""Characters of a line; what documents and programs say may be quoted in it, and be endless."""
 
 
 class Terminal:
@@ -169,7 +171,10 @@ class Terminal:
         """It may quote an archive or a registry: no control sequence of theirs goes out."""
         for hiding in self._hiding:
             text = hiding(text)
-        return one_line(" ".join(_USER.sub(r"\1***@", text).split()))
+        whole = one_line(" ".join(_USER.sub(r"\1***@", text).split()))
+        # What to do about it stands at the end.
+        cut = f"{whole[: _LONGEST // 2]} … {whole[-_LONGEST // 2 :]}"
+        return whole if len(whole) <= _LONGEST else cut
 
     def _write(self, text: str) -> None:
         self._beside(lambda: echo(text, sys.stderr))

@@ -16,10 +16,10 @@ import click
 
 from imgpack.cli.project.command import FILES
 from imgpack.cli.project.keys import ALIASES, KEYS
-from imgpack.cli.project.kinds import Path, ValueKind, found
-from imgpack.cli.project.lines import TooDeepError, key_of, lines_of
+from imgpack.cli.project.kinds import ValueKind, found
 from imgpack.errors import ArchiveError, SourceError
 from imgpack.files.reading import input_errors, read_regular
+from imgpack.files.toml_lines import Path, TooDeepError, key_of, lines_of
 
 _LARGEST: Final = 1 << 20
 """Bytes of a file: a hundred times what people write."""
@@ -154,7 +154,9 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
         return None
     file = ProjectFile(path, prefix, tables, lines, frozenset())
     _check(file)
-    return _with(file, settings)
+    file = _with(file, settings)
+    _check_numbers(file, file.tables)
+    return file
 
 
 def _no_toml(path: str, text: str, problem: str) -> str:
@@ -173,7 +175,8 @@ def _content(path: str) -> bytes:
             return read_regular(path, _LARGEST + 1, follow=True)
     except ArchiveError as error:
         inside = os.path.join(path, FILES[0])
-        raise SourceError(error.message, f"name a file, as {inside}") from error
+        hint = f"name a file, as {inside}" if os.path.isdir(path) else "name a file"
+        raise SourceError(error.message, hint) from error
 
 
 def _text(path: str) -> str:
@@ -209,6 +212,15 @@ def _check(file: ProjectFile) -> None:
             raise file.error(
                 ("image", name), f"a table is expected, and not {kind}", _example("image")
             )
+
+
+def _check_numbers(file: ProjectFile, value: Any, path: Path = ()) -> None:
+    """TOML 1.0.0, "Integer": 64 bits. Python reads longer ones, which it cannot write then."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise file.error(path, "it is a number of more than 64 bits", "write a smaller one")
+    items = enumerate(value) if isinstance(value, list) else ()
+    for key, item in value.items() if isinstance(value, dict) else items:
+        _check_numbers(file, item, (*path, key))
 
 
 def _example(name: str) -> str:

@@ -16,10 +16,11 @@ from imgpack.cli.habits.keys import LAYER_KEYS as HABITS_OF_LAYERS
 from imgpack.cli.options.build.exclusion import ExcludeFlags
 from imgpack.cli.project.file import ProjectFile, nearest, shown
 from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, MACHINE, PUSH, Key
-from imgpack.cli.project.kinds import Path, Role, WrongTypeError, found
-from imgpack.cli.project.variables import expanded
+from imgpack.cli.project.kinds import Role, WrongTypeError, found
+from imgpack.cli.project.variables import VariableTexts
 from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDIN, STDIN_PATH, STDOUT
+from imgpack.files.toml_lines import Path
 from imgpack.spec.reference import parse_name
 
 Value = tuple[str, ...] | bool
@@ -76,7 +77,8 @@ def read_images(file: ProjectFile, variables: Mapping[str, str]) -> dict[str, Pr
     """All images, in their order. Raises ``ProjectError``."""
     if not file.images:
         raise file.error((), "there is no image in it", "write one as [image.NAME]")
-    images = {name: _ImageReader(file, variables, name).image() for name in file.images}
+    texts = VariableTexts(file, variables)
+    images = {name: _ImageReader(file, texts, name).image() for name in file.images}
     _check_outputs(file, images)
     return images
 
@@ -148,11 +150,11 @@ def check_names(
 
 
 class _ImageReader:
-    def __init__(self, file: ProjectFile, variables: Mapping[str, str], name: str) -> None:
+    def __init__(self, file: ProjectFile, texts: VariableTexts, name: str) -> None:
         self._file = file
         self._name = name
         self._path: Path = ("image", name)
-        self._table: dict[str, Any] = expanded(file.images[name], self._path, file, variables)
+        self._table: dict[str, Any] = texts.of(file.images[name], self._path)
         self._values: dict[str, Value] = {}
         self._paths: dict[str, Path] = {}
         self._layers: dict[str, ExcludeFlags] = {}

@@ -13,8 +13,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Final
 
-Path = tuple[str | int, ...]
-"""Where a value stands in the file: keys of tables, and numbers in lists."""
+from imgpack.files.toml_lines import Path
 
 _NAMES: Final[Mapping[type, tuple[str, str]]] = {
     str: ("text", "texts"),
@@ -36,7 +35,6 @@ class Role(Enum):
     PLAIN = "as it stands"
     PATH = "a path, relative to the file"
     PLACE = "a path relative to the file, or a reference"
-    SOURCE = "a path relative to the file, and a destination"
     WORDS = "a command, whose words may be a list"
 
 

@@ -14,8 +14,8 @@ from imgpack.cli.output.advice import worded
 from imgpack.cli.project.file import ProjectError, ProjectFile, shown
 from imgpack.cli.project.images import ProjectImage
 from imgpack.cli.project.keys import LAYER_KEYS
-from imgpack.cli.project.kinds import Path
 from imgpack.errors import ImgpackError
+from imgpack.files.toml_lines import Path
 
 _OPTION: Final = re.compile(r"(?<![\w/-])--?[a-z][a-z0-9-]*(?![\w-])")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +13,12 @@ from click.core import ParameterSource
 from imgpack import api
 from imgpack.cli.options.cache import SHARED
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import Record
 from imgpack.cli.output.display import json_text
 from imgpack.cli.project.chosen import Chosen
-from imgpack.cli.project.images import ProjectImage, Value
+from imgpack.cli.project.images import ProjectImage, Value, as_texts
 from imgpack.cli.project.keys import CONTRARY, KEYS
+from imgpack.cli.project.kinds import Role
 from imgpack.errors import InvalidReferenceError
 from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.streams import is_stream, open_output
@@ -32,6 +34,11 @@ _ONE_IMAGE: Final = {
     "iidfile": "--iidfile",
     "as_json": "--json",
 }
+_PLACES: Final = frozenset({
+    *("sources", "platform"),
+    *(key.option for key in KEYS.values() if key.kind.role in (Role.PATH, Role.PLACE)),
+})  # fmt: skip
+"""The parameters that name what is read or written."""
 _REPLACED: Final = frozenset({"tags"})
 """What may be given several times, and replaces what the file says; all else is added."""
 
@@ -160,6 +167,27 @@ def _share(image: ProjectImage, other: ProjectImage) -> bool:
     """Whether they have a layer in common, as far as the file tells."""
     based = image.base is not None and image.base in (other.name, other.base)
     return based or not image.sources.isdisjoint(other.sources)
+
+
+def check_records(
+    params: Mapping[str, Any], chosen: Chosen, values: Iterable[Mapping[str, Value]]
+) -> None:
+    """Refuse to write about one image over what another is read from or written to.
+
+    ``values`` are those of all images. Raises ``OutputError`` and ``click.UsageError``.
+    """
+    if params["dry_run"]:
+        return
+    texts = [
+        text for one in values for name in _PLACES & one.keys() for text in as_texts(one[name])
+    ]
+    # SRC:/DEST, or OS/ARCH=SRC:/DEST.
+    wholes = [one for text in texts for one in (text, text.partition("=")[2])]
+    paths = [one for whole in wholes for one in (whole, whole.rpartition(":")[0])]
+    layers = [layer for image in chosen.images for layer in image.layers.values()]
+    paths += [path for layer in layers for path in layer.files]
+    record = Record(params["metadata_file"], params.get("iidfile"))
+    record.check([chosen.file.path, *paths])
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
     PushedImages,
     check_one,
+    check_records,
     given_parameters,
     merged,
     one_document,
@@ -58,6 +59,7 @@ def build_images(
     if flags.print_plan:
         click.echo(json_text(plan(chosen, values)))
         return True
+    check_records(ctx.params, chosen, values.values())
     check_names(chosen.file, _places(ctx, chosen, values))
     defaults = command.make_context(ctx.info_name, [], ctx.parent).params
     dry = ctx.params["dry_run"]
@@ -122,7 +124,12 @@ def _build(
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
         _call(
             ctx,
-            {**params, "layer_excludes": image.layers, "checkout": chosen.file.directory or "."},
+            {
+                **params,
+                "layer_excludes": image.layers,
+                "checkout": chosen.file.directory or ".",
+                "project_file": chosen.file.path,
+            },
         )
 
 
@@ -157,6 +164,7 @@ def push_images(
         raise chosen.file.error(
             (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
         )
+    check_records(ctx.params, chosen, [{"output": (one.output,)} for one in chosen.images])
     if not ctx.params.get("by_digest"):
         into = ctx.params.get("repository")
         check_names(chosen.file, ((one, _REGISTRIES, _pushed(one, into)) for one in named))

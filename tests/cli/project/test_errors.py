@@ -102,6 +102,15 @@ CASES: dict[str, tuple[str, str]] = {
         "imgpack.toml:3: image.web.healthcheck.retries: -1 is not in the range "
         "0<=x<=2147483647; see imgpack build --help",
     ),
+    "a number that no TOML has": (
+        IMAGE + f"expose = [80, 0x{'f' * 6000}]",
+        "imgpack.toml:3: image.web.expose[1]: it is a number of more than 64 bits; "
+        "write a smaller one",
+    ),
+    "such a variable": (
+        f"variables.A = 0x{'f' * 6000}\n" + IMAGE,
+        "imgpack.toml:1: variables.A: it is a number of more than 64 bits; write a smaller one",
+    ),
     "a format that is none": (
         IMAGE + "format = 'rar'",
         "imgpack.toml:3: image.web.format: 'rar' is not one of 'docker', 'oci'; "
@@ -293,8 +302,8 @@ def test_what_to_do_names_the_keys_that_are_there(shop: Shop) -> None:
     """An option that the file does not have is one still."""
     error = shop.error(IMAGE + "compression = 'zstd'", "--no-cache", code=9)
     assert error == (
-        "imgpack.toml:3: image.web.compression: the Docker format has no media type for zstd "
-        "layers; add --format oci, or use compression gzip"
+        "imgpack.toml:3: image.web.compression zstd: the Docker format has no media type for "
+        "zstd layers; add --format oci, or use compression gzip"
     )
 
 
@@ -346,6 +355,16 @@ def test_a_hostile_file_ends_soon_and_in_one_line(shop: Shop, bomb: str) -> None
     done = shop.imgpack("build")
     assert done.code != 0
     assert len(done.failed(done.code)) < 1000
+
+
+def test_what_variables_come_to_is_bounded_over_the_whole_file(shop: Shop) -> None:
+    """A text of each that is short enough is not, when there are a hundred thousand."""
+    uses = ", ".join(["'${V}'"] * 100)
+    error = shop.error(f"variables.V = '{'x' * 60_000}'\n{IMAGE}tags = [{uses}]")
+    assert error == (
+        "imgpack.toml:4: image.web.tags[69]: the variables of the file come to more than "
+        "4194304 characters; use shorter ones"
+    )
 
 
 WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.cli.project.kinds import Path
-from imgpack.cli.project.lines import DEEPEST, TooDeepError, key_of, lines_of
+from imgpack.files.toml_lines import DEEPEST, Path, TooDeepError, key_of, lines_of
 
 TEXT = """\
 # a comment with [brackets]
