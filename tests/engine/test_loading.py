@@ -185,6 +185,14 @@ class TestDocker:
         assert (loaded.name, loaded.id) == (None, image.config.digest)
 
 
+def test_without_a_name_docker_s_containerd_knows_it_by_its_digest(machine: Machine) -> None:
+    """The image is in the index of what is loaded all the same, once."""
+    machine.install("docker", info='{"DriverStatus":"io.containerd.snapshotter.v1"}')
+    image = make_image(Memory())
+    (loaded,) = load([Named(image)], machine.find())
+    assert (loaded.name, loaded.id) == (None, image.manifest.descriptor.digest)
+
+
 def test_docker_with_containerd_s_store_gets_the_blobs_as_they_are(machine: Machine) -> None:
     """It keeps them, and knows the image by its manifest."""
     machine.install(
