@@ -130,6 +130,12 @@ class TestDocker:
         load([named(make_image(Memory(), [BASE]), BAR)], machine.find())
         assert load([named(shallow)], machine.find())[0].id == image.config.digest
 
+    def test_a_layer_may_end_within_a_block(self, machine: Machine) -> None:
+        """What follows it in the archive begins with the next one."""
+        machine.install("docker")
+        image = make_image(Memory(), [BASE + b"more", UPPER], compress=False)
+        assert load([named(image)], machine.find())[0].id == image.config.digest
+
     @pytest.mark.parametrize("compress", [True, False])
     def test_damaged_bytes_end_the_load(self, machine: Machine, compress: bool) -> None:
         """It is the layer that is at fault, and no image is there."""

@@ -54,6 +54,13 @@ def test_push_sends_what_build_wrote(shop: Shop) -> None:
     assert len(document["published"]) == 3
 
 
+def test_what_is_of_one_image_is_refused_of_several(shop: Shop) -> None:
+    """Before anything is looked for."""
+    shop.write(FILE)
+    error = shop.imgpack("push", "--iidfile", "id").failed(2)
+    assert "--iidfile is of one image, and the file has several" in error
+
+
 def test_build_and_push_are_one_step(shop: Shop) -> None:
     """The same in the registry, and no archive but of what is not pushed."""
     shop.write(FILE)
