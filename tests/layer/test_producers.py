@@ -236,14 +236,14 @@ def test_where_none_can_be_started_one_process_reads_all(
 
 
 def test_what_is_wrong_is_told_as_by_one_process(tmp_path: Path, started: Started) -> None:
-    """The first thing, in the tree's order, that no layer can hold."""
+    """The first thing, in the tree's order, that no layer can hold; whoever meets it."""
     wide(tmp_path)
-    (tmp_path / "d010/.wh.gone").touch()
-    (tmp_path / "d004/.wh.first").touch()
+    for name in ("d020/.wh.gone", "d010/.wh.gone", "d004/.wh.first"):
+        (tmp_path / name).touch()
 
-    made = Made(tmp_path, 2)
-    assert made.error == Made(tmp_path, None).error
-    assert "d004/.wh.first" in made.error and TreeError.__name__ in made.error
+        made = Made(tmp_path, 2)
+        assert made.error == Made(tmp_path, None).error
+        assert name in made.error and TreeError.__name__ in made.error
 
 
 def test_names_that_collide_are_told_as_by_one_process(tmp_path: Path, started: Started) -> None:
