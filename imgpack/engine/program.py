@@ -166,7 +166,7 @@ class _Exchange:
             while len(selector.get_map()) > 0:
                 left = None if deadline is None else deadline - time.monotonic()
                 events = selector.select(left)
-                if not events and left is not None:
+                if not events:
                     raise TimeoutError
                 for key, _ in events:
                     self._step(key.fd, selector)

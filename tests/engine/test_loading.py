@@ -1,6 +1,7 @@
 """What engines are sent, and what they have in the end."""
 
 import hashlib
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from imgpack.api import Image, Named, Platform, load, parse_name
 from imgpack.errors import DigestError, EngineError, NotFoundError, UnsupportedError
-from imgpack.events import Silent
+from imgpack.events import Meter, Silent
 from tests.engine.fakes import Machine
 from tests.store.samples import LAYERS, Memory, make_image, make_multi, tar_of
 
@@ -25,6 +26,27 @@ class Telling(Silent):
     def warn(self, message: str, hint: object = "") -> None:
         """Keep it."""
         self.warnings.append(message)
+
+
+class Measuring(Silent):
+    """A reporter that is a meter as well, of all pieces of work."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.done = self.ended = 0
+
+    def begin(self, label: str, total: int | None) -> Meter:
+        """Count it."""
+        self.begun.append(label)
+        return self
+
+    def advance(self, count: int) -> None:
+        """Add up."""
+        self.done += count
+
+    def end(self) -> None:
+        """Count it."""
+        self.ended += 1
 
 
 @pytest.fixture
@@ -310,6 +332,24 @@ class TestContainerd:
         machine.install("kind")
         with pytest.raises(EngineError, match="kind-control-plane has not loaded"):
             load([named(make_image(Memory()))], machine.find("kind"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("kind", ["docker", "podman", "containerd", "kind"])
+def test_what_is_sent_is_told_in_bytes(machine: Machine, kind: str, fails: bool) -> None:
+    """And that it is over, however it ended."""
+    image = make_image(source := Memory(), [BASE, UPPER], compress=False)
+    for name in ("podman", "ctr", "kind"):
+        machine.install(name)
+    machine.install("docker", exec=f'{{"status":{{"id":"{image.config.digest}"}}}}')
+    engine = machine.find(kind, told := Measuring())
+    if fails:
+        del source.blobs[image.manifest.layers[1].digest]
+    with pytest.raises(KeyError) if fails else nullcontext():
+        load([named(image)], engine)
+    assert told.begun == [f"to {kind}"] * (2 if kind == "podman" else 1)
+    assert told.ended == len(told.begun)
+    assert told.done >= len(BASE) + (0 if fails else len(UPPER))
 
 
 def test_a_platform_of_the_engine_is_what_it_says(machine: Machine) -> None:
