@@ -1,15 +1,17 @@
 """What engines are sent, and what they have in the end."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from imgpack.api import Image, Named, Platform, load, parse_name
+from imgpack.api import Image, Named, Platform, Published, load, loading, parse_name
 from imgpack.errors import DigestError, EngineError, NotFoundError, UnsupportedError
 from imgpack.events import Meter, Silent
+from imgpack.spec.format import Format
 from tests.engine.fakes import Machine
 from tests.store.samples import LAYERS, Memory, make_image, make_multi, tar_of
 
@@ -354,5 +356,33 @@ def test_what_is_sent_is_told_in_bytes(machine: Machine, kind: str, fails: bool)
 
 def test_a_platform_of_the_engine_is_what_it_says(machine: Machine) -> None:
     """Whoever reads a reference asks for that one alone."""
-    machine.install("docker", version='{"Os":"linux","Arch":"s390x"}')
-    assert machine.find().platform == Platform("linux", "s390x")
+    machine.install("docker", version='{"Os":"windows","Arch":"s390x"}')
+    machine.install("podman", info='{"host":{"os":"freebsd","arch":"arm64"}}')
+    assert machine.find("docker").platform == Platform("windows", "s390x")
+    assert machine.find("podman").platform == Platform("freebsd", "arm64")
+
+
+@dataclass
+class Also:
+    """Another sink for what is loaded, that has got it with so many jobs."""
+
+    default_format: Format = Format.OCI
+    jobs: int = 0
+
+    def write(self, images: Sequence[Named], *, jobs: int = 4) -> tuple[Published, ...]:
+        """Keep nothing."""
+        self.jobs = jobs
+        return (Published(BAR, images[0].image.document.descriptor),)
+
+
+def test_what_is_loaded_is_in_another_sink_before(machine: Machine) -> None:
+    """Written by as many jobs, in its format; and it says what was published."""
+    machine.install("docker")
+    image = make_image(Memory())
+    told: list[int] = []
+    also = Also()
+    with loading(machine.find(), also, on_loaded=lambda _: told.append(also.jobs)) as sink:  # type: ignore[arg-type]
+        published = sink.write([named(image)], jobs=3)
+    assert sink.default_format is Format.OCI
+    assert published == (Published(BAR, image.manifest.descriptor),)
+    assert told == [3]

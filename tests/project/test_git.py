@@ -1,6 +1,7 @@
 """A git repository is read without git, and a hostile one harms nothing."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,8 @@ def test_no_password_is_ever_left(path: str, secret: str) -> None:
 def test_an_address_with_a_port_keeps_it_if_it_is_the_web_s() -> None:
     """That of ssh is not where a browser looks."""
     assert plain_url("https://h.org:8443/o/r.git") == "https://h.org:8443/o/r"
+    assert plain_url("https://h.org:443/o/r") == plain_url("http://h.org:80/o/r.git")
+    assert plain_url("http://h.org:80/o/r") == "https://h.org/o/r"
     assert plain_url("ssh://git@h.org:2222/o/r.git") == "https://h.org/o/r"
 
 
@@ -138,6 +141,25 @@ def test_what_is_no_small_regular_file_is_not_read(tmp_path: Path) -> None:
     assert find_checkout(str(tmp_path)) == Checkout(str(tmp_path))
     (git / "HEAD").write_text("x" * 5000)
     assert find_checkout(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "found"),
+    [("HEAD", 1 << 12, None), ("config", 1 << 20, Checkout("", COMMIT, None)),
+     ("packed-refs", 1 << 25, Checkout("", None, "https://example.org/a/b"))],
+)  # fmt: skip
+def test_a_file_is_read_up_to_a_bound(
+    tmp_path: Path, name: str, most: int, found: Checkout | None
+) -> None:
+    """One byte more, and it says nothing."""
+    git = repository(tmp_path, config=origin("https://example.org/a/b"))
+    (git / "packed-refs").write_text(f"{COMMIT} refs/heads/main\n")
+    (git / name).write_bytes((git / name).read_bytes().ljust(most))
+    whole = find_checkout(str(tmp_path))
+    with (git / name).open("ab") as file:
+        file.write(b" ")
+    assert whole == Checkout(str(tmp_path), COMMIT, "https://example.org/a/b")
+    assert find_checkout(str(tmp_path)) == (found and replace(found, top=str(tmp_path)))
 
 
 def test_a_git_file_that_names_nothing_is_no_repository(tmp_path: Path) -> None:
