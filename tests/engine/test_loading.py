@@ -1,6 +1,7 @@
 """What engines are sent, and what they have in the end."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from imgpack.errors import DigestError, EngineError, NotFoundError, UnsupportedE
 from imgpack.events import Meter, Silent
 from imgpack.spec.format import Format
 from tests.engine.fakes import Machine
+from tests.registry.images import make_artifact
 from tests.store.samples import LAYERS, Memory, make_image, make_multi, tar_of
 
 FOO, BAR = parse_name("foo:1"), parse_name("localhost:5000/bar:2")
@@ -197,6 +199,37 @@ class TestDocker:
         with pytest.raises(EngineError, match="was to be loaded"):
             load([named(make_image(Memory()))], machine.find())
 
+    @pytest.mark.parametrize("system", [None, [], {}, {"Layers": None}, {"Layers": ["sha256:0"]}])
+    def test_an_image_with_other_layers_is_an_error(self, machine: Machine, system: object) -> None:
+        """Or with none."""
+        image = make_image(Memory())
+        one = {"Id": str(image.config.digest), "RootFS": system}
+        machine.install("docker", image_inspect=json.dumps([one]))
+        with pytest.raises(EngineError, match=r"docker has other layers of \S+foo:1 than were to"):
+            load([named(image)], machine.find())
+
+    def test_an_image_that_has_not_all_names_is_an_error(self, machine: Machine) -> None:
+        """The first that is missing is named."""
+        image = make_image(Memory())
+        layers = [str(layer) for layer in image.config.diff_ids]
+        one = {"Id": str(image.config.digest), "RootFS": {"Layers": layers}}
+        machine.install("docker", image_inspect=json.dumps([one]))
+        with pytest.raises(EngineError, match=r"docker has not loaded \S+bar:2"):
+            load([named(image, FOO, BAR)], machine.find())
+
+    @pytest.mark.parametrize("said", ["nonsense", "{}", "[1]", "[" * 10**5])
+    def test_an_answer_that_is_none_is_an_error(self, machine: Machine, said: str) -> None:
+        """In one line."""
+        machine.install("docker", image_inspect=said)
+        with pytest.raises(EngineError, match="did not answer with a list of images"):
+            load([named(make_image(Memory()))], machine.find())
+
+    def test_an_index_is_no_image(self, machine: Machine) -> None:
+        """Nor what else lies in a registry."""
+        machine.install("docker")
+        with pytest.raises(EngineError, match=r"sha256:\w+ is no image, and docker loads nothing"):
+            load([Named(make_artifact(b"chart"), (FOO,))], machine.find())
+
     def test_of_an_index_the_engine_s_platform_is_loaded(self, machine: Machine) -> None:
         """Or it is said that there is none."""
         machine.install("docker", version='{"Os":"linux","Arch":"arm64"}')
@@ -233,6 +266,9 @@ def test_docker_with_containerd_s_store_gets_the_blobs_as_they_are(machine: Mach
     assert loaded.id == image.manifest.descriptor.digest
     layers = {f"blobs/sha256/{layer.digest.hex}" for layer in image.manifest.layers}
     assert layers <= sent(machine, "docker", "load")[0]
+    (machine.directory / "stores/docker/lies").touch()
+    with pytest.raises(EngineError, match=f"^docker has sha256:0+ for .*foo:1, and {loaded.id} "):
+        load([named(image)], machine.find())
 
 
 class TestPodman:
@@ -315,6 +351,52 @@ class TestContainerd:
         machine.install("ctr")
         with pytest.raises(UnsupportedError, match="keeps no image without a name"):
             load([Named(make_image(Memory()))], machine.find())
+
+    @pytest.mark.parametrize(
+        ("said", "problem"),
+        [
+            ("REF TYPE DIGEST STATUS", "containerd has not loaded .*foo:1 as sha256:"),
+            ("docker.io/library/foo:1 t sha256:0 complete", "has not loaded .*foo:1 as"),
+            ("docker.io/library/foo:10 t {digest} complete", "has not loaded .*foo:1 as"),
+            ("docker.io/library/foo:1 t {digest} incomplete", "containerd has not all of .*foo:1"),
+        ],
+    )
+    def test_an_image_that_is_not_there_whole_is_an_error(
+        self, machine: Machine, said: str, problem: str
+    ) -> None:
+        """Whatever the import said."""
+        image = make_image(Memory())
+        digest = str(image.manifest.descriptor.digest)
+        machine.install("ctr", images_check=said.format(digest=digest))
+        with pytest.raises(EngineError, match=problem):
+            load([named(image)], machine.find())
+
+    def test_a_layer_that_is_not_at_hand_must_be_there(self, machine: Machine) -> None:
+        """A shallow image loads where its base is, and nowhere else."""
+        machine.install("ctr")
+        image = make_image(Memory(), [BASE, UPPER])
+        shallow = replace(image, absent=frozenset([image.manifest.layers[0].digest]))
+        with pytest.raises(UnsupportedError, match="does not hold the layer"):
+            load([named(shallow)], machine.find())
+        load([named(make_image(Memory(), [BASE]), BAR)], machine.find())
+        assert load([named(shallow)], machine.find())[0].id == image.manifest.descriptor.digest
+
+    def test_a_cluster_of_kind_has_nodes(self, machine: Machine) -> None:
+        """Or there is nothing to load into."""
+        machine.install("docker")
+        machine.install("kind", get_nodes="")
+        with pytest.raises(EngineError, match="kind has no nodes"):
+            load([named(make_image(Memory()))], machine.find("kind"))
+
+    @pytest.mark.parametrize("said", ["nonsense", "[]", '{"status":[]}', "{}", "[" * 10**5])
+    def test_a_node_of_kind_that_answers_nonsense_has_it_not(
+        self, machine: Machine, said: str
+    ) -> None:
+        """It is an error of the engine and none of ours."""
+        machine.install("docker", exec=said)
+        machine.install("kind")
+        with pytest.raises(EngineError, match="kind-control-plane has not loaded"):
+            load([named(make_image(Memory()))], machine.find("kind"))
 
     def test_kind_gives_a_file_to_its_nodes(self, machine: Machine) -> None:
         """Each of which is asked what it has then."""

@@ -40,7 +40,7 @@ def test_it_may_end_before_it_has_read_all() -> None:
             closed.append(True)
 
     assert shell("echo done").feed(endless()) == b"done\n"
-    with pytest.raises(EngineError, match="^sh load failed: full$"):
+    with pytest.raises(EngineError, match=r"^sh load failed: full$"):
         shell("echo full >&2; exit 3").feed(endless(), "load", "--quiet")
     assert closed == [True, True]
 
@@ -77,7 +77,7 @@ def test_an_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that goes on for ever ends with an error."""
     monkeypatch.setattr(program, "ANSWER_LIMIT", 1000)
     assert len(shell("head -c 1000 /dev/zero").ask()) == 1000
-    with pytest.raises(EngineError, match="^sh info answered too much$"):
+    with pytest.raises(EngineError, match=r"^sh info answered too much$"):
         shell("head -c 1001 /dev/zero").ask("info")
     with pytest.raises(EngineError, match="answered too much"):
         shell("yes").ask("info")
@@ -92,7 +92,7 @@ def test_one_that_does_not_answer_is_ended(
     monkeypatch.setattr(program, "_GRACE", 0.2)
     note = tmp_path / "pids"
     script = f"{before} sleep 600 & echo $$ $! > {note}; wait; sleep 600"
-    with pytest.raises(EngineError, match="^sh info did not answer in 0 s;"):
+    with pytest.raises(EngineError, match=r"^sh info did not answer in 0 s;"):
         shell(script).ask("info")
     deadline = time.monotonic() + 60
     pids = note.read_text().split()
@@ -122,5 +122,5 @@ def test_one_that_cannot_be_started_is_told(tmp_path: Path) -> None:
     path = tmp_path / "docker"
     path.write_bytes(b"")
     path.chmod(0o755)
-    with pytest.raises(EngineError, match="docker cannot be started: Exec format error$"):
+    with pytest.raises(EngineError, match=r"docker cannot be started: Exec format error$"):
         EngineProgram(str(path)).ask("info")
