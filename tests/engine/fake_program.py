@@ -188,6 +188,8 @@ def main() -> None:
     """Whatever is asked for."""
     said = read("says", {})
     line = " ".join(ARGUMENTS)
+    if NAME != "ctr" and ARGUMENTS[0] in ("info", "version") and ARGUMENTS[1] != "--format":
+        fail(f"unknown argument {ARGUMENTS[1]!r}")
     for beginning, answer in said.items():
         if line.startswith(beginning):
             note()

@@ -143,6 +143,23 @@ def test_what_is_no_small_regular_file_is_not_read(tmp_path: Path) -> None:
     assert find_checkout(str(tmp_path)) is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_repository_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
+    """Root's is, and that of the directory's owner; nor is one above it looked for."""
+    git = repository(tmp_path, COMMIT)
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    repository(inner, OTHER)
+    for owner, of_git, believed in ((0, 1234, False), (1234, 1234, True), (1234, 0, True)):
+        os.chown(inner, owner, -1)
+        os.chown(inner / ".git", of_git, -1)
+        assert find_checkout(str(inner)) == (Checkout(str(inner), OTHER) if believed else None), (
+            owner,
+            of_git,
+        )
+    assert find_checkout(str(git.parent)) == Checkout(str(tmp_path), COMMIT)
+
+
 @pytest.mark.parametrize(
     ("name", "most", "found"),
     [("HEAD", 1 << 12, None), ("config", 1 << 20, Checkout("", COMMIT, None)),

@@ -90,6 +90,25 @@ CASES: dict[str, tuple[str, str]] = {
         "imgpack.toml:3: image.web.cmd: '${HOME' is no variable under [variables]; "
         "none is listed; $${ is a ${ that stays",
     ),
+    "a default that is no text": (
+        "[variables]\nA = true\n" + IMAGE,
+        "imgpack.toml:2: variables.A: text is expected, and not true or false; "
+        'write A = "default"',
+    ),
+    "a default with a variable": (
+        "[variables]\nA = '1'\nB = '${A}'\n" + IMAGE,
+        "imgpack.toml:3: variables.B: a default is taken as it stands; write it without ${",
+    ),
+    "a tag beside tags": (
+        IMAGE + "tags = ['2']\nname = 'localhost:5000/x:1'",
+        "imgpack.toml:4: image.web.name: localhost:5000/x:1 has a tag, and there are tags; "
+        "take it off",
+    ),
+    "a name in a table that ends early": (
+        IMAGE + "[image.web.labels]\n'a=b' = 'c'",
+        "imgpack.toml:4: image.web.labels.\"a=b\": a name without = is expected, and not 'a=b'; "
+        'write it as labels = { "org.example.team" = "shop" }',
+    ),
     "a port that is none": (
         IMAGE + "expose = [80, 'http']",
         "imgpack.toml:3: image.web.expose[1] 'http' is not a port; write 80, 53/udp or 8000-8010",
