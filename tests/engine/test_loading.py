@@ -22,10 +22,15 @@ BASE, UPPER, OTHER = LAYERS[0], tar_of({"upper": b"u" * 5000}), tar_of({"other":
 
 
 class Telling(Silent):
-    """A reporter that keeps warnings."""
+    """A reporter that keeps warnings and details."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.details: list[str] = []
+
+    def detail(self, message: str) -> None:
+        """Keep it."""
+        self.details.append(message)
 
     def warn(self, message: str, hint: object = "") -> None:
         """Keep it."""
@@ -462,9 +467,15 @@ def test_what_is_loaded_is_in_another_sink_before(machine: Machine) -> None:
     machine.install("docker")
     image = make_image(Memory())
     told: list[int] = []
-    also = Also()
-    with loading(machine.find(), also, on_loaded=lambda _: told.append(also.jobs)) as sink:  # type: ignore[arg-type]
+    also, telling = Also(), Telling()
+    with loading(
+        machine.find(),
+        also,  # type: ignore[arg-type]
+        reporter=telling,
+        on_loaded=lambda _: told.append(also.jobs),
+    ) as sink:
         published = sink.write([named(image)], jobs=3)
     assert sink.default_format is Format.OCI
     assert published == (Published(BAR, image.manifest.descriptor),)
     assert told == [3]
+    assert telling.details == ["docker has 0 of what 1 images consist of"]

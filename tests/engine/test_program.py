@@ -102,6 +102,16 @@ def test_one_that_does_not_answer_is_ended(
     assert not any(is_running(pid) for pid in pids)
 
 
+def test_one_that_is_ended_may_clean_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is told to end before it is killed."""
+    monkeypatch.setattr(program, "_PATIENCE", 0.2)
+    note = tmp_path / "note"
+    script = f"trap 'sleep 0.2; echo clean > {note}; exit' TERM; sleep 600 & wait"
+    with pytest.raises(EngineError, match="did not answer"):
+        shell(script).ask("info")
+    assert note.read_text() == "clean\n"
+
+
 def is_running(pid: str) -> bool:
     """Whether a process of that number is there and has not ended."""
     try:

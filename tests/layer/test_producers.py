@@ -9,8 +9,11 @@ import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,12 +22,13 @@ from hypothesis import strategies as st
 from imgpack.api import ClampTime, SetOwner, SetTime, Transform
 from imgpack.compression.algorithm import SMALL as SEGMENTS
 from imgpack.errors import ImgpackError, SourceChangedError, SourceError, TreeError
-from imgpack.layer.producers import process
+from imgpack.layer.producers import process, units
 from imgpack.layer.producers.framed import FRAMES, MOST_NAMES, SMALL, Span, Work
 from imgpack.layer.producers.production import Production, can_divide
 from imgpack.layer.segments import Segments
 from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.tree.disk import snapshot
+from imgpack.tree.disk.walk import Siblings
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
 from tests.cli_runner import InProcess
@@ -244,6 +248,23 @@ def test_what_is_wrong_is_told_as_by_one_process(tmp_path: Path, started: Starte
         made = Made(tmp_path, 2)
         assert made.error == Made(tmp_path, None).error
         assert name in made.error and TreeError.__name__ in made.error
+
+
+@pytest.mark.parametrize("after", [0, 5, 25])
+def test_what_ends_the_walk_ends_the_pass(
+    tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Behind what was met before, whoever encodes that."""
+    walk = units.siblings
+
+    def failing(*given: Any) -> Iterator[Siblings]:
+        with closing(walk(*given)) as runs:
+            yield from itertools.islice(runs, after)
+        raise SourceChangedError("somebody is at work")
+
+    monkeypatch.setattr(units, "siblings", failing)
+    made = Made(wide(tmp_path), 2)
+    assert made.error == repr((SourceChangedError, "somebody is at work"))
 
 
 def test_names_that_collide_are_told_as_by_one_process(tmp_path: Path, started: Started) -> None:

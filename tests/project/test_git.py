@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.project.git import Checkout, find_checkout, plain_url
+from tests.privileges import IS_ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = COMMIT[::-1]
@@ -143,7 +144,7 @@ def test_what_is_no_small_regular_file_is_not_read(tmp_path: Path) -> None:
     assert find_checkout(str(tmp_path)) is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.skipif(not IS_ROOT, reason="only root gives files away")
 def test_a_repository_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
     """Root's is, and that of the directory's owner; nor is one above it looked for."""
     git = repository(tmp_path, COMMIT)

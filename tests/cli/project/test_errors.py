@@ -109,6 +109,10 @@ CASES: dict[str, tuple[str, str]] = {
         "imgpack.toml:4: image.web.labels.\"a=b\": a name without = is expected, and not 'a=b'; "
         'write it as labels = { "org.example.team" = "shop" }',
     ),
+    "what gets too long": (
+        f"[variables]\nV = '{'x' * 40_000}'\n[image.web]\ncmd = '${{V}}${{V}}'",
+        "imgpack.toml:4: image.web.cmd: it has more than 65536 characters; make it shorter",
+    ),
     "a port that is none": (
         IMAGE + "expose = [80, 'http']",
         "imgpack.toml:3: image.web.expose[1] 'http' is not a port; write 80, 53/udp or 8000-8010",
@@ -210,8 +214,8 @@ def test_a_flag_that_is_wrong_is_not_the_files(shop: Shop) -> None:
 
 def test_what_is_not_utf8_is_told_with_its_line(shop: Shop) -> None:
     """And a Dockerfile is told to be one."""
-    (shop.directory / "imgpack.toml").write_bytes(IMAGE.encode() + b"cmd = '\xff'")
-    assert "imgpack.toml:3: it is not UTF-8; see docs" in shop.imgpack("build").failed(2)
+    (shop.directory / "imgpack.toml").write_bytes(b"\n" + IMAGE.encode() + b"cmd = '\xff'")
+    assert "imgpack.toml:4: it is not UTF-8; see docs" in shop.imgpack("build").failed(2)
     shop.write("FROM debian\nCOPY . /\n", "Dockerfile")
     error = shop.imgpack("build", "-f", "Dockerfile", ".").failed(2)
     assert error == (
@@ -229,7 +233,9 @@ def test_a_file_that_cannot_be_read_is_told(shop: Shop, kind: str) -> None:
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind == "large":
-        path.write_text(IMAGE + "#" * (1 << 20))
+        path.write_text(IMAGE.ljust(1 << 20, "#"))
+        shop.imgpack("build", "--print").ok()
+        path.write_text(IMAGE.ljust((1 << 20) + 1, "#"))
     error = shop.imgpack("build", "-f", "imgpack.toml").failed(2 if kind == "large" else 3)
     assert error.startswith("imgpack: error: imgpack.toml")
 
