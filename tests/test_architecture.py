@@ -48,16 +48,16 @@ RANKS = {
 INNER_RANKS = {
     "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
     "tree": {"": 0, "rules": 1, "disk": 2, "inputs": 3, "merge": 3},
-    "image": {"": 0, "base": 1},
+    "image": {"": 0, "base": 1, "files": 2},
     "cli": {
         "habits": 0,
         "output": 1,
-        "completion": 2,
         "topics": 2,
         "options": 3,
         "project": 4,
-        "commands": 5,
-        "": 6,
+        "completion": 5,
+        "commands": 6,
+        "": 7,
     },
 }
 

@@ -31,6 +31,7 @@ from imgpack.names import resolve
 
 if TYPE_CHECKING:
     from imgpack.api.engines import find_engine, load, loading
+    from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         recorded,
         total_size,
     )
+    from imgpack.image.files.files import FileContent, ImageFiles
     from imgpack.image.image import (
         AnyImage,
         Artifact,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from imgpack.image.location import (
         is_layout,
         is_path,
+        is_spelled_path,
         parse_reference,
         remote_name,
         target_name,
@@ -124,7 +127,10 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
+    from imgpack.tree.merge.applied import LayerRow, RowContent
     from imgpack.tree.merge.difference import Counts, Difference
+    from imgpack.tree.merge.rows import TableRow
+    from imgpack.tree.merge.table import LayerTable
     from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
     from imgpack.tree.rules.filtered import Filtered
     from imgpack.tree.rules.ignore import Ignore, ignore
@@ -139,22 +145,24 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
     "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference", "Digest",
-    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "Filtered",
-    "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore", "Image", "ImageBuild",
-    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
-    "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
-    "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports",
-    "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference",
-    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "RuleList",
-    "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
-    "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
+    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain",
+    "FileContent", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore",
+    "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink", "ImgpackError",
+    "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock",
+    "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque",
+    "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published", "PushOptions",
+    "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink",
+    "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
+    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
     "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
     "build_prepared", "character_device", "copy", "create", "delete", "described", "difference",
     "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base",
     "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
-    "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join", "load", "loading",
-    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
-    "open_bases", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
+    "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path",
+    "join", "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved",
+    "mtree", "open", "open_base", "open_bases", "open_blob", "open_files", "parse_name",
+    "parse_reference", "parse_rule", "planned", "prepare",
     "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
     "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
     "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",

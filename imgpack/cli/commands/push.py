@@ -18,6 +18,7 @@ from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.display import available, folded, shortened
 from imgpack.cli.project.command import PushProject, file_options
 from imgpack.errors import InvalidReferenceError, UnsupportedError, about
+from imgpack.files.streams import STDIN
 from imgpack.spec.reference import is_tag
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def push(
     Without ARCHIVE it pushes what imgpack build wrote of imgpack.toml, or each IMAGE of it.
     """
     how.check(by_digest=by_digest)
+    archive, choice = choice.within(archive)
     record.check((archive, how.schema1.signing_key), dry_run=dry_run)
     _check_all(references, choice, everything=everything, repository=repository)
     place = _first_argument(archive, references)
@@ -75,7 +77,8 @@ def push(
         _warn_of_tags(references, terminal)
     with open_location(place, terminal, registry, choice=choice) as opened:
         found = (choice.one(opened),) if references else choice.all(opened)
-        images = _named(found, references, into, archive, by_digest=by_digest)
+        called = "standard input" if archive == STDIN else archive
+        images = _named(found, references, into, called, by_digest=by_digest)
         pairs = [(one, name) for one in images for name in one.names]
         options = how.options(pairs, terminal)
         servers = dict.fromkeys(name.registry for _, name in pairs)
@@ -117,7 +120,7 @@ def _own_names(named: Named, archive: str) -> list[Reference]:
     """The names that the archive holds, if they say to which registry they belong."""
     if not named.names:
         raise InvalidReferenceError(
-            f"{archive}: the image has no name", f"say where to: imgpack push {archive} REF"
+            f"{archive}: the image has no name", "say where to: imgpack push ARCHIVE REF"
         )
     with about(archive):
         # An archive does not tell Docker Hub from a name without a registry.

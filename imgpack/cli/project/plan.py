@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imgpack.cli.project.chosen import Chosen
-from imgpack.cli.project.images import ProjectImage, Value
+from imgpack.cli.project.images import ProjectImage, Value, as_texts
 from imgpack.cli.project.keys import KEYS, Key
 from imgpack.cli.project.kinds import Role
 
@@ -38,7 +38,7 @@ def _image(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
 
 def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.name == "tags":
-        return [*_texts(values.get("tags", ()))]
+        return [*as_texts(values.get("tags", ()))]
     if key.name == "push":
         return None if image.push is None else [*image.push]
     if key.name == "from-image":
@@ -79,7 +79,3 @@ def _layer(text: str, image: ProjectImage) -> str | dict[str, Any]:
     out |= {"exclude": [*flags.exclude]} if flags.exclude else {}
     out |= {"ignore-file": flags.ignore_file} if flags.ignore_file else {}
     return out | ({"no-ignore-file": True} if flags.no_ignore_file else {})
-
-
-def _texts(value: Value) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()
