@@ -69,7 +69,7 @@ def test_what_is_of_one_image_is_refused_of_several(shop: Shop) -> None:
     """Before anything is looked for."""
     shop.write(FILE)
     error = shop.imgpack("push", "--iidfile", "id").failed(2)
-    assert "--iidfile is of one image, and the file has several" in error
+    assert "--iidfile is of one image, and several of imgpack.toml are meant" in error
 
 
 def test_build_and_push_are_one_step(shop: Shop) -> None:
