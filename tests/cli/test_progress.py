@@ -358,6 +358,19 @@ def test_those_that_do_not_fit_are_shown_when_others_are_done(
     assert not any(lines(written + terminal.read(), 80))
 
 
+def test_a_terminal_that_knows_no_size_has_24_lines_of_80_columns(
+    drawn: Callable[[int, int], Drawn],
+) -> None:
+    """As a serial line has: the last of each is left free."""
+    terminal = drawn(0, 0)
+    labels = [f"{number:02}" for number in range(25)]
+    begun(terminal, *labels)
+    screen = [line for line in lines(terminal.read(), 80) if line]
+
+    assert [line.split()[0] for line in screen] == [*labels[:22], "..."]
+    assert max(map(len, screen)) == 79
+
+
 def test_more_than_was_foreseen_has_no_total(drawn: Callable[[int, int], Drawn]) -> None:
     """Nor a time left."""
     terminal = drawn(80, 24)

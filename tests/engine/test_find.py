@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.api import Engine, find_engine, load
+from imgpack.api import Engine, Platform, find_engine, load
 from imgpack.errors import ConfigError, EngineError
 from tests.engine.fakes import Machine
 from tests.engine.test_loading import named
@@ -53,6 +53,18 @@ def test_podman_may_be_called_docker(tmp_path: Path) -> None:
         "docker", **{"--version": "podman version 4.3.1"}, info='{"host":{"arch":"amd64"}}'
     )
     assert machine.find().kind == "podman"
+
+
+@pytest.mark.parametrize("said", ["nonsense", "[]", "null", '{"host":[]}', "[" * 10**5])
+def test_an_engine_that_says_nothing_of_itself_is_an_ordinary_one(
+    tmp_path: Path, said: str
+) -> None:
+    """Of the platform that most are of."""
+    machine = Machine(tmp_path)
+    machine.install("docker", version=said, info=said)
+    machine.install("podman", info=said)
+    for kind in ("docker", "podman"):
+        assert machine.find(kind).platform == Platform("linux", "amd64")
 
 
 def test_the_error_says_what_was_looked_for(tmp_path: Path) -> None:

@@ -145,3 +145,4 @@ def test_a_setting_is_a_key_and_a_text() -> None:
     assert key_of('image . web."a=b.c" = x') == (("image", "web", "a=b.c"), " x")
     assert key_of("image.web") is None
     assert key_of("=1") is None
+    assert key_of('"\\q" = 1') is None

@@ -93,6 +93,29 @@ CASES: dict[str, tuple[str, str]] = {
         "imgpack.toml:3: image.web.cmd: '${HOME' is no variable under [variables]; "
         "none is listed; $${ is a ${ that stays",
     ),
+    "a default that is no text": (
+        "[variables]\nA = true\n" + IMAGE,
+        "imgpack.toml:2: variables.A: text is expected, and not true or false; "
+        'write A = "default"',
+    ),
+    "a default with a variable": (
+        "[variables]\nA = '1'\nB = '${A}'\n" + IMAGE,
+        "imgpack.toml:3: variables.B: a default is taken as it stands; write it without ${",
+    ),
+    "a tag beside tags": (
+        IMAGE + "tags = ['2']\nname = 'localhost:5000/x:1'",
+        "imgpack.toml:4: image.web.name: localhost:5000/x:1 has a tag, and there are tags; "
+        "take it off",
+    ),
+    "a name in a table that ends early": (
+        IMAGE + "[image.web.labels]\n'a=b' = 'c'",
+        "imgpack.toml:4: image.web.labels.\"a=b\": a name without = is expected, and not 'a=b'; "
+        'write it as labels = { "org.example.team" = "shop" }',
+    ),
+    "what gets too long": (
+        f"[variables]\nV = '{'x' * 40_000}'\n[image.web]\ncmd = '${{V}}${{V}}'",
+        "imgpack.toml:4: image.web.cmd: it has more than 65536 characters; make it shorter",
+    ),
     "a port that is none": (
         IMAGE + "expose = [80, 'http']",
         "imgpack.toml:3: image.web.expose[1] 'http' is not a port; write 80, 53/udp or 8000-8010",
@@ -309,8 +332,8 @@ def test_what_to_do_names_the_keys_that_are_there(shop: Shop) -> None:
 
 def test_what_is_not_utf8_is_told_with_its_line(shop: Shop) -> None:
     """And a Dockerfile is told to be one."""
-    (shop.directory / "imgpack.toml").write_bytes(IMAGE.encode() + b"cmd = '\xff'")
-    assert "imgpack.toml:3: it is not UTF-8; see docs" in shop.imgpack("build").failed(2)
+    (shop.directory / "imgpack.toml").write_bytes(b"\n" + IMAGE.encode() + b"cmd = '\xff'")
+    assert "imgpack.toml:4: it is not UTF-8; see docs" in shop.imgpack("build").failed(2)
     shop.write("FROM debian\nCOPY . /\n", "Dockerfile")
     error = shop.imgpack("build", "-f", "Dockerfile", ".").failed(2)
     assert error == (
@@ -328,7 +351,9 @@ def test_a_file_that_cannot_be_read_is_told(shop: Shop, kind: str) -> None:
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind == "large":
-        path.write_text(IMAGE + "#" * (1 << 20))
+        path.write_text(IMAGE.ljust(1 << 20, "#"))
+        shop.imgpack("build", "--print").ok()
+        path.write_text(IMAGE.ljust((1 << 20) + 1, "#"))
     error = shop.imgpack("build", "-f", "imgpack.toml").failed(2 if kind == "large" else 3)
     assert error.startswith("imgpack: error: imgpack.toml")
 

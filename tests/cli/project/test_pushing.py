@@ -57,6 +57,22 @@ def test_push_sends_what_build_wrote(shop: Shop) -> None:
     assert len(document["published"]) == 3
 
 
+def test_an_archive_is_pushed_where_a_file_is_as_well(shop: Shop) -> None:
+    """It is none of the file's images, and nothing like one."""
+    shop.write(FILE)
+    shop.imgpack("build", "./trees/api", "-o", "own.tar", "-t", "own").ok()
+    with HostileRegistry() as registry:
+        shop.imgpack("push", "own.tar", f"{registry.host}/own:1").ok()
+        assert tags(registry) == {"own": ["1"]}
+
+
+def test_what_is_of_one_image_is_refused_of_several(shop: Shop) -> None:
+    """Before anything is looked for."""
+    shop.write(FILE)
+    error = shop.imgpack("push", "--iidfile", "id").failed(2)
+    assert "--iidfile is of one image, and several of imgpack.toml are meant" in error
+
+
 def test_build_and_push_are_one_step(shop: Shop) -> None:
     """The same in the registry, and no archive but of what is not pushed."""
     shop.write(FILE)
