@@ -24,7 +24,17 @@ from imgpack.api.layers import (
     single_file,
     tarball,
 )
-from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
+from imgpack.api.locations import (
+    copy,
+    create,
+    delete,
+    open,
+    open_blob,
+    open_files,
+    push,
+    pushing,
+    tags,
+)
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
@@ -154,9 +164,9 @@ __all__ = [
     "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
     "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join", "load", "loading",
     "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
-    "open_bases", "open_blob", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
-    "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
-    "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
+    "open_bases", "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule",
+    "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
+    "read_file", "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
     "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
     "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
     "whiteouts", "writable_name",
