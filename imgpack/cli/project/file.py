@@ -77,6 +77,9 @@ class ProjectFile:
             if path[:length] in self.settings:
                 return f"--set {shown(path)}"
         whole = (*self.prefix, *path)
+        for setting in self.settings if whole not in self.lines else ():
+            if setting[: len(path)] == path:
+                return f"--set {shown(setting)}"
         known = (self.lines.get(whole[:length]) for length in range(len(whole), -1, -1))
         line = next((f":{number}" for number in known if number is not None), "")
         return f"{self.path}{line}: {shown(whole)}" if whole else f"{self.path}{line}"

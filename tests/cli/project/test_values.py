@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -54,6 +55,20 @@ def test_the_environment_beats_the_default_and_set_both(
     assert planned()["tags"][0] == "registry.example.com/web:2"
     assert planned("--set", "variables.VERSION=3")["tags"][0] == "registry.example.com/web:3"
     assert planned("--set", "variables.VERSION=3.10")["tags"][0].endswith(":3.10")
+
+
+def test_what_the_build_refuses_is_shown_as_it_stands(planned: Any) -> None:
+    """A command that is no array of texts is no reason to fail where nothing is built."""
+    assert planned("--set", 'image.web.entrypoint=["/a"')["entrypoint"] == '["/a"'
+    assert planned("--cmd", "[1]")["cmd"] == "[1]"
+    assert planned("--cmd", '["1"]')["cmd"] == ["1"]
+
+
+def test_what_a_setting_makes_wrong_above_it_is_said_of_the_setting(shop: Shop) -> None:
+    """The file has no such line: the key has dots, and is to be quoted."""
+    shop.write(FILE)
+    said = shop.imgpack("build", "web", "--set", "image.web.labels.org.x=2").failed(2)
+    assert "--set image.web.labels.org.x: text or a number is expected, and not a table" in said
 
 
 def test_what_a_variable_holds_is_not_looked_at_again(
@@ -244,7 +259,10 @@ def test_each_platform_has_layers_of_its_own(shop: Shop) -> None:
         "linux/riscv64": [],
     }
     shop.imgpack("build").ok()
-    (shop.directory / "trees" / "web" / "assets" / "app.map").unlink()
+    assets = shop.directory / "trees" / "web" / "assets"
+    before = assets.stat().st_mtime_ns
+    (assets / "app.map").unlink()
+    os.utime(assets, ns=(before, before))
     shop.imgpack(
         "build", "trees/lib", "--platform", "linux/amd64=trees/web",
         "--platform", "linux/amd64=trees/api:/api", "--platform", "linux/arm64=trees/api",
