@@ -18,6 +18,7 @@ _NO_STORE: Final = (
     "imgpack inspect IMAGE"
 )
 _BUILD: Final = "imgpack build SRC"
+_PROJECT: Final = "the images that imgpack.toml lists are built by: imgpack build"
 _INDEX: Final = "images are joined by: imgpack index create REF --add REF --add REF"
 _NAME: Final = "a name is given by -t of a build, or by: imgpack push ARCHIVE REF"
 _SAVE: Final = "an image is written to an archive by: imgpack pull REF -o FILE.tar"
@@ -54,8 +55,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "buildx build": _BUILD,
     "image build": _BUILD,
     "builder build": _BUILD,
-    "bake": f"one image after the other is built by: {_BUILD}",
-    "buildx bake": f"one image after the other is built by: {_BUILD}",
+    **dict.fromkeys(("bake", "buildx bake", "compose build"), _PROJECT),
+    "build-using-dockerfile": "a Dockerfile's steps are not run: imgpack build SRC",
     "buildx dial-stdio": "there is no builder: a build is this process",
     "buildx ls": "there is no builder: a build is this process",
     "buildx create": "there is no builder: a build is this process",
@@ -66,6 +67,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "buildx inspect": "there is no builder: a build is this process",
     "buildx version": "imgpack --version",
     "buildx imagetools": _INDEX,
+    "buildx imagetools inspect": "imgpack inspect REF",
     "imagetools inspect": "imgpack inspect REF",
     "imagetools create": _INDEX,
     "image ls": _NO_STORE,
@@ -122,6 +124,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "cache clean": "imgpack cache trim --max-size 0",
     "cache rm": "imgpack cache trim --max-size 0",
     "cache gc": _CLEAN,
+    "system prune": _CLEAN,
+    "system df": "imgpack cache info",
     "cache ls": "imgpack cache info",
     "cache du": "imgpack cache info",
     "cache show": "imgpack cache info",
@@ -136,7 +140,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "update": "imgpack base update LOCK",
     "squash": "imgpack flatten IMAGE -o FILE.tar",
     "import": "a tar of files becomes an image by: imgpack build FILE.tar",
-    "export": f"there is no such command; {_FILES}",
+    "export": f"one layer of all is made by: imgpack flatten IMAGE -o FILE.tar; {_FILES}",
     "mv": "copy it, then remove the old name: imgpack copy SRC DST",
     "sync": "one image after the other: imgpack copy SRC DST",
     "scp": "imgpack copy SRC DST",
@@ -175,10 +179,11 @@ COMMANDS: Final[Mapping[str, str]] = {
     "shell": "nothing is run",
     "man": "the manual is shown by: man imgpack",
 }  # fmt: skip
-"""Words of other programs, one or two of them, and what to do instead."""
+"""Words of other programs, one to three of them, and what to do instead."""
 
 
 def answer(words: Sequence[str]) -> str:
     """What to say to ``words``, of which the first is no command (or the second none of its)."""
-    known = COMMANDS.get(" ".join(words[:2])) or COMMANDS.get(words[0], "")
+    beginnings = (" ".join(words[:count]) for count in (3, 2, 1))
+    known = next((COMMANDS[one] for one in beginnings if one in COMMANDS), "")
     return f"write: {known}" if known.startswith("imgpack ") else known

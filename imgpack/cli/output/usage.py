@@ -11,6 +11,9 @@ from typing import Any
 
 import click
 
+_EXTRA = "Got unexpected extra argument"
+"""How click begins; ``crane pull``, for one, has the output for an argument."""
+
 
 class Subcommands(click.Group):
     """Commands below a command; one that is not there is answered."""
@@ -51,6 +54,8 @@ def worded(problem: click.ClickException) -> str:
     message = problem.format_message().rstrip(".")
     if isinstance(problem, click.BadOptionUsage) and context is not None:
         help_page = _usage(context, problem.option_name) or help_page
+    elif message.startswith(_EXTRA) and context is not None and "-o" in _options(context):
+        help_page = "-o OUT says where what is made goes"
     return message if "; " in message else f"{message}; {help_page}"
 
 
@@ -73,10 +78,11 @@ def _options(context: click.Context) -> set[str]:
 
 
 def _usage(context: click.Context, name: str) -> str:
-    """How the option ``name`` is written; empty if it takes nothing."""
+    """How the option ``name`` is written."""
     for one in context.command.get_params(context):
-        if name in one.opts and not (isinstance(one, click.Option) and one.is_flag):
-            return f"write {name} {one.make_metavar(context)}"
+        if name in one.opts:
+            flag = isinstance(one, click.Option) and one.is_flag
+            return f"write {name} {'' if flag else one.make_metavar(context)}".rstrip()
     return ""
 
 
