@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from imgpack.cli.project.command import FILES
 from imgpack.cli.project.keys import ALIASES, KEYS
 from imgpack.cli.project.kinds import Path, ValueKind, found
 from imgpack.cli.project.lines import TooDeepError, key_of, lines_of
-from imgpack.errors import ArchiveError, SourceError
+from imgpack.errors import ArchiveError, ImgpackError, SourceError
 from imgpack.files.reading import input_errors, read_regular
 
 _LARGEST: Final = 1 << 20
@@ -26,6 +27,7 @@ _LARGEST: Final = 1 << 20
 _MOST_IMAGES: Final = 1000
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MOST_ABOVE: Final = 16
 _LONGEST_WORD: Final = 64
 """Characters of a word that are shown, and for which a similar one is looked for."""
 _OTHER_FILES: Final = re.compile(r"(?i)(.*\.)?(docker|container)file(\..*)?")
@@ -123,6 +125,21 @@ def find() -> str | None:
     for name in FILES:
         if os.path.lexists(name) and (name == FILES[0] or b"imgpack" in _content(name)):
             return name
+    return None
+
+
+def find_above() -> str | None:
+    """The file of the nearest directory above that has one."""
+    place = os.pardir
+    for _ in range(_MOST_ABOVE):
+        for name in FILES:
+            path = os.path.join(place, name)
+            with suppress(click.UsageError, ImgpackError):
+                if os.path.isfile(path) and (name == FILES[0] or read(path) is not None):
+                    return path
+        if os.path.ismount(place):
+            break
+        place = os.path.join(place, os.pardir)
     return None
 
 
