@@ -32,6 +32,7 @@ _LONGEST_WORD: Final = 64
 """Characters of a word that are shown, and for which a similar one is looked for."""
 _OTHER_FILES: Final = re.compile(r"(?i)(.*\.)?(docker|container)file(\..*)?")
 _TABLES: Final = ("image", "variables")
+_SETTING: Final = "write image.NAME.KEY=VALUE or variables.NAME=VALUE"
 _HELP: Final = "see docs/project-file.md for what it holds"
 
 
@@ -232,7 +233,9 @@ def _with(file: ProjectFile, settings: Sequence[str]) -> ProjectFile:
         except TooDeepError:
             split = None
         if split is None:
-            raise ProjectError(f"--set {setting!r} is no setting; write image.NAME.KEY=VALUE")
+            item = "[" in setting.partition("=")[0]
+            hint = "set the whole list: image.NAME.KEY=[...]" if item else _SETTING
+            raise ProjectError(f"--set {setting!r} is no setting; {hint}")
         paths.add(_set(file, *split))
     return ProjectFile(file.path, file.prefix, file.tables, file.lines, frozenset(paths))
 
@@ -242,7 +245,7 @@ def _set(file: ProjectFile, path: Path, text: str) -> Path:
     whole = f"--set {shown(path)}"
     known = file.tables.get(str(path[0]), {}) if path[0] in _TABLES else None
     if known is None or len(path) < (3 if path[0] == "image" else 2):
-        raise ProjectError(f"{whole} is no key; write image.NAME.KEY=VALUE or variables.NAME=VALUE")
+        raise ProjectError(f"{whole} is no key; {_SETTING}")
     if path[1] not in known:
         hint = nearest(str(path[1]), known, f"{file.path} has {listed([*known]) or 'none'}")
         raise ProjectError(f"{whole}: there is no {str(path[0]).rstrip('s')} {path[1]}; {hint}")

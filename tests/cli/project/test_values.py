@@ -147,10 +147,12 @@ def test_a_setting_is_toml_or_a_text(planned: Any, setting: str, key: str, value
         ("web.tag=1", "--set web.tag is no key; write image.NAME.KEY=VALUE or "
                       "variables.NAME=VALUE"),
         ("image.web.user.x=1", "--set image.web.user.x: user is text; set all of it"),
-        ("tag", "--set 'tag' is no setting; write image.NAME.KEY=VALUE"),
-        ("=", "--set '=' is no setting; write image.NAME.KEY=VALUE"),
+        ("tag", "--set 'tag' is no setting; write image.NAME.KEY=VALUE or variables.NAME=VALUE"),
+        ("image.web.tags[0]=1", "--set 'image.web.tags[0]=1' is no setting; set the whole list: "
+                                "image.NAME.KEY=[...]"),
+        ("=", "--set '=' is no setting; write image.NAME.KEY=VALUE or variables.NAME=VALUE"),
         ("a" + ".a" * 1000 + "=", f"--set {'a' + '.a' * 1000 + '='!r} is no setting; "
-                                  "write image.NAME.KEY=VALUE"),
+                                  "write image.NAME.KEY=VALUE or variables.NAME=VALUE"),
     ],
     ids=lambda value: value[:24],
 )  # fmt: skip
