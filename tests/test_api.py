@@ -65,6 +65,14 @@ def test_the_layers_of_a_new_image_are_read_from_where_they_went(tmp_path: Path)
         assert sum(map(len, opened.read_blob(layer.descriptor))) == layer.descriptor.size
 
 
+def test_credentials_come_from_where_an_environment_says(tmp_path: Path) -> None:
+    """It is given; that of the process says nothing."""
+    (tmp_path / "config.json").write_text('{"auths": {"r.example": {"auth": "dTpw"}}}')
+    store = imgpack.api.credential_store({"DOCKER_CONFIG": str(tmp_path)})
+    assert store.find("r.example") == imgpack.api.Credential("u", "p")
+    assert imgpack.api.credential_store({}).find("r.example") is None
+
+
 @pytest.mark.parametrize("target", ["a.tar", "a/"])
 def test_the_files_of_an_image_are_read_with_their_bytes(tmp_path: Path, target: str) -> None:
     """As a container has them; those of one layer as they are in it, with what it deletes."""
