@@ -6,6 +6,7 @@ import importlib
 from typing import Any, Final
 
 _HOMES: Final = {
+    "api.files": "open_files",
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
@@ -20,6 +21,7 @@ _HOMES: Final = {
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
     "image.describe": "described image_id published_names recorded total_size",
+    "image.files.files": "FileContent ImageFiles",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
@@ -73,7 +75,10 @@ _HOMES: Final = {
     "tree.rules.parse": "RuleKind parse_rule time_rule",
     "tree.rules.rules": "Rule RuleList",
     "tree.inputs.overlay": "UpperDirectory upper_directory",
+    "tree.merge.applied": "LayerRow RowContent",
     "tree.merge.difference": "Counts Difference",
+    "tree.merge.rows": "TableRow",
+    "tree.merge.table": "LayerTable",
     "tree.merge.whiteouts": "Whiteouts whiteouts",
     "tree.rules.split": "Group split",
     "tree.transform": "ClampTime SetOwner SetTime Transform",

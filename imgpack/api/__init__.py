@@ -24,23 +24,14 @@ from imgpack.api.layers import (
     single_file,
     tarball,
 )
-from imgpack.api.locations import (
-    copy,
-    create,
-    delete,
-    open,
-    open_blob,
-    open_files,
-    push,
-    pushing,
-    tags,
-)
+from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
 from imgpack.errors import ImgpackError
 from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
     from imgpack.api.engines import find_engine, load, loading
+    from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
@@ -66,6 +57,7 @@ if TYPE_CHECKING:
         recorded,
         total_size,
     )
+    from imgpack.image.files.files import FileContent, ImageFiles
     from imgpack.image.image import (
         AnyImage,
         Artifact,
@@ -142,7 +134,10 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
+    from imgpack.tree.merge.applied import LayerRow, RowContent
     from imgpack.tree.merge.difference import Counts, Difference
+    from imgpack.tree.merge.rows import TableRow
+    from imgpack.tree.merge.table import LayerTable
     from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
     from imgpack.tree.rules.filtered import Filtered
     from imgpack.tree.rules.ignore import Ignore, ignore
@@ -158,15 +153,16 @@ __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
     "Built", "Change", "ClampTime", "Codec", "Counts", "Credential", "CredentialFile",
     "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest", "Directory",
-    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "Filtered", "Finding",
-    "Format", "Given", "Group", "Healthcheck", "IdMap", "Ignore", "Image", "ImageBuild",
-    "ImageConfig", "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerSink",
-    "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
-    "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports",
-    "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference",
-    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "Rule", "RuleKind", "RuleList",
-    "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
-    "SetTime", "SingleFile", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
+    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "FileContent",
+    "Filtered", "Finding", "Format", "Given", "Group", "Healthcheck", "IdMap", "Ignore", "Image",
+    "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink", "ImgpackError", "Index",
+    "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock", "LockedImage",
+    "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened",
+    "Overrides", "Placed", "Placement", "Platform", "Ports", "Published", "PushOptions", "PushStep",
+    "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink", "Reporter",
+    "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
+    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
     "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
     "build_prepared", "character_device", "copy", "create", "credential_store", "delete",
     "described", "difference", "directory", "directory_entry", "dry_run", "entries",

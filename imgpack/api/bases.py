@@ -152,7 +152,7 @@ def called(root: Root, name: str | None) -> Reference | None:
 
 
 def choose(opened: Opened, root: Root, platform: Platform | None) -> Image:
-    """The image to build on, of what ``root`` points to. Raises as ``open_base``."""
+    """The image that ``root`` points to; of an index that for ``platform``, as ``open_bases``."""
     from imgpack.image.image import Image, ImageIndex, images_in
     from imgpack.spec.platform import Platform
 
@@ -162,7 +162,7 @@ def choose(opened: Opened, root: Root, platform: Platform | None) -> Image:
         found = opened.image(root, Platform()).image if others else first
     if not isinstance(found, Image):
         raise UnsupportedError(
-            f"{opened.location}: {root.shown()} is no image to build on, but an artifact",
+            f"{opened.location}: {root.shown()} is an artifact, and no image with files",
             "choose an image",
         )
     return found

@@ -13,14 +13,12 @@ from imgpack.events import SILENT, Reporter
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from imgpack.image.image import Image, ImageSink, LayerSink, Named, Published, ReadableSink
+    from imgpack.image.image import ImageSink, LayerSink, Named, Published, ReadableSink
     from imgpack.image.opened import Opened
     from imgpack.registry.push.push import PushOptions
     from imgpack.registry.registries import Registries
     from imgpack.spec.digest import Digest
-    from imgpack.spec.layer import Layer
     from imgpack.spec.reference import Reference
-    from imgpack.tree.tree import Tree
 
     Names: TypeAlias = "Sequence[str | Reference] | None"
     """What an image is to be called instead."""
@@ -87,36 +85,6 @@ def open_blob(
     name = parse_reference(location) if isinstance(location, str) else location
     with with_registries(registries) as connected:
         yield read_remote_blob(connected, name.with_digest(digest))
-
-
-@contextmanager
-def open_files(
-    image: Image,
-    layer: Layer | None = None,
-    *,
-    where: str = "the image",
-    scratch: Callable[[], str] = tempfile.gettempdir,
-    jobs: int = 1,
-    reporter: Reporter = SILENT,
-) -> Iterator[Tree]:
-    """The files of ``image`` as a container has them, or of one ``layer``, inside the ``with``.
-
-    ``entries`` of the tree are all of them, ``find`` is what is at a path, and ``open`` of an
-    entry gives the bytes of a file. Those of a layer (one of ``image.layers``) are in its order,
-    and what it deletes is among them (``Entry.is_deletion``; OCI image-spec ``layer.md``,
-    "Whiteouts"). Layers are read once, and all of their bytes are verified first; ``scratch``
-    finds a directory with room for them, uncompressed. ``where`` is what messages call the image.
-    Raises ``DigestError``, ``ArchiveError``, ``TreeError``, ``LimitError``, ``UnsupportedError``
-    for a layer that is not at hand, ``OutputError``, and what the image's source raises.
-    """
-    from imgpack.image.base.contents import image_files, layer_files
-
-    if layer is None:
-        with image_files(image, where, scratch, jobs=jobs, reporter=reporter) as files:
-            yield files
-        return
-    with layer_files(image, layer, where, scratch, jobs=jobs, reporter=reporter) as files:
-        yield files
 
 
 @contextmanager

@@ -145,6 +145,16 @@ def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends in the middle of a frame")
 
 
+def compress_pieces(pieces: Iterable[bytes], level: int = _DEFAULT_LEVEL) -> Iterator[bytes]:
+    """One frame of what comes in ``pieces``, for this machine's own use: its bytes may change."""
+    import zstandard
+
+    frame = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+    for piece in pieces:
+        yield frame.compress(piece)
+    yield frame.flush()
+
+
 ZSTD: Final = Algorithm(
     (1, 19), _DEFAULT_LEVEL, _version, _compress, _restores, _decompress, _CUTTING, REACH, tail
 )

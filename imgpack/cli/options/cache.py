@@ -78,7 +78,7 @@ class CacheFlags:
         except CacheError as error:
             if self.cache_dir is not None:
                 raise
-            terminal.warn(f"building without a cache: {error.message}")
+            terminal.warn(f"going on without a cache: {error.message}")
             return None
 
 

@@ -34,7 +34,7 @@ class Choice:
     platform: str | None = None
 
     def __post_init__(self) -> None:
-        self._platform  # noqa: B018 - a mistyped one is told before anything is opened
+        self.only_platform  # noqa: B018 - a mistyped one is told before anything is opened
 
     def check(self, text: str) -> None:
         """Refuse an image of what names one. Raises ``click.UsageError``."""
@@ -44,15 +44,16 @@ class Choice:
     def all(self, opened: Opened) -> tuple[Named, ...]:
         """What is chosen of ``opened``: all of it, without the options."""
         if self.image is None:
-            return opened.images(self._platform)
+            return opened.images(self.only_platform)
         return (self.one(opened),)
 
     def one(self, opened: Opened) -> Named:
         """The one image. Raises ``NotFoundError`` listing them if there are several."""
-        return opened.image(opened.select(self.image), self._platform)
+        return opened.image(opened.select(self.image), self.only_platform)
 
     @property
-    def _platform(self) -> Platform | None:
+    def only_platform(self) -> Platform | None:
+        """The one that is asked for. Raises as ``Platform.parse``."""
         return None if self.platform is None else api.Platform.parse(self.platform)
 
 

@@ -1,4 +1,4 @@
-"""The files of an image or a layer, with their bytes: unpacked into a file without a name."""
+"""The files of an image, with their bytes: its layers unpacked into a file without a name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -6,9 +6,7 @@ from contextlib import closing, contextmanager
 from imgpack.events import SILENT, Reporter
 from imgpack.files.scratch import ScratchFile
 from imgpack.image.base.layer import BaseLayer
-from imgpack.image.base.upper import Upper
 from imgpack.image.image import Image
-from imgpack.spec.layer import Layer
 from imgpack.tree.merge.merged import Merged
 
 
@@ -30,18 +28,3 @@ def image_files(
         layers = (BaseLayer(image, layer, where, jobs, reporter) for layer in image.layers)
         # Each is asked for when the one before is in the file, and lies behind it.
         yield Merged((layer.stored(file) for layer in layers), where)
-
-
-@contextmanager
-def layer_files(
-    image: Image,
-    layer: Layer,
-    where: str,
-    scratch: Callable[[], str],
-    *,
-    jobs: int = 1,
-    reporter: Reporter = SILENT,
-) -> Iterator[Upper]:
-    """What one ``layer`` of ``image`` has and deletes, as ``image_files``."""
-    with closing(ScratchFile(scratch())) as file:
-        yield Upper(BaseLayer(image, layer, where, jobs, reporter), file)

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import io
 import stat
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -53,6 +53,11 @@ class BaseLayer:
         """What messages call it."""
         return f"{self._where}: layer {self._layer.descriptor.digest}"
 
+    @property
+    def kept(self) -> Mapping[int, bytes]:
+        """The bytes of small files that are often asked for, by their offsets, once it was read."""
+        return self._kept
+
     def members(self) -> LayerMembers:
         """Its members, to be read once.
 
@@ -92,6 +97,10 @@ class BaseLayer:
         """Its tar stream, uncompressed, in large pieces, checked as ``members`` is."""
         with contextlib.closing(self._raw()) as raw:
             yield from self._ahead(self._checked(raw))
+
+    def unchecked(self) -> Generator[bytes]:
+        """As ``stream``, which need not be read to its end; only the blob's digest is checked."""
+        yield from self._raw()
 
     def _checked(self, raw: Iterable[bytes]) -> Iterator[bytes]:
         """``raw``, which has the ``diff_id`` that it should have, or it ends with an error."""

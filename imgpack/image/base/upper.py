@@ -5,22 +5,20 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from imgpack.errors import LimitError
-from imgpack.files.scratch import ScratchFile
 from imgpack.image.base.layer import BaseLayer
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, Entry
 from imgpack.tree.members import member_entry
-from imgpack.tree.merge.merged import MAX_ENTRIES, LayerBytes
+from imgpack.tree.merge.merged import MAX_ENTRIES
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
 
 
 @dataclass(frozen=True, slots=True)
 class UpperContent:
-    """What a member of a layer has; its bytes are read from ``source`` when they are asked for."""
+    """What a member of a layer has; its bytes are read again when they are asked for."""
 
     layer: BaseLayer
-    source: LayerBytes
     member: StreamMember
     digest: bytes | None
 
@@ -40,8 +38,8 @@ class UpperContent:
         return None if self.digest is None else self.digest.hex()
 
     def open(self) -> BinaryIO:
-        """The bytes of a file, if ``source`` has them. Raises ``NotFoundError``."""
-        return self.source.open(self.member)
+        """The bytes of a small file. Raises ``NotFoundError``."""
+        return self.layer.open(self.member)
 
     def head(self, size: int) -> bytes:
         """The first bytes of a file."""
@@ -51,17 +49,14 @@ class UpperContent:
 class Upper:
     """The tree of ``layer``, whose members are read once, now; of a path the last counts.
 
-    A hard link is what it names, if that is in the layer. Their bytes are kept in a ``file``, if
-    there is one; else only small files can be opened. Raises what reading raises.
+    A hard link is what it names, if that is in the layer. Raises what reading raises.
     """
 
-    def __init__(self, layer: BaseLayer, file: ScratchFile | None = None) -> None:
+    def __init__(self, layer: BaseLayer) -> None:
         self._name = layer.name
         self._found: dict[bytes, Entry] = {}
-        read = layer.members() if file is None else layer.stored(file)
-        source = read.source or layer
-        for member, digest in read.members:
-            entry = member_entry(member, UpperContent(layer, source, member, digest))
+        for member, digest in layer.members().members:
+            entry = member_entry(member, UpperContent(layer, member, digest))
             if entry is None:
                 continue
             if len(self._found) > MAX_ENTRIES:

@@ -1,0 +1,63 @@
+"""The files of images, wherever they are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from imgpack.api.bases import choose, split
+from imgpack.api.locations import open as open_location
+from imgpack.events import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from imgpack.image.files.files import ImageFiles
+    from imgpack.layer.cache.segments import SegmentCache
+    from imgpack.registry.registries import Registries
+    from imgpack.spec.platform import Platform
+    from imgpack.spec.reference import Reference
+
+
+@contextmanager
+def open_files(
+    location: str | Reference,
+    *,
+    image: str | None = None,
+    platform: Platform | None = None,
+    registries: Registries | None = None,
+    scratch: Callable[[], str] = tempfile.gettempdir,
+    cache: SegmentCache | None = None,
+    jobs: int = 1,
+    reporter: Reporter = SILENT,
+) -> Iterator[ImageFiles]:
+    """The files of the image at ``location``, to be looked at and read inside the ``with``.
+
+    ``location`` is as for ``open``, or a lock; of an archive or a layout with several images,
+    ``image`` chooses one as ``Opened.select`` does, or it is ``PATH:NAME``. Of an index it is the
+    image for ``platform`` (``None``: linux/amd64, or the only one). Each layer is read once and
+    verified, unless the ``cache`` remembers what it holds; its bytes, when they are asked for.
+    ``scratch`` finds a directory for what is in the layers, without the bytes of files. Raises
+    what ``open`` raises, ``DigestError``, ``ArchiveError``, ``TreeError``, ``LimitError`` and
+    ``UnsupportedError``, also for what is no image.
+    """
+    from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
+    from imgpack.image.files.files import image_contents
+    from imgpack.layer.cache.blobs import CachedBlobs
+
+    path, name = split(location)
+    tree = None
+    if isinstance(path, str) and is_lock(path):
+        tree = locked_base(read_lock(path), path, platform).tree
+    with open_location(path, registries=registries, scratch=scratch) as opened:
+        chosen = choose(opened, opened.select(image or name), platform)
+        stores = [] if cache is None else [CachedBlobs(cache)]
+        yield image_contents(
+            with_layers(chosen, stores),
+            opened.location,
+            scratch,
+            tree=tree,
+            cache=cache,
+            jobs=jobs,
+            reporter=reporter,
+        )

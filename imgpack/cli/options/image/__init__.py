@@ -1,0 +1,1 @@
+"""Options of commands that look into an image."""

@@ -1,0 +1,62 @@
+"""Which image a command looks into, and how its files are opened: ``ARCHIVE|REF|LOCK``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imgpack import api
+from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
+from imgpack.cli.options.location import (
+    Choice,
+    base_place,
+    choice_options,
+    connect_for,
+    from_standard_input,
+    scratch_directory,
+)
+from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.registry import RegistryOptions, registry_options
+
+if TYPE_CHECKING:
+    from imgpack.api import ImageFiles
+    from imgpack.cli.output.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """How an image is found and looked into: the values of the options that all of them have."""
+
+    choice: Choice
+    cache: CacheFlags
+    registry: RegistryOptions
+
+    @contextmanager
+    def open(self, text: str, terminal: Terminal) -> Iterator[ImageFiles]:
+        """The files of the image at ``text``, to be looked at and read inside the ``with``."""
+        text = from_standard_input(text)
+        place = base_place(text)
+        self.choice.check(place)
+        limit = self.cache.limit
+        cache = self.cache.open((), terminal)
+        with (
+            connect_for(place, terminal, self.registry) as registries,
+            api.open_files(
+                text,
+                image=self.choice.image,
+                platform=self.choice.only_platform,
+                registries=registries,
+                scratch=scratch_directory,
+                cache=cache,
+                jobs=usable_cpus(),
+                reporter=terminal,
+            ) as files,
+        ):
+            yield files
+        if cache is not None:
+            trim(cache, limit)
+
+
+looking_options = gathered("looking", Looking, choice_options, cache_options, registry_options)

@@ -1,0 +1,179 @@
+"""The table of each layer of an image, remembered in the cache under the layer's digests.
+
+A layer is read whole once, verified, and its table kept: then what is in the image is known
+without a byte of it. Whoever may write the cache may say what a layer holds.
+"""
+
+import hashlib
+import json
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imgpack.errors import ArchiveError, LimitError
+from imgpack.events import SILENT, Reporter
+from imgpack.files.scratch import ScratchFile
+from imgpack.image.base.layer import BaseLayer
+from imgpack.image.image import Image
+from imgpack.layer.cache.segments import SegmentCache
+from imgpack.spec.format import Compression
+from imgpack.spec.layer import Layer
+from imgpack.tree.merge.table import LayerTable, Remark, layer_table
+
+_FORMAT: Final = "imgpack-table-1"
+_MAX_SIZE: Final = 4 << 30
+"""Bytes of a table: more than the entries of any layer take."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLayer:
+    """A layer that was read, now or some time ago: its table, and bytes of files by their offsets.
+
+    Those are of files that are often asked for: the accounts.
+    """
+
+    table: LayerTable
+    kept: Mapping[int, bytes] = field(default_factory=dict)
+
+
+def read_layers(
+    image: Image,
+    where: str,
+    scratch: Callable[[], str],
+    *,
+    cache: SegmentCache | None = None,
+    jobs: int = 1,
+    reporter: Reporter = SILENT,
+) -> list[ReadLayer]:
+    """The layers of ``image``, which lies ``where``, bottom first; what the cache has is not read.
+
+    ``scratch`` finds a directory for tables. Raises ``DigestError``, ``ArchiveError``,
+    ``TreeError``, ``LimitError``, ``UnsupportedError`` naming the layer, ``OutputError``, and what
+    the source raises.
+    """
+    found: dict[Layer, ReadLayer] = {}
+    for layer in image.layers:
+        if layer not in found:
+            base = BaseLayer(image, layer, where, jobs, reporter)
+            found[layer] = _read(base, layer, scratch, cache)
+    return [found[layer] for layer in image.layers]
+
+
+def _read(
+    base: BaseLayer, layer: Layer, scratch: Callable[[], str], cache: SegmentCache | None
+) -> ReadLayer:
+    key = _key(layer)
+    there = None if cache is None else _kept(cache, key, base.name, scratch)
+    if there is not None:
+        return there
+    made = ReadLayer(layer_table(base.members(), scratch), base.kept)
+    if cache is not None:
+        from imgpack.compression.zstd import compress_pieces
+
+        cache.keep_tree(key, b"".join(compress_pieces(_packed(key, made))))
+    return made
+
+
+def _key(layer: Layer) -> str:
+    said = f"{_FORMAT}\n{layer.diff_id} {layer.descriptor.digest}"
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _packed(key: str, layer: ReadLayer) -> Iterator[bytes]:
+    """A table as the cache keeps it: a line of JSON, the bytes of files, the places, the rows."""
+    table = layer.table
+    head = {
+        "key": key,
+        "size": table.size,
+        "count": table.count,
+        "linked": table.linked,
+        "borrowed": table.borrowed,
+        "remarks": [(one.what, one.path.hex(), one.count) for one in table.remarks],
+        "kept": [(offset, len(data)) for offset, data in layer.kept.items()],
+        "starts": len(table.starts),
+    }
+    yield json.dumps(head).encode() + b"\n"
+    yield from layer.kept.values()
+    yield _little(table.starts).tobytes()
+    yield from table.file.read(0, table.size)
+
+
+def _kept(cache: SegmentCache, key: str, name: str, scratch: Callable[[], str]) -> ReadLayer | None:
+    """The layer that ``_packed`` made, if the cache has it; what is damaged is removed."""
+    from imgpack.compression.codec import decompress
+
+    packed = cache.tree(key)
+    if packed is None:
+        return None
+    try:
+        chunks = decompress([packed], Compression.ZSTD, limit=_MAX_SIZE)
+        return _unpacked(_KeptPieces(chunks), key, name, scratch)
+    except (ArchiveError, LimitError, ValueError, KeyError, TypeError, OverflowError):
+        cache.distrust_tree(key)
+        return None
+
+
+def _unpacked(pieces: "_KeptPieces", key: str, name: str, scratch: Callable[[], str]) -> ReadLayer:
+    head: dict[str, Any] = json.loads(pieces.line())
+    if head["key"] != key:
+        raise ValueError("it is that of another layer")
+    kept = {int(offset): pieces.exactly(size) for offset, size in head["kept"]}
+    starts = array("Q")
+    starts.frombytes(pieces.exactly(starts.itemsize * head["starts"]))
+    file = ScratchFile(scratch())
+    for piece in pieces.rest():
+        file.append(piece)
+    if file.size != head["size"]:
+        raise ValueError("it is cut short")
+    remarks = tuple(Remark(what, bytes.fromhex(path), n) for what, path, n in head["remarks"])
+    table = LayerTable(
+        name, file, file.size, head["count"], _little(starts), head["linked"], head["borrowed"],
+        remarks,
+    )  # fmt: skip
+    return ReadLayer(table, kept)
+
+
+def _little(numbers: "array[int]") -> "array[int]":
+    """``numbers`` with the least byte first, or such as this machine has them."""
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers
+
+
+class _KeptPieces:
+    """Bytes that come in pieces, and are taken in others."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._buffer = b""
+
+    def line(self) -> bytes:
+        """Up to the end of a line."""
+        while b"\n" not in self._buffer:
+            self._buffer += self._next()
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def exactly(self, size: int) -> bytes:
+        """The next ``size`` bytes. Raises ``ValueError`` if there are fewer."""
+        parts, there = [self._buffer], len(self._buffer)
+        while there < size:
+            parts.append(self._next())
+            there += len(parts[-1])
+        whole = b"".join(parts)
+        self._buffer = whole[size:]
+        return whole[:size]
+
+    def rest(self) -> Iterator[bytes]:
+        """All that is left."""
+        yield self._buffer
+        yield from self._chunks
+
+    def _next(self) -> bytes:
+        found = next(self._chunks, None)
+        if found is None:
+            raise ValueError("it is cut short")
+        return found

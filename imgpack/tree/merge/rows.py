@@ -1,0 +1,144 @@
+"""What one layer has at one path, packed: so that a table of millions fits into a file.
+
+A *row* is an entry of a layer as it stands in the archive, or the deletion of what lies below.
+The packing is that of a cache, not of an exchange: it says nothing of what wrote it.
+"""
+
+import stat
+import struct
+from typing import Final, NamedTuple
+
+from imgpack.errors import ArchiveError
+from imgpack.tar.stream import StreamMember
+from imgpack.tree.entry import OPAQUE, WHITEOUT
+
+MADE_UP: Final = -1
+"""The offset of a directory that the layer does not say: it is on the way to what it has."""
+_FIXED: Final = struct.Struct("<IIIIIIQqIQqIIIB")
+_NAME: Final = struct.Struct("<II")
+_NS: Final = 1_000_000_000
+_DELETIONS: Final = frozenset({WHITEOUT, OPAQUE})
+_new = tuple.__new__
+
+Xattrs = tuple[tuple[bytes, bytes], ...]
+
+
+class TableRow(NamedTuple):
+    """One path of one layer.
+
+    ``mode`` has the bits of a type: one of a file, or ``WHITEOUT`` and ``OPAQUE``; or none, for a
+    hard link to what a lower layer has at ``link``. Of a hard link in the layer it has what the
+    link names. ``offset`` is where the bytes lie in the layer's tar stream; ``inode`` is a number
+    that ``links`` paths of the layer share, and 0 for one with a single path. ``place`` counts
+    the layer's members. ``sha256`` is of a regular file's bytes. Times are nanoseconds.
+    """
+
+    path: bytes
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 0
+    size: int = 0
+    rdev: int = 0
+    link: bytes = b""
+    xattrs: Xattrs = ()
+    sha256: bytes | None = None
+    offset: int = MADE_UP
+    place: int = 0
+    inode: int = 0
+    links: int = 1
+
+    @property
+    def deletes(self) -> bool:
+        """Whether it is the deletion of what lower layers have, and no entry."""
+        return self.mode in _DELETIONS
+
+    @property
+    def made_up(self) -> bool:
+        """Whether it is a directory that the layer does not say."""
+        return self.offset == MADE_UP and stat.S_ISDIR(self.mode)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is one."""
+        return stat.S_ISDIR(self.mode)
+
+
+def member_row(member: StreamMember, digest: bytes | None, place: int) -> TableRow:
+    """The row of a ``member`` that deletes nothing, the ``place``th of its layer."""
+    return TableRow(
+        member.path, member.kind | member.mode, member.uid, member.gid, member.mtime_ns,
+        len(member.link) if member.kind == stat.S_IFLNK else member.size, member.rdev,
+        member.link, tuple(member.xattrs.items()), digest, member.offset, place,
+    )  # fmt: skip
+
+
+def made_up_row(path: bytes, place: int) -> TableRow:
+    """A directory that every engine makes for what the layer has in it: ``0755 0:0``."""
+    return TableRow(path, stat.S_IFDIR | 0o755, place=place)
+
+
+def pack(row: TableRow) -> bytes:
+    """The bytes of ``row``. Raises ``ArchiveError`` for a number that no file has."""
+    xattrs = b""
+    for name, value in row.xattrs:
+        xattrs += _NAME.pack(len(name), len(value)) + name + value
+    seconds, ns = divmod(row.mtime_ns, _NS)
+    digest = row.sha256 or b""
+    try:
+        fixed = _FIXED.pack(
+            len(row.path), len(row.link), len(xattrs), row.mode, row.uid, row.gid, row.rdev,
+            seconds, ns, row.size, row.offset, row.place, row.inode, row.links, len(digest),
+        )  # fmt: skip
+    except struct.error:
+        raise ArchiveError("it has a time or a size that no file can have") from None
+    return fixed + row.path + row.link + xattrs + digest
+
+
+def unpack_row(data: bytes, start: int) -> tuple[TableRow, int] | None:
+    """The row at ``start``, and where it ends; ``None`` if not all of it is in ``data``."""
+    at = start + _FIXED.size
+    if at > len(data):
+        return None
+    (
+        path_size, link_size, xattrs_size, mode, uid, gid, rdev,
+        seconds, ns, size, offset, place, inode, links, digest_size,
+    ) = _FIXED.unpack_from(data, start)  # fmt: skip
+    link_at = at + path_size
+    xattrs_at = link_at + link_size
+    digest_at = xattrs_at + xattrs_size
+    end = digest_at + digest_size
+    if end > len(data):
+        return None
+    row = _new(
+        TableRow,
+        (
+            data[at:link_at], mode, uid, gid, seconds * _NS + ns, size, rdev,
+            data[link_at:xattrs_at],
+            _xattrs(data[xattrs_at:digest_at]) if xattrs_size else (),
+            data[digest_at:end] if digest_size else None,
+            offset, place, inode, links,
+        ),
+    )  # fmt: skip
+    return row, end
+
+
+def unpack_path(data: bytes, start: int) -> bytes | None:
+    """The path of the row at ``start``; ``None`` if not all of it is in ``data``."""
+    at = start + _FIXED.size
+    if at > len(data):
+        return None
+    end = at + int.from_bytes(data[start : start + 4], "little")
+    return data[at:end] if end <= len(data) else None
+
+
+def _xattrs(data: bytes) -> Xattrs:
+    found = []
+    at = 0
+    while at < len(data):
+        name_size, value_size = _NAME.unpack_from(data, at)
+        at += _NAME.size
+        value_at = at + name_size
+        found.append((data[at:value_at], data[value_at : value_at + value_size]))
+        at = value_at + value_size
+    return tuple(found)

@@ -1,0 +1,377 @@
+"""All rows of one layer, sorted by path, in a file without a name.
+
+Made of the layer's members, which are read once. Invariants: parents come first, every one of
+them has a row; of a path that the layer has twice the last counts, and what was in a directory
+that became a file is gone; a hard link has what it links to, if the layer has that; memory holds
+a bounded part of the rows, however many there are, and four bytes for each.
+"""
+
+import stat
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from imgpack.errors import ArchiveError, about, brief
+from imgpack.files.scratch import ScratchFile
+from imgpack.tar.stream import StreamMember
+from imgpack.tree.entry import OPAQUE, WHITEOUT, path_order
+from imgpack.tree.members import member_entry
+from imgpack.tree.merge.merged import HashedMember, LayerMembers
+from imgpack.tree.merge.rows import (
+    TableRow,
+    made_up_row,
+    member_row,
+    pack,
+    unpack_path,
+    unpack_row,
+)
+
+_RUN: Final = 64 << 20
+"""Bytes of memory of the rows that are sorted at once, about."""
+_OVERHEAD: Final = 450
+"""Bytes that a row takes in memory besides its names."""
+_KNOWN: Final = 1 << 16
+"""Directories that are remembered as there; of more, some are only noted twice."""
+_BLOCK: Final = 1 << 18
+_EVERY: Final = 64
+"""Rows from one place that a look-up knows to the next."""
+_BLOCK_OF_PATH: Final = 512
+_MAX_LINKS: Final = 1000
+"""Hard links to hard links that one may lead through."""
+_TWICE: Final = "is there twice, and docker and podman refuse that; the last one counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What engines have trouble with: the first path that has it, and how many do."""
+
+    what: str
+    path: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTable:
+    """The rows of the layer that messages call ``name``: in ``file``, the first ``size`` bytes.
+
+    ``starts`` is where every ``_EVERY``th row begins. ``linked`` are rows that share an inode;
+    ``borrowed`` those that link to a lower layer's.
+    """
+
+    name: str
+    file: ScratchFile
+    size: int
+    count: int
+    starts: "array[int]"
+    linked: int = 0
+    borrowed: int = 0
+    remarks: tuple[Remark, ...] = ()
+    _found: "_Lookup" = field(default_factory=lambda: _Lookup())
+
+    def rows(self) -> Iterator[TableRow]:
+        """All rows, sorted: parents first, and of a path what it deletes before what it is."""
+        return _read(self.file, 0, self.size)
+
+    def at(self, path: bytes) -> list[TableRow]:
+        """The rows of ``path``: none, or what is deleted and what is there."""
+        key = path_order(path)
+        found = self._found
+        if not self.starts:
+            return []
+        if not found.keys:
+            found.keys = [path_order(self._path(start)) for start in self.starts]
+        # Rows of one path may lie on both sides of a place that is known.
+        low = max(bisect_left(found.keys, key) - 1, 0)
+        high = bisect_right(found.keys, key)
+        if (low, high) != found.range:
+            end = self.starts[high] if high < len(self.starts) else self.size
+            found.block = b"".join(self.file.read(self.starts[low], end))
+            found.range = low, high
+        return _rows_at(found.block, path)
+
+    def _path(self, start: int) -> bytes:
+        size = _BLOCK_OF_PATH
+        while True:
+            data = b"".join(self.file.read(start, min(start + size, self.size)))
+            path = unpack_path(data, 0)
+            if path is not None:
+                return path
+            size *= 16
+
+
+@dataclass(slots=True)
+class _Lookup:
+    """What a table remembers of look-ups: the keys of its places, and the block of the last."""
+
+    keys: list[bytes] = field(default_factory=list)
+    range: tuple[int, int] = (-1, -1)
+    block: bytes = b""
+
+
+def layer_table(layer: LayerMembers, scratch: Callable[[], str]) -> LayerTable:
+    """The table of ``layer``, in a file in the directory that ``scratch`` finds.
+
+    Raises ``ArchiveError`` and ``TreeError`` for a layer that cannot be unpacked, naming it, what
+    reading it raises, and ``OutputError``.
+    """
+    with about(layer.name):
+        remarks: dict[str, Remark] = {}
+        writer = TableWriter(scratch)
+        for row in _settled(_sorted(layer.members, scratch), remarks):
+            writer.add(row)
+        table = writer.table(layer.name, tuple(remarks.values()))
+        return _resolved(table, scratch) if table.borrowed else table
+
+
+class TableWriter:
+    """Rows that come sorted, on their way into a file in the directory that ``scratch`` finds."""
+
+    def __init__(self, scratch: Callable[[], str]) -> None:
+        self._file = ScratchFile(scratch())
+        self._starts = array("Q")
+        self._parts: list[bytes] = []
+        self._waiting = 0
+        self._count = self._linked = self._borrowed = 0
+
+    def add(self, row: TableRow) -> None:
+        """The next row."""
+        if self._count % _EVERY == 0:
+            self._starts.append(self._file.size + self._waiting)
+        self._count += 1
+        self._linked += row.inode > 0
+        self._borrowed += not stat.S_IFMT(row.mode)
+        packed = pack(row)
+        self._parts.append(packed)
+        self._waiting += len(packed)
+        if self._waiting >= _BLOCK:
+            self._flush()
+
+    def table(self, name: str, remarks: tuple[Remark, ...]) -> LayerTable:
+        """The table of all of them."""
+        self._flush()
+        return LayerTable(
+            name, self._file, self._file.size, self._count, self._starts,
+            self._linked, self._borrowed, remarks,
+        )  # fmt: skip
+
+    def _flush(self) -> None:
+        self._file.append(b"".join(self._parts))
+        self._parts, self._waiting = [], 0
+
+
+def _read(file: ScratchFile, start: int, end: int) -> Iterator[TableRow]:
+    """The rows from one byte of ``file`` to another."""
+    rest = b""
+    for piece in file.read(start, end):
+        data, at = rest + piece, 0
+        while (found := unpack_row(data, at)) is not None:
+            row, at = found
+            yield row
+        rest = data[at:]
+
+
+def _rows_at(block: bytes, path: bytes) -> list[TableRow]:
+    at = 0
+    found: list[TableRow] = []
+    while (unpacked := unpack_row(block, at)) is not None:
+        row, at = unpacked
+        if row.path == path:
+            found.append(row)
+        elif found:
+            break
+    return found
+
+
+def _key(row: TableRow) -> tuple[bytes, bool, int]:
+    return path_order(row.path), not row.deletes, row.place
+
+
+def _sorted(members: Iterable[HashedMember], scratch: Callable[[], str]) -> Iterator[TableRow]:
+    """All rows in order; of a path that comes more than once, as the archive has them."""
+    runs: list[tuple[int, int]] = []
+    spilled: ScratchFile | None = None
+    rows: list[TableRow] = []
+    taken = 0
+    for row in _rows(members):
+        rows.append(row)
+        taken += _OVERHEAD + len(row.path) + len(row.link)
+        if taken >= _RUN:
+            spilled = spilled or ScratchFile(scratch())
+            runs.append(_spill(rows, spilled))
+            rows, taken = [], 0
+    rows.sort(key=_key)
+    if spilled is None:
+        yield from rows
+        return
+    parts = [_read(spilled, start, end) for start, end in runs]
+    yield from merge(*parts, rows, key=_key)
+
+
+def _spill(rows: list[TableRow], file: ScratchFile) -> tuple[int, int]:
+    rows.sort(key=_key)
+    start = file.size
+    for first in range(0, len(rows), _EVERY * _EVERY):
+        file.append(b"".join(map(pack, rows[first : first + _EVERY * _EVERY])))
+    return start, file.size
+
+
+def _rows(members: Iterable[HashedMember]) -> Iterator[TableRow]:
+    """The rows of all members in the archive's order, with the directories on their ways."""
+    known: set[bytes] = {b""}
+    for place, (member, digest) in enumerate(members):
+        entry = member_entry(member, b"")
+        if entry is None:
+            continue
+        if entry.mode in (WHITEOUT, OPAQUE):
+            yield TableRow(entry.path, entry.mode, place=place)
+            continue
+        if not member.path and member.kind != stat.S_IFDIR:
+            raise ArchiveError("its root is no directory")
+        yield from _way(member, place, known)
+        yield member_row(member, digest, place)
+
+
+def _way(member: StreamMember, place: int, known: set[bytes]) -> Iterator[TableRow]:
+    """The directories above ``member`` of which it is not known that they are there."""
+    path = member.path
+    if member.kind == stat.S_IFDIR:
+        known.add(path)
+    elif path in known:  # what was in it is gone, and may come again
+        known.clear()
+    above = path.rpartition(b"/")[0]
+    while above and above not in known:
+        known.add(above)
+        yield made_up_row(above, place)
+        above = above.rpartition(b"/")[0]
+    if len(known) > _KNOWN:
+        known.clear()
+
+
+class _Above(NamedTuple):
+    """What lies at a path of the layer: a directory, or what nothing may be in.
+
+    What was in it before the ``since``th member is gone.
+    """
+
+    inside: bytes
+    since: int
+    directory: bool
+
+
+def _settled(rows: Iterator[TableRow], remarks: dict[str, Remark]) -> Iterator[TableRow]:
+    """One row of each path, or two if it is deleted below: what counts in the end."""
+    ways = [_Above(b"", 0, directory=True)]
+    for path, group in groupby(rows, key=attrgetter("path")):
+        while not path.startswith(ways[-1].inside):
+            ways.pop()
+        above = ways[-1]
+        deletions: dict[int, TableRow] = {}
+        bodies: list[TableRow] = []
+        for row in group:
+            if row.deletes:
+                deletions.setdefault(row.mode, row)
+            elif row.place >= above.since:
+                bodies.append(row)
+        yield from (deletions[mode] for mode in sorted(deletions, reverse=True))
+        if not bodies:
+            continue
+        if not above.directory:
+            what = above.inside.rstrip(b"/")
+            raise ArchiveError(f"{brief(what)} is no directory, and there is something in it")
+        row = _last(bodies, remarks)
+        gone = [one.place for one in bodies if not one.is_directory]
+        if gone and row.is_directory and WHITEOUT not in deletions:
+            yield TableRow(path, WHITEOUT)  # what was there for a moment replaced what is below
+        yield row
+        if row.is_directory or gone:
+            since = max(above.since, *gone) if gone else above.since
+            ways.append(_Above(path + b"/" if path else b"", since, row.is_directory))
+
+
+def _last(bodies: list[TableRow], remarks: dict[str, Remark]) -> TableRow:
+    """The one of ``bodies`` that counts."""
+    said = [row for row in bodies if not row.made_up] or bodies[-1:]
+    # A link to itself says nothing of what is there already.
+    said = [row for row in said if row.link != row.path or stat.S_IFMT(row.mode)] or said[-1:]
+    row = said[-1]
+    if len(said) > 1:
+        first = remarks.get(_TWICE, Remark(_TWICE, row.path, 0))
+        remarks[_TWICE] = Remark(_TWICE, first.path, first.count + len(said) - 1)
+    return row
+
+
+def _resolved(table: LayerTable, scratch: Callable[[], str]) -> LayerTable:
+    """``table``, whose hard links are what they name, where the layer has that."""
+    inodes: dict[bytes, _LinkedInode] = {}
+    named: dict[bytes, bytes] = {}
+    for link in table.rows():
+        if not stat.S_IFMT(link.mode):
+            body = _body(table, link)
+            if body is not None:
+                named[link.path] = body.path
+                inodes.setdefault(body.path, _LinkedInode(body, len(inodes) + 1)).link(link)
+    if not inodes:
+        return table
+    writer = TableWriter(scratch)
+    for row in table.rows():
+        inode = None if row.deletes else inodes.get(named.get(row.path, row.path))
+        writer.add(row if inode is None else inode.at(row.path))
+    made = writer.table(table.name, table.remarks)
+    table.file.close()
+    return made
+
+
+def _body(table: LayerTable, link: TableRow) -> TableRow | None:
+    """What ``link`` names in its layer, by way of other links; ``None`` if it is not in it."""
+    target = link.link
+    for _ in range(_MAX_LINKS):
+        found = [row for row in table.at(target) if not row.deletes and row.place < link.place]
+        if not found:
+            return None
+        if found[0].is_directory:
+            raise ArchiveError(
+                f"{brief(link.path)} is a hard link to {brief(target)}, which is a directory"
+            )
+        if stat.S_IFMT(found[0].mode):
+            return found[0]
+        if found[0].link == target:
+            return None
+        target = found[0].link
+    raise ArchiveError(f"{brief(link.path)} is a hard link whose target does not end")
+
+
+@dataclass(slots=True)
+class _LinkedInode:
+    """What several paths of a layer share."""
+
+    row: TableRow
+    number: int
+    links: int = 1
+    said: TableRow | None = None
+
+    def link(self, row: TableRow) -> None:
+        """One more path. Engines set what the last header of them says."""
+        self.links += 1
+        if self.said is None or row.place > self.said.place:
+            self.said = row
+
+    def at(self, path: bytes) -> TableRow:
+        """The row of this at ``path``."""
+        said = self.said
+        assert said is not None
+        body = self.row
+        return body._replace(
+            path=path,
+            mode=stat.S_IFMT(body.mode) | stat.S_IMODE(said.mode),
+            uid=said.uid,
+            gid=said.gid,
+            mtime_ns=said.mtime_ns,
+            xattrs=tuple({**dict(body.xattrs), **dict(said.xattrs)}.items()),
+            inode=self.number,
+            links=self.links,
+        )

@@ -1,0 +1,144 @@
+"""What the tables of layers make, row by row."""
+
+import stat
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+
+from imgpack.errors import ArchiveError
+from imgpack.tar.stream import StreamMember
+from imgpack.tree.entry import path_order
+from imgpack.tree.merge import table as tables
+from imgpack.tree.merge.applied import Applied
+from imgpack.tree.merge.merged import HashedMember, LayerMembers
+from imgpack.tree.merge.table import layer_table
+from tests.tree.merge.layers import DIR, LNK, REG, Model, layers, member, merged
+
+Layer = Sequence[StreamMember]
+
+
+def applied(*found: Layer) -> Applied:
+    """The tree of layers that are called by their numbers, from 1."""
+    named = (
+        LayerMembers(f"L{number}", map(HashedMember, layer))
+        for number, layer in enumerate(found, 1)
+    )
+    return Applied([layer_table(layer, lambda: "/tmp") for layer in named])
+
+
+def borrows(found: Sequence[Layer]) -> bool:
+    """Whether a layer has a hard link to what is not in front of it in the layer."""
+    for layer in found:
+        names: set[bytes] = set()
+        for one in layer:
+            if not one.kind and one.link not in names:
+                return True
+            names.add(one.path)
+    return False
+
+
+def replaces(found: Sequence[Layer]) -> bool:
+    """Whether a layer has another thing at a path later: which one a link means is not told."""
+    for layer in found:
+        seen: set[bytes] = set()
+        for one in layer:
+            if one.path in seen:
+                return True
+            parts = one.path.split(b"/")
+            seen.update(b"/".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return False
+
+
+@given(layers())
+def test_tables_make_what_unpacking_one_layer_after_another_does(found: list[Layer]) -> None:
+    """The same tree as a plain model's; where links cross layers, its names."""
+    model = Model()
+    try:
+        for number, layer in enumerate(found, 1):
+            model.apply(number, layer)
+    except ValueError:
+        return
+
+    linked = any(not one.kind for layer in found for one in layer)
+    if replaces(found) and linked:
+        return
+    tree = applied(*found)
+
+    entries = list(tree.entries())
+    loose = borrows(found)
+    firsts: dict[tuple[int, int], bytes] = {}
+    facts = []
+    for entry in entries:
+        key = entry.device, entry.inode
+        first = firsts.setdefault(key, entry.path) if entry.links > 1 else entry.path
+        kind = stat.S_IFMT(entry.mode)
+        row, layer = entry.content.row, entry.content.layer  # type: ignore[union-attr]
+        data = (
+            b"" if kind == DIR else row.link if kind == LNK else b"L%d:%d" % (layer + 1, row.offset)
+        )
+        facts.append((entry.path, kind, entry.mode & 0o7777, entry.uid, data, first))
+    kept = slice(0, 2) if loose else slice(0, 6)
+    assert [one[kept] for one in facts] == [one[kept] for one in model.facts()]
+    for entry in entries:
+        there = tree.find(entry.path)
+        assert there is not None
+        assert (there[0], *there[2:]) == (entry[0], *entry[2:])
+    shown = merged(*found)
+    assert [one.path for one in shown.entries()] == [one.path for one in entries]
+
+
+@given(layers())
+def test_each_entry_of_each_layer_shows_or_is_hidden_by_a_higher_one(found: list[Layer]) -> None:
+    """Nothing is lost, and what hides it lies above."""
+    try:
+        tree = applied(*found)
+    except ArchiveError:
+        return
+    try:
+        laid = list(tree.laid())
+    except ArchiveError:
+        return
+
+    rows = sum(not row.deletes and not row.made_up for table in tree.tables for row in table.rows())
+    assert sum(not one.row.made_up for one in laid) == rows
+    assert all(one.by >= one.layer for one in laid)
+    assert [path_order(one.row.path) for one in laid] == sorted(
+        path_order(one.row.path) for one in laid
+    )
+
+
+def test_the_layer_that_hides_a_file_is_told() -> None:
+    """The lowest that deletes it or its directory, or has something else there."""
+    tree = applied(
+        [member(b"d", DIR), member(b"d/a", size=1), member(b"d/b", size=2), member(b"e", size=3)],
+        [member(b".wh.e"), member(b"d/a", size=4)],
+        [member(b".wh.d"), member(b"e", size=5)],
+    )
+
+    told = {(one.row.path, one.layer): (one.by, one.deleted) for one in tree.laid()}
+
+    assert told == {
+        (b"d", 0): (2, True),
+        (b"d/a", 0): (1, False),
+        (b"d/a", 1): (2, True),
+        (b"d/b", 0): (2, True),
+        (b"e", 0): (1, True),
+        (b"e", 2): (2, False),
+    }
+
+
+def test_a_table_of_many_runs_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little is sorted at once."""
+    layer = [member(b"d%d/f%d" % (n % 7, n * 37 % 500), REG, offset=n) for n in range(500)]
+    layer += [member(b"l%d" % n, 0, b"d%d/f%d" % (n % 7, n * 37 % 500)) for n in range(0, 500, 9)]
+    whole = [one.row for one in applied(layer).laid()]
+    monkeypatch.setattr(tables, "_RUN", 3000)
+
+    split = applied(layer)
+
+    assert [one.row for one in split.laid()] == whole
+    assert split.find(b"d1/f37") is not None
+    assert all(split.at(row.path) for row in whole)
+    assert split.at(b"d1/f") is None
+    assert split.at(b"zzz") is None
