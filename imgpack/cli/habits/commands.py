@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -18,7 +18,6 @@ _NO_STORE: Final = (
     "imgpack inspect IMAGE"
 )
 _BUILD: Final = "imgpack build SRC"
-_PROJECT: Final = "the images that imgpack.toml lists are built by: imgpack build"
 _INDEX: Final = "images are joined by: imgpack index create REF --add REF --add REF"
 _NAME: Final = "a name is given by -t of a build, or by: imgpack push ARCHIVE REF"
 _SAVE: Final = "an image is written to an archive by: imgpack pull REF -o FILE.tar"
@@ -26,6 +25,7 @@ _VERIFY: Final = "every layer is checked by: imgpack inspect IMAGE --verify"
 _FILES: Final = "the files of a layer are listed by: imgpack blob REF@DIGEST | tar tz"
 _ONTO: Final = "a layer on top of an image is made by: imgpack build SRC --from BASE"
 _CONFIG: Final = "what an image is run with is set by a build on it: imgpack build --from BASE -o -"
+_FILE: Final = "all images of imgpack.toml are built by: imgpack build"
 _CLEAN: Final = "the cache gets smaller by: imgpack cache trim --max-size SIZE"
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -34,8 +34,8 @@ COMMANDS: Final[Mapping[str, str]] = {
          "unpause", "wait", "top", "stats", "port", "rename", "update", "events", "container",
          "containers", "volume", "network", "context", "plugin", "swarm", "service", "stack",
          "node", "secret", "system", "checkpoint", "compose", "pod", "kube", "machine",
-         "healthcheck", "generate", "source", "init", "unshare", "mount", "umount", "unmount",
-         "scout", "desktop", "model"),
+         "healthcheck", "generate", "source", "unshare", "mount", "umount", "unmount",
+         "desktop", "model"),
         f"{_ENGINE}; it gets an image by: imgpack build SRC --load",
     ),
     **dict.fromkeys(("images", "image", "tree"), _NO_STORE),
@@ -55,7 +55,14 @@ COMMANDS: Final[Mapping[str, str]] = {
     "buildx build": _BUILD,
     "image build": _BUILD,
     "builder build": _BUILD,
-    **dict.fromkeys(("bake", "buildx bake", "compose build"), _PROJECT),
+    **dict.fromkeys(("bake", "buildx bake", "compose build", "compose push"), _FILE),
+    **dict.fromkeys(("init", "new"), "imgpack.toml is written by hand: imgpack help project-file"),
+    **dict.fromkeys(("scan", "scout", "vulnerability"),
+        "flaws are not looked up; those who do read an archive or a layout",
+    ),
+    **dict.fromkeys(("system prune", "builder clear"), _CLEAN),
+    "system df": "imgpack cache info",
+    "buildx imagetools inspect": "imgpack inspect REF",
     "build-using-dockerfile": "a Dockerfile's steps are not run: imgpack build SRC",
     "buildx dial-stdio": "there is no builder: a build is this process",
     "buildx ls": "there is no builder: a build is this process",
@@ -67,7 +74,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "buildx inspect": "there is no builder: a build is this process",
     "buildx version": "imgpack --version",
     "buildx imagetools": _INDEX,
-    "buildx imagetools inspect": "imgpack inspect REF",
     "imagetools inspect": "imgpack inspect REF",
     "imagetools create": _INDEX,
     "image ls": _NO_STORE,
@@ -124,8 +130,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "cache clean": "imgpack cache trim --max-size 0",
     "cache rm": "imgpack cache trim --max-size 0",
     "cache gc": _CLEAN,
-    "system prune": _CLEAN,
-    "system df": "imgpack cache info",
     "cache ls": "imgpack cache info",
     "cache du": "imgpack cache info",
     "cache show": "imgpack cache info",
@@ -140,7 +144,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "update": "imgpack base update LOCK",
     "squash": "imgpack flatten IMAGE -o FILE.tar",
     "import": "a tar of files becomes an image by: imgpack build FILE.tar",
-    "export": f"one layer of all is made by: imgpack flatten IMAGE -o FILE.tar; {_FILES}",
+    "export": _FILES,
     "mv": "copy it, then remove the old name: imgpack copy SRC DST",
     "sync": "one image after the other: imgpack copy SRC DST",
     "scp": "imgpack copy SRC DST",
@@ -182,8 +186,34 @@ COMMANDS: Final[Mapping[str, str]] = {
 """Words of other programs, one to three of them, and what to do instead."""
 
 
-def answer(words: Sequence[str]) -> str:
-    """What to say to ``words``, of which the first is no command (or the second none of its)."""
-    beginnings = (" ".join(words[:count]) for count in (3, 2, 1))
-    known = next((COMMANDS[one] for one in beginnings if one in COMMANDS), "")
+PROGRAMS: Final = frozenset({
+    "apko", "buildah", "crane", "ctr", "docker", "docker-compose", "executor", "gcrane", "jib",
+    "kaniko", "ko", "nerdctl", "oras", "podman", "regctl", "skopeo", "umoci",
+})  # fmt: skip
+"""What a whole command line of another program begins with."""
+
+
+def answer(words: Sequence[str], there: Container[str] = ()) -> str:
+    """What to say to ``words``, of which the first is no command (or the second none of its).
+
+    ``there`` are the commands that imgpack has; of them are words of another program, too.
+    """
+    if words[0] in PROGRAMS:
+        return _of_program([word for word in words[1:] if not word.startswith("-")], there)
+    known = _known(words) or COMMANDS.get(words[0], "")
     return f"write: {known}" if known.startswith("imgpack ") else known
+
+
+def _known(words: Sequence[str]) -> str:
+    """What is said to the first three words together, or two; empty if nothing is."""
+    return next((COMMANDS[key] for n in (3, 2) if (key := " ".join(words[:n])) in COMMANDS), "")
+
+
+def _of_program(words: Sequence[str], there: Container[str]) -> str:
+    """The same without the name of the program."""
+    if words and not _known(words):
+        name = ALIASES.get(words[0], words[:1])[0]
+        if name in there or name != words[0]:
+            return f"write: imgpack {name}"
+    told = answer(words, there) if words else ""
+    return told or "what is called otherwise here: imgpack help habits"

@@ -6,13 +6,10 @@ only suggested if it is a slip of the fingers away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import click
-
-_EXTRA = "Got unexpected extra argument"
-"""How click begins; ``crane pull``, for one, has the output for an argument."""
 
 
 class Subcommands(click.Group):
@@ -52,14 +49,12 @@ def worded(problem: click.ClickException) -> str:
         known = _habit(command or "", name, there)
         return f"{path} has no option {name}; {known or _close(name, there) or help_page}"
     message = problem.format_message().rstrip(".")
-    if isinstance(problem, click.BadOptionUsage) and context is not None:
-        help_page = _usage(context, problem.option_name) or help_page
-    elif message.startswith(_EXTRA) and context is not None and "-o" in _options(context):
-        help_page = "-o OUT says where what is made goes"
+    if context is not None:
+        help_page = _instead(problem, context) or help_page
     return message if "; " in message else f"{message}; {help_page}"
 
 
-def no_command(words: Sequence[str], there: Iterable[str], path: str = "imgpack") -> str:
+def no_command(words: Sequence[str], there: Collection[str], path: str = "imgpack") -> str:
     """``words`` begin with no command, and what else to say.
 
     In a group they begin with its name. ``there`` are the commands that ``path`` has.
@@ -68,7 +63,25 @@ def no_command(words: Sequence[str], there: Iterable[str], path: str = "imgpack"
 
     name = words[path.count(" ")]
     place = f"there is no command {name!r}" if path == "imgpack" else f"{path} has no {name!r}"
-    return f"{place}; {answer(words) or _close(name, there) or f'see {path} --help'}"
+    return f"{place}; {answer(words, there) or _close(name, there) or f'see {path} --help'}"
+
+
+def _instead(problem: click.ClickException, context: click.Context) -> str:
+    """What to write in the place of what is missing, or is too much; empty if it is not known."""
+    if isinstance(problem, click.BadOptionUsage):
+        return _usage(context, problem.option_name)
+    if isinstance(problem, click.MissingParameter) and isinstance(problem.param, click.Option):
+        return _usage(context, problem.param.opts[-1])
+    if isinstance(problem, click.BadParameter) and problem.param is not None:
+        from imgpack.cli.habits.outputs import VALUES
+
+        known = VALUES.get(problem.param.name or "", {})
+        return next((known[word] for word in known if f"'{word}' is" in problem.message), "")
+    if problem.message.startswith("Got unexpected extra argument"):
+        from imgpack.cli.habits.images import EXTRA
+
+        return EXTRA.get(context.command.name or "", "")
+    return ""
 
 
 def _options(context: click.Context) -> set[str]:

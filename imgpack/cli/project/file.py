@@ -33,6 +33,7 @@ _LONGEST_WORD: Final = 64
 _OTHER_FILES: Final = re.compile(r"(?i)(.*\.)?(docker|container)file(\..*)?")
 _TABLES: Final = ("image", "variables")
 _SETTING: Final = "write image.NAME.KEY=VALUE or variables.NAME=VALUE"
+_TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _HELP: Final = "see docs/project-file.md for what it holds"
 
 
@@ -164,7 +165,7 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
         line = f":{error.line}" if isinstance(error, TooDeepError) else ""
         raise ProjectError(f"{path}{line}: it is nested too deeply; make it flatter") from None
     except ValueError as error:
-        raise ProjectError(f"{path}: it is no TOML: {error}; {_HELP}") from None
+        raise ProjectError(_no_toml(path, text, str(error))) from None
     inner = os.path.basename(path) == FILES[1]
     prefix: Path = ("tool", "imgpack") if inner else ()
     tables: Any = document
@@ -175,6 +176,16 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
     file = ProjectFile(path, prefix, tables, lines, frozenset())
     _check(file)
     return _with(file, settings)
+
+
+def _no_toml(path: str, text: str, problem: str) -> str:
+    """The ``problem`` that ``tomllib`` has with ``text``, with the line in its place."""
+    place = _TOML_PLACE.search(problem)
+    line = int(place[1]) if place and place[1] else max(1, len(text.splitlines()))
+    problem = _TOML_PLACE.sub("", problem)
+    twice = problem.startswith(("Cannot overwrite", "Cannot declare"))
+    hint = "a key and a table are there once" if twice else _HELP
+    return f"{path}:{line}: it is no TOML: {problem}; {hint}"
 
 
 def _content(path: str) -> bytes:

@@ -137,6 +137,7 @@ def _text(value: object) -> str:
 
 TEXT: Final = ValueKind()
 TEXTS: Final = ValueKind(listed=True)
+TEXT_OR_NUMBER: Final = ValueKind((str, int))
 FLAG: Final = ValueKind((bool,))
 COUNT: Final = ValueKind((int,))
 TIME: Final = ValueKind((str, int, datetime, date))

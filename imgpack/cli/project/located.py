@@ -65,9 +65,8 @@ class Locator:
         for name, path in self.image.paths.items():
             value = values.get(name, ())
             for text in value if isinstance(value, tuple) else ():
-                part = text.partition(":")[0] if name == "sources" else text
-                if len(part) > 1 and _quotes(message, part):
-                    quoted.append((len(part), path))
+                parts = (part for part in _parts(name, text) if len(part) > 1)
+                quoted += [(len(part), path) for part in parts if _quotes(message, part)]
         return self._deepest(max(quoted)[1], message) if quoted else None
 
     def _deepest(self, path: Path, message: str) -> Path:
@@ -86,6 +85,16 @@ class Locator:
             if _quotes(message, quoted) or (isinstance(part, str) and _quotes(message, part)):
                 return (*path, part)
         return path
+
+
+def _parts(name: str, text: str) -> tuple[str, ...]:
+    """What an error may quote of ``text``, a value of the parameter called ``name``."""
+    if name == "platform":
+        platform, _, source = text.partition("=")
+        return platform, *_parts("sources", source)
+    if name == "annotation":
+        return text, text.partition("=")[0], text.partition("=")[0].partition(":")[2]
+    return (text.partition(":")[0] if name == "sources" else text,)
 
 
 def _quotes(message: str, text: str) -> bool:

@@ -38,13 +38,13 @@ def given_parameters(ctx: click.Context) -> frozenset[str]:
     )
 
 
-def check_one(given: frozenset[str], *, several: bool) -> None:
-    """Refuse what is of one image where there are ``several``. Raises ``click.UsageError``."""
-    for name, option in _ONE_IMAGE.items() if several else ():
+def check_one(given: frozenset[str], chosen: Chosen) -> None:
+    """Refuse what is of one image where several are ``chosen``. Raises ``click.UsageError``."""
+    for name, option in _ONE_IMAGE.items() if chosen.several else ():
         if name in given:
             raise click.UsageError(
-                f"{option} is of one image, and the file has several: name the one; "
-                "or let the file say it of each"
+                f"{option} is of one image, and several of {chosen.file.path} are meant; "
+                f"name one, or let the file say it of each"
             )
 
 

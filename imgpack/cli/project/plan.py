@@ -7,7 +7,7 @@ from typing import Any
 
 from imgpack.cli.options.build.config import command_words
 from imgpack.cli.project.chosen import Chosen
-from imgpack.cli.project.images import ProjectImage, Value
+from imgpack.cli.project.images import ProjectImage, Value, as_texts
 from imgpack.cli.project.keys import KEYS, Key
 from imgpack.cli.project.kinds import Role
 from imgpack.errors import ConfigError
@@ -39,7 +39,7 @@ def _image(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
 
 def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.name == "tags":
-        return [*_texts(values.get("tags", ()))]
+        return [*as_texts(values.get("tags", ()))]
     if key.name == "push":
         return None if image.push is None else [*image.push]
     if key.name == "from-image":
@@ -88,7 +88,3 @@ def _layer(text: str, image: ProjectImage) -> str | dict[str, Any]:
     out |= {"exclude": [*flags.exclude]} if flags.exclude else {}
     out |= {"ignore-file": flags.ignore_file} if flags.ignore_file else {}
     return out | ({"no-ignore-file": True} if flags.no_ignore_file else {})
-
-
-def _texts(value: Value) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()

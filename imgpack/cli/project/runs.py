@@ -7,17 +7,18 @@ given; it does not know of the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
+from imgpack import api
 from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
 from imgpack.cli.project.chosen import Chosen, choose
 from imgpack.cli.project.command import ProjectFlags
 from imgpack.cli.project.file import listed
-from imgpack.cli.project.images import ProjectImage
+from imgpack.cli.project.images import ProjectImage, Value, as_texts, check_names
 from imgpack.cli.project.keys import PUSH
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
@@ -35,6 +36,9 @@ from imgpack.files.streams import STDOUT
 
 _OF_THE_NAMED: Final = ("load", "engine", "metadata_file", "iidfile")
 """Options of ``build`` that are not of an image that is built but as the base of another."""
+_REGISTRIES: Final = "\0registries"
+_ENGINE: Final = "\0engine"
+"""Places beside layouts that keep one image of a name; no path has a NUL."""
 
 
 def build_images(
@@ -48,11 +52,12 @@ def build_images(
     chosen = choose(flags, words, terminal, os.environ)
     if chosen is None:
         return False
-    check_one(given_parameters(ctx), several=chosen.several)
+    check_one(given_parameters(ctx), chosen)
     values = {image.name: merged(ctx, image, chosen) for image in chosen.images}
     if flags.print_plan:
         click.echo(json_text(plan(chosen, values)))
         return True
+    check_names(chosen.file, _places(ctx, chosen, values))
     defaults = command.make_context(ctx.info_name, [], ctx.parent).params
     dry = ctx.params["dry_run"]
     with (
@@ -74,6 +79,23 @@ def build_images(
 
         _each(chosen.images, "listed" if dry else "built", terminal, build_one)
     return True
+
+
+def _places(
+    ctx: click.Context, chosen: Chosen, values: Mapping[str, Mapping[str, Value]]
+) -> Iterator[tuple[ProjectImage, str, Sequence[str]]]:
+    """Each place that keeps names, and what a build puts there for each image."""
+    for image in chosen.images:
+        names = as_texts(values[image.name]["tags"])
+        output = as_texts(values[image.name].get("output", ()))
+        if output and api.is_layout(output[0]):
+            yield image, os.path.normpath(output[0]), names
+        if image.name not in chosen.names:
+            continue
+        if ctx.params["push"]:
+            yield image, _REGISTRIES, image.targets and names
+        if ctx.params["load"]:
+            yield image, _ENGINE, names
 
 
 def _build(
@@ -122,12 +144,15 @@ def push_images(
     if flags.print_plan:
         click.echo(json_text(plan(chosen, {one.name: one.values for one in chosen.images})))
         return True
-    check_one(given_parameters(ctx), several=chosen.several)
+    check_one(given_parameters(ctx), chosen)
     named = [image for image in chosen.images if image.name in chosen.names and image.targets]
     if not named:
         raise chosen.file.error(
             (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
         )
+    if not ctx.params.get("by_digest"):
+        into = ctx.params.get("repository")
+        check_names(chosen.file, ((one, _REGISTRIES, _pushed(one, into)) for one in named))
     with one_document(ctx.params["metadata_file"], several=chosen.several) as collect:
 
         def push_one(image: ProjectImage) -> None:
@@ -136,6 +161,14 @@ def push_images(
 
         _each(named, "pushed", terminal, push_one)
     return True
+
+
+def _pushed(image: ProjectImage, repository: str | None) -> Sequence[str]:
+    """What an image is pushed as: its tags stay in another ``repository``."""
+    if repository is None:
+        return image.targets
+    tags = (name.rpartition("/")[2].partition(":")[2] for name in image.names)
+    return [f"{repository}:{tag}" if tag else repository for tag in tags]
 
 
 def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:

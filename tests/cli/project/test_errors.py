@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgpack.cli.commands.build import build
+from imgpack.cli.habits import keys
+from imgpack.cli.project.keys import KEYS, LAYER_KEYS, MACHINE, PUSH
 from tests.cli.project.shop import Shop
 
 IMAGE = '[image.web]\nlayers = ["trees/web"]\n'
@@ -154,13 +157,55 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "no TOML": (
         IMAGE + "tags = [",
-        "imgpack.toml: it is no TOML: Invalid value (at end of document); "
-        "see docs/project-file.md for what it holds",
+        "imgpack.toml:3: it is no TOML: Invalid value; see docs/project-file.md for what it holds",
     ),
     "a key twice": (
         IMAGE + "layers = []\n",
-        "imgpack.toml: it is no TOML: Cannot overwrite a value (at line 3, column 12); "
-        "see docs/project-file.md for what it holds",
+        "imgpack.toml:3: it is no TOML: Cannot overwrite a value; "
+        "a key and a table are there once",
+    ),
+    "a table twice": (
+        IMAGE + "[image.web]",
+        "imgpack.toml:3: it is no TOML: Cannot declare ('image', 'web') twice; "
+        "a key and a table are there once",
+    ),
+    "what compose calls otherwise": (
+        IMAGE + "ports = [80]",
+        "imgpack.toml:3: image.web.ports: there is no such key; write expose = [8080]",
+    ),
+    "what bake calls otherwise": (
+        IMAGE + "args = { A = 1 }",
+        "imgpack.toml:3: image.web.args: there is no such key; "
+        "nothing is run in a build: run the steps before",
+    ),
+    "what is of the machine": (
+        IMAGE + "cache-dir = 'x'",
+        "imgpack.toml:3: image.web.cache-dir: there is no such key; "
+        "it is of the run, and an option: --cache-dir",
+    ),
+    "a destination of other names": (
+        "[image.web]\nlayers = [{ source = 'trees/web', to = '/x' }]",
+        'imgpack.toml:2: image.web.layers[0].to: there is no such key; write dest = "/DEST"',
+    ),
+    "a level that is none": (
+        IMAGE + "compression = 'gzip:99'",
+        "imgpack.toml:3: image.web.compression gzip:99: gzip has no level 99; levels are 1 to 12",
+    ),
+    "an annotation of an index that is not made": (
+        IMAGE + "annotations = { 'index:team' = 'shop' }",
+        "imgpack.toml:3: image.web.annotations: there is no index to annotate with team: the image "
+        "is of one platform; write team for its manifest",
+    ),
+    "a platform of a table that is none": (
+        "[image.web]\n[image.web.platforms]\n'linux/amd65' = 'trees/web'",
+        "imgpack.toml:3: image.web.platforms.\"linux/amd65\": no runtime knows the platform "
+        "linux/amd65; write it as Go does, as linux/arm64; --platform-unchecked takes any",
+    ),
+    "a source of a platform that is not there": (
+        "[image.web]\n[image.web.platforms]\n'linux/amd64' = 'trees/web'\n"
+        "'linux/arm64' = 'nothing'",
+        "imgpack.toml:4: image.web.platforms.\"linux/arm64\": nothing does not exist; "
+        "name a directory, a file or a tar archive; --from nothing builds on the image",
     ),
     "lists in lists": (
         "[image.web]\nlayers = " + "[" * 10**5,
@@ -172,6 +217,10 @@ CODES = {
     "a port that is none": 7,
     "a source that is not there": 3,
     "a name that is no reference": 6,
+    "a level that is none": 7,
+    "a platform of a table that is none": 7,
+    "an annotation of an index that is not made": 7,
+    "a source of a platform that is not there": 3,
 }
 
 
@@ -180,6 +229,14 @@ def test_what_is_wrong_is_told_with_its_place(shop: Shop, case: str) -> None:
     """File, line, key, and what is right."""
     text, expected = CASES[case]
     assert shop.error(text, code=CODES.get(case, 2)) == expected
+
+
+def test_what_is_of_the_run_is_an_option_as_it_is_said() -> None:
+    """Of build, so that the answer to a key works; and no key is answered as another's."""
+    spelled = {name for param in build.params for name in param.opts}
+    options = {f"--{name.replace('_', '-')}" for name in (MACHINE | PUSH) - {"as_json"}}
+    assert options <= spelled
+    assert not (keys.KEYS.keys() & KEYS.keys() | keys.LAYER_KEYS.keys() & LAYER_KEYS.keys())
 
 
 def test_a_flag_that_is_wrong_is_not_the_files(shop: Shop) -> None:
