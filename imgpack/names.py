@@ -11,6 +11,8 @@ _HOMES: Final = {
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "compression.codec": "Codec",
+    "credentials.files": "credential_store",
+    "credentials.lookup": "Credential CredentialFile CredentialSource CredentialStore Given",
     "engine.loading": "Engine Loaded",
     "image.base.findings": "Finding OnNewBase",
     "image.base.lock": "Lock LockedImage",

@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
+    from imgpack.credentials.files import credential_store
+    from imgpack.credentials.lookup import (
+        Credential,
+        CredentialFile,
+        CredentialSource,
+        CredentialStore,
+        Given,
+    )
     from imgpack.engine.loading import Engine, Loaded
     from imgpack.image.annotate import annotated
     from imgpack.image.base.findings import Finding, OnNewBase
@@ -144,26 +152,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
-    "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference", "Digest",
-    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule",
-    "ExpectingMeter", "Explain",
-    "FileContent", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore",
-    "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink", "ImgpackError",
-    "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock",
-    "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque",
-    "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink",
-    "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
-    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
-    "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
-    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
-    "build_prepared", "character_device", "copy", "create", "delete", "described", "difference",
-    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base",
-    "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
-    "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path",
-    "join", "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved",
-    "mtree", "open", "open_base", "open_bases", "open_blob", "open_files", "parse_name",
-    "parse_reference", "parse_rule", "planned", "prepare",
+    "Built", "Change", "ClampTime", "Codec", "Counts", "Credential", "CredentialFile",
+    "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest", "Directory",
+    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain",
+    "FileContent", "Filtered", "Finding", "Format", "Given", "Group", "Healthcheck", "IdMap",
+    "Ignore", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink",
+    "ImgpackError", "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded",
+    "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase",
+    "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published",
+    "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference", "Registries",
+    "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList",
+    "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
+    "SetTime", "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions",
+    "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated",
+    "block_device", "build", "build_prepared", "character_device", "copy", "create",
+    "credential_store", "delete", "described", "difference", "directory", "directory_entry",
+    "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file",
+    "find_engine", "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in",
+    "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading", "lock_base",
+    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases",
+    "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
     "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
     "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
     "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",

@@ -7,7 +7,7 @@ leaves out is looked for among those.
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -41,19 +41,17 @@ class Containerd:
 
     def held(self, images: Sequence[Named]) -> frozenset[Digest]:
         """The blobs and documents that its content store has."""
-        listed = self.program.ask("content", "list", "--quiet")
-        there = set(listed.decode("ascii", "replace").split())
-        planned = plan(images)
-        wanted = [one.descriptor for one in (*planned.blobs, *planned.configs, *planned.documents)]
-        found = (one.digest for one in (*wanted, *planned.missing))
-        return frozenset(digest for digest in found if str(digest) in there)
+        there = self._content()
+        return frozenset(one for one in _parts(images) if str(one) in there)
 
     def send(self, images: Sequence[Named], held: frozenset[Digest]) -> None:
         """An OCI layout, without the blobs that are there."""
         _check_named(images, self.kind)
         meter = self.reporter.begin(f"to {self.kind}", None)
         try:
-            self.program.feed(metered(oci_archive(images, held), meter), "images", "import", "-")
+            # Else containerd forgets soon what is for other platforms than its own.
+            arguments = ("images", "import", "--all-platforms", "-")
+            self.program.feed(metered(oci_archive(images, held), meter), *arguments)
         finally:
             meter.end()
 
@@ -68,7 +66,16 @@ class Containerd:
                 raise EngineError(f"containerd has not loaded {tag} as {digest}")
             if "complete" not in line:
                 raise EngineError(f"containerd has not all of {tag}")
+        there = self._content()  # the check was of its own platform
+        lost = next((one for one in _parts([named]) if str(one) not in there), None)
+        if lost is not None:
+            raise EngineError(f"containerd has not all of {digest}: it lacks {lost}")
         return digest
+
+    def _content(self) -> frozenset[str]:
+        """The digests of all that it has."""
+        listed = self.program.ask("content", "list", "--quiet")
+        return frozenset(listed.decode("ascii", "replace").split())
 
 
 @dataclass(slots=True)
@@ -123,6 +130,13 @@ def _status_id(answer: bytes) -> str:
         return str(status["id"])
     except (ValueError, RecursionError, KeyError, TypeError):
         return ""
+
+
+def _parts(images: Sequence[Named]) -> Iterator[Digest]:
+    """What ``images`` consist of: documents, configurations and layers that are not foreign."""
+    planned = plan(images)
+    parts = [one.descriptor for one in (*planned.blobs, *planned.configs, *planned.documents)]
+    return (one.digest for one in (*parts, *planned.missing))
 
 
 def _check_named(images: Sequence[Named], kind: str) -> None:

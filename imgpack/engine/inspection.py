@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from imgpack.engine.loading import whole_images
 from imgpack.engine.program import EngineProgram
 from imgpack.errors import EngineError
-from imgpack.image.image import Image, Named
+from imgpack.image.image import Named
 from imgpack.spec.digest import Digest
 
 _AT_ONCE: Final = 200
@@ -50,11 +51,12 @@ def identifier(one: dict[str, Any]) -> str:
     return found if ":" in found else f"sha256:{found}"
 
 
-def identify_by_config(program: EngineProgram, named: Named, image: Image) -> Digest:
+def identify_by_config(program: EngineProgram, named: Named, kind: str) -> Digest:
     """The image's configuration, if the engine has it with all layers, under all names.
 
-    Raises ``EngineError``.
+    ``kind`` is what messages call the engine. Raises ``EngineError``.
     """
+    ((_, image),) = whole_images([named], kind)
     wanted = str(image.config.digest)
     names = [str(tag) for tag in named.tags] or [image.config.digest.hex]
     found = inspected(program, names)

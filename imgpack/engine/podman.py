@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from imgpack.engine.archives import docker_archive
-from imgpack.engine.docker import feed
+from imgpack.engine.docker import Docker
 from imgpack.engine.inspection import identify_by_config, layers_there
 from imgpack.engine.layers import plain_layer
 from imgpack.engine.loading import LABEL, Engine, whole_images
@@ -95,33 +94,18 @@ class Podman:
 
     def identify(self, named: Named) -> Digest:
         """The digest of its configuration."""
-        ((_, image),) = whole_images([named], self.kind)
-        return identify_by_config(self.program, named, image)
+        return identify_by_config(self.program, named, self.kind)
 
 
 @dataclass(slots=True)
-class RemotePodman:
-    """Podman behind a socket."""
+class RemotePodman(Docker):
+    """Podman behind a socket: fed as docker is, but it reads all of an archive."""
 
-    program: EngineProgram
-    platform: Platform | None
-    scratch: Callable[[], str]
-    reporter: Reporter
     kind: str = PODMAN
 
     def held(self, images: Sequence[Named]) -> frozenset[Digest]:
-        """It reads all of an archive."""
+        """Nothing may be left out."""
         return frozenset()
-
-    def send(self, images: Sequence[Named], held: frozenset[Digest]) -> None:
-        """One archive of all."""
-        whole = list(whole_images(images, self.kind))
-        feed(self.program, docker_archive(whole, held, self.scratch), self.kind, self.reporter)
-
-    def identify(self, named: Named) -> Digest:
-        """The digest of its configuration."""
-        ((_, image),) = whole_images([named], self.kind)
-        return identify_by_config(self.program, named, image)
 
 
 def _write_file(path: str, raw: bytes) -> None:

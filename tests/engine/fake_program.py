@@ -137,7 +137,7 @@ def pull(place: str) -> None:
 
 
 def bring() -> None:
-    """``ctr images import -``."""
+    """``ctr images import --all-platforms -``."""
     troubled()
     files = came_in()
     note(files)
@@ -203,7 +203,7 @@ def main() -> None:
         load()
     elif ARGUMENTS[0] == "pull":
         pull(ARGUMENTS[-1])
-    elif line == "images import -":
+    elif line == "images import --all-platforms -":
         bring()
     elif line.startswith("images check name=="):
         check(ARGUMENTS[2].removeprefix("name=="))

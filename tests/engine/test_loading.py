@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from imgpack.api import Image, Named, Platform, Published, load, loading, parse_name
+from imgpack.api import (
+    Image,
+    ImageIndex,
+    Named,
+    Platform,
+    Published,
+    images_in,
+    load,
+    loading,
+    parse_name,
+)
 from imgpack.errors import DigestError, EngineError, NotFoundError, UnsupportedError
 from imgpack.events import Meter, Silent
 from imgpack.spec.format import Format
@@ -352,6 +362,15 @@ class TestPodman:
         assert machine.calls("podman", "pull") == []
 
 
+def _digests(index: ImageIndex) -> set[str]:
+    """Those of all that it consists of."""
+    found = {str(index.index.descriptor.digest)}
+    for one in images_in(index):
+        blobs = (one.manifest.descriptor, one.manifest.config, *one.manifest.layers)
+        found |= {str(blob.digest) for blob in blobs}
+    return found
+
+
 class TestContainerd:
     """containerd through ``ctr``, and the nodes of kind."""
 
@@ -370,6 +389,16 @@ class TestContainerd:
         machine.install("ctr")
         index = make_multi(Memory(), "linux/amd64", "linux/arm64")
         assert load([Named(index, (FOO,))], machine.find())[0].id == index.index.descriptor.digest
+
+    def test_an_index_of_which_it_keeps_its_own_platform_is_not_loaded(
+        self, machine: Machine
+    ) -> None:
+        """``ctr images check`` says that it is complete, and looks at no other."""
+        index = make_multi(Memory(), "linux/amd64", "linux/arm64")
+        lost = str(index.members[1].document.descriptor.digest)
+        machine.install("ctr", content_list="\n".join(_digests(index) - {lost}))
+        with pytest.raises(EngineError, match=f"it lacks {lost}"):
+            load([Named(index, (FOO,))], machine.find())
 
     def test_what_is_lost_meanwhile_is_sent_again(self, machine: Machine) -> None:
         """It says that the image is not complete, and gets all of it."""

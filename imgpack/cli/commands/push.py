@@ -17,7 +17,7 @@ from imgpack.cli.options.registry import RegistryOptions, connect, registry_opti
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.display import available, folded, shortened
 from imgpack.cli.project.command import PushProject, file_options
-from imgpack.errors import InvalidReferenceError, UnsupportedError, about
+from imgpack.errors import InvalidReferenceError, SourceError, UnsupportedError, about
 from imgpack.files.streams import STDIN
 from imgpack.spec.reference import is_tag
 
@@ -161,11 +161,18 @@ def _first_argument(archive: str, references: tuple[str, ...]) -> str:
         for text in references:
             if os.path.lexists(text):
                 raise click.UsageError(f"ARCHIVE comes first: imgpack push {text} {archive}")
+        # As of docker push, which sends what is in its store.
+        if archive != STDIN and not api.is_path(archive):
+            raise SourceError(
+                f"{archive} does not exist",
+                "an archive or a layout is pushed: imgpack push ARCHIVE REF; "
+                "what is in a registry is copied: imgpack copy SRC DST",
+            )
     if api.is_lock(archive):
         raise UnsupportedError(
             f"{archive} is the lock of a base", "push the image that is built on it"
         )
-    plain = archive == "-" or archive.startswith(("/", "./", "../"))
+    plain = archive == STDIN or archive.startswith(("/", "./", "../"))
     return archive if plain else f"./{archive}"
 
 

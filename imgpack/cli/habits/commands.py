@@ -63,6 +63,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("system prune", "builder clear"), _CLEAN),
     "system df": "imgpack cache info",
     "buildx imagetools inspect": "imgpack inspect REF",
+    "build-using-dockerfile": "a Dockerfile's steps are not run: imgpack build SRC",
     "buildx dial-stdio": "there is no builder: a build is this process",
     "buildx ls": "there is no builder: a build is this process",
     "buildx create": "there is no builder: a build is this process",
@@ -182,7 +183,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "shell": "nothing is run",
     "man": "the manual is shown by: man imgpack",
 }  # fmt: skip
-"""Words of other programs, one or two of them, and what to do instead."""
+"""Words of other programs, one to three of them, and what to do instead."""
 
 
 PROGRAMS: Final = frozenset({

@@ -95,10 +95,11 @@ def _options(context: click.Context) -> set[str]:
 
 
 def _usage(context: click.Context, name: str) -> str:
-    """How the option ``name`` is written; empty if it takes nothing."""
+    """How the option ``name`` is written."""
     for one in context.command.get_params(context):
-        if name in one.opts and not (isinstance(one, click.Option) and one.is_flag):
-            return f"write {name} {one.make_metavar(context)}"
+        if name in one.opts:
+            flag = isinstance(one, click.Option) and one.is_flag
+            return f"write {name} {'' if flag else one.make_metavar(context)}".rstrip()
     return ""
 
 

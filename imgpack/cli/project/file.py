@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import click
 from imgpack.cli.project.command import FILES
 from imgpack.cli.project.keys import ALIASES, KEYS
 from imgpack.cli.project.kinds import ValueKind, found
-from imgpack.errors import ArchiveError, SourceError
+from imgpack.errors import ArchiveError, ImgpackError, SourceError
 from imgpack.files.reading import input_errors, read_regular
 from imgpack.files.toml_lines import Path, TooDeepError, key_of, lines_of
 
@@ -26,10 +27,12 @@ _LARGEST: Final = 1 << 20
 _MOST_IMAGES: Final = 1000
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MOST_ABOVE: Final = 16
 _LONGEST_WORD: Final = 64
 """Characters of a word that are shown, and for which a similar one is looked for."""
 _OTHER_FILES: Final = re.compile(r"(?i)(.*\.)?(docker|container)file(\..*)?")
 _TABLES: Final = ("image", "variables")
+_SETTING: Final = "write image.NAME.KEY=VALUE or variables.NAME=VALUE"
 _TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _HELP: Final = "see docs/project-file.md for what it holds"
 
@@ -78,6 +81,9 @@ class ProjectFile:
             if path[:length] in self.settings:
                 return f"--set {shown(path)}"
         whole = (*self.prefix, *path)
+        for setting in self.settings if whole not in self.lines else ():
+            if setting[: len(path)] == path:
+                return f"--set {shown(setting)}"
         known = (self.lines.get(whole[:length]) for length in range(len(whole), -1, -1))
         line = next((f":{number}" for number in known if number is not None), "")
         return f"{self.path}{line}: {shown(whole)}" if whole else f"{self.path}{line}"
@@ -121,6 +127,21 @@ def find() -> str | None:
     for name in FILES:
         if os.path.lexists(name) and (name == FILES[0] or b"imgpack" in _content(name)):
             return name
+    return None
+
+
+def find_above() -> str | None:
+    """The file of the nearest directory above that has one."""
+    place = os.pardir
+    for _ in range(_MOST_ABOVE):
+        for name in FILES:
+            path = os.path.join(place, name)
+            with suppress(click.UsageError, ImgpackError):
+                if os.path.isfile(path) and (name == FILES[0] or read(path) is not None):
+                    return path
+        if os.path.ismount(place):
+            break
+        place = os.path.join(place, os.pardir)
     return None
 
 
@@ -235,7 +256,9 @@ def _with(file: ProjectFile, settings: Sequence[str]) -> ProjectFile:
         except TooDeepError:
             split = None
         if split is None:
-            raise ProjectError(f"--set {setting!r} is no setting; write image.NAME.KEY=VALUE")
+            item = "[" in setting.partition("=")[0]
+            hint = "set the whole list: image.NAME.KEY=[...]" if item else _SETTING
+            raise ProjectError(f"--set {setting!r} is no setting; {hint}")
         paths.add(_set(file, *split))
     return ProjectFile(file.path, file.prefix, file.tables, file.lines, frozenset(paths))
 
@@ -245,7 +268,7 @@ def _set(file: ProjectFile, path: Path, text: str) -> Path:
     whole = f"--set {shown(path)}"
     known = file.tables.get(str(path[0]), {}) if path[0] in _TABLES else None
     if known is None or len(path) < (3 if path[0] == "image" else 2):
-        raise ProjectError(f"{whole} is no key; write image.NAME.KEY=VALUE or variables.NAME=VALUE")
+        raise ProjectError(f"{whole} is no key; {_SETTING}")
     if path[1] not in known:
         hint = nearest(str(path[1]), known, f"{file.path} has {listed([*known]) or 'none'}")
         raise ProjectError(f"{whole}: there is no {str(path[0]).rstrip('s')} {path[1]}; {hint}")

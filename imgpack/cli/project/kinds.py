@@ -76,7 +76,9 @@ class ValueKind:
         one: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
         items = {"type": "string"} if self.paired else one
         forms = [one] if self.alone else []
-        forms += [{"type": "object", "additionalProperties": one}] if self.paired else []
+        names = {"pattern": "^[^=]+$"}
+        table = {"type": "object", "propertyNames": names, "additionalProperties": one}
+        forms += [table] if self.paired else []
         forms += [{"type": "array", "items": items}] if self.listed else []
         return forms[0] if len(forms) == 1 else {"anyOf": forms}
 

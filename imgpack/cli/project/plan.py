@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from imgpack.cli.options.build.config import command_words
 from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value, as_texts
 from imgpack.cli.project.keys import KEYS, Key
 from imgpack.cli.project.kinds import Role
+from imgpack.errors import ConfigError
 
 
 def plan(chosen: Chosen, values: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
@@ -53,12 +54,20 @@ def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.name == "platforms" and any("=" in text for text in value):
         return _by_platform(value, image)
     if key.kind.role is Role.WORDS and value[0].startswith("["):
-        return json.loads(value[0])
+        return _words(value[0])
     if key.kind.paired and not key.kind.alone and all("=" in text for text in value):
         return dict(text.split("=", 1) for text in value)
     if key.kind.scalars == (int,):
         return int(value[0])
     return [*value] if key.kind.listed and key.kind.role is not Role.WORDS else value[0]
+
+
+def _words(text: str) -> list[str] | str:
+    """A command's words; what is no array, which the build refuses, as it stands."""
+    try:
+        return [*(command_words(text, "") or ())]
+    except ConfigError:
+        return text
 
 
 def _by_platform(texts: Iterable[str], image: ProjectImage) -> dict[str, Any]:

@@ -99,6 +99,10 @@ def test_nothing_at_all_is_the_error_of_ever(shop: Shop) -> None:
     below = InProcess(shop.directory / "trees" / "web", shop.imgpack._monkeypatch)
     error = below("build").failed(2)
     assert error == f"imgpack: error: {said}imgpack.toml; --file ../../imgpack.toml is there"
+    (shop.directory / "imgpack.toml").unlink()
+    shop.write('[project]\nname = "imgpack"\n', "trees/pyproject.toml")
+    shop.write("[tool.imgpack.image.x]\nlayers = []\n", "pyproject.toml")
+    assert below("build").failed(2).endswith("; --file ../../pyproject.toml is there")
 
 
 @pytest.mark.parametrize("option", ["--print", "--set"])
