@@ -50,12 +50,14 @@ def open_files(
     if isinstance(path, str) and is_lock(path):
         tree = locked_base(read_lock(path), path, platform).tree
     with open_location(path, registries=registries, scratch=scratch) as opened:
-        chosen = choose(opened, opened.select(image or name), platform)
+        root = opened.select(image or name)
+        chosen = choose(opened, root, platform)
         stores = [] if cache is None else [CachedBlobs(cache)]
         yield image_contents(
             with_layers(chosen, stores),
             opened.location,
             scratch,
+            name=root.shown(),
             tree=tree,
             cache=cache,
             jobs=jobs,

@@ -43,7 +43,7 @@ class FileContent(NamedTuple):
 class ImageFiles(Applied):
     """The tree of ``image``, which lies ``where``; its layers counted from 0, bottom first.
 
-    ``jobs`` threads read a layer.
+    ``name`` is what it is called there, or empty; ``jobs`` threads read a layer.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
+        name: str = "",
         jobs: int = 1,
         reporter: Reporter = SILENT,
     ) -> None:
         self.image = image
         self.where = where
+        self.name = name
         self._layers = tuple(layers)
         self._jobs = jobs
         self._reporter = reporter
@@ -111,13 +113,15 @@ def image_contents(
     where: str,
     scratch: Callable[[], str],
     *,
+    name: str = "",
     tree: Tree | None = None,
     cache: SegmentCache | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> ImageFiles:
-    """The files of ``image``, which lies ``where``; what the ``cache`` remembers is not read.
+    """The files of ``image``, which is ``name`` ``where`` it lies.
 
+    What the ``cache`` remembers is not read.
     Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
     ``scratch`` finds a directory for tables. Raises as ``read_layers``.
     """
@@ -125,7 +129,7 @@ def image_contents(
         layers = [ReadLayer(_table(tree, scratch))]
     else:
         layers = read_layers(image, where, scratch, cache=cache, jobs=jobs, reporter=reporter)
-    return ImageFiles(image, where, layers, jobs=jobs, reporter=reporter)
+    return ImageFiles(image, where, layers, name=name, jobs=jobs, reporter=reporter)
 
 
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
