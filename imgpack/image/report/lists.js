@@ -24,14 +24,14 @@ function showFacts(image, entries) {
     hidden += one.by ? bytes : 0;
     gone += one.by && !isDirectory(one) ? 1 : 0;
   }
-  document.title = `${image.name} – image report`;
+  document.title = `${image.name}: image report`;
   $("name").textContent = image.name;
   $("digest").textContent = image.manifest.digest;
   const platform = image.platform, built = [platform.os, platform.architecture, platform.variant].filter(Boolean).join("/");
   const lost = hidden ? `${humanSize(hidden)} in ${plural(gone, "file")} (${((hidden / whole) * 100).toFixed(1)} %)` : "nothing";
   const more = Object.entries(image.annotations || {});
   terms($("facts"), [
-    ["Platform", built], ["Created", image.created || "not said"], ["Stored", `${humanSize(image.stored)} in ${plural(image.layers.length, "layer")}`],
+    ["Platform", built], ["Created", (image.created || "not said").replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z$/, "$1 $2 UTC")], ["Stored", `${humanSize(image.stored)} in ${plural(image.layers.length, "layer")}`],
     ["Unpacked", humanSize(whole)], ["Files", shown.toLocaleString("en")], ["Hidden or deleted", lost],
   ]);
   const told = [["Image ID", image.config.digest], ...Object.entries(image.runtime).filter(([, value]) => !isEmpty(value)).map(([name, value]) => [name, lines(name, value)])];
@@ -80,7 +80,7 @@ function showSteps(image, tree, light, open) {
 
 const COLUMNS = {
   files: [["Name"], ["Size", "n"], ["Share", "n wide"], ["Hidden", "n"], ["Files", "n wide"], ["Layer", "n"], ["Mode", "wide"], ["Owner", "wide"]],
-  changes: [["Name"], ["Change"], ["Before", "n"], ["After", "n"], ["Difference", "n wide"], ["What", "wide"], ["Mode", "wide"], ["Owner", "wide"]],
+  changes: [["Name"], ["Change"], ["Before", "n"], ["After", "n"], ["Difference", "n wide"], ["What", "wide"], ["Mode", "wide"]],
 };
 
 function fileCells(tree, node, whole) {
@@ -96,12 +96,14 @@ const hiddenText = (entry, hidden) =>
 const ownerCells = (entry) => (entry ? [modeText(entry.mode), entry.uid === undefined ? "" : `${entry.uid}:${entry.gid}`] : ["", ""]);
 
 function changeCells(tree, node) {
-  const entry = tree.entries[node];
-  if (!entry) return ["", "", "", "", "", "", ""];
-  const by = entry.after - entry.before, what = WHAT.filter((_, bit) => entry.what & (1 << bit)).join(", ");
-  const before = entry.kind === 1 ? "" : humanSize(entry.before), after = entry.kind === 2 ? "" : humanSize(entry.after);
-  return [KINDS[entry.kind], before, after, `${by < 0 ? "−" : "+"}${humanSize(Math.abs(by))}`, what, modeText(entry.mode), ""];
+  const entry = tree.entries[node], [before, after, count] = tree.changed[node];
+  const kind = tree.first[node] ? plural(count, "path") : KINDS[entry.kind];
+  const old = entry?.kind === 1 ? "" : humanSize(before), now = entry?.kind === 2 ? "" : humanSize(after);
+  return [kind, old, now, difference(after - before), entry ? changedText(entry) : "", entry ? modeText(entry.mode) : ""];
 }
+
+const difference = (bytes) => (bytes ? `${bytes < 0 ? "−" : "+"}${humanSize(Math.abs(bytes))}` : "0 B");
+const changedText = (entry) => WHAT.filter((_, bit) => entry.what & (1 << bit)).join(", ");
 
 // The table of nodes; names are paths where they come from several directories.
 function showTable(tree, nodes, count, named, open, kind, whole) {

@@ -57,7 +57,7 @@ class Tree {
   constructor(title) {
     this.parents = [-1]; this.names = [title]; this.layers = [0]; this.entries = [null];
     this.first = [0]; this.next = [0]; this.totals = [0]; this.hidden = [0]; this.files = [0];
-    this.lowered = null;
+    this.lowered = null; this.order = null;
   }
   add(parent, name, layer, entry) {
     const node = this.parents.length;
@@ -107,14 +107,20 @@ class Tree {
     const way = this.way(this.isVersion(node) ? this.parents[node] : node).slice(this.skip || 1);
     return `/${way.map((one) => this.names[one]).join("/")}`;
   }
+  // All nodes but the root, the largest first, sorted once.
+  sorted() {
+    return (this.order ??= Uint32Array.from(this.parents.keys()).subarray(1).sort((a, b) => this.totals[b] - this.totals[a] || a - b));
+  }
   leaves(top) {
-    const found = [], inside = new Uint8Array(this.parents.length);
+    const inside = new Uint8Array(this.parents.length);
     inside[top] = 1;
-    for (let node = top; node < this.parents.length; node++) {
-      if (node !== top && this.parents[node] >= 0) inside[node] = inside[this.parents[node]];
-      if (inside[node] && this.entries[node] && (!this.first[node] && !isDirectory(this.entries[node]) || this.listed)) found.push(node);
-    }
-    return found.sort((a, b) => this.totals[b] - this.totals[a] || a - b);
+    for (let node = top + 1; node < inside.length; node++) inside[node] = inside[this.parents[node]];
+    inside[top] = 0;
+    return [...this.sorted().filter((node) => inside[node] && this.isListed(node))];
+  }
+  isListed(node) {
+    const entry = this.entries[node];
+    return entry !== null && (this.listed || (!this.first[node] && !isDirectory(entry)));
   }
   // Paths in small letters, once, for searching.
   lower() {
@@ -130,11 +136,8 @@ class Tree {
     return this.lowered;
   }
   find(text) {
-    const lower = this.lower(), found = [];
-    const wanted = text.toLowerCase();
-    for (let node = 1; node < lower.length; node++)
-      if (this.entries[node] && lower[node].includes(wanted)) found.push(node);
-    return found.sort((a, b) => this.totals[b] - this.totals[a] || a - b);
+    const lower = this.lower(), wanted = text.toLowerCase();
+    return [...this.sorted().filter((node) => this.entries[node] && lower[node].includes(wanted))];
   }
 }
 
@@ -145,15 +148,12 @@ function layersTree(paths, entries, layers) {
   const ways = tops.map((top) => [[0, top]]);
   for (const entry of entries) {
     const way = ways[entry.layer - 1], line = [];
-    for (let path = entry.path; path > 0; path = paths.parents[path]) line.unshift(path);
-    for (let depth = 1; depth <= line.length; depth++) {
-      const path = line[depth - 1];
-      if (way.length > depth && way[depth][0] === path) continue;
-      way.length = depth;
-      way.push([path, tree.add(way[depth - 1][1], paths.names[path], entry.layer, null)]);
-    }
-    way.length = line.length + 1;
-    tree.hold(way[line.length][1], entry);
+    let path = entry.path, depth = paths.depths[path];
+    for (; depth > 0 && way[depth]?.[0] !== path; depth--, path = paths.parents[path]) line.push(path);
+    way.length = depth + 1;
+    for (let at = line.length - 1; at >= 0; at--, depth++)
+      way.push([line[at], tree.add(way[depth][1], paths.names[line[at]], entry.layer, null)]);
+    tree.hold(way[way.length - 1][1], entry);
   }
   return tree.sum();
 }
@@ -182,11 +182,16 @@ function pathsTree(paths, entries) {
 function changesTree(paths, changes) {
   const tree = new Tree("/");
   tree.listed = true;
+  tree.changed = []; // bytes before and after, and how many paths, of each node with all below
   for (let path = 1; path < paths.names.length; path++) tree.add(paths.parents[path], paths.names[path], 0, null);
   for (const change of changes) {
     tree.layers[change.path] = change.kind;
     tree.hold(change.path, change);
-    if (isDirectory(change)) tree.files[change.path]++;
+    tree.changed[change.path] = [change.before, change.after, 1];
+  }
+  for (let node = tree.parents.length - 1; node > 0; node--) {
+    const own = tree.changed[node], above = (tree.changed[tree.parents[node]] ??= [0, 0, 0]);
+    own.forEach((number, at) => { above[at] += number; });
   }
   return tree.sum();
 }

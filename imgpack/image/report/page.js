@@ -33,8 +33,11 @@ function pick(node, rest = 0) {
   const tree = treeOf(state.view), entry = tree.entries[node], told = [];
   if (rest) told.push(`${plural(rest, "smaller one")} in ${tree.path(node)}: open for the list`);
   else if (entry && state.view === "changes") {
-    const what = WHAT.filter((_, bit) => entry.what & (1 << bit)).join(", ");
+    const what = changedText(entry);
     told.push(`${KINDS[entry.kind]}${what ? ` (${what})` : ""}: ${humanSize(entry.before)} → ${humanSize(entry.after)}`, modeText(entry.mode));
+  } else if (state.view === "changes") {
+    const [before, after, count] = tree.changed[node] || [0, 0, 0];
+    told.push(plural(count, "path"), `${humanSize(before)} → ${humanSize(after)} (${difference(after - before)})`);
   } else {
     told.push(entry && entry.elsewhere ? `${humanSize(entry.size)}, whose bytes count at another name` : humanSize(tree.totals[node]));
     if (tree.first[node]) told.push(plural(tree.files[node], "file"));
@@ -100,16 +103,26 @@ function showRows() {
   const flat = $("flat").checked, whole = tree.totals[state.node];
   const nodes = text ? tree.find(text) : flat ? tree.leaves(state.node) : tree.children(state.node);
   const bytes = nodes.reduce((sum, node) => sum + (text && tree.first[node] ? 0 : tree.totals[node]), 0);
-  const named = text || flat ? (node) => tree.path(node) : (node) => tree.names[node];
+  const named = text || flat ? (node) => tree.path(node) : (node) => tree.names[node] + stepOf(tree, node);
   $("table-title").textContent = text ? "What the search finds" : state.node ? `In ${tree.skip === 2 && !tree.parents[state.node] ? tree.names[state.node] : tree.path(state.node)}` : "The same as a table";
   $("count").textContent = `${plural(nodes.length, text ? "path" : "name")}, ${humanSize(bytes)}${nodes.length > state.rows ? `; the ${state.rows} largest are shown` : ""}`;
+  if (text) $("told").replaceChildren(make("strong", "", "Search"), make("br"), `${$("count").textContent}: in the picture and in the table`);
+  else pick(state.node);
+  map.mark(text ? nodes : null);
   showTable(tree, nodes, state.rows, named, openNode, kind, text ? tree.totals[0] : whole);
+}
+
+// What made a layer, where layers are listed.
+function stepOf(tree, node) {
+  if (tree.skip !== 2 || tree.parents[node] !== 0) return "";
+  const step = data.image.history.filter((one) => !one.empty_layer)[node - 1], text = step?.created_by || "";
+  return text && `: ${text.length > 100 ? `${text.slice(0, 100)}…` : text}`;
 }
 
 function showLegend() {
   const found = state.view === "changes"
     ? [["fill added", "added"], ["fill changed", "changed"], ["fill removed hatch", "removed"]]
-    : [["hatch", "hidden or deleted by a higher layer: in the image's size, not in its files"]];
+    : [["plain hatch", "hidden or deleted by a higher layer: in the image's size, not in its files"]];
   if (state.view !== "changes") found.unshift(...Array.from({ length: Math.min(layerCount, 8) }, (_, number) => [`fill k${number}`, `layer ${Array.from({ length: Math.ceil((layerCount - number) / 8) }, (_, turn) => number + 1 + 8 * turn).slice(0, 3).join(", ")}${layerCount - number > 24 ? ", …" : ""}`]));
   $("legend").replaceChildren(...found.map(([className, text]) => make("li", "", make("i", className), text)));
 }
@@ -120,7 +133,6 @@ function show(from = 0) {
   showCrumbs(tree);
   showLegend();
   map.draw(tree, state.node, from);
-  pick(state.node);
   light(0);
   showRows();
 }
@@ -131,7 +143,7 @@ function showChanges() {
   for (const one of changes) { counts[one.kind]++; bytes += one.after - one.before; }
   const told = KINDS.slice(1).map((kind, number) => `${counts[number + 1].toLocaleString("en")} ${kind}`).join(", ");
   $("changes").hidden = false;
-  $("changes").append("Since ", make("strong", "text", data.before.name), ` (${data.before.manifest.digest.slice(0, 19)}): ${told}; ${bytes < 0 ? "−" : "+"}${humanSize(Math.abs(bytes))} of files.`);
+  $("changes").append("Since ", make("strong", "text", data.before.name), ` (${data.before.manifest.digest.slice(0, 19)}): ${told}; ${difference(bytes)} of files.`);
 }
 
 function keys(event) {
@@ -164,6 +176,8 @@ function start() {
     width = $("map").clientWidth;
   }).observe($("map"));
   show();
+  // Ready for the first letter of a search.
+  setTimeout(() => { layers.lower(); layers.sorted(); });
 }
 
 start();

@@ -1,6 +1,6 @@
 // The picture: a squarified treemap (Bruls, Huizing, van Wijk 2000) of what is large enough to see.
 
-const LEAST_AREA = 30, MOST_TILES = 2500, HEADING = 17, DEEPEST = 4;
+const LEAST_AREA = 30, MOST_TILES = 2500, HEADING = 17, LEAST_NESTED = 5000;
 
 // Rectangles of sizes, largest first, that fill one; each as square as can be.
 function squarify(sizes, left, top, width, height) {
@@ -52,7 +52,13 @@ class Treemap {
     this.height = this.element.clientHeight || 400;
     const fragment = document.createDocumentFragment();
     this.count = 0;
-    this.inside(fragment, top, [0, 0, this.width, this.height], 1);
+    const waiting = [[top, [0, 0, this.width, this.height], 1]];
+    // The largest comes first, so that what is left out for want of room is small.
+    while (waiting.length) {
+      const [node, rect, level] = waiting.pop();
+      waiting.push(...this.inside(fragment, node, rect, level));
+      waiting.sort((a, b) => a[1][2] * a[1][3] - b[1][2] * b[1][3]);
+    }
     if (!this.count) {
       const none = document.createElement("p");
       none.className = "none";
@@ -65,6 +71,7 @@ class Treemap {
     this.light(this.lit);
   }
 
+  // Draw what is in a node; what of it has room for more, with that and its level.
   inside(fragment, parent, [left, top, width, height], level) {
     const tree = this.tree, children = tree.children(parent).filter((node) => tree.totals[node] > 0);
     const whole = tree.totals[parent], area = width * height;
@@ -80,11 +87,11 @@ class Treemap {
       sizes.splice(place, 0, rest);
       shown.splice(place, 0, -1);
     }
-    squarify(sizes, left, top, width, height).forEach((rect, number) => {
+    const nested = squarify(sizes, left, top, width, height).map((rect, number) => {
       const node = shown[number];
-      if (node < 0) this.tile(fragment, parent, rect, level, children.length - seen, rest);
-      else this.tile(fragment, node, rect, level);
+      return node < 0 ? this.tile(fragment, parent, rect, level, children.length - seen, rest) : this.tile(fragment, node, rect, level);
     });
+    return nested.filter(Boolean);
   }
 
   tile(fragment, node, [left, top, width, height], level, rest = 0, bytes = 0) {
@@ -96,7 +103,8 @@ class Treemap {
     tile.style.width = `${(width / this.width) * 100}%`;
     tile.style.height = `${(height / this.height) * 100}%`;
     const opens = !rest && tree.first[node] > 0;
-    const nested = opens && level < DEEPEST && width > 54 && height > 44 && this.count < MOST_TILES;
+    const roomy = width > 54 && height > 44 && (level === 1 || width * height > LEAST_NESTED);
+    const nested = opens && roomy && this.count < MOST_TILES;
     tile.className = `tile ${rest ? "rest" : this.colour(tree, node, nested)}`;
     tile.layer = rest ? 0 : tree.layers[node];
     if (level === 1) {
@@ -111,10 +119,11 @@ class Treemap {
       const mark = document.createElement("div");
       mark.className = "gone";
       mark.style.height = `${gone * 100}%`;
+      tile.classList.add("lost");
       tile.append(mark);
     }
     fragment.append(tile);
-    if (nested) this.inside(fragment, node, [left + 3, top + HEADING, width - 6, height - HEADING - 3], level + 1);
+    return nested ? [node, [left + 3, top + HEADING, width - 6, height - HEADING - 3], level + 1] : null;
   }
 
   write(tile, node, width, height, nested, rest, bytes) {
@@ -134,6 +143,13 @@ class Treemap {
       const other = layer > 0 && tile.layer !== layer;
       tile.classList.toggle("dim", other);
     }
+  }
+
+  // Dim all that is not on the way to these nodes; nothing with null.
+  mark(nodes) {
+    const kept = new Uint8Array(this.tree.parents.length);
+    for (let node of nodes || []) for (; node > 0 && !kept[node]; node = this.tree.parents[node]) kept[node] = 1;
+    for (const tile of this.element.querySelectorAll(".tile")) tile.classList.toggle("dim", nodes !== null && (tile.rest > 0 || !kept[tile.node]));
   }
 
   point(tile) {
