@@ -26,7 +26,7 @@ _LINKS: Final = 40
 """Bits of the number of an inode in a layer."""
 
 
-class _Way:
+class _PathSteps:
     """Where the last row was, so that the next says only what is new of its path."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def entry_rows(files: Applied) -> Iterator[ReportRow]:
     Layers count from 1; ``by`` is the one that hides it, or 0. Flags: 1, it is deleted; 2, its
     bytes are those of another path or layer, and count there. Raises as ``Applied.laid``.
     """
-    way = _Way()
+    way = _PathSteps()
     counted: set[int] = set()
     for laid in files.laid():
         row = laid.row
@@ -92,7 +92,7 @@ def change_rows(before: Applied, after: Applied) -> Iterator[ReportRow]:
     4 mode, 8 owner, 16 target, 32 attributes or device. A time alone is no change. Raises as
     ``Applied.laid``.
     """
-    way = _Way()
+    way = _PathSteps()
     for old, new in _joined(before, after):
         if new is None:
             assert old is not None
