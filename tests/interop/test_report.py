@@ -209,3 +209,33 @@ def test_a_hundred_thousand_files_are_drawn_and_searched(browser: Page, tmp_path
     browser.type("file-")
     assert browser.ask("document.getElementById('count').textContent").startswith("100,000 paths, ")
     assert len(rows(browser)) == 200
+
+
+def test_a_lock_has_all_layers_as_one(browser: Page, tmp_path: Path) -> None:
+    """It is not known which of them has what, and their sizes are those that are stored."""
+    write_image(tmp_path / "a.tar", make_image(Memory(), [tar_of(LOW), tar_of(HIGH)]))
+    imgpack = Imgpack(tmp_path)
+    imgpack("base", "lock", "a.tar:foo:1", "-o", "base.lock").ok()
+    imgpack("inspect", "base.lock", "--html", "page.html").ok()
+    browser.open(tmp_path / "page.html")
+
+    assert tiles(browser) == ["All layers, 78.9 KiB, 3 files"]
+    browser.ask("document.querySelector('#steps [data-layer=\"2\"]').click()")
+    assert crumbs(browser) == "Image > All layers"
+
+
+@pytest.mark.parametrize("layers", [[], [tar_of({})], [tar_of({"x": b""}), tar_of({".wh.x": b""})]])
+def test_an_image_without_bytes_is_told_as_such(
+    browser: Page, tmp_path: Path, layers: list[bytes]
+) -> None:
+    """No layer, an empty one, and one that deletes all there is."""
+    write_image(tmp_path / "a.tar", make_image(Memory(), layers))
+    Imgpack(tmp_path)("inspect", "a.tar", "--html", "page.html").ok()
+    browser.open(tmp_path / "page.html")
+
+    assert "No bytes of files here" in browser.ask("map.element.textContent")
+    assert rows(browser) == [f"Layer {n + 1}: layer {n}" for n in range(len(layers))]
+    browser.ask("view('paths')")
+    browser.press("Escape", "/")
+    browser.type("x")
+    assert len(rows(browser)) == len(layers) // 2

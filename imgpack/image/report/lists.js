@@ -63,9 +63,9 @@ function showSteps(image, tree, light, open) {
     const button = make("button", "", make("span", `number ${number ? `fill k${(number - 1) % 8}` : ""}`, number || "–"), command);
     button.type = "button";
     if (number) {
-      const stored = image.layers[number - 1], top = number <= tree.tops ? number : 0, hidden = tree.hidden[top];
+      const stored = image.layers[number - 1], top = number <= tree.tops ? number : 0, hidden = top && tree.hidden[top];
       button.append(make("span", "size", humanSize(top ? tree.totals[top] : stored.size)));
-      button.append(make("small", "", `${stored.digest.slice(7, 19)} · ${humanSize(stored.size)} stored${top && hidden ? ` · ${humanSize(hidden)} hidden` : ""}`));
+      button.append(make("small", "", `${stored.digest.slice(7, 19)} · ${humanSize(stored.size)} stored${hidden ? ` · ${humanSize(hidden)} hidden` : ""}`));
       button.dataset.layer = number;
       for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => light(number));
       for (const kind of ["pointerleave", "blur"]) button.addEventListener(kind, () => light(0));

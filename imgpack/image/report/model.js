@@ -141,11 +141,12 @@ class Tree {
   }
 }
 
-function layersTree(paths, entries, layers) {
+function layersTree(paths, entries, count, joined) {
   const tree = new Tree("Image");
   tree.skip = 2;
-  const tops = layers.map((layer, number) => tree.add(0, `Layer ${number + 1}`, number + 1, null));
-  const ways = tops.map((top) => [[0, top]]);
+  const ways = [];
+  for (let layer = 1; layer <= count; layer++)
+    ways.push([[0, tree.add(0, joined ? "All layers" : `Layer ${layer}`, layer, null)]]);
   for (const entry of entries) {
     const way = ways[entry.layer - 1], line = [];
     let path = entry.path, depth = paths.depths[path];

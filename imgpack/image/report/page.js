@@ -2,9 +2,11 @@
 
 const [paths, entries] = readPaths(data.entries, readEntry);
 const [changedPaths, changes] = readPaths(data.changes, readChange);
-const layerCount = entries.reduce((most, one) => Math.max(most, one.layer), 0);
+const layerCount = data.image.tables;
+// Of a lock it is known what all layers make, and not which has what.
+const joined = layerCount !== data.image.layers.length;
 const VIEWS = {
-  layers: { title: "Layers", tree: () => layersTree(paths, entries, Array(layerCount).fill()) },
+  layers: { title: "Layers", tree: () => layersTree(paths, entries, layerCount, joined) },
   paths: { title: "Directories", tree: () => pathsTree(paths, entries) },
   changes: { title: "Changes", tree: () => changesTree(changedPaths, changes) },
 };
@@ -47,13 +49,13 @@ function pick(node, rest = 0) {
   }
   const name = make("strong", "text", tree.skip === 2 && tree.parents[node] <= 0 ? tree.names[node] : tree.path(node));
   $("told").replaceChildren(name, make("br"), told.join(" · "));
-  light(rest || state.view === "changes" ? 0 : entry ? entry.layer : tree.skip === 2 ? tree.layers[node] : 0, false);
+  light(rest || state.view === "changes" || joined || !node ? 0 : entry ? entry.layer : tree.skip === 2 ? tree.layers[node] : 0, false);
 }
 
 // Mark the step of a layer, and in the picture what is of it.
 function light(layer, picture = true) {
   for (const button of $("steps").querySelectorAll("button")) button.classList.toggle("on", layer > 0 && Number(button.dataset.layer) === layer);
-  if (picture) map.light(state.view === "changes" ? 0 : layer);
+  if (picture && !$("search").value) map.light(state.view === "changes" ? 0 : layer);
 }
 
 function go(node, { listed = null, focus = true, from = 0 } = {}) {
@@ -106,6 +108,7 @@ function showRows() {
   const named = text || flat ? (node) => tree.path(node) : (node) => tree.names[node] + stepOf(tree, node);
   $("table-title").textContent = text ? "What the search finds" : state.node ? `In ${tree.skip === 2 && !tree.parents[state.node] ? tree.names[state.node] : tree.path(state.node)}` : "The same as a table";
   $("count").textContent = `${plural(nodes.length, text ? "path" : "name")}, ${humanSize(bytes)}${nodes.length > state.rows ? `; the ${state.rows} largest are shown` : ""}`;
+  if (text) light(0);
   if (text) $("told").replaceChildren(make("strong", "", "Search"), make("br"), `${$("count").textContent}: in the picture and in the table`);
   else pick(state.node);
   map.mark(text ? nodes : null);
@@ -114,16 +117,16 @@ function showRows() {
 
 // What made a layer, where layers are listed.
 function stepOf(tree, node) {
-  if (tree.skip !== 2 || tree.parents[node] !== 0) return "";
+  if (joined || tree.skip !== 2 || tree.parents[node] !== 0) return "";
   const step = data.image.history.filter((one) => !one.empty_layer)[node - 1], text = step?.created_by || "";
-  return text && `: ${text.length > 100 ? `${text.slice(0, 100)}…` : text}`;
+  return text && `: ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`;
 }
 
 function showLegend() {
   const found = state.view === "changes"
     ? [["fill added", "added"], ["fill changed", "changed"], ["fill removed hatch", "removed"]]
     : [["plain hatch", "hidden or deleted by a higher layer: in the image's size, not in its files"]];
-  if (state.view !== "changes") found.unshift(...Array.from({ length: Math.min(layerCount, 8) }, (_, number) => [`fill k${number}`, `layer ${Array.from({ length: Math.ceil((layerCount - number) / 8) }, (_, turn) => number + 1 + 8 * turn).slice(0, 3).join(", ")}${layerCount - number > 24 ? ", …" : ""}`]));
+  if (state.view !== "changes" && !joined) found.unshift(...Array.from({ length: Math.min(layerCount, 8) }, (_, number) => [`fill k${number}`, `layer ${Array.from({ length: Math.ceil((layerCount - number) / 8) }, (_, turn) => number + 1 + 8 * turn).slice(0, 3).join(", ")}${layerCount - number > 24 ? ", …" : ""}`]));
   $("legend").replaceChildren(...found.map(([className, text]) => make("li", "", make("i", className), text)));
 }
 
@@ -156,9 +159,9 @@ function keys(event) {
 
 function start() {
   const layers = treeOf("layers");
-  layers.tops = layerCount;
+  layers.tops = joined ? 0 : layerCount;
   showFacts(data.image, entries);
-  showSteps(data.image, layers, light, (number) => (number <= layerCount ? view("layers", number) : undefined));
+  showSteps(data.image, layers, light, (number) => view("layers", joined ? 1 : number));
   if (data.before) { showChanges(); state.view = "changes"; }
   for (const name of Object.keys(VIEWS).filter((one) => one !== "changes" || data.before)) {
     const button = make("button", "", VIEWS[name].title);
@@ -170,12 +173,12 @@ function start() {
   $("flat").addEventListener("change", () => { state.rows = SHOWN; showRows(); });
   $("more").addEventListener("click", () => { state.rows += 1000; showRows(); });
   document.addEventListener("keydown", keys);
-  let width = 0;
+  show();
+  let width = $("map").clientWidth;
   new ResizeObserver(() => {
-    if ($("map").clientWidth !== width) map.draw(treeOf(state.view), state.node);
+    if ($("map").clientWidth !== width) show();
     width = $("map").clientWidth;
   }).observe($("map"));
-  show();
   // Ready for the first letter of a search.
   setTimeout(() => { layers.lower(); layers.sorted(); });
 }

@@ -68,7 +68,7 @@ def _head(files: ImageFiles) -> dict[str, Any]:
     """What there is to know of the image but its files."""
     image = files.image
     out = described(Named(image))
-    out |= {"name": files.name, "stored": total_size(image)}
+    out |= {"name": files.name, "stored": total_size(image), "tables": len(files.tables)}
     return {key: _harmless(value) for key, value in out.items()}
 
 
