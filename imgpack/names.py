@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "api.files": "open_files",
+    "api.compare": "Comparison compare",
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
@@ -18,6 +19,12 @@ _HOMES: Final = {
     "image.base.moved": "Moved moved",
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
+    "image.compare.causes": "field_text",
+    "image.compare.changed_texts": "TextDifferences",
+    "image.compare.images": "ComparedImages ComparedSide",
+    "image.compare.selection": "Ignored Section Selection",
+    "image.compare.values": "Cause CauseKind Documents FieldDifference FileDifference"
+    " LayerDifference LayerMatch Presence",
     "image.describe": "described image_id published_names recorded total_size",
     "image.files.files": "FileContent ImageFiles",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"

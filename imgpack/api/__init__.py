@@ -30,6 +30,7 @@ from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
+    from imgpack.api.compare import Comparison, compare
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
@@ -42,6 +43,20 @@ if TYPE_CHECKING:
     from imgpack.image.base.locked import is_lock, read_lock
     from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, ImageBuild, Placement
+    from imgpack.image.compare.causes import field_text
+    from imgpack.image.compare.changed_texts import TextDifferences
+    from imgpack.image.compare.images import ComparedImages, ComparedSide
+    from imgpack.image.compare.selection import Ignored, Section, Selection
+    from imgpack.image.compare.values import (
+        Cause,
+        CauseKind,
+        Documents,
+        FieldDifference,
+        FileDifference,
+        LayerDifference,
+        LayerMatch,
+        Presence,
+    )
     from imgpack.image.describe import (
         described,
         image_id,
@@ -143,21 +158,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
-    "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference", "Digest",
-    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain",
-    "FileContent", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore",
-    "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink", "ImgpackError",
-    "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock",
-    "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque",
-    "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink",
-    "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
-    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
-    "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
-    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
-    "build_prepared", "character_device", "copy", "create", "delete", "described", "difference",
-    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base",
-    "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
+    "Built", "Cause", "CauseKind", "Change", "ClampTime", "Codec", "ComparedImages", "ComparedSide",
+    "Comparison", "Counts", "Descriptor", "Difference", "Digest", "Directory", "Documents",
+    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "FieldDifference",
+    "FileContent", "FileDifference", "Filtered", "Finding", "Format", "Group", "Healthcheck",
+    "IdMap", "Ignore", "Ignored", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex",
+    "ImageSink", "ImgpackError", "Index", "Layer", "LayerDifference", "LayerMatch", "LayerRow",
+    "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter",
+    "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed",
+    "Placement", "Platform", "Ports", "Presence", "Published", "PushOptions", "PushStep",
+    "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink", "Reporter",
+    "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
+    "RuntimeChanges", "Schema1Options", "Section", "SegmentCache", "Selection", "SessionOptions",
+    "SetOwner", "SetTime", "SingleFile", "TableRow", "Tarball", "TextDifferences", "TlsOptions",
+    "Transform", "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory",
+    "Whiteouts", "annotated", "block_device", "build", "build_prepared", "character_device",
+    "compare", "copy", "create", "delete", "described", "difference", "directory",
+    "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1",
+    "field_text", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
     "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join", "load", "loading",
     "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
     "open_bases", "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule",

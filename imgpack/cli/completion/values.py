@@ -92,6 +92,8 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "onto": _base,
     "above": _base,
     "diff_from": _base,
+    "platform_b": _fixed(*_PLATFORMS),
+    "only": _fixed("manifest", "config", "history", "layers", "files"),
 }
 """By the name of the parameter; the values need not begin as what is typed does."""
 

@@ -151,7 +151,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "info": "imgpack inspect IMAGE",
     "history": "the history is part of: imgpack inspect IMAGE",
     "layers": "the layers are part of: imgpack inspect IMAGE",
-    "diff": "two images are compared by: diff <(imgpack inspect IMAGE) <(imgpack inspect IMAGE)",
     "dive": "imgpack inspect IMAGE",
     "manifest-digest": "imgpack digest IMAGE",
     "config": "the configuration is printed by: imgpack manifest IMAGE --config",

@@ -7,7 +7,7 @@ layer's stream, and have the SHA-256 that they had when the layer was verified.
 import hashlib
 import io
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import BinaryIO, Final, NamedTuple
 
@@ -74,6 +74,12 @@ class ImageFiles(Applied):
         base = self._base(layer)
         with about(base.name), closing(base.unchecked()) as stream:
             yield from _chosen(stream, places, _Digests(self.tables[layer], places), base.name)
+
+    def stream(self, layer: int) -> Generator[bytes]:
+        """The tar stream of a layer, which need not be read to its end. Raises as ``contents``."""
+        base = self._base(layer)
+        with about(base.name), closing(base.unchecked()) as pieces:
+            yield from pieces
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a regular file that this gave; all of its layer in front of it is read.
