@@ -7,7 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "api.files": "open_files",
-    "api.compare": "Comparison compare",
+    "api.comparison": "Comparison compare",
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",

@@ -30,7 +30,7 @@ from imgpack.events import Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
-    from imgpack.api.compare import Comparison, compare
+    from imgpack.api.comparison import Comparison, compare
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock

@@ -99,8 +99,11 @@ class _Counting:
 
 def field_differences(a: _Fields, b: _Fields) -> Iterator[FieldDifference]:
     """The fields of two documents that differ, in the order of *a*, then of *b*."""
+    within = {path[:depth] for path in (*a, *b) for depth in range(1, len(path))}
     for path in {**a, **b}:
         before, after = a.get(path, ABSENT), b.get(path, ABSENT)
+        if path in within and {} in (before, after) and ABSENT in (before, after):
+            continue  # an object that only one of them fills
         if type(before) is not type(after) or before != after:
             yield FieldDifference(path, before, after)
 

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from imgpack.image.compare.images import ComparedImages, ComparedSide
     from imgpack.image.compare.selection import Selection
     from imgpack.image.files.files import ImageFiles
+    from imgpack.image.files.tables import ReadLayer
     from imgpack.image.image import AnyImage, Artifact, Image
     from imgpack.image.opened import Opened
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.registry.registries import Registries
+    from imgpack.spec.layer import Layer
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
 
@@ -65,7 +67,9 @@ def compare(
 
     path, name = split(a)
     other, other_name = split(b)
-    opening = partial(_Location, scratch=scratch, cache=cache, jobs=jobs, reporter=reporter)
+    opening = partial(
+        _Location, scratch=scratch, cache=cache, read={}, jobs=jobs, reporter=reporter
+    )
     with (
         open_location(path, registries=registries[0], scratch=scratch) as left,
         open_location(other, registries=registries[1], scratch=scratch) as right,
@@ -86,6 +90,7 @@ class _Location:
     path: str | Reference
     scratch: Callable[[], str]
     cache: SegmentCache | None
+    read: dict[Layer, ReadLayer]
     jobs: int
     reporter: Reporter
 
@@ -116,6 +121,7 @@ class _Location:
             self.scratch,
             tree=tree,
             cache=self.cache,
+            read=self.read,
             jobs=self.jobs,
             reporter=self.reporter,
         )
