@@ -26,7 +26,7 @@ from imgpack.api.layers import (
 )
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
 from imgpack.errors import ImgpackError
-from imgpack.events import Meter, Reporter
+from imgpack.events import ExpectingMeter, Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
+    from imgpack.credentials.files import credential_store
+    from imgpack.credentials.lookup import (
+        Credential,
+        CredentialFile,
+        CredentialSource,
+        CredentialStore,
+        Given,
+    )
     from imgpack.engine.loading import Engine, Loaded
     from imgpack.image.annotate import annotated
     from imgpack.image.base.findings import Finding, OnNewBase
@@ -85,6 +93,7 @@ if TYPE_CHECKING:
     from imgpack.image.location import (
         is_layout,
         is_path,
+        is_spelled_path,
         parse_reference,
         remote_name,
         target_name,
@@ -159,10 +168,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
     "Built", "Cause", "CauseKind", "Change", "ClampTime", "Codec", "ComparedImages", "ComparedSide",
-    "Comparison", "Counts", "Descriptor", "Difference", "Digest", "Directory", "Documents",
-    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain", "FieldDifference",
-    "FileContent", "FileDifference", "Filtered", "Finding", "Format", "Group", "Healthcheck",
-    "IdMap", "Ignore", "Ignored", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex",
+    "Comparison", "Counts", "Credential", "CredentialFile", "CredentialSource", "CredentialStore",
+    "Descriptor", "Difference", "Digest", "Directory", "Documents", "Engine", "Entries", "Entry",
+    "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain", "FieldDifference", "FileContent",
+    "FileDifference", "Filtered", "Finding", "Format", "Given", "Group", "Healthcheck", "IdMap",
+    "Ignore", "Ignored", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex",
     "ImageSink", "ImgpackError", "Index", "Layer", "LayerDifference", "LayerMatch", "LayerRow",
     "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter",
     "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed",
@@ -173,14 +183,15 @@ __all__ = [
     "SetOwner", "SetTime", "SingleFile", "TableRow", "Tarball", "TextDifferences", "TlsOptions",
     "Transform", "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory",
     "Whiteouts", "annotated", "block_device", "build", "build_prepared", "character_device",
-    "compare", "copy", "create", "delete", "described", "difference", "directory",
-    "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1",
-    "field_text", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
-    "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join", "load", "loading",
-    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
-    "open_bases", "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule",
-    "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
-    "read_file", "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
+    "compare", "copy", "create", "credential_store", "delete", "described", "difference",
+    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base",
+    "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file", "flatten",
+    "hard_link", "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path",
+    "is_spelled_path", "join", "load", "loading", "lock_base", "missing_layers",
+    "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases", "open_blob",
+    "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
+    "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
+    "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
     "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
     "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
     "whiteouts", "writable_name",
