@@ -7,7 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "api.files": "open_files",
-    "api.comparison": "Comparison compare",
+    "api.comparison": "ComparedLocations compare",
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
@@ -24,8 +24,8 @@ _HOMES: Final = {
     "image.compare.causes": "field_text",
     "image.compare.changed_texts": "TextDifferences",
     "image.compare.images": "ComparedImages ComparedSide",
-    "image.compare.selection": "Ignored Section Selection",
-    "image.compare.values": "Cause CauseKind Documents FieldDifference FileDifference"
+    "image.compare.scope": "Ignored ComparisonScope Section",
+    "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
     " LayerDifference LayerMatch Presence",
     "image.describe": "described image_id published_names recorded total_size",
     "image.files.files": "FileContent ImageFiles",

@@ -9,13 +9,13 @@ from imgpack.errors import printable
 from imgpack.image.compare.blobs import blob_difference
 from imgpack.image.compare.documents import is_created
 from imgpack.image.compare.framing import first_byte
-from imgpack.image.compare.selection import Selection
+from imgpack.image.compare.scope import ComparisonScope
 from imgpack.image.compare.tables import RowDifference, first_difference, kind_of
 from imgpack.image.compare.values import (
     ABSENT,
     Cause,
     CauseKind,
-    Documents,
+    DocumentDifferences,
     FieldDifference,
     LayerDifference,
     LayerMatch,
@@ -28,7 +28,7 @@ _PLATFORM: Final = ("os", "architecture", "variant", "os.version", "os.features"
 _ORDER: Final = tuple(CauseKind)
 
 
-def document_causes(documents: Documents) -> Iterator[Cause]:
+def document_causes(documents: DocumentDifferences) -> Iterator[Cause]:
     """The causes that the documents tell."""
     found: dict[CauseKind, list[FieldDifference]] = {}
     for one in documents.config:
@@ -57,17 +57,17 @@ class LayerCauses:
     ``files`` are ``None`` where the layers are not at hand, one by one.
     """
 
-    def __init__(self, a: ImageFiles | None, b: ImageFiles | None, selection: Selection) -> None:
+    def __init__(self, a: ImageFiles | None, b: ImageFiles | None, scope: ComparisonScope) -> None:
         self._a = a
         self._b = b
-        self._selection = selection
+        self._scope = scope
 
     def alike(self, pair: LayerDifference) -> bool:
         """Whether two layers are the same in all that is selected, though their bytes differ."""
         if self._a is None or self._b is None or pair.a is None or pair.b is None:
             return False
         tables = self._a.tables[pair.a - 1], self._b.tables[pair.b - 1]
-        return first_difference(*tables, self._selection) is None
+        return first_difference(*tables, self._scope) is None
 
     def causes(self, pairs: Sequence[LayerDifference]) -> Iterator[Cause]:
         """Why the first two layers of each kind differ."""
@@ -104,7 +104,7 @@ class LayerCauses:
         if self._a is None or self._b is None or pair.a is None or pair.b is None:
             return unknown
         tables = self._a.tables[pair.a - 1], self._b.tables[pair.b - 1]
-        row = first_difference(*tables, self._selection)
+        row = first_difference(*tables, self._scope)
         if row is not None:
             kind = CauseKind.ORDER if row.what == "order" else CauseKind.CONTENT
             return Cause(kind, row.what, *row_sides(row), layers, row.path, others)

@@ -8,11 +8,11 @@ from imgpack.image.compare.causes import LayerCauses, document_causes, field_tex
 from imgpack.image.compare.documents import document_differences
 from imgpack.image.compare.layers import layer_differences
 from imgpack.image.compare.rows import file_differences
-from imgpack.image.compare.selection import Section, Selection
+from imgpack.image.compare.scope import ComparisonScope, Section
 from imgpack.image.compare.values import (
     Cause,
     CauseKind,
-    Documents,
+    DocumentDifferences,
     FileDifference,
     LayerDifference,
     LayerMatch,
@@ -53,12 +53,12 @@ class ComparedImages:
     """
 
     def __init__(
-        self, platform: str, a: ComparedSide, b: ComparedSide, selection: Selection
+        self, platform: str, a: ComparedSide, b: ComparedSide, scope: ComparisonScope
     ) -> None:
         self.platform = platform
         self.a = a
         self.b = b
-        self._selection = selection
+        self._scope = scope
 
     @property
     def identical(self) -> bool:
@@ -66,19 +66,19 @@ class ComparedImages:
         return self.a.image.manifest.raw == self.b.image.manifest.raw
 
     @cached_property
-    def documents(self) -> Documents:
+    def documents(self) -> DocumentDifferences:
         """How their documents differ, as far as it is selected."""
         if self.identical:
-            return Documents()
-        return document_differences(self.a.image, self.b.image, self._selection)
+            return DocumentDifferences()
+        return document_differences(self.a.image, self.b.image, self._scope)
 
     @cached_property
     def layers(self) -> tuple[LayerDifference, ...]:
         """All layers of both; none if layers are not selected."""
-        if Section.LAYERS not in self._selection.sections:
+        if Section.LAYERS not in self._scope.sections:
             return ()
         pairs = self._pairs
-        if not self._selection.loose:
+        if not self._scope.loose:
             return pairs
         return tuple(
             replace(pair, match=LayerMatch.ALIKE)
@@ -94,17 +94,17 @@ class ComparedImages:
 
     def files(self) -> Iterator[FileDifference]:
         """The files that differ, in the order of their paths; none if they are not selected."""
-        if Section.FILES not in self._selection.sections or self._same_files:
+        if Section.FILES not in self._scope.sections or self._same_files:
             return iter(())
-        return file_differences(self.a.files, self.b.files, self._selection)
+        return file_differences(self.a.files, self.b.files, self._scope)
 
     @cached_property
     def _pairs(self) -> tuple[LayerDifference, ...]:
-        return layer_differences(self.a.image, self.b.image, self._selection)
+        return layer_differences(self.a.image, self.b.image, self._scope)
 
     @cached_property
     def _behind(self) -> LayerCauses:
-        return LayerCauses(self.a.by_layer, self.b.by_layer, self._selection)
+        return LayerCauses(self.a.by_layer, self.b.by_layer, self._scope)
 
     @property
     def _same_files(self) -> bool:
@@ -126,8 +126,8 @@ class ComparedImages:
         elif not self.layers and (first := next(self.files(), None)) is not None:
             found = True
             yield _of_file(first)
-        whole = self._selection.sections == frozenset(Section) and not self._selection.ignored
-        if not found and whole and not self._selection.loose:
+        whole = self._scope.sections == frozenset(Section) and not self._scope.ignored
+        if not found and whole and not self._scope.loose:
             configs = [getattr(one.image, "config", None) for one in (self.a, self.b)]
             same = configs[0] is None or configs[1] is None or configs[0].raw == configs[1].raw
             what = "the manifest's JSON" if same else "the configuration's JSON"

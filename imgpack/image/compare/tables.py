@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from imgpack.image.compare.rows import FirstNames, RowFields, side_by_side
-from imgpack.image.compare.selection import ChosenPaths, Selection
+from imgpack.image.compare.scope import ChosenPaths, ComparisonScope
 from imgpack.tree.entry import WHITEOUT
 from imgpack.tree.merge.rows import TableRow
 from imgpack.tree.merge.table import LayerTable
@@ -34,14 +34,14 @@ class RowDifference(NamedTuple):
         return row.path
 
 
-def first_difference(a: LayerTable, b: LayerTable, selection: Selection) -> RowDifference | None:
+def first_difference(a: LayerTable, b: LayerTable, scope: ComparisonScope) -> RowDifference | None:
     """The first member that the layers have otherwise, as far as it is selected.
 
     The order of members counts only if all else is selected: who leaves paths out moves others.
     """
-    chosen = ChosenPaths(selection)
-    fields = RowFields(selection.fields)
-    links = "links" in selection.fields
+    chosen = ChosenPaths(scope)
+    fields = RowFields(scope.fields)
+    links = "links" in scope.fields
     first: tuple[int, RowDifference] | None = None
     moved: tuple[int, RowDifference] | None = None
     for (left, name), (right, other) in _pairs(a, b):
@@ -64,7 +64,7 @@ def first_difference(a: LayerTable, b: LayerTable, selection: Selection) -> RowD
             first = place, RowDifference(told[-1] if "content" in told else told[0], left, right)
     if first is not None:
         return first[1]
-    return None if moved is None or selection.loose else moved[1]
+    return None if moved is None or scope.loose else moved[1]
 
 
 _Named = tuple[TableRow | None, bytes]
