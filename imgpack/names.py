@@ -23,8 +23,9 @@ _HOMES: Final = {
     "image.build": "Base ImageBuild Placement",
     "image.compare.causes": "field_text",
     "image.compare.changed_texts": "TextDifferences",
-    "image.compare.images": "ComparedImages ComparedSide",
+    "image.compare.images": "ComparedImages",
     "image.compare.scope": "Ignored ComparisonScope Section",
+    "image.compare.sides": "ComparedSide",
     "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
     " LayerDifference LayerMatch Presence",
     "image.describe": "described image_id published_names recorded total_size",

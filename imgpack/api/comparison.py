@@ -15,8 +15,9 @@ from imgpack.errors import NotFoundError, UnsupportedError
 from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from imgpack.image.compare.images import ComparedImages, ComparedSide
+    from imgpack.image.compare.images import ComparedImages
     from imgpack.image.compare.scope import ComparisonScope
+    from imgpack.image.compare.sides import ComparedSide
     from imgpack.image.files.files import ImageFiles
     from imgpack.image.files.tables import ReadLayer
     from imgpack.image.image import AnyImage, Artifact, Image
@@ -97,7 +98,7 @@ class _Location:
     def side(self, image: Image | Artifact) -> ComparedSide:
         """One of them, to be compared."""
         from imgpack.image.base.locked import is_lock
-        from imgpack.image.compare.images import ComparedSide
+        from imgpack.image.compare.sides import ComparedSide
 
         lock = isinstance(self.path, str) and is_lock(self.path)
         return ComparedSide(image, partial(self._files, image, lock=lock), layered=not lock)

@@ -151,6 +151,7 @@ def test_a_lock_is_compared_with_what_it_locked(imgpack_here: InProcess, tmp_pat
     assert b"identical" in imgpack_here("diff", "a.lock", "a.tar").ok()
     done = imgpack_here("diff", "a.lock", "b.tar", "--json")
     assert done.code == 1
+    assert b"not shown: a lock" in imgpack_here("diff", "a.lock", "b.tar", "--text").out
     (image,) = json.loads(done.out)["images"]
     assert [(one["path"], one["fields"]) for one in image["files"]] == [("etc/motd", ["content"])]
 

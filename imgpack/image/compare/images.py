@@ -1,6 +1,6 @@
 """Two images that are compared: documents at once, layers and files when they are asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
@@ -9,6 +9,7 @@ from imgpack.image.compare.documents import document_differences
 from imgpack.image.compare.layers import layer_differences
 from imgpack.image.compare.rows import file_differences
 from imgpack.image.compare.scope import ComparisonScope, Section
+from imgpack.image.compare.sides import ComparedSide
 from imgpack.image.compare.values import (
     Cause,
     CauseKind,
@@ -18,32 +19,7 @@ from imgpack.image.compare.values import (
     LayerMatch,
     Presence,
 )
-from imgpack.image.files.files import ImageFiles
-from imgpack.image.image import Artifact, Image
-
-
-class ComparedSide:
-    """One of two images: ``image``, and how its files are opened.
-
-    ``layered``: its layers are at hand one by one, as those of a lock are not.
-    """
-
-    def __init__(
-        self, image: Image | Artifact, opening: Callable[[], ImageFiles], *, layered: bool = True
-    ) -> None:
-        self.image = image
-        self.layered = layered
-        self._opening = opening
-
-    @cached_property
-    def files(self) -> ImageFiles:
-        """What is in it. Raises as ``open_files``."""
-        return self._opening()
-
-    @property
-    def by_layer(self) -> ImageFiles | None:
-        """The same, if the layers are told apart."""
-        return self.files if self.layered and isinstance(self.image, Image) else None
+from imgpack.image.image import Image
 
 
 class ComparedImages:
@@ -104,7 +80,7 @@ class ComparedImages:
 
     @cached_property
     def _behind(self) -> LayerCauses:
-        return LayerCauses(self.a.by_layer, self.b.by_layer, self._scope)
+        return LayerCauses(self.a, self.b, self._scope)
 
     @property
     def _same_files(self) -> bool:
@@ -137,7 +113,7 @@ class ComparedImages:
 def _of_file(first: FileDifference) -> Cause:
     """The cause, where only files are looked at."""
     if first.presence is Presence.CHANGED:
-        what = first.fields[-1] if "content" in first.fields else first.fields[0]
+        what = "content" if "content" in first.fields else first.fields[0]
     else:
         what = "path"
     a, b = ("nothing" if one is None else field_text(one.row, what) for one in (first.a, first.b))

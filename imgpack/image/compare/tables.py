@@ -61,7 +61,7 @@ def first_difference(a: LayerTable, b: LayerTable, scope: ComparisonScope) -> Ro
             if left.place != right.place and (moved is None or place < moved[0]):
                 moved = place, RowDifference("order", left, right)
         if told:
-            first = place, RowDifference(told[-1] if "content" in told else told[0], left, right)
+            first = place, RowDifference("content" if "content" in told else told[0], left, right)
     if first is not None:
         return first[1]
     return None if moved is None or scope.loose else moved[1]

@@ -283,6 +283,19 @@ def test_what_is_the_same_is_not_read(*, compress: bool) -> None:
     assert source.reads == []
 
 
+def test_of_what_is_compressed_otherwise_only_the_beginning_is_read() -> None:
+    """No layer is unpacked for it, and no table made."""
+    source, layer = Memory(), Tar().write()
+    images = compared(
+        image_of(source, layer), image_of(source, layer, partial(gzip.compress, mtime=9))
+    )
+
+    assert images.causes[0].kind is CauseKind.COMPRESSION
+    assert list(images.files()) == []
+    assert "files" not in vars(images.a)
+    assert "files" not in vars(images.b)
+
+
 def test_only_the_configuration_is_compared_without_a_look_at_a_layer() -> None:
     """As it is asked for."""
     only = ComparisonScope(frozenset({Section.CONFIG}))

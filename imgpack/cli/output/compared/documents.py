@@ -44,7 +44,7 @@ def _images(images: ComparedImages, *, text: bool) -> bool:
     start = "\n"
     for one in images.files():
         counts.add_file(one)
-        if text:
+        if text and images.a.layered and images.b.layered:
             texts.add(one)
         _write(start + json.dumps(_file(one)))
         start = ",\n"
