@@ -177,3 +177,15 @@ def test_an_archive_is_compared_with_a_registry(imgpack_here: InProcess, tmp_pat
         reference = f"{registry.host}/foo:1"
         imgpack_here("push", "a.tar", reference, "--plain-http").ok()
         assert b"identical" in imgpack_here("diff", "a.tar", reference, "--plain-http").ok()
+
+
+def test_large_files_and_binaries_have_no_lines(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """They are told all the same."""
+    for name, end in (("a", b"1"), ("b", b"2")):
+        layer = tar_of({"big": b"x\n" * 200_000 + end, "program": b"\0" + end})
+        write_archive(tmp_path / name, make_image(Memory(), [layer]), "foo:1")
+
+    lines = imgpack_here("diff", "a", "b", "--text").out.decode().splitlines()
+
+    assert "    Binary files a/program and b/program differ" in lines
+    assert "    1 file not shown: too large, alone or together" in lines

@@ -15,7 +15,7 @@ from imgpack.tree.merge.rows import TableRow, made_up_row
 
 _Item = TypeVar("_Item")
 _Place = tuple[bytes, int]
-_OWN = slice(1, 10)
+OWN = slice(1, 10)
 """Of a row: what says what it is, without where it lies and what else has its inode."""
 
 
@@ -51,7 +51,7 @@ class RowFields:
 
     def differing(self, a: TableRow, b: TableRow) -> tuple[str, ...]:
         """The names of the fields in which they differ, but for ``links``."""
-        if a[_OWN] == b[_OWN]:
+        if a[OWN] == b[OWN]:
             return ()
         kind = stat.S_IFMT(a.mode)
         if kind != stat.S_IFMT(b.mode):

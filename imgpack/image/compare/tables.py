@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from imgpack.image.compare.rows import FirstNames, RowFields, side_by_side
+from imgpack.image.compare.rows import OWN, FirstNames, RowFields, side_by_side
 from imgpack.image.compare.scope import ChosenPaths, ComparisonScope
 from imgpack.tree.entry import WHITEOUT
 from imgpack.tree.merge.rows import TableRow
@@ -45,6 +45,8 @@ def first_difference(a: LayerTable, b: LayerTable, scope: ComparisonScope) -> Ro
     first: tuple[int, RowDifference] | None = None
     moved: tuple[int, RowDifference] | None = None
     for (left, name), (right, other) in _pairs(a, b):
+        if left and right and name == other and _same(left, right):
+            continue
         row = left or right
         assert row is not None
         if row.path not in chosen:
@@ -73,9 +75,13 @@ _Named = tuple[TableRow | None, bytes]
 def _pairs(a: LayerTable, b: LayerTable) -> Iterator[tuple[_Named, _Named]]:
     names, others = FirstNames(), FirstNames()
     for left, right in side_by_side(a.rows(), b.rows(), _place):
-        name = b"" if left is None else names.add(left, 0, shown=True)
-        other = b"" if right is None else others.add(right, 0, shown=True)
+        name = names.add(left, 0, shown=True) if left is not None and left.inode else b""
+        other = others.add(right, 0, shown=True) if right is not None and right.inode else b""
         yield (left, name), (right, other)
+
+
+def _same(left: TableRow, right: TableRow) -> bool:
+    return left[OWN] == right[OWN] and left.place == right.place
 
 
 def _place(row: TableRow) -> tuple[bytes, int]:
