@@ -441,7 +441,7 @@ def test_an_image_of_the_file_is_what_lies_under_its_name(shop: Shop) -> None:
     shop.write(IMAGE)
     shop.imgpack("build", "-o", "web/").ok()
     assert b"web:latest" in shop.imgpack("inspect", "web").ok()
-    assert "./other" in shop.imgpack("inspect", "./other").failed(5)
+    assert "./other" in shop.imgpack("inspect", "./other").failed(3)
 
 
 @pytest.mark.parametrize("command", ["build", "push"])
