@@ -22,7 +22,7 @@ _HOMES: Final = {
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
     "image.compare.causes": "field_text",
-    "image.compare.changed_texts": "TextDifferences",
+    "image.compare.texts": "TextDifferences",
     "image.compare.images": "ComparedImages",
     "image.compare.scope": "Ignored ComparisonScope Section",
     "image.compare.sides": "ComparedSide",

@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, ImageBuild, Placement
     from imgpack.image.compare.causes import field_text
-    from imgpack.image.compare.changed_texts import TextDifferences
     from imgpack.image.compare.images import ComparedImages
     from imgpack.image.compare.scope import ComparisonScope, Ignored, Section
     from imgpack.image.compare.sides import ComparedSide
+    from imgpack.image.compare.texts import TextDifferences
     from imgpack.image.compare.values import (
         Cause,
         CauseKind,
