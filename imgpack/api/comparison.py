@@ -145,11 +145,13 @@ def _compared(
         pairs = [(key, key) for key in left if key in right]
     compared = []
     for key, other in pairs:
-        one, two = left.pop(key), right.pop(other)
-        if one is None or two is None:
-            continue  # of a type that nobody knows: its digest, the key, says all
-        compared.append(ComparedImages(other, a.side(one), b.side(two), scope))
-    if not compared:
+        one, two = left[key], right[other]
+        if one is not None and two is not None:
+            compared.append(ComparedImages(other, a.side(one), b.side(two), scope))
+        elif key != other:  # of a type that nobody knows: the digest says all
+            continue
+        del left[key], right[other]
+    if not pairs:
         there_are = f"{', '.join(left)} and {', '.join(right)}"
         raise NotFoundError(f"{a.path} and {b.path} have no platform in common", there_are)
     return ComparedLocations(tuple(compared), tuple(left), tuple(right))

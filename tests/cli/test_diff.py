@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imgpack import api
-from imgpack.api import Platform
+from imgpack.api import Descriptor, Opaque, Platform
 from tests.cli.archives import write_archive
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
@@ -137,6 +137,19 @@ def test_artifacts_are_compared_by_their_documents(imgpack_here: InProcess, tmp_
 
     assert b"identical" in imgpack_here("diff", "a", "a").ok()
     assert imgpack_here("diff", "a", "i").code == 1
+
+
+@pytest.mark.parametrize(("other", "code"), [(b"{}", 0), (b"[]", 1)])
+def test_what_has_an_unknown_type_is_the_same_if_its_digest_is(
+    imgpack_here: InProcess, tmp_path: Path, other: bytes, code: int
+) -> None:
+    """Nobody can say more of it."""
+    for name, raw in (("a", b"{}"), ("b", other)):
+        source = Memory()
+        blob = Descriptor("application/unknown", source.add(raw), len(raw))
+        write_archive(f"{tmp_path}/{name}/", Opaque(blob, source), "foo:1")
+
+    assert imgpack_here("diff", "a/", "b/").code == code
 
 
 def test_a_lock_is_compared_with_what_it_locked(imgpack_here: InProcess, tmp_path: Path) -> None:
