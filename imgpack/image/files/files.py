@@ -131,6 +131,7 @@ def image_contents(
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
     """A table of the entries of ``tree``, which has no deletions."""
     writer = TableWriter(scratch)
+    inodes: dict[int, int] = {}
     for place, entry in enumerate(_with_root(tree)):
         content = entry.content
         xattrs = () if isinstance(content, bytes) else tuple(content.xattrs.items())
@@ -138,7 +139,8 @@ def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
         row = TableRow(
             entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.rdev,
             entry.target() if stat.S_ISLNK(entry.mode) else b"", xattrs,
-            None if sha256 is None else bytes.fromhex(sha256), 0, place, entry.inode, entry.links,
+            None if sha256 is None else bytes.fromhex(sha256), 0, place,
+            inodes.setdefault(entry.inode, len(inodes) + 1) if entry.links > 1 else 0, entry.links,
         )  # fmt: skip
         writer.add(row)
     return writer.table(str(tree), ())
