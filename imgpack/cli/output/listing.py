@@ -31,7 +31,7 @@ _FIRST: Final = 1000
 """Lines that are as wide as the widest of them; later ones may be wider."""
 
 
-class Listed(NamedTuple):
+class ListedRow(NamedTuple):
     """An entry to be listed: of the layer ``layer``, from 1, with that many ``links``."""
 
     row: TableRow
@@ -64,7 +64,7 @@ class LongLines:
 
     names: OwnerNames | None
 
-    def lines(self, listed: Iterable[tuple[str, Listed]]) -> Iterator[str]:
+    def lines(self, listed: Iterable[tuple[str, ListedRow]]) -> Iterator[str]:
         """A line for each name and what it stands for, in columns."""
         cells = (self._cells(name, one) for name, one in listed)
         first = list(islice(cells, _FIRST))
@@ -75,7 +75,7 @@ class LongLines:
                 f"{size:>{widths[4]}} {when:{widths[5]}} {name}"
             )
 
-    def _cells(self, name: str, one: Listed) -> tuple[str, ...]:
+    def _cells(self, name: str, one: ListedRow) -> tuple[str, ...]:
         row = one.row
         if row.mode in _DELETIONS:
             return f"{kind_of(row):10}", "-", "-", "-", "-", "-", name
@@ -101,7 +101,7 @@ class LongLines:
         return str(gid) if name is None else printable(name)
 
 
-def described_row(one: Listed, names: OwnerNames | None) -> dict[str, Any]:
+def described_row(one: ListedRow, names: OwnerNames | None) -> dict[str, Any]:
     """An entry as JSON; what it has not is left out. Bytes that are no UTF-8 are surrogates."""
     row = one.row
     kind = kind_of(row)

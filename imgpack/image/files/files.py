@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import BinaryIO, Final, NamedTuple
 
-from imgpack.errors import ArchiveError, DigestError, about, brief
+from imgpack.errors import ArchiveError, DigestError, NotFoundError, Remedy, about, brief
 from imgpack.events import SILENT, Reporter
 from imgpack.files.incoming import file_of
 from imgpack.image.base.layer import BaseLayer
@@ -43,7 +43,8 @@ class FileContent(NamedTuple):
 class ImageFiles(Applied):
     """The tree of ``image``, which lies ``where``; its layers counted from 0, bottom first.
 
-    ``jobs`` threads read a layer.
+    ``jobs`` threads read a layer. If it is ``locked``, one layer is what all of them make, and
+    has no bytes.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
+        locked: bool = False,
         jobs: int = 1,
         reporter: Reporter = SILENT,
     ) -> None:
         self.image = image
         self.where = where
+        self._locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs
         self._reporter = reporter
@@ -101,6 +104,12 @@ class ImageFiles(Applied):
         return file_of(self.read_row(layer, row))
 
     def _base(self, layer: int) -> BaseLayer:
+        if self._locked or self.image.layers[layer].descriptor.digest in self.image.absent:
+            raise NotFoundError(
+                f"{self.where} says what files there are; its layers have the bytes, and are not "
+                "at hand",
+                Remedy.FETCH_LAYERS(),
+            )
         return BaseLayer(
             self.image, self.image.layers[layer], self.where, self._jobs, self._reporter
         )
@@ -125,7 +134,8 @@ def image_contents(
         layers = [ReadLayer(_table(tree, scratch))]
     else:
         layers = read_layers(image, where, scratch, cache=cache, jobs=jobs, reporter=reporter)
-    return ImageFiles(image, where, layers, jobs=jobs, reporter=reporter)
+    locked = tree is not None
+    return ImageFiles(image, where, layers, locked=locked, jobs=jobs, reporter=reporter)
 
 
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:

@@ -154,7 +154,7 @@ class _Largest(Generic[_T]):
 
 
 @dataclass(slots=True)
-class _OpenDirectory:
+class _DirectorySum:
     """A directory whose entries come now: all of them have ``inside`` before them."""
 
     inside: bytes
@@ -168,7 +168,7 @@ class _Directories:
     def __init__(self, depth: int, top: int) -> None:
         self._depth = depth
         self._largest = _Largest[DirectoryUsage](top)
-        self._open = [_OpenDirectory(b"")]
+        self._open = [_DirectorySum(b"")]
 
     def add(self, one: LayerRow, size: int) -> None:
         """The next entry of the image, which takes ``size``."""
@@ -177,7 +177,7 @@ class _Directories:
             self._close()
         if one.row.is_directory:
             if path:
-                self._open.append(_OpenDirectory(path + b"/"))
+                self._open.append(_DirectorySum(path + b"/"))
             return
         self._open[-1].size += size
         self._open[-1].files += stat.S_ISREG(one.row.mode)

@@ -7,6 +7,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -40,11 +41,13 @@ def cat(terminal: Terminal, *, location: str, paths: tuple[str, ...], looking: L
     """
     with looking.open(location, terminal) as files:
         wanted = [_regular(files, path) for path in paths]
-        write = _checked if sys.stdout.isatty() else _plain
-        for path, pieces in zip(
-            paths, api.read_together(files, wanted, scratch_directory), strict=True
-        ):
-            write(path, pieces)
+        contents = api.read_together(files, wanted, scratch_directory)
+        for path, pieces in zip(paths, contents, strict=True):
+            if sys.stdout.isatty():
+                for piece in _harmless(path, pieces):
+                    terminal.beside(partial(_write_now, piece))
+            else:
+                sys.stdout.buffer.writelines(pieces)
         sys.stdout.buffer.flush()
 
 
@@ -59,16 +62,17 @@ def _regular(files: ImageFiles, path: str) -> LayerRow:
     return found
 
 
-def _plain(path: str, pieces: Iterator[bytes]) -> None:
-    sys.stdout.buffer.writelines(pieces)
+def _write_now(piece: bytes) -> None:
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
-def _checked(path: str, pieces: Iterator[bytes]) -> None:
-    """Write what a terminal may be shown. Raises ``click.UsageError`` for anything else."""
+def _harmless(path: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """What a terminal may be shown. Raises ``click.UsageError`` before anything else."""
     decode: Callable[..., str] = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
     for piece in pieces:
         _refuse(path, decode(piece))
-        sys.stdout.buffer.write(piece)
+        yield piece
     _refuse(path, decode(b"", final=True))
 
 

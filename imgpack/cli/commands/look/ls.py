@@ -13,7 +13,7 @@ from imgpack import api
 from imgpack.cli.options.image.files import Looking, looking_options
 from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.cli.output.listing import (
-    Listed,
+    ListedRow,
     LongLines,
     described_row,
     document_lines,
@@ -84,7 +84,7 @@ def ls(
     gone at its path, (opaque) a directory of which nothing of lower layers is left.
     """
     with looking.open(location, terminal) as files:
-        found = _Found.of(files, path, shape, layer)
+        found = _AskedFor.of(files, path, shape, layer)
         if shape.as_json:
             lines = found.document(location)
         elif shape.long or shape.numeric:
@@ -96,7 +96,7 @@ def ls(
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _AskedFor:
     """What is to be listed: all at ``path``, which was ``given`` so if it is no directory."""
 
     files: ImageFiles
@@ -106,7 +106,7 @@ class _Found:
     layer: int | None
 
     @classmethod
-    def of(cls, files: ImageFiles, path: str, shape: Shape, layer: int | None) -> _Found:
+    def of(cls, files: ImageFiles, path: str, shape: Shape, layer: int | None) -> _AskedFor:
         """What is at ``path`` of the image, or of a layer. Raises ``NoSuchPathError``."""
         own = path.encode("utf-8", "surrogateescape")
         if layer is not None:
@@ -127,7 +127,7 @@ class _Found:
             return
         yield from (name for name, _ in self.named())
 
-    def named(self) -> Iterator[tuple[str, Listed]]:
+    def named(self) -> Iterator[tuple[str, ListedRow]]:
         """The names, and what each stands for."""
         inside = len(self.path) + 1 if self.path else 0
         for one in self._listed():
@@ -152,17 +152,17 @@ class _Found:
         }
         return document_lines(head, (described_row(one, names) for one in self._listed()))
 
-    def _listed(self) -> Iterator[Listed]:
+    def _listed(self) -> Iterator[ListedRow]:
         deep = self.shape.recursive
         whole = self.given is not None
         if self.layer is not None:
             for row in self.files.tables[self.layer - 1].rows(self.path, deep=deep):
                 if whole or row.path != self.path or row.deletes:
-                    yield Listed(row, self.layer, row.links)
+                    yield ListedRow(row, self.layer, row.links)
             return
         for one in self.files.shown(self.path, deep=deep):
             if whole or one.row.path != self.path:
-                yield Listed(one.row, one.layer + 1, self.files.links(one))
+                yield ListedRow(one.row, one.layer + 1, self.files.links(one))
 
 
 def _in_layer(files: ImageFiles, layer: int, path: bytes) -> bool:
