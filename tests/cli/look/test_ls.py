@@ -9,6 +9,7 @@ from tests.cli.archives import write_archive
 from tests.cli.look.images import directory, entry, layer, write_image
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
+from tests.registry.hostile import HostileRegistry
 from tests.store.samples import Memory, make_artifact, make_image
 
 
@@ -156,6 +157,21 @@ def test_names_that_are_no_text_and_times_that_are_none_are_listed(
     found = json.loads(imgpack_here("ls", "a.tar", "--json").ok())["entries"]
     assert [one["path"] for one in found] == ["/late", "/\udcff\n"]
     assert [one["mtime"] for one in found] == ["@1000000000000", "1969-12-31T23:59:59Z"]
+
+
+def test_of_a_registry_each_layer_is_read_once(imgpack_here: InProcess) -> None:
+    """What is in it is remembered by digest; the manifest is asked for each time."""
+    with HostileRegistry() as registry:
+        name = f"{registry.host}/app:1"
+        imgpack_here("push", "a.tar", name).ok()
+        ls = ("ls", name, "-R", "--cache-dir", "c")
+        first = imgpack_here(*ls).ok()
+        asked = len(registry.sent("GET", "/blobs/"))
+        assert first == imgpack_here("ls", "a.tar", "-R").ok() == imgpack_here(*ls).ok()
+        imgpack_here("du", name, "--cache-dir", "c").ok()
+        again = registry.sent("GET", "/blobs/")[asked:]
+
+    assert len({one.target for one in again}) == 1, "the configuration"
 
 
 def test_locks_and_layouts_are_listed_and_artifacts_told(
