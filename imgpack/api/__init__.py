@@ -26,7 +26,7 @@ from imgpack.api.layers import (
 )
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
 from imgpack.errors import ImgpackError
-from imgpack.events import Meter, Reporter
+from imgpack.events import ExpectingMeter, Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
+    from imgpack.credentials.files import credential_store
+    from imgpack.credentials.lookup import (
+        Credential,
+        CredentialFile,
+        CredentialSource,
+        CredentialStore,
+        Given,
+    )
     from imgpack.engine.loading import Engine, Loaded
     from imgpack.image.annotate import annotated
     from imgpack.image.base.findings import Finding, OnNewBase
@@ -83,6 +91,7 @@ if TYPE_CHECKING:
     from imgpack.image.location import (
         is_layout,
         is_path,
+        is_spelled_path,
         parse_reference,
         remote_name,
         target_name,
@@ -156,9 +165,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
-    "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference", "Digest",
-    "Directory", "DirectoryUsage", "DuplicateFiles", "Engine", "Entries", "Entry", "Exclusion",
-    "ExclusionRule", "Explain", "FileContent", "Filtered", "Finding", "Format", "Group",
+    "Built", "Change", "ClampTime", "Codec", "Counts", "Credential", "CredentialFile",
+    "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest", "Directory",
+    "DirectoryUsage", "DuplicateFiles", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule",
+    "ExpectingMeter", "Explain", "FileContent", "Filtered", "Finding", "Format", "Given", "Group",
     "Healthcheck", "HiddenFile", "IdMap", "Ignore", "Image", "ImageBuild", "ImageConfig",
     "ImageFiles", "ImageIndex", "ImageSink", "ImageStep", "ImageUsage", "ImgpackError", "Index",
     "Layer", "LayerRow", "LayerSink", "LayerTable", "LayerUsage", "LeftOut", "Loaded", "Lock",
@@ -169,18 +179,19 @@ __all__ = [
     "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
     "SetTime", "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions",
     "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated",
-    "block_device", "build", "build_prepared", "character_device", "copy", "create", "delete",
-    "described", "difference", "directory", "directory_entry", "dry_run", "entries",
-    "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file", "find_engine",
-    "find_ignore_file", "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps",
-    "image_usage", "images_in", "is_layout", "is_lock", "is_path", "join", "load", "loading",
-    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
-    "open_bases", "open_blob", "open_files", "owner_names", "parse_name", "parse_reference",
-    "parse_rule", "planned", "prepare", "project_annotations", "published_names", "push", "pushing",
-    "raw_layer", "read_file", "read_lock", "read_together", "rebase", "recorded", "refuse_foreign",
-    "remote_name", "schema1_name", "schema1_payload", "single_file", "specification", "split",
-    "symlink", "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock",
-    "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "block_device", "build", "build_prepared", "character_device", "copy", "create",
+    "credential_store", "delete", "described", "difference", "directory", "directory_entry",
+    "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file",
+    "find_engine", "find_ignore_file", "find_path", "flatten", "hard_link", "ignore", "image_id",
+    "image_steps", "image_usage", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path",
+    "join", "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved",
+    "mtree", "open", "open_base", "open_bases", "open_blob", "open_files", "owner_names",
+    "parse_name", "parse_reference", "parse_rule", "planned", "prepare", "project_annotations",
+    "published_names", "push", "pushing", "raw_layer", "read_file", "read_lock", "read_together",
+    "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name", "schema1_payload",
+    "single_file", "specification", "split", "symlink", "tags", "tarball", "target_name",
+    "time_rule", "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts",
+    "writable_name",
 ]  # fmt: skip
 
 

@@ -88,6 +88,12 @@ class Commands(Subcommands):
             ctx.fail(no_command(args, COMMANDS, f"imgpack {args[0]}"))
         return super().resolve_command(ctx, args)
 
+    def known_words(self, ctx: click.Context) -> list[str]:
+        """Commands, and words that do what others do here."""
+        from imgpack.cli.habits.commands import ALIASES
+
+        return [*COMMANDS, *ALIASES]
+
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _closed_pipe_ends():  # --help and --version print in here
             return super().make_context(*args, **kwargs)

@@ -159,7 +159,7 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
         "inspect a.tar --platform linux/s390x", "copy multi.tar ./x/ --platform linux/s390x",
     ]),
     "the image has no such file": (28, "/none is not in the image", [
-        "ls a.tar none", "ls -lR a.tar /none/x", "cat a.tar none", "cat a.tar etc/one /none",
+        "ls a.tar none", "ls -lR a.tar /none", "cat a.tar none", "cat a.tar etc/one /none",
     ]),
     "the blob is not there": (20, DIGEST, [f"blob a.tar@{DIGEST}"]),
     "the registry refuses": (21, "/odd", ["pull $HOST/odd", "tags $HOST/odd"]),
@@ -267,6 +267,9 @@ def test_every_kind_of_error_says_what_to_do() -> None:
         ("build t -Z", "imgpack build has no option -Z; see imgpack build --help"),
         ("pull x --insecure", "; say --plain-http for HTTP"),
         ("buld", "there is no command 'buld'; did you mean build?"),
+        ("bulid", "there is no command 'bulid'; did you mean build?"),
+        ("hlep", "there is no command 'hlep'; did you mean help?"),
+        ("vesion", "there is no command 'vesion'; did you mean version?"),
         ("images", "is seen by: imgpack inspect IMAGE"),
     ],
 )

@@ -18,7 +18,6 @@ from imgpack.cli.options.parameters import FILE, once
 
 FILES: Final = ("imgpack.toml", "pyproject.toml")
 """Where images are looked for, in this order; in the second below ``tool.imgpack``."""
-_MOST_ABOVE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +90,14 @@ class BuildProject(BuildCommand):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            above = "" if words else _file_above()
-            if above and error.message.startswith("nothing goes into the image"):
-                raise click.UsageError(f"{error.message}; --file {above} is there", ctx) from error
-            raise
+            if words or not error.message.startswith("nothing goes into the image"):
+                raise
+            from imgpack.cli.project.file import find_above
+
+            above = find_above()
+            if above is None:
+                raise
+            raise click.UsageError(f"{error.message}; --file {above} is there", ctx) from error
 
 
 class PushProject(click.Command):
@@ -113,16 +116,3 @@ class PushProject(click.Command):
             problem = "Missing argument 'ARCHIVE'; name an archive, or write imgpack.toml"
             raise click.UsageError(problem, ctx)
         return super().invoke(ctx)
-
-
-def _file_above() -> str:
-    """The file of a directory above; empty if there is none."""
-    place = os.pardir
-    for _ in range(_MOST_ABOVE):
-        path = os.path.join(place, FILES[0])
-        if os.path.isfile(path):
-            return path
-        if os.path.ismount(place):
-            break
-        place = os.path.join(place, os.pardir)
-    return ""
