@@ -28,8 +28,14 @@ _HOMES: Final = {
     "image.compare.sides": "ComparedSide",
     "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
     " LayerDifference LayerMatch Presence",
-    "image.describe": "described image_id published_names recorded total_size",
+    "image.describe": "ImageStep described image_id image_steps published_names recorded"
+    " total_size",
     "image.files.files": "FileContent ImageFiles",
+    "image.files.owners": "OwnerNames owner_names",
+    "image.files.paths": "find_path",
+    "image.files.together": "read_together",
+    "image.files.usage": "DirectoryUsage DuplicateFiles HiddenFile ImageUsage LayerUsage"
+    " image_usage",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",

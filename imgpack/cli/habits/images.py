@@ -119,6 +119,27 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--unified": "say --text",
         "--brief": "the exit code says it: 0, or 1 if they differ",
     },
+    "history": {
+        "--format": "there is no template: imgpack history IMAGE --json | jq FILTER",
+        "--human": "it is so already; --json has bytes and times in full",
+        "-H": "it is so already; --json has bytes and times in full",
+    },
+    "ls": {
+        "-a": "all names are shown", "-A": "all names are shown", "--all": "all names are shown",
+        "-h": "sizes are bytes; for people they are shown by: imgpack du IMAGE",
+        "-d": "a directory itself is in what is above it: imgpack ls IMAGE PATH -l",
+        "-1": "it is so already",
+        "-F": "types are shown with -l", "-i": "there are no inodes; -l has the number of links",
+        "--full-ref": "tags are listed by: imgpack tags REPO",
+        "-t": "names are in the order of their bytes",
+        "-S": "the largest are shown by: imgpack du IMAGE",
+    },
+    "du": {
+        "-h": "sizes are for people already; --json has bytes",
+        "--max-depth": "it is called -d",
+        "-s": "it is called -d 0",
+        "-a": "the largest files are shown; --top says how many",
+    },
     "manifest": {
         "--raw": "they are the bytes as they are already",
         "--digest": "the digest is printed by: imgpack digest IMAGE",
