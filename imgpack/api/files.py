@@ -43,6 +43,7 @@ def open_files(
     """
     from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
     from imgpack.image.files.files import image_contents
+    from imgpack.image.image import missing_layers
     from imgpack.layer.cache.blobs import CachedBlobs
 
     path, name = split(location)
@@ -53,12 +54,13 @@ def open_files(
         root = opened.select(image or name)
         chosen = choose(opened, root, platform)
         stores = [] if cache is None else [CachedBlobs(cache)]
+        whole = with_layers(chosen, stores)
         yield image_contents(
-            with_layers(chosen, stores),
+            whole,
             opened.location,
             scratch,
             name=root.shown(),
-            tree=tree,
+            tree=tree if missing_layers(whole) else None,
             cache=cache,
             jobs=jobs,
             reporter=reporter,

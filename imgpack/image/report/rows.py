@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from imgpack.errors import printable
-from imgpack.tree.entry import path_order
+from imgpack.image.compare.rows import file_differences
+from imgpack.image.compare.scope import ComparisonScope, Ignored
+from imgpack.image.compare.values import Presence
 from imgpack.tree.merge.applied import Applied, LayerRow
 from imgpack.tree.merge.rows import TableRow
 
 ReportRow = list[int | str]
 
-ADDED: Final = 1
-REMOVED: Final = 2
-CHANGED: Final = 3
-
+_SCOPE: Final = ComparisonScope(ignored=frozenset({Ignored.MTIME, Ignored.LINKS}))
+_KINDS: Final = {Presence.ADDED: 1, Presence.REMOVED: 2, Presence.CHANGED: 3}
+_WHAT: Final = {
+    "content": 1, "size": 1, "type": 2, "mode": 4, "uid": 8, "gid": 8, "target": 16,
+    "xattrs": 32, "device": 32,
+}  # fmt: skip
 _DELETED: Final = 1
 _COUNTED_ELSEWHERE: Final = 2
 _LINKS: Final = 40
@@ -59,7 +63,7 @@ def entry_rows(files: Applied) -> Iterator[ReportRow]:
     Layers count from 1; ``by`` is the one that hides it, or 0. Flags: 1, it is deleted; 2, its
     bytes are those of another path or layer, and count there. Raises as ``Applied.laid``.
     """
-    way = _PathSteps()
+    steps = _PathSteps()
     counted: set[int] = set()
     for laid in files.laid():
         row = laid.row
@@ -69,7 +73,7 @@ def entry_rows(files: Applied) -> Iterator[ReportRow]:
         flags = _DELETED * laid.deleted
         if laid.held != laid.layer or not _counts(laid, counted):
             flags |= _COUNTED_ELSEWHERE
-        yield from way.rows(
+        yield from steps.rows(
             row.path, row.mode, laid.layer + 1, _size(row), by, flags, row.uid, row.gid,
             printable(row.link) if stat.S_ISLNK(row.mode) else "",
         )  # fmt: skip
@@ -88,57 +92,17 @@ def _counts(laid: LayerRow, counted: set[int]) -> bool:
 def change_rows(before: Applied, after: Applied) -> Iterator[ReportRow]:
     """What differs: ``[depth, name, kind, mode, size before, size after, what]``.
 
-    The kind is ``ADDED``, ``REMOVED`` or ``CHANGED``; ``what`` changed is a sum: 1 content, 2 type,
-    4 mode, 8 owner, 16 target, 32 attributes or device. A time alone is no change. Raises as
+    The kind is 1, it was added; 2, removed; 3, changed. ``what`` changed is a sum: 1 content, 2
+    type, 4 mode, 8 owner, 16 target, 32 attributes or device. A time alone is no change. Raises as
     ``Applied.laid``.
     """
-    way = _PathSteps()
-    for old, new in _joined(before, after):
-        if new is None:
-            assert old is not None
-            yield from way.rows(old.path, REMOVED, old.mode, _size(old))
-        elif old is None:
-            yield from way.rows(new.path, ADDED, new.mode, 0, _size(new))
-        elif what := _differing(old, new):
-            yield from way.rows(new.path, CHANGED, new.mode, _size(old), _size(new), what)
-
-
-def _joined(before: Applied, after: Applied) -> Iterator[tuple[TableRow | None, TableRow | None]]:
-    """The rows of both by their paths, but for the root's."""
-    olds = (one.row for one in before.shown() if one.row.path)
-    news = (one.row for one in after.shown() if one.row.path)
-    old, new = next(olds, None), next(news, None)
-    while old is not None or new is not None:
-        if new is None or (old is not None and path_order(old.path) < path_order(new.path)):
-            yield old, None
-            old = next(olds, None)
-        elif old is None or old.path != new.path:
-            yield None, new
-            new = next(news, None)
-        else:
-            yield old, new
-            old, new = next(olds, None), next(news, None)
-
-
-def _differing(old: TableRow, new: TableRow) -> int:
-    if stat.S_IFMT(old.mode) != stat.S_IFMT(new.mode):
-        return 2
-    owners = (old.uid, old.gid), (new.uid, new.gid)
-    attributes = (sorted(old.xattrs), old.rdev), (sorted(new.xattrs), new.rdev)
-    return (
-        1 * (stat.S_ISREG(old.mode) and _content(old, new))
-        + 4 * (old.mode != new.mode)
-        + 8 * (owners[0] != owners[1])
-        + 16 * (stat.S_ISLNK(old.mode) and old.link != new.link)
-        + 32 * (attributes[0] != attributes[1])
-    )
-
-
-def _content(old: TableRow, new: TableRow) -> bool:
-    """Whether two files differ; by their times, where a lock does not say their digests."""
-    if old.sha256 is None or new.sha256 is None:
-        return (old.size, old.mtime_ns) != (new.size, new.mtime_ns)
-    return old.sha256 != new.sha256
+    steps = _PathSteps()
+    for one in file_differences(before, after, _SCOPE):
+        there = one.b or one.a
+        if one.path and there is not None:
+            what = sum({_WHAT[field] for field in one.fields})
+            sizes = [0 if side is None else _size(side.row) for side in (one.a, one.b)]
+            yield from steps.rows(one.path, _KINDS[one.presence], there.row.mode, *sizes, what)
 
 
 def _size(row: TableRow) -> int:
