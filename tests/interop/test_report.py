@@ -135,6 +135,21 @@ def test_a_search_finds_paths_with_their_sizes(browser: Page, report: Path) -> N
     assert rows(browser) == ["big", "small"]
 
 
+def test_the_table_has_the_same_for_who_reads_it(browser: Page, report: Path) -> None:
+    """Its names open what they stand for, and the focus stays in the table."""
+    browser.open(report)
+
+    assert rows(browser) == ["Layer 1: layer 0", "Layer 2: layer 1"]
+    browser.ask("document.querySelector('#rows button').focus()")
+    browser.press("Enter", "Enter")
+    assert crumbs(browser) == "Image > Layer 1 > usr"
+    assert browser.ask("document.activeElement.textContent") == "lib/"
+    browser.press("Escape", "Escape")
+    browser.ask("document.getElementById('flat').click()")
+    assert rows(browser)[:2] == ["/usr/lib/big", "/var/cache/old"]
+    assert "deleted by 2" in browser.ask("document.getElementById('rows').innerText")
+
+
 def test_names_are_shown_and_never_run(browser: Page, tmp_path: Path) -> None:
     """Markup and control characters are text, in the picture and in the table."""
     page = make(tmp_path, {f"d/{name}": b"x" * 1000 for name in HOSTILE})

@@ -109,7 +109,7 @@ const changedText = (entry) => WHAT.filter((_, bit) => entry.what & (1 << bit)).
 function showTable(tree, nodes, count, named, open, kind, whole) {
   $("columns").replaceChildren(...COLUMNS[kind].map(([name, className]) => Object.assign(make("th", className || "", name), { scope: "col" })));
   $("rows").replaceChildren(...nodes.slice(0, count).map((node) => {
-    const entry = tree.entries[node], opens = tree.first[node] > 0, name = named(node) + (opens && tree.parents[node] !== 0 || opens && tree.skip !== 2 ? "/" : "");
+    const entry = tree.entries[node], layer = tree.skip === 2 && tree.parents[node] === 0, name = named(node) + (tree.first[node] && !layer ? "/" : "");
     const button = make("button", "text", entry && entry.target ? `${name} → ${entry.target}` : name);
     button.type = "button";
     button.addEventListener("click", () => open(node));

@@ -76,10 +76,14 @@ function up() {
   if (state.node) go(treeOf(state.view).parents[state.node], { from: state.node });
 }
 
-// Open what is opened, or the directory of what is not, and tell of that.
+// Out of the table: open what opens and stay in the table, or show a file in its directory.
 function openNode(node) {
   const tree = treeOf(state.view);
-  if (tree.first[node]) return go(node);
+  if (tree.first[node]) {
+    go(node, { focus: false });
+    $("rows").querySelector("button").focus();
+    return;
+  }
   go(tree.parents[node], { from: node });
   const tile = map.tiles.find((one) => one.node === node);
   if (tile) map.choose(tile);
