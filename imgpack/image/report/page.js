@@ -137,6 +137,7 @@ function showLegend() {
 function show(from = 0) {
   const tree = treeOf(state.view);
   for (const button of $("views").children) button.ariaPressed = String(button.dataset.view === state.view);
+  $("picture-title").textContent = state.view === "changes" ? "What changed" : "What takes the space";
   showCrumbs(tree);
   showLegend();
   map.draw(tree, state.node, from);
