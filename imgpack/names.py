@@ -10,6 +10,7 @@ _HOMES: Final = {
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
+    "api.unpacked": "export extract",
     "compression.codec": "Codec",
     "engine.loading": "Engine Loaded",
     "image.base.findings": "Finding OnNewBase",
@@ -19,6 +20,7 @@ _HOMES: Final = {
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
     "image.describe": "described image_id published_names recorded total_size",
+    "image.files.extract": "Extracted",
     "image.files.files": "FileContent ImageFiles",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
@@ -28,6 +30,7 @@ _HOMES: Final = {
     "image.schema1": "schema1_name schema1_payload",
     "image.verify": "verify_images",
     "layer.build": "Built Explain",
+    "layer.cache.record": "Written",
     "layer.cache.segments": "SegmentCache",
     "layer.stages": "Treatment",
     "layer.raw": "RawLayer",

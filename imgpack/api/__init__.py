@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
+    from imgpack.api.unpacked import export, extract
     from imgpack.compression.codec import Codec
     from imgpack.engine.loading import Engine, Loaded
     from imgpack.image.annotate import annotated
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         recorded,
         total_size,
     )
+    from imgpack.image.files.extract import Extracted
     from imgpack.image.files.files import FileContent, ImageFiles
     from imgpack.image.image import (
         AnyImage,
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from imgpack.image.schema1 import schema1_name, schema1_payload
     from imgpack.image.verify import verify_images
     from imgpack.layer.build import Built, Explain
+    from imgpack.layer.cache.record import Written
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
@@ -142,27 +145,29 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
-    "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference", "Digest",
-    "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "Explain",
-    "FileContent", "Filtered", "Finding", "Format", "Group", "Healthcheck", "IdMap", "Ignore",
-    "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink", "ImgpackError",
-    "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock",
-    "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque",
-    "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published", "PushOptions",
-    "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink",
-    "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
-    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
-    "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
-    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
-    "build_prepared", "character_device", "copy", "create", "delete", "described", "difference",
-    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base",
-    "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten", "hard_link",
-    "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path", "join", "load", "loading",
-    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
-    "open_bases", "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule",
-    "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
-    "read_file", "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
+    "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base",
+    "BlobSource", "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference",
+    "Digest", "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule",
+    "Explain", "Extracted", "FileContent", "Filtered", "Finding", "Format", "Group",
+    "Healthcheck", "IdMap", "Ignore", "Image", "ImageBuild", "ImageConfig", "ImageFiles",
+    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerRow", "LayerSink",
+    "LayerTable", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved",
+    "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement",
+    "Platform", "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink",
+    "Reading", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root",
+    "RowContent", "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options",
+    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow",
+    "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree",
+    "UploadJournal", "UpperDirectory", "Whiteouts", "Written", "annotated", "block_device",
+    "build", "build_prepared", "character_device", "copy", "create", "delete", "described",
+    "difference", "directory", "directory_entry", "dry_run", "entries", "export", "extract",
+    "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file", "find_engine",
+    "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in", "is_layout",
+    "is_lock", "is_path", "join", "load", "loading", "lock_base", "missing_layers",
+    "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases", "open_blob",
+    "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
+    "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
+    "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
     "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
     "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
     "whiteouts", "writable_name",

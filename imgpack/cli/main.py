@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
     "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
+    "extract": ("look.extract", "Write the files of an image to a directory."),
+    "export": ("look.export", "Write the files of an image as one tar."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),

@@ -46,6 +46,7 @@ class Remedy(Enum):
     MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
     NAME_ENGINE = "start one, or name the one that is meant"
     DELETE_DIGEST = "it may delete by digest, which removes every tag of the image: {0}"
+    RECORD_OWNERS = "extract it as root, or have them recorded (rootless)"
     NO_SCHEMA1 = (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without schema1 otherwise"

@@ -48,6 +48,7 @@ _WORDS: Final = {
     Remedy.DELETE_DIGEST: (
         "it may delete by digest, which removes every tag of the image: imgpack rm {0}"
     ),
+    Remedy.RECORD_OWNERS: "extract it as root, or record them with --rootless",
     Remedy.NO_SCHEMA1: (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without --schema1 otherwise"

@@ -7,7 +7,7 @@ layer's stream, and have the SHA-256 that they had when the layer was verified.
 import hashlib
 import io
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import BinaryIO, Final, NamedTuple
 
@@ -62,7 +62,7 @@ class ImageFiles(Applied):
         self._reporter = reporter
         super().__init__([layer.table for layer in self._layers], where, self)
 
-    def contents(self, layer: int, places: Collection[int]) -> Iterator[FileContent]:
+    def contents(self, layer: int, places: Collection[int]) -> Generator[FileContent]:
         """The regular files of a layer whose members' places are in ``places``, in that order.
 
         The layer is read up to the last of them. Each file ends with ``DigestError`` if its bytes

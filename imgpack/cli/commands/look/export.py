@@ -1,0 +1,67 @@
+"""``imgpack export``: the files of an image as one tar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from imgpack import api
+from imgpack.cli.options.image.files import Looking, looking_options
+from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.output import to_standard_output
+from imgpack.cli.options.parameters import FILE, OUTPUT
+from imgpack.cli.options.transfer import jobs_option
+from imgpack.files.streams import open_output
+
+if TYPE_CHECKING:
+    from imgpack.cli.output.terminal import Terminal
+
+_STDOUT_PATH: Final = "/dev/stdout"
+
+
+@click.command("export")
+@click.argument("image", type=FILE, metavar="ARCHIVE|REF")
+@click.option(
+    "-o",
+    "--output",
+    type=OUTPUT,
+    required=True,
+    metavar="FILE|-",
+    help="A file, which appears whole or not at all, or - for standard output.",
+)
+@click.option(
+    "--compression",
+    default="none",
+    show_default=True,
+    metavar="none|gzip[:1-12]|zstd[:1-19]",
+    help="How the tar is compressed.",
+)
+@jobs_option
+@looking_options
+@click.pass_obj
+def export(
+    terminal: Terminal,
+    *,
+    image: str,
+    output: str,
+    compression: str,
+    jobs: int,
+    looking: Looking,
+) -> None:
+    """Write the files of an image as one tar: what its layers make together.
+
+    It has the same bytes on every machine. It has no entry for the root directory, as a layer of
+    imgpack has none. tar x, docker import and imgpack build take it.
+    """
+    codec = api.Codec.parse(compression)
+    target = _STDOUT_PATH if to_standard_output(output, "a tar") else output
+    with looking.open(image, terminal) as files, open_output(target) as write:
+        api.export(
+            files,
+            write,
+            compression=codec,
+            scratch=scratch_directory,
+            jobs=jobs,
+            reporter=terminal,
+        )
