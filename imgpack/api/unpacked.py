@@ -44,7 +44,7 @@ def extract(
 
 def export(
     files: ImageFiles,
-    write: Callable[[bytes], None],
+    write: Callable[[bytes], object],
     *,
     compression: str | Codec = "none",
     scratch: Callable[[], str] = tempfile.gettempdir,

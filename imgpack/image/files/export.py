@@ -31,7 +31,7 @@ _SMALL: Final = 1 << 20
 
 def export_files(
     files: ImageFiles,
-    write: Callable[[bytes], None],
+    write: Callable[[bytes], object],
     scratch: Callable[[], str],
     *,
     codec: Codec,
@@ -94,7 +94,7 @@ def _shown_places(files: ImageFiles) -> dict[int, "array[int]"]:
 class _Unnamed:
     """A ``BlobWriter`` of bytes that somebody else keeps."""
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
 
     def write(self, data: bytes | memoryview) -> None:

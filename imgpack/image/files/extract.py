@@ -211,22 +211,19 @@ def _is_in(path: bytes, directory: bytes) -> bool:
 
 def _warn(unset: Unset, where: str, reporter: Reporter, *, rootless: bool) -> None:
     hint = "" if rootless else Remedy.RECORD_OWNERS()
-    where = printable(where)
-    if unset.owners:
-        done = "set or recorded" if rootless else "set, nor their set-id bits"
-        reporter.warn(
-            f"{where}: the owners of {unset.owners:,} entries could not be {done}; the first is "
-            f"{brief(unset.owner) or '/'}",
-            hint,
-        )
-    if unset.devices:
-        reporter.warn(
-            f"{where}: {unset.devices:,} devices could not be made; the first is "
-            f"{brief(unset.device)}",
-            hint,
-        )
-    if unset.attributes:
-        reporter.warn(
-            f"{where}: {unset.attributes:,} entries lack an extended attribute that could not be "
-            f"set; the first is {brief(unset.attribute) or '/'}"
-        )
+    done = "set or recorded" if rootless else "set, nor set-id bits"
+    for count, first, what, advice in (
+        (unset.owners, unset.owner, f"have other owners, which could not be {done}", hint),
+        (unset.devices, unset.device, "are devices that could not be made", hint),
+        (
+            unset.attributes,
+            unset.attribute,
+            "lack an extended attribute, which could not be set",
+            "",
+        ),
+    ):
+        if count:
+            reporter.warn(
+                f"{printable(where)}: entries that {what}: {count:,}, the first is /{brief(first)}",
+                advice,
+            )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,11 +19,9 @@ from imgpack.files.streams import open_output
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
-_STDOUT_PATH: Final = "/dev/stdout"
-
 
 @click.command("export")
-@click.argument("image", type=FILE, metavar="ARCHIVE|REF")
+@click.argument("location", type=FILE, metavar="ARCHIVE|REF")
 @click.option(
     "-o",
     "--output",
@@ -43,7 +43,7 @@ _STDOUT_PATH: Final = "/dev/stdout"
 def export(
     terminal: Terminal,
     *,
-    image: str,
+    location: str,
     output: str,
     compression: str,
     jobs: int,
@@ -55,8 +55,11 @@ def export(
     imgpack has none. tar x, docker import and imgpack build take it.
     """
     codec = api.Codec.parse(compression)
-    target = _STDOUT_PATH if to_standard_output(output, "a tar") else output
-    with looking.open(image, terminal) as files, open_output(target) as write:
+    to_stdout = to_standard_output(output, "a tar")
+    with (
+        looking.open(location, terminal) as files,
+        nullcontext(sys.stdout.buffer.write) if to_stdout else open_output(output) as write,
+    ):
         api.export(
             files,
             write,
@@ -65,3 +68,5 @@ def export(
             jobs=jobs,
             reporter=terminal,
         )
+        if to_stdout:
+            sys.stdout.buffer.flush()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("extract")
-@click.argument("image", type=FILE, metavar="ARCHIVE|REF")
+@click.argument("location", type=FILE, metavar="ARCHIVE|REF")
 @click.argument("directory", type=OUTPUT, metavar="DIR")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option(
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def extract(
     terminal: Terminal,
     *,
-    image: str,
+    location: str,
     directory: str,
     paths: tuple[str, ...],
     rootless: bool,
@@ -43,7 +43,7 @@ def extract(
     """
     if directory == "-":
         raise click.UsageError("DIR is a directory; a tar is written by: imgpack export")
-    with looking.open(image, terminal) as files:
+    with looking.open(location, terminal) as files:
         done = api.extract(
             files,
             directory,
