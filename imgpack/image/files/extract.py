@@ -19,8 +19,8 @@ from imgpack.errors import ArchiveError, LimitError, OutputError, Remedy, brief,
 from imgpack.events import SILENT, Reporter
 from imgpack.files.reading import read_range
 from imgpack.files.writing import output_errors
+from imgpack.image.files.chosen import ChosenPaths
 from imgpack.image.files.files import FileContent, ImageFiles
-from imgpack.image.files.selection import Selection
 from imgpack.tree.merge.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter, Unset
 from imgpack.tree.unpack.place import new_tree
@@ -60,7 +60,7 @@ def extract_files(
     come. Raises ``OutputError``, ``NotFoundError``, ``LimitError``, ``TreeError``, and what
     reading a layer raises; then nothing is left of it.
     """
-    selection = Selection(files, paths)
+    chosen = ChosenPaths(files, paths)
     setter = AttributeSetter(rootless=rootless)
     with (
         new_tree(directory) as tree,
@@ -69,7 +69,7 @@ def extract_files(
         closing(RowFile(scratch)) as directories,
     ):
         extraction = _Extraction(files, directory, writer, waiting, directories)
-        entries = extraction.lay(selection)
+        entries = extraction.lay(chosen)
         extraction.fill()
         if not extraction.end():
             os.fchmod(tree.descriptor, tree.mode)
@@ -89,13 +89,13 @@ class _Extraction:
     directories: RowFile
     now: bytes = b""
 
-    def lay(self, selection: Selection) -> int:
+    def lay(self, chosen: ChosenPaths) -> int:
         """Make all that has no bytes; how many entries there are."""
         count = 0
         with self._refusals():
             for one in self.files.shown():
                 row = one.row
-                if row.path not in selection:
+                if row.path not in chosen:
                     continue
                 self.now = row.path
                 self._check(row)
