@@ -29,4 +29,9 @@ def main(archive: str, greeting: str = "hello from memory") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except imgpack.ImgpackError as error:  # its class says what went wrong, its hint what to do
+        sys.exit(str(error))

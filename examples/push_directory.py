@@ -23,4 +23,9 @@ def main(directory: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except imgpack.ImgpackError as error:  # its class says what went wrong, its hint what to do
+        sys.exit(str(error))

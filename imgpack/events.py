@@ -1,6 +1,6 @@
 """What the library tells its caller while it works; the CLI draws it, libraries may ignore it."""
 
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from imgpack.errors import Hint
 
@@ -15,6 +15,14 @@ class Meter(Protocol):
 
     def end(self) -> None:
         """The work is over, well or badly; called exactly once."""
+
+
+@runtime_checkable
+class ExpectingMeter(Meter, Protocol):
+    """A meter of which the total may become known while the work goes on."""
+
+    def expect(self, total: int) -> None:
+        """All of it will be about ``total`` bytes, what is done among them. From any thread."""
 
 
 class Reporter(Protocol):

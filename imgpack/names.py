@@ -12,6 +12,8 @@ _HOMES: Final = {
     "api.remade": "flatten rebase",
     "api.unpacked": "export extract",
     "compression.codec": "Codec",
+    "credentials.files": "credential_store",
+    "credentials.lookup": "Credential CredentialFile CredentialSource CredentialStore Given",
     "engine.loading": "Engine Loaded",
     "image.base.findings": "Finding OnNewBase",
     "image.base.lock": "Lock LockedImage",
@@ -25,7 +27,8 @@ _HOMES: Final = {
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
-    "image.location": "is_layout is_path parse_reference remote_name target_name writable_name",
+    "image.location": "is_layout is_path is_spelled_path parse_reference remote_name target_name"
+    " writable_name",
     "image.opened": "Opened Root",
     "image.schema1": "schema1_name schema1_payload",
     "image.verify": "verify_images",

@@ -109,8 +109,9 @@ def remove_old(above):
     import time
 
     for entry in os.scandir(above):
-        if entry.name.startswith("new-") and entry.stat().st_mtime < time.time() - 86400:
-            shutil.rmtree(entry.path, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process has just renamed its own
+            if entry.name.startswith("new-") and entry.stat().st_mtime < time.time() - 86400:
+                shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def name_it(made, place, files):

@@ -5,9 +5,11 @@
 a runner of that service gives to a script. Only the expressions are known that these files use.
 """
 
+import io
 import os
 import re
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,24 @@ def boxes(page: str, language: str) -> list[str]:
     """The boxes of a page in one language."""
     text = (PAGES / page).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def tree(place: Path, **files: str) -> Path:
+    """A directory with files; ``__`` in a name is a slash, ``_dot_`` a dot."""
+    for name, text in files.items():
+        path = place / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return place
+
+
+def members(layers: list[bytes]) -> dict[str, tarfile.TarInfo]:
+    """The entries of all layers by name."""
+    found = {}
+    for layer in layers:
+        with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+            found.update({entry.name: entry for entry in tar})
+    return found
 
 
 class Shell:
@@ -111,9 +131,10 @@ class Runner:
             assert condition is not None
             if contexts["inputs"][condition[1]]:
                 self.step(step, contexts)
-        return dict(line.split("=", 1) for line in self._outputs())
+        return dict(line.split("=", 1) for line in self.outputs())
 
-    def _outputs(self) -> Iterator[str]:
+    def outputs(self) -> Iterator[str]:
+        """The lines of what the steps put out."""
         yield from self._files["GITHUB_OUTPUT"].read_text().splitlines()
 
 

@@ -1,6 +1,7 @@
 """The public API, as a program uses it."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,39 @@ def test_the_layers_of_a_new_image_are_read_from_where_they_went(tmp_path: Path)
         b"".join(image.source.read_blob(layer.descriptor))
     with imgpack.open(str(tmp_path / "a.tar")) as opened:
         assert sum(map(len, opened.read_blob(layer.descriptor))) == layer.descriptor.size
+
+
+def test_credentials_come_from_where_an_environment_says(tmp_path: Path) -> None:
+    """It is given; that of the process says nothing."""
+    (tmp_path / "config.json").write_text('{"auths": {"r.example": {"auth": "dTpw"}}}')
+    store = imgpack.api.credential_store({"DOCKER_CONFIG": str(tmp_path)})
+    assert store.find("r.example") == imgpack.api.Credential("u", "p")
+    assert imgpack.api.credential_store({}).find("r.example") is None
+
+
+@pytest.mark.parametrize("target", ["a.tar", "a/"])
+def test_the_files_of_an_image_are_read_with_their_bytes(tmp_path: Path, target: str) -> None:
+    """As a container has them; those of one layer as they are in it, with what it deletes."""
+    lower = imgpack.entries([imgpack.file("etc/old", b"old"), imgpack.file("etc/kept", b"low")])
+    upper = imgpack.entries([imgpack.file("etc/kept", b"x" * 2_000_000)])
+    with imgpack.create(f"{tmp_path}/{target}") as sink:
+        imgpack.build([lower, upper, imgpack.api.whiteouts([b"etc/old"])], into=sink)
+    with imgpack.open_files(f"{tmp_path}/{target}") as files:
+        assert [entry.path for entry in files.entries()] == [b"etc", b"etc/kept"]
+        kept = files.find(b"etc/kept")
+        assert kept is not None and kept.open().read() == b"x" * 2_000_000
+        found = [[(row.path, row.deletes) for row in table.rows()] for table in files.tables]
+        (old,) = [row for row in files.tables[0].rows() if row.path == b"etc/old"]
+        assert b"".join(files.read_row(0, old)) == b"old"
+    assert [row for row in found[2] if row[0] != b"etc"] == [(b"etc/old", True)]
+
+
+def test_the_readme_says_no_name_that_is_not_there() -> None:
+    """Each ``imgpack.NAME`` is one that ``import imgpack`` gives."""
+    text = (ROOT / "README.md").read_text()
+    names = set(re.findall(r"\bimgpack\.([A-Za-z_]+)", text)) - {"toml", "pyz", "schema"}
+    assert names >= {"tarball", "open_files"}
+    assert [name for name in sorted(names) if not hasattr(imgpack, name)] == []
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])

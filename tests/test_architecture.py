@@ -52,12 +52,12 @@ INNER_RANKS = {
     "cli": {
         "habits": 0,
         "output": 1,
-        "completion": 2,
         "topics": 2,
         "options": 3,
         "project": 4,
-        "commands": 5,
-        "": 6,
+        "completion": 5,
+        "commands": 6,
+        "": 7,
     },
 }
 

@@ -5,6 +5,7 @@ import platform
 import re
 import runpy
 import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -64,6 +65,18 @@ def example(name: str, *arguments: str) -> list[str]:
     """The lines that a program of ``examples/`` prints."""
     program = [sys.executable, str(ROOT / "examples" / name), *arguments]
     return run(program).stdout.decode().splitlines()
+
+
+@pytest.mark.parametrize("name", ["from_memory", "list_files", "mirror", "push_directory"])
+def test_an_example_says_how_it_is_called_and_what_failed(name: str, tmp_path: Path) -> None:
+    """In a line, and not by a traceback."""
+    program = [sys.executable, str(ROOT / "examples" / f"{name}.py")]
+    places = [f"{tmp_path}/no/such.tar", f"{tmp_path}/gone.tar"]
+    for words in [], places[: 1 if name == "list_files" else 2]:
+        done = subprocess.run([*program, *words], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert (f"{name}.py " if not words else str(tmp_path)) in done.stderr
 
 
 def test_the_files_of_an_image_are_listed(tmp_path: Path) -> None:

@@ -132,11 +132,12 @@ def test_a_build_that_is_killed_leaves_nothing_in_the_tree(tmp_path: Path) -> No
 
 
 def test_there_is_one_version_and_the_changelog_has_it() -> None:
-    """The newest release in docs/CHANGELOG.md is that of the package."""
+    """The newest release in docs/CHANGELOG.md is that of the package; above it is what comes."""
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
     assert "version" not in project
     assert "version" in project["dynamic"]
     changes = (_ROOT / "docs" / "CHANGELOG.md").read_text()
+    assert re.search(r"^## \[(.*?)\]", changes, re.MULTILINE)[1] == "Unreleased"  # type: ignore[index]
     released = re.findall(r"^## \[(\d[^]]*)\] - (\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
     assert released[0][0] == imgpack.__version__
     assert [day for _, day in released] == sorted((day for _, day in released), reverse=True)

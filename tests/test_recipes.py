@@ -28,6 +28,8 @@ from tests.recipes import (
     evaluated,
     expanded,
     gitlab_job,
+    members,
+    tree,
 )
 from tests.servers.distribution import V2_MANIFEST, Registry
 from tests.servers.process import require, require_root, run
@@ -37,30 +39,12 @@ INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
-def tree(place: Path, **files: str) -> Path:
-    """A directory with files; ``__`` in a name is a slash, ``_dot_`` a dot."""
-    for name, text in files.items():
-        path = place / name.replace("__", "/").replace("_dot_", ".")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return place
-
-
 def based(registry: Registry, tmp_path: Path, name: str, **files: str) -> str:
     """A small base in the registry, and its name there."""
     place = tree(tmp_path / "base", etc__passwd="root:x:0:0::/:\nnode:x:1000:1000::/:\n", **files)
     reference = f"{registry.host}/{name}"
     Imgpack(tmp_path)("build", place, "-t", reference, "--push").ok()
     return reference
-
-
-def members(layers: list[bytes]) -> dict[str, tarfile.TarInfo]:
-    """The entries of all layers by name."""
-    found = {}
-    for layer in layers:
-        with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
-            found.update({entry.name: entry for entry in tar})
-    return found
 
 
 def pulled(registry: Registry, name: str, tmp_path: Path) -> tuple[Any, list[bytes]]:
@@ -319,12 +303,53 @@ def gitlab_script(shell: Shell, job: Mapping[str, Any], predefined: Mapping[str,
     shell("\n".join(job["script"]), interpreter=SH, **expanded(job["variables"], predefined))
 
 
+def test_a_monorepo_pushes_the_images_that_changed(
+    basic_registry: Registry, tmp_path: Path
+) -> None:
+    """Without a change none is pushed; what a layer is part of is, and only that layer is sent."""
+    shell = Shell(tmp_path / "work", {OUTER: basic_registry.host})
+    (project,), (local,) = boxes("monorepo.md", "toml"), boxes("monorepo.md", "sh")
+    (shell.directory / "imgpack.toml").write_text(shell.named(project))
+    parts = ("runtime", "common", "web", "api", "worker")
+    tree(shell.directory, **{f"dist__{part}__start": part for part in parts})
+    (workflow,) = boxes("monorepo.md", "yaml")
+    steps = yaml.safe_load(workflow)["jobs"]["images"]["steps"]
+    by_name = {one["name"]: one for one in steps if "name" in one}
+    runner = Runner(shell, tmp_path / "runner")
+    runner.step(by_name["Log in"], {"secrets": {"GITHUB_TOKEN": "correct horse"}})
+
+    def run_job() -> tuple[str, list[str]]:
+        before = basic_registry.log.count("\n")
+        runner.step(by_name["Build all, push what changed"], {})
+        log = basic_registry.log.split("\n", before)[-1]
+        *_, changed = runner.outputs()
+        return changed, re.findall(r'"PUT /v2/(shop/\w+/(?:blobs|manifests))/\S+ HTTP', log)
+
+    changed, sent = run_job()
+    assert changed == "changed=web api worker"
+    shared = [f"shop/{image}/manifests" for image in ("web", "api", "worker")]
+    # Five layers and three configurations: what is shared is mounted from where it was sent to.
+    assert sorted(one for one in sent if one not in shared) == [
+        *["shop/api/blobs"] * 2, *["shop/web/blobs"] * 4, *["shop/worker/blobs"] * 2,
+    ]  # fmt: skip
+    assert run_job() == ("changed=", [])
+    tree(shell.directory, dist__web__start="other")
+    changed, sent = run_job()
+    assert changed == "changed=web"
+    assert sent == ["shop/web/blobs"] * 2 + ["shop/web/manifests"]
+    tree(shell.directory, dist__api__start="other")
+    assert run_job()[0] == "changed=api worker"
+    shell(local)
+    _, layers = pulled(basic_registry, "shop/worker:main", tmp_path)
+    assert len(layers) == 4
+
+
 def test_no_expression_stands_in_a_script() -> None:
     """What a user typed would be run: expressions go to variables, and scripts read those."""
-    (workflow,) = boxes("github-actions.md", "yaml")
     steps = yaml.safe_load(ACTION.read_text())["runs"]["steps"]
-    for job in yaml.safe_load(workflow)["jobs"].values():
-        steps += job["steps"]
+    for page in ("github-actions.md", "monorepo.md"):
+        for job in yaml.safe_load(boxes(page, "yaml")[0])["jobs"].values():
+            steps += job["steps"]
     scripts = [step["run"] for step in steps if "run" in step]
     assert len(scripts) > 4
     assert not [script for script in scripts if "${{" in script]

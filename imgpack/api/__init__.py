@@ -26,7 +26,7 @@ from imgpack.api.layers import (
 )
 from imgpack.api.locations import copy, create, delete, open, open_blob, push, pushing, tags
 from imgpack.errors import ImgpackError
-from imgpack.events import Meter, Reporter
+from imgpack.events import ExpectingMeter, Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     from imgpack.api.remade import flatten, rebase
     from imgpack.api.unpacked import export, extract
     from imgpack.compression.codec import Codec
+    from imgpack.credentials.files import credential_store
+    from imgpack.credentials.lookup import (
+        Credential,
+        CredentialFile,
+        CredentialSource,
+        CredentialStore,
+        Given,
+    )
     from imgpack.engine.loading import Engine, Loaded
     from imgpack.image.annotate import annotated
     from imgpack.image.base.findings import Finding, OnNewBase
@@ -72,6 +80,7 @@ if TYPE_CHECKING:
     from imgpack.image.location import (
         is_layout,
         is_path,
+        is_spelled_path,
         parse_reference,
         remote_name,
         target_name,
@@ -145,25 +154,26 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base",
-    "BlobSource", "Built", "Change", "ClampTime", "Codec", "Counts", "Descriptor", "Difference",
-    "Digest", "Directory", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule",
-    "Explain", "Extracted", "FileContent", "Filtered", "Finding", "Format", "Group",
-    "Healthcheck", "IdMap", "Ignore", "Image", "ImageBuild", "ImageConfig", "ImageFiles",
-    "ImageIndex", "ImageSink", "ImgpackError", "Index", "Layer", "LayerRow", "LayerSink",
-    "LayerTable", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved",
-    "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement",
-    "Platform", "Ports", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink",
-    "Reading", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root",
-    "RowContent", "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options",
-    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow",
-    "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree",
-    "UploadJournal", "UpperDirectory", "Whiteouts", "Written", "annotated", "block_device",
-    "build", "build_prepared", "character_device", "copy", "create", "delete", "described",
-    "difference", "directory", "directory_entry", "dry_run", "entries", "export", "extract",
-    "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file", "find_engine",
-    "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in", "is_layout",
-    "is_lock", "is_path", "join", "load", "loading", "lock_base", "missing_layers",
+    "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
+    "Built", "Change", "ClampTime", "Codec", "Counts", "Credential", "CredentialFile",
+    "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest", "Directory",
+    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain",
+    "Extracted", "FileContent", "Filtered", "Finding", "Format", "Given", "Group", "Healthcheck",
+    "IdMap", "Ignore", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex",
+    "ImageSink", "ImgpackError", "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut",
+    "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
+    "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports",
+    "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference",
+    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent", "Rule",
+    "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache",
+    "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow", "Tarball", "TlsOptions",
+    "Transform", "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory",
+    "Whiteouts", "Written", "annotated", "block_device", "build", "build_prepared",
+    "character_device", "copy", "create", "credential_store", "delete", "described", "difference",
+    "directory", "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state",
+    "fetch_base", "fetch_schema1", "fifo", "file", "find_engine", "find_ignore_file", "flatten",
+    "hard_link", "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path",
+    "is_spelled_path", "join", "load", "loading", "lock_base", "missing_layers",
     "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases", "open_blob",
     "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
     "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",

@@ -31,12 +31,12 @@ def open(
     registries: Registries | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
 ) -> Iterator[Opened]:
-    """The images of an archive, an OCI layout or a reference, to be read inside the ``with``.
+    """The images of an archive, an OCI layout, a lock or a reference, inside the ``with``.
 
-    A text that exists, ends in ``.tar`` or ``/``, or starts with ``/``, ``./`` or
-    ``../`` is a path; any other is a reference, which is asked for through
-    ``registries`` (without: anonymously). ``scratch`` finds a directory for the layers of
-    a schema1 image, and for an archive that is compressed or comes from a pipe.
+    Those of a lock have no layers; ``open_base`` finds them. A text that exists, ends in ``.tar``
+    or ``/``, or starts with ``/``, ``./`` or ``../`` is a path; any other is a reference, which
+    is asked for through ``registries`` (without: anonymously). ``scratch`` finds a directory for
+    the layers of a schema1 image, and for an archive that is compressed or comes from a pipe.
     Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """

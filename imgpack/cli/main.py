@@ -54,6 +54,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _ONE_ARGUMENT = ("manifest", "blob")
 """Commands that are groups of commands in other programs."""
 
+_OF_A_FILE = ("build", "push", "cache", "completion", "help", "login", "logout", "base", "index")
+"""Commands whose first word is no reference, or may be an image of imgpack.toml."""
+
 
 class Commands(Subcommands):
     """A group that imports a command only when it is called."""
@@ -74,6 +77,10 @@ class Commands(Subcommands):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in COMMANDS and args[0] not in _OF_A_FILE:
+            from imgpack.cli.project.command import refuse_image
+
+            refuse_image(args[0], args[1:])
         if args[0] in COMMANDS and args[0] not in _ONE_ARGUMENT:
             return super().resolve_command(ctx, args)
         from imgpack.cli.habits.commands import ALIASES
@@ -85,6 +92,12 @@ class Commands(Subcommands):
         if len(args) > 2 and " ".join(args[:2]) in ELSEWHERE and args[0] in _ONE_ARGUMENT:
             ctx.fail(no_command(args, COMMANDS, f"imgpack {args[0]}"))
         return super().resolve_command(ctx, args)
+
+    def known_words(self, ctx: click.Context) -> list[str]:
+        """Commands, and words that do what others do here."""
+        from imgpack.cli.habits.commands import ALIASES
+
+        return [*COMMANDS, *ALIASES]
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _closed_pipe_ends():  # --help and --version print in here

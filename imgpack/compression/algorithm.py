@@ -23,7 +23,8 @@ class Cutting:
 
     ``mean`` is that of a usual segment, ``largest`` cuts whatever comes, which bounds memory,
     and a large file's remainder up to ``last_piece`` is not cut again. ``ahead`` segments may
-    wait beside those being compressed, which bounds memory too, and decides no digest.
+    wait beside those being compressed, which bounds memory too, and decides no digest: with
+    fewer, cores wait for a large one.
     """
 
     mean: int

@@ -73,7 +73,7 @@ def encode_auth(username: str, password: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A credential from the command line: for one registry, or for any (``None``)."""
+    """A credential that is known already: for one registry, or for any (``None``)."""
 
     credential: Credential
     registry: str | None = None

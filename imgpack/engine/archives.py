@@ -86,16 +86,18 @@ def oci_archive(images: Sequence[Named], held: frozenset[Digest]) -> Iterator[by
 
 
 def _index(images: Sequence[Named]) -> bytes:
-    """``ctr`` drops what is for another platform than its own, so none is said."""
+    """``ctr`` drops what is for another platform than its own, so none is said.
+
+    An image without a name is there once, which Docker then knows by its digest.
+    """
     manifests = []
     for named in images:
-        for tag in named.tags:
-            document = named.image.document
-            bare = Descriptor(
-                document.media_type, document.descriptor.digest, document.descriptor.size
-            )
-            names = {_NAME: str(tag), _REF: tag.target}
-            manifests.append(bare.as_json() | {"annotations": names})
+        document = named.image.document
+        bare = Descriptor(
+            document.media_type, document.descriptor.digest, document.descriptor.size
+        ).as_json()
+        names = [{_NAME: str(tag), _REF: tag.target} for tag in named.tags]
+        manifests += [bare | {"annotations": one} for one in names] or [bare]
     return encode({"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": manifests})
 
 

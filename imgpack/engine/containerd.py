@@ -6,17 +6,18 @@ leaves out is looked for among those.
 
 import json
 import os
-import tempfile
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from imgpack.compression.unpack import metered
 from imgpack.engine.archives import oci_archive
-from imgpack.engine.loading import Engine
+from imgpack.engine.loading import LABEL, Engine
 from imgpack.engine.program import EngineProgram
 from imgpack.errors import EngineError, Remedy, UnsupportedError
 from imgpack.events import Reporter
+from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.writing import scratch_errors
 from imgpack.image.image import Named, images_in
 from imgpack.image.plan import plan
@@ -25,6 +26,8 @@ from imgpack.spec.platform import Platform
 
 CONTAINERD: Final = "containerd"
 KIND: Final = "kind"
+_NODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+"""The name of a container, which is no option."""
 
 
 @dataclass(slots=True)
@@ -38,19 +41,17 @@ class Containerd:
 
     def held(self, images: Sequence[Named]) -> frozenset[Digest]:
         """The blobs and documents that its content store has."""
-        listed = self.program.ask("content", "list", "--quiet")
-        there = set(listed.decode("ascii", "replace").split())
-        planned = plan(images)
-        wanted = [one.descriptor for one in (*planned.blobs, *planned.configs, *planned.documents)]
-        found = (one.digest for one in (*wanted, *planned.missing))
-        return frozenset(digest for digest in found if str(digest) in there)
+        there = self._content()
+        return frozenset(one for one in _parts(images) if str(one) in there)
 
     def send(self, images: Sequence[Named], held: frozenset[Digest]) -> None:
         """An OCI layout, without the blobs that are there."""
         _check_named(images, self.kind)
         meter = self.reporter.begin(f"to {self.kind}", None)
         try:
-            self.program.feed(metered(oci_archive(images, held), meter), "images", "import", "-")
+            # Else containerd forgets soon what is for other platforms than its own.
+            arguments = ("images", "import", "--all-platforms", "-")
+            self.program.feed(metered(oci_archive(images, held), meter), *arguments)
         finally:
             meter.end()
 
@@ -65,7 +66,16 @@ class Containerd:
                 raise EngineError(f"containerd has not loaded {tag} as {digest}")
             if "complete" not in line:
                 raise EngineError(f"containerd has not all of {tag}")
+        there = self._content()  # the check was of its own platform
+        lost = next((one for one in _parts([named]) if str(one) not in there), None)
+        if lost is not None:
+            raise EngineError(f"containerd has not all of {digest}: it lacks {lost}")
         return digest
+
+    def _content(self) -> frozenset[str]:
+        """The digests of all that it has."""
+        listed = self.program.ask("content", "list", "--quiet")
+        return frozenset(listed.decode("ascii", "replace").split())
 
 
 @dataclass(slots=True)
@@ -87,9 +97,7 @@ class Kind:
         """An archive in a file, which kind gives to each node."""
         _check_named(images, self.kind)
         scratch = self.scratch()
-        with scratch_errors(scratch):
-            directory = tempfile.TemporaryDirectory(prefix="imgpack-load-", dir=scratch)
-        with directory as place:
+        with directory_for_a_while(scratch, LABEL) as place:
             path = os.path.join(place, "image.tar")
             meter = self.reporter.begin(f"to {self.kind}", None)
             try:
@@ -102,7 +110,8 @@ class Kind:
 
     def identify(self, named: Named) -> Digest:
         """The digest of its manifest or index, if each node has its configuration by the name."""
-        nodes = self.program.ask("get", "nodes").decode("utf-8", "replace").split()
+        listed = self.program.ask("get", "nodes").decode("utf-8", "replace").split()
+        nodes = [one for one in listed if _NODE.fullmatch(one)]
         if not nodes:
             raise EngineError("kind has no nodes", "create a cluster first")
         known = {str(image.config.digest) for image in images_in(named.image)}
@@ -121,6 +130,13 @@ def _status_id(answer: bytes) -> str:
         return str(status["id"])
     except (ValueError, RecursionError, KeyError, TypeError):
         return ""
+
+
+def _parts(images: Sequence[Named]) -> Iterator[Digest]:
+    """What ``images`` consist of: documents, configurations and layers that are not foreign."""
+    planned = plan(images)
+    parts = [one.descriptor for one in (*planned.blobs, *planned.configs, *planned.documents)]
+    return (one.digest for one in (*parts, *planned.missing))
 
 
 def _check_named(images: Sequence[Named], kind: str) -> None:

@@ -52,8 +52,7 @@ class Docker:
 
     def identify(self, named: Named) -> Digest:
         """The digest of its configuration."""
-        ((_, image),) = whole_images([named], self.kind)
-        return identify_by_config(self.program, named, image)
+        return identify_by_config(self.program, named, self.kind)
 
 
 @dataclass(slots=True)

@@ -120,5 +120,8 @@ def _object(answer: bytes) -> dict[str, Any]:
 
 
 def _platform(said: Mapping[str, Any], system: str, machine: str) -> Platform:
-    """What an engine runs; it does not say which variant."""
-    return Platform.parse(f"{said.get(system) or 'linux'}/{said.get(machine) or 'amd64'}")
+    """What an engine runs; it does not say which variant. Raises ``EngineError``."""
+    try:
+        return Platform.parse(f"{said.get(system) or 'linux'}/{said.get(machine) or 'amd64'}")
+    except ConfigError as error:
+        raise EngineError(f"the engine runs nothing that is known: {error.message}") from error

@@ -1,16 +1,23 @@
 """What docker and podman say of the images that they have; the commands are the same."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from imgpack.engine.loading import whole_images
 from imgpack.engine.program import EngineProgram
 from imgpack.errors import EngineError
-from imgpack.image.image import Image, Named
+from imgpack.image.image import Named
 from imgpack.spec.digest import Digest
 
 _AT_ONCE: Final = 200
 """Images asked for by one command, whose arguments have a limit."""
+_MOST: Final = 10_000
+"""Images that are asked for at all: to have a layer is to be sent less, and no more."""
+_ID: Final = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
+_LONGEST: Final = 200
+"""Characters of an identifier that are shown."""
 
 
 def layers_there(program: EngineProgram) -> Iterator[tuple[str, ...]]:
@@ -19,7 +26,7 @@ def layers_there(program: EngineProgram) -> Iterator[tuple[str, ...]]:
     An image that is deleted meanwhile is none. Raises ``EngineError``.
     """
     listed = program.ask("images", "--all", "--quiet", "--no-trunc").decode("ascii", "replace")
-    ids = list(dict.fromkeys(listed.split()))
+    ids = [one for one in dict.fromkeys(listed.split()) if _ID.fullmatch(one)][:_MOST]
     for start in range(0, len(ids), _AT_ONCE):
         for one in inspected(program, ids[start : start + _AT_ONCE]):
             yield _layers(one)
@@ -39,15 +46,17 @@ def inspected(program: EngineProgram, names: Sequence[str]) -> list[dict[str, An
 
 def identifier(one: dict[str, Any]) -> str:
     """What an engine knows an image by; podman leaves out the algorithm."""
-    found = str(one.get("Id", ""))
+    found = one.get("Id")
+    found = found[:_LONGEST] if isinstance(found, str) else ""
     return found if ":" in found else f"sha256:{found}"
 
 
-def identify_by_config(program: EngineProgram, named: Named, image: Image) -> Digest:
+def identify_by_config(program: EngineProgram, named: Named, kind: str) -> Digest:
     """The image's configuration, if the engine has it with all layers, under all names.
 
-    Raises ``EngineError``.
+    ``kind`` is what messages call the engine. Raises ``EngineError``.
     """
+    ((_, image),) = whole_images([named], kind)
     wanted = str(image.config.digest)
     names = [str(tag) for tag in named.tags] or [image.config.digest.hex]
     found = inspected(program, names)
@@ -66,4 +75,4 @@ def identify_by_config(program: EngineProgram, named: Named, image: Image) -> Di
 def _layers(one: dict[str, Any]) -> tuple[str, ...]:
     system = one.get("RootFS")
     layers = system.get("Layers") if isinstance(system, dict) else None
-    return tuple(map(str, layers)) if isinstance(layers, list) else ()
+    return tuple(one for one in layers if isinstance(one, str)) if isinstance(layers, list) else ()

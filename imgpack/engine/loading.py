@@ -7,7 +7,7 @@ has named, by its own account, with the expected identifier.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from imgpack.errors import EngineError, NotFoundError, Remedy
 from imgpack.events import SILENT, Reporter
@@ -16,6 +16,9 @@ from imgpack.image.plan import one_for_each
 from imgpack.spec.digest import Digest
 from imgpack.spec.platform import Platform
 from imgpack.spec.reference import Reference
+
+LABEL: Final = "imgpack-load"
+"""What directories are called that an engine reads from."""
 
 
 @dataclass(frozen=True, slots=True)

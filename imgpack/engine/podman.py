@@ -6,18 +6,17 @@ remote one cannot see a directory, and is fed an archive of all.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from imgpack.engine.archives import docker_archive
-from imgpack.engine.docker import feed
+from imgpack.engine.docker import Docker
 from imgpack.engine.inspection import identify_by_config, layers_there
 from imgpack.engine.layers import plain_layer
-from imgpack.engine.loading import Engine, whole_images
+from imgpack.engine.loading import LABEL, Engine, whole_images
 from imgpack.engine.program import EngineProgram
 from imgpack.events import Reporter
+from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.writing import scratch_errors
 from imgpack.image.image import Image, Named
 from imgpack.spec.descriptor import Descriptor
@@ -50,10 +49,7 @@ class Podman:
     def send(self, images: Sequence[Named], held: frozenset[Digest]) -> None:
         """A directory for each, gone when podman has read it."""
         for named, image in whole_images(images, self.kind):
-            scratch = self.scratch()
-            with scratch_errors(scratch):
-                directory = tempfile.TemporaryDirectory(prefix="imgpack-load-", dir=scratch)
-            with directory as place:
+            with directory_for_a_while(self.scratch(), LABEL) as place:
                 self._fill(place, image, held)
                 self.program.work("pull", "--quiet", f"dir:{place}")
             held = held.union(image.config.diff_ids)
@@ -98,33 +94,18 @@ class Podman:
 
     def identify(self, named: Named) -> Digest:
         """The digest of its configuration."""
-        ((_, image),) = whole_images([named], self.kind)
-        return identify_by_config(self.program, named, image)
+        return identify_by_config(self.program, named, self.kind)
 
 
 @dataclass(slots=True)
-class RemotePodman:
-    """Podman behind a socket."""
+class RemotePodman(Docker):
+    """Podman behind a socket: fed as docker is, but it reads all of an archive."""
 
-    program: EngineProgram
-    platform: Platform | None
-    scratch: Callable[[], str]
-    reporter: Reporter
     kind: str = PODMAN
 
     def held(self, images: Sequence[Named]) -> frozenset[Digest]:
-        """It reads all of an archive."""
+        """Nothing may be left out."""
         return frozenset()
-
-    def send(self, images: Sequence[Named], held: frozenset[Digest]) -> None:
-        """One archive of all."""
-        whole = list(whole_images(images, self.kind))
-        feed(self.program, docker_archive(whole, held, self.scratch), self.kind, self.reporter)
-
-    def identify(self, named: Named) -> Digest:
-        """The digest of its configuration."""
-        ((_, image),) = whole_images([named], self.kind)
-        return identify_by_config(self.program, named, image)
 
 
 def _write_file(path: str, raw: bytes) -> None:

@@ -87,13 +87,18 @@ class EngineProgram:
     def _good(self, arguments: Sequence[str], end: ProgramEnd) -> bytes:
         if end.status == 0:
             return end.output
-        how = f"status {end.status}" if end.status > 0 else signal.Signals(-end.status).name
+        how = f"status {end.status}" if end.status > 0 else _signal_name(-end.status)
         said = " ".join(printable(end.complaint.replace(b"\n", b" ")).split())[-_SHOWN:]
         raise EngineError(f"{self._told(arguments)} failed: {said or how}")
 
     def _told(self, arguments: Sequence[str]) -> str:
         words = [word for word in arguments[:2] if word and not word.startswith("-")]
         return " ".join((self.name, *words))
+
+
+def _signal_name(number: int) -> str:
+    names = {int(one): one.name for one in signal.Signals}
+    return names.get(number, f"signal {number}")  # most real-time ones have no name
 
 
 def find_program(name: str, environment: dict[str, str]) -> EngineProgram | None:
@@ -165,9 +170,9 @@ class _Exchange:
                 selector.register(pipe, selectors.EVENT_READ)
             while len(selector.get_map()) > 0:
                 left = None if deadline is None else deadline - time.monotonic()
-                events = selector.select(left)
-                if not events and left is not None:
+                if left is not None and left <= 0:  # whatever it goes on to print
                     raise TimeoutError
+                events = selector.select(left)
                 for key, _ in events:
                     self._step(key.fd, selector)
         try:

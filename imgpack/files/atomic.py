@@ -66,11 +66,11 @@ class Temporary:
         """Make a file, open for reading and writing. Raises ``OSError``."""
         return self._open(lambda path: os.open(path, _NEW, self._mode))
 
-    def open_directory(self) -> Self:
-        """Make a directory. Raises ``OSError``."""
+    def open_directory(self, *, private: bool = False) -> Self:
+        """Make a directory; ``private`` is nobody else's. Raises ``OSError``."""
 
         def make(path: str) -> int:
-            os.mkdir(path)
+            os.mkdir(path, 0o700 if private else 0o777)
             try:
                 return os.open(path, _DIRECTORY)
             except FileNotFoundError:
@@ -125,14 +125,17 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def sweep(directory: str, *labels: str) -> None:
-    """Remove what killed writers left in ``directory`` under these labels, as far as it can."""
+def sweep(directory: str, *labels: str, owner: int | None = None) -> None:
+    """Remove what killed writers left in ``directory`` under these labels, as far as it can.
+
+    With ``owner`` only what is this user's: in a directory where anybody may write.
+    """
     wanted = {label[:40] for label in labels}
     with suppress(OSError), os.scandir(directory) as listing:
         for item in listing:
             match = _TEMPORARY.fullmatch(item.name)
             if match is not None and match[1] in wanted:
-                _remove_abandoned(item.path)
+                _remove_abandoned(item.path, owner)
 
 
 def is_held(directory: str, label: str, *, but: str) -> bool:
@@ -161,22 +164,34 @@ def _is_locked(path: str) -> bool:
     return False
 
 
-def _remove_abandoned(path: str) -> None:
+def _remove_abandoned(path: str, owner: int | None) -> None:
     with suppress(OSError):
         fd = os.open(path, _LOOK)
         try:
+            if owner not in (None, os.fstat(fd).st_uid):
+                return
             # Whoever has the lock now has it alone: the writer is gone, or has yet to
             # take it, and then sees that the name is gone.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(path)
+            if not _remove_at_once(path):
+                # By descriptors alone: another user's it may be, who could exchange what
+                # lies in there for a link meanwhile.
+                shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(fd)
 
 
+def _remove_at_once(path: str) -> bool:
+    """Remove what is no directory; whether it is none."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        return False
+    with suppress(OSError):
+        os.unlink(path)
+    return True
+
+
 def _remove(path: str) -> None:
-    if not os.path.isdir(path) or os.path.islink(path):
-        with suppress(OSError):
-            os.unlink(path)
+    if _remove_at_once(path):
         return
     shutil.rmtree(path, ignore_errors=True)
     # That needs a descriptor for each level; where there are few, this needs one, or none.

@@ -4,13 +4,9 @@ import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from imgpack.files.pool import start_threads
-
-AHEAD: Final = 6
-"""Items that usually may wait beside those being worked on: with fewer, cores wait for a large
-one."""
 
 _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
@@ -31,10 +27,10 @@ class OrderedPool(Generic[_Item, _Done]):
     def __init__(
         self,
         jobs: int,
+        ahead: int,
         work: Callable[[_Item], _Done],
         take: Callable[[_Item, _Done], None],
         first: Callable[[_Item], None] = lambda _: None,
-        ahead: int = AHEAD,
     ) -> None:
         self._work = work
         self._take = take

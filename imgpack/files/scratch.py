@@ -1,19 +1,19 @@
-"""Files without a name, and blobs on their way in that lie in one.
+"""Files without a name, and blobs on their way in that lie in one; directories for a while.
 
 Invariants: such a file has no name from the moment it exists (where a file system
-cannot do that, from the next), so nothing is left behind however the process ends;
-any number of blobs share one file, and so one descriptor; memory holds one piece of
-a blob.
+cannot do that, from the next), so nothing is left behind however the process ends,
+and what a killed process left of a directory the next one removes; any number of blobs
+share one file, and so one descriptor; memory holds one piece of a blob.
 """
 
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.files.atomic import Temporary
+from imgpack.files.atomic import Temporary, sweep
 from imgpack.files.blobs import BlobWriter
 from imgpack.files.writing import pwrite_all, scratch_errors
 from imgpack.spec.descriptor import Descriptor
@@ -29,6 +29,20 @@ def nameless_file(directory: str) -> int:
         return os.open(directory, _NAMELESS, 0o600)
     with Temporary(directory, "nameless", mode=0o600, locked=False).open_file() as file:
         return os.dup(file.fd)
+
+
+@contextmanager
+def directory_for_a_while(directory: str, label: str) -> Iterator[str]:
+    """A new directory below ``directory``, of nobody else's, that is gone after the block.
+
+    What killed processes of this user left there under the same label goes first. Raises
+    ``OutputError`` naming ``directory``.
+    """
+    with Temporary(directory, label) as made:
+        with scratch_errors(directory):
+            made.open_directory(private=True)
+            sweep(directory, label, owner=os.fstat(made.fd).st_uid)
+        yield made.path
 
 
 class ScratchFile:

@@ -63,7 +63,8 @@ def _entries(images: Iterable[AnyImage]) -> list[_Joined]:
             known = found.setdefault(_key(entry.descriptor), entry)
             if known.descriptor.digest != entry.descriptor.digest:
                 raise ConfigError(
-                    f"two different images are for {entry.descriptor.platform}",
+                    f"two different images are for {entry.descriptor.platform}: "
+                    f"{known.descriptor.digest} and {entry.descriptor.digest}",
                     "add only one of them",
                 )
     return list(found.values())

@@ -25,8 +25,13 @@ _STORES: Final = ("docker-daemon", "containers-storage")
 
 def is_path(text: str) -> bool:
     """Whether ``text`` is an archive or layout, not a reference."""
-    looks_so = text.endswith(_PATH_ENDS) and not _TRANSPORT.fullmatch(text)
-    return text.startswith(_PATH_STARTS) or looks_so or os.path.lexists(text)
+    return is_spelled_path(text) or os.path.lexists(text)
+
+
+def is_spelled_path(text: str) -> bool:
+    """Whether ``text`` is one by its form, whatever there is."""
+    ends_so = text.endswith(_PATH_ENDS) and not _TRANSPORT.fullmatch(text)
+    return text.startswith(_PATH_STARTS) or ends_so
 
 
 def is_layout(target: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from imgpack import LAYER_FORMAT_VERSION
 from imgpack.compression.codec import Codec
-from imgpack.events import SILENT, Reporter
+from imgpack.events import SILENT, ExpectingMeter, Meter, Reporter
 from imgpack.files.blobs import BlobWriter
 from imgpack.layer.cache.record import FORMAT, CachedSegment, LayerRecord
 from imgpack.layer.cache.segments import SegmentCache
@@ -24,6 +24,7 @@ from imgpack.layer.segments import Segments
 from imgpack.layer.stages import NO_STAGES, NO_TREATMENT, Stages, Treatment
 from imgpack.spec.format import Compression
 from imgpack.tree.disk import snapshot
+from imgpack.tree.disk.sizes import SizeWalk
 from imgpack.tree.disk.snapshot import Change
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -277,7 +278,7 @@ class LayerBuilder:
         try:
             cut = segments.joined(batches)
             root = tree.stamps.root if tree.stamps else None
-            with contextlib.closing(batches), contextlib.closing(cut):
+            with contextlib.closing(batches), contextlib.closing(cut), _sized(tree, last, meter):
                 run = self._pipeline.run(cut, blob, meter, before, root)
             blob.commit(run.written.digest, run.written.size)
         finally:
@@ -306,6 +307,15 @@ class LayerBuilder:
             self._stages.identity, self._options.codec.identity(), stamps.identity,
         )  # fmt: skip
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _sized(
+    tree: Tree, last: LayerRecord | None, meter: Meter
+) -> contextlib.AbstractContextManager[object]:
+    """What tells ``meter`` meanwhile how large a tree on disk is that was not built before."""
+    if last is None and tree.stamps is not None and isinstance(meter, ExpectingMeter):
+        return SizeWalk(tree.stamps, meter.expect)
+    return contextlib.nullcontext()
 
 
 def _whole(entries: Generator[Entry, None, None]) -> Batches:

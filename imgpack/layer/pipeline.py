@@ -99,11 +99,12 @@ class Pipeline:
         """
         known = {segment.stamps: segment for segment in before if segment.stamps}
         sink = _Sink(output, meter, raw_is_output=self._codec.compression is Compression.NONE)
+        ahead = self._codec.cutting.ahead
         if self._codec.compression is Compression.NONE:
-            _drive(OrderedPool(1, _as_it_is, sink.plain), segments)
+            _drive(OrderedPool(1, ahead, _as_it_is, sink.plain), segments)
         else:
-            work, ahead = partial(self._compress, known, root), self._codec.cutting.ahead
-            pool = OrderedPool(self._jobs, work, sink.compressed, sink.raw, ahead)
+            work = partial(self._compress, known, root)
+            pool = OrderedPool(self._jobs, ahead, work, sink.compressed, sink.raw)
             _drive(pool, self._surrounded(segments))
         run = sink.result()
         if self._cache is not None:
@@ -137,7 +138,7 @@ class Pipeline:
                 output.write(data)
                 meter.advance(len(data))
 
-        with OrderedPool(self._jobs, load, write) as pool:
+        with OrderedPool(self._jobs, self._codec.cutting.ahead, load, write) as pool:
             for segment in segments:
                 if missing.is_set():
                     break

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from imgpack.errors import printable
 from imgpack.layer.encoder import FILE_TYPE, TYPE
-from imgpack.tree.entry import OPAQUE, WHITEOUT, Entry, Pair
+from imgpack.tree.entry import Entry, Pair
 from imgpack.tree.inputs.additions import Adding, Additions
 from imgpack.tree.problems import Problems
 from imgpack.tree.rules.reading import AS_RECORDED, Reading
@@ -61,7 +61,7 @@ class Stages:
 
     def view(self, entry: Entry) -> Entry | None:
         """One entry as it is left when all is done to it; ``None`` if it is left out."""
-        if _is_deletion(entry):
+        if entry.is_deletion:
             return entry
         read = self.treatment.reading(entry, Problems())
         left = None if read is None else self._transformed(read)
@@ -91,7 +91,7 @@ class Stages:
             path = seen.path
             if dropped and path.startswith(dropped):
                 continue
-            if _is_deletion(seen):
+            if seen.is_deletion:
                 yield seen, seen
                 continue
             read = self.treatment.reading(seen, problems)
@@ -111,11 +111,6 @@ class Stages:
         for transform in self.transforms:
             entry = entry and transform(entry)
         return entry
-
-
-def _is_deletion(entry: Entry) -> bool:
-    """Whether it is nothing that has an owner, a mode or a time."""
-    return entry.mode & TYPE in (WHITEOUT, OPAQUE)
 
 
 NO_STAGES = Stages()

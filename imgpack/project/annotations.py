@@ -15,6 +15,7 @@ from typing import Any, Final
 from imgpack.errors import ConfigError
 from imgpack.events import SILENT, Reporter
 from imgpack.files.reading import input_errors, read_regular
+from imgpack.files.toml_lines import TooDeepError, lines_of
 from imgpack.project.git import Checkout, find_checkout, plain_url
 
 _PREFIX: Final = "org.opencontainers.image."
@@ -73,7 +74,11 @@ def _read(path: str) -> Mapping[str, Any]:
     try:
         if len(raw) > _MAX:
             raise ValueError(f"it has more than {_MAX} bytes")
-        project = tomllib.loads(raw.decode()).get("project", {})
+        text = raw.decode().replace("\r\n", "\n")
+        lines_of(text)  # before tomllib, which takes longer than linear for keys of many parts
+        project = tomllib.loads(text).get("project", {})
+    except TooDeepError as error:
+        raise ConfigError(f"{path}:{error.line} is nested too deeply") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     return project if isinstance(project, dict) else {}

@@ -91,6 +91,11 @@ class Entry(NamedTuple):
         return stat.S_ISDIR(self.mode)
 
     @property
+    def is_deletion(self) -> bool:
+        """Whether it is no file, but deletes what lower layers have there."""
+        return stat.S_IFMT(self.mode) in (WHITEOUT, OPAQUE)
+
+    @property
     def shown(self) -> bytes:
         """What messages call it: the path on disk, if it has one."""
         return self.content if self.content and isinstance(self.content, bytes) else self.path

@@ -53,6 +53,8 @@ def asked(place: Path, *words: str, shell: str = "zsh") -> list[str]:
         (["inspect", "--image", "b"], ["plain", "b:2"]),
         (["inspect", "a.tar", "--image", "b"], ["plain", "b:2"]),
         (["build", "--from", "a.tar:"], ["plain", "a.tar:localhost:5000/a:1", "a.tar:b:2"]),
+        (["inspect", "a.tar:b"], ["plain", "a.tar:b:2"]),
+        (["copy", "./a.tar:b"], ["plain", "./a.tar:b:2"]),
         (["build", "--from=a.tar:b"], ["plain", "--from=a.tar:b:2"]),
         (["build", "--from", "localhost:1/"], ["file"]),
         (["build", "--from", "s"], ["file"]),
@@ -63,6 +65,29 @@ def asked(place: Path, *words: str, shell: str = "zsh") -> list[str]:
 )
 def test_what_is_known_is_offered(place: Path, words: list[str], answer: list[str]) -> None:
     """And the rest left to the shell, which had offered files."""
+    assert asked(place, *words) == answer
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["build", ""], ["file", "web", "api"]),
+        (["build", "w"], ["file", "web"]),
+        (["build", "web", ""], ["file", "web", "api"]),
+        (["build", "-f", "other.toml", ""], ["file", "tool"]),
+        (["build", "-f", "wrong.toml", ""], ["file"]),
+        (["build", "./"], ["file"]),
+        (["push", "a"], ["file", "api"]),
+        (["push", "web", "a"], ["plain", "api"]),
+        (["push", "a.tar", ""], ["plain", "localhost:5000/a:1", "b:2"]),
+        (["inspect", "w"], ["file"]),
+    ],
+)
+def test_images_of_the_file_are_offered(place: Path, words: list[str], answer: list[str]) -> None:
+    """Beside files, where both may be meant; a file that is wrong has none."""
+    (place / "imgpack.toml").write_text("[image.web]\n[image.api]\n")
+    (place / "other.toml").write_text("[image.tool]\n")
+    (place / "wrong.toml").write_text("[image.tool\n")
     assert asked(place, *words) == answer
 
 

@@ -263,6 +263,9 @@ def test_every_kind_of_error_says_what_to_do() -> None:
         ("build t -Z", "imgpack build has no option -Z; see imgpack build --help"),
         ("pull x --insecure", "; say --plain-http for HTTP"),
         ("buld", "there is no command 'buld'; did you mean build?"),
+        ("bulid", "there is no command 'bulid'; did you mean build?"),
+        ("hlep", "there is no command 'hlep'; did you mean help?"),
+        ("vesion", "there is no command 'vesion'; did you mean version?"),
         ("images", "is seen by: imgpack inspect IMAGE"),
     ],
 )

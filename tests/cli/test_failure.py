@@ -135,3 +135,23 @@ def test_a_password_is_not_echoed_as_a_path_or_command_either(
 
     assert done.code not in (0, 1)
     assert "hush" not in done.err
+
+
+@pytest.mark.parametrize("text", ["x" * 500_000, "a://" * 500_000, "a://b@sha256:" * 100_000])
+def test_what_is_quoted_without_end_is_cut_in_its_middle(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to do about it is told, and looking for passwords takes no longer than reading."""
+    _, line = told(ArchiveError(f"it holds {text}", "build it again"), capsys)
+
+    assert line.startswith("imgpack: error: it holds ")
+    assert line.endswith("; build it again\n")
+    assert len(line) < 10_000
+
+
+def test_no_password_of_a_long_address_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What goes is gone before a line is cut."""
+    user = "secret" * 5_000
+    _, line = told(ArchiveError(f"no https://me:{user}@example.com/a://b@c, https://x"), capsys)
+
+    assert line.startswith("imgpack: error: no https://***@c, https://x")

@@ -146,6 +146,12 @@ def test_files_that_look_like_an_image_are_no_image(here: InProcess, tmp_path: P
     assert "warning" not in done.err
 
 
+def test_a_platform_behind_a_blank_is_no_source(here: InProcess) -> None:
+    """Several are one word."""
+    line = here("build", "--platform", "linux/amd64", "linux/arm64", "app:/app").failed(3)
+    assert line.endswith("; several platforms are one word: --platform OS/ARCH,linux/arm64")
+
+
 def test_the_name_of_an_image_is_no_source(here: InProcess) -> None:
     """Nor is what is not there a name, if it looks like a path."""
     line = here("build", "debian:12", "app:/app").failed(3)

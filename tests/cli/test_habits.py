@@ -8,6 +8,7 @@ import click
 import pytest
 
 from imgpack.cli.habits import building, commands, images
+from imgpack.cli.habits.outputs import VALUES
 from imgpack.cli.main import COMMANDS, cli
 from imgpack.cli.output.usage import worded
 from tests.cli_runner import InProcess
@@ -64,6 +65,12 @@ def answers() -> Iterator[tuple[str, str, set[str]]]:
         own = [options(one) for one in EVERY.values() if option in options(one)]
         for name, answer in habits.items():
             yield f"{option} {name}", answer, set.intersection(*own)
+    for option, values in VALUES.items():
+        having = [one for one in EVERY.values() if option in {p.name for p in one.params}]
+        for value, answer in values.items():
+            yield f"{option} {value}", answer, set.union(*map(options, having))
+    for command, answer in images.EXTRA.items():
+        yield command, answer, options(called(command))
     for words, answer in commands.COMMANDS.items():
         yield words, answer, options(EVERY["build",])
 
@@ -145,7 +152,7 @@ def test_what_is_there_is_not_answered() -> None:
     """Neither commands nor options; a table that nobody reaches is wrong."""
     words = {" ".join(words) for words in EVERY}
     assert not words & set(commands.COMMANDS)
-    assert not words & set(commands.ALIASES)
+    assert not words & (set(commands.ALIASES) | commands.PROGRAMS)
     assert not options(EVERY["build",]) & set(building.OPTIONS)
     for command, habits in images.OPTIONS.items():
         assert not options(called(command)) & set(habits), command
@@ -166,6 +173,11 @@ def test_what_is_there_is_not_answered() -> None:
         ("buildx build .", "there is no command 'buildx'; write: imgpack build SRC"),
         ("buildx imagetools create", "imgpack index create REF --add REF"),
         ("image ls", "there is no store of images"),
+        ("buildx imagetools inspect a:1", "write: imgpack inspect REF"),
+        ("compose up", "nothing is run"),
+        ("build . --push=true", "Option '--push' does not take a value; write --push"),
+        ("build . --cache=true", "--cache-dir DIR"),
+        ("build . --base-image debian", "--from BASE is the image to build on"),
         ("manifest inspect a:1", "imgpack manifest has no 'inspect'; write: imgpack manifest"),
         ("manifest create a:1 b:1", "imgpack index create REF"),
         ("index append a:1", "write: imgpack index create REF --append --add REF"),
@@ -180,7 +192,31 @@ def test_what_is_there_is_not_answered() -> None:
         ("build . -o type=docker,dest=y.tar", "; write -o y.tar"),
         ("build . --output=type=oci,dest=y.tar", "; write -o y.tar --format oci"),
         ("build . -o type=oci,dest=y,tar=false", "; write -o y/"),
-        ("build . -o type=docker", "; write -o - | docker load"),
+        ("build . -o type=docker", "; write --load of a build, or imgpack load IMAGE"),
+        ("build . -o type=docker,dest=-", "; write -o - | docker load"),
+        ("build . --progress tty", "say --progress auto"),
+        ("--progress=rawjson build .", "say --progress json"),
+        ("build . --format v2s2", "say --format docker"),
+        ("load x.tar --engine nerdctl", "say --engine containerd"),
+        ("bake", "all images of imgpack.toml are built by: imgpack build"),
+        ("init", "imgpack.toml is written by hand: imgpack help project-file"),
+        ("buildx imagetools inspect x", "write: imgpack inspect REF"),
+        ("pull a b.tar", "the file is an option: imgpack pull REF -o FILE.tar"),
+        ("index create a b -t x", "Missing option '--add'; write --add ARCHIVE|DIR|REF"),
+        ("index create a b --add x", "each is named: imgpack index create"),
+        ("manifest x --format {{.}}", "which jq reads"),
+        ("docker build -t x .", "there is no command 'docker'; write: imgpack build"),
+        ("docker images", "there is no store of images"),
+        ("docker --context x image ls", "what is called otherwise here"),
+        ("docker manifest create a b", "imgpack index create REF"),
+        ("docker buildx imagetools inspect x", "write: imgpack inspect REF"),
+        ("crane digest x", "there is no command 'crane'; write: imgpack digest"),
+        ("crane ls x", "tags are listed by: imgpack tags REPO"),
+        ("skopeo copy a b", "write: imgpack copy"),
+        ("skopeo list-tags x", "write: imgpack tags"),
+        ("podman save x", "imgpack pull REF -o FILE.tar"),
+        ("podman version", "write: imgpack --version"),
+        ("buildah", "what is called otherwise here: imgpack help habits"),
         ("build . -o type=oci,dest=-", "; write -o - --format oci | docker load"),
         ("build . -o type=registry", "; write --push"),
         ("build . -o type=image,push=true", "; write --push"),
@@ -199,6 +235,7 @@ def test_a_habit_is_answered_in_one_line(imgpack_here: InProcess, line: str, tol
     ("line", "code", "told"),
     [
         ("push t.tar docker://localhost:1/x:2", 6, "leave out the scheme: localhost:1/x:2"),
+        ("push localhost:1/app:1", 3, "is pushed: imgpack push ARCHIVE REF"),
         ("copy t.tar oci:y:tag", 6, "write y/"),
         ("copy t.tar docker-archive:y.tar:tag", 6, "write y.tar"),
     ],

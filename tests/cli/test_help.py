@@ -76,6 +76,8 @@ def test_help_of_a_command_is_its_help(imgpack_here: InProcess, command: str) ->
         ("reproducible builds", "reproducible-builds"),
         ("Exit Codes", "exit-codes"),
         ("env", "environment"),
+        ("imgpack.toml", "project-file"),
+        ("annotations", "platforms"),
         ("dockerfile", "habits"),
         ("exit_codes", "exit-codes"),
     ],

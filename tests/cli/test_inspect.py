@@ -180,6 +180,43 @@ def test_every_document_is_printed_byte_for_byte(image: Image, imgpack_here: InP
     assert imgpack_here("manifest", "--schema1", "--unsigned", "layout/").ok() == payload
 
 
+SEVERAL = ("inspect", "manifest", "digest", "flatten -o x.tar", "copy")
+
+
+@pytest.mark.parametrize("command", SEVERAL)
+@pytest.mark.parametrize("place", ["a.tar", "./lay", "lay/"])
+def test_one_of_several_is_path_and_name(
+    image: Image, imgpack_here: InProcess, command: str, place: str
+) -> None:
+    """As --image says it; and what is not there is told with what is."""
+    for name, tree in ("srv:1", "one"), ("localhost:5000/x:2", "two"):
+        path = imgpack_here.directory / tree
+        path.mkdir()
+        (path / name.partition(":")[0].replace("/", "-")).write_text(name)
+        imgpack_here("build", tree, "-t", name, "-o", "lay/").ok()
+    (imgpack_here.directory / "a.tar").unlink()
+    imgpack_here("copy", "lay/", "a.tar").ok()
+    words = [*command.split(), *(["y.tar"] if command == "copy" else [])]
+    for name in "srv:1", "localhost:5000/x:2":
+        at = words[0], f"{place}:{name}", *words[1:]
+        if command in ("inspect", "manifest", "digest"):
+            said = imgpack_here(words[0], place, "--image", name).ok()
+            assert imgpack_here(*at).ok() == said
+        else:
+            assert name in imgpack_here(*at).ok().decode()
+    at = words[0], f"{place}:none:1", *words[1:]
+    line = imgpack_here(*at).failed(20)
+    assert "holds no image 'none:1'; choose one with --image" in line
+    both = imgpack_here(*at, "--image", "srv:1").failed(2)
+    assert f"{place}:none:1 names an image, and --image, too; name it once" in both
+
+
+def test_a_name_beside_a_directory_is_a_reference(imgpack_here: InProcess) -> None:
+    """Only a path that says so is one: app:1 is in a registry, whatever lies beside it."""
+    (imgpack_here.directory / "localhost").mkdir()
+    assert "cannot connect" in imgpack_here("inspect", "localhost:1/app:1").failed(16)
+
+
 def test_schema1_can_be_for_another_of_the_names(image: Image, imgpack_here: InProcess) -> None:
     """The name and tag are in the payload."""
     other = build_schema1(image.manifest, image.config, "bar/foo", "v2").payload
@@ -371,7 +408,7 @@ def test_an_archive_is_read_from_standard_input(
         assert (tmp_path / "copy.tar").read_bytes() == raw
         assert list(scratch.iterdir()) == []
     line = imgpack("inspect", "-", stdin=b"").failed(ArchiveError.exit_code)
-    assert "/dev/stdin: it is empty" in line
+    assert "imgpack: error: standard input: it is empty" in line
 
 
 def test_a_damaged_blob_is_an_error_and_no_file(

@@ -106,6 +106,7 @@ class TestLoad:
             write_archive(f"{tmp_path}/layout/", image, name)
         assert len(lines(imgpack_here("load", "layout"))) == 2
         assert len(lines(imgpack_here("load", "layout", "--image", "bar:1"))) == 1
+        assert len(lines(imgpack_here("load", "./layout:bar:1"))) == 1
         imgpack_here("load", "layout", "new:1").failed(AmbiguousError.exit_code)
         refused = imgpack_here("load", "layout", "--iidfile", "id").failed(2)
         assert "--iidfile is for one image, and there are 2" in refused

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.cli.options.registry import RegistryOptions, credential_files, transport_options
+from imgpack.cli.options.registry import RegistryOptions, transport_options
+from imgpack.credentials.files import credential_files
 from imgpack.errors import CredentialError, TlsError, UnauthorizedError
 from tests.cli_runner import Imgpack, InProcess
 from tests.credentials.test_credentials import install
@@ -276,6 +277,7 @@ def test_the_environment_says_where_credentials_are() -> None:
         "/h/.docker/config.json",
         "/h/.dockercfg",
     ]
+    assert credential_files({}) == ()
 
 
 def test_options_and_environment_become_transport_options(monkeypatch: pytest.MonkeyPatch) -> None:

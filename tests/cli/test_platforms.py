@@ -368,6 +368,10 @@ class TestIndexCreate:
             parts("push", "amd64.tar", name).ok()
             parts("index", "create", name, "--append", "--add", "arm64.lay/").ok()
             assert registry.incomplete() == []
+            first = parts("index", "create", f"{name}2", "--append", "--add", "arm64.lay/")
+            told = first.failed(20)
+            assert "there is nothing to append to: " in told
+            assert told.endswith("; leave out --append and --replace for the first image")
             parts("index", "create", "-o", "all.tar", "--add", name, "-t", "x:1").ok()
         assert list(images(tmp_path / "all.tar")) == ["linux/amd64", "linux/arm64"]
 
@@ -379,7 +383,10 @@ class TestIndexCreate:
             ("x.tar --add amd64.tar", "REF x.tar is a path; write -o x.tar"),
             ("-o x.tar --add arm64.lay/ --add other.tar", "two different images are for"),
             ("-o x.tar --add other", "holds 2 images"),
-            ("-o x.tar --append --add amd64.tar", "x.tar does not exist"),
+            (
+                "-o x.tar --append --add amd64.tar",
+                "leave out --append and --replace",
+            ),
             ("-o - --append --add amd64.tar", "holds no index to append to"),
             ("-o x.tar --add amd64.tar --platform linux/s390x", "none of the images is for"),
             ("-o x.tar --add amd64.tar --annotation manifest:a=b", "joins images as they are"),

@@ -16,7 +16,7 @@ import pytest
 from imgpack.cli.output.progress.bars import Bars
 from imgpack.cli.output.progress.json_lines import JsonLines
 from imgpack.cli.output.progress.log import Log
-from imgpack.events import Meter
+from imgpack.events import ExpectingMeter, Meter
 from tests.cli.screen import lines, shown, size
 from tests.cli.test_json import check
 from tests.cli_runner import Imgpack, InProcess
@@ -91,6 +91,24 @@ def test_a_log_makes_up_no_total(total: int | None) -> None:
     assert said == ["app: 10.0 MiB, 512.0 KiB/s"]
 
 
+def test_a_total_that_is_known_later_counts_from_then_on() -> None:
+    """In a log and for a program."""
+    said: list[str] = []
+    clock = Clock()
+    meter = Log(said.append, clock).begin("app", None)
+    assert isinstance(meter, ExpectingMeter)
+    meter.expect(100 * MIB)
+    clock.now += 10
+    meter.advance(10 * MIB)
+    assert said == ["app: 10.0 MiB of 100.0 MiB, 10%, 1.0 MiB/s, 1m30s left"]
+
+    told: list[str] = []
+    piece = JsonLines(told.append, clock).begin("app", None)
+    assert isinstance(piece, ExpectingMeter)
+    piece.expect(100)
+    assert [tuple(one.values()) for one in events("\n".join(told))][1:] == [("total", 1, 100)]
+
+
 def test_what_starts_again_is_no_rate_below_nothing() -> None:
     """Nor a time that is left."""
     said: list[str] = []
@@ -162,7 +180,7 @@ def test_all_of_standard_error_is_events(
     failed = run("inspect", "no.tar")
 
     told = events(built.err)
-    assert [one["event"] for one in told if one["event"] != "advance"] == [
+    assert [one["event"] for one in told if one["event"] not in ("advance", "total")] == [
         "warning", "begin", "end", "result",
     ]  # fmt: skip
     assert told[0]["message"].startswith("podman ignores the health check")
@@ -293,6 +311,19 @@ def test_bars_have_total_rate_and_time_left(
     assert lines(written + "$", columns)[0][0] == "$"
 
 
+def test_a_bar_has_its_total_when_that_is_known(drawn: Callable[[int, int], Drawn]) -> None:
+    """Before there is what is done so far."""
+    terminal = drawn(80, 24)
+    meter = terminal.bars.begin("one", None)
+    meter.advance(50 * MIB)
+    terminal.draw()
+    assert "%" not in terminal.read()
+    assert isinstance(meter, ExpectingMeter)
+    meter.expect(100 * MIB)
+    terminal.draw()
+    assert " 50% " in terminal.read()
+
+
 def test_a_resized_terminal_is_drawn_anew(drawn: Callable[[int, int], Drawn]) -> None:
     """What the narrower one made of the old lines is gone, from the first on."""
     terminal = drawn(100, 24)
@@ -325,6 +356,19 @@ def test_those_that_do_not_fit_are_shown_when_others_are_done(
     for meter in (meters[1], meters[3], meters[4]):
         meter.end()
     assert not any(lines(written + terminal.read(), 80))
+
+
+def test_a_terminal_that_knows_no_size_has_24_lines_of_80_columns(
+    drawn: Callable[[int, int], Drawn],
+) -> None:
+    """As a serial line has: the last of each is left free."""
+    terminal = drawn(0, 0)
+    labels = [f"{number:02}" for number in range(25)]
+    begun(terminal, *labels)
+    screen = [line for line in lines(terminal.read(), 80) if line]
+
+    assert [line.split()[0] for line in screen] == [*labels[:22], "..."]
+    assert max(map(len, screen)) == 79
 
 
 def test_more_than_was_foreseen_has_no_total(drawn: Callable[[int, int], Drawn]) -> None:

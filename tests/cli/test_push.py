@@ -172,7 +172,7 @@ def test_an_archive_without_a_name_needs_a_reference(
     """The hint says how."""
     write_archive(tmp_path / "a.tar", image)
     line = imgpack_here("push", "a.tar").failed(InvalidReferenceError.exit_code)
-    assert "imgpack push a.tar REF" in line
+    assert "imgpack push ARCHIVE REF" in line
 
 
 def test_a_damaged_archive_is_not_pushed(

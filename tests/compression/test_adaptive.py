@@ -86,6 +86,22 @@ def test_the_level_suits_the_kind_of_data(kind: str, data: bytes, level: int) ->
     assert adaptive.level(data) == level, kind
 
 
+@pytest.mark.parametrize(
+    ("lost", "gained", "level"),
+    [
+        *((100, 0, 5), (80, 0, 5), (79, 9, 4), (60, 0, 4), (59, 9, 2), (30, 0, 2)),
+        *((29, 2, 2), (29, 1, 1), (2, 2, 2), (2, 1, 1), (1, 9, 0), (0, 0, 0), (-5, 9, 0)),
+    ],
+)
+def test_a_step_begins_with_its_percentage(
+    monkeypatch: pytest.MonkeyPatch, lost: int, gained: int, level: int
+) -> None:
+    """What loses just as much is of the step, and of the gain of short matches it is the same."""
+    left = {1: 100 - lost, 2: 100 - lost - gained}
+    monkeypatch.setattr(deflate, "deflate_compress", lambda data, probe: bytes(left[probe]))
+    assert adaptive.level(bytes(100)) == level
+
+
 def test_what_alternates_is_seen_as_both() -> None:
     """In a piece of a large file no period of a power of two hides one half."""
     for period in (1 << power for power in range(11, 19)):

@@ -18,6 +18,7 @@ from typing import Any
 
 STORE = Path(sys.argv[1])
 NAME, ARGUMENTS = sys.argv[2], sys.argv[3:]
+NAMED = "io.containerd.image.name"
 
 
 def sha(data: bytes) -> str:
@@ -92,8 +93,8 @@ def load() -> None:
     note(files)
     if "oci-layout" in files:
         for entry in json.loads(files["index.json"])["manifests"]:
-            name = entry["annotations"]["io.containerd.image.name"]
-            write("tags", read("tags", {}) | {name: entry["digest"]})
+            names = [one for key, one in entry.get("annotations", {}).items() if key == NAMED]
+            write("tags", read("tags", {}) | dict.fromkeys(names, entry["digest"]))
             write("images", read("images", {}) | {entry["digest"]: []})
         return
     chains = set(read("chains", []))
@@ -136,14 +137,14 @@ def pull(place: str) -> None:
 
 
 def bring() -> None:
-    """``ctr images import -``."""
+    """``ctr images import --all-platforms -``."""
     troubled()
     files = came_in()
     note(files)
     blobs = {sha(data) for name, data in files.items() if name.startswith("blobs/")}
     write("blobs", sorted({*read("blobs", []), *blobs}))
     for entry in json.loads(files["index.json"])["manifests"]:
-        name = entry["annotations"]["io.containerd.image.name"]
+        name = entry["annotations"][NAMED]
         raw = files.get(f"blobs/sha256/{entry['digest'][7:]}", b"{}")
         inner = json.loads(raw)
         named = [
@@ -187,6 +188,8 @@ def main() -> None:
     """Whatever is asked for."""
     said = read("says", {})
     line = " ".join(ARGUMENTS)
+    if NAME != "ctr" and ARGUMENTS[0] in ("info", "version") and ARGUMENTS[1] != "--format":
+        fail(f"unknown argument {ARGUMENTS[1]!r}")
     for beginning, answer in said.items():
         if line.startswith(beginning):
             note()
@@ -200,7 +203,7 @@ def main() -> None:
         load()
     elif ARGUMENTS[0] == "pull":
         pull(ARGUMENTS[-1])
-    elif line == "images import -":
+    elif line == "images import --all-platforms -":
         bring()
     elif line.startswith("images check name=="):
         check(ARGUMENTS[2].removeprefix("name=="))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgpack.api import Engine, find_engine
+from imgpack.events import SILENT, Reporter
 
 _PROGRAM = Path(__file__).with_name("fake_program.py")
 SAYS = {
@@ -47,11 +48,16 @@ class Machine:
         """What says where the programs are."""
         return {"PATH": str(self.directory / "bin"), **more}
 
-    def find(self, kind: str | None = None, **more: str) -> Engine:
+    def find(self, kind: str | None = None, reporter: Reporter = SILENT, **more: str) -> Engine:
         """The engine, with scratch files in a directory of its own."""
         scratch = self.directory / "scratch"
         scratch.mkdir(exist_ok=True)
-        return find_engine(kind, environment=self.environment(**more), scratch=lambda: str(scratch))
+        return find_engine(
+            kind,
+            environment=self.environment(**more),
+            scratch=lambda: str(scratch),
+            reporter=reporter,
+        )
 
     def calls(self, name: str, beginning: str = "") -> list[dict[str, Any]]:
         """The calls of a program whose arguments begin so, oldest first."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpack.api import Engine, find_engine, load
+from imgpack.api import Engine, Platform, find_engine, load
 from imgpack.errors import ConfigError, EngineError
 from tests.engine.fakes import Machine
 from tests.engine.test_loading import named
@@ -55,6 +55,18 @@ def test_podman_may_be_called_docker(tmp_path: Path) -> None:
     assert machine.find().kind == "podman"
 
 
+@pytest.mark.parametrize("said", ["nonsense", "[]", "null", '{"host":[]}', "[" * 10**5])
+def test_an_engine_that_says_nothing_of_itself_is_an_ordinary_one(
+    tmp_path: Path, said: str
+) -> None:
+    """Of the platform that most are of."""
+    machine = Machine(tmp_path)
+    machine.install("docker", version=said, info=said)
+    machine.install("podman", info=said)
+    for kind in ("docker", "podman"):
+        assert machine.find(kind).platform == Platform("linux", "amd64")
+
+
 def test_the_error_says_what_was_looked_for(tmp_path: Path) -> None:
     """Each, and why it was none; where a variable names one, that alone."""
     with pytest.raises(EngineError) as caught:
@@ -96,3 +108,28 @@ def test_a_program_is_looked_for_in_absolute_directories(
     monkeypatch.chdir(machine.directory / "bin")
     with pytest.raises(EngineError):
         find_engine("docker", environment={"PATH": ".:"})
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ('{"Os":"\\u001b[31m","Arch":"a b"}', "runs nothing that is known"),
+        ('{"Os":{"a":1},"Arch":"x/y/z"}', "runs nothing that is known"),
+        ('{"Os":"linux","Arch":"amd64"}', None),
+        ("[" * 100_000, None),
+        ('{"Os":' + "9" * 5000 + "}", None),
+    ],
+)
+def test_an_engine_that_says_nonsense_of_itself_is_none(
+    tmp_path: Path, says: str, told: str | None
+) -> None:
+    """Or is taken to run what most do."""
+    machine = Machine(tmp_path)
+    machine.install("docker", version=says)
+    if told is None:
+        assert str(machine.find("docker").platform) == "linux/amd64"
+        return
+    machine.install("podman")
+    assert machine.find().kind == "podman"
+    with pytest.raises(EngineError, match=told):
+        machine.find("docker")

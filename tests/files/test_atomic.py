@@ -136,6 +136,21 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert left[1:] == ["out"]
 
 
+def test_no_path_within_a_directory_that_is_swept_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who made it could exchange what lies in it for a link: descriptors do it, or nothing."""
+    left = tmp_path / f".out.{'0' * 16}.tmp"
+    (left / "a").mkdir(parents=True)
+    (left / "a" / "b").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda path, ignore_errors: None)
+        write_file(str(tmp_path / "out"), b"whole")
+    assert (left / "a" / "b").exists()
+    write_file(str(tmp_path / "out"), b"whole")
+    assert os.listdir(tmp_path) == ["out"]
+
+
 def test_a_pipe_that_is_called_as_a_temporary_keeps_nobody_waiting(tmp_path: Path) -> None:
     """Anybody can make one in a directory that all share."""
     os.mkfifo(tmp_path / f".out.{'0' * 16}.tmp")
@@ -399,9 +414,9 @@ def test_a_directory_that_was_swept_before_it_was_opened_is_made_again(
     make = os.mkdir
     swept = [True]
 
-    def made(path: str) -> None:
+    def made(path: str, mode: int) -> None:
         if not swept or not swept.pop():
-            make(path)
+            make(path, mode)
 
     monkeypatch.setattr(os, "mkdir", made)
     with Temporary(str(tmp_path), "label").open_directory() as temporary:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.files.ordered_pool import AHEAD, OrderedPool
+from imgpack.files.ordered_pool import OrderedPool
 
+AHEAD = 6
 JOBS = [1, 2, 16]
 
 
@@ -28,7 +29,7 @@ def test_results_are_taken_in_order_one_at_a_time(jobs: int, naps: list[int]) ->
         taken.append((item[0], done))
         at_it.release()
 
-    with OrderedPool(jobs, work, take) as pool:
+    with OrderedPool(jobs, AHEAD, work, take) as pool:
         for number, nap in enumerate(naps):
             pool.put((number, nap))
 
@@ -51,7 +52,7 @@ def test_an_item_is_looked_at_in_order_before_it_is_taken(jobs: int, naps: list[
         taken.append((item[0], item[0] in seen))
 
     taken: list[tuple[int, bool]] = []
-    with OrderedPool(jobs, lambda item: item[0], take, first) as pool:
+    with OrderedPool(jobs, AHEAD, lambda item: item[0], take, first) as pool:
         for number, nap in enumerate(naps):
             pool.put((number, nap))
 
@@ -63,7 +64,7 @@ def test_an_item_is_looked_at_in_order_before_it_is_taken(jobs: int, naps: list[
 def test_without_a_thread_to_be_had_put_does_the_work() -> None:
     """In order, and what it raises is the end."""
     taken: list[int] = []
-    with OrderedPool(4, lambda n: 60 // n, lambda n, done: taken.append(done)) as pool:
+    with OrderedPool(4, AHEAD, lambda n: 60 // n, lambda n, done: taken.append(done)) as pool:
         for number in range(1, 31):
             pool.put(number)
         assert taken == [60 // n for n in range(1, 31)]
@@ -93,7 +94,10 @@ def test_the_first_error_is_the_last_thing_that_happens(jobs: int, at: int, wher
             raise ValueError(item)
         taken.append(done)
 
-    with pytest.raises(ValueError, match=str(at)), OrderedPool(jobs, work, take, first) as pool:
+    with (
+        pytest.raises(ValueError, match=str(at)),
+        OrderedPool(jobs, AHEAD, work, take, first) as pool,
+    ):
         for number in range(60):
             if where == "put" and number == at:
                 raise ValueError(number)
@@ -115,7 +119,7 @@ def test_a_slow_item_holds_up_only_as_many_as_the_pool_has_room_for(jobs: int) -
 
     def fill() -> None:
         nonlocal put
-        with OrderedPool(jobs, work, lambda item, done: None) as pool:
+        with OrderedPool(jobs, AHEAD, work, lambda item, done: None) as pool:
             for number in range(100):
                 pool.put(number)
                 put += 1
@@ -142,7 +146,10 @@ def test_an_interrupt_waits_for_no_work_in_the_pool() -> None:
         time.sleep(0.05)
         done.append(item)
 
-    with pytest.raises(KeyboardInterrupt), OrderedPool(1, work, lambda item, out: None) as pool:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        OrderedPool(1, AHEAD, work, lambda item, out: None) as pool,
+    ):
         for number in range(5):
             pool.put(number)
         raise KeyboardInterrupt
@@ -162,7 +169,7 @@ def test_the_first_error_is_the_one_that_is_raised() -> None:
         raise ValueError("second" if item else "first")
 
     def fill() -> None:
-        with OrderedPool(2, work, lambda item, done: None) as pool:
+        with OrderedPool(2, AHEAD, work, lambda item, done: None) as pool:
             pool.put(0)
             pool.put(1)
             with pytest.raises(ValueError, match="first"):

@@ -13,8 +13,11 @@ from imgpack.files.scratch import (
     ScratchBlob,
     ScratchFile,
     ScratchSource,
+    directory_for_a_while,
     nameless_file,
 )
+from tests.killed import kill_in
+from tests.servers.process import require_root
 
 
 @pytest.fixture(params=[True, False], ids=["O_TMPFILE", "unlinked"])
@@ -140,3 +143,52 @@ def test_a_blob_that_is_dropped_gives_its_space_back(directory: Path) -> None:
     blobs.close()
     assert len(os.listdir("/proc/self/fd")) == before
     assert os.listdir(directory) == []
+
+
+def killed_with_a_directory(place: Path) -> Path:
+    """What a process leaves that was killed while it wrote into its directory."""
+    opening = "directory_for_a_while(path, 'imgpack-load')"
+    kill_in("imgpack.files.scratch", opening, "open(it + '/half', 'x').close()", place)
+    (left,) = place.iterdir()
+    assert (left / "half").exists()
+    return left
+
+
+def test_a_directory_for_a_while_is_its_owner_s_alone_and_gone_afterwards(tmp_path: Path) -> None:
+    """With all that is in it, also when the block fails."""
+    with pytest.raises(KeyError), directory_for_a_while(str(tmp_path), "imgpack-load") as place:
+        assert Path(place).stat().st_mode & 0o777 == 0o700
+        (Path(place) / "inner").mkdir()
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_a_directory_goes_with_the_next(tmp_path: Path) -> None:
+    """What another process has at the moment stays."""
+    left = killed_with_a_directory(tmp_path)
+    with (
+        directory_for_a_while(str(tmp_path), "imgpack-load") as one,
+        directory_for_a_while(str(tmp_path), "imgpack-load") as another,
+    ):
+        assert not left.exists()
+        assert {str(path) for path in tmp_path.iterdir()} == {one, another}
+
+
+def test_what_another_user_left_is_not_touched(tmp_path: Path) -> None:
+    """Anybody may write in the directory, and lay traps."""
+    require_root("a directory of another user")
+    left = killed_with_a_directory(tmp_path)
+    os.chown(left, 12345, 12345)
+    with directory_for_a_while(str(tmp_path), "imgpack-load"):
+        assert (left / "half").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_told_with_what_to_do(tmp_path: Path) -> None:
+    """By where it would be."""
+    missing = str(tmp_path / "missing")
+    with (
+        pytest.raises(OutputError, match="a temporary file in") as told,
+        directory_for_a_while(missing, "imgpack-load"),
+    ):
+        pass
+    assert "TMPDIR" in str(told.value.hint)

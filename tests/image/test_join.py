@@ -51,8 +51,10 @@ def test_an_entry_keeps_what_its_index_says_of_it() -> None:
 def test_two_different_images_of_one_platform_are_not_joined() -> None:
     """Nobody could tell them apart."""
     source = Memory()
-    with pytest.raises(ConfigError, match="two different images are for linux/amd64"):
-        join([make_image(source), make_image(source, [LAYERS[0]])])
+    images = [make_image(source), make_image(source, [LAYERS[0]])]
+    digests = " and ".join(str(one.document.descriptor.digest) for one in images)
+    with pytest.raises(ConfigError, match=f"two different images are for linux/amd64: {digests}"):
+        join(images)
 
 
 def test_docker_manifests_alone_make_a_docker_list() -> None:

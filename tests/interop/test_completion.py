@@ -167,6 +167,20 @@ def test_a_shell_completes_values_and_names(name: str, place: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_completes_images_of_the_file_beside_files(name: str, place: Path) -> None:
+    """A word of a build may be either."""
+    (place / "imgpack.toml").write_text("[image.web]\n[image.robot]\n")
+    expected = {
+        "imgpack build we": "web",
+        "imgpack push we": "web",
+        "imgpack build web rob": "robot",
+        "imgpack build web my-image.j": "my-image.json",
+        "imgpack build my-image.t": "my-image.tar",
+    }
+    assert completed(name, place, expected) == expected
+
+
+@pytest.mark.parametrize("name", SHELLS)
 def test_a_shell_completes_odd_names_as_ever(name: str, place: Path) -> None:
     """A directory gets a slash and no blank; blanks, quotes and signs mean themselves."""
     expected = {

@@ -156,3 +156,19 @@ def test_containerd_gets_the_blobs_that_it_lacks(
     with containerd.mounted("docker.io/library/ctr-over:1", mount) as place:
         assert (place / "etc/greeting").read_bytes() == GREETING
         assert (place / "srv/c").read_bytes() == b"c\n"
+
+
+def test_containerd_keeps_every_platform_of_an_index(
+    containerd: Containerd, imgpack: Imgpack, tmp_path: Path
+) -> None:
+    """Also when it has collected what nothing holds, so that it can give all of it away."""
+    env = {"CONTAINERD_ADDRESS": str(containerd.socket)}
+    make_small_tree(imgpack.directory / "arm", etc__arm="arm\n")
+    platforms = ("--platform", "linux/amd64", "--platform", "linux/arm64=arm")
+    imgpack("build", str(HELLO), "-t", "every:1", *platforms, "-o", "a.tar").ok()
+    imgpack("load", "a.tar", "--engine", "containerd", env=env).ok()
+    imgpack("build", "arm", "-t", "gone:1", "--load", "--engine", "containerd", env=env).ok()
+    containerd("images", "rm", "--sync", "docker.io/library/gone:1")  # and collects
+    out = tmp_path / "out.tar"
+    containerd("images", "export", "--all-platforms", str(out), "docker.io/library/every:1")
+    assert imgpack("inspect", "--verify", str(out)).ok().count(b"linux/arm64") >= 1

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from imgpack.api import SegmentCache
 from imgpack.compression.checksum import fingerprint
 from imgpack.layer.cache import trim
-from imgpack.layer.cache.entries import PARTS, SIZES, Found
-from imgpack.layer.cache.sizes import read_sizes
+from imgpack.layer.cache.entries import PARTS, SIZES, TMP, Found
+from imgpack.layer.cache.sizes import Sizes, read_sizes, write_sizes
 
 HEAD = 32
 ENTRY = HEAD + 68
@@ -209,6 +209,15 @@ def test_files_that_seem_larger_than_any_number_go_first(tmp_path: Path) -> None
 
     assert cache.trim(EVER << 10, stale_ns=0).dropped == 0
     assert cache.trim(EVER, stale_ns=0).size == 15 * ENTRY
+
+
+def test_no_part_is_noted_as_larger_than_a_bound(tmp_path: Path) -> None:
+    """And what is noted can be read again."""
+    (tmp_path / TMP).mkdir()
+    write_sizes(str(tmp_path), Sizes([1 << 60] + [7] * (PARTS - 1), PARTS - 1, 3))
+
+    noted = read_sizes(str(tmp_path))
+    assert noted == Sizes([1 << 51] + [7] * (PARTS - 1), PARTS - 1, 3)
 
 
 def put_fifo(path: Path) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from imgpack.api import Codec, SegmentCache
+from imgpack.compression.algorithm import SMALL
 from imgpack.compression.checksum import fingerprint
 from imgpack.compression.codec import decompress
 from imgpack.errors import OutputError, SourceError
 from imgpack.events import SILENT
-from imgpack.files.ordered_pool import AHEAD
 from imgpack.layer.pipeline import Pipeline
 from imgpack.layer.segments import Segment
 from tests.layer.trees import Blob, noise, text
@@ -361,4 +361,4 @@ def test_few_segments_are_held_at_once() -> None:
     Pipeline(CODECS[0], None, 2).run(counted(), Slow(), METER)
 
     assert taken == made == 60
-    assert ahead <= 2 + AHEAD + 3
+    assert ahead <= 2 + SMALL.ahead + 3

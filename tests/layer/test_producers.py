@@ -9,8 +9,11 @@ import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,12 +22,13 @@ from hypothesis import strategies as st
 from imgpack.api import ClampTime, SetOwner, SetTime, Transform
 from imgpack.compression.algorithm import SMALL as SEGMENTS
 from imgpack.errors import ImgpackError, SourceChangedError, SourceError, TreeError
-from imgpack.layer.producers import process
-from imgpack.layer.producers.framed import FRAMES, MOST_NAMES, SMALL, Work
+from imgpack.layer.producers import process, units
+from imgpack.layer.producers.framed import FRAMES, MOST_NAMES, SMALL, Span, Work
 from imgpack.layer.producers.production import Production, can_divide
 from imgpack.layer.segments import Segments
 from imgpack.layer.stages import NO_STAGES, Stages
 from imgpack.tree.disk import snapshot
+from imgpack.tree.disk.walk import Siblings
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps
 from tests.cli_runner import InProcess
@@ -236,14 +240,69 @@ def test_where_none_can_be_started_one_process_reads_all(
 
 
 def test_what_is_wrong_is_told_as_by_one_process(tmp_path: Path, started: Started) -> None:
-    """The first thing, in the tree's order, that no layer can hold."""
+    """The first thing, in the tree's order, that no layer can hold; whoever meets it."""
     wide(tmp_path)
-    (tmp_path / "d010/.wh.gone").touch()
-    (tmp_path / "d004/.wh.first").touch()
+    for name in ("d020/.wh.gone", "d010/.wh.gone", "d004/.wh.first"):
+        (tmp_path / name).touch()
+
+        made = Made(tmp_path, 2)
+        assert made.error == Made(tmp_path, None).error
+        assert name in made.error and TreeError.__name__ in made.error
+
+
+@pytest.mark.parametrize("after", [0, 5, 25])
+def test_what_ends_the_walk_ends_the_pass(
+    tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Behind what was met before, whoever encodes that."""
+    walk = units.siblings
+
+    def failing(*given: Any) -> Iterator[Siblings]:
+        with closing(walk(*given)) as runs:
+            yield from itertools.islice(runs, after)
+        raise SourceChangedError("somebody is at work")
+
+    monkeypatch.setattr(units, "siblings", failing)
+    made = Made(wide(tmp_path), 2)
+    assert made.error == repr((SourceChangedError, "somebody is at work"))
+
+
+def test_names_that_collide_are_told_as_by_one_process(tmp_path: Path, started: Started) -> None:
+    """In how many directories, and the first of them."""
+    wide(tmp_path)
+    for directory in ("d020", "d004", "d031"):
+        for name in ("same", "Same"):
+            (tmp_path / directory / name).touch()
 
     made = Made(tmp_path, 2)
-    assert made.error == Made(tmp_path, None).error
-    assert "d004/.wh.first" in made.error and TreeError.__name__ in made.error
+    assert made == Made(tmp_path, None)
+    assert made.problems == ([], bytes(tmp_path / "d004"), 3)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_is_ordinary_is_encoded_by_the_others(
+    tmp_path: Path, started: Started, recorded: bool
+) -> None:
+    """All but the first unit, which was planned before they were there."""
+    for number in range(3 * MOST_NAMES):
+        directory = tmp_path / f"d{number // 97:03}"
+        directory.mkdir(exist_ok=True)
+        if number % 9:
+            (directory / f"f{number}").write_bytes(noise(number % 700))
+        else:
+            (directory / f"f{number}").symlink_to("target")
+    settle(tmp_path)
+    recorder = snapshot.Recorder(BytesIO(), NOW) if recorded else None
+    stamps, stages = Stamps(bytes(tmp_path), None), Stages((SetOwner(1, 2),))
+    production = Production(stamps, Problems(), stages, recorder, 2, start=0)
+    here = there = 0
+    for batch in production.batches():
+        if isinstance(batch, Span):
+            there += batch.end - batch.first
+        else:
+            here += sum(1 for _ in batch)
+
+    assert (here, there) == (MOST_NAMES, 2 * MOST_NAMES + 3 * MOST_NAMES // 97 + 1)
 
 
 def test_an_output_in_the_tree_is_met(tmp_path: Path, started: Started) -> None:

@@ -102,6 +102,15 @@ def test_an_unchanged_tree_is_made_again_of_it(builds: Builds) -> None:
     assert builds.warnings == []
 
 
+def test_no_descriptor_is_left_of_it(builds: Builds) -> None:
+    """Neither of a file nor of the directories on the way to it."""
+    builds.build()
+    before = len(os.listdir("/proc/self/fd"))
+
+    assert builds.build().unchanged
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_change_beside_it_copies_it(builds: Builds) -> None:
     """It is neither compressed nor looked for: what hits are the other segments."""
     first = builds.build()

@@ -57,3 +57,14 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text, "latin-1")
     with pytest.raises(ConfigError, match=r"pyproject\.toml is not TOML"):
         project_annotations(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "[" * 20_000, "\r\n[a" + ".a" * 400_000 + "]", "x = {a" + ".a" * 400_000 + " = 1}"],
+)
+def test_a_file_that_is_nested_too_deeply_ends_soon(tmp_path: Path, text: str) -> None:
+    """Whoever wrote it."""
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"pyproject\.toml:\d is nested too deeply"):
+        project_annotations(str(tmp_path))

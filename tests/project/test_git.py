@@ -1,6 +1,7 @@
 """A git repository is read without git, and a hostile one harms nothing."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.project.git import Checkout, find_checkout, plain_url
+from tests.privileges import IS_ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = COMMIT[::-1]
@@ -107,6 +109,8 @@ def test_no_password_is_ever_left(path: str, secret: str) -> None:
 def test_an_address_with_a_port_keeps_it_if_it_is_the_web_s() -> None:
     """That of ssh is not where a browser looks."""
     assert plain_url("https://h.org:8443/o/r.git") == "https://h.org:8443/o/r"
+    assert plain_url("https://h.org:443/o/r") == plain_url("http://h.org:80/o/r.git")
+    assert plain_url("http://h.org:80/o/r") == "https://h.org/o/r"
     assert plain_url("ssh://git@h.org:2222/o/r.git") == "https://h.org/o/r"
 
 
@@ -138,6 +142,42 @@ def test_what_is_no_small_regular_file_is_not_read(tmp_path: Path) -> None:
     assert find_checkout(str(tmp_path)) == Checkout(str(tmp_path))
     (git / "HEAD").write_text("x" * 5000)
     assert find_checkout(str(tmp_path)) is None
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root gives files away")
+def test_a_repository_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
+    """Root's is, and that of the directory's owner; nor is one above it looked for."""
+    git = repository(tmp_path, COMMIT)
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    repository(inner, OTHER)
+    for owner, of_git, believed in ((0, 1234, False), (1234, 1234, True), (1234, 0, True)):
+        os.chown(inner, owner, -1)
+        os.chown(inner / ".git", of_git, -1)
+        assert find_checkout(str(inner)) == (Checkout(str(inner), OTHER) if believed else None), (
+            owner,
+            of_git,
+        )
+    assert find_checkout(str(git.parent)) == Checkout(str(tmp_path), COMMIT)
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "found"),
+    [("HEAD", 1 << 12, None), ("config", 1 << 20, Checkout("", COMMIT, None)),
+     ("packed-refs", 1 << 25, Checkout("", None, "https://example.org/a/b"))],
+)  # fmt: skip
+def test_a_file_is_read_up_to_a_bound(
+    tmp_path: Path, name: str, most: int, found: Checkout | None
+) -> None:
+    """One byte more, and it says nothing."""
+    git = repository(tmp_path, config=origin("https://example.org/a/b"))
+    (git / "packed-refs").write_text(f"{COMMIT} refs/heads/main\n")
+    (git / name).write_bytes((git / name).read_bytes().ljust(most))
+    whole = find_checkout(str(tmp_path))
+    with (git / name).open("ab") as file:
+        file.write(b" ")
+    assert whole == Checkout(str(tmp_path), COMMIT, "https://example.org/a/b")
+    assert find_checkout(str(tmp_path)) == (found and replace(found, top=str(tmp_path)))
 
 
 def test_a_git_file_that_names_nothing_is_no_repository(tmp_path: Path) -> None:

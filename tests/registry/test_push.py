@@ -519,6 +519,24 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(image: Image) -> No
         assert {r.method for r in registry.requests} == {"HEAD"}
 
 
+def test_a_dry_run_names_the_index_alone() -> None:
+    """What it joins is sent, and gets no tag."""
+    index = make_index(make_image(b"1"), make_image(b"2", platform="linux/arm64"))
+    with HostileRegistry() as registry, connect() as registries:
+        named = [Named(index, (Reference.parse(f"{registry.host}/a/b:1"),))]
+        steps = dry_run(registries, named, PushOptions())
+        name = f"{registry.host}/a/b"
+        assert [(one.action, one.target) for one in steps][-3:] == [
+            ("send", name),
+            ("send", name),
+            ("name", f"{name}:1"),
+        ]
+        assert [one.digest for one in steps[-3:]] == [
+            *(one.document.descriptor.digest for one in index.members),
+            index.document.descriptor.digest,
+        ]
+
+
 def test_a_dry_run_leaves_out_what_a_push_does() -> None:
     """A layer that is not to be distributed, unless it may be."""
     image = make_image(b"mine")

@@ -18,7 +18,7 @@ from imgpack.cli.options.build.sources import (
     name_of,
     written_to,
 )
-from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
+from imgpack.cli.options.cache import CacheFlags, cache_options, usable_cpus
 from imgpack.cli.options.clock import source_date_epoch
 from imgpack.cli.options.engine import find_engine
 from imgpack.cli.options.index.parts import (
@@ -30,7 +30,7 @@ from imgpack.cli.options.index.parts import (
     read_parts,
 )
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.metadata import Record, record_options
+from imgpack.cli.options.metadata import Record, check_apart, record_options
 from imgpack.cli.options.output import (
     NamePrinter,
     check_prune,
@@ -124,24 +124,23 @@ def build(
         return
     trees, shared = all_trees(parts), _shared(parts, sources)
     target, names = _target(output, shared, pushed), _names(tags, shared, pushed)
-    place = _Place(target, names, record, prune, pushed, flags.base)
-    limit, threads, times_given = cache.limit, jobs or usable_cpus(), bool(flags.layers.mtime)
+    place = _Place(target, names, record, prune, pushed, flags)
+    threads, times_given = jobs or usable_cpus(), bool(flags.layers.mtime)
     place.check(trees)
-    segments, wanted = cache.open(trees, terminal), platforms_of(parts)
+    explainer = Explainer(terminal, times_given=times_given) if explain else None
+    wanted = platforms_of(parts)
     printer, annotations = place.printer(terminal), _annotations(flags, parts, target, terminal)
     with (
+        cache.opened(trees, terminal) as segments,
         place.connect(registry, terminal, jobs) as registries,
         flags.base.open(wanted, terminal, registry, segments, threads, registries) as bases,
     ):
         images = prepared(
-            zip(parts, bases, strict=True), flags, place, annotations, terminal,
+            zip(parts, bases, strict=True), flags, place, annotations, terminal, explainer,
             outputs=place.written_to(segments), jobs=threads, cache=segments,
-            explain=Explainer(terminal, times_given=times_given) if explain else None,
         )  # fmt: skip
         with place.open(terminal, registries, printer, jobs) as sink:
             built = api.build_prepared(images, into=sink, names=names, annotations=annotations)
-    if segments is not None and segments.stored:
-        trim(segments, limit)
     place.tell(terminal, built, printer, given=output is not None)
 
 
@@ -173,7 +172,12 @@ class _Place:
     record: Record
     prune: bool
     pushed: BuildPush
-    base: BaseFlags
+    flags: BuildFlags
+
+    @property
+    def base(self) -> BaseFlags:
+        """What it is built on."""
+        return self.flags.base
 
     @property
     def only_loaded(self) -> bool:
@@ -182,13 +186,13 @@ class _Place:
 
     def check(self, trees: Sequence[Source]) -> None:
         """Refuse to write over what is read. Raises ``OutputError`` and ``UsageError``."""
-        target = self.target
+        target, files = self.target, (*self.flags.files, self.pushed.how.schema1.signing_key)
         check_prune(target, prune=self.prune)
         if target is not None and not to_standard_output(target):
             check_outside(trees, target, "the output", "-o")
             self.base.check_output(target)
-        read = (*self.base.files, self.pushed.how.schema1.signing_key)
-        self.record.check((target, *read), trees)
+            check_apart(target, "the output", files)
+        self.record.check((target, *self.base.files, *files), trees)
 
     def written_to(self, cache: SegmentCache | None) -> frozenset[tuple[int, int]]:
         """What no tree may hold, as devices and inodes."""

@@ -71,6 +71,7 @@ def copy(
     """
     if all_platforms and choice.platform is not None:
         raise click.UsageError("--all-platforms and --platform contradict each other")
+    source, choice = choice.within(source)
     if src_creds is not None and api.is_path(source):
         raise click.UsageError(f"--src-creds is for a registry, and {source} is none")
     to_archive = destination == "-" or api.is_path(destination)

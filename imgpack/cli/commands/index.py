@@ -19,7 +19,7 @@ from imgpack.cli.options.parameters import FILE, gathered, once
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.usage import Subcommands
-from imgpack.errors import OutputError
+from imgpack.errors import NotFoundError, OutputError, SourceError
 from imgpack.files.streams import STDOUT
 from imgpack.spec.annotations import AnnotationPlace
 
@@ -167,7 +167,14 @@ def _old(target: Destination, registries: Registries, stack: ExitStack) -> Named
     place = target.output
     if place == STDOUT:
         raise click.UsageError("standard output holds no index to append to; name a file")
-    opened = stack.enter_context(api.open(place, registries=registries, scratch=scratch_directory))
+    opening = api.open(place, registries=registries, scratch=scratch_directory)
+    try:
+        opened = stack.enter_context(opening)
+    except (NotFoundError, SourceError) as error:
+        raise error.reworded(
+            f"there is nothing to append to: {error.message}",
+            "leave out --append and --replace for the first image",
+        ) from error
     if target.is_path and not api.is_layout(place) and len(opened.roots) > 1:
         raise OutputError(
             f"{place} holds {len(opened.roots)} images, and the others would be lost",

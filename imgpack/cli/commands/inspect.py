@@ -57,6 +57,7 @@ def inspect(
     ARCHIVE is an archive file or an OCI layout directory, REF an image in a
     registry.
     """
+    location, choice = choice.within(location)
     with open_location(location, terminal, registry, choice=choice) as opened:
         images = choice.all(opened)
         whole = [named.image for named in images]

@@ -17,10 +17,9 @@ import click
 from imgpack.cli.options.registry import (
     RegistryOptions,
     connect,
-    credential_files,
-    credential_store,
     login_file,
     registry_options,
+    user_environment,
 )
 
 if TYPE_CHECKING:
@@ -42,15 +41,17 @@ def login(
     config.json.
     """
     from imgpack.credentials.config_file import choose_file, store_credential
+    from imgpack.credentials.files import credential_files, credential_store
     from imgpack.credentials.lookup import server_host
 
     if click.get_current_context().args:  # they may be a password, and are not repeated
         raise click.UsageError("login takes one registry; give -u USER and --password-stdin")
     host = server_host(server)
     options = _with_user(registry, username, host)
-    sources = credential_files(os.environ)
+    environment = user_environment()
+    sources = credential_files(environment)
     # The file is read before anything is asked of the registry, so that a broken one is told first.
-    path = choose_file(sources, host, login_file(os.environ))
+    path = choose_file(sources, host, login_file(environment))
     with connect(options, terminal, [host]) as registries:
         session = registries.session(host)
         if not session.check_credentials():
@@ -58,7 +59,7 @@ def login(
         credential = session.credential()
     if credential is None:
         raise click.UsageError("no credentials were given")
-    helper = store_credential(path, host, credential, credential_store(os.environ, None))
+    helper = store_credential(path, host, credential, credential_store(environment))
     if helper is None:
         terminal.warn(f"the password is stored unencrypted in {path}")
     if os.environ.get("DOCKER_AUTH_CONFIG"):
@@ -92,11 +93,13 @@ def _with_user(options: RegistryOptions, username: str | None, host: str) -> Reg
 def logout(terminal: Terminal, *, server: str) -> None:
     """Forget the credentials for REGISTRY (docker.io), wherever they are stored."""
     from imgpack.credentials.config_file import erase_credential
+    from imgpack.credentials.files import credential_files, credential_store
     from imgpack.credentials.lookup import server_host
 
     host = server_host(server)
-    store = credential_store(os.environ, None)
-    paths = erase_credential(credential_files(os.environ), host, store)
+    environment = user_environment()
+    store = credential_store(environment)
+    paths = erase_credential(credential_files(environment), host, store)
     if store.find(host) is not None:
         terminal.warn(f"{host} still has credentials in DOCKER_AUTH_CONFIG or ~/.dockercfg")
     if not paths:

@@ -60,6 +60,7 @@ def manifest(
         raise click.UsageError("--unsigned, --signing-key and --name go with --schema1")
     if unsigned and signing_key is not None:
         raise click.UsageError("--unsigned and --signing-key contradict each other")
+    location, choice = choice.within(location)
     if schema1 and not api.is_path(location):
         if signing_key is not None or name is not None or choice.image is not None:
             raise click.UsageError(
@@ -90,6 +91,7 @@ def digest(terminal: Terminal, *, location: str, choice: Choice, registry: Regis
 
     Of a multi-platform image it is that of the index, unless --platform chooses one.
     """
+    location, choice = choice.within(location)
     with open_location(location, terminal, registry, choice=choice) as opened:
         if choice.platform is not None:
             found = _single(choice.one(opened), location).manifest.descriptor

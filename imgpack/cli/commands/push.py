@@ -17,7 +17,8 @@ from imgpack.cli.options.registry import RegistryOptions, connect, registry_opti
 from imgpack.cli.options.transfer import jobs_option
 from imgpack.cli.output.display import available, folded, shortened
 from imgpack.cli.project.command import PushProject, file_options
-from imgpack.errors import InvalidReferenceError, UnsupportedError, about
+from imgpack.errors import InvalidReferenceError, SourceError, UnsupportedError, about
+from imgpack.files.streams import STDIN
 from imgpack.spec.reference import is_tag
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def push(
     Without ARCHIVE it pushes what imgpack build wrote of imgpack.toml, or each IMAGE of it.
     """
     how.check(by_digest=by_digest)
+    archive, choice = choice.within(archive)
     record.check((archive, how.schema1.signing_key), dry_run=dry_run)
     _check_all(references, choice, everything=everything, repository=repository)
     place = _first_argument(archive, references)
@@ -75,7 +77,8 @@ def push(
         _warn_of_tags(references, terminal)
     with open_location(place, terminal, registry, choice=choice) as opened:
         found = (choice.one(opened),) if references else choice.all(opened)
-        images = _named(found, references, into, archive, by_digest=by_digest)
+        called = "standard input" if archive == STDIN else archive
+        images = _named(found, references, into, called, by_digest=by_digest)
         pairs = [(one, name) for one in images for name in one.names]
         options = how.options(pairs, terminal)
         servers = dict.fromkeys(name.registry for _, name in pairs)
@@ -117,7 +120,7 @@ def _own_names(named: Named, archive: str) -> list[Reference]:
     """The names that the archive holds, if they say to which registry they belong."""
     if not named.names:
         raise InvalidReferenceError(
-            f"{archive}: the image has no name", f"say where to: imgpack push {archive} REF"
+            f"{archive}: the image has no name", "say where to: imgpack push ARCHIVE REF"
         )
     with about(archive):
         # An archive does not tell Docker Hub from a name without a registry.
@@ -158,11 +161,18 @@ def _first_argument(archive: str, references: tuple[str, ...]) -> str:
         for text in references:
             if os.path.lexists(text):
                 raise click.UsageError(f"ARCHIVE comes first: imgpack push {text} {archive}")
+        # As of docker push, which sends what is in its store.
+        if archive != STDIN and not api.is_path(archive):
+            raise SourceError(
+                f"{archive} does not exist",
+                "an archive or a layout is pushed: imgpack push ARCHIVE REF; "
+                "what is in a registry is copied: imgpack copy SRC DST",
+            )
     if api.is_lock(archive):
         raise UnsupportedError(
             f"{archive} is the lock of a base", "push the image that is built on it"
         )
-    plain = archive == "-" or archive.startswith(("/", "./", "../"))
+    plain = archive == STDIN or archive.startswith(("/", "./", "../"))
     return archive if plain else f"./{archive}"
 
 

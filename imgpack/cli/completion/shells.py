@@ -3,8 +3,8 @@
 A script (``bash.txt`` and its like) hands the words of the command line over as arguments, the
 one that is being typed last. It is answered with a line that says what the shell completes
 itself (``file``, ``dir``, or ``plain`` for nothing), and one for each whole word that it
-may become, with a tab and a description behind it. What is not known is left to the shell:
-without completion it had offered files, and so it does with it.
+may become beside that, with a tab and a description behind it. What is not known is left to
+the shell: without completion it had offered files, and so it does with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from imgpack.cli.completion.values import offered
+from imgpack.cli.completion.values import BESIDE_FILES, offered
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -49,11 +49,13 @@ class _Words(ShellComplete):
         ctx = _resolve_context(self.cli, self.ctx_args, self.prog_name, args)
         found, rest = _resolve_incomplete(ctx, args, incomplete)
         before = incomplete[: len(incomplete) - len(rest)]
-        known = offered(found, ctx, rest) if isinstance(found, click.Parameter) else []
+        parameter = found if isinstance(found, click.Parameter) else None
+        known = offered(parameter, ctx, rest) if parameter is not None else []
         items = [CompletionItem(value) for value in known] or found.shell_complete(ctx, rest)
         kinds = [one.type for one in items if one.type != "plain"]
         plain = [CompletionItem(before + one.value, help=one.help) for one in items if not kinds]
-        shell_s = "file" if not (plain or rest.startswith("-")) else "plain"
+        both = known and parameter is not None and parameter.name in BESIDE_FILES
+        shell_s = "file" if both or not (plain or rest.startswith("-")) else "plain"
         return [CompletionItem("", (*kinds, shell_s)[0]), *plain]
 
     def format_completion(self, item: CompletionItem) -> str:

@@ -1,7 +1,7 @@
 """What is offered for the value of an option or argument, by its name.
 
-Invariants: nothing is written and no network is asked; no file is opened but archives and
-layouts, and of those a few. What goes wrong offers nothing.
+Invariants: nothing is written and no network is asked; no file is opened but the project file,
+archives and layouts, and of those a few. What goes wrong offers nothing.
 """
 
 from __future__ import annotations
@@ -45,12 +45,34 @@ def _names_inside(ctx: click.Context, incomplete: str) -> Iterable[str]:
     return _names(given) if given else (n for path in _here() for n in _names(path))
 
 
-def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
+def _member(ctx: click.Context, incomplete: str) -> Iterable[str]:
     """An image of an archive is PATH:NAME; a path is completed by the shell."""
     path, colon, _ = incomplete.partition(":")
-    if colon:
-        return (f"{path}:{name}" for name in _names(path))
+    return (f"{path}:{name}" for name in _names(path)) if colon else ()
+
+
+def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    if ":" in incomplete:
+        return _member(ctx, incomplete)
     return (_SCRATCH,) if _SCRATCH.startswith(incomplete) and len(incomplete) > 1 else ()
+
+
+def _project_images(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """The images of the file that is named, or lies here."""
+    from imgpack.cli.project.file import find, read
+
+    try:
+        path = ctx.params.get("project_file") or find()
+        file = read(path) if path else None
+    except (errors.ImgpackError, click.ClickException, OSError):
+        return ()
+    return () if file is None else [*file.images]
+
+
+def _references(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """What is pushed beside an image of the file, or the names in an archive."""
+    images = [*_project_images(ctx, incomplete)]
+    return images if ctx.params.get("archive") in images else _names_inside(ctx, incomplete)
 
 
 def _names(path: str) -> Iterator[str]:
@@ -87,13 +109,21 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "owner": _fixed("keep", "0:0"),
     "stop_signal": _signals,
     "image": _names_inside,
-    "references": _names_inside,
+    "references": _references,
+    "sources": _project_images,
+    "archive": _project_images,
     "base": _base,
+    "location": _member,
+    "source": _member,
+    "added": _member,
     "onto": _base,
     "above": _base,
     "diff_from": _base,
 }
 """By the name of the parameter; the values need not begin as what is typed does."""
+
+BESIDE_FILES: Final = frozenset({"sources", "archive"})
+"""Those of ``OFFERS`` that are a path otherwise, which the shell completes."""
 
 
 def offered(parameter: click.Parameter, ctx: click.Context, incomplete: str) -> list[str]:

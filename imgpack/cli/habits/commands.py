@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -25,6 +25,7 @@ _VERIFY: Final = "every layer is checked by: imgpack inspect IMAGE --verify"
 _FILES: Final = "the files of a layer are listed by: imgpack blob REF@DIGEST | tar tz"
 _ONTO: Final = "a layer on top of an image is made by: imgpack build SRC --from BASE"
 _CONFIG: Final = "what an image is run with is set by a build on it: imgpack build --from BASE -o -"
+_FILE: Final = "all images of imgpack.toml are built by: imgpack build"
 _CLEAN: Final = "the cache gets smaller by: imgpack cache trim --max-size SIZE"
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -33,8 +34,8 @@ COMMANDS: Final[Mapping[str, str]] = {
          "unpause", "wait", "top", "stats", "port", "rename", "update", "events", "container",
          "containers", "volume", "network", "context", "plugin", "swarm", "service", "stack",
          "node", "secret", "system", "checkpoint", "compose", "pod", "kube", "machine",
-         "healthcheck", "generate", "source", "init", "unshare", "mount", "umount", "unmount",
-         "scout", "desktop", "model"),
+         "healthcheck", "generate", "source", "unshare", "mount", "umount", "unmount",
+         "desktop", "model"),
         f"{_ENGINE}; it gets an image by: imgpack build SRC --load",
     ),
     **dict.fromkeys(("images", "image", "tree"), _NO_STORE),
@@ -54,8 +55,15 @@ COMMANDS: Final[Mapping[str, str]] = {
     "buildx build": _BUILD,
     "image build": _BUILD,
     "builder build": _BUILD,
-    "bake": f"one image after the other is built by: {_BUILD}",
-    "buildx bake": f"one image after the other is built by: {_BUILD}",
+    **dict.fromkeys(("bake", "buildx bake", "compose build", "compose push"), _FILE),
+    **dict.fromkeys(("init", "new"), "imgpack.toml is written by hand: imgpack help project-file"),
+    **dict.fromkeys(("scan", "scout", "vulnerability"),
+        "flaws are not looked up; those who do read an archive or a layout",
+    ),
+    **dict.fromkeys(("system prune", "builder clear"), _CLEAN),
+    "system df": "imgpack cache info",
+    "buildx imagetools inspect": "imgpack inspect REF",
+    "build-using-dockerfile": "a Dockerfile's steps are not run: imgpack build SRC",
     "buildx dial-stdio": "there is no builder: a build is this process",
     "buildx ls": "there is no builder: a build is this process",
     "buildx create": "there is no builder: a build is this process",
@@ -175,10 +183,37 @@ COMMANDS: Final[Mapping[str, str]] = {
     "shell": "nothing is run",
     "man": "the manual is shown by: man imgpack",
 }  # fmt: skip
-"""Words of other programs, one or two of them, and what to do instead."""
+"""Words of other programs, one to three of them, and what to do instead."""
 
 
-def answer(words: Sequence[str]) -> str:
-    """What to say to ``words``, of which the first is no command (or the second none of its)."""
-    known = COMMANDS.get(" ".join(words[:2])) or COMMANDS.get(words[0], "")
+PROGRAMS: Final = frozenset({
+    "apko", "buildah", "crane", "ctr", "docker", "docker-compose", "executor", "gcrane", "jib",
+    "kaniko", "ko", "nerdctl", "oras", "podman", "regctl", "skopeo", "umoci",
+})  # fmt: skip
+"""What a whole command line of another program begins with."""
+
+
+def answer(words: Sequence[str], there: Container[str] = ()) -> str:
+    """What to say to ``words``, of which the first is no command (or the second none of its).
+
+    ``there`` are the commands that imgpack has; of them are words of another program, too.
+    """
+    if words[0] in PROGRAMS:
+        return _of_program([word for word in words[1:] if not word.startswith("-")], there)
+    known = _known(words) or COMMANDS.get(words[0], "")
     return f"write: {known}" if known.startswith("imgpack ") else known
+
+
+def _known(words: Sequence[str]) -> str:
+    """What is said to the first three words together, or two; empty if nothing is."""
+    return next((COMMANDS[key] for n in (3, 2) if (key := " ".join(words[:n])) in COMMANDS), "")
+
+
+def _of_program(words: Sequence[str], there: Container[str]) -> str:
+    """The same without the name of the program."""
+    if words and not _known(words):
+        name = ALIASES.get(words[0], words[:1])[0]
+        if name in there or name != words[0]:
+            return f"write: imgpack {name}"
+    told = answer(words, there) if words else ""
+    return told or "what is called otherwise here: imgpack help habits"

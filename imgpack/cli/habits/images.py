@@ -105,6 +105,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "manifest": {
         "--raw": "they are the bytes as they are already",
         "--digest": "the digest is printed by: imgpack digest IMAGE",
+        "--format": "it is printed byte for byte, which jq reads: imgpack manifest IMAGE",
+        "-f": "it is printed byte for byte, which jq reads: imgpack manifest IMAGE",
     },
     "digest": {
         "--full-ref": "the digest alone is printed",
@@ -253,3 +255,13 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }  # fmt: skip
 """What a command has not, and what to do instead."""
+
+EXTRA: Final[Mapping[str, str]] = {
+    "pull": "the file is an option: imgpack pull REF -o FILE.tar",
+    "flatten": "the file is an option: imgpack flatten IMAGE -o FILE.tar",
+    "rebase": "the bases are options: imgpack rebase IMAGE --onto BASE -o FILE.tar",
+    "create": "each is named: imgpack index create REF --add REF --add REF",
+    "login": "the user is an option: imgpack login REGISTRY -u USER --password-stdin",
+    **dict.fromkeys(("inspect", "manifest", "digest", "blob", "tags"), "one is named at a time"),
+}
+"""What to say to an argument that a command does not take."""

@@ -1,8 +1,30 @@
-"""The value of ``-o`` as buildx and podman have it: ``type=docker,dest=FILE`` and its like."""
+"""Values as buildx and podman have them: ``-o type=docker,dest=FILE``, and words of options."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
+
+VALUES: Final[Mapping[str, Mapping[str, str]]] = {
+    "progress": {
+        "tty": "say --progress auto",
+        "rawjson": "say --progress json",
+        "quiet": "say --progress none",
+    },
+    "image_format": {
+        "v2s2": "say --format docker",
+        "v2s1": "a registry that needs schema1 gets it by --schema1 of a push",
+        "docker-archive": "say --format docker; -o FILE.tar is an archive of either",
+        "oci-archive": "say --format oci; -o FILE.tar is an archive of either",
+    },
+    "engine": {
+        "nerdctl": "say --engine containerd",
+        "ctr": "say --engine containerd",
+        "k3s": "say --engine containerd; the variable CONTAINERD_ADDRESS names its socket",
+        "minikube": "an archive is loaded by minikube itself: minikube image load FILE.tar",
+    },
+}
+"""Of an option, by its parameter's name: what to say to a value that it does not take."""
 
 _TYPES: Final = ("docker", "oci", "registry", "image", "local", "tar", "cacheonly")
 
@@ -21,6 +43,8 @@ def answer(text: str) -> str:
         return "write --push: the names of -t are pushed to"
     if kind in ("image", "cacheonly"):
         return "there is no store of images: write -o FILE.tar, or --push"
+    if kind == "docker" and not dest:
+        return "write --load of a build, or imgpack load IMAGE"
     if dest in ("", "-"):
         return f"write -o - {_media_types(kind)}| docker load"
     if fields.get("tar") == "false":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,10 @@ import click
 from imgpack import api
 from imgpack.cli.options.build.sources import containing
 from imgpack.cli.options.clock import now_ns, parse_time, whole_nanoseconds
+from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.parameters import DIRECTORY, gathered
 from imgpack.errors import CacheError, ConfigError, Remedy, printable
+from imgpack.files.scratch import directory_for_a_while
 
 if TYPE_CHECKING:
     from imgpack.api import SegmentCache
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+SHARED: Final = "imgpack-cache"
+"""What the cache of one run is called."""
 _DAY_NS: Final = 86_400 * 10**9
 """Nanoseconds after which a build takes an unfinished file for one that a killed build left."""
 
@@ -80,6 +85,26 @@ class CacheFlags:
                 raise
             terminal.warn(f"going on without a cache: {error.message}")
             return None
+
+    @contextmanager
+    def opened(self, trees: Sequence[Source], terminal: Terminal) -> Iterator[SegmentCache | None]:
+        """As ``open``, and trimmed after a build that ends well.
+
+        Without a cache it is one of this run if a tree is in several images, so that it is
+        compressed once.
+        """
+        limit, cache = self.limit, self.open(trees, terminal)
+        if cache is not None:
+            yield cache
+            if cache.stored:
+                trim(cache, limit)
+            return
+        roots = [tree.tree.root for tree in trees]
+        if len(set(roots)) == len(roots) or containing(trees, scratch_directory()):
+            yield None
+            return
+        with directory_for_a_while(scratch_directory(), SHARED) as place:
+            yield api.SegmentCache(place, terminal.warn)
 
 
 cache_dir_option = click.option(

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +18,7 @@ from imgpack import api
 from imgpack.api.bases import split
 from imgpack.cli.options.parameters import gathered, once
 from imgpack.cli.options.registry import RegistryOptions, connect
-from imgpack.errors import ArchiveError, DigestError, OutputError
+from imgpack.errors import ArchiveError, DigestError, ImgpackError, OutputError
 from imgpack.files.streams import STDIN, STDIN_PATH
 
 if TYPE_CHECKING:
@@ -41,6 +41,19 @@ class Choice:
         if self.image is not None and not api.is_path(from_standard_input(text)):
             raise click.UsageError("--image is for archives; a reference names one image")
 
+    def within(self, text: str) -> tuple[str, Choice]:
+        """Where the image is, and the choice there: of ``PATH:NAME`` that of ``NAME``.
+
+        PATH has the form of one; ``app:1`` is a reference, whatever lies beside it. Raises
+        ``click.UsageError``.
+        """
+        path, name = split(text)
+        if name is None or not api.is_spelled_path(str(path)):
+            return text, self
+        if self.image is not None:
+            raise click.UsageError(f"{text} names an image, and --image, too; name it once")
+        return str(path), replace(self, image=name)
+
     def all(self, opened: Opened) -> tuple[Named, ...]:
         """What is chosen of ``opened``: all of it, without the options."""
         if self.image is None:
@@ -60,7 +73,11 @@ class Choice:
 choice_options = gathered(
     "choice",
     Choice,
-    click.option("--image", metavar="NAME", help="Which one of several images in an archive."),
+    click.option(
+        "--image",
+        metavar="NAME",
+        help="Which one of several images in an archive; PATH:NAME says it, too.",
+    ),
     click.option(
         "--platform",
         multiple=True,
@@ -86,9 +103,10 @@ def open_location(
     ``choice`` is refused where it cannot be made. ``creds_option`` and ``jobs`` are as
     for ``connect``.
     """
-    text = from_standard_input(text)
+    given, text = text, from_standard_input(text)
     choice.check(text)
     with (
+        _called_standard_input() if given == STDIN else nullcontext(),
         connect_for(text, terminal, registry, creds_option=creds_option, jobs=jobs) as registries,
         api.open(text, registries=registries, scratch=scratch_directory) as opened,
     ):
@@ -99,6 +117,15 @@ def open_location(
             if text in error.message:
                 raise
             raise error.reworded(f"{text}: {error.message}") from error
+
+
+@contextmanager
+def _called_standard_input() -> Iterator[None]:
+    """Errors that leave the block say what ``-`` is, and not the path that stands for it."""
+    try:
+        yield
+    except ImgpackError as error:
+        raise error.reworded(error.message.replace(STDIN_PATH, "standard input")) from error
 
 
 def from_standard_input(text: str) -> str:

@@ -139,15 +139,20 @@ def _check(
 ) -> None:
     if path in ("", STDOUT):
         raise click.UsageError(f"{option} {path!r} is no file; /dev/stdout is standard output")
+    check_apart(path, what, others)
+    check_outside(trees, path, what, option)
+    if path.endswith("/") or os.path.isdir(path):
+        raise OutputError(f"{what} {path} is a directory", "name a file in it")
+    _try(path)
+
+
+def check_apart(path: str, what: str, others: Iterable[str | None]) -> None:
+    """Raise ``OutputError`` if ``path``, which is ``what``, is one of ``others`` or lies in it."""
     for other in others:
         if other and _harms(path, other):
             raise OutputError(
                 f"{what} {path} is {_shown(other)}, or lies in it", "choose another place"
             )
-    check_outside(trees, path, what, option)
-    if path.endswith("/") or os.path.isdir(path):
-        raise OutputError(f"{what} {path} is a directory", "name a file in it")
-    _try(path)
 
 
 def _shown(other: str) -> str:

@@ -24,7 +24,7 @@ from imgpack.errors import Advice, ImgpackError, Remedy
 
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
-    from imgpack.credentials.lookup import CredentialFile, CredentialStore, Given
+    from imgpack.credentials.lookup import Given
 
 PASSWORD_LIMIT: Final = 64 << 10
 """Characters of a password on standard input."""
@@ -140,7 +140,8 @@ def connect(
         retry=api.RetryPolicy(attempts=options.retries + 1),
         trusted_realms=options.trust_realm,
     )
-    store = credential_store(os.environ, given_credential(options, registry, creds_option))
+    given = given_credential(options, registry, creds_option)
+    store = api.credential_store(user_environment(), given)
     transport = transport_options(options, os.environ, jobs)
     try:
         with api.Registries(transport, session, store, terminal) as registries:
@@ -225,44 +226,15 @@ def read_password(prompt: str, other: str, *, from_stdin: bool) -> str:
     return password
 
 
-def credential_store(environment: Mapping[str, str], given: Given | None) -> CredentialStore:
-    """The store over every file of the environment."""
-    from imgpack.credentials.lookup import CredentialStore
-
-    return CredentialStore(
-        credential_files(environment),
-        given,
-        search_path=environment.get("PATH", ""),
-        environment=tuple(environment.items()),
-    )
-
-
-def credential_files(environment: Mapping[str, str]) -> tuple[CredentialFile, ...]:
-    """The credential files in the order in which they count."""
-    from imgpack.credentials.lookup import CredentialFile
-
-    files = []
-    if path := environment.get("REGISTRY_AUTH_FILE"):
-        files.append(CredentialFile(path, required=True))
-    if text := environment.get("DOCKER_AUTH_CONFIG"):
-        files.append(CredentialFile("DOCKER_AUTH_CONFIG", text=text))
-    if path := environment.get("XDG_RUNTIME_DIR"):
-        files.append(CredentialFile(os.path.join(path, "containers", "auth.json")))
-    home = environment.get("HOME") or os.path.expanduser("~")
-    configuration = environment.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    files.append(CredentialFile(os.path.join(configuration, "containers", "auth.json")))
-    files.append(CredentialFile(docker_config(environment)))
-    files.append(CredentialFile(os.path.join(home, ".dockercfg"), legacy=True))
-    return tuple(files)
-
-
-def docker_config(environment: Mapping[str, str]) -> str:
-    """The path of Docker's ``config.json``."""
-    home = environment.get("HOME") or os.path.expanduser("~")
-    directory = environment.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
-    return os.path.join(directory, "config.json")
+def user_environment() -> dict[str, str]:
+    """The environment, with the home of the user that is ours, if it says none."""
+    return {**os.environ, "HOME": os.environ.get("HOME") or os.path.expanduser("~")}
 
 
 def login_file(environment: Mapping[str, str]) -> str:
     """Where a login goes that no file knows yet."""
-    return environment.get("REGISTRY_AUTH_FILE") or docker_config(environment)
+    from imgpack.credentials.files import docker_config
+
+    path = environment.get("REGISTRY_AUTH_FILE") or docker_config(environment)
+    assert path is not None  # there is a home
+    return path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from imgpack.errors import brief
 
 if TYPE_CHECKING:
-    from imgpack.api import Built, Change
+    from imgpack.api import Built, Change, Platform
     from imgpack.cli.output.terminal import Terminal
 
 _LISTED: Final = 100
@@ -21,24 +21,34 @@ _FIX_TIMES: Final = (
 class Explainer:
     """Says for each layer, on standard error, why it was reused or what changed.
 
-    ``times_given``: they are the same in each build.
+    ``platform`` is that of its image, if several are built. ``times_given``: they are the same
+    in each build.
     """
 
-    def __init__(self, terminal: Terminal, *, times_given: bool) -> None:
+    def __init__(
+        self, terminal: Terminal, platform: Platform | None = None, *, times_given: bool
+    ) -> None:
         self._terminal = terminal
+        self._platform = platform
         self._times_given = times_given
         self._layer = 0
 
+    def of(self, platform: Platform | None) -> Explainer:
+        """What says it of the image for ``platform``, one of several."""
+        return Explainer(self._terminal, platform, times_given=self._times_given)
+
     def __call__(self, reason: str, changes: Iterator[Change] | None, built: Built) -> None:
         self._layer += 1
-        self._terminal.say(f"layer {self._layer}: {reason}")
+        image, platform = self._terminal.image, self._platform
+        whose = f"{image}, " * bool(image) + f"{platform}, " * (platform is not None)
+        self._say(f"{whose}layer {self._layer}: {reason}")
         compressed = len(built.record.segments) - built.reused - built.copied
         if built.record.segments and not built.unchanged:
-            self._terminal.say(f"  {_segments(built, compressed)}")
+            self._say(f"  {_segments(built, compressed)}")
         of_times = self._list(changes or iter(()))
         most = 2 * compressed > len(built.record.segments)
         if most and of_times and not self._times_given:
-            self._terminal.say(f"  {of_times} may have another time alone: {_FIX_TIMES}")
+            self._say(f"  {of_times} may have another time alone: {_FIX_TIMES}")
 
     def _list(self, changes: Iterator[Change]) -> int:
         """Say what changed; returns of how many it may be that only times did."""
@@ -46,10 +56,14 @@ class Explainer:
         for count, change in enumerate(changes):
             of_times += change.is_of_times
             if count < _LISTED or self._terminal.verbose:
-                self._terminal.say(f"  {brief(change.path)}: {change.how}")
+                self._say(f"  {brief(change.path)}: {change.how}")
             elif count == _LISTED:
-                self._terminal.say("  and more; --verbose lists them all")
+                self._say("  and more; --verbose lists them all")
         return of_times
+
+    def _say(self, text: str) -> None:
+        platform = {} if self._platform is None else {"platform": str(self._platform)}
+        self._terminal.say(text, layer=self._layer, **platform)
 
 
 def _segments(built: Built, compressed: int) -> str:

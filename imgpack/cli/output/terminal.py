@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -27,15 +28,18 @@ WAYS: Final = ("auto", "plain", "json", "none")
 """How progress is shown: ``auto`` is bars on a terminal, and elsewhere lines, as ``plain``."""
 
 _US: Final = "imgpack: "
-_USER = re.compile(r"(\w://)\S*@(?!sha(?:256|512):)")
-"""A user name and password in a URL, wherever it comes from."""
+_USER: Final = re.compile(r"(?<!\S)((?>\S*?\w://))\S*@(?!sha(?:256|512):)")
+"""A user name and password in a URL, wherever it comes from; linear in the text."""
+_LONGEST: Final = 8000
+"""Characters of a line; what documents and programs say may be quoted in it, and be endless."""
 
 
 class Terminal:
     """The reporter of the command line; a context manager that leaves the terminal clean.
 
     Everything but the results is on standard error. ``progress`` is one of ``WAYS``;
-    ``quiet`` shows none and no warnings. Safe to call from any thread.
+    ``quiet`` shows none and no warnings; ``image`` is the one that is worked on, where a file
+    has several. Safe to call from any thread.
     """
 
     def __init__(
@@ -44,10 +48,12 @@ class Terminal:
         self.quiet = quiet
         self.verbose = verbose
         self.progress = progress
+        self.image = ""
         self._shown: Progress | None = None
         self._lock = threading.Lock()
         self._warned: set[str] = set()
         self._hiding: list[Callable[[str], str]] = []
+        self._worded: Callable[[str], str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +70,15 @@ class Terminal:
     def hide(self, hiding: Callable[[str], str]) -> None:
         """From now on nothing is shown but what ``hiding`` leaves of it."""
         self._hiding.append(hiding)
+
+    @contextmanager
+    def wording(self, worded: Callable[[str], str]) -> Iterator[None]:
+        """Within the block ``worded`` says a warning in the words of whoever gave the values."""
+        self._worded = worded
+        try:
+            yield
+        finally:
+            self._worded = None
 
     def begin(self, label: str, total: int | None) -> Meter:
         """A piece of work of ``total`` bytes, shown as ``progress`` says."""
@@ -85,7 +100,8 @@ class Terminal:
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """One line on standard error, the same one never twice."""
-        self._once("warning", f"warning: {line(message, hint)}")
+        told = line(message, hint)
+        self._once("warning", f"warning: {self._worded(told) if self._worded else told}")
 
     def remark(self, message: str) -> None:
         """As ``warn``, of what is no reason to worry."""
@@ -108,9 +124,12 @@ class Terminal:
         if not self.quiet and sys.stderr.isatty():
             self.say(message)
 
-    def say(self, message: str) -> None:
-        """One line on standard error that was asked for, even under ``--quiet``."""
-        self._tell("message", message)
+    def say(self, message: str, **about: str | int) -> None:
+        """One line on standard error that was asked for, even under ``--quiet``.
+
+        ``about`` says to a program what it is about.
+        """
+        self._tell("message", message, **about)
 
     def fail(self, message: str) -> None:
         """The one line of a failure."""
@@ -137,11 +156,13 @@ class Terminal:
         shown = f"{bold(name, stream)}{at}{digest}" if at else text
         self._beside(partial(echo, shown, stream))
 
-    def _tell(self, event: str, text: str) -> None:
+    def _tell(self, event: str, text: str, **about: str | int) -> None:
         harmless = self._harmless(text)
         if self.progress == "json":
             message = harmless.removeprefix(_US).removeprefix(f"{event}: ")
-            JsonLines(self._write).tell(event, message=message)
+            if self.image:
+                about["image"] = self.image
+            JsonLines(self._write).tell(event, message=message, **about)
             return
         indent = " " * (len(text) - len(text.lstrip()))
         self._write(indent + marked(harmless, sys.stderr))
@@ -150,7 +171,10 @@ class Terminal:
         """It may quote an archive or a registry: no control sequence of theirs goes out."""
         for hiding in self._hiding:
             text = hiding(text)
-        return one_line(" ".join(_USER.sub(r"\1***@", text).split()))
+        whole = one_line(" ".join(_USER.sub(r"\1***@", text).split()))
+        # What to do about it stands at the end.
+        cut = f"{whole[: _LONGEST // 2]} … {whole[-_LONGEST // 2 :]}"
+        return whole if len(whole) <= _LONGEST else cut
 
     def _write(self, text: str) -> None:
         self._beside(lambda: echo(text, sys.stderr))

@@ -6,7 +6,7 @@ only suggested if it is a slip of the fingers away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import click
@@ -23,8 +23,12 @@ class Subcommands(click.Group):
         there = name.startswith("-") or self.get_command(ctx, name) is not None
         if not there and not ctx.resilient_parsing:
             group = [] if ctx.parent is None else [ctx.info_name or ""]
-            ctx.fail(no_command([*group, *args], self.list_commands(ctx), ctx.command_path))
+            ctx.fail(no_command([*group, *args], self.known_words(ctx), ctx.command_path))
         return super().resolve_command(ctx, args)
+
+    def known_words(self, ctx: click.Context) -> list[str]:
+        """What may have been meant by a word that is no command."""
+        return self.list_commands(ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does; a usage error that a command raised itself says of which."""
@@ -49,12 +53,12 @@ def worded(problem: click.ClickException) -> str:
         known = _habit(command or "", name, there)
         return f"{path} has no option {name}; {known or _close(name, there) or help_page}"
     message = problem.format_message().rstrip(".")
-    if isinstance(problem, click.BadOptionUsage) and context is not None:
-        help_page = _usage(context, problem.option_name) or help_page
+    if context is not None:
+        help_page = _instead(problem, context) or help_page
     return message if "; " in message else f"{message}; {help_page}"
 
 
-def no_command(words: Sequence[str], there: Iterable[str], path: str = "imgpack") -> str:
+def no_command(words: Sequence[str], there: Collection[str], path: str = "imgpack") -> str:
     """``words`` begin with no command, and what else to say.
 
     In a group they begin with its name. ``there`` are the commands that ``path`` has.
@@ -63,7 +67,25 @@ def no_command(words: Sequence[str], there: Iterable[str], path: str = "imgpack"
 
     name = words[path.count(" ")]
     place = f"there is no command {name!r}" if path == "imgpack" else f"{path} has no {name!r}"
-    return f"{place}; {answer(words) or _close(name, there) or f'see {path} --help'}"
+    return f"{place}; {answer(words, there) or _close(name, there) or f'see {path} --help'}"
+
+
+def _instead(problem: click.ClickException, context: click.Context) -> str:
+    """What to write in the place of what is missing, or is too much; empty if it is not known."""
+    if isinstance(problem, click.BadOptionUsage):
+        return _usage(context, problem.option_name)
+    if isinstance(problem, click.MissingParameter) and isinstance(problem.param, click.Option):
+        return _usage(context, problem.param.opts[-1])
+    if isinstance(problem, click.BadParameter) and problem.param is not None:
+        from imgpack.cli.habits.outputs import VALUES
+
+        known = VALUES.get(problem.param.name or "", {})
+        return next((known[word] for word in known if f"'{word}' is" in problem.message), "")
+    if problem.message.startswith("Got unexpected extra argument"):
+        from imgpack.cli.habits.images import EXTRA
+
+        return EXTRA.get(context.command.name or "", "")
+    return ""
 
 
 def _options(context: click.Context) -> set[str]:
@@ -73,10 +95,11 @@ def _options(context: click.Context) -> set[str]:
 
 
 def _usage(context: click.Context, name: str) -> str:
-    """How the option ``name`` is written; empty if it takes nothing."""
+    """How the option ``name`` is written."""
     for one in context.command.get_params(context):
-        if name in one.opts and not (isinstance(one, click.Option) and one.is_flag):
-            return f"write {name} {one.make_metavar(context)}"
+        if name in one.opts:
+            flag = isinstance(one, click.Option) and one.is_flag
+            return f"write {name} {'' if flag else one.make_metavar(context)}".rstrip()
     return ""
 
 

@@ -18,7 +18,6 @@ from imgpack.cli.options.parameters import FILE, once
 
 FILES: Final = ("imgpack.toml", "pyproject.toml")
 """Where images are looked for, in this order; in the second below ``tool.imgpack``."""
-_MOST_ABOVE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +90,9 @@ class BuildProject(BuildCommand):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            above = "" if words else _file_above()
-            if above and error.message.startswith("nothing goes into the image"):
-                raise click.UsageError(f"{error.message}; --file {above} is there", ctx) from error
-            raise
+            if words or not error.message.startswith("nothing goes into the image"):
+                raise
+            raise click.UsageError(f"{error.message}{_above()}", ctx) from error
 
 
 class PushProject(click.Command):
@@ -111,18 +109,30 @@ class PushProject(click.Command):
                 return None
         if first is None:
             problem = "Missing argument 'ARCHIVE'; name an archive, or write imgpack.toml"
-            raise click.UsageError(problem, ctx)
+            raise click.UsageError(problem + _above(), ctx)
         return super().invoke(ctx)
 
 
-def _file_above() -> str:
-    """The file of a directory above; empty if there is none."""
-    place = os.pardir
-    for _ in range(_MOST_ABOVE):
-        path = os.path.join(place, FILES[0])
-        if os.path.isfile(path):
-            return path
-        if os.path.ismount(place):
-            break
-        place = os.path.join(place, os.pardir)
-    return ""
+def _above() -> str:
+    """What to add to an error of a command that found no file: the one above, if there is one."""
+    from imgpack.cli.project.file import find_above
+
+    above = find_above()
+    return "" if above is None else f"; --file {above} is there"
+
+
+def refuse_image(command: str, words: Sequence[str]) -> None:
+    """Refuse an image of the file here as the first of ``words``, where a reference is meant.
+
+    For it would be asked of Docker Hub, where it is somebody else's. Raises ``click.UsageError``.
+    """
+    word = words[0] if words else ""
+    if not could_be_image(word) or os.path.lexists(word) or not any(map(os.path.lexists, FILES)):
+        return
+    from imgpack.cli.project.chosen import written_to
+
+    if path := written_to(word):
+        raise click.UsageError(
+            f"{word} is an image of {FILES[0]}, which build writes to {path}; write "
+            f"imgpack {command} {path}, or docker.io/library/{word} for Docker Hub's"
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,20 +17,23 @@ import click
 
 from imgpack.cli.project.command import FILES
 from imgpack.cli.project.keys import ALIASES, KEYS
-from imgpack.cli.project.kinds import Path, ValueKind, found
-from imgpack.cli.project.lines import TooDeepError, key_of, lines_of
-from imgpack.errors import ArchiveError, SourceError
+from imgpack.cli.project.kinds import ValueKind, found
+from imgpack.errors import ArchiveError, ImgpackError, SourceError
 from imgpack.files.reading import input_errors, read_regular
+from imgpack.files.toml_lines import Path, TooDeepError, key_of, lines_of
 
 _LARGEST: Final = 1 << 20
 """Bytes of a file: a hundred times what people write."""
 _MOST_IMAGES: Final = 1000
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MOST_ABOVE: Final = 16
 _LONGEST_WORD: Final = 64
 """Characters of a word that are shown, and for which a similar one is looked for."""
 _OTHER_FILES: Final = re.compile(r"(?i)(.*\.)?(docker|container)file(\..*)?")
 _TABLES: Final = ("image", "variables")
+_SETTING: Final = "write image.NAME.KEY=VALUE or variables.NAME=VALUE"
+_TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _HELP: Final = "see docs/project-file.md for what it holds"
 
 
@@ -77,6 +81,9 @@ class ProjectFile:
             if path[:length] in self.settings:
                 return f"--set {shown(path)}"
         whole = (*self.prefix, *path)
+        for setting in self.settings if whole not in self.lines else ():
+            if setting[: len(path)] == path:
+                return f"--set {shown(setting)}"
         known = (self.lines.get(whole[:length]) for length in range(len(whole), -1, -1))
         line = next((f":{number}" for number in known if number is not None), "")
         return f"{self.path}{line}: {shown(whole)}" if whole else f"{self.path}{line}"
@@ -123,6 +130,21 @@ def find() -> str | None:
     return None
 
 
+def find_above() -> str | None:
+    """The file of the nearest directory above that has one."""
+    place = os.pardir
+    for _ in range(_MOST_ABOVE):
+        for name in FILES:
+            path = os.path.join(place, name)
+            with suppress(click.UsageError, ImgpackError):
+                if os.path.isfile(path) and (name == FILES[0] or read(path) is not None):
+                    return path
+        if os.path.ismount(place):
+            break
+        place = os.path.join(place, os.pardir)
+    return None
+
+
 def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
     """The file at ``path`` with ``settings``, each ``KEY=VALUE``; ``None`` without its table.
 
@@ -143,7 +165,7 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
         line = f":{error.line}" if isinstance(error, TooDeepError) else ""
         raise ProjectError(f"{path}{line}: it is nested too deeply; make it flatter") from None
     except ValueError as error:
-        raise ProjectError(f"{path}: it is no TOML: {error}; {_HELP}") from None
+        raise ProjectError(_no_toml(path, text, str(error))) from None
     inner = os.path.basename(path) == FILES[1]
     prefix: Path = ("tool", "imgpack") if inner else ()
     tables: Any = document
@@ -153,7 +175,19 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
         return None
     file = ProjectFile(path, prefix, tables, lines, frozenset())
     _check(file)
-    return _with(file, settings)
+    file = _with(file, settings)
+    _check_numbers(file, file.tables)
+    return file
+
+
+def _no_toml(path: str, text: str, problem: str) -> str:
+    """The ``problem`` that ``tomllib`` has with ``text``, with the line in its place."""
+    place = _TOML_PLACE.search(problem)
+    line = int(place[1]) if place and place[1] else max(1, len(text.splitlines()))
+    problem = _TOML_PLACE.sub("", problem)
+    twice = problem.startswith(("Cannot overwrite", "Cannot declare"))
+    hint = "a key and a table are there once" if twice else _HELP
+    return f"{path}:{line}: it is no TOML: {problem}; {hint}"
 
 
 def _content(path: str) -> bytes:
@@ -162,7 +196,8 @@ def _content(path: str) -> bytes:
             return read_regular(path, _LARGEST + 1, follow=True)
     except ArchiveError as error:
         inside = os.path.join(path, FILES[0])
-        raise SourceError(error.message, f"name a file, as {inside}") from error
+        hint = f"name a file, as {inside}" if os.path.isdir(path) else "name a file"
+        raise SourceError(error.message, hint) from error
 
 
 def _text(path: str) -> str:
@@ -200,6 +235,15 @@ def _check(file: ProjectFile) -> None:
             )
 
 
+def _check_numbers(file: ProjectFile, value: Any, path: Path = ()) -> None:
+    """TOML 1.0.0, "Integer": 64 bits. Python reads longer ones, which it cannot write then."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise file.error(path, "it is a number of more than 64 bits", "write a smaller one")
+    items = enumerate(value) if isinstance(value, list) else ()
+    for key, item in value.items() if isinstance(value, dict) else items:
+        _check_numbers(file, item, (*path, key))
+
+
 def _example(name: str) -> str:
     return "write [image.NAME]" if name == "image" else 'write [variables], and NAME = "default"'
 
@@ -212,7 +256,9 @@ def _with(file: ProjectFile, settings: Sequence[str]) -> ProjectFile:
         except TooDeepError:
             split = None
         if split is None:
-            raise ProjectError(f"--set {setting!r} is no setting; write image.NAME.KEY=VALUE")
+            item = "[" in setting.partition("=")[0]
+            hint = "set the whole list: image.NAME.KEY=[...]" if item else _SETTING
+            raise ProjectError(f"--set {setting!r} is no setting; {hint}")
         paths.add(_set(file, *split))
     return ProjectFile(file.path, file.prefix, file.tables, file.lines, frozenset(paths))
 
@@ -222,7 +268,7 @@ def _set(file: ProjectFile, path: Path, text: str) -> Path:
     whole = f"--set {shown(path)}"
     known = file.tables.get(str(path[0]), {}) if path[0] in _TABLES else None
     if known is None or len(path) < (3 if path[0] == "image" else 2):
-        raise ProjectError(f"{whole} is no key; write image.NAME.KEY=VALUE or variables.NAME=VALUE")
+        raise ProjectError(f"{whole} is no key; {_SETTING}")
     if path[1] not in known:
         hint = nearest(str(path[1]), known, f"{file.path} has {listed([*known]) or 'none'}")
         raise ProjectError(f"{whole}: there is no {str(path[0]).rstrip('s')} {path[1]}; {hint}")

@@ -6,17 +6,22 @@ Invariant: a value is only put into the form of its option here; the option read
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imgpack import api
+from imgpack.cli.habits.keys import KEYS as HABITS
+from imgpack.cli.habits.keys import LAYER_KEYS as HABITS_OF_LAYERS
 from imgpack.cli.options.build.exclusion import ExcludeFlags
 from imgpack.cli.project.file import ProjectFile, nearest, shown
-from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, Key
-from imgpack.cli.project.kinds import Path, Role, WrongTypeError, found
-from imgpack.cli.project.variables import expanded
+from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, MACHINE, PUSH, Key
+from imgpack.cli.project.kinds import Role, WrongTypeError, found
+from imgpack.cli.project.variables import VariableTexts
+from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDIN, STDIN_PATH, STDOUT
+from imgpack.files.toml_lines import Path
+from imgpack.spec.reference import parse_name
 
 Value = tuple[str, ...] | bool
 """What an option is given: its texts, or whether it is set."""
@@ -55,7 +60,12 @@ class ProjectImage:
     @property
     def output(self) -> str:
         """Where it is written."""
-        return _tuple(self.values["output"])[0]
+        return as_texts(self.values["output"])[0]
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """What its layers are made of, as it is written."""
+        return frozenset(as_texts(self.values.get("sources", ())))
 
     @property
     def member(self) -> str | None:
@@ -67,7 +77,8 @@ def read_images(file: ProjectFile, variables: Mapping[str, str]) -> dict[str, Pr
     """All images, in their order. Raises ``ProjectError``."""
     if not file.images:
         raise file.error((), "there is no image in it", "write one as [image.NAME]")
-    images = {name: _ImageReader(file, variables, name).image() for name in file.images}
+    texts = VariableTexts(file, variables)
+    images = {name: _ImageReader(file, texts, name).image() for name in file.images}
     _check_outputs(file, images)
     return images
 
@@ -114,12 +125,36 @@ def _check_outputs(file: ProjectFile, images: Mapping[str, ProjectImage]) -> Non
             )
 
 
+def check_names(
+    file: ProjectFile, called: Iterable[tuple[ProjectImage, str, Sequence[str]]]
+) -> None:
+    """No image takes a name from another: ``called`` has each, a place, its names there.
+
+    What is no name is for the option to refuse. Raises ``ProjectError``.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    for image, place, names in called:
+        for name in names:
+            try:
+                whole = str(parse_name(name))
+            except InvalidReferenceError:
+                continue
+            other = owners.setdefault((place, whole), image.name)
+            if other != image.name:
+                option = "push" if name in (image.push or ()) else "tags"
+                raise file.error(
+                    image.paths.get(option, image.path),
+                    f"{name} is what {other} is called, too",
+                    "the later one would take the name: give each a name or a tag of its own",
+                )
+
+
 class _ImageReader:
-    def __init__(self, file: ProjectFile, variables: Mapping[str, str], name: str) -> None:
+    def __init__(self, file: ProjectFile, texts: VariableTexts, name: str) -> None:
         self._file = file
         self._name = name
         self._path: Path = ("image", name)
-        self._table: dict[str, Any] = expanded(file.images[name], self._path, file, variables)
+        self._table: dict[str, Any] = texts.of(file.images[name], self._path)
         self._values: dict[str, Value] = {}
         self._paths: dict[str, Path] = {}
         self._layers: dict[str, ExcludeFlags] = {}
@@ -166,9 +201,7 @@ class _ImageReader:
             raise self._file.error(path, f"{name} and {meant} are the same key", "give one of them")
         key = KEYS.get(meant)
         if key is None:
-            there = [*KEYS, *ALIASES, *_TABLES]
-            hint = nearest(name, there, "docs/project-file.md lists the keys of an image")
-            raise self._file.error(path, "there is no such key", hint)
+            raise self._file.error(path, "there is no such key", _instead(name))
         return key
 
     def _value(self, key: Key, path: Path, value: Any) -> Value:
@@ -238,7 +271,7 @@ class _ImageReader:
     def _platforms(self, value: Any, path: Path) -> Iterator[str]:
         """Each platform, with a source of its own if it has one."""
         if not isinstance(value, dict):
-            for text in _tuple(self._typed(KEYS["platforms"], path, value)):
+            for text in as_texts(self._typed(KEYS["platforms"], path, value)):
                 platform, equals, source = text.partition("=")
                 yield f"{platform}={self._source(source)}" if equals else text
             return
@@ -280,24 +313,43 @@ class _ImageReader:
         for name, value in table.items():
             key = LAYER_KEYS.get(name)
             if key is None:
-                hint = nearest(name, LAYER_KEYS, f"a layer has {', '.join(LAYER_KEYS)}")
+                there = f"a layer has {', '.join(LAYER_KEYS)}"
+                hint = HABITS_OF_LAYERS.get(name) or nearest(name, LAYER_KEYS, there)
                 raise self._file.error((*path, name), "there is no such key", hint)
             values[name] = self._value(key, (*path, name), value)
-        (source, *_) = _tuple(values.get("source", ())) or ("",)
+        (source, *_) = as_texts(values.get("source", ())) or ("",)
         if not source:
             raise self._file.error(path, "it has no source", 'write source = "SRC"')
-        (dest,) = _tuple(values.get("dest", ())) or ("",)
+        (dest,) = as_texts(values.get("dest", ())) or ("",)
+        front, colon, back = source.partition(":")
+        if colon and not dest and not os.path.lexists(source) and os.path.lexists(front):
+            raise self._file.error(
+                (*path, "source"), "it is a path alone, and the place in the image is dest",
+                f'write source = "{os.path.relpath(front, self._file.joined("."))}", '
+                f'dest = "{back}"',
+            )  # fmt: skip
         if "source" in table and table["source"] == STDIN:
             source = STDIN_PATH if dest else STDIN
         text = f"{source}:{dest or '/'}" if dest or ":" in source else source
         if values.keys() - {"source", "dest"}:
             self._layers[text] = ExcludeFlags(
-                next(iter(_tuple(values.get("ignore-file", ()))), None),
+                next(iter(as_texts(values.get("ignore-file", ()))), None),
                 values.get("no-ignore-file", False) is True,
-                _tuple(values.get("exclude", ())),
+                as_texts(values.get("exclude", ())),
             )
         return text
 
 
-def _tuple(value: Value) -> tuple[str, ...]:
+def _instead(name: str) -> str:
+    """What to write in the place of a key that is none."""
+    if name.replace("-", "_") in (MACHINE | PUSH) - {"as_json"}:
+        return f"it is of the run, and an option: --{name.replace('_', '-')}"
+    there = [*KEYS, *ALIASES, *_TABLES]
+    return HABITS.get(name) or nearest(
+        name, there, "docs/project-file.md lists the keys of an image"
+    )
+
+
+def as_texts(value: Value) -> tuple[str, ...]:
+    """The texts of ``value``; none of what is only set."""
     return value if isinstance(value, tuple) else ()

@@ -19,6 +19,7 @@ from imgpack.cli.project.kinds import (
     PORTS,
     RULES,
     TEXT,
+    TEXT_OR_NUMBER,
     TEXTS,
     TIME,
     TIMES,
@@ -124,7 +125,7 @@ HEADINGS: Final[tuple[tuple[str, tuple[Key, ...]], ...]] = (
         Key("cmd", WORDS, "cmd", "Its default arguments.", '["--port", "8080"]'),
         Key("env", PAIRS, "env", "Variables.", '{ PORT = 8080, PATH = "/opt/app:$${PATH}" }'),
         Key("workdir", TEXT, "workdir", "The working directory.", '"/srv"'),
-        Key("user", TEXT, "user", "The user, by name or id.", '"app"'),
+        Key("user", TEXT_OR_NUMBER, "user", "The user, by name or id.", '"app"'),
         Key("annotations", PAIRS, "annotation", "Annotations, of the manifest or with a place in "
             "front, as `index:KEY`.", '{ "org.example.team" = "shop" }'),
         Key("annotate", TEXT, "annotate", "`auto`: annotate it with what git and pyproject.toml "

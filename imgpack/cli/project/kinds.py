@@ -13,8 +13,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Final
 
-Path = tuple[str | int, ...]
-"""Where a value stands in the file: keys of tables, and numbers in lists."""
+from imgpack.files.toml_lines import Path
 
 _NAMES: Final[Mapping[type, tuple[str, str]]] = {
     str: ("text", "texts"),
@@ -36,7 +35,6 @@ class Role(Enum):
     PLAIN = "as it stands"
     PATH = "a path, relative to the file"
     PLACE = "a path relative to the file, or a reference"
-    SOURCE = "a path relative to the file, and a destination"
     WORDS = "a command, whose words may be a list"
 
 
@@ -78,7 +76,9 @@ class ValueKind:
         one: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
         items = {"type": "string"} if self.paired else one
         forms = [one] if self.alone else []
-        forms += [{"type": "object", "additionalProperties": one}] if self.paired else []
+        names = {"pattern": "^[^=]+$"}
+        table = {"type": "object", "propertyNames": names, "additionalProperties": one}
+        forms += [table] if self.paired else []
         forms += [{"type": "array", "items": items}] if self.listed else []
         return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
@@ -135,6 +135,7 @@ def _text(value: object) -> str:
 
 TEXT: Final = ValueKind()
 TEXTS: Final = ValueKind(listed=True)
+TEXT_OR_NUMBER: Final = ValueKind((str, int))
 FLAG: Final = ValueKind((bool,))
 COUNT: Final = ValueKind((int,))
 TIME: Final = ValueKind((str, int, datetime, date))

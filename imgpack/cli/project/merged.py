@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
+from imgpack import api
+from imgpack.cli.options.cache import SHARED
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import Record
 from imgpack.cli.output.display import json_text
 from imgpack.cli.project.chosen import Chosen
-from imgpack.cli.project.images import ProjectImage, Value
+from imgpack.cli.project.images import ProjectImage, Value, as_texts
 from imgpack.cli.project.keys import CONTRARY, KEYS
+from imgpack.cli.project.kinds import Role
+from imgpack.errors import InvalidReferenceError
+from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.streams import is_stream, open_output
+
+if TYPE_CHECKING:
+    from imgpack.api import Reference
 
 _OPTIONS: Final = frozenset({"tags", *(key.option for key in KEYS.values() if key.option)})
 """The parameters of ``build`` that an image gives."""
@@ -26,6 +34,11 @@ _ONE_IMAGE: Final = {
     "iidfile": "--iidfile",
     "as_json": "--json",
 }
+_PLACES: Final = frozenset({
+    *("sources", "platform"),
+    *(key.option for key in KEYS.values() if key.kind.role in (Role.PATH, Role.PLACE)),
+})  # fmt: skip
+"""The parameters that name what is read or written."""
 _REPLACED: Final = frozenset({"tags"})
 """What may be given several times, and replaces what the file says; all else is added."""
 
@@ -38,13 +51,13 @@ def given_parameters(ctx: click.Context) -> frozenset[str]:
     )
 
 
-def check_one(given: frozenset[str], *, several: bool) -> None:
-    """Refuse what is of one image where there are ``several``. Raises ``click.UsageError``."""
-    for name, option in _ONE_IMAGE.items() if several else ():
+def check_one(given: frozenset[str], chosen: Chosen) -> None:
+    """Refuse what is of one image where several are ``chosen``. Raises ``click.UsageError``."""
+    for name, option in _ONE_IMAGE.items() if chosen.several else ():
         if name in given:
             raise click.UsageError(
-                f"{option} is of one image, and the file has several: name the one; "
-                "or let the file say it of each"
+                f"{option} is of one image, and several of {chosen.file.path} are meant; "
+                f"name one, or let the file say it of each"
             )
 
 
@@ -112,6 +125,71 @@ def parsed(ctx: click.Context, name: str, value: Value) -> Any:
         raise click.UsageError(f"{param.opts[0]}: {error.message.rstrip('.')}", ctx) from error
 
 
+class PushedImages:
+    """The images that this run has pushed, whose layers are mounted and not sent again.
+
+    OCI distribution-spec v1.1, "Mounting a blob from another repository".
+    """
+
+    def __init__(self) -> None:
+        self._images: list[ProjectImage] = []
+
+    def add(self, image: ProjectImage) -> None:
+        """Remember one that is where it belongs."""
+        self._images.append(image)
+
+    def mounts(self, image: ProjectImage, params: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """What ``--mount-from`` is for ``image``: what ``params`` have, and what was pushed.
+
+        Nothing for what shares no layer with it, or is in another registry.
+        """
+        if params["no_mount"]:
+            return {}
+        registries = {name.registry for name in _references(image)}
+        sharing = (one for one in self._images if _share(image, one))
+        found = (
+            f"{name.registry}/{name.repository}"
+            for one in sharing
+            for name in _references(one)
+            if name.registry in registries
+        )
+        return {"mount_from": tuple(dict.fromkeys((*params["mount_from"], *found)))}
+
+
+def _references(image: ProjectImage) -> Iterator[Reference]:
+    """Where it is pushed; what is no name, the push refuses."""
+    for text in image.targets:
+        with suppress(InvalidReferenceError):
+            yield api.parse_name(text)
+
+
+def _share(image: ProjectImage, other: ProjectImage) -> bool:
+    """Whether they have a layer in common, as far as the file tells."""
+    based = image.base is not None and image.base in (other.name, other.base)
+    return based or not image.sources.isdisjoint(other.sources)
+
+
+def check_records(
+    params: Mapping[str, Any], chosen: Chosen, values: Iterable[Mapping[str, Value]]
+) -> None:
+    """Refuse to write about one image over what another is read from or written to.
+
+    ``values`` are those of all images. Raises ``OutputError`` and ``click.UsageError``.
+    """
+    if params["dry_run"]:
+        return
+    texts = [
+        text for one in values for name in _PLACES & one.keys() for text in as_texts(one[name])
+    ]
+    # SRC:/DEST, or OS/ARCH=SRC:/DEST.
+    wholes = [one for text in texts for one in (text, text.partition("=")[2])]
+    paths = [one for whole in wholes for one in (whole, whole.rpartition(":")[0])]
+    layers = [layer for image in chosen.images for layer in image.layers.values()]
+    paths += [path for layer in layers for path in layer.files]
+    record = Record(params["metadata_file"], params.get("iidfile"))
+    record.check([chosen.file.path, *paths])
+
+
 @contextmanager
 def shared_cache(
     params: Mapping[str, Any], images: Sequence[ProjectImage]
@@ -120,17 +198,12 @@ def shared_cache(
 
     Nothing if there is a cache, or no layer is in two of the images.
     """
-    sources = [text for image in images for text in _sources(image)]
+    sources = [text for image in images for text in image.sources]
     if not params["no_cache"] or len(set(sources)) == len(sources):
         yield {}
         return
-    with tempfile.TemporaryDirectory(prefix="imgpack-", dir=scratch_directory()) as place:
+    with directory_for_a_while(scratch_directory(), SHARED) as place:
         yield {"no_cache": False, "cache_dir": place}
-
-
-def _sources(image: ProjectImage) -> Sequence[str]:
-    value = image.values.get("sources", ())
-    return value if isinstance(value, tuple) else ()
 
 
 @contextmanager

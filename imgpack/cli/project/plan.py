@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from imgpack.cli.options.build.config import command_words
 from imgpack.cli.project.chosen import Chosen
-from imgpack.cli.project.images import ProjectImage, Value
+from imgpack.cli.project.images import ProjectImage, Value, as_texts
 from imgpack.cli.project.keys import KEYS, Key
 from imgpack.cli.project.kinds import Role
+from imgpack.errors import ConfigError
 
 
 def plan(chosen: Chosen, values: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _image(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
 
 def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.name == "tags":
-        return [*_texts(values.get("tags", ()))]
+        return [*as_texts(values.get("tags", ()))]
     if key.name == "push":
         return None if image.push is None else [*image.push]
     if key.name == "from-image":
@@ -53,12 +54,20 @@ def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.name == "platforms" and any("=" in text for text in value):
         return _by_platform(value, image)
     if key.kind.role is Role.WORDS and value[0].startswith("["):
-        return json.loads(value[0])
+        return _words(value[0])
     if key.kind.paired and not key.kind.alone and all("=" in text for text in value):
         return dict(text.split("=", 1) for text in value)
     if key.kind.scalars == (int,):
         return int(value[0])
     return [*value] if key.kind.listed and key.kind.role is not Role.WORDS else value[0]
+
+
+def _words(text: str) -> list[str] | str:
+    """A command's words; what is no array, which the build refuses, as it stands."""
+    try:
+        return [*(command_words(text, "") or ())]
+    except ConfigError:
+        return text
 
 
 def _by_platform(texts: Iterable[str], image: ProjectImage) -> dict[str, Any]:
@@ -79,7 +88,3 @@ def _layer(text: str, image: ProjectImage) -> str | dict[str, Any]:
     out |= {"exclude": [*flags.exclude]} if flags.exclude else {}
     out |= {"ignore-file": flags.ignore_file} if flags.ignore_file else {}
     return out | ({"no-ignore-file": True} if flags.no_ignore_file else {})
-
-
-def _texts(value: Value) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()

@@ -7,21 +7,24 @@ given; it does not know of the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
+from imgpack import api
 from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
 from imgpack.cli.project.chosen import Chosen, choose
 from imgpack.cli.project.command import ProjectFlags
 from imgpack.cli.project.file import listed
-from imgpack.cli.project.images import ProjectImage
+from imgpack.cli.project.images import ProjectImage, Value, as_texts, check_names
 from imgpack.cli.project.keys import PUSH
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
+    PushedImages,
     check_one,
+    check_records,
     given_parameters,
     merged,
     one_document,
@@ -35,6 +38,9 @@ from imgpack.files.streams import STDOUT
 
 _OF_THE_NAMED: Final = ("load", "engine", "metadata_file", "iidfile")
 """Options of ``build`` that are not of an image that is built but as the base of another."""
+_REGISTRIES: Final = "\0registries"
+_ENGINE: Final = "\0engine"
+"""Places beside layouts that keep one image of a name; no path has a NUL."""
 
 
 def build_images(
@@ -48,11 +54,13 @@ def build_images(
     chosen = choose(flags, words, terminal, os.environ)
     if chosen is None:
         return False
-    check_one(given_parameters(ctx), several=chosen.several)
+    check_one(given_parameters(ctx), chosen)
     values = {image.name: merged(ctx, image, chosen) for image in chosen.images}
     if flags.print_plan:
         click.echo(json_text(plan(chosen, values)))
         return True
+    check_records(ctx.params, chosen, values.values())
+    check_names(chosen.file, _places(ctx, chosen, values))
     defaults = command.make_context(ctx.info_name, [], ctx.parent).params
     dry = ctx.params["dry_run"]
     with (
@@ -60,20 +68,42 @@ def build_images(
         one_document(ctx.params["metadata_file"], several=chosen.several and not dry) as collect,
     ):
         fixed = {**ctx.params, **option_values(defaults), **cache}
+        pushed = PushedImages()
 
         def build_one(image: ProjectImage) -> None:
             named = image.name in chosen.names
             params = dict(fixed)
             if not (named and image.targets):
                 params |= {name: defaults[name] for name in PUSH}
+            elif params["push"]:
+                params |= pushed.mounts(image, params)
             if not named:  # it is but the base of another
                 params |= {name: defaults[name] for name in _OF_THE_NAMED if name in params}
             _build(ctx, chosen, image, values[image.name], params)
+            if params["push"]:
+                pushed.add(image)
             if named:
                 collect()
 
         _each(chosen.images, "listed" if dry else "built", terminal, build_one)
     return True
+
+
+def _places(
+    ctx: click.Context, chosen: Chosen, values: Mapping[str, Mapping[str, Value]]
+) -> Iterator[tuple[ProjectImage, str, Sequence[str]]]:
+    """Each place that keeps names, and what a build puts there for each image."""
+    for image in chosen.images:
+        names = as_texts(values[image.name]["tags"])
+        output = as_texts(values[image.name].get("output", ()))
+        if output and api.is_layout(output[0]):
+            yield image, os.path.normpath(output[0]), names
+        if image.name not in chosen.names:
+            continue
+        if ctx.params["push"]:
+            yield image, _REGISTRIES, image.targets and names
+        if ctx.params["load"]:
+            yield image, _ENGINE, names
 
 
 def _build(
@@ -89,11 +119,17 @@ def _build(
         if not params["as_json"] and len(chosen.images) > 1:
             click.echo(f"image {image.name}:")
     given = given_parameters(ctx) if image.name in chosen.names else frozenset()
-    with Locator(chosen.file, image, _spellings(ctx.command), given).located():
+    locator = Locator(chosen.file, image, _spellings(ctx.command), given)
+    with locator.located(), ctx.ensure_object(Terminal).wording(locator.warning):
         params |= {name: parsed(ctx, name, value) for name, value in values.items()}
         _call(
             ctx,
-            {**params, "layer_excludes": image.layers, "checkout": chosen.file.directory or "."},
+            {
+                **params,
+                "layer_excludes": image.layers,
+                "checkout": chosen.file.directory or ".",
+                "project_file": chosen.file.path,
+            },
         )
 
 
@@ -122,23 +158,38 @@ def push_images(
     if flags.print_plan:
         click.echo(json_text(plan(chosen, {one.name: one.values for one in chosen.images})))
         return True
-    check_one(given_parameters(ctx), several=chosen.several)
+    check_one(given_parameters(ctx), chosen)
     named = [image for image in chosen.images if image.name in chosen.names and image.targets]
     if not named:
         raise chosen.file.error(
             (*chosen.images[-1].path, "push"), "it is empty: nothing is pushed", "name a target"
         )
+    check_records(ctx.params, chosen, [{"output": (one.output,)} for one in chosen.images])
+    if not ctx.params.get("by_digest"):
+        into = ctx.params.get("repository")
+        check_names(chosen.file, ((one, _REGISTRIES, _pushed(one, into)) for one in named))
+    pushed = PushedImages()
     with one_document(ctx.params["metadata_file"], several=chosen.several) as collect:
 
         def push_one(image: ProjectImage) -> None:
-            _push(ctx, chosen, image)
+            _push(ctx, chosen, image, pushed)
+            if not ctx.params["dry_run"]:
+                pushed.add(image)
             collect()
 
         _each(named, "pushed", terminal, push_one)
     return True
 
 
-def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
+def _pushed(image: ProjectImage, repository: str | None) -> Sequence[str]:
+    """What an image is pushed as: its tags stay in another ``repository``."""
+    if repository is None:
+        return image.targets
+    tags = (name.rpartition("/")[2].partition(":")[2] for name in image.names)
+    return [f"{repository}:{tag}" if tag else repository for tag in tags]
+
+
+def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage, pushed: PushedImages) -> None:
     with Locator(chosen.file, image, {}, frozenset()).located():
         if image.output == STDOUT:
             raise chosen.file.error(
@@ -153,6 +204,8 @@ def _push(ctx: click.Context, chosen: Chosen, image: ProjectImage) -> None:
             "references": () if ctx.params.get("repository") else image.targets,
             "image": ctx.params["image"] or image.member,
         }
+        if not ctx.params.get("repository"):  # in one repository a layer is there once anyway
+            own |= pushed.mounts(image, ctx.params)
         if "everything" in ctx.params:  # of an archive, which is one of several here
             own["everything"] = False
         _call(ctx, {**ctx.params, **own})
@@ -173,14 +226,17 @@ def _each(
 ) -> None:
     """Run for each; if one fails, say first what was ``done``, and what was not."""
     for number, image in enumerate(images):
+        terminal.image = image.name if len(images) > 1 else ""
         try:
             run(image)
         except BaseException:
             if len(images) > 1:
                 names = [one.name for one in images]
                 before, after = listed(names[:number]), listed(names[number:])
+                terminal.image = ""
                 terminal.remark(f"{done}: {before or 'none'}; not {done}: {after}")
             raise
+    terminal.image = ""
 
 
 def _spellings(command: click.Command) -> dict[str, str]:

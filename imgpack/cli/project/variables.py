@@ -2,7 +2,7 @@
 
 ``$${`` is a ``${`` that stays. Invariants: only what is listed under ``variables`` is replaced;
 nothing that was put in is looked at again; what is put together has at most ``_LONGEST``
-characters.
+characters, and what is put into all of a file at most ``_MOST``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from imgpack.cli.project.file import ProjectFile, listed, nearest
-from imgpack.cli.project.kinds import Path, found
+from imgpack.cli.project.kinds import found
+from imgpack.files.toml_lines import Path
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _LONGEST: Final = 1 << 16
+_MOST: Final = 1 << 22
+"""Characters: four times what the largest file has."""
 
 
 def variables(file: ProjectFile, environment: Mapping[str, str]) -> dict[str, str]:
@@ -40,38 +43,56 @@ def variables(file: ProjectFile, environment: Mapping[str, str]) -> dict[str, st
     return values
 
 
-def expanded(value: Any, path: Path, file: ProjectFile, values: Mapping[str, str]) -> Any:
-    """``value``, which stands at ``path``, with ``values`` in all its texts.
+class VariableTexts:
+    """Puts ``values`` into the texts of a file."""
 
-    Raises ``ProjectError``.
-    """
-    if isinstance(value, list):
-        return [expanded(item, (*path, i), file, values) for i, item in enumerate(value)]
-    if isinstance(value, dict):
-        for name in value:
-            _check(name, (*path, name), file)
-        return {name: expanded(item, (*path, name), file, values) for name, item in value.items()}
-    if not isinstance(value, str):
-        return value
-    _check(value, path, file)
-    room = _LONGEST - len(value)
+    def __init__(self, file: ProjectFile, values: Mapping[str, str]) -> None:
+        self._file = file
+        self._values = values
+        self._room = _MOST
 
-    def replaced(use: re.Match[str]) -> str:
-        nonlocal room
+    def of(self, value: Any, path: Path) -> Any:
+        """``value``, which stands at ``path``, with all its texts expanded.
+
+        Raises ``ProjectError``.
+        """
+        if isinstance(value, list):
+            return [self.of(item, (*path, i)) for i, item in enumerate(value)]
+        if isinstance(value, dict):
+            for name in value:
+                _check(name, (*path, name), self._file)
+            return {name: self.of(item, (*path, name)) for name, item in value.items()}
+        return self._text(value, path) if isinstance(value, str) else value
+
+    def _text(self, text: str, path: Path) -> str:
+        _check(text, path, self._file)
+        room = _LONGEST - len(text)
+
+        def replaced(use: re.Match[str]) -> str:
+            nonlocal room
+            if use[1] is None:
+                return "${"
+            value = self._value(use, path)
+            room -= len(value)
+            self._room -= len(value)
+            if room < 0:
+                problem = f"it has more than {_LONGEST} characters"
+                raise self._file.error(path, problem, "make it shorter")
+            if self._room < 0:
+                problem = f"the variables of the file come to more than {_MOST} characters"
+                raise self._file.error(path, problem, "use shorter ones")
+            return value
+
+        return _USE.sub(replaced, text)
+
+    def _value(self, use: re.Match[str], path: Path) -> str:
         name, end = use.groups()
-        if name is None:
-            return "${"
-        if name not in values or not end:
-            known = f"listed are {listed([*values])}" if values else "none is listed"
-            hint = nearest(name, values, f"{known}; $${{ is a ${{ that stays")
-            problem = f"{use[0]!r} is no variable" if len(use[0]) < 80 else "a ${ has no variable"
-            raise file.error(path, f"{problem} under [variables]", hint)
-        room -= len(values[name])
-        if room < 0:
-            raise file.error(path, f"it has more than {_LONGEST} characters", "make it shorter")
-        return values[name]
-
-    return _USE.sub(replaced, value)
+        if name in self._values and end:
+            return self._values[name]
+        known = f"listed are {listed([*self._values])}" if self._values else "none is listed"
+        hint = nearest(name, self._values, f"{known}; $${{ is a ${{ that stays")
+        problem = f"{use[0]!r} is no variable" if len(use[0]) < 80 else "a ${ has no variable"
+        raise self._file.error(path, f"{problem} under [variables]", hint)
 
 
 def _check(text: str, path: Path, file: ProjectFile) -> None:

@@ -16,8 +16,8 @@ from imgpack import errors
 from imgpack.cli.output.help import Help
 
 TOPICS: Final = (
-    "inputs", "output", "bases", "push", "credentials", "platforms", "cache",
-    "reproducible-builds", "environment", "exit-codes", "habits",
+    "inputs", "output", "bases", "push", "project-file", "credentials", "platforms",
+    "cache", "reproducible-builds", "environment", "exit-codes", "habits",
 )  # fmt: skip
 """In the order in which somebody needs them."""
 
@@ -26,12 +26,15 @@ OTHER_WORDS: Final = {
     "output": "outputs archive archives layout layouts oci stream formats",
     "bases": "locks locking from",
     "push": "registry registries pulling pushing tls http",
+    "project-file": "project projects toml imgpack.toml pyproject.toml pyproject config bake"
+    " bakefile compose file variables",
     "credentials": "auth authentication passwords tokens logging-in",
-    "platforms": "platform multi-arch multiarch multi-platform arm64 architectures indexes",
+    "platforms": "platform multi-arch multiarch multi-platform arm64 architectures indexes"
+    " annotation annotations",
     "cache": "caching ci",
     "reproducible-builds": "reproducible reproducibility determinism deterministic"
     " source-date-epoch times",
-    "environment": "env variables environment-variables proxy proxies",
+    "environment": "env environment-variables proxy proxies",
     "exit-codes": "exit-code errors exit codes exit-status",
     "habits": "habit docker dockerfile podman skopeo crane buildx buildah kaniko ko",
 }

@@ -53,7 +53,10 @@ def dry_run(
             step = _step(client, plan, descriptor, leader, options)
             leaders.setdefault((plan.registry, descriptor.digest), step)
             steps.append(step)
-        for document in (*plan.manifests, *plan.indexes, *plan.named):
+        for document in (*plan.manifests, *plan.indexes):  # of an index, without a tag
+            digest = document.descriptor.digest
+            steps.append(PushStep("send", client.name, digest, len(document.raw)))
+        for document in plan.named:
             shown = (
                 document.name.shown() if document.tag is None else f"{client.name}:{document.tag}"
             )

@@ -39,7 +39,7 @@ class Additions:
             if waiting and waiting[-1][0] == place:
                 same = waiting.pop()[1]
                 entry = same if same.path in self.named else entry
-            deletes = entry.mode & _TYPE in (WHITEOUT, OPAQUE)
+            deletes = entry.is_deletion
             if deletes:
                 _check_deletion(entry, added)
             if not (entry.is_directory or deletes):

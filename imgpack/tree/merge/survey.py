@@ -94,7 +94,7 @@ def _listing(tree: Tree) -> Callable[[bytes], list[tuple[bytes, int]]]:
     names: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
     if stamps is None:
         for entry in tree.entries(Problems()):
-            if stat.S_IFMT(entry.mode) not in (WHITEOUT, OPAQUE):
+            if not entry.is_deletion:
                 above, _, name = entry.path.rpartition(b"/")
                 names[above].append((name, entry.mode))
 

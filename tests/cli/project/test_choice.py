@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from imgpack.cli.topics.pages import page
 from tests.cli.project.shop import Shop
 from tests.cli_runner import Imgpack, InProcess
 
@@ -74,10 +76,10 @@ def test_a_word_that_is_no_image_is_a_source(shop: Shop) -> None:
                                           "api"),
         (["--set", "image.web.tag=1", "./trees"], "there is no image ./trees in imgpack.toml; it "
                                                   "has web, api"),
-        (["-o", "x.tar"], "-o is of one image, and the file has several: name the one; or let the "
-                          "file say it of each"),
-        (["-t", "x"], "-t is of one image, and the file has several: name the one; or let the "
-                      "file say it of each"),
+        (["-o", "x.tar"], "-o is of one image, and several of imgpack.toml are meant; name one, "
+                          "or let the file say it of each"),
+        (["-t", "x"], "-t is of one image, and several of imgpack.toml are meant; name one, "
+                      "or let the file say it of each"),
         (["-f", ""], "--file is empty; name a file"),
         (["-f", "a", "-f", "b"], "-f is given 2 times; there is one file"),
     ],
@@ -97,6 +99,10 @@ def test_nothing_at_all_is_the_error_of_ever(shop: Shop) -> None:
     below = InProcess(shop.directory / "trees" / "web", shop.imgpack._monkeypatch)
     error = below("build").failed(2)
     assert error == f"imgpack: error: {said}imgpack.toml; --file ../../imgpack.toml is there"
+    (shop.directory / "imgpack.toml").unlink()
+    shop.write('[project]\nname = "imgpack"\n', "trees/pyproject.toml")
+    shop.write("[tool.imgpack.image.x]\nlayers = []\n", "pyproject.toml")
+    assert below("build").failed(2).endswith("; --file ../../pyproject.toml is there")
 
 
 @pytest.mark.parametrize("option", ["--print", "--set"])
@@ -196,3 +202,13 @@ def test_an_error_is_one_line_whatever_the_terminal(imgpack: Imgpack, columns: s
     (imgpack.directory / "imgpack.toml").write_text("[image.web]\ntgas = []\n")
     done = imgpack("build", env={"COLUMNS": columns})
     assert done.failed(2).endswith("there is no such key; did you mean tags?")
+
+
+def test_the_file_on_the_page_of_the_topic_is_one(shop: Shop) -> None:
+    """What ``imgpack help project-file`` shows is read, with all its keys."""
+    lines = page("project-file", 80).splitlines()
+    text = "\n".join(line for line in lines if line.startswith("  ") and "$ " not in line)
+    shop.write(text)
+    plan = json.loads(shop.imgpack("build", "--print").ok())
+    assert plan["image"]["web"]["tags"] == ["ghcr.io/shop/web:1.0", "ghcr.io/shop/web:latest"]
+    assert len(plan["image"]["tool"]["platforms"]) == 2

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgpack.cli.commands.build import build
+from imgpack.cli.habits import keys
+from imgpack.cli.project.keys import KEYS, LAYER_KEYS, MACHINE, PUSH
 from tests.cli.project.shop import Shop
 
 IMAGE = '[image.web]\nlayers = ["trees/web"]\n'
@@ -22,6 +25,11 @@ CASES: dict[str, tuple[str, str]] = {
     "an underscore": (
         IMAGE + 'stop_signal = "INT"',
         "imgpack.toml:3: image.web.stop_signal: there is no such key; did you mean stop-signal?",
+    ),
+    "a place in a source": (
+        '[image.web]\nlayers = [{source = "trees:/x"}]',
+        "imgpack.toml:2: image.web.layers[0].source: it is a path alone, and the place in the "
+        'image is dest; write source = "trees", dest = "/x"',
     ),
     "nothing like it": (
         IMAGE + "colour = 1",
@@ -90,6 +98,29 @@ CASES: dict[str, tuple[str, str]] = {
         "imgpack.toml:3: image.web.cmd: '${HOME' is no variable under [variables]; "
         "none is listed; $${ is a ${ that stays",
     ),
+    "a default that is no text": (
+        "[variables]\nA = true\n" + IMAGE,
+        "imgpack.toml:2: variables.A: text is expected, and not true or false; "
+        'write A = "default"',
+    ),
+    "a default with a variable": (
+        "[variables]\nA = '1'\nB = '${A}'\n" + IMAGE,
+        "imgpack.toml:3: variables.B: a default is taken as it stands; write it without ${",
+    ),
+    "a tag beside tags": (
+        IMAGE + "tags = ['2']\nname = 'localhost:5000/x:1'",
+        "imgpack.toml:4: image.web.name: localhost:5000/x:1 has a tag, and there are tags; "
+        "take it off",
+    ),
+    "a name in a table that ends early": (
+        IMAGE + "[image.web.labels]\n'a=b' = 'c'",
+        "imgpack.toml:4: image.web.labels.\"a=b\": a name without = is expected, and not 'a=b'; "
+        'write it as labels = { "org.example.team" = "shop" }',
+    ),
+    "what gets too long": (
+        f"[variables]\nV = '{'x' * 40_000}'\n[image.web]\ncmd = '${{V}}${{V}}'",
+        "imgpack.toml:4: image.web.cmd: it has more than 65536 characters; make it shorter",
+    ),
     "a port that is none": (
         IMAGE + "expose = [80, 'http']",
         "imgpack.toml:3: image.web.expose[1] 'http' is not a port; write 80, 53/udp or 8000-8010",
@@ -98,6 +129,15 @@ CASES: dict[str, tuple[str, str]] = {
         IMAGE + "healthcheck = { cmd = 'true', retries = -1 }",
         "imgpack.toml:3: image.web.healthcheck.retries: -1 is not in the range "
         "0<=x<=2147483647; see imgpack build --help",
+    ),
+    "a number that no TOML has": (
+        IMAGE + f"expose = [80, 0x{'f' * 6000}]",
+        "imgpack.toml:3: image.web.expose[1]: it is a number of more than 64 bits; "
+        "write a smaller one",
+    ),
+    "such a variable": (
+        f"variables.A = 0x{'f' * 6000}\n" + IMAGE,
+        "imgpack.toml:1: variables.A: it is a number of more than 64 bits; write a smaller one",
     ),
     "a format that is none": (
         IMAGE + "format = 'rar'",
@@ -154,13 +194,55 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "no TOML": (
         IMAGE + "tags = [",
-        "imgpack.toml: it is no TOML: Invalid value (at end of document); "
-        "see docs/project-file.md for what it holds",
+        "imgpack.toml:3: it is no TOML: Invalid value; see docs/project-file.md for what it holds",
     ),
     "a key twice": (
         IMAGE + "layers = []\n",
-        "imgpack.toml: it is no TOML: Cannot overwrite a value (at line 3, column 12); "
-        "see docs/project-file.md for what it holds",
+        "imgpack.toml:3: it is no TOML: Cannot overwrite a value; "
+        "a key and a table are there once",
+    ),
+    "a table twice": (
+        IMAGE + "[image.web]",
+        "imgpack.toml:3: it is no TOML: Cannot declare ('image', 'web') twice; "
+        "a key and a table are there once",
+    ),
+    "what compose calls otherwise": (
+        IMAGE + "ports = [80]",
+        "imgpack.toml:3: image.web.ports: there is no such key; write expose = [8080]",
+    ),
+    "what bake calls otherwise": (
+        IMAGE + "args = { A = 1 }",
+        "imgpack.toml:3: image.web.args: there is no such key; "
+        "nothing is run in a build: run the steps before",
+    ),
+    "what is of the machine": (
+        IMAGE + "cache-dir = 'x'",
+        "imgpack.toml:3: image.web.cache-dir: there is no such key; "
+        "it is of the run, and an option: --cache-dir",
+    ),
+    "a destination of other names": (
+        "[image.web]\nlayers = [{ source = 'trees/web', to = '/x' }]",
+        'imgpack.toml:2: image.web.layers[0].to: there is no such key; write dest = "/DEST"',
+    ),
+    "a level that is none": (
+        IMAGE + "compression = 'gzip:99'",
+        "imgpack.toml:3: image.web.compression gzip:99: gzip has no level 99; levels are 1 to 12",
+    ),
+    "an annotation of an index that is not made": (
+        IMAGE + "annotations = { 'index:team' = 'shop' }",
+        "imgpack.toml:3: image.web.annotations: there is no index to annotate with team: the image "
+        "is of one platform; write team for its manifest",
+    ),
+    "a platform of a table that is none": (
+        "[image.web]\n[image.web.platforms]\n'linux/amd65' = 'trees/web'",
+        "imgpack.toml:3: image.web.platforms.\"linux/amd65\": no runtime knows the platform "
+        "linux/amd65; write it as Go does, as linux/arm64; --platform-unchecked takes any",
+    ),
+    "a source of a platform that is not there": (
+        "[image.web]\n[image.web.platforms]\n'linux/amd64' = 'trees/web'\n"
+        "'linux/arm64' = 'nothing'",
+        "imgpack.toml:4: image.web.platforms.\"linux/arm64\": nothing does not exist; "
+        "name a directory, a file or a tar archive; --from nothing builds on the image",
     ),
     "lists in lists": (
         "[image.web]\nlayers = " + "[" * 10**5,
@@ -172,6 +254,10 @@ CODES = {
     "a port that is none": 7,
     "a source that is not there": 3,
     "a name that is no reference": 6,
+    "a level that is none": 7,
+    "a platform of a table that is none": 7,
+    "an annotation of an index that is not made": 7,
+    "a source of a platform that is not there": 3,
 }
 
 
@@ -182,6 +268,14 @@ def test_what_is_wrong_is_told_with_its_place(shop: Shop, case: str) -> None:
     assert shop.error(text, code=CODES.get(case, 2)) == expected
 
 
+def test_what_is_of_the_run_is_an_option_as_it_is_said() -> None:
+    """Of build, so that the answer to a key works; and no key is answered as another's."""
+    spelled = {name for param in build.params for name in param.opts}
+    options = {f"--{name.replace('_', '-')}" for name in (MACHINE | PUSH) - {"as_json"}}
+    assert options <= spelled
+    assert not (keys.KEYS.keys() & KEYS.keys() | keys.LAYER_KEYS.keys() & LAYER_KEYS.keys())
+
+
 def test_a_flag_that_is_wrong_is_not_the_files(shop: Shop) -> None:
     """It is told as without a file."""
     shop.write(IMAGE)
@@ -189,10 +283,62 @@ def test_a_flag_that_is_wrong_is_not_the_files(shop: Shop) -> None:
     assert error == "imgpack: error: --expose 'http' is not a port; write 80, 53/udp or 8000-8010"
 
 
+WARNED = """\
+[image.web]
+exclude = ["*.none"]
+layers = [
+  { source = "trees/web", exclude = ["*.first"] },
+  { source = "trees/lib", exclude = ["*.second"] },
+]
+chmod = "0644"
+format = "oci"
+healthcheck.cmd = "true"
+"""
+
+
+def warnings(shop: Shop, *arguments: str) -> list[str]:
+    """What a build warns of, without what to do about it."""
+    done = shop.imgpack("build", "--no-cache", *arguments)
+    done.ok()
+    lines = [line.removeprefix("imgpack: warning: ") for line in done.err.splitlines()]
+    return sorted(line.partition("; ")[0].partition(": it is of")[0] for line in lines)
+
+
+def test_a_warning_is_told_with_its_place(shop: Shop) -> None:
+    """Where the file has what it names, of the image or of one layer."""
+    shop.write(WARNED)
+    assert warnings(shop) == [
+        "imgpack.toml:2: image.web.exclude[0] '*.none' decides nothing",
+        "imgpack.toml:4: image.web.layers[0].exclude[0] '*.first' decides nothing",
+        "imgpack.toml:5: image.web.layers[1].exclude[0] '*.second' decides nothing",
+        "imgpack.toml:7: image.web.chmod 0644 takes the x of directories as well, "
+        "and nobody but root enters them",
+        "imgpack.toml:8: image.web.format: podman ignores the health check of an OCI image",
+    ]
+
+
+def test_a_warning_of_a_flag_is_not_the_files(shop: Shop) -> None:
+    """Though what the file says beside it is."""
+    shop.write(WARNED)
+    told = warnings(shop, "--format", "oci", "--exclude", "*.flag")
+    assert "podman ignores the health check of an OCI image" in told
+    assert "--exclude '*.flag' decides nothing" in told
+    assert "imgpack.toml:2: image.web.exclude[0] '*.none' decides nothing" in told
+
+
+def test_what_to_do_names_the_keys_that_are_there(shop: Shop) -> None:
+    """An option that the file does not have is one still."""
+    error = shop.error(IMAGE + "compression = 'zstd'", "--no-cache", code=9)
+    assert error == (
+        "imgpack.toml:3: image.web.compression zstd: the Docker format has no media type for "
+        "zstd layers; add --format oci, or use compression gzip"
+    )
+
+
 def test_what_is_not_utf8_is_told_with_its_line(shop: Shop) -> None:
     """And a Dockerfile is told to be one."""
-    (shop.directory / "imgpack.toml").write_bytes(IMAGE.encode() + b"cmd = '\xff'")
-    assert "imgpack.toml:3: it is not UTF-8; see docs" in shop.imgpack("build").failed(2)
+    (shop.directory / "imgpack.toml").write_bytes(b"\n" + IMAGE.encode() + b"cmd = '\xff'")
+    assert "imgpack.toml:4: it is not UTF-8; see docs" in shop.imgpack("build").failed(2)
     shop.write("FROM debian\nCOPY . /\n", "Dockerfile")
     error = shop.imgpack("build", "-f", "Dockerfile", ".").failed(2)
     assert error == (
@@ -210,7 +356,9 @@ def test_a_file_that_cannot_be_read_is_told(shop: Shop, kind: str) -> None:
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind == "large":
-        path.write_text(IMAGE + "#" * (1 << 20))
+        path.write_text(IMAGE.ljust(1 << 20, "#"))
+        shop.imgpack("build", "--print").ok()
+        path.write_text(IMAGE.ljust((1 << 20) + 1, "#"))
     error = shop.imgpack("build", "-f", "imgpack.toml").failed(2 if kind == "large" else 3)
     assert error.startswith("imgpack: error: imgpack.toml")
 
@@ -237,6 +385,16 @@ def test_a_hostile_file_ends_soon_and_in_one_line(shop: Shop, bomb: str) -> None
     done = shop.imgpack("build")
     assert done.code != 0
     assert len(done.failed(done.code)) < 1000
+
+
+def test_what_variables_come_to_is_bounded_over_the_whole_file(shop: Shop) -> None:
+    """A text of each that is short enough is not, when there are a hundred thousand."""
+    uses = ", ".join(["'${V}'"] * 100)
+    error = shop.error(f"variables.V = '{'x' * 60_000}'\n{IMAGE}tags = [{uses}]")
+    assert error == (
+        "imgpack.toml:4: image.web.tags[69]: the variables of the file come to more than "
+        "4194304 characters; use shorter ones"
+    )
 
 
 WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")
@@ -266,3 +424,29 @@ def test_a_file_with_slips_is_one_line_or_builds(
         line = done.failed(done.code)
         assert line.startswith("imgpack: error: imgpack.toml"), line
         assert done.code in (2, 3, 5, 6, 7, 8, 9, 11, 16, 20), line
+
+
+@pytest.mark.parametrize("command", ["load", "inspect", "digest", "flatten", "manifest"])
+def test_an_image_of_the_file_is_not_asked_of_docker_hub(shop: Shop, command: str) -> None:
+    """There it is somebody else's; its archive is named."""
+    shop.write(IMAGE)
+    assert shop.imgpack(command, "web").failed(2) == (
+        "imgpack: error: web is an image of imgpack.toml, which build writes to web.tar; write "
+        f"imgpack {command} web.tar, or docker.io/library/web for Docker Hub's"
+    )
+
+
+def test_an_image_of_the_file_is_what_lies_under_its_name(shop: Shop) -> None:
+    """A layout, for one; and what is no image of it is what it was."""
+    shop.write(IMAGE)
+    shop.imgpack("build", "-o", "web/").ok()
+    assert b"web:latest" in shop.imgpack("inspect", "web").ok()
+    assert "./other" in shop.imgpack("inspect", "./other").failed(3)
+
+
+@pytest.mark.parametrize("command", ["build", "push"])
+def test_a_file_above_is_named(shop: Shop, command: str) -> None:
+    """For who went into a directory and forgot it."""
+    shop.write(IMAGE)
+    shop.imgpack.directory = shop.directory / "trees"
+    assert "; --file ../imgpack.toml is there" in shop.imgpack(command).failed(2)

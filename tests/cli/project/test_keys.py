@@ -62,7 +62,7 @@ CASES: dict[str, tuple[str, str]] = {
     "cmd": ('cmd = "serve --port 80"', "--cmd 'serve --port 80'"),
     "env": ('env = { PORT = 8080, NAME = "a=b" }', "-e PORT=8080 -e NAME=a=b"),
     "workdir": ('workdir = "/srv"', "-w /srv"),
-    "user": ('user = "7"', "-u 7"),
+    "user": ('user = 7', "-u 7"),
     "labels": ('labels = { "org.example.team" = "shop" }', "-l org.example.team=shop"),
     "expose": ('expose = [8080, "53/udp"]', "--expose 8080 --expose 53/udp"),
     "volumes": ('volumes = ["/data"]', "--volume /data"),

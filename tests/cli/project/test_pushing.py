@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+import pytest
 
 from tests.cli.project.shop import Shop
 from tests.cli.test_json import check
@@ -54,6 +57,22 @@ def test_push_sends_what_build_wrote(shop: Shop) -> None:
     assert len(document["published"]) == 3
 
 
+def test_an_archive_is_pushed_where_a_file_is_as_well(shop: Shop) -> None:
+    """It is none of the file's images, and nothing like one."""
+    shop.write(FILE)
+    shop.imgpack("build", "./trees/api", "-o", "own.tar", "-t", "own").ok()
+    with HostileRegistry() as registry:
+        shop.imgpack("push", "own.tar", f"{registry.host}/own:1").ok()
+        assert tags(registry) == {"own": ["1"]}
+
+
+def test_what_is_of_one_image_is_refused_of_several(shop: Shop) -> None:
+    """Before anything is looked for."""
+    shop.write(FILE)
+    error = shop.imgpack("push", "--iidfile", "id").failed(2)
+    assert "--iidfile is of one image, and several of imgpack.toml are meant" in error
+
+
 def test_build_and_push_are_one_step(shop: Shop) -> None:
     """The same in the registry, and no archive but of what is not pushed."""
     shop.write(FILE)
@@ -61,6 +80,24 @@ def test_build_and_push_are_one_step(shop: Shop) -> None:
         shop.imgpack("build", "--push", "--set", f"variables.HOST={registry.host}").ok()
         assert tags(registry) == TAGS
     assert {path.name for path in shop.directory.glob("*.tar")} == {"tools.tar"}
+
+
+@pytest.mark.parametrize("way", ["build --push", "push"])
+def test_what_images_share_is_sent_once(shop: Shop, way: str) -> None:
+    """Into the other's repository it is mounted, unless that is not wanted."""
+    shop.write(FILE)
+    with HostileRegistry() as registry:
+        host = ("--set", f"variables.HOST={registry.host}")
+        shop.imgpack("build", *host).ok()
+        told = shop.imgpack(*way.split(), "-v", *host)
+        told.ok()
+        mounted = re.findall(r"(\S+): sha256:\w+ mounted from (\S+)", told.err)
+        assert mounted == [(f"{registry.host}/shop/api", "shop/web")]
+        assert registry.incomplete() == []
+    with HostileRegistry() as registry:
+        host = ("--set", f"variables.HOST={registry.host}")
+        assert " mounted from " not in shop.imgpack(*way.split(), "--no-mount", "-v", *host).err
+        assert tags(registry) == TAGS
 
 
 def test_one_image_is_pushed_by_its_name(shop: Shop) -> None:
@@ -137,3 +174,58 @@ layers = ["trees/web"]
 """)
         shop.imgpack("build", "--push").ok()
         assert tags(registry) == {"base": ["1"], "app": ["latest"]}
+
+
+SAME = """\
+[image.web]
+name = "localhost:1/shop"
+layers = ["trees/web"]
+[image.api]
+layers = ["trees/api"]
+name = "localhost:1/shop"
+tag = "latest"
+"""
+TAKEN = "the later one would take the name: give each a name or a tag of its own"
+
+
+@pytest.mark.parametrize("command", ["push", "build --push", "build --load"])
+def test_no_image_takes_the_name_of_another(shop: Shop, command: str) -> None:
+    """In a registry or an engine the second would be all that is left under the name."""
+    shop.write(SAME)
+    shop.imgpack("build").ok()
+    assert shop.imgpack(*command.split()).failed(2) == (
+        "imgpack: error: imgpack.toml:7: image.api.tag: localhost:1/shop:latest is what web is "
+        f"called, too; {TAKEN}"
+    )
+
+
+def test_two_archives_may_have_one_name(shop: Shop) -> None:
+    """Each holds one image, so none is lost; and one of them is pushed alone."""
+    shop.write(SAME)
+    shop.imgpack("build").ok()
+    assert "cannot connect" in shop.imgpack("push", "api").failed(16)
+
+
+def test_no_image_takes_the_name_of_another_in_a_layout(shop: Shop) -> None:
+    """It would be in the layout, and nothing would name it."""
+    line = shop.error(SAME.replace("layers", 'output = "out/"\nlayers'))
+    assert line == (
+        "imgpack.toml:9: image.api.tag: localhost:1/shop:latest is what web is called, too; "
+        f"{TAKEN}"
+    )
+
+
+def test_no_image_is_pushed_to_the_target_of_another(shop: Shop) -> None:
+    """The key that says so is named."""
+    text = SAME.replace('name = "localhost:1/shop"', 'push = "localhost:1/shop:1"')
+    shop.write(text.replace('tag = "latest"', ""))
+    line = shop.imgpack("build", "--push").failed(2)
+    assert line.startswith("imgpack: error: imgpack.toml:6: image.api.push: localhost:1/shop:1 is")
+
+
+def test_tags_that_are_one_in_another_repository_are_refused(shop: Shop) -> None:
+    """--repository keeps the tags, so two images with one tag would be one name there."""
+    shop.write(SAME.replace('"localhost:1/shop"', '"localhost:1/api"', 1))
+    shop.imgpack("build").ok()
+    line = shop.imgpack("push", "--repository", "localhost:1/all").failed(2)
+    assert "image.api.tag: localhost:1/all:latest is what web is called, too" in line

@@ -85,6 +85,8 @@ def test_what_builds_is_valid(name: str) -> None:
         "image.web.env = 1",
         'image.web.env = "A=1"',
         "image.web.env.DEBUG = true",
+        'image.web.env."A=B" = "c"',
+        'image.web.labels."" = "x"',
         "image.web.healthcheck.cmds = 1",
         'image.web.healthcheck = "true"',
         "image.web.layers = [1]",

@@ -178,4 +178,63 @@ def test_metadata_is_of_all_images(shop: Shop) -> None:
     error = shop.imgpack("build", "--metadata-file", "/dev/stdout").failed(2)
     assert "--metadata-file /dev/stdout is a stream; of several images, name a file" in error
     error = shop.imgpack("build", "--metadata-file", "trees/web/m.json").failed(14)
-    assert "the metadata file trees/web/m.json lies inside the source" in error
+    assert "the metadata file trees/web/m.json is trees/web, or lies in it" in error
+
+
+APART = """\
+[image.web]
+layers = ["trees/web"]
+[image.api]
+layers = [{ source = "trees/api", ignore-file = "api.ignore" }]
+mtree = "api.mtree"
+from = "./base.lock"
+"""
+
+
+@pytest.mark.parametrize("option", ["--metadata-file", "--iidfile", "-o"])
+@pytest.mark.parametrize(
+    "path", ["imgpack.toml", "link", "api.ignore", "api.mtree", "base.lock", "trees/api/bin/x"]
+)
+def test_nothing_that_the_file_names_is_written_over(shop: Shop, option: str, path: str) -> None:
+    """Nor the file itself, whatever it is called."""
+    shop.write(APART)
+    for name in ("api.ignore", "api.mtree", "base.lock"):
+        shop.write("mine", name)
+    (shop.directory / "link").symlink_to("imgpack.toml")
+    before = {one: one.read_bytes() for one in shop.directory.rglob("*") if one.is_file()}
+    done = shop.imgpack("build", "api", option, path)
+    done.failed(done.code)
+    assert {one: one.read_bytes() for one in shop.directory.rglob("*") if one.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "path", ["imgpack.toml", "web.tar", "api.tar", "api.ignore", "base.lock", "trees/api/x"]
+)
+def test_what_is_said_of_all_is_written_over_nothing_of_any(shop: Shop, path: str) -> None:
+    """That is known before the first is built."""
+    shop.write(APART)
+    for name in ("api.ignore", "api.mtree", "base.lock"):
+        shop.write("mine", name)
+    error = shop.imgpack("build", "--metadata-file", path).failed(14)
+    assert error.startswith(f"imgpack: error: the metadata file {path} is ")
+    assert not (shop.directory / "web.tar").exists()
+    assert (shop.directory / path).exists() == (path not in ("web.tar", "api.tar", "trees/api/x"))
+
+
+def test_the_output_of_the_file_is_not_the_file(shop: Shop) -> None:
+    """It would be gone."""
+    text = '[image.web]\nlayers = ["trees/web"]\noutput = "imgpack.toml"\n'
+    assert shop.error(text, code=14).endswith(
+        "the output imgpack.toml is imgpack.toml, or lies in it; choose another place"
+    )
+    assert (shop.directory / "imgpack.toml").read_text() == text
+
+
+def test_what_is_pushed_is_not_written_over(shop: Shop) -> None:
+    """By what is said of all."""
+    shop.write(SHARED)
+    shop.imgpack("build").ok()
+    before = shop.digest("api.tar")
+    for path in ("api.tar", "imgpack.toml"):
+        shop.imgpack("push", "--metadata-file", path).failed(14)
+    assert shop.digest("api.tar") == before

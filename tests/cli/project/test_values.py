@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -54,6 +55,20 @@ def test_the_environment_beats_the_default_and_set_both(
     assert planned()["tags"][0] == "registry.example.com/web:2"
     assert planned("--set", "variables.VERSION=3")["tags"][0] == "registry.example.com/web:3"
     assert planned("--set", "variables.VERSION=3.10")["tags"][0].endswith(":3.10")
+
+
+def test_what_the_build_refuses_is_shown_as_it_stands(planned: Any) -> None:
+    """A command that is no array of texts is no reason to fail where nothing is built."""
+    assert planned("--set", 'image.web.entrypoint=["/a"')["entrypoint"] == '["/a"'
+    assert planned("--cmd", "[1]")["cmd"] == "[1]"
+    assert planned("--cmd", '["1"]')["cmd"] == ["1"]
+
+
+def test_what_a_setting_makes_wrong_above_it_is_said_of_the_setting(shop: Shop) -> None:
+    """The file has no such line: the key has dots, and is to be quoted."""
+    shop.write(FILE)
+    said = shop.imgpack("build", "web", "--set", "image.web.labels.org.x=2").failed(2)
+    assert "--set image.web.labels.org.x: text or a number is expected, and not a table" in said
 
 
 def test_what_a_variable_holds_is_not_looked_at_again(
@@ -132,10 +147,12 @@ def test_a_setting_is_toml_or_a_text(planned: Any, setting: str, key: str, value
         ("web.tag=1", "--set web.tag is no key; write image.NAME.KEY=VALUE or "
                       "variables.NAME=VALUE"),
         ("image.web.user.x=1", "--set image.web.user.x: user is text; set all of it"),
-        ("tag", "--set 'tag' is no setting; write image.NAME.KEY=VALUE"),
-        ("=", "--set '=' is no setting; write image.NAME.KEY=VALUE"),
+        ("tag", "--set 'tag' is no setting; write image.NAME.KEY=VALUE or variables.NAME=VALUE"),
+        ("image.web.tags[0]=1", "--set 'image.web.tags[0]=1' is no setting; set the whole list: "
+                                "image.NAME.KEY=[...]"),
+        ("=", "--set '=' is no setting; write image.NAME.KEY=VALUE or variables.NAME=VALUE"),
         ("a" + ".a" * 1000 + "=", f"--set {'a' + '.a' * 1000 + '='!r} is no setting; "
-                                  "write image.NAME.KEY=VALUE"),
+                                  "write image.NAME.KEY=VALUE or variables.NAME=VALUE"),
     ],
     ids=lambda value: value[:24],
 )  # fmt: skip
@@ -244,7 +261,10 @@ def test_each_platform_has_layers_of_its_own(shop: Shop) -> None:
         "linux/riscv64": [],
     }
     shop.imgpack("build").ok()
-    (shop.directory / "trees" / "web" / "assets" / "app.map").unlink()
+    assets = shop.directory / "trees" / "web" / "assets"
+    before = assets.stat().st_mtime_ns
+    (assets / "app.map").unlink()
+    os.utime(assets, ns=(before, before))
     shop.imgpack(
         "build", "trees/lib", "--platform", "linux/amd64=trees/web",
         "--platform", "linux/amd64=trees/api:/api", "--platform", "linux/arm64=trees/api",

@@ -73,7 +73,7 @@ def flatten(
     Of a multi-platform image each platform is flattened, unless --platform chooses one. The
     configuration is kept, and so is the history.
     """
-    source = from_standard_input(source)
+    source, choice = choice.within(from_standard_input(source))
     sources = (source, above)
     destination.check(sources, record)
     annotations = api.Annotations.parse(annotation)

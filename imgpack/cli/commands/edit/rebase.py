@@ -82,7 +82,7 @@ def rebase(
     What the configuration has from the old base comes from the new one. What may not work
     there is said on standard error.
     """
-    source = from_standard_input(source)
+    source, choice = choice.within(from_standard_input(source))
     sources = (source, onto, old)
     destination.check(sources, record)
     annotations = api.Annotations.parse(annotation)

@@ -57,7 +57,7 @@ def load(
     if given is not None:
         names = names if location is None else (location, *names)
         location = given if api.is_path(given) or given == STDIN else f"./{given}"
-    location = STDIN if location is None else location
+    location, choice = choice.within(STDIN if location is None else location)
     wanted = tuple(dict.fromkeys(api.parse_name(name) for name in names))
     choice.check(location)
     record.check((location if api.is_path(location) and location != STDIN else None,))

@@ -69,8 +69,8 @@ class RuntimeFlags:
             "user": ("--user", self.user),
             "exposed_ports": ("--expose", ports(self.expose, "--expose")),
             "env": ("--env", _last_wins(self.env, "--env")),
-            "entrypoint": ("--entrypoint", _words(self.entrypoint, "--entrypoint")),
-            "cmd": ("--cmd", _words(self.cmd, "--cmd")),
+            "entrypoint": ("--entrypoint", command_words(self.entrypoint, "--entrypoint")),
+            "cmd": ("--cmd", command_words(self.cmd, "--cmd")),
             "healthcheck": ("--healthcheck-cmd", self._healthcheck()),
             "volumes": ("--volume", self.volume),
             "working_dir": ("--workdir", self.workdir),
@@ -80,7 +80,7 @@ class RuntimeFlags:
                 tuple((key, value) for key, _, value in labels),
             ),
             "stop_signal": ("--stop-signal", _signal(self.stop_signal)),
-            "shell": ("--shell", _words(self.shell, "--shell")),
+            "shell": ("--shell", command_words(self.shell, "--shell")),
         }
         given = {name: pair for name, pair in values.items() if pair[1] is not None}
         for name, (option, value) in given.items():
@@ -228,8 +228,8 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _words(text: str | None, option: str) -> tuple[str, ...] | None:
-    """A JSON array of strings, or words quoted as for a shell."""
+def command_words(text: str | None, option: str) -> tuple[str, ...] | None:
+    """A JSON array of strings, or words quoted as for a shell. Raises ``ConfigError``."""
     if text is None:
         return None
     if text.lstrip().startswith("["):
@@ -291,7 +291,7 @@ def _test(text: str) -> tuple[str, ...]:
         return ("NONE",)
     if not text.lstrip().startswith("["):
         return ("CMD-SHELL", text)
-    words = _words(text, "--healthcheck-cmd") or ()
+    words = command_words(text, "--healthcheck-cmd") or ()
     spelled = not words or words[0] in ("", "NONE", "CMD", "CMD-SHELL")
     return words if spelled else ("CMD", *words)
 

@@ -48,6 +48,12 @@ class ExcludeFlags:
     exclude: tuple[str, ...] = ()
     layer_excludes: Mapping[str, ExcludeFlags] = field(default_factory=dict)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of patterns that are named."""
+        named = (self.ignore_file, *(one.ignore_file for one in self.layer_excludes.values()))
+        return tuple(filter(None, named))
+
     def reader(self, terminal: Terminal, *, explain: bool) -> Excluding:
         """What says what is left out of a source. Raises source and config errors."""
         self._check()

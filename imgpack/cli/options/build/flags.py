@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuildFlags:
-    """The values of all groups."""
+    """The values of all groups; ``project_file`` is where they come from, if it is a file."""
 
     base: BaseFlags
     image: ImageFlags
@@ -49,6 +49,13 @@ class BuildFlags:
     shape: ShapeFlags
     annotated: AnnotationFlags
     dry_run: DryRunFlags
+    project_file: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is read beside trees, base and archives."""
+        given = (self.project_file, self.rules.mtree, self.rules.fakeroot_state)
+        return (*filter(None, given), *self.exclude.files)
 
     def __post_init__(self) -> None:
         for name in ("image", "runtime", "unset", "annotated"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _HEAD: Final = 1 << 16
 """Bytes of a document that say what it is."""
+_PLATFORM: Final = re.compile(r"(linux|windows)/[a-z0-9]+(/v[0-9])?")
 _DOCKERFILES: Final = (b"Dockerfile", b"Containerfile")
 
 
@@ -57,6 +59,9 @@ def perhaps_a_reference(text: str) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
+        if _PLATFORM.fullmatch(text):
+            hint = f"several platforms are one word: --platform OS/ARCH,{text}"
+            raise error.reworded(error.message, hint) from error
         path, _, dest = text.rpartition(":")
         if "/" in dest or api.is_path(text) or os.path.lexists(path):
             raise

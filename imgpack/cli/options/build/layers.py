@@ -32,8 +32,10 @@ class LayerFlags:
 
         ``alone``: for an engine alone, which gets none if none is given.
         """
-        codec = api.Codec.parse(self.compression or ("none" if alone else "gzip"))
-        image_format.layer_type(codec.compression)
+        text = self.compression or ("none" if alone else "gzip")
+        with about(f"--compression {text}"):
+            codec = api.Codec.parse(text)
+            image_format.layer_type(codec.compression)
         return codec
 
     def transforms(self, epoch: int | None) -> Iterator[Transform]:

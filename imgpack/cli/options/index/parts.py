@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from imgpack.cli.options.build.flags import BuildFlags
     from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.options.index.platforms import PlatformSources
+    from imgpack.cli.output.explanation import Explainer
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -82,12 +83,18 @@ def prepared(
     place: BuildPlace,
     annotations: Annotations,
     terminal: Terminal,
+    explainer: Explainer | None,
     **how: Any,
 ) -> list[ImageBuild]:
     """What is to be built, each over its base; ``how`` are arguments of ``api.prepare``."""
+    there = list(parts)
     return [
-        api.prepare(**_arguments(part, flags, base, place, annotations, terminal), **how)
-        for part, base in parts
+        api.prepare(
+            **_arguments(part, flags, base, place, annotations, terminal),
+            explain=explainer and explainer.of(part.target.platform if len(there) > 1 else None),
+            **how,
+        )
+        for part, base in there
     ]
 
 

@@ -162,6 +162,10 @@ class _Bar:
         """``count`` more bytes."""
         self._line.update(count)
 
+    def expect(self, total: int) -> None:
+        """It will be of ``total`` bytes; drawn when more of it is done."""
+        self._line.total = total
+
     def end(self) -> None:
         """Take the bar off the screen."""
         self._bars.end(self._line)

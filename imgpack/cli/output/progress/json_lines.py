@@ -64,6 +64,10 @@ class _EventMeter:
             self._told = now
             self._lines.tell("advance", id=self.number, done=self._done)
 
+    def expect(self, total: int) -> None:
+        """It will be of ``total`` bytes."""
+        self._lines.tell("total", id=self.number, total=total)
+
     def end(self) -> None:
         """It is over."""
         with self._lock:

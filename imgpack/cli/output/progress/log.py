@@ -81,6 +81,10 @@ class _Logged:
         """``count`` more bytes."""
         self._log.advance(self._piece, count)
 
+    def expect(self, total: int) -> None:
+        """It will be of ``total`` bytes."""
+        self._piece.total = total
+
     def end(self) -> None:
         """It is over."""
         self._log.end(self._piece)

@@ -11,7 +11,8 @@ from bisect import bisect_right
 from contextlib import suppress
 from typing import Final
 
-from imgpack.cli.project.kinds import Path
+Path = tuple[str | int, ...]
+"""Where a value stands in the file: keys of tables, and numbers in lists."""
 
 DEEPEST: Final = 32
 """Tables and lists within each other. Whoever reads deeper ones recurses, or takes long."""

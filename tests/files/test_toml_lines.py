@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.cli.project.kinds import Path
-from imgpack.cli.project.lines import DEEPEST, TooDeepError, key_of, lines_of
+from imgpack.files.toml_lines import DEEPEST, Path, TooDeepError, key_of, lines_of
 
 TEXT = """\
 # a comment with [brackets]
@@ -146,3 +145,4 @@ def test_a_setting_is_a_key_and_a_text() -> None:
     assert key_of('image . web."a=b.c" = x') == (("image", "web", "a=b.c"), " x")
     assert key_of("image.web") is None
     assert key_of("=1") is None
+    assert key_of('"\\q" = 1') is None
