@@ -105,3 +105,12 @@ def test_a_user_is_told_what_only_root_can_set_or_has_it_recorded(imgpack: Imgpa
         with tarfile.open(imgpack.directory / f"{name}-files.tar") as tar:
             files.append([(one.name, one.type, one.mode, one.uid, one.gid) for one in tar])
     assert files[0] == files[1]
+
+
+def test_a_lock_is_extracted_once_its_layers_are_fetched(image: InProcess, tmp_path: Path) -> None:
+    """Before that it is told which one is not at hand."""
+    image("base", "lock", "app.tar", "-o", "base.lock").ok()
+    assert "does not hold the layer" in image("extract", "base.lock", "out").failed(20)
+    image("base", "fetch", "base.lock").ok()
+    image("extract", "base.lock", "out").ok()
+    assert names(tmp_path / "out") == ["app", "etc", "etc/conf"]
