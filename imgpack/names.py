@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "api.files": "open_files",
+    "api.comparison": "ComparedLocations compare",
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
@@ -21,6 +22,13 @@ _HOMES: Final = {
     "image.base.moved": "Moved moved",
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
+    "image.compare.causes": "field_text",
+    "image.compare.texts": "TextDifferences",
+    "image.compare.images": "ComparedImages",
+    "image.compare.scope": "Ignored ComparisonScope Section",
+    "image.compare.sides": "ComparedSide",
+    "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
+    " LayerDifference LayerMatch Presence",
     "image.describe": "described image_id published_names recorded total_size",
     "image.files.extract": "Extracted",
     "image.files.files": "FileContent ImageFiles",

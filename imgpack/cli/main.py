@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
     "extract": ("look.extract", "Write the files of an image to a directory."),
     "export": ("look.export", "Write the files of an image as one tar."),
+    "diff": ("look.diff", "Show what two images have otherwise, and what that comes of."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),

@@ -94,7 +94,7 @@ class ImgpackError(Exception):
     the registry's, if it comes of one.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = 70
     meaning: ClassVar[str] = "an imgpack error of no particular kind"
     advice: ClassVar[str] = "look at what it names"
 
@@ -339,6 +339,8 @@ class AmbiguousError(ImgpackError):
     advice = "choose one of them"
 
 
+DIFFERENT_EXIT_CODE = 1
+"""What was compared differs: as ``diff`` ends, and no failure."""
 USAGE_EXIT_CODE = 2
 HUNG_UP_EXIT_CODE = 129
 INTERRUPTED_EXIT_CODE = 130

@@ -9,6 +9,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "cp": ("copy",),
     "list-tags": ("tags",),
     "version": ("--version",),
+    "compare": ("diff",),
 }
 """Words that do just what others do here."""
 
@@ -159,7 +160,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "info": "imgpack inspect IMAGE",
     "history": "the history is part of: imgpack inspect IMAGE",
     "layers": "the layers are part of: imgpack inspect IMAGE",
-    "diff": "two images are compared by: diff <(imgpack inspect IMAGE) <(imgpack inspect IMAGE)",
     "dive": "imgpack inspect IMAGE",
     "manifest-digest": "imgpack digest IMAGE",
     "config": "the configuration is printed by: imgpack manifest IMAGE --config",

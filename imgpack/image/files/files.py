@@ -18,6 +18,7 @@ from imgpack.image.base.layer import BaseLayer
 from imgpack.image.files.tables import ReadLayer, read_layers
 from imgpack.image.image import Image, is_away
 from imgpack.layer.cache.segments import SegmentCache
+from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.entry import Entry
 from imgpack.tree.merge.applied import Applied, RowContent
@@ -81,6 +82,12 @@ class ImageFiles(Applied):
         with about(base.name), closing(base.unchecked()) as stream:
             yield from _chosen(stream, places, _Digests(self.tables[layer], places), base.name)
 
+    def stream(self, layer: int) -> Generator[bytes]:
+        """The tar stream of a layer, which need not be read to its end. Raises as ``contents``."""
+        base = self._base(layer)
+        with about(base.name), closing(base.unchecked()) as pieces:
+            yield from pieces
+
     def read(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a regular file that this gave; all of its layer in front of it is read.
 
@@ -119,18 +126,21 @@ def image_contents(
     *,
     tree: Tree | None = None,
     cache: SegmentCache | None = None,
+    read: dict[Layer, ReadLayer] | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> ImageFiles:
     """The files of ``image``, which lies ``where``; what the ``cache`` remembers is not read.
 
     Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
-    ``scratch`` finds a directory for tables. Raises as ``read_layers``.
+    ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
     """
     if tree is not None and any(is_away(image, one.descriptor) for one in image.layers):
         layers = [ReadLayer(_table(tree, scratch))]
     else:
-        layers = read_layers(image, where, scratch, cache=cache, jobs=jobs, reporter=reporter)
+        layers = read_layers(
+            image, where, scratch, cache=cache, read=read, jobs=jobs, reporter=reporter
+        )
     return ImageFiles(image, where, layers, jobs=jobs, reporter=reporter)
 
 

@@ -1,1 +1,1 @@
-"""Commands that look into an image."""
+"""Commands that look into images."""
