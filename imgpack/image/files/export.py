@@ -17,8 +17,8 @@ from imgpack.events import SILENT, Reporter
 from imgpack.files.incoming import file_of
 from imgpack.files.scratch import ScratchFile
 from imgpack.image.base.flatten import warn_of_root
-from imgpack.image.files.chosen import ShownTree
 from imgpack.image.files.files import ImageFiles
+from imgpack.image.files.subtrees import ShownTree
 from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache.record import Written
 from imgpack.spec.digest import Digest

@@ -19,8 +19,8 @@ from imgpack.errors import ArchiveError, LimitError, OutputError, Remedy, brief,
 from imgpack.events import SILENT, Reporter
 from imgpack.files.reading import read_range
 from imgpack.files.writing import output_errors
-from imgpack.image.files.chosen import ChosenPaths
 from imgpack.image.files.files import FileContent, ImageFiles
+from imgpack.image.files.subtrees import Subtrees
 from imgpack.tree.merge.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter, Unset
 from imgpack.tree.unpack.place import new_tree
@@ -60,7 +60,7 @@ def extract_files(
     come. Raises ``OutputError``, ``NotFoundError``, ``LimitError``, ``TreeError``, and what
     reading a layer raises; then nothing is left of it.
     """
-    chosen = ChosenPaths(files, paths)
+    chosen = Subtrees(files, paths)
     setter = AttributeSetter(rootless=rootless)
     with (
         new_tree(directory) as tree,
@@ -89,7 +89,7 @@ class _Extraction:
     directories: RowFile
     now: bytes = b""
 
-    def lay(self, chosen: ChosenPaths) -> int:
+    def lay(self, chosen: Subtrees) -> int:
         """Make all that has no bytes; how many entries there are."""
         count = 0
         with self._refusals():

@@ -60,7 +60,7 @@ class ShownTree:
         )  # fmt: skip
 
 
-class ChosenPaths:
+class Subtrees:
     """What lies at ``paths`` of the image with these ``files``, and the directories above.
 
     Without any it is all. Raises ``NotFoundError`` for a path that the image does not have, and
