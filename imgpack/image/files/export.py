@@ -23,7 +23,7 @@ from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache.record import Written
 from imgpack.spec.digest import Digest
 from imgpack.tree.merge.rows import TableRow
-from imgpack.tree.unpack.waiting import Places
+from imgpack.tree.unpack.waiting import MemberPlaces
 
 _SMALL: Final = 1 << 20
 """Bytes of a file that is read at once."""
@@ -60,7 +60,7 @@ class _StoredFiles:
         try:
             for layer, places in _shown_places(files).items():
                 starts = self._starts[layer] = array("Q", bytes(8 * (max(places) + 1)))
-                with closing(files.contents(layer, Places(places))) as contents:
+                with closing(files.contents(layer, MemberPlaces(places))) as contents:
                     for content in contents:
                         starts[content.place] = self._file.size
                         for piece in content.pieces:

@@ -9,10 +9,10 @@ from typing import Final
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_LEVELS: Final = 64
-"""Directories above the current one that stay open: a process may not have many more."""
+"""OpenDirectories above the current one that stay open: a process may not have many more."""
 
 
-class Directories:
+class OpenDirectories:
     """Those below the open directory ``root``; the way to the last one asked for is open.
 
     Methods raise ``OSError``.

@@ -70,8 +70,8 @@ class RowFile:
             self._parts, self._waiting = [], 0
 
 
-class Places(Collection[int]):
-    """Places of members of one layer."""
+class MemberPlaces(Collection[int]):
+    """MemberPlaces of members of one layer."""
 
     def __init__(self, places: Iterable[int]) -> None:
         self._there = bytearray()
@@ -111,9 +111,9 @@ class WaitingRows:
         """Those that have something, bottom first."""
         return sorted(self._layers)
 
-    def places(self, layer: int) -> Places:
+    def places(self, layer: int) -> MemberPlaces:
         """The members of a layer that are waited for."""
-        return Places(key >> _POSITION for key in self._layers[layer])
+        return MemberPlaces(key >> _POSITION for key in self._layers[layer])
 
     def in_order(self, layer: int) -> Iterator[TableRow]:
         """The rows of a layer as its members come; of one member, as they were added."""

@@ -14,7 +14,7 @@ from typing import Final
 from imgpack.files.writing import pwrite_all
 from imgpack.tree.merge.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter
-from imgpack.tree.unpack.directories import Directories
+from imgpack.tree.unpack.directories import OpenDirectories
 
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,7 +30,7 @@ class TreeWriter:
     """
 
     def __init__(self, root: int, setter: AttributeSetter) -> None:
-        self._directories = Directories(root)
+        self._directories = OpenDirectories(root)
         self._setter = setter
 
     def close(self) -> None:

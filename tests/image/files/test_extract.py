@@ -23,7 +23,7 @@ from imgpack.errors import (
     OutputError,
 )
 from imgpack.image.files.files import ImageFiles, image_contents
-from imgpack.tree.unpack.directories import Directories
+from imgpack.tree.unpack.directories import OpenDirectories
 from imgpack.tree.unpack.place import empty
 from tests.image.base.test_tree import linked
 from tests.store.samples import Memory, make_image, tar_of
@@ -235,7 +235,7 @@ def test_a_way_deeper_than_what_is_held_open_is_found_again(tmp_path: Path) -> N
     deep = b"/".join([b"d"] * 200)
     os.makedirs(os.path.join(os.fsencode(tmp_path), deep))
     root = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    directories = Directories(root)
+    directories = OpenDirectories(root)
     try:
         for path in (deep, deep[:99], deep, b"", b"d"):
             found = os.fstat(directories.at(path))
