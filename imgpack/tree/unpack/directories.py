@@ -9,7 +9,7 @@ from typing import Final
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_LEVELS: Final = 64
-"""OpenDirectories above the current one that stay open: a process may not have many more."""
+"""Directories above the current one that stay open: a process may not have many more."""
 
 
 class OpenDirectories:
