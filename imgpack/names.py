@@ -9,6 +9,7 @@ _HOMES: Final = {
     "api.files": "open_files",
     "api.comparison": "Comparison compare",
     "api.engines": "find_engine load loading",
+    "api.verification": "verify",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "compression.codec": "Codec",
@@ -27,6 +28,9 @@ _HOMES: Final = {
     "image.compare.selection": "Ignored Section Selection",
     "image.compare.values": "Cause CauseKind Documents FieldDifference FileDifference"
     " LayerDifference LayerMatch Presence",
+    "image.check.problems": "CheckedImage ImageCheck ImageProblem ProblemLevel TreeMismatch"
+    " Verification",
+    "image.check.verify": "Against",
     "image.describe": "described image_id published_names recorded total_size",
     "image.files.files": "FileContent ImageFiles",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"

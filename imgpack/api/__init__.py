@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
+    from imgpack.api.verification import verify
     from imgpack.compression.codec import Codec
     from imgpack.credentials.files import credential_store
     from imgpack.credentials.lookup import (
@@ -51,6 +52,15 @@ if TYPE_CHECKING:
     from imgpack.image.base.locked import is_lock, read_lock
     from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, ImageBuild, Placement
+    from imgpack.image.check.problems import (
+        CheckedImage,
+        ImageCheck,
+        ImageProblem,
+        ProblemLevel,
+        TreeMismatch,
+        Verification,
+    )
+    from imgpack.image.check.verify import Against
     from imgpack.image.compare.causes import field_text
     from imgpack.image.compare.changed_texts import TextDifferences
     from imgpack.image.compare.images import ComparedImages, ComparedSide
@@ -166,35 +176,36 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
-    "Built", "Cause", "CauseKind", "Change", "ClampTime", "Codec", "ComparedImages", "ComparedSide",
-    "Comparison", "Counts", "Credential", "CredentialFile", "CredentialSource", "CredentialStore",
-    "Descriptor", "Difference", "Digest", "Directory", "Documents", "Engine", "Entries", "Entry",
-    "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain", "FieldDifference", "FileContent",
-    "FileDifference", "Filtered", "Finding", "Format", "Given", "Group", "Healthcheck", "IdMap",
-    "Ignore", "Ignored", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex",
-    "ImageSink", "ImgpackError", "Index", "Layer", "LayerDifference", "LayerMatch", "LayerRow",
-    "LayerSink", "LayerTable", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter",
-    "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed",
-    "Placement", "Platform", "Ports", "Presence", "Published", "PushOptions", "PushStep",
+    "Against", "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base",
+    "BlobSource", "Built", "Cause", "CauseKind", "Change", "CheckedImage", "ClampTime", "Codec",
+    "ComparedImages", "ComparedSide", "Comparison", "Counts", "Credential", "CredentialFile",
+    "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest", "Directory",
+    "Documents", "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter",
+    "Explain", "FieldDifference", "FileContent", "FileDifference", "Filtered", "Finding", "Format",
+    "Given", "Group", "Healthcheck", "IdMap", "Ignore", "Ignored", "Image", "ImageBuild",
+    "ImageCheck", "ImageConfig", "ImageFiles", "ImageIndex", "ImageProblem", "ImageSink",
+    "ImgpackError", "Index", "Layer", "LayerDifference", "LayerMatch", "LayerRow", "LayerSink",
+    "LayerTable", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved",
+    "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "Placed", "Placement",
+    "Platform", "Ports", "Presence", "ProblemLevel", "Published", "PushOptions", "PushStep",
     "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink", "Reporter",
     "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
     "RuntimeChanges", "Schema1Options", "Section", "SegmentCache", "Selection", "SessionOptions",
     "SetOwner", "SetTime", "SingleFile", "TableRow", "Tarball", "TextDifferences", "TlsOptions",
-    "Transform", "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory",
-    "Whiteouts", "annotated", "block_device", "build", "build_prepared", "character_device",
-    "compare", "copy", "create", "credential_store", "delete", "described", "difference",
-    "directory", "directory_entry", "dry_run", "entries", "fakeroot_state", "fetch_base",
-    "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file", "flatten",
-    "hard_link", "ignore", "image_id", "images_in", "is_layout", "is_lock", "is_path",
-    "is_spelled_path", "join", "load", "loading", "lock_base", "missing_layers",
-    "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases", "open_blob",
-    "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
+    "Transform", "TransportOptions", "Treatment", "Tree", "TreeMismatch", "UploadJournal",
+    "UpperDirectory", "Verification", "Whiteouts", "annotated", "block_device", "build",
+    "build_prepared", "character_device", "compare", "copy", "create", "credential_store", "delete",
+    "described", "difference", "directory", "directory_entry", "dry_run", "entries",
+    "fakeroot_state", "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine",
+    "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in", "is_layout",
+    "is_lock", "is_path", "is_spelled_path", "join", "load", "loading", "lock_base",
+    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases",
+    "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
     "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
     "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
     "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
-    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
-    "whiteouts", "writable_name",
+    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify",
+    "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
     "diff": ("look.diff", "Show what two images have otherwise, and what that comes of."),
+    "verify": ("check.verify", "Check whether an image is sound, and what was built."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),

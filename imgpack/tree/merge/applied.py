@@ -131,11 +131,12 @@ class Applied:
         """Rows of all layers together: entries, deletions and made-up directories."""
         return sum(table.count for table in self.tables)
 
-    def laid(self) -> Iterator[LayerRow]:
+    def laid(self, *, links: bool = True) -> Iterator[LayerRow]:
         """All entries of all layers, in the order of their paths, and what became of each.
 
-        Of a path that has several, the lowest layer's comes first; deletions do not come.
-        Raises ``ArchiveError`` for a hard link to nothing.
+        Of a path that has several, the lowest layer's comes first; deletions do not come. Without
+        ``links``, a hard link to a lower layer's file stays as it stands; with them, one to
+        nothing raises ``ArchiveError``.
         """
         sources = [_numbered(number, table) for number, table in enumerate(self.tables)]
         floors = [_GROUND]
@@ -143,7 +144,9 @@ class Applied:
             while not path.startswith(floors[-1].inside):
                 floors.pop()
             found, floor = _settle(list(group), floors[-1], path)
-            yield from (self._whole(one) for one in found if one.shown or not one.row.made_up)
+            for one in found:
+                if one.shown or not one.row.made_up:
+                    yield self._whole(one) if links else one
             if floor is not None:
                 floors.append(floor)
 
