@@ -58,6 +58,7 @@ def verify(
         except _UNREADABLE as error:
             findings.caught(ImageCheck.DOCUMENT, "the whole", error)
             return Verification(where, problems=findings.problems())
+        findings.location = opened.location
         wanted = image or name
         roots = opened.roots if wanted is None else (opened.select(wanted),)
         found = verify_opened(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imgpack.compression.unpack import metered, unpack
-from imgpack.errors import ArchiveError, DigestError, LimitError, TreeError, brief
+from imgpack.errors import ArchiveError, DigestError, LimitError, NotFoundError, TreeError, brief
 from imgpack.events import Reporter
 from imgpack.files.ahead import ahead, joined
 from imgpack.files.blobs import verify_stream
@@ -30,8 +30,9 @@ from imgpack.tree.merge.table import LayerTable, layer_table
 from imgpack.tree.tree import MAX_NAME, WHITEOUT_PREFIX
 
 _AHEAD: Final = 8
-_MAX_SYMLINKS: Final = 100_000
-"""Symbolic links of a layer that are looked at."""
+_MAX_SYMLINKS: Final = 32 << 20
+"""Bytes of all symbolic links that are looked at, each with what it takes in memory."""
+_OVERHEAD: Final = 250
 _FAULTS: Final = (*UNREADABLE, LimitError)
 
 
@@ -56,6 +57,12 @@ class LayerChecks:
     jobs: int
     reporter: Reporter
     digests: bool = field(default=False, kw_only=True)
+    _room: int = field(default=_MAX_SYMLINKS, init=False)
+
+    def has_room(self, member: StreamMember) -> bool:
+        """Whether a symbolic link can be looked at, too, once all layers were read."""
+        self._room -= len(member.path) + len(member.link) + _OVERHEAD
+        return self._room > 0
 
     def read(self, claim: BlobClaim) -> CheckedLayer | None:
         """Read a blob; what is in it, if it is a layer that can be read."""
@@ -95,7 +102,7 @@ class _LayerReading:
             pieces = self._ahead(joined(raw, PIECE))
             with contextlib.closing(self._ahead(self._hashed(pieces))) as stream:
                 return self._table(stream)
-        except DigestError as error:
+        except (DigestError, NotFoundError) as error:
             self._findings.caught(ImageCheck.BLOB, self._where, error)
         except _FAULTS as error:
             self._findings.caught(ImageCheck.LAYER, self._where, error)
@@ -152,7 +159,7 @@ class _LayerReading:
                 if not self._is_fine(member):
                     continue
                 self._deletes = True
-            if member.kind == stat.S_IFLNK and len(self._symlinks) < _MAX_SYMLINKS:
+            if member.kind == stat.S_IFLNK and self._checks.has_room(member):
                 self._symlinks.append((path, member.link))
             if not digests or member.kind != stat.S_IFREG:
                 yield HashedMember(member, None)

@@ -18,6 +18,8 @@ from imgpack.errors import (
 
 _LISTED: Final = 100
 """Problems of one kind in one place that are told one by one; more are counted."""
+_LONGEST: Final = 4096
+"""Bytes of a path that is kept beside the text, which shortens it: those of Linux's PATH_MAX."""
 
 
 class ProblemLevel(Enum):
@@ -126,6 +128,7 @@ class Findings:
         key = check, where
         count = self._counts[key] = self._counts.get(key, 0) + 1
         if count <= _LISTED:
+            path = None if path is None or len(path) > _LONGEST else path
             kind = kind or _KINDS.get(check, DocumentError)
             self._found.append(ImageProblem(check, level or check.level, where, text, path, kind))
 
@@ -138,6 +141,8 @@ class Findings:
     ) -> None:
         """Take note of a problem that is an ``error``, which need not say where it is."""
         text = error.message.removeprefix(f"{self.location}: ").removeprefix(f"{where}: ")
+        if text.startswith(f"{self.location} has no "):
+            text = "it is not there"
         self.add(check, where, text, level=level, kind=type(error))
 
     def problems(self) -> tuple[ImageProblem, ...]:
