@@ -15,8 +15,9 @@ from imgpack.errors import NotFoundError, UnsupportedError
 from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from imgpack.image.compare.images import ComparedImages, ComparedSide
-    from imgpack.image.compare.selection import Selection
+    from imgpack.image.compare.images import ComparedImages
+    from imgpack.image.compare.scope import ComparisonScope
+    from imgpack.image.compare.sides import ComparedSide
     from imgpack.image.files.files import ImageFiles
     from imgpack.image.files.tables import ReadLayer
     from imgpack.image.image import AnyImage, Artifact, Image
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedLocations:
     """Two locations: the ``images`` of both, a pair for each platform; what only one has.
 
     Those are platforms, or digests of what has none.
@@ -44,7 +45,7 @@ class Comparison:
 def compare(
     a: str | Reference,
     b: str | Reference,
-    selection: Selection | None = None,
+    scope: ComparisonScope | None = None,
     *,
     image: str | None = None,
     platform: Platform | None = None,
@@ -54,16 +55,16 @@ def compare(
     cache: SegmentCache | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
-) -> Iterator[Comparison]:
+) -> Iterator[ComparedLocations]:
     """The images at *a* and *b* side by side, to be looked at inside the ``with``.
 
     Locations are as for ``open_files``, artifacts too; ``image`` chooses one in each. Of two
     indexes each ``platform`` is compared, of an index and an image that of the image. ``platform``
-    chooses one, and ``other_platform`` (``None``: the same) of *b*. ``selection`` says what counts
+    chooses one, and ``other_platform`` (``None``: the same) of *b*. ``scope`` says what counts
     (``None``: everything). Layers are read when what they hold is asked for, unless the ``cache``
     remembers it. Raises what ``open`` raises, and ``NotFoundError`` if nothing can be compared.
     """
-    from imgpack.image.compare.selection import Selection
+    from imgpack.image.compare.scope import ComparisonScope
 
     path, name = split(a)
     other, other_name = split(b)
@@ -78,7 +79,7 @@ def compare(
         wanted = other_platform or platform
         there = right.image(right.select(image or other_name), wanted).image
         yield _compared(
-            opening(left, path), found, opening(right, other), there, selection or Selection()
+            opening(left, path), found, opening(right, other), there, scope or ComparisonScope()
         )
 
 
@@ -97,7 +98,7 @@ class _Location:
     def side(self, image: Image | Artifact) -> ComparedSide:
         """One of them, to be compared."""
         from imgpack.image.base.locked import is_lock
-        from imgpack.image.compare.images import ComparedSide
+        from imgpack.image.compare.sides import ComparedSide
 
         lock = isinstance(self.path, str) and is_lock(self.path)
         return ComparedSide(image, partial(self._files, image, lock=lock), layered=not lock)
@@ -128,8 +129,8 @@ class _Location:
 
 
 def _compared(
-    a: _Location, found: AnyImage, b: _Location, there: AnyImage, selection: Selection
-) -> Comparison:
+    a: _Location, found: AnyImage, b: _Location, there: AnyImage, scope: ComparisonScope
+) -> ComparedLocations:
     from imgpack.image.compare.images import ComparedImages
     from imgpack.image.image import ImageIndex
 
@@ -144,14 +145,16 @@ def _compared(
         pairs = [(key, key) for key in left if key in right]
     compared = []
     for key, other in pairs:
-        one, two = left.pop(key), right.pop(other)
-        if one is None or two is None:
-            continue  # of a type that nobody knows: its digest, the key, says all
-        compared.append(ComparedImages(other, a.side(one), b.side(two), selection))
-    if not compared:
+        one, two = left[key], right[other]
+        if one is not None and two is not None:
+            compared.append(ComparedImages(other, a.side(one), b.side(two), scope))
+        elif key != other:  # of a type that nobody knows: the digest says all
+            continue
+        del left[key], right[other]
+    if not pairs:
         there_are = f"{', '.join(left)} and {', '.join(right)}"
         raise NotFoundError(f"{a.path} and {b.path} have no platform in common", there_are)
-    return Comparison(tuple(compared), tuple(left), tuple(right))
+    return ComparedLocations(tuple(compared), tuple(left), tuple(right))
 
 
 def _members(image: AnyImage) -> dict[str, Image | Artifact | None]:

@@ -331,6 +331,14 @@ class EngineError(ImgpackError):
     advice = "see that the engine runs, and that you may use it"
 
 
+class NoSuchPathError(ImgpackError):
+    """An image has nothing at a path."""
+
+    exit_code = 28
+    meaning = "an image has no such file or directory"
+    advice = "list the directory above it"
+
+
 class AmbiguousError(ImgpackError):
     """Several images or platforms fit, and one is wanted."""
 

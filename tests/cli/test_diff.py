@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imgpack import api
-from imgpack.api import Platform
+from imgpack.api import Descriptor, Opaque, Platform
 from tests.cli.archives import write_archive
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
@@ -139,6 +139,19 @@ def test_artifacts_are_compared_by_their_documents(imgpack_here: InProcess, tmp_
     assert imgpack_here("diff", "a", "i").code == 1
 
 
+@pytest.mark.parametrize(("other", "code"), [(b"{}", 0), (b"[]", 1)])
+def test_what_has_an_unknown_type_is_the_same_if_its_digest_is(
+    imgpack_here: InProcess, tmp_path: Path, other: bytes, code: int
+) -> None:
+    """Nobody can say more of it."""
+    for name, raw in (("a", b"{}"), ("b", other)):
+        source = Memory()
+        blob = Descriptor("application/unknown", source.add(raw), len(raw))
+        write_archive(f"{tmp_path}/{name}/", Opaque(blob, source), "foo:1")
+
+    assert imgpack_here("diff", "a/", "b/").code == code
+
+
 def test_a_lock_is_compared_with_what_it_locked(imgpack_here: InProcess, tmp_path: Path) -> None:
     """Its files too, of which it has no bytes; and what moved since shows."""
     made = [api.entries([api.file("etc/motd", b"hello")])]
@@ -151,6 +164,7 @@ def test_a_lock_is_compared_with_what_it_locked(imgpack_here: InProcess, tmp_pat
     assert b"identical" in imgpack_here("diff", "a.lock", "a.tar").ok()
     done = imgpack_here("diff", "a.lock", "b.tar", "--json")
     assert done.code == 1
+    assert b"not shown: a lock" in imgpack_here("diff", "a.lock", "b.tar", "--text").out
     (image,) = json.loads(done.out)["images"]
     assert [(one["path"], one["fields"]) for one in image["files"]] == [("etc/motd", ["content"])]
 
@@ -176,3 +190,15 @@ def test_an_archive_is_compared_with_a_registry(imgpack_here: InProcess, tmp_pat
         reference = f"{registry.host}/foo:1"
         imgpack_here("push", "a.tar", reference, "--plain-http").ok()
         assert b"identical" in imgpack_here("diff", "a.tar", reference, "--plain-http").ok()
+
+
+def test_large_files_and_binaries_have_no_lines(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """They are told all the same."""
+    for name, end in (("a", b"1"), ("b", b"2")):
+        layer = tar_of({"big": b"x\n" * 200_000 + end, "program": b"\0" + end})
+        write_archive(tmp_path / name, make_image(Memory(), [layer]), "foo:1")
+
+    lines = imgpack_here("diff", "a", "b", "--text").out.decode().splitlines()
+
+    assert "    Binary files a/program and b/program differ" in lines
+    assert "    1 file not shown: too large, alone or together" in lines

@@ -58,7 +58,7 @@ def tree_mismatches(
     ``Tree.entries``.
     """
     problems = Problems()
-    comparison = _Comparison(ignored, problems)
+    comparison = _EntryComparison(ignored, problems)
     for path, (there, here) in _side_by_side(image, directory, problems):
         if there is None or here is None:
             if "type" not in ignored:
@@ -68,7 +68,7 @@ def tree_mismatches(
     problems.check()
 
 
-class _Side(NamedTuple):
+class _TreeSide(NamedTuple):
     key: bytes
     number: int
     entry: Entry
@@ -91,11 +91,11 @@ def _side_by_side(
             yield path, (there, here)
 
 
-def _sides(number: int, entries: Iterator[Entry]) -> Iterator[_Side]:
-    return (_Side(path_order(entry.path), number, entry) for entry in entries)
+def _sides(number: int, entries: Iterator[Entry]) -> Iterator[_TreeSide]:
+    return (_TreeSide(path_order(entry.path), number, entry) for entry in entries)
 
 
-class _Comparison:
+class _EntryComparison:
     """How two entries of one path are compared."""
 
     def __init__(self, ignored: frozenset[str], problems: Problems) -> None:

@@ -56,14 +56,14 @@ def check_documents(
     opened: Opened, roots: Sequence[Root], platform: Platform | None, findings: Findings
 ) -> CheckedDocuments:
     """Look at all documents of ``roots``; of indexes at what is for ``platform``, if given."""
-    walk = _Walk(opened, platform, findings)
+    walk = _DocumentWalk(opened, platform, findings)
     for root in roots:
         names = (*(name.shown() for name in root.names), *root.labels)
         walk.document(root.descriptor, 0, names)
     return walk.found
 
 
-class _Walk:
+class _DocumentWalk:
     def __init__(self, opened: Opened, platform: Platform | None, findings: Findings) -> None:
         self.found = CheckedDocuments()
         self._opened = opened

@@ -29,11 +29,11 @@ def check_merged(layers: Sequence[CheckedLayer], names: Sequence[str], findings:
     """
     applied = Applied([layer.table for layer in layers])
     _check_hard_links(applied, names, findings)
-    links = _Symlinks(layers)
+    links = _LaidSymlinks(layers)
     deletes = any(layer.deletes for layer in layers)
     if not (deletes or links.missing):
         return
-    deletions = _Deletions(applied if deletes else None, names, findings)
+    deletions = _LaidDeletions(applied if deletes else None, names, findings)
     for laid in applied.laid(links=False):
         if deletes:
             deletions.meet(laid)
@@ -65,7 +65,7 @@ def _check_hard_links(applied: Applied, names: Sequence[str], findings: Findings
             findings.add(ImageCheck.HARD_LINK, names[number], link, path=row.path)
 
 
-class _Deletion(NamedTuple):
+class _LaidDeletion(NamedTuple):
     """A deletion of the layer ``layer``, all of whose work is at paths that start so."""
 
     inside: bytes
@@ -73,7 +73,7 @@ class _Deletion(NamedTuple):
     row: TableRow
 
 
-class _Deletions:
+class _LaidDeletions:
     """The deletions of all layers, met in the order of paths beside what they may delete."""
 
     def __init__(self, applied: Applied | None, names: Sequence[str], findings: Findings) -> None:
@@ -81,7 +81,7 @@ class _Deletions:
         sources = [_deletions(number, table.rows()) for number, table in enumerate(tables)]
         self._left = merge(*sources, key=_place)
         self._next = next(self._left, None)
-        self._open: list[_Deletion] = []
+        self._open: list[_LaidDeletion] = []
         self._names = names
         self._findings = findings
 
@@ -115,7 +115,7 @@ class _Deletions:
                 self._tell(one)
         self._open = left
 
-    def _tell(self, one: _Deletion) -> None:
+    def _tell(self, one: _LaidDeletion) -> None:
         where, path = self._names[one.layer], one.row.path
         if one.row.mode == WHITEOUT:
             text = f"{brief(path)} is deleted, and no lower layer has it"
@@ -126,17 +126,17 @@ class _Deletions:
         self._findings.add(ImageCheck.WHITEOUT, where, text, path=path, level=level)
 
 
-def _deletions(number: int, rows: Iterator[TableRow]) -> Iterator[_Deletion]:
+def _deletions(number: int, rows: Iterator[TableRow]) -> Iterator[_LaidDeletion]:
     for row in rows:
         if row.deletes:
-            yield _Deletion(row.path + b"/" if row.path else b"", number, row)
+            yield _LaidDeletion(row.path + b"/" if row.path else b"", number, row)
 
 
-def _place(one: _Deletion) -> bytes:
+def _place(one: _LaidDeletion) -> bytes:
     return path_order(one.row.path)
 
 
-def _did(one: _Deletion, laid: LayerRow) -> bool:
+def _did(one: _LaidDeletion, laid: LayerRow) -> bool:
     """Whether it is what deleted an entry, which is at its path or in it."""
     if laid.by != one.layer:
         return False
@@ -146,7 +146,7 @@ def _did(one: _Deletion, laid: LayerRow) -> bool:
     return path.startswith(one.inside)
 
 
-class _Symlinks:
+class _LaidSymlinks:
     """Symbolic links, by the paths that they name; ``missing`` are those not met yet."""
 
     def __init__(self, layers: Sequence[CheckedLayer]) -> None:

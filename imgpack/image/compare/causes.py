@@ -9,18 +9,19 @@ from imgpack.errors import printable
 from imgpack.image.compare.blobs import blob_difference
 from imgpack.image.compare.documents import is_created
 from imgpack.image.compare.framing import first_byte
-from imgpack.image.compare.selection import Selection
+from imgpack.image.compare.scope import ComparisonScope
+from imgpack.image.compare.sides import ComparedSide
 from imgpack.image.compare.tables import RowDifference, first_difference, kind_of
 from imgpack.image.compare.values import (
     ABSENT,
     Cause,
     CauseKind,
-    Documents,
+    DocumentDifferences,
     FieldDifference,
     LayerDifference,
     LayerMatch,
 )
-from imgpack.image.files.files import ImageFiles
+from imgpack.image.image import is_away
 from imgpack.spec.json import encode
 from imgpack.tree.merge.rows import TableRow
 
@@ -28,7 +29,7 @@ _PLATFORM: Final = ("os", "architecture", "variant", "os.version", "os.features"
 _ORDER: Final = tuple(CauseKind)
 
 
-def document_causes(documents: Documents) -> Iterator[Cause]:
+def document_causes(documents: DocumentDifferences) -> Iterator[Cause]:
     """The causes that the documents tell."""
     found: dict[CauseKind, list[FieldDifference]] = {}
     for one in documents.config:
@@ -52,22 +53,19 @@ def said(value: Any) -> str:
 
 
 class LayerCauses:
-    """Looks for what is behind layers that differ, in the ``files`` of both images.
+    """Looks for what is behind layers that differ; each image is only read if that tells."""
 
-    ``files`` are ``None`` where the layers are not at hand, one by one.
-    """
-
-    def __init__(self, a: ImageFiles | None, b: ImageFiles | None, selection: Selection) -> None:
+    def __init__(self, a: ComparedSide, b: ComparedSide, scope: ComparisonScope) -> None:
         self._a = a
         self._b = b
-        self._selection = selection
+        self._scope = scope
 
     def alike(self, pair: LayerDifference) -> bool:
-        """Whether two layers are the same in all that is selected, though their bytes differ."""
-        if self._a is None or self._b is None or pair.a is None or pair.b is None:
+        """Whether two layers are the same in all that counts, though their bytes differ."""
+        a, b = self._a.by_layer, self._b.by_layer
+        if a is None or b is None or pair.a is None or pair.b is None:
             return False
-        tables = self._a.tables[pair.a - 1], self._b.tables[pair.b - 1]
-        return first_difference(*tables, self._selection) is None
+        return first_difference(a.tables[pair.a - 1], b.tables[pair.b - 1], self._scope) is None
 
     def causes(self, pairs: Sequence[LayerDifference]) -> Iterator[Cause]:
         """Why the first two layers of each kind differ."""
@@ -101,17 +99,14 @@ class LayerCauses:
         unknown = Cause(
             CauseKind.CONTENT, "diff_id", said(diff_id.a), said(diff_id.b), layers, others=others
         )
-        if self._a is None or self._b is None or pair.a is None or pair.b is None:
+        a, b = self._a.by_layer, self._b.by_layer
+        if a is None or b is None or pair.a is None or pair.b is None:
             return unknown
-        tables = self._a.tables[pair.a - 1], self._b.tables[pair.b - 1]
-        row = first_difference(*tables, self._selection)
+        row = first_difference(a.tables[pair.a - 1], b.tables[pair.b - 1], self._scope)
         if row is not None:
             kind = CauseKind.ORDER if row.what == "order" else CauseKind.CONTENT
             return Cause(kind, row.what, *row_sides(row), layers, row.path, others)
-        with (
-            closing(self._a.stream(pair.a - 1)) as first,
-            closing(self._b.stream(pair.b - 1)) as second,
-        ):
+        with closing(a.stream(pair.a - 1)) as first, closing(b.stream(pair.b - 1)) as second:
             byte = first_byte(first, second)
         if byte is None:
             return unknown
@@ -120,10 +115,12 @@ class LayerCauses:
 
     def _recompressed(self, pair: LayerDifference, others: int) -> Cause:
         layers = pair.a, pair.b
-        if self._a is None or self._b is None or pair.a is None or pair.b is None:
-            return Cause(CauseKind.COMPRESSION, "the blob", layers=layers, others=others)
+        assert pair.a is not None
+        assert pair.b is not None
         old = self._a.image.manifest.layers[pair.a - 1]
         new = self._b.image.manifest.layers[pair.b - 1]
+        if is_away(self._a.image, old) or is_away(self._b.image, new):
+            return Cause(CauseKind.COMPRESSION, "the blob", layers=layers, others=others)
         found = blob_difference(
             self._a.image.source.read_blob(old),
             self._b.image.source.read_blob(new),

@@ -7,8 +7,8 @@ OCI image-spec ``manifest.md`` and ``config.md``.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from imgpack.image.compare.selection import Ignored, Section, Selection
-from imgpack.image.compare.values import ABSENT, Documents, FieldDifference
+from imgpack.image.compare.scope import ComparisonScope, Ignored, Section
+from imgpack.image.compare.values import ABSENT, DocumentDifferences, FieldDifference
 from imgpack.image.image import Artifact, Image
 from imgpack.spec.json import decode
 
@@ -27,11 +27,11 @@ def is_created(path: _Path) -> bool:
 
 
 def document_differences(
-    a: Image | Artifact, b: Image | Artifact, selection: Selection
-) -> Documents:
+    a: Image | Artifact, b: Image | Artifact, scope: ComparisonScope
+) -> DocumentDifferences:
     """What the documents of *a* and *b* say otherwise, as far as it is selected."""
-    counts = _Counting(selection.ignored)
-    wanted = selection.sections
+    counts = _Counting(scope.ignored)
+    wanted = scope.sections
     manifests = [decode(one.manifest.raw) for one in (a, b)]
     configs = [decode(one.config.raw) if isinstance(one, Image) else {} for one in (a, b)]
     histories = [_entries(config.pop("history", None)) for config in configs]
@@ -45,7 +45,7 @@ def document_differences(
         {path: value for path, value in flat(manifest).items() if path not in _FOLLOWS}
         for manifest in manifests
     )
-    return Documents(
+    return DocumentDifferences(
         counts.differences(first, second) if Section.MANIFEST in wanted else (),
         counts.differences(*map(flat, configs)) if Section.CONFIG in wanted else (),
         counts.history(*histories) if Section.HISTORY in wanted else (),

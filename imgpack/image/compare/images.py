@@ -1,6 +1,6 @@
 """Two images that are compared: documents at once, layers and files when they are asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
@@ -8,42 +8,18 @@ from imgpack.image.compare.causes import LayerCauses, document_causes, field_tex
 from imgpack.image.compare.documents import document_differences
 from imgpack.image.compare.layers import layer_differences
 from imgpack.image.compare.rows import file_differences
-from imgpack.image.compare.selection import Section, Selection
+from imgpack.image.compare.scope import ComparisonScope, Section
+from imgpack.image.compare.sides import ComparedSide
 from imgpack.image.compare.values import (
     Cause,
     CauseKind,
-    Documents,
+    DocumentDifferences,
     FileDifference,
     LayerDifference,
     LayerMatch,
     Presence,
 )
-from imgpack.image.files.files import ImageFiles
-from imgpack.image.image import Artifact, Image
-
-
-class ComparedSide:
-    """One of two images: ``image``, and how its files are opened.
-
-    ``layered``: its layers are at hand one by one, as those of a lock are not.
-    """
-
-    def __init__(
-        self, image: Image | Artifact, opening: Callable[[], ImageFiles], *, layered: bool = True
-    ) -> None:
-        self.image = image
-        self.layered = layered
-        self._opening = opening
-
-    @cached_property
-    def files(self) -> ImageFiles:
-        """What is in it. Raises as ``open_files``."""
-        return self._opening()
-
-    @property
-    def by_layer(self) -> ImageFiles | None:
-        """The same, if the layers are told apart."""
-        return self.files if self.layered and isinstance(self.image, Image) else None
+from imgpack.image.image import Image
 
 
 class ComparedImages:
@@ -53,12 +29,12 @@ class ComparedImages:
     """
 
     def __init__(
-        self, platform: str, a: ComparedSide, b: ComparedSide, selection: Selection
+        self, platform: str, a: ComparedSide, b: ComparedSide, scope: ComparisonScope
     ) -> None:
         self.platform = platform
         self.a = a
         self.b = b
-        self._selection = selection
+        self._scope = scope
 
     @property
     def identical(self) -> bool:
@@ -66,19 +42,19 @@ class ComparedImages:
         return self.a.image.manifest.raw == self.b.image.manifest.raw
 
     @cached_property
-    def documents(self) -> Documents:
+    def documents(self) -> DocumentDifferences:
         """How their documents differ, as far as it is selected."""
         if self.identical:
-            return Documents()
-        return document_differences(self.a.image, self.b.image, self._selection)
+            return DocumentDifferences()
+        return document_differences(self.a.image, self.b.image, self._scope)
 
     @cached_property
     def layers(self) -> tuple[LayerDifference, ...]:
         """All layers of both; none if layers are not selected."""
-        if Section.LAYERS not in self._selection.sections:
+        if Section.LAYERS not in self._scope.sections:
             return ()
         pairs = self._pairs
-        if not self._selection.loose:
+        if not self._scope.loose:
             return pairs
         return tuple(
             replace(pair, match=LayerMatch.ALIKE)
@@ -94,17 +70,17 @@ class ComparedImages:
 
     def files(self) -> Iterator[FileDifference]:
         """The files that differ, in the order of their paths; none if they are not selected."""
-        if Section.FILES not in self._selection.sections or self._same_files:
+        if Section.FILES not in self._scope.sections or self._same_files:
             return iter(())
-        return file_differences(self.a.files, self.b.files, self._selection)
+        return file_differences(self.a.files, self.b.files, self._scope)
 
     @cached_property
     def _pairs(self) -> tuple[LayerDifference, ...]:
-        return layer_differences(self.a.image, self.b.image, self._selection)
+        return layer_differences(self.a.image, self.b.image, self._scope)
 
     @cached_property
     def _behind(self) -> LayerCauses:
-        return LayerCauses(self.a.by_layer, self.b.by_layer, self._selection)
+        return LayerCauses(self.a, self.b, self._scope)
 
     @property
     def _same_files(self) -> bool:
@@ -126,8 +102,8 @@ class ComparedImages:
         elif not self.layers and (first := next(self.files(), None)) is not None:
             found = True
             yield _of_file(first)
-        whole = self._selection.sections == frozenset(Section) and not self._selection.ignored
-        if not found and whole and not self._selection.loose:
+        whole = self._scope.sections == frozenset(Section) and not self._scope.ignored
+        if not found and whole and not self._scope.loose:
             configs = [getattr(one.image, "config", None) for one in (self.a, self.b)]
             same = configs[0] is None or configs[1] is None or configs[0].raw == configs[1].raw
             what = "the manifest's JSON" if same else "the configuration's JSON"
@@ -137,7 +113,7 @@ class ComparedImages:
 def _of_file(first: FileDifference) -> Cause:
     """The cause, where only files are looked at."""
     if first.presence is Presence.CHANGED:
-        what = first.fields[-1] if "content" in first.fields else first.fields[0]
+        what = "content" if "content" in first.fields else first.fields[0]
     else:
         what = "path"
     a, b = ("nothing" if one is None else field_text(one.row, what) for one in (first.a, first.b))

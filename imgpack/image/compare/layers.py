@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from imgpack.image.compare.documents import field_differences, flat
-from imgpack.image.compare.selection import Ignored, Selection
+from imgpack.image.compare.scope import ComparisonScope, Ignored
 from imgpack.image.compare.values import FieldDifference, LayerDifference, LayerMatch
 from imgpack.image.image import Artifact, Image
 from imgpack.spec.descriptor import Descriptor
@@ -18,10 +18,10 @@ _OF_BLOBS = frozenset({("digest",), ("size",), ("mediaType",)})
 
 
 def layer_differences(
-    a: Image | Artifact, b: Image | Artifact, selection: Selection
+    a: Image | Artifact, b: Image | Artifact, scope: ComparisonScope
 ) -> tuple[LayerDifference, ...]:
     """All layers of both, in the order of *b*; those that *b* lacks where they were."""
-    return tuple(_Pairing(_blobs(a), _blobs(b), selection.ignored).pairs())
+    return tuple(_Pairing(_blobs(a), _blobs(b), scope.ignored).pairs())
 
 
 def _blobs(image: Image | Artifact) -> list[_Blob]:

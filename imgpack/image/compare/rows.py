@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from imgpack.image.compare.selection import ChosenPaths, Selection
+from imgpack.image.compare.scope import ChosenPaths, ComparisonScope
 from imgpack.image.compare.values import FileDifference
 from imgpack.tree.entry import path_order
 from imgpack.tree.merge.applied import Applied, LayerRow
@@ -15,7 +15,7 @@ from imgpack.tree.merge.rows import TableRow, made_up_row
 
 _Item = TypeVar("_Item")
 _Place = tuple[bytes, int]
-_OWN = slice(1, 10)
+OWN = slice(1, 10)
 """Of a row: what says what it is, without where it lies and what else has its inode."""
 
 
@@ -51,7 +51,7 @@ class RowFields:
 
     def differing(self, a: TableRow, b: TableRow) -> tuple[str, ...]:
         """The names of the fields in which they differ, but for ``links``."""
-        if a[_OWN] == b[_OWN]:
+        if a[OWN] == b[OWN]:
             return ()
         kind = stat.S_IFMT(a.mode)
         if kind != stat.S_IFMT(b.mode):
@@ -102,12 +102,12 @@ _Shown = tuple[LayerRow, bytes]
 """What an image has at a path, and the first path of its inode."""
 
 
-def file_differences(a: Applied, b: Applied, selection: Selection) -> Iterator[FileDifference]:
+def file_differences(a: Applied, b: Applied, scope: ComparisonScope) -> Iterator[FileDifference]:
     """The paths that differ between the trees *a* and *b*, in order. Raises as ``Applied.laid``."""
-    fields = selection.fields
+    fields = scope.fields
     differing = RowFields(fields).differing
     links = "links" in fields
-    chosen = ChosenPaths(selection)
+    chosen = ChosenPaths(scope)
     every = chosen.all
     for left, right in side_by_side(_shown(a), _shown(b), _place_of_shown):
         one = (left or right or _NEVER)[0]

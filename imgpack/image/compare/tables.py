@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from imgpack.image.compare.rows import FirstNames, RowFields, side_by_side
-from imgpack.image.compare.selection import ChosenPaths, Selection
+from imgpack.image.compare.rows import OWN, FirstNames, RowFields, side_by_side
+from imgpack.image.compare.scope import ChosenPaths, ComparisonScope
 from imgpack.tree.entry import WHITEOUT
 from imgpack.tree.merge.rows import TableRow
 from imgpack.tree.merge.table import LayerTable
@@ -34,17 +34,19 @@ class RowDifference(NamedTuple):
         return row.path
 
 
-def first_difference(a: LayerTable, b: LayerTable, selection: Selection) -> RowDifference | None:
+def first_difference(a: LayerTable, b: LayerTable, scope: ComparisonScope) -> RowDifference | None:
     """The first member that the layers have otherwise, as far as it is selected.
 
     The order of members counts only if all else is selected: who leaves paths out moves others.
     """
-    chosen = ChosenPaths(selection)
-    fields = RowFields(selection.fields)
-    links = "links" in selection.fields
+    chosen = ChosenPaths(scope)
+    fields = RowFields(scope.fields)
+    links = "links" in scope.fields
     first: tuple[int, RowDifference] | None = None
     moved: tuple[int, RowDifference] | None = None
     for (left, name), (right, other) in _pairs(a, b):
+        if left and right and name == other and _same(left, right):
+            continue
         row = left or right
         assert row is not None
         if row.path not in chosen:
@@ -61,10 +63,10 @@ def first_difference(a: LayerTable, b: LayerTable, selection: Selection) -> RowD
             if left.place != right.place and (moved is None or place < moved[0]):
                 moved = place, RowDifference("order", left, right)
         if told:
-            first = place, RowDifference(told[-1] if "content" in told else told[0], left, right)
+            first = place, RowDifference("content" if "content" in told else told[0], left, right)
     if first is not None:
         return first[1]
-    return None if moved is None or selection.loose else moved[1]
+    return None if moved is None or scope.loose else moved[1]
 
 
 _Named = tuple[TableRow | None, bytes]
@@ -73,9 +75,13 @@ _Named = tuple[TableRow | None, bytes]
 def _pairs(a: LayerTable, b: LayerTable) -> Iterator[tuple[_Named, _Named]]:
     names, others = FirstNames(), FirstNames()
     for left, right in side_by_side(a.rows(), b.rows(), _place):
-        name = b"" if left is None else names.add(left, 0, shown=True)
-        other = b"" if right is None else others.add(right, 0, shown=True)
+        name = names.add(left, 0, shown=True) if left is not None and left.inode else b""
+        other = others.add(right, 0, shown=True) if right is not None and right.inode else b""
         yield (left, name), (right, other)
+
+
+def _same(left: TableRow, right: TableRow) -> bool:
+    return left[OWN] == right[OWN] and left.place == right.place
 
 
 def _place(row: TableRow) -> tuple[bytes, int]:

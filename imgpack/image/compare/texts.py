@@ -1,13 +1,24 @@
 """Small texts of two images, line by line: a unified diff, as POSIX ``diff -u`` has it.
 
 E. Myers, "An O(ND) Difference Algorithm", 1986, sections 2 and 4. Bounded for hostile texts: of
-more edits than ``_MAX_EDITS`` all that is not the same at both ends is told as changed.
+more edits than ``_MAX_EDITS`` all that is not the same at both ends is told as changed; a file has
+at most ``MAX_TEXT`` bytes, and all files together ``MAX_TEXTS``. Each layer is read once for all.
 """
 
+import stat
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
+from imgpack.image.compare.values import FileDifference
+from imgpack.image.files.files import ImageFiles
+from imgpack.tree.merge.applied import LayerRow
+
+MAX_TEXT: Final = 256 << 10
+"""Bytes of a file whose lines are compared."""
+MAX_TEXTS: Final = 16 << 20
+"""Bytes of all such files of both images, which are held in memory."""
 _MAX_EDITS: Final = 1000
 _CONTEXT: Final = 3
 _BINARY: Final = 8192
@@ -126,4 +137,53 @@ def _joined(steps: list[_Span]) -> list[_Span]:
             found[-1] = found[-1][0], i_end, found[-1][2], j_end
         else:
             found.append((i, i_end, j, j_end))
+    return found
+
+
+@dataclass(slots=True)
+class TextDifferences:
+    """Files whose content differs, collected while they come; then their texts are read.
+
+    ``skipped`` counts those that are too large, alone or together.
+    """
+
+    files: list[FileDifference] = field(default_factory=list)
+    skipped: int = 0
+    _room: int = MAX_TEXTS
+
+    def add(self, one: FileDifference) -> None:
+        """Take a difference, if it is one of content."""
+        a, b = one.a, one.b
+        if a is None or b is None or not {"content", "size"} & set(one.fields):
+            return
+        if not (stat.S_ISREG(a.row.mode) and stat.S_ISREG(b.row.mode)):
+            return
+        size = a.row.size + b.row.size
+        if max(a.row.size, b.row.size) > MAX_TEXT or size > self._room:
+            self.skipped += 1
+            return
+        self._room -= size
+        self.files.append(one)
+
+    def read(self, a: ImageFiles, b: ImageFiles) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:
+        """The path and the diff of each, without lines for binaries. Raises as ``contents``."""
+        before = _contents(a, (one.a for one in self.files))
+        after = _contents(b, (one.b for one in self.files))
+        for number, one in enumerate(self.files):
+            old, new = before[number], after[number]
+            binary = is_binary(old) or is_binary(new)
+            yield one.path, () if binary else tuple(unified(old, new))
+
+
+def _contents(files: ImageFiles, rows: Iterable[LayerRow | None]) -> dict[int, bytes]:
+    """The bytes of ``rows``, by their numbers."""
+    wanted: dict[int, dict[int, list[int]]] = {}
+    for number, one in enumerate(rows):
+        if one is not None:
+            wanted.setdefault(one.held, {}).setdefault(one.row.place, []).append(number)
+    found: dict[int, bytes] = {}
+    for layer, places in wanted.items():
+        for content in files.contents(layer, places):
+            data = b"".join(content.pieces)
+            found |= dict.fromkeys(places[content.place], data)
     return found

@@ -162,7 +162,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
+class DocumentDifferences:
     """How the documents of two images differ, without a look at a layer."""
 
     manifest: tuple[FieldDifference, ...] = ()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import BinaryIO, Final, NamedTuple
 
-from imgpack.errors import ArchiveError, DigestError, about, brief
+from imgpack.errors import ArchiveError, DigestError, NotFoundError, Remedy, about, brief
 from imgpack.events import SILENT, Reporter
 from imgpack.files.incoming import file_of
 from imgpack.image.base.layer import BaseLayer
@@ -44,7 +44,8 @@ class FileContent(NamedTuple):
 class ImageFiles(Applied):
     """The tree of ``image``, which lies ``where``; its layers counted from 0, bottom first.
 
-    ``jobs`` threads read a layer.
+    ``jobs`` threads read a layer. If it is ``locked``, one layer is what all of them make, and
+    has no bytes.
     """
 
     def __init__(
@@ -53,17 +54,19 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
+        locked: bool = False,
         jobs: int = 1,
         reporter: Reporter = SILENT,
     ) -> None:
         self.image = image
         self.where = where
+        self._locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs
         self._reporter = reporter
         super().__init__([layer.table for layer in self._layers], where, self)
 
-    def contents(self, layer: int, places: Collection[int]) -> Iterator[FileContent]:
+    def contents(self, layer: int, places: Collection[int]) -> Generator[FileContent, None, None]:
         """The regular files of a layer whose members' places are in ``places``, in that order.
 
         The layer is read up to the last of them. Each file ends with ``DigestError`` if its bytes
@@ -108,6 +111,12 @@ class ImageFiles(Applied):
         return file_of(self.read_row(layer, row))
 
     def _base(self, layer: int) -> BaseLayer:
+        if self._locked or self.image.layers[layer].descriptor.digest in self.image.absent:
+            raise NotFoundError(
+                f"{self.where} says what files there are; its layers have the bytes, and are not "
+                "at hand",
+                Remedy.FETCH_LAYERS(),
+            )
         return BaseLayer(
             self.image, self.image.layers[layer], self.where, self._jobs, self._reporter
         )
@@ -135,12 +144,14 @@ def image_contents(
         layers = read_layers(
             image, where, scratch, cache=cache, read=read, jobs=jobs, reporter=reporter
         )
-    return ImageFiles(image, where, layers, jobs=jobs, reporter=reporter)
+    locked = tree is not None
+    return ImageFiles(image, where, layers, locked=locked, jobs=jobs, reporter=reporter)
 
 
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
     """A table of the entries of ``tree``, which has no deletions."""
     writer = TableWriter(scratch)
+    inodes: dict[int, int] = {}
     for place, entry in enumerate(_with_root(tree)):
         content = entry.content
         xattrs = () if isinstance(content, bytes) else tuple(content.xattrs.items())
@@ -148,7 +159,8 @@ def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
         row = TableRow(
             entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.rdev,
             entry.target() if stat.S_ISLNK(entry.mode) else b"", xattrs,
-            None if sha256 is None else bytes.fromhex(sha256), 0, place, entry.inode, entry.links,
+            None if sha256 is None else bytes.fromhex(sha256), 0, place,
+            inodes.setdefault(entry.inode, len(inodes) + 1) if entry.links > 1 else 0, entry.links,
         )  # fmt: skip
         writer.add(row)
     return writer.table(str(tree), ())

@@ -15,13 +15,13 @@ from imgpack.api import (
     CauseKind,
     ComparedImages,
     ComparedSide,
+    ComparisonScope,
     Descriptor,
     Digest,
     Ignored,
     Image,
     ImageConfig,
     Section,
-    Selection,
 )
 from imgpack.compression.codec import Codec
 from imgpack.image.files.files import image_contents
@@ -149,7 +149,7 @@ def image_of(
     return Image(manifest, config, source)
 
 
-ALL = Selection()
+ALL = ComparisonScope()
 
 
 def side_of(image: Image) -> ComparedSide:
@@ -157,16 +157,16 @@ def side_of(image: Image) -> ComparedSide:
     return ComparedSide(image, lambda: image_contents(image, "here", tempfile.gettempdir))
 
 
-def compared(a: Image, b: Image, selection: Selection = ALL) -> ComparedImages:
+def compared(a: Image, b: Image, scope: ComparisonScope = ALL) -> ComparedImages:
     """Two images that lie here."""
-    return ComparedImages("linux/amd64", side_of(a), side_of(b), selection)
+    return ComparedImages("linux/amd64", side_of(a), side_of(b), scope)
 
 
-def changed(change: Change, selection: Selection = ALL) -> ComparedImages:
+def changed(change: Change, scope: ComparisonScope = ALL) -> ComparedImages:
     """Two images of one layer, of which the second is changed."""
     source, tar, other = Memory(), Tar(), Tar()
     change(other)
-    return compared(image_of(source, tar.write()), image_of(source, other.write()), selection)
+    return compared(image_of(source, tar.write()), image_of(source, other.write()), scope)
 
 
 @pytest.mark.parametrize(("change", "kind", "path", "what", "a", "b"), LAYERS)
@@ -283,9 +283,22 @@ def test_what_is_the_same_is_not_read(*, compress: bool) -> None:
     assert source.reads == []
 
 
+def test_of_what_is_compressed_otherwise_only_the_beginning_is_read() -> None:
+    """No layer is unpacked for it, and no table made."""
+    source, layer = Memory(), Tar().write()
+    images = compared(
+        image_of(source, layer), image_of(source, layer, partial(gzip.compress, mtime=9))
+    )
+
+    assert images.causes[0].kind is CauseKind.COMPRESSION
+    assert list(images.files()) == []
+    assert "files" not in vars(images.a)
+    assert "files" not in vars(images.b)
+
+
 def test_only_the_configuration_is_compared_without_a_look_at_a_layer() -> None:
     """As it is asked for."""
-    only = Selection(frozenset({Section.CONFIG}))
+    only = ComparisonScope(frozenset({Section.CONFIG}))
 
     images = changed(rewrite, only)
 
@@ -305,21 +318,21 @@ def test_only_the_configuration_is_compared_without_a_look_at_a_layer() -> None:
 )
 def test_what_is_ignored_makes_no_layer_another(change: Change, ignored: Ignored) -> None:
     """Though its bytes and digests are others; what is not ignored still counts."""
-    images = changed(change, Selection(ignored=frozenset({ignored})))
+    images = changed(change, ComparisonScope(ignored=frozenset({ignored})))
     assert images.causes == ()
     assert not any(pair.counts for pair in images.layers)
     assert list(images.files()) == []
 
     others = frozenset(Ignored) - {ignored}
-    assert changed(change, Selection(ignored=others)).causes != ()
+    assert changed(change, ComparisonScope(ignored=others)).causes != ()
 
 
 def test_paths_that_are_not_asked_for_do_not_count() -> None:
     """Neither among the files nor in a layer."""
     change = set_field("etc/motd", "mtime", 2)
 
-    assert changed(change, Selection(paths=(b"usr",))).causes == ()
-    assert changed(change, Selection(paths=(b"etc",))).causes != ()
+    assert changed(change, ComparisonScope(paths=(b"usr",))).causes == ()
+    assert changed(change, ComparisonScope(paths=(b"etc",))).causes != ()
 
 
 def test_digests_are_no_cause_of_their_own() -> None:

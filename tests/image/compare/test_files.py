@@ -9,12 +9,20 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.api import FileDifference, Ignored, Image, ImageFiles, Presence, Selection, ignore
+from imgpack.api import (
+    ComparisonScope,
+    FileDifference,
+    Ignored,
+    Image,
+    ImageFiles,
+    Presence,
+    ignore,
+)
 from imgpack.image.compare.rows import file_differences
 from imgpack.image.files.files import image_contents
 from tests.store.samples import Memory, make_image
 
-ALL = Selection()
+ALL = ComparisonScope()
 PATHS = ("a", "a-b", "a/b", "a/b/c", "a/c", "a.b", "d", "d/e")
 MEMBER = st.tuples(
     st.sampled_from(PATHS),
@@ -104,9 +112,9 @@ def test_all_that_differs_is_found_and_nothing_else(a: list[Layer], b: list[Laye
         assert one.presence is there
 
 
-def told(a: Layer, b: Layer, selection: Selection = ALL) -> dict[bytes, tuple[str, ...]]:
+def told(a: Layer, b: Layer, scope: ComparisonScope = ALL) -> dict[bytes, tuple[str, ...]]:
     """The fields of the paths that differ."""
-    found: list[FileDifference] = list(file_differences(files_of([a]), files_of([b]), selection))
+    found: list[FileDifference] = list(file_differences(files_of([a]), files_of([b]), scope))
     return {one.path: one.fields for one in found}
 
 
@@ -124,7 +132,7 @@ def test_names_of_one_file_are_compared_by_what_they_share() -> None:
     b = layer(("a", FILE, "x", 0o644), ("d", FILE, "x", 0o644))
 
     assert told(a, b) == {b"d": ("links",)}
-    assert told(a, b, Selection(ignored=frozenset({Ignored.LINKS}))) == {}
+    assert told(a, b, ComparisonScope(ignored=frozenset({Ignored.LINKS}))) == {}
 
 
 def test_what_is_left_out_by_patterns_does_not_count() -> None:
@@ -133,8 +141,8 @@ def test_what_is_left_out_by_patterns_does_not_count() -> None:
     b = layer(("a/b", FILE, "y", 0o644), ("a/c", FILE, "y", 0o644), ("d", FILE, "y", 0o644))
 
     assert set(told(a, b)) == {b"a/b", b"a/c", b"d"}
-    assert set(told(a, b, Selection(excluded=ignore(["a"])))) == {b"d"}
-    assert set(told(a, b, Selection(excluded=ignore(["a", "!a/c"])))) == {b"a/c", b"d"}
-    assert set(told(a, b, Selection(excluded=ignore(["**/b"])))) == {b"a/c", b"d"}
-    assert set(told(a, b, Selection(paths=(b"a",)))) == {b"a/b", b"a/c"}
-    assert set(told(a, b, Selection(paths=(b"a/c", b"d")))) == {b"a/c", b"d"}
+    assert set(told(a, b, ComparisonScope(excluded=ignore(["a"])))) == {b"d"}
+    assert set(told(a, b, ComparisonScope(excluded=ignore(["a", "!a/c"])))) == {b"a/c", b"d"}
+    assert set(told(a, b, ComparisonScope(excluded=ignore(["**/b"])))) == {b"a/c", b"d"}
+    assert set(told(a, b, ComparisonScope(paths=(b"a",)))) == {b"a/b", b"a/c"}
+    assert set(told(a, b, ComparisonScope(paths=(b"a/c", b"d")))) == {b"a/c", b"d"}

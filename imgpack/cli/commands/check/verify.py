@@ -22,12 +22,14 @@ from imgpack.cli.options.parameters import DIRECTORY, FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import json_text, one_line
 from imgpack.cli.output.verified import say, show_mismatches, show_verification
+from imgpack.cli.project.command import refuse_image
 from imgpack.cli.project.rebuilt import find_rebuilding
 from imgpack.errors import printable
 
 if TYPE_CHECKING:
-    from imgpack.api import Against, Comparison, Verification
+    from imgpack.api import Against, ComparedLocations, Verification
     from imgpack.cli.output.terminal import Terminal
+    from imgpack.cli.project.rebuilt import Rebuilding
 
 _FIELDS: Final = ("type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content")
 
@@ -90,12 +92,9 @@ def verify(
         raise click.UsageError("--ignore is for --against")
     if project_file is not None and not rebuild:
         raise click.UsageError("--file is for --rebuild")
-    terminal = ctx.obj
+    terminal: Terminal = ctx.obj
     again = find_rebuilding(location, project_file, terminal) if rebuild else None
-    location = from_standard_input(location if again is None else again.image.output)
-    choice.check(base_place(location))
-    if again is not None and choice.image is None:
-        choice = replace(choice, image=again.image.member)
+    location, choice = _place(location, choice, again)
     with connect_for(base_place(location), terminal, registry) as registries:
         found = api.verify(
             location,
@@ -107,7 +106,7 @@ def verify(
             jobs=jobs or usable_cpus(),
             reporter=terminal,
         )
-    told = _Told(found, against, as_json=as_json)
+    told = _VerifyReport(found, against, as_json=as_json)
     differs = told.show()
     if again is not None and found.sound:
         with again.built(ctx) as target, _compared(location, target, choice, terminal) as both:
@@ -118,6 +117,18 @@ def verify(
     return errors.DIFFERENT_EXIT_CODE if differs else 0
 
 
+def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str, Choice]:
+    """Where the image is, and which of the images there."""
+    if again is None:
+        refuse_image("verify", [location])
+    else:
+        location = again.image.output
+        choice = choice if choice.image else replace(choice, image=again.image.member)
+    location = from_standard_input(location)
+    choice.check(base_place(location))
+    return location, choice
+
+
 def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:
     if directory is None:
         return None
@@ -126,7 +137,7 @@ def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:
 
 def _compared(
     location: str, target: str, choice: Choice, terminal: Terminal
-) -> AbstractContextManager[Comparison]:
+) -> AbstractContextManager[ComparedLocations]:
     return api.compare(
         location,
         target,
@@ -138,7 +149,7 @@ def _compared(
     )
 
 
-class _Told:
+class _VerifyReport:
     """What is printed: for people at once, for programs one document in the end."""
 
     def __init__(self, found: Verification, directory: str | None, *, as_json: bool) -> None:
@@ -165,7 +176,7 @@ class _Told:
             }
         return found.mismatched > 0
 
-    def show_rebuilt(self, both: Comparison) -> bool:
+    def show_rebuilt(self, both: ComparedLocations) -> bool:
         """Tell how what was built again differs, which is *b*; whether it does."""
         same = not (both.only_a or both.only_b) and all(one.identical for one in both.images)
         if self._document is not None:

@@ -1,1 +1,1 @@
-"""Commands that look into images."""
+"""Commands that look into an image: its files, its history, what takes the space."""

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from imgpack import api, errors
-from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
+from imgpack.cli.options.cache import trim, usable_cpus
+from imgpack.cli.options.image.files import Looking, looking_options
 from imgpack.cli.options.image.selection import Selected, selection_options
 from imgpack.cli.options.location import (
-    Choice,
     base_place,
-    choice_options,
     connect_for,
     from_standard_input,
     scratch_directory,
 )
 from imgpack.cli.options.parameters import FILE
-from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.colour import echo
 from imgpack.cli.output.display import one_line
 
 if TYPE_CHECKING:
-    from imgpack.api import Comparison
+    from imgpack.api import ComparedLocations
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -36,9 +35,7 @@ if TYPE_CHECKING:
 @click.option("--text", is_flag=True, help="Show the lines that differ in small text files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--platform-b", metavar="OS/ARCH", help="Which one of B, if not that of --platform.")
-@choice_options
-@cache_options
-@registry_options
+@looking_options
 @click.pass_obj
 def diff(
     terminal: Terminal,
@@ -49,9 +46,7 @@ def diff(
     text: bool,
     as_json: bool,
     platform_b: str | None,
-    choice: Choice,
-    cache: CacheFlags,
-    registry: RegistryOptions,
+    looking: Looking,
 ) -> int:
     """Compare two images: manifest, configuration, history, layers and files.
 
@@ -61,47 +56,57 @@ def diff(
     The exit code is 0 if nothing differs that counts, 1 if something does, and another one if
     they cannot be compared.
     """
-    selection = selected.parse()
+    scope = selected.parse()
+    platform = None if platform_b is None else api.Platform.parse(platform_b)
     if location == other == "-":
         raise click.UsageError("standard input is one image; name the other")
-    location, other = from_standard_input(location), from_standard_input(other)
-    for one in (location, other):
-        if choice.image is not None and api.is_path(base_place(one)):
-            choice.check(base_place(one))
-    limit = cache.limit
-    segments = cache.open((), terminal)
-    with ExitStack() as stack:
-        first, second = (
-            stack.enter_context(connect_for(base_place(one), terminal, registry))
-            for one in (location, other)
-        )
-        comparison = stack.enter_context(
-            api.compare(
-                location,
-                other,
-                selection,
-                image=choice.image,
-                platform=choice.only_platform,
-                other_platform=None if platform_b is None else api.Platform.parse(platform_b),
-                registries=(first, second),
-                scratch=scratch_directory,
-                cache=segments,
-                jobs=usable_cpus(),
-                reporter=terminal,
-            )
-        )
+    places = from_standard_input(location), from_standard_input(other)
+    with _compared(places, scope, platform, looking, terminal) as comparison:
         if as_json:
             from imgpack.cli.output.compared.documents import show_json
 
             differs = show_json(comparison, location, other, text=text)
         else:
             differs = _shown(comparison, text=text)
-    if segments is not None:
-        trim(segments, limit)
     return errors.DIFFERENT_EXIT_CODE if differs else 0
 
 
-def _shown(comparison: Comparison, *, text: bool) -> bool:
+@contextmanager
+def _compared(
+    places: tuple[str, str],
+    scope: api.ComparisonScope,
+    platform_b: api.Platform | None,
+    looking: Looking,
+    terminal: Terminal,
+) -> Iterator[ComparedLocations]:
+    """The images at two ``places``, to be looked at inside the ``with``."""
+    choice = looking.choice
+    if not any(api.is_path(base_place(place)) for place in places):
+        choice.check(base_place(places[0]))
+    limit = looking.cache.limit
+    cache = looking.cache.open((), terminal)
+    with (
+        connect_for(base_place(places[0]), terminal, looking.registry) as first,
+        connect_for(base_place(places[1]), terminal, looking.registry) as second,
+        api.compare(
+            *places,
+            scope,
+            image=choice.image,
+            platform=choice.only_platform,
+            other_platform=platform_b,
+            registries=(first, second),
+            scratch=scratch_directory,
+            cache=cache,
+            jobs=usable_cpus(),
+            reporter=terminal,
+        ) as comparison,
+    ):
+        yield comparison
+    if cache is not None:
+        trim(cache, limit)
+
+
+def _shown(comparison: ComparedLocations, *, text: bool) -> bool:
     """Print it for people; whether anything differs."""
     from imgpack.cli.output.compared.lines import show
 

@@ -25,7 +25,7 @@ class Selected:
     path: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def parse(self) -> api.Selection:
+    def parse(self) -> api.ComparisonScope:
         """What they mean. Raises ``click.UsageError``, and ``ConfigError`` for a pattern."""
         only = _words(self.only, _SECTIONS, "--only")
         ignore = _words(self.ignore, _IGNORED, "--ignore")
@@ -36,7 +36,7 @@ class Selected:
             ignored |= {api.Ignored.MTIME, api.Ignored.CREATED}
         if not sections:
             raise click.UsageError("--only and --ignore leave nothing to compare")
-        return api.Selection(
+        return api.ComparisonScope(
             frozenset(sections),
             frozenset(ignored),
             tuple(_clean(path) for path in self.path),

@@ -11,10 +11,10 @@ from imgpack.cli.output.compared.lines import ComparedCounts
 from imgpack.errors import printable
 
 if TYPE_CHECKING:
-    from imgpack.api import ComparedImages, Comparison, FileDifference, LayerRow
+    from imgpack.api import ComparedImages, ComparedLocations, FileDifference, LayerRow
 
 
-def show_json(comparison: Comparison, a: str, b: str, *, text: bool) -> bool:
+def show_json(comparison: ComparedLocations, a: str, b: str, *, text: bool) -> bool:
     """Print what differs; whether anything does. Files are one line each."""
     _write("{" + _members({"a": a, "b": b, "onlyInA": list(comparison.only_a),
                            "onlyInB": list(comparison.only_b)}) + ',\n"images": [')  # fmt: skip
@@ -44,7 +44,7 @@ def _images(images: ComparedImages, *, text: bool) -> bool:
     start = "\n"
     for one in images.files():
         counts.add_file(one)
-        if text:
+        if text and images.a.layered and images.b.layered:
             texts.add(one)
         _write(start + json.dumps(_file(one)))
         start = ",\n"

@@ -94,7 +94,9 @@ def show(images: ComparedImages, *, text: bool) -> ComparedCounts:
         _section("Layers", (line for pair in images.layers for line in _layer(pair)))
     texts = api.TextDifferences()
     _section("Files", _files(_counted(images.files(), counts, texts if text else None)))
-    if text and (texts.files or texts.skipped):
+    if text and not (images.a.layered and images.b.layered):
+        _section("Text", ["not shown: a lock has no bytes of files"])
+    elif text and (texts.files or texts.skipped):
         _section("Text", _texts(images, texts))
     if not counts and images.causes:  # the same in other bytes
         counts.settings = 1

@@ -47,7 +47,7 @@ _OF_FILES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ComparisonScope:
     """The ``sections`` that are compared; of files those at or below ``paths`` (empty: all).
 
     What ``excluded`` leaves out, and what is ``ignored``, does not count, wherever it shows.
@@ -71,11 +71,11 @@ class Selection:
 
 
 class ChosenPaths:
-    """Which paths a ``Selection`` is about; they are asked for in the order of a tree."""
+    """Which paths a ``ComparisonScope`` is about; they are asked for in the order of a tree."""
 
-    def __init__(self, selection: Selection) -> None:
-        self._paths = selection.paths
-        self._excluded = selection.excluded
+    def __init__(self, scope: ComparisonScope) -> None:
+        self._paths = scope.paths
+        self._excluded = scope.excluded
         self._inside: list[tuple[bytes, int]] = [(b"", 0)]
         self._gone = b""
 
