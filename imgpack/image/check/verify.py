@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from imgpack.errors import ArchiveError, UnsupportedError
 from imgpack.events import SILENT, Reporter
-from imgpack.image.check.against import Mismatches, tree_mismatches
+from imgpack.image.check.against import FIELDS, Mismatches, tree_mismatches
 from imgpack.image.check.documents import BlobKey, CheckedDocuments, check_documents
 from imgpack.image.check.layers import CheckedLayer, LayerChecks
 from imgpack.image.check.merged import check_merged
@@ -20,10 +20,17 @@ from imgpack.tree.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """A tree on disk that an image is to be like, but for the fields that are ``ignored``."""
+    """A tree on disk that an image is to be like, but for the fields that are ``ignored``.
+
+    They are among ``FIELDS``; raises ``ValueError`` for another.
+    """
 
     tree: Tree
     ignored: frozenset[str] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        if unknown := self.ignored.difference(FIELDS):
+            raise ValueError(f"there is no field {min(unknown)!r}")
 
 
 def verify_opened(

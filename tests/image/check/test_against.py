@@ -105,3 +105,13 @@ def test_a_directory_is_like_one_image(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.tar", make_multi(Memory(), "linux/amd64", "linux/arm64"))
     with pytest.raises(UnsupportedError, match="has 2 images"):
         _verified(str(path), tmp_path)
+
+
+def test_fields_are_those_of_the_command(tree: Path) -> None:
+    """And another is a mistake."""
+    from imgpack.cli.commands.check.verify import _FIELDS
+    from imgpack.image.check.against import FIELDS
+
+    assert _FIELDS == FIELDS
+    with pytest.raises(ValueError, match="no field 'color'"):
+        Against(directory(tree).tree, frozenset({"color"}))
