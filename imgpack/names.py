@@ -9,6 +9,7 @@ _HOMES: Final = {
     "api.files": "open_files",
     "api.comparison": "ComparedLocations compare",
     "api.engines": "find_engine load loading",
+    "api.verification": "verify",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "api.unpacked": "export extract",
@@ -29,6 +30,9 @@ _HOMES: Final = {
     "image.compare.sides": "ComparedSide",
     "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
     " LayerDifference LayerMatch Presence",
+    "image.check.problems": "CheckedImage ImageCheck ImageProblem ProblemLevel TreeMismatch"
+    " Verification",
+    "image.check.verify": "Against",
     "image.describe": "ImageStep described image_id image_steps published_names recorded"
     " total_size",
     "image.files.extract": "Extracted",

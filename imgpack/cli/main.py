@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extract": ("look.extract", "Write the files of an image to a directory."),
     "export": ("look.export", "Write the files of an image as one tar."),
     "diff": ("look.diff", "Show what two images have otherwise, and what that comes of."),
+    "verify": ("check.verify", "Check whether an image is sound, and what was built."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),
@@ -59,7 +60,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _ONE_ARGUMENT = ("manifest", "blob")
 """Commands that are groups of commands in other programs."""
 
-_OF_A_FILE = ("build", "push", "cache", "completion", "help", "login", "logout", "base", "index")
+_OF_A_FILE = (
+    "build",
+    "push",
+    "cache",
+    "completion",
+    "help",
+    "login",
+    "logout",
+    "base",
+    "index",
+    "verify",
+)
 """Commands whose first word is no reference, or may be an image of imgpack.toml."""
 
 

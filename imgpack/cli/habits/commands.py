@@ -22,7 +22,7 @@ _BUILD: Final = "imgpack build SRC"
 _INDEX: Final = "images are joined by: imgpack index create REF --add REF --add REF"
 _NAME: Final = "a name is given by -t of a build, or by: imgpack push ARCHIVE REF"
 _SAVE: Final = "an image is written to an archive by: imgpack pull REF -o FILE.tar"
-_VERIFY: Final = "every layer is checked by: imgpack inspect IMAGE --verify"
+_VERIFY: Final = "an image is checked by: imgpack verify IMAGE"
 _FILES: Final = "the files of an image are listed by: imgpack ls IMAGE -R"
 _ONTO: Final = "a layer on top of an image is made by: imgpack build SRC --from BASE"
 _CONFIG: Final = "what an image is run with is set by a build on it: imgpack build --from BASE -o -"
@@ -44,8 +44,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("imagetools", "manifest-tool"), _INDEX),
     **dict.fromkeys(("tag", "retag", "untag"), _NAME),
     **dict.fromkeys(("save", "fetch-image", "download"), _SAVE),
-    **dict.fromkeys(("verify", "validate", "check"), _VERIFY),
     **dict.fromkeys(("ls-files", "list-files", "tree"), _FILES),
+    **dict.fromkeys(("validate", "check"), _VERIFY),
     **dict.fromkeys(("append", "add", "add-layer", "insert"), _ONTO),
     **dict.fromkeys(("mutate", "edit", "set", "commit", "annotate"), _CONFIG),
     **dict.fromkeys(("prune", "gc", "clean"), _CLEAN),

@@ -138,6 +138,13 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "-s": "it is called -d 0",
         "-a": "the largest files are shown; --top says how many",
     },
+    "verify": {
+        "--fast": "every layer is read; none is read by: imgpack inspect IMAGE",
+        "--remote": "the reference is the argument: imgpack verify REF",
+        "--tarball": "the archive is the argument: imgpack verify ARCHIVE",
+        "--root": "say --against DIR",
+        "--rootfs": "say --against DIR",
+    },
     "manifest": {
         "--raw": "they are the bytes as they are already",
         "--digest": "the digest is printed by: imgpack digest IMAGE",
