@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "api.files": "open_files",
+    "api.edited": "append configure recompress replace_image tag",
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
@@ -21,6 +22,7 @@ _HOMES: Final = {
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
     "image.describe": "described image_id published_names recorded total_size",
+    "image.edit.in_place": "moving",
     "image.files.files": "FileContent ImageFiles",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",

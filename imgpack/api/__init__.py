@@ -30,6 +30,7 @@ from imgpack.events import ExpectingMeter, Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
+    from imgpack.api.edited import append, configure, recompress, replace_image, tag
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         recorded,
         total_size,
     )
+    from imgpack.image.edit.in_place import moving
     from imgpack.image.files.files import FileContent, ImageFiles
     from imgpack.image.image import (
         AnyImage,
@@ -164,19 +166,19 @@ __all__ = [
     "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList",
     "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
     "SetTime", "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions",
-    "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated",
-    "block_device", "build", "build_prepared", "character_device", "copy", "create",
+    "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "append",
+    "block_device", "build", "build_prepared", "character_device", "configure", "copy", "create",
     "credential_store", "delete", "described", "difference", "directory", "directory_entry",
     "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file",
     "find_engine", "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in",
     "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading", "lock_base",
-    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases",
-    "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
-    "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
-    "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
-    "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
-    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
-    "whiteouts", "writable_name",
+    "missing_layers", "mount_repositories", "moved", "moving", "mtree", "open", "open_base",
+    "open_bases", "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule",
+    "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
+    "read_file", "read_lock", "rebase", "recompress", "recorded", "refuse_foreign", "remote_name",
+    "replace_image", "schema1_name", "schema1_payload", "single_file", "specification", "split",
+    "symlink", "tag", "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock",
+    "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

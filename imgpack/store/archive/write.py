@@ -9,7 +9,7 @@ blocks. It is never compressed as a whole and holds no links.
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -50,6 +50,7 @@ def open_writer(
     reporter: Reporter = SILENT,
     prune: bool = False,
     shallow: bool = False,
+    replaced: Collection[Digest] = (),
 ) -> ImageWriter:
     """Where an image is written to, by the form of ``target``; use it in a ``with``.
 
@@ -57,7 +58,8 @@ def open_writer(
     an OCI layout; any other is an archive file. A pipe, a device or a descriptor of
     this process (``/dev/stdout``) is streamed to.
     ``scratch`` finds the directory for a stream's assembly; ``prune`` is for a layout, and
-    removes what nothing in it names; ``shallow``: without the layers that are not at hand.
+    removes what nothing in it names, and so are documents that go as they are ``replaced``;
+    ``shallow``: without the layers that are not at hand.
     Raises ``OutputError``.
     """
     if not target:
@@ -71,7 +73,7 @@ def open_writer(
     if is_layout(target):
         from imgpack.store.layout.write import LayoutWriter
 
-        return LayoutWriter(target, reporter, prune=prune, shallow=shallow)
+        return LayoutWriter(target, reporter, prune=prune, shallow=shallow, replaced=replaced)
     if is_stream(target):
         return StreamWriter(target, None, scratch, reporter, shallow=shallow)
     _check_name(target)
