@@ -22,7 +22,6 @@ _HOMES: Final = {
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
     "image.describe": "described image_id published_names recorded total_size",
-    "image.edit.in_place": "moving",
     "image.files.files": "FileContent ImageFiles",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",

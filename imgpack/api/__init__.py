@@ -58,7 +58,6 @@ if TYPE_CHECKING:
         recorded,
         total_size,
     )
-    from imgpack.image.edit.in_place import moving
     from imgpack.image.files.files import FileContent, ImageFiles
     from imgpack.image.image import (
         AnyImage,
@@ -172,7 +171,7 @@ __all__ = [
     "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file",
     "find_engine", "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in",
     "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading", "lock_base",
-    "missing_layers", "mount_repositories", "moved", "moving", "mtree", "open", "open_base",
+    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
     "open_bases", "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule",
     "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
     "read_file", "read_lock", "rebase", "recompress", "recorded", "refuse_foreign", "remote_name",

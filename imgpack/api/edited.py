@@ -147,6 +147,7 @@ def replace_image(
     root: Root,
     made: Named,
     *,
+    asked: str | None = None,
     prune: bool = False,
     scratch: Callable[[], str] = tempfile.gettempdir,
     jobs: int = 4,
@@ -154,15 +155,16 @@ def replace_image(
 ) -> tuple[Published, ...]:
     """Put ``made`` in the place of ``root`` of an ``opened`` archive or layout; what it is now.
 
-    All other images stay, and lose the names that ``made`` has. An archive is written anew and
+    If it was ``asked`` for by one of its names, it is what it was under its others. All other
+    images stay, and lose the names that ``made`` has. An archive is written anew and
     replaced at once; to a layout blobs are added, and ``prune`` removes what nothing names
     then. What lacked layers may lack them still. Raises what reading raises, ``OutputError``.
     """
-    from imgpack.image.edit.in_place import with_changed
+    from imgpack.image.edit.in_place import moving, with_changed
     from imgpack.image.image import missing_layers
     from imgpack.image.location import is_layout
 
-    place = opened.location
+    place, made = opened.location, moving(made, asked)
     layout = is_layout(place)
     images = (made,) if layout else with_changed(opened, root, made)
     shallow = any(missing_layers(one.image) for one in images)
@@ -205,7 +207,7 @@ def tag(
             raise ConfigError(
                 f"{name.shown()} is in another repository than {source.shown()}, "
                 "and its layers may not be there",
-                f"copy it: imgpack copy {source.shown()} {name.shown()}",
+                "copy the image there",
             )
     with with_registries(registries) as connected:
         client = connected.repository(source)
