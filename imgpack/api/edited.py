@@ -6,6 +6,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imgpack.api.locations import create, references, with_registries
@@ -85,9 +87,6 @@ def append(
     directory with room for the new layers. Raises ``ConfigError``, ``LimitError``,
     ``UnsupportedError``; source, tree, archive and output errors.
     """
-    from functools import partial
-
-    from imgpack.compression.codec import Codec
     from imgpack.files.scratch import ScratchBlobs, ScratchFile
     from imgpack.image.base.platforms import Remaking
     from imgpack.image.base.tree import base_tree
@@ -96,13 +95,12 @@ def append(
 
     if not layers:
         raise ValueError("there is no layer to append")
-    codec = Codec.parse(compression) if isinstance(compression, str) else compression
     with closing(ScratchFile(scratch())) as file:
         appending = Appending(
             where,
             layers,
             ScratchBlobs(file),
-            Options((), codec, jobs, cache, clock()),
+            Options((), _codec(compression), jobs, cache, clock()),
             partial(base_tree, where=where, cache=cache, jobs=jobs, reporter=reporter),
             format,
             created,
@@ -131,12 +129,11 @@ def recompress(
     image ID; each is verified while it is read. The rest is as for ``append``. Raises
     ``UnsupportedError`` where the format has no such layers; archive and output errors.
     """
-    from imgpack.compression.codec import Codec
     from imgpack.files.scratch import ScratchBlobs, ScratchFile
     from imgpack.image.base.platforms import Remaking
     from imgpack.image.edit.recompressed import Recompressing
 
-    codec = Codec.parse(compression) if isinstance(compression, str) else compression
+    codec = _codec(compression)
     with closing(ScratchFile(scratch())) as file:
         recompressing = Recompressing(where, ScratchBlobs(file), codec, jobs, format, reporter)
         yield Remaking(where, recompressing.recompress, dict, format, reporter, platform)(image)
@@ -222,11 +219,15 @@ def _name(
     jobs: int,
     reporter: Reporter,
 ) -> tuple[Published, ...]:
-    from dataclasses import replace
-
     with open_location(location, scratch=scratch) as opened:
         root = opened.select(image)
         there = opened.image(root)
         made = replace(there, names=tuple(dict.fromkeys((*there.names, *names))))
         published = replace_image(opened, root, made, scratch=scratch, jobs=jobs, reporter=reporter)
     return tuple(one for one in published if one.name in names)
+
+
+def _codec(compression: str | Codec) -> Codec:
+    from imgpack.compression.codec import Codec
+
+    return Codec.parse(compression) if isinstance(compression, str) else compression

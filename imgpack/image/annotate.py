@@ -33,14 +33,14 @@ def annotated(named: Named, annotations: Annotations, removed: Annotations = _NO
     if not (annotations or removed):
         return named
     _check(named.image, annotations + removed)
-    change = _Change(annotations, removed)
+    change = _AnnotationChange(annotations, removed)
     own = change.merged(named.annotations, partial(_pointing, named.image))
     image = _annotated(named.image, change)
     return replace(named, image=image, annotations=tuple(sorted(own.items())))
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class _AnnotationChange:
     """What is said, once what is ``removed`` is gone."""
 
     said: Annotations
@@ -87,7 +87,7 @@ def _check(image: AnyImage, annotations: Annotations) -> None:
             )
 
 
-def _annotated(image: AnyImage, change: _Change) -> AnyImage:
+def _annotated(image: AnyImage, change: _AnnotationChange) -> AnyImage:
     if isinstance(image, Image):
         return _image(image, change)
     if isinstance(image, ImageIndex):
@@ -98,7 +98,7 @@ def _annotated(image: AnyImage, change: _Change) -> AnyImage:
     )
 
 
-def _image(image: Image, change: _Change) -> Image:
+def _image(image: Image, change: _AnnotationChange) -> Image:
     platform = image.config.platform
     inside = (AnnotationPlace.MANIFEST, AnnotationPlace.LAYER)
     if not any(
@@ -117,7 +117,7 @@ def _image(image: Image, change: _Change) -> Image:
     return replace(image, manifest=build_manifest(config, layers, kind, own))
 
 
-def _index(image: ImageIndex, change: _Change) -> ImageIndex:
+def _index(image: ImageIndex, change: _AnnotationChange) -> ImageIndex:
     image.check_complete()
     members = {one.document.descriptor.digest: one for one in image.members}
     entries: list[Descriptor] = []

@@ -68,7 +68,7 @@ def check_place(source: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ImageChange:
     """An image that is to be changed; with a ``platform`` only that one of it is."""
 
     named: Named
@@ -119,7 +119,7 @@ class Changing:
     registry: RegistryOptions
 
     @contextmanager
-    def open(self, text: str, terminal: Terminal) -> Iterator[Change]:
+    def open(self, text: str, terminal: Terminal) -> Iterator[ImageChange]:
         """What is at ``text``, to be changed and written inside the ``with``."""
         source, choice = self.choice.within(from_standard_input(text))
         choice.check(source)
@@ -133,7 +133,7 @@ class Changing:
             chosen, platform = choice.one(opened), None
             if self.target.in_place:  # the others of an index stay beside it
                 chosen, platform = opened.image(root), choice.only_platform
-            yield Change(
+            yield ImageChange(
                 chosen, source, platform, opened, root,
                 self, destination, terminal, registries, choice.image,
             )  # fmt: skip
