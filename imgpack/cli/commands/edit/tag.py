@@ -8,7 +8,12 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.image.changing import check_place
-from imgpack.cli.options.location import Choice, connect_for, scratch_directory
+from imgpack.cli.options.location import (
+    Choice,
+    connect_for,
+    from_standard_input,
+    scratch_directory,
+)
 from imgpack.cli.options.output import print_names
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
@@ -44,7 +49,7 @@ def tag(
     A NAME that another image has moves. In a registry a NAME may be a tag alone; the manifest
     is stored under it, and no layer is read or sent.
     """
-    place, choice = Choice(image).within(source)
+    place, choice = Choice(image).within(from_standard_input(source))
     choice.check(place)
     if api.is_path(place):
         check_place(place)

@@ -22,7 +22,7 @@ from imgpack.cli.options.output import print_names, prune_option
 from imgpack.cli.options.parameters import OUTPUT, gathered
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import foreign_option, jobs_option
-from imgpack.files.streams import is_stream
+from imgpack.files.streams import STDIN_PATH, is_stream
 
 if TYPE_CHECKING:
     from imgpack.api import Named, Opened, Platform, Registries, Root
@@ -64,7 +64,8 @@ def check_place(source: str) -> None:
                 f"{source} has a digest, which is of this very image; name its tag, or give -o"
             )
     elif is_stream(source) or api.is_lock(source):
-        raise click.UsageError(f"{source} is no archive or layout that can be changed; give -o")
+        shown = "standard input" if source == STDIN_PATH else source
+        raise click.UsageError(f"{shown} is no archive or layout that can be changed")
 
 
 @dataclass(frozen=True, slots=True)
