@@ -32,7 +32,7 @@ def test_docker_skopeo_and_podman_see_the_change(app: Imgpack, tmp_path: Path) -
     for kind in ("docker-archive", "oci-archive"):
         name = ":localhost/app:2" if kind == "docker-archive" else ":2"
         place = f"{kind}:{tmp_path}/app.tar{name}"
-        config = json.loads(run([require("skopeo"), "inspect", "--config", place]))
+        config = json.loads(run([require("skopeo"), "inspect", "--config", place]).stdout)
         assert config["config"]["Env"] == ["A=1", "B=2"]
         assert config["config"]["Cmd"] == ["/x"]
         assert len(config["rootfs"]["diff_ids"]) == 2
@@ -51,7 +51,7 @@ def test_umoci_unpacks_a_layout_that_was_changed(
     app(*command, "--format", "oci").ok()
     umoci = require("umoci")
     place = f"{tmp_path}/layout:1"
-    history = json.loads(run([umoci, "stat", "--image", place, "--json"]))["history"]
+    history = json.loads(run([umoci, "stat", "--image", place, "--json"]).stdout)["history"]
     assert [one["created_by"] for one in history][-2:] == [
         "ENV B=2 # imgpack",
         "COPY . / # imgpack",
@@ -74,7 +74,7 @@ def test_distribution_moves_its_tags(app: Imgpack, tmp_path: Path) -> None:
         assert registry.log.count("/blobs/") == sent
         for tag in ("1", "moved", "too"):
             place = [f"docker://{name}:{tag}", "--tls-verify=false"]
-            config = json.loads(run([skopeo, "inspect", "--config", *place]))
+            config = json.loads(run([skopeo, "inspect", "--config", *place]).stdout)
             assert config["config"]["Env"] == ["A=1", "B=2"]
-            manifest = json.loads(run([skopeo, "inspect", "--raw", *place]))
+            manifest = json.loads(run([skopeo, "inspect", "--raw", *place]).stdout)
             assert manifest["annotations"] == {"a": "b"}
