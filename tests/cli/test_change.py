@@ -87,8 +87,9 @@ def test_the_other_images_of_an_archive_stay(app: InProcess, tmp_path: Path) -> 
         (["docker.io/library/app:2"], ["A=1", "B=2"]),
     ]
     app("tag", "app.tar:app:1", "app:2", "other").ok()
-    assert {name for one in json.loads(app("inspect", "--json", "app.tar").ok())["images"]
-            for name in one["names"]} == {f"docker.io/library/{name}" for name in ("app:1", "app:2", "other:latest")}  # fmt: skip
+    documents = json.loads(app("inspect", "--json", "app.tar").ok())["images"]
+    names = {name.rpartition("/")[2] for one in documents for name in one["names"]}
+    assert names == {"app:1", "app:2", "other:latest"}
     with tarfile.open(tmp_path / "app.tar") as tar:
         member = tar.extractfile("manifest.json")
         assert member is not None

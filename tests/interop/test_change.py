@@ -9,6 +9,7 @@ from tests.cli_runner import Imgpack
 from tests.image.base.members import DIRECTORY, FILE, layer_of
 from tests.interop.trees import describe
 from tests.servers.distribution import docker_registry
+from tests.servers.engine import docker_engine
 from tests.servers.process import require, require_root, run
 
 
@@ -29,13 +30,18 @@ def test_docker_skopeo_and_podman_see_the_change(app: Imgpack, tmp_path: Path) -
     app("config", "app.tar", "-e", "B=2", "--cmd", '["/x"]', "--in-place").ok()
     app("append", "app.tar", "layer.tar", "--in-place").ok()
     app("tag", "app.tar", "localhost/app:2").ok()
-    for kind in ("docker-archive", "oci-archive"):
-        name = ":localhost/app:2" if kind == "docker-archive" else ":2"
-        place = f"{kind}:{tmp_path}/app.tar{name}"
-        config = json.loads(run([require("skopeo"), "inspect", "--config", place]).stdout)
+    skopeo = require("skopeo")
+    for kind, name in (("docker-archive", "localhost/app:2"), ("oci-archive", "2")):
+        place = f"{kind}:{tmp_path}/app.tar:{name}"
+        config = json.loads(run([skopeo, "inspect", "--config", place]).stdout)
         assert config["config"]["Env"] == ["A=1", "B=2"]
         assert config["config"]["Cmd"] == ["/x"]
         assert len(config["rootfs"]["diff_ids"]) == 2
+        app("annotate", "app.tar", "--annotation", "a=b", "--in-place").ok()  # of OCI's types
+    with docker_engine() as docker:
+        assert "localhost/app:2" in docker.load(tmp_path / "app.tar")
+        env = docker("image", "inspect", "localhost/app:1", "--format", "{{json .Config.Env}}")
+        assert json.loads(env) == ["A=1", "B=2"]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
