@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from imgpack.api.locations import create, references, with_registries
 from imgpack.api.locations import open as open_location
-from imgpack.errors import ConfigError
+from imgpack.errors import ConfigError, UnsupportedError
 from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -155,13 +155,18 @@ def replace_image(
     If it was ``asked`` for by one of its names, it is what it was under its others. All other
     images stay, and lose the names that ``made`` has. An archive is written anew and
     replaced at once; to a layout blobs are added, and ``prune`` removes what nothing names
-    then. What lacked layers may lack them still. Raises what reading raises, ``OutputError``.
+    then. What lacked layers may lack them still. Raises what reading raises, ``OutputError``, and
+    ``UnsupportedError`` for a lock or a stream.
     """
+    from imgpack.files.streams import is_stream
+    from imgpack.image.base.locked import is_lock
     from imgpack.image.edit.in_place import moving, with_changed
     from imgpack.image.image import missing_layers
     from imgpack.image.location import is_layout
 
     place, made = opened.location, moving(made, asked)
+    if is_lock(place) or is_stream(place):
+        raise UnsupportedError(f"{place} is no archive or layout that can be changed")
     layout = is_layout(place)
     images = (made,) if layout else with_changed(opened, root, made)
     shallow = any(missing_layers(one.image) for one in images)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from imgpack import api
+from imgpack.errors import UnsupportedError
 from tests.cli_runner import InProcess
 from tests.registry.hostile import HostileRegistry
 
@@ -98,6 +100,26 @@ def test_the_other_images_of_an_archive_stay(app: InProcess, tmp_path: Path) -> 
         ["docker.io/library/app:1", "docker.io/library/app:2", "docker.io/library/other:latest"],
         None,
     ]
+
+
+def test_an_archive_in_place_stays_as_private_as_it_was(app: InProcess, tmp_path: Path) -> None:
+    """And is found through a link, which stays one."""
+    (tmp_path / "app.tar").chmod(0o600)
+    (tmp_path / "link.tar").symlink_to("app.tar")
+    app("config", "link.tar", "-e", "B=2", "--in-place").ok()
+    assert (tmp_path / "link.tar").is_symlink()
+    assert (tmp_path / "app.tar").stat().st_mode & 0o777 == 0o600
+    assert inspected(app, "app.tar")["runtime"]["Env"] == ["A=1", "B=2"]
+
+
+def test_a_lock_is_no_image_to_change(app: InProcess, tmp_path: Path) -> None:
+    """It would be replaced by an archive; a program is told so, too."""
+    app("base", "lock", "app.tar", "-o", "app.lock").ok()
+    before = (tmp_path / "app.lock").read_bytes()
+    assert "no archive or layout" in app("tag", "app.lock", "x").failed(2)
+    with pytest.raises(UnsupportedError, match="no archive or layout"):
+        api.tag(str(tmp_path / "app.lock"), ["x"])
+    assert (tmp_path / "app.lock").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", [(), ("-t", "app:1")])

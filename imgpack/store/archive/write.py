@@ -77,7 +77,7 @@ def open_writer(
     if is_stream(target):
         return StreamWriter(target, None, scratch, reporter, shallow=shallow)
     _check_name(target)
-    return ArchiveWriter(target, reporter, shallow=shallow)
+    return ArchiveWriter(target, reporter, shallow=shallow, in_place=bool(replaced))
 
 
 def _check_name(target: str) -> None:
@@ -145,11 +145,19 @@ class ArchiveWriter(_TarWriter):
     """An archive file; its assembly lies beside it and becomes it by a rename.
 
     It is not synced, as no archiver does: that would cost more than the build, and
-    after a power cut every digest in it tells whether it is whole.
+    after a power cut every digest in it tells whether it is whole. One that is changed
+    ``in_place`` is, for there may be no other, and whoever could not read it cannot then.
     """
 
+    def __init__(
+        self, path: str, reporter: Reporter, *, shallow: bool = False, in_place: bool = False
+    ) -> None:
+        super().__init__(path, reporter, shallow=shallow)
+        self._in_place = in_place
+
     def __enter__(self) -> Self:
-        self._file = self._stack.enter_context(AtomicFile(self.path))
+        file = AtomicFile(self.path, keep_mode=self._in_place)
+        self._file = self._stack.enter_context(file)
         self._open = Assembly(self._file.fileno(), partial(output_errors, self.path))
         return self
 
@@ -157,12 +165,12 @@ class ArchiveWriter(_TarWriter):
         """Fill in the front and rename; copy first if a blob does not lie right."""
         parts = self._assembly.parts(images)
         if self._assembly.finalize(parts):
-            self._file.commit(sync=False)
+            self._file.commit(sync=self._in_place)
             return
         self.reporter.detail(f"{self.path}: the layers move to their places, by a copy")
-        with AtomicFile(self.path) as second:
+        with AtomicFile(self.path, keep_mode=self._in_place) as second:
             self._assembly.copy(parts, second.fileno())
-            second.commit(sync=False)
+            second.commit(sync=self._in_place)
 
 
 class StreamWriter(_TarWriter):
