@@ -8,6 +8,7 @@ from typing import Any, Final
 _HOMES: Final = {
     "api.files": "open_files",
     "api.comparison": "ComparedLocations compare",
+    "api.edited": "append configure recompress replace_image tag",
     "api.engines": "find_engine load loading",
     "api.verification": "verify",
     "api.locks": "fetch_base lock_base update_lock",

@@ -31,6 +31,7 @@ from imgpack.names import resolve
 
 if TYPE_CHECKING:
     from imgpack.api.comparison import ComparedLocations, compare
+    from imgpack.api.edited import append, configure, recompress, replace_image, tag
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
@@ -213,19 +214,20 @@ __all__ = [
     "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow", "Tarball",
     "TextDifferences", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree",
     "TreeMismatch", "UploadJournal", "UpperDirectory", "Verification", "Whiteouts", "Written",
-    "annotated", "block_device", "build", "build_prepared", "character_device", "compare", "copy",
-    "create", "credential_store", "delete", "described", "difference", "directory",
-    "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state", "fetch_base",
-    "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file", "find_path",
-    "flatten", "hard_link", "ignore", "image_id", "image_steps", "image_usage", "images_in",
-    "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading", "lock_base",
-    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases",
-    "open_blob", "open_files", "owner_names", "parse_name", "parse_reference", "parse_rule",
-    "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
-    "read_file", "read_lock", "read_together", "rebase", "recorded", "refuse_foreign",
-    "remote_name", "report_page", "schema1_name", "schema1_payload", "single_file", "specification",
-    "split", "symlink", "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock",
-    "upper_directory", "verify", "verify_images", "whiteouts", "writable_name",
+    "annotated", "append", "block_device", "build", "build_prepared", "character_device", "compare",
+    "configure", "copy", "create", "credential_store", "delete", "described", "difference",
+    "directory", "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state",
+    "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file",
+    "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps", "image_usage",
+    "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading",
+    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
+    "open_bases", "open_blob", "open_files", "owner_names", "parse_name", "parse_reference",
+    "parse_rule", "planned", "prepare", "project_annotations", "published_names", "push", "pushing",
+    "raw_layer", "read_file", "read_lock", "read_together", "rebase", "recompress", "recorded",
+    "refuse_foreign", "remote_name", "replace_image", "report_page", "schema1_name",
+    "schema1_payload", "single_file", "specification", "split", "symlink", "tag", "tags", "tarball",
+    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify",
+    "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

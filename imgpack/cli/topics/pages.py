@@ -26,7 +26,7 @@ OTHER_WORDS: Final = {
     "output": "outputs archive archives layout layouts oci stream formats",
     "bases": "locks locking from",
     "push": "registry registries pulling pushing tls http",
-    "project-file": "project projects toml imgpack.toml pyproject.toml pyproject config bake"
+    "project-file": "project projects toml imgpack.toml pyproject.toml pyproject bake"
     " bakefile compose file variables",
     "credentials": "auth authentication passwords tokens logging-in",
     "platforms": "platform multi-arch multiarch multi-platform arm64 architectures indexes"
