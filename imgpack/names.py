@@ -8,6 +8,7 @@ from typing import Any, Final
 _HOMES: Final = {
     "api.files": "open_files",
     "api.engines": "find_engine load loading",
+    "api.linting": "lint",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "compression.codec": "Codec",
@@ -25,6 +26,9 @@ _HOMES: Final = {
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
+    "image.lint.findings": "Linted LintFinding LintIgnore",
+    "image.lint.rules": "LintLevel LintRule",
+    "image.lint.sarif": "lint_sarif",
     "image.location": "is_layout is_path is_spelled_path parse_reference remote_name target_name"
     " writable_name",
     "image.opened": "Opened Root",

@@ -32,6 +32,7 @@ from imgpack.names import resolve
 if TYPE_CHECKING:
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
+    from imgpack.api.linting import lint
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.compression.codec import Codec
@@ -75,6 +76,9 @@ if TYPE_CHECKING:
         refuse_foreign,
     )
     from imgpack.image.join import join
+    from imgpack.image.lint.findings import Linted, LintFinding, LintIgnore
+    from imgpack.image.lint.rules import LintLevel, LintRule
+    from imgpack.image.lint.sarif import lint_sarif
     from imgpack.image.location import (
         is_layout,
         is_path,
@@ -157,23 +161,24 @@ __all__ = [
     "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain",
     "FileContent", "Filtered", "Finding", "Format", "Given", "Group", "Healthcheck", "IdMap",
     "Ignore", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink",
-    "ImgpackError", "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded",
-    "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase",
-    "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published",
-    "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference", "Registries",
-    "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList",
-    "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
-    "SetTime", "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions",
-    "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated",
-    "block_device", "build", "build_prepared", "character_device", "copy", "create",
-    "credential_store", "delete", "described", "difference", "directory", "directory_entry",
-    "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file",
-    "find_engine", "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in",
-    "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading", "lock_base",
-    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases",
-    "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
-    "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
-    "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
+    "ImgpackError", "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut",
+    "LintFinding", "LintIgnore", "LintLevel", "LintRule", "Linted", "Loaded", "Lock", "LockedImage",
+    "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened",
+    "Overrides", "Placed", "Placement", "Platform", "Ports", "Published", "PushOptions", "PushStep",
+    "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink", "Reporter",
+    "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
+    "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner", "SetTime",
+    "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions", "Treatment",
+    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
+    "build_prepared", "character_device", "copy", "create", "credential_store", "delete",
+    "described", "difference", "directory", "directory_entry", "dry_run", "entries",
+    "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file", "find_engine",
+    "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in", "is_layout",
+    "is_lock", "is_path", "is_spelled_path", "join", "lint", "lint_sarif", "load", "loading",
+    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
+    "open_bases", "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule",
+    "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
+    "read_file", "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
     "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
     "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
     "whiteouts", "writable_name",

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
     "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
+    "lint": ("check.lint", "Look for what is wrong with an image, or will be where it runs."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),

@@ -340,6 +340,8 @@ class AmbiguousError(ImgpackError):
 
 
 USAGE_EXIT_CODE = 2
+FINDINGS_EXIT_CODE = 30
+"""Something is wrong with what was checked, as bad as was asked for: no failure."""
 HUNG_UP_EXIT_CODE = 129
 INTERRUPTED_EXIT_CODE = 130
 TERMINATED_EXIT_CODE = 143

@@ -30,20 +30,20 @@ class LintFinding:
     place: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """For programs; layers are counted from 1."""
+        """For programs; layers are counted from 1, and paths have no slash in front."""
         found: dict[str, Any] = {
             "rule": self.rule.id,
             "level": self.rule.level.value,
             "message": self.message,
         }
         if self.path is not None:
-            found["path"] = "/" + printable(self.path)
+            found["path"] = printable(self.path)
         if self.line:
             found["line"] = self.line
         if self.layer is not None:
             found["layer"] = self.layer + 1
         if self.deleted_by is not None:
-            found["deleted_by"] = self.deleted_by + 1
+            found["deletedBy"] = self.deleted_by + 1
         return found | ({"place": self.place} if self.place else {})
 
 

@@ -46,7 +46,7 @@ _KEY: Final = _Form(
     re.compile(
         rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr])"
         rb"(?:[A-Za-z-]{1,40}: [^\r\n]{0,200}[\r\n]{1,2}){0,8}(?:\s|\\[nr]){0,8}"
-        rb"[A-Za-z0-9+/]{32,}"
+        rb"[A-Za-z0-9+/]{60,}"
     ),
 )
 _TOKENS: Final = (
