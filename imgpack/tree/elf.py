@@ -102,13 +102,13 @@ def interpreter(head: bytes) -> bytes | None:
     if head.startswith(b"#!"):
         words = head[2:].partition(b"\n")[0].split()
         return words[0] if words else None
-    for segment in segments(head):
+    for segment in program_headers(head):
         if segment.kind == _INTERPRETER:
             return head[segment.offset :][: segment.size].partition(b"\0")[0] or None
     return None
 
 
-class Segment(NamedTuple):
+class ProgramHeader(NamedTuple):
     """A segment of an ELF file: ``size`` bytes at ``offset``, which are loaded to ``address``."""
 
     kind: int
@@ -117,7 +117,7 @@ class Segment(NamedTuple):
     size: int
 
 
-def segments(head: bytes) -> Iterator[Segment]:
+def program_headers(head: bytes) -> Iterator[ProgramHeader]:
     """What the program headers in ``head`` say, up to one that is not all in there."""
     if len(head) < 64 or head[:4] != b"\x7fELF":
         return
@@ -130,7 +130,7 @@ def segments(head: bytes) -> Iterator[Segment]:
         kind, offset, address, _, held, *_ = struct.unpack(
             order + ("I4x6Q" if wide else "8I"), header
         )
-        yield Segment(kind, offset, address, held)
+        yield ProgramHeader(kind, offset, address, held)
 
 
 def is_wide(head: bytes) -> bool:

@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.tree.elf import HEAD, Segment, byte_order, elf_platform, interpreter, is_wide, segments
+from imgpack.tree.elf import (
+    HEAD,
+    ProgramHeader,
+    byte_order,
+    elf_platform,
+    interpreter,
+    is_wide,
+    program_headers,
+)
 
 _LOAD: Final = 1
 _DYNAMIC: Final = 2
@@ -47,7 +55,7 @@ def read_elf(read: ReadAt) -> ElfFile | None:
     platform = elf_platform(head)
     architecture = "" if platform is None else platform.architecture
     said: dict[int, list[bytes]] = {}
-    for tag, text in _texts(head, tuple(segments(head)), read):
+    for tag, text in _texts(head, tuple(program_headers(head)), read):
         said.setdefault(tag, []).append(text)
     return ElfFile(
         architecture,
@@ -58,7 +66,9 @@ def read_elf(read: ReadAt) -> ElfFile | None:
     )
 
 
-def _texts(head: bytes, parts: Sequence[Segment], read: ReadAt) -> Iterator[tuple[int, bytes]]:
+def _texts(
+    head: bytes, parts: Sequence[ProgramHeader], read: ReadAt
+) -> Iterator[tuple[int, bytes]]:
     """The entries of the dynamic section that are texts, with their tags."""
     dynamic = next((part for part in parts if part.kind == _DYNAMIC), None)
     if dynamic is None:
@@ -79,7 +89,7 @@ def _texts(head: bytes, parts: Sequence[Segment], read: ReadAt) -> Iterator[tupl
         yield tag, read(start + value, _LONGEST).partition(b"\0")[0]
 
 
-def _offset(address: int, parts: Sequence[Segment]) -> int | None:
+def _offset(address: int, parts: Sequence[ProgramHeader]) -> int | None:
     """Where in the file lies what is loaded to ``address``."""
     for part in parts:
         if part.kind == _LOAD and part.address <= address < part.address + part.size:

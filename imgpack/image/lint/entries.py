@@ -8,7 +8,7 @@ from imgpack.errors import brief
 from imgpack.image.files.files import ImageFiles
 from imgpack.image.lint.findings import Findings
 from imgpack.tree.secrets.names import suspected
-from imgpack.tree.tree import MAX_NAME, Tree
+from imgpack.tree.tree import Tree
 
 _MAX_ID: Final = 65535
 _MAX_PATH: Final = 4095
@@ -124,12 +124,8 @@ class EntryCheck:
             )  # fmt: skip
         if one.links > _MAX_LINKS and not stat.S_ISDIR(mode):
             self._add("hard-link-count", f"/{brief(path)} has {one.links} names", one)
-        if len(path) > MAX_NAME and (
-            len(path) > _MAX_PATH or max(map(len, path.split(b"/"))) > MAX_NAME
-        ):
-            self._add("name-too-long", f"/{brief(path)} has {len(path)} bytes", one)
-        if stat.S_ISLNK(mode) and not one.size:
-            self._add("link-target-empty", f"/{brief(path)} has no target", one)
+        if len(path) > _MAX_PATH:
+            self._add("path-too-long", f"/{brief(path)} has {len(path)} bytes", one)
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             self._add("device-file", f"/{brief(path)} is a device", one)
 

@@ -76,9 +76,10 @@ class ProgramCheck:
         script = b""
         for _, read in self._read((entry,)):
             head = read(0, _LINE)
-            if head[:2] == b"#!":
-                script = head[2:].partition(b"\n")[0].strip(b" \t\0")
-            elif (elf := read_elf(read)) is not None:
+            script = _interpreted(head)
+            if script:
+                continue
+            if (elf := read_elf(read)) is not None:
                 self._check_elf(entry, elf)
             elif head[:4] != b"\0asm":
                 what = "is empty" if not head else "is neither an ELF file nor a script"
@@ -190,6 +191,11 @@ def words(config: Mapping[str, Any], key: str) -> list[str]:
 
 def _bytes(text: object) -> bytes:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
+
+
+def _interpreted(head: bytes) -> bytes:
+    """What a script says behind ``#!``; empty if it is none."""
+    return head[2:].partition(b"\n")[0].strip(b" \t\0") if head[:2] == b"#!" else b""
 
 
 def _of_env(arguments: bytes) -> Iterator[bytes]:

@@ -183,14 +183,10 @@ _LOADERS: Final = (
         "Copy the file, or use symbolic links.",
     ),
     LintRule(
-        "name-too-long", _ERROR, "a name or path is too long",
-        "Linux takes names of 255 bytes and paths of 4095: no engine unpacks more.",
+        "path-too-long", _ERROR, "a path is too long",
+        "Linux takes paths of 4095 bytes: what is behind them cannot be named, and few engines "
+        "unpack it.",
         "Choose a shorter one.",
-    ),
-    LintRule(
-        "link-target-empty", _ERROR, "a symbolic link points to nothing at all",
-        "A link with an empty target cannot be made: unpacking fails.",
-        "Remove it, or give it a target.",
     ),
     LintRule(
         "duplicate-path", _ERROR, "a layer has a path twice",
