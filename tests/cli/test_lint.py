@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from imgpack import errors
@@ -17,6 +18,8 @@ from tests.cli_runner import InProcess
 from tests.image.lint.images import GITHUB, image, layer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SARIF = ROOT / "tests" / "data" / "sarif-2.1.0-rtm.5.json"
+"""The schema of OASIS, as the npm package @microsoft/jest-sarif has it."""
 BAD = image(
     [
         layer({"app/run": (b"#!/bin/sh\r\n", 0o755), "app/.env": f"T={GITHUB}\n".encode()}),
@@ -90,30 +93,19 @@ def test_programs_get_a_document(imgpack_here: InProcess) -> None:
 
 
 def is_sarif(document: Any) -> None:
-    """Fail unless it has what SARIF 2.1.0 asks of these objects (sections 3.13 to 3.49)."""
-    assert set(document) == {"$schema", "version", "runs"}
-    assert document["version"] == "2.1.0"
+    """Fail unless it is of the schema, and what the schema cannot say holds as well."""
+    jsonschema.Draft4Validator(json.loads(SARIF.read_text("utf-8"))).validate(document)
     (run,) = document["runs"]
-    assert set(run) == {"tool", "invocations", "results", "columnKind"}
-    assert run["columnKind"] in ("utf16CodeUnits", "unicodeCodePoints")
-    assert all(one["executionSuccessful"] in (True, False) for one in run["invocations"])
     rules = run["tool"]["driver"]["rules"]
     assert len({rule["id"] for rule in rules}) == len(rules)
-    for rule in rules:
-        texts = rule["shortDescription"], rule["fullDescription"], rule["help"]
-        assert all(set(one) == {"text"} and one["text"] for one in texts)
-        assert rule["defaultConfiguration"]["level"] in ("none", "note", "warning", "error")
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert result["level"] == rules[result["ruleIndex"]]["defaultConfiguration"]["level"]
-        assert result["message"]["text"]
-        assert all(isinstance(one, str) for one in result["partialFingerprints"].values())
         for location in result["locations"]:
             physical = location["physicalLocation"]
             uri = physical["artifactLocation"]["uri"]
             assert uri.isascii()
             assert not set(uri) & set(" :\n\x1b"), "it is a relative reference (RFC 3986)"
-            assert physical.get("region", {"startLine": 1})["startLine"] >= 1
 
 
 @pytest.mark.usefixtures("bad")
