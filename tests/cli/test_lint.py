@@ -16,6 +16,8 @@ from tests.cli.screen import shown
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
 from tests.image.lint.images import GITHUB, image, layer
+from tests.registry.hostile import HostileRegistry
+from tests.store.samples import Memory, make_artifact
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SARIF = ROOT / "tests" / "data" / "sarif-2.1.0-rtm.5.json"
@@ -135,6 +137,28 @@ def test_a_directory_is_a_tree(tmp_path: Path, imgpack_here: InProcess) -> None:
 
     imgpack_here("build", "t", "-t", "foo:1", "-o", "layout/").ok()
     assert b"command-missing" in imgpack_here("lint", "layout").ok()
+
+
+def test_registries_layouts_and_locks_are_checked_and_artifacts_told(
+    bad: Path, imgpack_here: InProcess
+) -> None:
+    """Of a lock, what it says; the bytes are said to be not checked."""
+    told = imgpack_here("lint", "bad.tar", "--fail-on", "never").ok()
+    with HostileRegistry() as registry:
+        name = f"{registry.host}/foo:1"
+        imgpack_here("copy", "bad.tar", name).ok()
+        assert imgpack_here("lint", name, "--fail-on", "never").ok() == told
+    imgpack_here("copy", "bad.tar", "layout/").ok()
+    assert imgpack_here("lint", "layout/:foo:1", "--fail-on", "never").ok() == told
+
+    imgpack_here("base", "lock", "bad.tar", "-o", "a.lock").ok()
+    lint = imgpack_here("lint", "a.lock", "--json", "--cache-dir", "none")
+    document = check("lint", lint.ok())
+    assert document["counts"] == {"error": 0, "warning": 1, "info": 1}
+    assert document["unchecked"] == ["what runs the program: its bytes are not at hand"]
+
+    write_archive(bad / "b.tar", make_artifact(Memory()), "b:1")
+    assert "is an artifact" in imgpack_here("lint", "b.tar").failed(9)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

@@ -63,6 +63,8 @@ class LintIgnore:
                 f"{printable(rule)!r} is no rule", f"the rules are: {', '.join(RULES)}"
             )
         try:
+            if colon and not pattern.strip("/"):
+                raise ValueError("it is empty")
             return cls(rule, Glob(pattern.strip("/")) if colon else None)
         except ValueError as error:
             raise ConfigError(f"{printable(text)!r} has no pattern: {error}") from None

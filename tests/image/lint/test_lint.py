@@ -190,7 +190,7 @@ def test_what_is_ignored_is_only_counted() -> None:
         assert told.ignored == 2 + 2 - len(left)
 
 
-@pytest.mark.parametrize("text", ["no-such-rule", "", "secret-file:[", ":x"])
+@pytest.mark.parametrize("text", ["no-such-rule", "", "secret-file:[", "secret-file:/", ":x"])
 def test_a_rule_that_is_none_cannot_be_ignored(text: str) -> None:
     """Nor a pattern."""
     with pytest.raises(ConfigError):
