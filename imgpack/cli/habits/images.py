@@ -126,7 +126,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "ls": {
         "-a": "all names are shown", "-A": "all names are shown", "--all": "all names are shown",
-        "-h": "sizes are bytes; for people they are shown by: imgpack du IMAGE",
         "-d": "a directory itself is in what is above it: imgpack ls IMAGE PATH -l",
         "-1": "it is so already",
         "-F": "types are shown with -l", "-i": "there are no inodes; -l has the number of links",
@@ -135,7 +134,6 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "-S": "the largest are shown by: imgpack du IMAGE",
     },
     "du": {
-        "-h": "sizes are for people already; --json has bytes",
         "--max-depth": "it is called -d",
         "-s": "it is called -d 0",
         "-a": "the largest files are shown; --top says how many",
