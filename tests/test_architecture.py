@@ -36,7 +36,7 @@ RANKS = {
     "tar": 3,
     "tree": 4,
     "layer": 5,
-    "image": {"": 0, "base": 1, "files": 2, "compare": 3, "lint": 3},
+    "image": 6,
     "store": 7,
     "registry": 7,
     "engine": 7,
