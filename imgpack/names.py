@@ -48,6 +48,7 @@ _HOMES: Final = {
     "image.location": "is_layout is_path is_spelled_path parse_reference remote_name target_name"
     " writable_name",
     "image.opened": "Opened Root",
+    "image.report.page": "report_page",
     "image.schema1": "schema1_name schema1_payload",
     "image.verify": "verify_images",
     "layer.build": "Built Explain",

@@ -120,6 +120,7 @@ if TYPE_CHECKING:
         writable_name,
     )
     from imgpack.image.opened import Opened, Root
+    from imgpack.image.report.page import report_page
     from imgpack.image.schema1 import schema1_name, schema1_payload
     from imgpack.image.verify import verify_images
     from imgpack.layer.build import Built, Explain
@@ -216,8 +217,8 @@ __all__ = [
     "open_blob", "open_files", "owner_names", "parse_name", "parse_reference", "parse_rule",
     "planned", "prepare", "project_annotations", "published_names", "push", "pushing", "raw_layer",
     "read_file", "read_lock", "read_together", "rebase", "recorded", "refuse_foreign",
-    "remote_name", "schema1_name", "schema1_payload", "single_file", "specification", "split",
-    "symlink", "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock",
+    "remote_name", "report_page", "schema1_name", "schema1_payload", "single_file", "specification",
+    "split", "symlink", "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock",
     "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
