@@ -11,6 +11,7 @@ _HOMES: Final = {
     "api.edited": "append configure recompress replace_image tag",
     "api.engines": "find_engine load loading",
     "api.verification": "verify",
+    "api.linting": "lint",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
     "api.unpacked": "export extract",
@@ -46,6 +47,9 @@ _HOMES: Final = {
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named Opaque"
     " Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
+    "image.lint.findings": "LintFinding LintIgnore Linted",
+    "image.lint.rules": "LintLevel LintRule",
+    "image.lint.sarif": "lint_sarif",
     "image.location": "is_layout is_path is_spelled_path parse_reference remote_name target_name"
     " writable_name",
     "image.opened": "Opened Root",

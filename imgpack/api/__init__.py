@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from imgpack.api.edited import append, configure, recompress, replace_image, tag
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
+    from imgpack.api.linting import lint
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.api.unpacked import export, extract
@@ -117,6 +118,9 @@ if TYPE_CHECKING:
         refuse_foreign,
     )
     from imgpack.image.join import join
+    from imgpack.image.lint.findings import Linted, LintFinding, LintIgnore
+    from imgpack.image.lint.rules import LintLevel, LintRule
+    from imgpack.image.lint.sarif import lint_sarif
     from imgpack.image.location import (
         is_layout,
         is_path,
@@ -205,12 +209,13 @@ __all__ = [
     "Format", "Given", "Group", "Healthcheck", "HiddenFile", "IdMap", "Ignore", "Ignored", "Image",
     "ImageBuild", "ImageCheck", "ImageConfig", "ImageFiles", "ImageIndex", "ImageProblem",
     "ImageSink", "ImageStep", "ImageUsage", "ImgpackError", "Index", "Layer", "LayerDifference",
-    "LayerMatch", "LayerRow", "LayerSink", "LayerTable", "LayerUsage", "LeftOut", "Loaded", "Lock",
-    "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque",
-    "Opened", "Overrides", "OwnerNames", "Placed", "Placement", "Platform", "Ports", "Presence",
-    "ProblemLevel", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading",
-    "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent",
-    "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "Section",
+    "LayerMatch", "LayerRow", "LayerSink", "LayerTable", "LayerUsage", "LeftOut", "LintFinding",
+    "LintIgnore", "LintLevel", "LintRule", "Linted", "Loaded", "Lock", "LockedImage", "Manifest",
+    "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides",
+    "OwnerNames", "Placed", "Placement", "Platform", "Ports", "Presence", "ProblemLevel",
+    "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference",
+    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent", "Rule",
+    "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "Section",
     "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow", "Tarball",
     "TextDifferences", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree",
     "TreeMismatch", "UploadJournal", "UpperDirectory", "Verification", "Whiteouts", "Written",
@@ -219,15 +224,15 @@ __all__ = [
     "directory", "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state",
     "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file",
     "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps", "image_usage",
-    "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading",
-    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
-    "open_bases", "open_blob", "open_files", "owner_names", "parse_name", "parse_reference",
-    "parse_rule", "planned", "prepare", "project_annotations", "published_names", "push", "pushing",
-    "raw_layer", "read_file", "read_lock", "read_together", "rebase", "recompress", "recorded",
-    "refuse_foreign", "remote_name", "replace_image", "report_page", "schema1_name",
-    "schema1_payload", "single_file", "specification", "split", "symlink", "tag", "tags", "tarball",
-    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify",
-    "verify_images", "whiteouts", "writable_name",
+    "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "lint", "lint_sarif",
+    "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
+    "open", "open_base", "open_bases", "open_blob", "open_files", "owner_names", "parse_name",
+    "parse_reference", "parse_rule", "planned", "prepare", "project_annotations", "published_names",
+    "push", "pushing", "raw_layer", "read_file", "read_lock", "read_together", "rebase",
+    "recompress", "recorded", "refuse_foreign", "remote_name", "replace_image", "report_page",
+    "schema1_name", "schema1_payload", "single_file", "specification", "split", "symlink", "tag",
+    "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock", "upper_directory",
+    "verify", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("look.export", "Write the files of an image as one tar."),
     "diff": ("look.diff", "Show what two images have otherwise, and what that comes of."),
     "verify": ("check.verify", "Check whether an image is sound, and what was built."),
+    "lint": ("check.lint", "Look for what is wrong with an image, or will be where it runs."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),

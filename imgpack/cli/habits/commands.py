@@ -182,7 +182,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "create": f"an image is made by: {_BUILD}",
     "pack": _BUILD,
     "make": _BUILD,
-    "lint": _VERIFY,
     "inspect-image": "imgpack inspect IMAGE",
     "signin": "imgpack login REGISTRY",
     "upgrade": "imgpack is upgraded as it was installed, as by pip",
