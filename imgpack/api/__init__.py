@@ -34,11 +34,10 @@ if TYPE_CHECKING:
     from imgpack.api.edited import append, configure, recompress, replace_image, tag
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
-    from imgpack.api.linting import lint
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
     from imgpack.api.unpacked import export, extract
-    from imgpack.api.verification import verify
+    from imgpack.api.verification import lint, verify
     from imgpack.compression.codec import Codec
     from imgpack.credentials.files import credential_store
     from imgpack.credentials.lookup import (

@@ -1,9 +1,9 @@
-"""Whether images are sound, wherever they are."""
+"""Whether images are sound, wherever they are, and what else is wrong with them."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +15,13 @@ from imgpack.events import SILENT, Reporter
 if TYPE_CHECKING:
     from imgpack.image.check.problems import Findings, Verification
     from imgpack.image.check.verify import Against
+    from imgpack.image.files.files import ImageFiles
+    from imgpack.image.lint.findings import Linted, LintIgnore
     from imgpack.image.opened import Opened
     from imgpack.registry.registries import Registries
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
+    from imgpack.tree.tree import Tree
 
 _UNREADABLE: Final = (ArchiveError, DigestError, DocumentError, LimitError)
 """What is wrong with what is there, and no reason why it cannot be looked at."""
@@ -88,3 +91,24 @@ def _opening(
         findings.caught(ImageCheck.AGREEMENT, "manifest.json", error)
 
     return open_images(path, scratch=scratch, disagreement=disagree)
+
+
+def lint(
+    source: ImageFiles | Tree,
+    *,
+    ignore: Iterable[LintIgnore] = (),
+    scratch: Callable[[], str] = tempfile.gettempdir,
+) -> Linted:
+    """What the rules of ``docs/lint.md`` find in ``source``, but for what to ``ignore``.
+
+    Of an image, from ``open_files``, its configuration too, and all layers, also what a higher
+    one deletes; a ``Tree``, as ``directory`` gives, has files alone. ``scratch`` finds a
+    directory for copies of programs while they are read. Raises ``DigestError``,
+    ``ArchiveError``, ``SourceError``, ``TreeError``, ``OutputError``, and what the source raises.
+    """
+    from imgpack.image.files.files import ImageFiles
+    from imgpack.image.lint.lint import lint_image, lint_tree
+
+    if isinstance(source, ImageFiles):
+        return lint_image(source, ignore, scratch)
+    return lint_tree(source, ignore)

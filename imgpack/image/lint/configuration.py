@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from imgpack.errors import ConfigError, LimitError, NotFoundError, printable
 from imgpack.image.image import Image
-from imgpack.image.lint.findings import Findings
+from imgpack.image.lint.findings import LintFindings
 from imgpack.image.lint.program import words
 from imgpack.tree.below import Below
 from imgpack.tree.rules.accounts import resolve_user
@@ -30,7 +30,7 @@ _LONGEST: Final = 1 << 20
 """Characters of a text that are looked at."""
 
 
-def check_configuration(image: Image, files: Below, findings: Findings) -> None:
+def check_configuration(image: Image, files: Below, findings: LintFindings) -> None:
     """Add what is wrong with the configuration of ``image``, whose tree is ``files``."""
     config = image.config.config
     if len(image.layers) > _MAX_LAYERS:
@@ -46,7 +46,7 @@ def check_configuration(image: Image, files: Below, findings: Findings) -> None:
             _check_text("secret-in-history", f"history[{number}]", text, findings)
 
 
-def _check_user(user: object, files: Below, findings: Findings) -> None:
+def _check_user(user: object, files: Below, findings: LintFindings) -> None:
     text = user if isinstance(user, str) else ""
     try:
         if text.partition(":")[0] in ("", "root", "0"):
@@ -61,7 +61,7 @@ def _check_user(user: object, files: Below, findings: Findings) -> None:
         findings.unchecked("the user: the accounts are not at hand")
 
 
-def _check_passwords(files: Below, findings: Findings) -> None:
+def _check_passwords(files: Below, findings: LintFindings) -> None:
     if findings.ignores("empty-password"):
         return
     try:
@@ -78,7 +78,7 @@ def _check_passwords(files: Below, findings: Findings) -> None:
             )  # fmt: skip
 
 
-def _check_environment(config: Mapping[str, Any], findings: Findings) -> None:
+def _check_environment(config: Mapping[str, Any], findings: LintFindings) -> None:
     for number, text in enumerate(words(config, "Env")):
         place = f"config.Env[{number}]"
         name, equals, value = text[:_LONGEST].partition("=")
@@ -106,7 +106,9 @@ def _labels(image: Image) -> Iterator[tuple[str, str]]:
             yield f"config.{key}[{number}]", word
 
 
-def _check_text(rule: str, place: str, text: str, findings: Findings, subject: str = "") -> None:
+def _check_text(
+    rule: str, place: str, text: str, findings: LintFindings, subject: str = ""
+) -> None:
     raw = text[:_LONGEST].encode("utf-8", "surrogatepass")
     for secret in secrets_in(raw, urls=True):
         message = subject + secret.kind + (f": {secret.shown}" if secret.shown else "")

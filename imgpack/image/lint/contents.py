@@ -7,7 +7,7 @@ from typing import Final
 from imgpack.errors import NotFoundError
 from imgpack.image.files.files import ImageFiles
 from imgpack.image.lint.entries import Laying, may_be_secret
-from imgpack.image.lint.findings import Findings
+from imgpack.image.lint.findings import LintFindings
 from imgpack.tree.secrets.texts import secrets_in
 from imgpack.tree.tree import Tree
 
@@ -42,7 +42,7 @@ def is_candidate(path: bytes, mode: int, size: int) -> bool:
     return stat.S_ISREG(mode) and _LEAST <= size <= MAX_TEXT and may_be_secret(path)
 
 
-def check_layers(files: ImageFiles, texts: Texts, findings: Findings) -> None:
+def check_layers(files: ImageFiles, texts: Texts, findings: LintFindings) -> None:
     """Add the secrets of the files that ``texts`` knows. Raises as ``ImageFiles.contents``."""
     for layer, places in enumerate(texts.places):
         try:
@@ -53,7 +53,7 @@ def check_layers(files: ImageFiles, texts: Texts, findings: Findings) -> None:
             findings.unchecked(f"secrets in files: the bytes of layer {layer + 1} are not at hand")
 
 
-def check_tree(tree: Tree, findings: Findings) -> None:
+def check_tree(tree: Tree, findings: LintFindings) -> None:
     """Add the secrets of the files of ``tree``. Raises as ``Tree.entries``."""
     for entry in tree.entries():
         if is_candidate(entry.path, entry.mode, entry.size):
@@ -67,7 +67,7 @@ def check_tree(tree: Tree, findings: Findings) -> None:
 
 
 def _add(
-    findings: Findings,
+    findings: LintFindings,
     path: bytes,
     layer: int | None,
     text: bytes,

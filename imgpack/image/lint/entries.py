@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from imgpack.errors import brief
 from imgpack.image.files.files import ImageFiles
-from imgpack.image.lint.findings import Findings
+from imgpack.image.lint.findings import LintFindings
 from imgpack.tree.secrets.names import suspected
 from imgpack.tree.tree import Tree
 
@@ -80,7 +80,7 @@ class EntryCheck:
     ``configured`` are the files in /etc/ld.so.conf.d.
     """
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: LintFindings) -> None:
         self._findings = findings
         self._cached: set[bytes] = set()
         self.configured: list[bytes] = []

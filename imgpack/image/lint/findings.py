@@ -114,7 +114,7 @@ class Linted:
         }
 
 
-class Findings:
+class LintFindings:
     """Findings as they come; those that ``ignored`` cover are only counted."""
 
     def __init__(self, ignored: Iterable[LintIgnore] = ()) -> None:

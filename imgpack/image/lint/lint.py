@@ -7,7 +7,7 @@ from imgpack.image.files.files import ImageFiles
 from imgpack.image.lint.configuration import check_configuration
 from imgpack.image.lint.contents import Texts, check_layers, check_tree
 from imgpack.image.lint.entries import EntryCheck, of_image, of_tree
-from imgpack.image.lint.findings import Findings, Linted, LintIgnore
+from imgpack.image.lint.findings import Linted, LintFindings, LintIgnore
 from imgpack.image.lint.program import ProgramCheck
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.tree import Tree
@@ -20,7 +20,7 @@ def lint_image(
 
     ``scratch`` finds a directory for copies of programs. Raises what reading layers does.
     """
-    findings = Findings(ignored)
+    findings = LintFindings(ignored)
     config = files.image.config
     check = EntryCheck(findings)
     texts = Texts(len(files.tables))
@@ -42,7 +42,7 @@ def lint_image(
 
 def lint_tree(tree: Tree, ignored: Iterable[LintIgnore]) -> Linted:
     """What the rules of files find in ``tree``. Raises as ``Tree.entries``."""
-    findings = Findings(ignored)
+    findings = LintFindings(ignored)
     check = EntryCheck(findings)
     for one in of_tree(tree):
         check.look(one)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from imgpack.errors import NotFoundError, brief, printable
 from imgpack.image.files.files import ImageFiles
 from imgpack.image.lint.dynamic import ElfFile, ReadAt, read_elf
-from imgpack.image.lint.findings import Findings
+from imgpack.image.lint.findings import LintFindings
 from imgpack.image.lint.libraries import LibraryPaths
 from imgpack.image.lint.reading import MAX_PROGRAM, read_each
 from imgpack.spec.merge.changes import DEFAULT_PATH
@@ -34,7 +34,7 @@ class ProgramCheck:
         self,
         files: ImageFiles,
         config: Mapping[str, Any],
-        findings: Findings,
+        findings: LintFindings,
         directory: str,
         configured: Sequence[bytes] = (),
     ) -> None:
