@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from imgpack.compression.algorithm import slices
+
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Deflate, no name, no time, no extra flags, unknown system: nothing of the host, nothing of
 the level. Go's ``compress/gzip`` writes the same."""
@@ -24,7 +26,10 @@ _LONGEST: Final = _LARGEST + (1 << 16)
 """Bytes of such a member: stored blocks and the header add a little."""
 _RATIO: Final = 1032
 """Bytes that come of one at most (zlib's technical details, "Maximum Compression Factor")."""
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 18
+"""Bytes that are at hand beside a member, at most."""
+_PART: Final = 1 << 20
+"""Bytes that come of zlib at once."""
 _INPUT: Final = 1 << 15
 """Bytes fed to zlib at a time: it copies what is behind a member, which may have 20 bytes."""
 
@@ -49,7 +54,7 @@ class _Source:
     """The bytes of a stream, the next of which can be looked at."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
+        self._chunks = slices(chunks, _CHUNK)
         self._buffer = bytearray()
 
     def more(self, size: int) -> bool:
@@ -112,7 +117,7 @@ def _streamed(source: _Source) -> Iterator[bytes]:
         chunk = source.peek(_INPUT)
         if not chunk:
             raise EOFError("it ends in the middle of a member")
-        yield (part := member.decompress(chunk, _CHUNK))
-        while len(part) == _CHUNK:  # there may be more, with or without input left
-            yield (part := member.decompress(member.unconsumed_tail, _CHUNK))
+        yield (part := member.decompress(chunk, _PART))
+        while len(part) == _PART:  # there may be more, with or without input left
+            yield (part := member.decompress(member.unconsumed_tail, _PART))
         source.skip(len(chunk) - len(member.unused_data))
