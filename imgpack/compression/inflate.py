@@ -26,7 +26,7 @@ _LONGEST: Final = _LARGEST + (1 << 16)
 """Bytes of such a member: stored blocks and the header add a little."""
 _RATIO: Final = 1032
 """Bytes that come of one at most (zlib's technical details, "Maximum Compression Factor")."""
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 16
 """Bytes that are at hand beside a member, at most."""
 _PART: Final = 1 << 20
 """Bytes that come of zlib at once."""
