@@ -27,7 +27,7 @@ from imgpack.tree.merge.merged import HashedMember, LayerMembers
 
 PIECE: Final = 1 << 20
 """Bytes that one thread hands to the other at once: with fewer, they wait for each other."""
-_AHEAD: Final = 8
+_AHEAD: Final = 4
 MAX_KEPT: Final = 1 << 20
 """Bytes of a file that may be kept, and of all files that one layer keeps."""
 _KEPT: Final = frozenset({b"passwd", b"group"})
