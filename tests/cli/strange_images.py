@@ -93,6 +93,11 @@ def _attested(layout: Layout) -> Descriptor:
     return layout.index({**image, "platform": PLATFORM}, attestation)
 
 
+def _only_attestation(layout: Layout) -> Descriptor:
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    return layout.index({**_attestation(layout), "platform": unknown}, _artifact(layout))
+
+
 def _attestation(layout: Layout) -> Descriptor:
     statement = layout.blob(b'{"_type": "x"}', "application/vnd.in-toto+json")
     config = layout.document(
@@ -153,6 +158,7 @@ STRANGE: dict[str, Maker] = {
     "an artifact": _artifact,
     "an index with an attestation": _attested,
     "an attestation": _attestation,
+    "an index of an attestation and an artifact": _only_attestation,
     "a layer of an unknown type": _unknown_layer,
     "a layer that lies elsewhere": _foreign,
     "an index of indexes": _nested,
