@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "api.files": "open_files",
+    "api.comparison": "ComparedLocations compare",
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
@@ -20,8 +21,21 @@ _HOMES: Final = {
     "image.base.moved": "Moved moved",
     "image.annotate": "annotated",
     "image.build": "Base ImageBuild Placement",
-    "image.describe": "described image_id published_names recorded total_size",
+    "image.compare.causes": "field_text",
+    "image.compare.texts": "TextDifferences",
+    "image.compare.images": "ComparedImages",
+    "image.compare.scope": "Ignored ComparisonScope Section",
+    "image.compare.sides": "ComparedSide",
+    "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
+    " LayerDifference LayerMatch Presence",
+    "image.describe": "ImageStep described image_id image_steps published_names recorded"
+    " total_size",
     "image.files.files": "FileContent ImageFiles",
+    "image.files.owners": "OwnerNames owner_names",
+    "image.files.paths": "find_path",
+    "image.files.together": "read_together",
+    "image.files.usage": "DirectoryUsage DuplicateFiles HiddenFile ImageUsage LayerUsage"
+    " image_usage",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
     " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",

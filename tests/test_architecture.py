@@ -48,7 +48,7 @@ RANKS = {
 INNER_RANKS = {
     "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
     "tree": {"": 0, "rules": 1, "disk": 2, "inputs": 3, "merge": 3},
-    "image": {"": 0, "base": 1, "files": 2},
+    "image": {"": 0, "base": 1, "files": 2, "compare": 3},
     "cli": {
         "habits": 0,
         "output": 1,

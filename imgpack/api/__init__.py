@@ -30,6 +30,7 @@ from imgpack.events import ExpectingMeter, Meter, Reporter
 from imgpack.names import resolve
 
 if TYPE_CHECKING:
+    from imgpack.api.comparison import ComparedLocations, compare
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
@@ -50,14 +51,42 @@ if TYPE_CHECKING:
     from imgpack.image.base.locked import is_lock, read_lock
     from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, ImageBuild, Placement
+    from imgpack.image.compare.causes import field_text
+    from imgpack.image.compare.images import ComparedImages
+    from imgpack.image.compare.scope import ComparisonScope, Ignored, Section
+    from imgpack.image.compare.sides import ComparedSide
+    from imgpack.image.compare.texts import TextDifferences
+    from imgpack.image.compare.values import (
+        Cause,
+        CauseKind,
+        DocumentDifferences,
+        FieldDifference,
+        FileDifference,
+        LayerDifference,
+        LayerMatch,
+        Presence,
+    )
     from imgpack.image.describe import (
+        ImageStep,
         described,
         image_id,
+        image_steps,
         published_names,
         recorded,
         total_size,
     )
     from imgpack.image.files.files import FileContent, ImageFiles
+    from imgpack.image.files.owners import OwnerNames, owner_names
+    from imgpack.image.files.paths import find_path
+    from imgpack.image.files.together import read_together
+    from imgpack.image.files.usage import (
+        DirectoryUsage,
+        DuplicateFiles,
+        HiddenFile,
+        ImageUsage,
+        LayerUsage,
+        image_usage,
+    )
     from imgpack.image.image import (
         AnyImage,
         Artifact,
@@ -152,31 +181,35 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
-    "Built", "Change", "ClampTime", "Codec", "Counts", "Credential", "CredentialFile",
-    "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest", "Directory",
-    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain",
-    "FileContent", "Filtered", "Finding", "Format", "Given", "Group", "Healthcheck", "IdMap",
-    "Ignore", "Image", "ImageBuild", "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink",
-    "ImgpackError", "Index", "Layer", "LayerRow", "LayerSink", "LayerTable", "LeftOut", "Loaded",
-    "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named", "OnNewBase",
-    "Opaque", "Opened", "Overrides", "Placed", "Placement", "Platform", "Ports", "Published",
-    "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference", "Registries",
-    "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList",
-    "Runtime", "RuntimeChanges", "Schema1Options", "SegmentCache", "SessionOptions", "SetOwner",
-    "SetTime", "SingleFile", "TableRow", "Tarball", "TlsOptions", "Transform", "TransportOptions",
-    "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated",
-    "block_device", "build", "build_prepared", "character_device", "copy", "create",
-    "credential_store", "delete", "described", "difference", "directory", "directory_entry",
-    "dry_run", "entries", "fakeroot_state", "fetch_base", "fetch_schema1", "fifo", "file",
-    "find_engine", "find_ignore_file", "flatten", "hard_link", "ignore", "image_id", "images_in",
-    "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading", "lock_base",
-    "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base", "open_bases",
-    "open_blob", "open_files", "parse_name", "parse_reference", "parse_rule", "planned", "prepare",
-    "project_annotations", "published_names", "push", "pushing", "raw_layer", "read_file",
-    "read_lock", "rebase", "recorded", "refuse_foreign", "remote_name", "schema1_name",
-    "schema1_payload", "single_file", "specification", "split", "symlink", "tags", "tarball",
-    "target_name", "time_rule", "total_size", "update_lock", "upper_directory", "verify_images",
-    "whiteouts", "writable_name",
+    "Built", "Cause", "CauseKind", "Change", "ClampTime", "Codec", "ComparedImages",
+    "ComparedLocations", "ComparedSide", "ComparisonScope", "Counts", "Credential",
+    "CredentialFile", "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest",
+    "Directory", "DirectoryUsage", "DocumentDifferences", "DuplicateFiles", "Engine", "Entries",
+    "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain", "FieldDifference",
+    "FileContent", "FileDifference", "Filtered", "Finding", "Format", "Given", "Group",
+    "Healthcheck", "HiddenFile", "IdMap", "Ignore", "Ignored", "Image", "ImageBuild", "ImageConfig",
+    "ImageFiles", "ImageIndex", "ImageSink", "ImageStep", "ImageUsage", "ImgpackError", "Index",
+    "Layer", "LayerDifference", "LayerMatch", "LayerRow", "LayerSink", "LayerTable", "LayerUsage",
+    "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
+    "OnNewBase", "Opaque", "Opened", "Overrides", "OwnerNames", "Placed", "Placement", "Platform",
+    "Ports", "Presence", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink",
+    "Reading", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root",
+    "RowContent", "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options",
+    "Section", "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow",
+    "Tarball", "TextDifferences", "TlsOptions", "Transform", "TransportOptions", "Treatment",
+    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
+    "build_prepared", "character_device", "compare", "copy", "create", "credential_store", "delete",
+    "described", "difference", "directory", "directory_entry", "dry_run", "entries",
+    "fakeroot_state", "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine",
+    "find_ignore_file", "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps",
+    "image_usage", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join",
+    "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
+    "open", "open_base", "open_bases", "open_blob", "open_files", "owner_names", "parse_name",
+    "parse_reference", "parse_rule", "planned", "prepare", "project_annotations", "published_names",
+    "push", "pushing", "raw_layer", "read_file", "read_lock", "read_together", "rebase", "recorded",
+    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
+    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
+    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

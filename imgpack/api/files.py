@@ -43,6 +43,7 @@ def open_files(
     """
     from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
     from imgpack.image.files.files import image_contents
+    from imgpack.image.image import missing_layers
     from imgpack.layer.cache.blobs import CachedBlobs
 
     path, name = split(location)
@@ -52,11 +53,12 @@ def open_files(
     with open_location(path, registries=registries, scratch=scratch) as opened:
         chosen = choose(opened, opened.select(image or name), platform)
         stores = [] if cache is None else [CachedBlobs(cache)]
+        whole = with_layers(chosen, stores)
         yield image_contents(
-            with_layers(chosen, stores),
+            whole,
             opened.location,
             scratch,
-            tree=tree,
+            tree=tree if missing_layers(whole) else None,
             cache=cache,
             jobs=jobs,
             reporter=reporter,

@@ -36,6 +36,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
     "rebase": ("edit.rebase", "Move an image to another base."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
+    "ls": ("look.ls", "List the files of an image, or of one of its layers."),
+    "cat": ("look.cat", "Print files of an image."),
+    "history": ("look.history", "Show the steps of an image's making."),
+    "du": ("look.du", "Show what takes the space in an image, and what is wasted."),
+    "diff": ("look.diff", "Show what two images have otherwise, and what that comes of."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),
@@ -51,6 +56,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 _ONE_ARGUMENT = ("manifest", "blob")
 """Commands that are groups of commands in other programs."""
+
+_OF_A_FILE = ("build", "push", "cache", "completion", "help", "login", "logout", "base", "index")
+"""Commands whose first word is no reference, or may be an image of imgpack.toml."""
 
 
 class Commands(Subcommands):
@@ -72,6 +80,10 @@ class Commands(Subcommands):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in COMMANDS and args[0] not in _OF_A_FILE:
+            from imgpack.cli.project.command import refuse_image
+
+            refuse_image(args[0], args[1:])
         if args[0] in COMMANDS and args[0] not in _ONE_ARGUMENT:
             return super().resolve_command(ctx, args)
         from imgpack.cli.habits.commands import ALIASES

@@ -94,7 +94,7 @@ class ImgpackError(Exception):
     the registry's, if it comes of one.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = 70
     meaning: ClassVar[str] = "an imgpack error of no particular kind"
     advice: ClassVar[str] = "look at what it names"
 
@@ -331,6 +331,14 @@ class EngineError(ImgpackError):
     advice = "see that the engine runs, and that you may use it"
 
 
+class NoSuchPathError(ImgpackError):
+    """An image has nothing at a path."""
+
+    exit_code = 28
+    meaning = "an image has no such file or directory"
+    advice = "list the directory above it"
+
+
 class AmbiguousError(ImgpackError):
     """Several images or platforms fit, and one is wanted."""
 
@@ -339,6 +347,8 @@ class AmbiguousError(ImgpackError):
     advice = "choose one of them"
 
 
+DIFFERENT_EXIT_CODE = 1
+"""What was compared differs: as ``diff`` ends, and no failure."""
 USAGE_EXIT_CODE = 2
 HUNG_UP_EXIT_CODE = 129
 INTERRUPTED_EXIT_CODE = 130

@@ -24,6 +24,7 @@ class Remedy(Enum):
     CLEAR_CACHE = "remove it, or choose another cache directory"
     NAME_IT = "give the image a name"
     GIVE_LAYERS = "give its layers, or write to a registry that has them"
+    FETCH_LAYERS = "fetch the layers into the cache"
     MAKE_SHALLOW = (
         "give the layers, fetch them into the cache, or have it written without them (shallow)"
     )

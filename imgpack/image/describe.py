@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from imgpack.image.image import (
@@ -17,7 +18,30 @@ from imgpack.image.image import (
     layers_of,
     missing_layers,
 )
+from imgpack.spec.config import History
 from imgpack.spec.digest import Digest
+from imgpack.spec.layer import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStep:
+    """A step of an image's making, and the layer that came of it, if one did."""
+
+    said: History
+    layer: Layer | None
+
+
+def image_steps(image: Image) -> tuple[ImageStep, ...]:
+    """The steps of ``image``, first to last; a layer that no step names is one of its own.
+
+    OCI image-spec ``config.md``, "history".
+    """
+    layers = iter(image.layers)
+    steps = [
+        ImageStep(said, None if said.empty_layer else next(layers, None))
+        for said in image.config.history
+    ]
+    return (*steps, *(ImageStep(History(), layer) for layer in layers))
 
 
 def described(named: Named) -> dict[str, Any]:

@@ -33,7 +33,7 @@ _ANY = "GET|HEAD|POST|PUT|PATCH|DELETE"
 CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "an argument is missing": (2, "Missing argument", [
         "push", "pull", "copy", "copy a.tar", "inspect", "manifest", "blob", "tags", "rm",
-        "flatten -o x.tar", "rebase --onto b -o x.tar",
+        "flatten -o x.tar", "rebase --onto b -o x.tar", "ls", "cat", "cat a.tar", "history", "du",
     ]),
     "nothing is joined": (2, "Missing option '--add'", [
         "index create", "index create localhost:1/x",
@@ -67,7 +67,8 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     "a source is missing": (3, "missing", [
         "build missing", "build t missing", "push missing.tar", "push missing localhost:1/x",
         "inspect missing.tar", "inspect ./missing", "manifest missing.tar", "copy missing.tar ./x/",
-        f"blob missing.tar@{DIGEST}", "inspect missing/", "flatten missing.tar -o x.tar",
+        f"blob missing.tar@{DIGEST}", "inspect missing/", "ls missing.tar", "du missing/",
+        "cat missing.tar x", "history missing.tar", "flatten missing.tar -o x.tar",
         "rebase a.tar --onto missing.tar --from a.tar -o x.tar",
     ]),
     "a source is no file": (3, "null", ["build /dev/null", "build t /dev/null"]),
@@ -156,6 +157,9 @@ CAUSES: dict[str, tuple[int, str, list[str]]] = {
     ]),
     "the platform is not there": (20, "linux/s390x", [
         "inspect a.tar --platform linux/s390x", "copy multi.tar ./x/ --platform linux/s390x",
+    ]),
+    "the image has no such file": (28, "/none is not in the image", [
+        "ls a.tar none", "ls -lR a.tar /none", "cat a.tar none", "cat a.tar etc/one /none",
     ]),
     "the blob is not there": (20, DIGEST, [f"blob a.tar@{DIGEST}"]),
     "the registry refuses": (21, "/odd", ["pull $HOST/odd", "tags $HOST/odd"]),

@@ -114,11 +114,14 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "archive": _project_images,
     "base": _base,
     "location": _member,
+    "other": _member,
     "source": _member,
     "added": _member,
     "onto": _base,
     "above": _base,
     "diff_from": _base,
+    "platform_b": _fixed(*_PLATFORMS),
+    "only": _fixed("manifest", "config", "history", "layers", "files"),
 }
 """By the name of the parameter; the values need not begin as what is typed does."""
 

@@ -9,6 +9,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "cp": ("copy",),
     "list-tags": ("tags",),
     "version": ("--version",),
+    "compare": ("diff",),
 }
 """Words that do just what others do here."""
 
@@ -22,7 +23,7 @@ _INDEX: Final = "images are joined by: imgpack index create REF --add REF --add 
 _NAME: Final = "a name is given by -t of a build, or by: imgpack push ARCHIVE REF"
 _SAVE: Final = "an image is written to an archive by: imgpack pull REF -o FILE.tar"
 _VERIFY: Final = "every layer is checked by: imgpack inspect IMAGE --verify"
-_FILES: Final = "the files of a layer are listed by: imgpack blob REF@DIGEST | tar tz"
+_FILES: Final = "the files of an image are listed by: imgpack ls IMAGE -R"
 _ONTO: Final = "a layer on top of an image is made by: imgpack build SRC --from BASE"
 _CONFIG: Final = "what an image is run with is set by a build on it: imgpack build --from BASE -o -"
 _FILE: Final = "all images of imgpack.toml are built by: imgpack build"
@@ -38,16 +39,16 @@ COMMANDS: Final[Mapping[str, str]] = {
          "desktop", "model"),
         f"{_ENGINE}; it gets an image by: imgpack build SRC --load",
     ),
-    **dict.fromkeys(("images", "image", "tree"), _NO_STORE),
+    **dict.fromkeys(("images", "image"), _NO_STORE),
     **dict.fromkeys(("builder", "buildx"), "there is no builder: imgpack build SRC"),
     **dict.fromkeys(("imagetools", "manifest-tool"), _INDEX),
     **dict.fromkeys(("tag", "retag", "untag"), _NAME),
     **dict.fromkeys(("save", "fetch-image", "download"), _SAVE),
     **dict.fromkeys(("verify", "validate", "check"), _VERIFY),
-    **dict.fromkeys(("ls-files", "cat", "list-files", "extract", "unpack"), _FILES),
+    **dict.fromkeys(("ls-files", "list-files", "tree", "extract", "unpack"), _FILES),
     **dict.fromkeys(("append", "add", "add-layer", "insert"), _ONTO),
     **dict.fromkeys(("mutate", "edit", "set", "commit", "annotate"), _CONFIG),
-    **dict.fromkeys(("prune", "gc", "clean", "du"), _CLEAN),
+    **dict.fromkeys(("prune", "gc", "clean"), _CLEAN),
     **dict.fromkeys(
         ("sign", "trust", "standalone-sign", "standalone-verify", "attest", "attach-sbom"),
         "no signature is made; what to sign is printed by: imgpack digest IMAGE",
@@ -87,7 +88,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "image prune": _CLEAN,
     "image tag": _NAME,
     "image untag": "a tag in a registry is removed by: imgpack rm REF",
-    "image history": "the history is part of: imgpack inspect IMAGE",
+    "image history": "imgpack history IMAGE",
     "image import": "a tar of files becomes an image by: imgpack build FILE.tar",
     "image scp": "imgpack copy SRC DST",
     "image sign": "no signature is made; what to sign is printed by: imgpack digest IMAGE",
@@ -150,17 +151,15 @@ COMMANDS: Final[Mapping[str, str]] = {
     "scp": "imgpack copy SRC DST",
     "mirror": "imgpack copy SRC DST --all-platforms",
     "from": "a base is an option: imgpack build SRC --from BASE",
-    "ls": "tags are listed by: imgpack tags REPO",
+    "crane ls": "tags are listed by: imgpack tags REPO",
     "list": "tags are listed by: imgpack tags REPO",
     "repos": "repositories are not listed, only tags: imgpack tags REPO",
     "catalog": "repositories are not listed, only tags: imgpack tags REPO",
     "search": "registries are not searched; tags are listed by: imgpack tags REPO",
     "show": "imgpack inspect IMAGE",
     "info": "imgpack inspect IMAGE",
-    "history": "the history is part of: imgpack inspect IMAGE",
-    "layers": "the layers are part of: imgpack inspect IMAGE",
-    "diff": "two images are compared by: diff <(imgpack inspect IMAGE) <(imgpack inspect IMAGE)",
-    "dive": "imgpack inspect IMAGE",
+    "layers": "imgpack history IMAGE",
+    "dive": "imgpack du IMAGE",
     "manifest-digest": "imgpack digest IMAGE",
     "config": "the configuration is printed by: imgpack manifest IMAGE --config",
     "layout": "a layout is a path that ends in /: imgpack pull REF -o DIR/",
@@ -198,7 +197,7 @@ def answer(words: Sequence[str], there: Container[str] = ()) -> str:
 
     ``there`` are the commands that imgpack has; of them are words of another program, too.
     """
-    if words[0] in PROGRAMS:
+    if words[0] in PROGRAMS and not _known(words):
         return _of_program([word for word in words[1:] if not word.startswith("-")], there)
     known = _known(words) or COMMANDS.get(words[0], "")
     return f"write: {known}" if known.startswith("imgpack ") else known

@@ -19,6 +19,7 @@ _SIGNING: Final = "no signature is made or copied"
 _JSON: Final = "there is no template: imgpack inspect IMAGE --json | jq FILTER"
 _PRINTED: Final = "NAME@DIGEST is what is printed"
 _DAEMON: Final = "no daemon is asked: save the image to an archive first, with docker save"
+_FILES_ALONE: Final = "say --ignore times,history,layers, and files and configuration count alone"
 _TAGS: Final = "the tags of a repository are listed by: imgpack tags REPO"
 
 SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
@@ -101,6 +102,41 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--remote": "the reference is the argument: imgpack inspect REF",
         "--fast": "without --verify no layer is read",
         "--bom": "the SBOM of an image is not shown",
+    },
+    "diff": {
+        **dict.fromkeys(("--ignore-timestamps", "--ignore-times"), "say --ignore times"),
+        "--ignore-history": "say --ignore history",
+        **dict.fromkeys(("--ignore-file-order", "--ignore-tar-format"), _FILES_ALONE),
+        **dict.fromkeys(("--semantic", "--ignore-file-meta-format"), _FILES_ALONE),
+        "--ignore-image-name": "names are not compared",
+        "--ignore-file-mode-redundant-bits": "bits that say the type are not compared",
+        "--type": "say --only files|config|history|layers|manifest",
+        "--types": "say --only files|config|history|layers|manifest",
+        "--filename": "say --path PATH --text",
+        "--extra-allowed": "say --exclude PATTERN",
+        "--verbose-diff": "say --text",
+        "-u": "say --text",
+        "--unified": "say --text",
+        "--brief": "the exit code says it: 0, or 1 if they differ",
+    },
+    "history": {
+        "--format": "there is no template: imgpack history IMAGE --json | jq FILTER",
+        "--human": "it is so already; --json has bytes and times in full",
+        "-H": "it is so already; --json has bytes and times in full",
+    },
+    "ls": {
+        "-a": "all names are shown", "-A": "all names are shown", "--all": "all names are shown",
+        "-d": "a directory itself is in what is above it: imgpack ls IMAGE PATH -l",
+        "-1": "it is so already",
+        "-F": "types are shown with -l", "-i": "there are no inodes; -l has the number of links",
+        "--full-ref": "tags are listed by: imgpack tags REPO",
+        "-t": "names are in the order of their bytes",
+        "-S": "the largest are shown by: imgpack du IMAGE",
+    },
+    "du": {
+        "--max-depth": "it is called -d",
+        "-s": "it is called -d 0",
+        "-a": "the largest files are shown; --top says how many",
     },
     "manifest": {
         "--raw": "they are the bytes as they are already",

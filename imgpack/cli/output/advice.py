@@ -20,6 +20,7 @@ _WORDS: Final = {
     Remedy.CLEAR_CACHE: "remove it, or name another cache with --cache-dir",
     Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
     Remedy.GIVE_LAYERS: "give them with --base-layers, or push it to a registry that has them",
+    Remedy.FETCH_LAYERS: "imgpack base fetch LOCK gets the layers of a lock",
     Remedy.MAKE_SHALLOW: (
         "build it with --base-layers, or after imgpack base fetch LOCK; --shallow writes it "
         "without them, which is enough for imgpack push"

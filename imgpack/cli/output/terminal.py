@@ -154,7 +154,7 @@ class Terminal:
         stream = sys.stderr if err else sys.stdout
         name, at, digest = text.partition("@")
         shown = f"{bold(name, stream)}{at}{digest}" if at else text
-        self._beside(partial(echo, shown, stream))
+        self.beside(partial(echo, shown, stream))
 
     def _tell(self, event: str, text: str, **about: str | int) -> None:
         harmless = self._harmless(text)
@@ -177,9 +177,10 @@ class Terminal:
         return whole if len(whole) <= _LONGEST else cut
 
     def _write(self, text: str) -> None:
-        self._beside(lambda: echo(text, sys.stderr))
+        self.beside(lambda: echo(text, sys.stderr))
 
-    def _beside(self, write: Callable[[], None]) -> None:
+    def beside(self, write: Callable[[], None]) -> None:
+        """Let ``write`` write to the terminal that bars may be drawn on."""
         with self._lock:
             if self._shown is None:
                 write()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from imgpack.cli.project.command import FILES, ProjectFlags, could_be_image
 from imgpack.cli.project.file import ProjectError, ProjectFile, find, listed, nearest, read
 from imgpack.cli.project.images import ProjectImage, in_order, read_images
 from imgpack.cli.project.variables import variables
+from imgpack.errors import ImgpackError
 
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
@@ -67,6 +69,16 @@ def choose(
     images = read_images(file, values)
     names = known or [*images]
     return Chosen(file, values, in_order(file, images, names), frozenset(names))
+
+
+def written_to(name: str) -> str | None:
+    """Where the image ``name`` of the file here is written; ``None`` if there is none in it."""
+    with suppress(ImgpackError, click.UsageError):
+        path = find()
+        file = None if path is None else read(path)
+        if file is not None and name in file.images:
+            return read_images(file, variables(file, {}))[name].output
+    return None
 
 
 def _is_misspelled(word: str, file: ProjectFile) -> bool:

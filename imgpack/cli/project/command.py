@@ -92,12 +92,7 @@ class BuildProject(BuildCommand):
         except click.UsageError as error:
             if words or not error.message.startswith("nothing goes into the image"):
                 raise
-            from imgpack.cli.project.file import find_above
-
-            above = find_above()
-            if above is None:
-                raise
-            raise click.UsageError(f"{error.message}; --file {above} is there", ctx) from error
+            raise click.UsageError(f"{error.message}{_above()}", ctx) from error
 
 
 class PushProject(click.Command):
@@ -114,5 +109,30 @@ class PushProject(click.Command):
                 return None
         if first is None:
             problem = "Missing argument 'ARCHIVE'; name an archive, or write imgpack.toml"
-            raise click.UsageError(problem, ctx)
+            raise click.UsageError(problem + _above(), ctx)
         return super().invoke(ctx)
+
+
+def _above() -> str:
+    """What to add to an error of a command that found no file: the one above, if there is one."""
+    from imgpack.cli.project.file import find_above
+
+    above = find_above()
+    return "" if above is None else f"; --file {above} is there"
+
+
+def refuse_image(command: str, words: Sequence[str]) -> None:
+    """Refuse an image of the file here as the first of ``words``, where a reference is meant.
+
+    For it would be asked of Docker Hub, where it is somebody else's. Raises ``click.UsageError``.
+    """
+    word = words[0] if words else ""
+    if not could_be_image(word) or os.path.lexists(word) or not any(map(os.path.lexists, FILES)):
+        return
+    from imgpack.cli.project.chosen import written_to
+
+    if path := written_to(word):
+        raise click.UsageError(
+            f"{word} is an image of {FILES[0]}, which build writes to {path}; write "
+            f"imgpack {command} {path}, or docker.io/library/{word} for Docker Hub's"
+        )

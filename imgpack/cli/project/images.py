@@ -321,6 +321,13 @@ class _ImageReader:
         if not source:
             raise self._file.error(path, "it has no source", 'write source = "SRC"')
         (dest,) = as_texts(values.get("dest", ())) or ("",)
+        front, colon, back = source.partition(":")
+        if colon and not dest and not os.path.lexists(source) and os.path.lexists(front):
+            raise self._file.error(
+                (*path, "source"), "it is a path alone, and the place in the image is dest",
+                f'write source = "{os.path.relpath(front, self._file.joined("."))}", '
+                f'dest = "{back}"',
+            )  # fmt: skip
         if "source" in table and table["source"] == STDIN:
             source = STDIN_PATH if dest else STDIN
         text = f"{source}:{dest or '/'}" if dest or ":" in source else source

@@ -91,6 +91,7 @@ def _codes() -> Iterator[tuple[int, str]]:
     rows = {kind.exit_code: kind.meaning for kind in kinds}
     rows |= {
         0: "everything that was asked for was done",
+        errors.DIFFERENT_EXIT_CODE: "what was compared differs (imgpack diff)",
         errors.USAGE_EXIT_CODE: "the command line is wrong",
         errors.HUNG_UP_EXIT_CODE: "the terminal closed",
         errors.INTERRUPTED_EXIT_CODE: "interrupted (Ctrl-C)",

@@ -7,17 +7,18 @@ layer's stream, and have the SHA-256 that they had when the layer was verified.
 import hashlib
 import io
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import BinaryIO, Final, NamedTuple
 
-from imgpack.errors import ArchiveError, DigestError, about, brief
+from imgpack.errors import ArchiveError, DigestError, NotFoundError, Remedy, about, brief
 from imgpack.events import SILENT, Reporter
 from imgpack.files.incoming import file_of
 from imgpack.image.base.layer import BaseLayer
 from imgpack.image.files.tables import ReadLayer, read_layers
 from imgpack.image.image import Image
 from imgpack.layer.cache.segments import SegmentCache
+from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.entry import Entry
 from imgpack.tree.merge.applied import Applied, RowContent
@@ -43,7 +44,8 @@ class FileContent(NamedTuple):
 class ImageFiles(Applied):
     """The tree of ``image``, which lies ``where``; its layers counted from 0, bottom first.
 
-    ``jobs`` threads read a layer.
+    ``jobs`` threads read a layer. If it is ``locked``, one layer is what all of them make, and
+    has no bytes.
     """
 
     def __init__(
@@ -52,17 +54,19 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
+        locked: bool = False,
         jobs: int = 1,
         reporter: Reporter = SILENT,
     ) -> None:
         self.image = image
         self.where = where
+        self._locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs
         self._reporter = reporter
         super().__init__([layer.table for layer in self._layers], where, self)
 
-    def contents(self, layer: int, places: Collection[int]) -> Iterator[FileContent]:
+    def contents(self, layer: int, places: Collection[int]) -> Generator[FileContent, None, None]:
         """The regular files of a layer whose members' places are in ``places``, in that order.
 
         The layer is read up to the last of them. Each file ends with ``DigestError`` if its bytes
@@ -74,6 +78,12 @@ class ImageFiles(Applied):
         base = self._base(layer)
         with about(base.name), closing(base.unchecked()) as stream:
             yield from _chosen(stream, places, _Digests(self.tables[layer], places), base.name)
+
+    def stream(self, layer: int) -> Generator[bytes]:
+        """The tar stream of a layer, which need not be read to its end. Raises as ``contents``."""
+        base = self._base(layer)
+        with about(base.name), closing(base.unchecked()) as pieces:
+            yield from pieces
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a regular file that this gave; all of its layer in front of it is read.
@@ -101,6 +111,12 @@ class ImageFiles(Applied):
         return file_of(self.read_row(layer, row))
 
     def _base(self, layer: int) -> BaseLayer:
+        if self._locked or self.image.layers[layer].descriptor.digest in self.image.absent:
+            raise NotFoundError(
+                f"{self.where} says what files there are; its layers have the bytes, and are not "
+                "at hand",
+                Remedy.FETCH_LAYERS(),
+            )
         return BaseLayer(
             self.image, self.image.layers[layer], self.where, self._jobs, self._reporter
         )
@@ -113,24 +129,29 @@ def image_contents(
     *,
     tree: Tree | None = None,
     cache: SegmentCache | None = None,
+    read: dict[Layer, ReadLayer] | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> ImageFiles:
     """The files of ``image``, which lies ``where``; what the ``cache`` remembers is not read.
 
     Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
-    ``scratch`` finds a directory for tables. Raises as ``read_layers``.
+    ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
     """
     if tree is not None:
         layers = [ReadLayer(_table(tree, scratch))]
     else:
-        layers = read_layers(image, where, scratch, cache=cache, jobs=jobs, reporter=reporter)
-    return ImageFiles(image, where, layers, jobs=jobs, reporter=reporter)
+        layers = read_layers(
+            image, where, scratch, cache=cache, read=read, jobs=jobs, reporter=reporter
+        )
+    locked = tree is not None
+    return ImageFiles(image, where, layers, locked=locked, jobs=jobs, reporter=reporter)
 
 
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
     """A table of the entries of ``tree``, which has no deletions."""
     writer = TableWriter(scratch)
+    inodes: dict[int, int] = {}
     for place, entry in enumerate(_with_root(tree)):
         content = entry.content
         xattrs = () if isinstance(content, bytes) else tuple(content.xattrs.items())
@@ -138,7 +159,8 @@ def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
         row = TableRow(
             entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.rdev,
             entry.target() if stat.S_ISLNK(entry.mode) else b"", xattrs,
-            None if sha256 is None else bytes.fromhex(sha256), 0, place, entry.inode, entry.links,
+            None if sha256 is None else bytes.fromhex(sha256), 0, place,
+            inodes.setdefault(entry.inode, len(inodes) + 1) if entry.links > 1 else 0, entry.links,
         )  # fmt: skip
         writer.add(row)
     return writer.table(str(tree), ())

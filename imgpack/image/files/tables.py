@@ -44,16 +44,18 @@ def read_layers(
     scratch: Callable[[], str],
     *,
     cache: SegmentCache | None = None,
+    read: dict[Layer, ReadLayer] | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> list[ReadLayer]:
     """The layers of ``image``, which lies ``where``, bottom first; what the cache has is not read.
 
-    ``scratch`` finds a directory for tables. Raises ``DigestError``, ``ArchiveError``,
+    ``scratch`` finds a directory for tables. ``read`` has what was read of other images, and
+    gets what is read now. Raises ``DigestError``, ``ArchiveError``,
     ``TreeError``, ``LimitError``, ``UnsupportedError`` naming the layer, ``OutputError``, and what
     the source raises.
     """
-    found: dict[Layer, ReadLayer] = {}
+    found = {} if read is None else read
     for layer in image.layers:
         if layer not in found:
             base = BaseLayer(image, layer, where, jobs, reporter)

@@ -7,7 +7,8 @@ layer of which anything in it shows.
 """
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import merge
 from itertools import groupby
@@ -22,6 +23,7 @@ from imgpack.tree.tree import Stamps, join
 
 _Cuts = tuple[tuple[int, bool], ...]
 _Numbered = tuple[int, TableRow]
+_TYPE: Final = 0o170000
 _new = tuple.__new__
 
 
@@ -131,25 +133,37 @@ class Applied:
         """Rows of all layers together: entries, deletions and made-up directories."""
         return sum(table.count for table in self.tables)
 
-    def laid(self) -> Iterator[LayerRow]:
+    def laid(self, under: bytes = b"", *, deep: bool = True) -> Iterator[LayerRow]:
         """All entries of all layers, in the order of their paths, and what became of each.
 
+        Or those of ``under`` and what is in it; without ``deep``, what is right in it.
         Of a path that has several, the lowest layer's comes first; deletions do not come.
         Raises ``ArchiveError`` for a hard link to nothing.
         """
-        sources = [_numbered(number, table) for number, table in enumerate(self.tables)]
-        floors = [_GROUND]
+        sources = [
+            _numbered(number, table.rows(under, deep=deep))
+            for number, table in enumerate(self.tables)
+        ]
+        floor = _GROUND
+        if under:
+            *_, (_, floor) = self._way(under.rpartition(b"/")[0], len(self.tables))
+        floors = [floor._replace(inside=b"")]
         for path, group in groupby(merge(*sources, key=_order), key=_path):
             while not path.startswith(floors[-1].inside):
                 floors.pop()
-            found, floor = _settle(list(group), floors[-1], path)
-            yield from (self._whole(one) for one in found if one.shown or not one.row.made_up)
-            if floor is not None:
-                floors.append(floor)
+            found, below = _settle(list(group), floors[-1], path)
+            for one in found:
+                if one.by == one.layer or not one.row.made_up:
+                    yield one if one.row.mode & _TYPE else self._whole(one)
+            if below is not None:
+                floors.append(below)
 
-    def shown(self) -> Iterator[LayerRow]:
-        """The entries that the image has, the root's first, if a layer says it."""
-        return (one for one in self.laid() if one.shown)
+    def shown(self, under: bytes = b"", *, deep: bool = True) -> Iterator[LayerRow]:
+        """The entries that the image has, the root's first, if a layer says it.
+
+        ``under`` and ``deep`` are as for ``laid``.
+        """
+        return (one for one in self.laid(under, deep=deep) if one.by == one.layer)
 
     def entries(self, problems: Problems | None = None, under: bytes = b"") -> Iterator[Entry]:
         """As ``Tree.entries``."""
@@ -170,11 +184,26 @@ class Applied:
         """What the image has at ``path``, which is empty for the root."""
         return self._whole_of(self._below(path, len(self.tables)))
 
+    def links(self, laid: LayerRow) -> int:
+        """How many paths of the image are the file ``laid``, which shows."""
+        inode = laid.row.inode
+        return self._links[laid.held][inode] if inode else 1
+
     def _below(self, path: bytes, count: int) -> LayerRow | None:
         """What the lowest ``count`` layers have at ``path``."""
+        found: LayerRow | None = None
+        for depth, (found, _) in enumerate(self._way(path, count)):
+            if found is None and depth:
+                return None
+        return found or LayerRow(made_up_row(b"", 0), 0, 0, deleted=False, held=0)
+
+    def _way(self, path: bytes, count: int) -> Iterator[tuple[LayerRow | None, _Floor]]:
+        """What the lowest ``count`` layers have at each directory down to ``path``, and its floor.
+
+        The first is the root.
+        """
         floor = _GROUND
         parts = path.split(b"/") if path else []
-        found: LayerRow | None = None
         for depth in range(len(parts) + 1):
             there = b"/".join(parts[:depth])
             rows = [
@@ -183,27 +212,18 @@ class Applied:
                 for row in table.at(there)
             ]
             laid, below = _settle(rows, floor, there)
-            found = next((one for one in laid if one.shown), None)
-            if found is None:
-                if there:
-                    return None
-                found = LayerRow(made_up_row(b"", 0), 0, 0, deleted=False, held=0)
             floor = below or floor
-        return found
+            yield next((one for one in laid if one.shown), None), floor
 
     @cached_property
-    def _links(self) -> dict[tuple[int, int], int]:
-        """How many paths of each inode of a layer the image has."""
-        links: dict[tuple[int, int], int] = {}
-        for number, table in enumerate(self.tables):
-            if table.linked:
-                for row in table.rows():
-                    if row.inode:
-                        found = self._below(row.path, len(self.tables))
-                        if found is not None and found.layer == number:
-                            key = number, row.inode
-                            links[key] = links.get(key, 0) + 1
-        return links
+    def _links(self) -> "list[array[int]]":
+        """How many paths of each inode of each layer the image has."""
+        counts = [array("I", bytes(4 * (table.linked + 1))) for table in self.tables]
+        if any(table.linked for table in self.tables):
+            for one in self.shown():
+                if one.row.inode:
+                    counts[one.held][one.row.inode] += 1
+        return counts
 
     def _whole_of(self, laid: LayerRow | None) -> LayerRow | None:
         return None if laid is None else self._whole(laid)
@@ -231,7 +251,7 @@ class Applied:
 
     def _entry(self, laid: LayerRow) -> Entry:
         row, layer = laid.row, laid.held
-        links = self._links.get((layer, row.inode), 1) if row.inode else 1
+        links = self.links(laid)
         several = links > 1
         return _new(
             Entry,
@@ -243,8 +263,8 @@ class Applied:
         )  # fmt: skip
 
 
-def _numbered(number: int, table: LayerTable) -> Iterator[_Numbered]:
-    return ((number, row) for row in table.rows())
+def _numbered(number: int, rows: Iterator[TableRow]) -> Iterator[_Numbered]:
+    return ((number, row) for row in rows)
 
 
 def _order(numbered: _Numbered) -> tuple[bytes, int, bool]:
@@ -256,12 +276,24 @@ def _path(numbered: _Numbered) -> bytes:
 
 
 def _settle(
-    rows: Iterable[_Numbered], above: _Floor, path: bytes
+    rows: Sequence[_Numbered], above: _Floor, path: bytes
 ) -> tuple[list[LayerRow], _Floor | None]:
     """What became of the ``rows`` of one path, and what shows in it, if anything may be in it.
 
     They come by their layers' numbers, deletions first; ``above`` is the floor of its directory.
     """
+    if len(rows) == 1 and not above.cuts and not rows[0][1].deletes:  # most of all
+        layer, row = rows[0]
+        inside = row.is_directory
+        floor = _Floor(path + b"/" if path else b"", ()) if inside else None
+        return [LayerRow(row, layer, layer, deleted=False, held=layer)], floor
+    return _settle_several(rows, above, path)
+
+
+def _settle_several(
+    rows: Sequence[_Numbered], above: _Floor, path: bytes
+) -> tuple[list[LayerRow], _Floor | None]:
+    """As ``_settle``, whatever there is."""
     state = _PathRows(above.cuts)
     inside = False
     for layer, row in rows:

@@ -6,9 +6,11 @@ The packing is that of a cache, not of an exchange: it says nothing of what wrot
 
 import stat
 import struct
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from imgpack.errors import ArchiveError
+from imgpack.files.scratch import ScratchFile
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import OPAQUE, WHITEOUT
 
@@ -137,6 +139,30 @@ def unpack_path(data: bytes, start: int) -> bytes | None:
         return None
     end = at + int.from_bytes(data[start : start + 4], "little")
     return data[at:end] if end <= len(data) else None
+
+
+def read_rows(file: ScratchFile, start: int, end: int) -> Iterator[TableRow]:
+    """The rows from one byte of ``file`` to another."""
+    rest = b""
+    for piece in file.read(start, end):
+        data, at = rest + piece, 0
+        while (found := unpack_row(data, at)) is not None:
+            row, at = found
+            yield row
+        rest = data[at:]
+
+
+def rows_at(block: bytes, path: bytes) -> list[TableRow]:
+    """Those of ``path`` in ``block``, which begins with a row."""
+    at = 0
+    found: list[TableRow] = []
+    while (unpacked := unpack_row(block, at)) is not None:
+        row, at = unpacked
+        if row.path == path:
+            found.append(row)
+        elif found:
+            break
+    return found
 
 
 def _xattrs(data: bytes) -> Xattrs:

@@ -26,8 +26,9 @@ from imgpack.tree.merge.rows import (
     made_up_row,
     member_row,
     pack,
+    read_rows,
+    rows_at,
     unpack_path,
-    unpack_row,
 )
 
 _RUN: Final = 64 << 20
@@ -40,6 +41,10 @@ _BLOCK: Final = 1 << 18
 _EVERY: Final = 64
 """Rows from one place that a look-up knows to the next."""
 _BLOCK_OF_PATH: Final = 512
+_AHEAD: Final = 4 * _EVERY
+"""Rows that are read until it is faster to look for where they end."""
+_BEHIND: Final = b"\0\4"
+"""What makes a key of one that is behind all that is in a directory, and before its next."""
 _MAX_LINKS: Final = 1000
 """Hard links to hard links that one may lead through."""
 _TWICE: Final = "is there twice, and docker and podman refuse that; the last one counts"
@@ -72,26 +77,47 @@ class LayerTable:
     remarks: tuple[Remark, ...] = ()
     _found: "_Lookup" = field(default_factory=lambda: _Lookup())
 
-    def rows(self) -> Iterator[TableRow]:
-        """All rows, sorted: parents first, and of a path what it deletes before what it is."""
-        return _read(self.file, 0, self.size)
+    def rows(self, under: bytes = b"", *, deep: bool = True) -> Iterator[TableRow]:
+        """All rows, sorted: parents first, and of a path what it deletes before what it is.
+
+        Or those of ``under`` and what is in it; without ``deep``, what is right in it.
+        """
+        if deep and not under:
+            yield from read_rows(self.file, 0, self.size)
+            return
+        inside = under + b"/" if under else b""
+        at: int | None = self._range(path_order(under))[0]
+        while at is not None:
+            start, at, passed = at, None, 0
+            for row in read_rows(self.file, start, self.size):
+                path = row.path
+                if path != under and not path.startswith(inside):
+                    if path_order(path) > path_order(under):
+                        return
+                elif deep or b"/" not in path[len(inside) :]:
+                    passed = 0
+                    yield row
+                elif (passed := passed + 1) > _AHEAD:  # of a large directory, look for its end
+                    name = path[len(inside) :].partition(b"/")[0]
+                    at = self._range(path_order(inside + name) + _BEHIND)[0]
+                    break
 
     def at(self, path: bytes) -> list[TableRow]:
         """The rows of ``path``: none, or what is deleted and what is there."""
-        key = path_order(path)
-        found = self._found
-        if not self.starts:
-            return []
-        if not found.keys:
-            found.keys = [path_order(self._path(start)) for start in self.starts]
+        found, place = self._found, self._range(path_order(path))
+        if place != found.range:
+            found.block = b"".join(self.file.read(*place))
+            found.range = place
+        return rows_at(found.block, path)
+
+    def _range(self, key: bytes) -> tuple[int, int]:
+        """Between which bytes the rows are whose paths have ``key``, or would be."""
+        keys, starts = self._found.keys, self.starts
+        if not keys:
+            keys += [path_order(self._path(start)) for start in starts]
         # Rows of one path may lie on both sides of a place that is known.
-        low = max(bisect_left(found.keys, key) - 1, 0)
-        high = bisect_right(found.keys, key)
-        if (low, high) != found.range:
-            end = self.starts[high] if high < len(self.starts) else self.size
-            found.block = b"".join(self.file.read(self.starts[low], end))
-            found.range = low, high
-        return _rows_at(found.block, path)
+        low, high = max(bisect_left(keys, key) - 1, 0), bisect_right(keys, key)
+        return starts[low] if starts else 0, starts[high] if high < len(starts) else self.size
 
     def _path(self, start: int) -> bytes:
         size = _BLOCK_OF_PATH
@@ -163,29 +189,6 @@ class TableWriter:
         self._parts, self._waiting = [], 0
 
 
-def _read(file: ScratchFile, start: int, end: int) -> Iterator[TableRow]:
-    """The rows from one byte of ``file`` to another."""
-    rest = b""
-    for piece in file.read(start, end):
-        data, at = rest + piece, 0
-        while (found := unpack_row(data, at)) is not None:
-            row, at = found
-            yield row
-        rest = data[at:]
-
-
-def _rows_at(block: bytes, path: bytes) -> list[TableRow]:
-    at = 0
-    found: list[TableRow] = []
-    while (unpacked := unpack_row(block, at)) is not None:
-        row, at = unpacked
-        if row.path == path:
-            found.append(row)
-        elif found:
-            break
-    return found
-
-
 def _key(row: TableRow) -> tuple[bytes, bool, int]:
     return path_order(row[0]), not row.deletes, row.place
 
@@ -207,7 +210,7 @@ def _sorted(members: Iterable[HashedMember], scratch: Callable[[], str]) -> Iter
     if spilled is None:
         yield from rows
         return
-    parts = [_read(spilled, start, end) for start, end in runs]
+    parts = [read_rows(spilled, start, end) for start, end in runs]
     yield from merge(*parts, rows, key=_key)
 
 

@@ -26,6 +26,11 @@ CASES: dict[str, tuple[str, str]] = {
         IMAGE + 'stop_signal = "INT"',
         "imgpack.toml:3: image.web.stop_signal: there is no such key; did you mean stop-signal?",
     ),
+    "a place in a source": (
+        '[image.web]\nlayers = [{source = "trees:/x"}]',
+        "imgpack.toml:2: image.web.layers[0].source: it is a path alone, and the place in the "
+        'image is dest; write source = "trees", dest = "/x"',
+    ),
     "nothing like it": (
         IMAGE + "colour = 1",
         "imgpack.toml:3: image.web.colour: there is no such key; "
@@ -419,3 +424,29 @@ def test_a_file_with_slips_is_one_line_or_builds(
         line = done.failed(done.code)
         assert line.startswith("imgpack: error: imgpack.toml"), line
         assert done.code in (2, 3, 5, 6, 7, 8, 9, 11, 16, 20), line
+
+
+@pytest.mark.parametrize("command", ["load", "inspect", "digest", "flatten", "manifest"])
+def test_an_image_of_the_file_is_not_asked_of_docker_hub(shop: Shop, command: str) -> None:
+    """There it is somebody else's; its archive is named."""
+    shop.write(IMAGE)
+    assert shop.imgpack(command, "web").failed(2) == (
+        "imgpack: error: web is an image of imgpack.toml, which build writes to web.tar; write "
+        f"imgpack {command} web.tar, or docker.io/library/web for Docker Hub's"
+    )
+
+
+def test_an_image_of_the_file_is_what_lies_under_its_name(shop: Shop) -> None:
+    """A layout, for one; and what is no image of it is what it was."""
+    shop.write(IMAGE)
+    shop.imgpack("build", "-o", "web/").ok()
+    assert b"web:latest" in shop.imgpack("inspect", "web").ok()
+    assert "./other" in shop.imgpack("inspect", "./other").failed(3)
+
+
+@pytest.mark.parametrize("command", ["build", "push"])
+def test_a_file_above_is_named(shop: Shop, command: str) -> None:
+    """For who went into a directory and forgot it."""
+    shop.write(IMAGE)
+    shop.imgpack.directory = shop.directory / "trees"
+    assert "; --file ../imgpack.toml is there" in shop.imgpack(command).failed(2)

@@ -108,6 +108,34 @@ def test_each_entry_of_each_layer_shows_or_is_hidden_by_a_higher_one(found: list
     )
 
 
+@given(layers())
+def test_a_part_of_the_tree_is_what_the_whole_has_there(found: list[Layer]) -> None:
+    """Hidden entries as well: of a directory and all in it, or of what is right in it."""
+    try:
+        tree = applied(*found)
+        whole = list(tree.laid())
+    except ArchiveError:
+        return
+
+    for path in {one.row.path for one in whole} | {b"", b"a/none", b"zz"}:
+        inside = path + b"/" if path else b""
+        there = [one for one in whole if one.row.path == path or one.row.path.startswith(inside)]
+        right = [one for one in there if b"/" not in one.row.path[len(inside) :]]
+        assert list(tree.laid(path)) == there
+        assert list(tree.laid(path, deep=False)) == right
+
+
+def test_large_directories_are_passed_over() -> None:
+    """What is right in a directory is found behind any number of rows."""
+    layer = [member(b"d%d/e/f%d" % (n % 3, n), REG, offset=n) for n in range(3000)]
+    layer += [member(b"d1", DIR), member(b"d1.x", REG), member(b"z", REG)]
+    tree = applied(layer, [member(b"d1/.wh.e")])
+
+    assert [one.row.path for one in tree.shown(deep=False)] == [b"d0", b"d1", b"d1.x", b"d2", b"z"]
+    assert [one.row.path for one in tree.shown(b"d1", deep=False)] == [b"d1"]
+    assert [one.row.path for one in tree.shown(b"d2", deep=False)] == [b"d2", b"d2/e"]
+
+
 def test_the_layer_that_hides_a_file_is_told() -> None:
     """The lowest that deletes it or its directory, or has something else there."""
     tree = applied(

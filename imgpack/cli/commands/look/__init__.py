@@ -1,0 +1,1 @@
+"""Commands that look into an image: its files, its history, what takes the space."""

@@ -1,0 +1,1 @@
+"""Two images side by side, for people and for programs."""

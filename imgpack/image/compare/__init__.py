@@ -1,0 +1,1 @@
+"""Two images side by side: what differs, and which difference the others come of."""

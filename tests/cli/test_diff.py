@@ -1,0 +1,204 @@
+"""``imgpack diff``: what two images have otherwise, wherever they are, and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from imgpack import api
+from imgpack.api import Descriptor, Opaque, Platform
+from tests.cli.archives import write_archive
+from tests.cli.test_json import check
+from tests.cli_runner import InProcess
+from tests.registry.hostile import HostileRegistry
+from tests.store.samples import Memory, make_artifact, make_image, make_multi, tar_of
+
+ONE = tar_of({"etc/motd": b"one\ntwo\n", "gone/a": b"", "gone/b": b""})
+TWO = tar_of({"etc/motd": b"one\n2\n", "new": b"\0"})
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> None:
+    """``a.tar`` and ``b.tar``, which differ in one layer of two."""
+    base = tar_of({"base": b"b"})
+    write_archive(tmp_path / "a.tar", make_image(Memory(), [base, ONE]), "foo:1")
+    write_archive(tmp_path / "b.tar", make_image(Memory(), [base, TWO]), "foo:2")
+
+
+@pytest.mark.usefixtures("archives")
+def test_files_that_differ_are_told_behind_the_cause(imgpack_here: InProcess) -> None:
+    """A directory that only one has is one line, and a text its lines."""
+    done = imgpack_here("diff", "a.tar", "b.tar", "--text")
+
+    assert done.code == 1
+    lines = done.out.decode().splitlines()
+    assert lines[1] == (
+        "  first cause: in layer 2 at /etc/motd, content: sha256:"
+        + lines[1].partition("sha256:")[2]
+    )
+    assert "  all else follows from it" in lines
+    assert "    1: the same" in lines
+    assert "    2: differs" in lines
+    assert "    - /gone/  0755 0:0, and 2 paths in it" in lines
+    assert "    + /new  0644 0:0 1 B" in lines
+    start = lines.index("    --- a/etc/motd")
+    assert [line[4:] for line in lines[start + 1 : start + 6]] == [
+        "+++ b/etc/motd", "@@ -1,2 +1,2 @@", " one", "-two", "+2",
+    ]  # fmt: skip
+    assert lines[-1] == (
+        "  0 fields and 1 layer and 5 files differ: 1 only in B, 3 only in A, 1 changed"
+    )
+
+
+@pytest.mark.usefixtures("archives")
+def test_images_that_are_the_same_end_with_zero(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """In whatever they lie; and what is ignored is the same."""
+    done = imgpack_here("copy", "a.tar", "layout/")
+    assert done.code == 0
+
+    assert b"identical" in imgpack_here("diff", "a.tar", "layout/").ok()
+    assert b"nothing differs" in imgpack_here("diff", "a.tar", "b.tar", "--only", "config").ok()
+    imgpack_here("diff", "a.tar", "b.tar", "--ignore", "layers,content", "--path", "/etc").ok()
+
+
+@pytest.mark.usefixtures("archives")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("a.tar", "none.tar"), 3),
+        (("a.tar",), 2),
+        (("a.tar", "b.tar", "--only", "nothing"), 2),
+        (("a.tar", "b.tar", "--ignore", "atime"), 2),
+        (("a.tar", "b.tar", "--ignore", "manifest,config,history,layers,files"), 2),
+        (("a.tar", "b.tar", "--path", "../x"), 2),
+        (("-", "-"), 2),
+        (("a.tar", "b.tar", "--platform", "linux/s390x"), 20),
+    ],
+)
+def test_trouble_has_codes_of_its_own(
+    imgpack_here: InProcess, arguments: tuple[str, ...], code: int
+) -> None:
+    """None of which is that of a difference."""
+    imgpack_here("diff", *arguments).failed(code)
+
+
+@pytest.mark.usefixtures("archives")
+def test_a_program_gets_all_of_it(imgpack_here: InProcess) -> None:
+    """In the shape of the schema, also if nothing differs."""
+    done = imgpack_here("diff", "a.tar", "b.tar", "--json", "--text")
+
+    assert done.code == 1
+    document = check("diff", done.out)
+    (image,) = document["images"]
+    assert [cause["kind"] for cause in image["causes"]] == ["content"]
+    assert [(one["path"], one["presence"]) for one in image["files"]] == [
+        ("etc/motd", "changed"), ("gone", "removed"), ("gone/a", "removed"),
+        ("gone/b", "removed"), ("new", "added"),
+    ]  # fmt: skip
+    assert image["texts"][0]["diff"][-1] == "+2"
+    assert image["counts"]["layers"] == 1
+    assert not document["equal"]
+    assert check("diff", imgpack_here("diff", "a.tar", "a.tar", "--json").ok())["equal"]
+
+
+def test_each_platform_is_compared_with_its_own(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """And one that the other image lacks is a difference."""
+    write_archive(tmp_path / "a", make_multi(Memory(), "linux/amd64", "linux/arm64"), "foo:1")
+    write_archive(tmp_path / "b", make_multi(Memory(), "linux/amd64", "linux/s390x"), "foo:1")
+
+    done = imgpack_here("diff", "a", "b")
+
+    assert done.code == 1
+    lines = done.out.decode().splitlines()
+    assert lines[:2] == ["linux/amd64", "  they are identical"]
+    assert lines[-2:] == ["only in A: linux/arm64", "only in B: linux/s390x"]
+    document = check("diff", imgpack_here("diff", "a", "b", "--json").out)
+    assert (document["onlyInA"], document["onlyInB"]) == (["linux/arm64"], ["linux/s390x"])
+
+
+def test_platforms_of_one_image_are_compared_with_each_other(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """If it is asked for; the cause is that they are for other machines."""
+    write_archive(tmp_path / "a", make_multi(Memory(), "linux/amd64", "linux/arm64"), "foo:1")
+
+    done = imgpack_here(
+        "diff", "a", "a", "--platform", "linux/amd64", "--platform-b", "linux/arm64"
+    )
+
+    assert done.code == 1
+    assert b"first cause: the platforms differ, in architecture: amd64 in A, arm64 in B" in done.out
+
+
+def test_artifacts_are_compared_by_their_documents(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """They have no files."""
+    write_archive(tmp_path / "a", make_artifact(Memory()), "foo:1")
+    write_archive(tmp_path / "i", make_image(Memory()), "foo:1")
+
+    assert b"identical" in imgpack_here("diff", "a", "a").ok()
+    assert imgpack_here("diff", "a", "i").code == 1
+
+
+@pytest.mark.parametrize(("other", "code"), [(b"{}", 0), (b"[]", 1)])
+def test_what_has_an_unknown_type_is_the_same_if_its_digest_is(
+    imgpack_here: InProcess, tmp_path: Path, other: bytes, code: int
+) -> None:
+    """Nobody can say more of it."""
+    for name, raw in (("a", b"{}"), ("b", other)):
+        source = Memory()
+        blob = Descriptor("application/unknown", source.add(raw), len(raw))
+        write_archive(f"{tmp_path}/{name}/", Opaque(blob, source), "foo:1")
+
+    assert imgpack_here("diff", "a/", "b/").code == code
+
+
+def test_a_lock_is_compared_with_what_it_locked(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Its files too, of which it has no bytes; and what moved since shows."""
+    made = [api.entries([api.file("etc/motd", b"hello")])]
+    other = [api.entries([api.file("etc/motd", b"HELLO")])]
+    for name, layers in (("a.tar", made), ("b.tar", other)):
+        with api.create(str(tmp_path / name)) as sink:
+            api.build(layers, into=sink, names=["a:1"], platform=Platform())
+    (tmp_path / "a.lock").write_bytes(api.lock_base(str(tmp_path / "a.tar")).encode())
+
+    assert b"identical" in imgpack_here("diff", "a.lock", "a.tar").ok()
+    done = imgpack_here("diff", "a.lock", "b.tar", "--json")
+    assert done.code == 1
+    assert b"not shown: a lock" in imgpack_here("diff", "a.lock", "b.tar", "--text").out
+    (image,) = json.loads(done.out)["images"]
+    assert [(one["path"], one["fields"]) for one in image["files"]] == [("etc/motd", ["content"])]
+
+
+def test_nothing_of_an_image_acts_on_the_terminal(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Names, and what is in texts."""
+    for name, data in (("a", b"x\x1b[2J\n"), ("b", b"y\x1b[2J\t\n")):
+        layer = tar_of({"bad\x1b[2J": data, f"\x1b]0;{name}": b""})
+        write_archive(tmp_path / name, make_image(Memory(), [layer]), "foo:1")
+
+    done = imgpack_here("diff", "a", "b", "--text")
+
+    assert done.code == 1
+    assert b"\x1b" not in done.out
+    assert b"+y\\x1b[2J\t" in done.out
+
+
+def test_an_archive_is_compared_with_a_registry(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Which is asked for documents alone, if nothing differs."""
+    image = make_image(Memory(), [ONE])
+    write_archive(tmp_path / "a.tar", image, "foo:1")
+    with HostileRegistry() as registry:
+        reference = f"{registry.host}/foo:1"
+        imgpack_here("push", "a.tar", reference, "--plain-http").ok()
+        assert b"identical" in imgpack_here("diff", "a.tar", reference, "--plain-http").ok()
+
+
+def test_large_files_and_binaries_have_no_lines(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """They are told all the same."""
+    for name, end in (("a", b"1"), ("b", b"2")):
+        layer = tar_of({"big": b"x\n" * 200_000 + end, "program": b"\0" + end})
+        write_archive(tmp_path / name, make_image(Memory(), [layer]), "foo:1")
+
+    lines = imgpack_here("diff", "a", "b", "--text").out.decode().splitlines()
+
+    assert "    Binary files a/program and b/program differ" in lines
+    assert "    1 file not shown: too large, alone or together" in lines
