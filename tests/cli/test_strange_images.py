@@ -116,3 +116,22 @@ def test_no_error_acts_on_the_terminal(strange: InProcess, what: str, line: str)
     layout.finish(EVIL_ERRORS[what](layout))
 
     ran(strange, line)
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        ("an artifact", "is an artifact"),
+        ("a chart", "is an artifact"),
+        ("an attestation", "application/vnd.in-toto+json"),
+        ("a signature", "application/vnd.dev.cosign.simplesigning.v1+json"),
+        ("a layer of an unknown type", "application/vnd.example.strange+squashfs"),
+        ("an index of nothing", "is an index that holds no image"),
+    ],
+)
+def test_what_has_no_files_is_called_what_it_is(strange: InProcess, what: str, kind: str) -> None:
+    """And not a damaged archive."""
+    layout = Layout(strange.directory / "strange")
+    layout.finish(STRANGE[what](layout))
+
+    assert kind in ran(strange, "ls IMAGE").failed(9)
