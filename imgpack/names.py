@@ -11,6 +11,7 @@ _HOMES: Final = {
     "api.engines": "find_engine load loading",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
+    "api.unpacked": "export extract",
     "compression.codec": "Codec",
     "credentials.files": "credential_store",
     "credentials.lookup": "Credential CredentialFile CredentialSource CredentialStore Given",
@@ -24,20 +25,21 @@ _HOMES: Final = {
     "image.compare.causes": "field_text",
     "image.compare.texts": "TextDifferences",
     "image.compare.images": "ComparedImages",
-    "image.compare.scope": "Ignored ComparisonScope Section",
+    "image.compare.scope": "ComparisonScope Ignored Section",
     "image.compare.sides": "ComparedSide",
     "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
     " LayerDifference LayerMatch Presence",
     "image.describe": "ImageStep described image_id image_steps published_names recorded"
     " total_size",
+    "image.files.extract": "Extracted",
     "image.files.files": "FileContent ImageFiles",
     "image.files.owners": "OwnerNames owner_names",
     "image.files.paths": "find_path",
     "image.files.together": "read_together",
     "image.files.usage": "DirectoryUsage DuplicateFiles HiddenFile ImageUsage LayerUsage"
     " image_usage",
-    "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
-    " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
+    "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named Opaque"
+    " Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
     "image.location": "is_layout is_path is_spelled_path parse_reference remote_name target_name"
     " writable_name",
@@ -45,6 +47,7 @@ _HOMES: Final = {
     "image.schema1": "schema1_name schema1_payload",
     "image.verify": "verify_images",
     "layer.build": "Built Explain",
+    "layer.cache.record": "Written",
     "layer.cache.segments": "SegmentCache",
     "layer.stages": "Treatment",
     "layer.raw": "RawLayer",

@@ -47,7 +47,7 @@ RANKS = {
 # Within a room, the same for its own rooms ("": its modules).
 INNER_RANKS = {
     "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
-    "tree": {"": 0, "rules": 1, "disk": 2, "inputs": 3, "merge": 3},
+    "tree": {"": 0, "rules": 1, "disk": 2, "inputs": 3, "merge": 3, "unpack": 4},
     "image": {"": 0, "base": 1, "files": 2, "compare": 3},
     "cli": {
         "habits": 0,

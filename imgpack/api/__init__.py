@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
+    from imgpack.api.unpacked import export, extract
     from imgpack.compression.codec import Codec
     from imgpack.credentials.files import credential_store
     from imgpack.credentials.lookup import (
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         recorded,
         total_size,
     )
+    from imgpack.image.files.extract import Extracted
     from imgpack.image.files.files import FileContent, ImageFiles
     from imgpack.image.files.owners import OwnerNames, owner_names
     from imgpack.image.files.paths import find_path
@@ -117,6 +119,7 @@ if TYPE_CHECKING:
     from imgpack.image.schema1 import schema1_name, schema1_payload
     from imgpack.image.verify import verify_images
     from imgpack.layer.build import Built, Explain
+    from imgpack.layer.cache.record import Written
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
@@ -185,31 +188,32 @@ __all__ = [
     "ComparedLocations", "ComparedSide", "ComparisonScope", "Counts", "Credential",
     "CredentialFile", "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest",
     "Directory", "DirectoryUsage", "DocumentDifferences", "DuplicateFiles", "Engine", "Entries",
-    "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain", "FieldDifference",
-    "FileContent", "FileDifference", "Filtered", "Finding", "Format", "Given", "Group",
-    "Healthcheck", "HiddenFile", "IdMap", "Ignore", "Ignored", "Image", "ImageBuild", "ImageConfig",
-    "ImageFiles", "ImageIndex", "ImageSink", "ImageStep", "ImageUsage", "ImgpackError", "Index",
-    "Layer", "LayerDifference", "LayerMatch", "LayerRow", "LayerSink", "LayerTable", "LayerUsage",
-    "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
-    "OnNewBase", "Opaque", "Opened", "Overrides", "OwnerNames", "Placed", "Placement", "Platform",
-    "Ports", "Presence", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink",
-    "Reading", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root",
-    "RowContent", "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options",
-    "Section", "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow",
-    "Tarball", "TextDifferences", "TlsOptions", "Transform", "TransportOptions", "Treatment",
-    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
-    "build_prepared", "character_device", "compare", "copy", "create", "credential_store", "delete",
-    "described", "difference", "directory", "directory_entry", "dry_run", "entries",
-    "fakeroot_state", "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine",
-    "find_ignore_file", "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps",
-    "image_usage", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join",
-    "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
-    "open", "open_base", "open_bases", "open_blob", "open_files", "owner_names", "parse_name",
-    "parse_reference", "parse_rule", "planned", "prepare", "project_annotations", "published_names",
-    "push", "pushing", "raw_layer", "read_file", "read_lock", "read_together", "rebase", "recorded",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
-    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
-    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain", "Extracted",
+    "FieldDifference", "FileContent", "FileDifference", "Filtered", "Finding", "Format", "Given",
+    "Group", "Healthcheck", "HiddenFile", "IdMap", "Ignore", "Ignored", "Image", "ImageBuild",
+    "ImageConfig", "ImageFiles", "ImageIndex", "ImageSink", "ImageStep", "ImageUsage",
+    "ImgpackError", "Index", "Layer", "LayerDifference", "LayerMatch", "LayerRow", "LayerSink",
+    "LayerTable", "LayerUsage", "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter",
+    "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides", "OwnerNames",
+    "Placed", "Placement", "Platform", "Ports", "Presence", "Published", "PushOptions", "PushStep",
+    "RawLayer", "ReadableSink", "Reading", "Reference", "Registries", "RegistrySink", "Reporter",
+    "RetryPolicy", "Root", "RowContent", "Rule", "RuleKind", "RuleList", "Runtime",
+    "RuntimeChanges", "Schema1Options", "Section", "SegmentCache", "SessionOptions", "SetOwner",
+    "SetTime", "SingleFile", "TableRow", "Tarball", "TextDifferences", "TlsOptions", "Transform",
+    "TransportOptions", "Treatment", "Tree", "UploadJournal", "UpperDirectory", "Whiteouts",
+    "Written", "annotated", "block_device", "build", "build_prepared", "character_device",
+    "compare", "copy", "create", "credential_store", "delete", "described", "difference",
+    "directory", "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state",
+    "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file",
+    "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps", "image_usage",
+    "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "load", "loading",
+    "lock_base", "missing_layers", "mount_repositories", "moved", "mtree", "open", "open_base",
+    "open_bases", "open_blob", "open_files", "owner_names", "parse_name", "parse_reference",
+    "parse_rule", "planned", "prepare", "project_annotations", "published_names", "push", "pushing",
+    "raw_layer", "read_file", "read_lock", "read_together", "rebase", "recorded", "refuse_foreign",
+    "remote_name", "schema1_name", "schema1_payload", "single_file", "specification", "split",
+    "symlink", "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock",
+    "upper_directory", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

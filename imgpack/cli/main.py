@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cat": ("look.cat", "Print files of an image."),
     "history": ("look.history", "Show the steps of an image's making."),
     "du": ("look.du", "Show what takes the space in an image, and what is wasted."),
+    "extract": ("look.extract", "Write the files of an image to a directory."),
+    "export": ("look.export", "Write the files of an image as one tar."),
     "diff": ("look.diff", "Show what two images have otherwise, and what that comes of."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),

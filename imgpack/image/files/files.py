@@ -16,7 +16,7 @@ from imgpack.events import SILENT, Reporter
 from imgpack.files.incoming import file_of
 from imgpack.image.base.layer import BaseLayer
 from imgpack.image.files.tables import ReadLayer, read_layers
-from imgpack.image.image import Image
+from imgpack.image.image import Image, is_away
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
@@ -75,6 +75,12 @@ class ImageFiles(Applied):
         """
         if not places:
             return
+        for one in self.image.layers:  # then the table is of no layer
+            if is_away(self.image, one.descriptor):
+                raise NotFoundError(
+                    f"{self.where} does not hold the layer {one.descriptor.digest}",
+                    Remedy.FETCH_LAYERS(),
+                )
         base = self._base(layer)
         with about(base.name), closing(base.unchecked()) as stream:
             yield from _chosen(stream, places, _Digests(self.tables[layer], places), base.name)
@@ -138,7 +144,7 @@ def image_contents(
     Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
     ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
     """
-    if tree is not None:
+    if tree is not None and any(is_away(image, one.descriptor) for one in image.layers):
         layers = [ReadLayer(_table(tree, scratch))]
     else:
         layers = read_layers(
