@@ -44,8 +44,8 @@ class FileContent(NamedTuple):
 class ImageFiles(Applied):
     """The tree of ``image``, which lies ``where``; its layers counted from 0, bottom first.
 
-    ``jobs`` threads read a layer. If it is ``locked``, one layer is what all of them make, and
-    has no bytes.
+    ``name`` is what it is called there, or empty; ``jobs`` threads read a layer. If it is
+    ``locked``, one layer is what all of them make, and has no bytes.
     """
 
     def __init__(
@@ -54,12 +54,14 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
+        name: str = "",
         locked: bool = False,
         jobs: int = 1,
         reporter: Reporter = SILENT,
     ) -> None:
         self.image = image
         self.where = where
+        self.name = name
         self._locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs
@@ -133,14 +135,16 @@ def image_contents(
     where: str,
     scratch: Callable[[], str],
     *,
+    name: str = "",
     tree: Tree | None = None,
     cache: SegmentCache | None = None,
     read: dict[Layer, ReadLayer] | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> ImageFiles:
-    """The files of ``image``, which lies ``where``; what the ``cache`` remembers is not read.
+    """The files of ``image``, which is ``name`` ``where`` it lies.
 
+    What the ``cache`` remembers is not read.
     Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
     ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
     """
@@ -151,7 +155,7 @@ def image_contents(
             image, where, scratch, cache=cache, read=read, jobs=jobs, reporter=reporter
         )
     locked = tree is not None
-    return ImageFiles(image, where, layers, locked=locked, jobs=jobs, reporter=reporter)
+    return ImageFiles(image, where, layers, name=name, locked=locked, jobs=jobs, reporter=reporter)
 
 
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:
