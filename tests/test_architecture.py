@@ -84,7 +84,12 @@ ROOMS = {
     "click": ("cli/",),
     "tqdm": ("cli/",),
     "cryptography": ("spec/schema1/signature.py",),
-    "deflate": ("compression/gzip.py", "compression/adaptive.py", "compression/checksum.py"),
+    "deflate": (
+        "compression/gzip.py",
+        "compression/inflate.py",
+        "compression/adaptive.py",
+        "compression/checksum.py",
+    ),
     "zstandard": ("compression/zstd.py",),
 }
 

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from imgpack.errors import ArchiveError, about, brief
 from imgpack.files.scratch import ScratchFile
-from imgpack.tar.stream import StreamMember
-from imgpack.tree.entry import OPAQUE, WHITEOUT, path_order
-from imgpack.tree.members import member_entry
+from imgpack.tree.entry import WHITEOUT, path_order
+from imgpack.tree.members import check_path, is_reserved, member_entry
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
 from imgpack.tree.merge.rows import (
     TableRow,
@@ -191,7 +190,7 @@ class TableWriter:
 
 
 def _key(row: TableRow) -> tuple[bytes, bool, int]:
-    return path_order(row.path), not row.deletes, row.place
+    return path_order(row[0]), not row.deletes, row.place
 
 
 def _sorted(members: Iterable[HashedMember], scratch: Callable[[], str]) -> Iterator[TableRow]:
@@ -227,32 +226,33 @@ def _rows(members: Iterable[HashedMember]) -> Iterator[TableRow]:
     """The rows of all members in the archive's order, with the directories on their ways."""
     known: set[bytes] = {b""}
     for place, (member, digest) in enumerate(members):
-        entry = member_entry(member, b"")
-        if entry is None:
+        path = member.path
+        if is_reserved(path):
+            entry = member_entry(member, b"")
+            if entry is not None:
+                yield TableRow(entry.path, entry.mode, place=place)
             continue
-        if entry.mode in (WHITEOUT, OPAQUE):
-            yield TableRow(entry.path, entry.mode, place=place)
-            continue
-        if not member.path and member.kind != stat.S_IFDIR:
+        check_path(path)
+        if len(known) > _KNOWN:
+            known.clear()
+        if member.kind == stat.S_IFDIR:
+            known.add(path)
+        elif not path:
             raise ArchiveError("its root is no directory")
-        yield from _way(member, place, known)
+        elif path in known:  # what was in it is gone, and may come again
+            known.clear()
+        above = path.rpartition(b"/")[0]
+        if above and above not in known:
+            yield from _way(above, place, known)
         yield member_row(member, digest, place)
 
 
-def _way(member: StreamMember, place: int, known: set[bytes]) -> Iterator[TableRow]:
-    """The directories above ``member`` of which it is not known that they are there."""
-    path = member.path
-    if member.kind == stat.S_IFDIR:
+def _way(path: bytes, place: int, known: set[bytes]) -> Iterator[TableRow]:
+    """The directories from ``path`` upwards of which it is not known that they are there."""
+    while path and path not in known:
         known.add(path)
-    elif path in known:  # what was in it is gone, and may come again
-        known.clear()
-    above = path.rpartition(b"/")[0]
-    while above and above not in known:
-        known.add(above)
-        yield made_up_row(above, place)
-        above = above.rpartition(b"/")[0]
-    if len(known) > _KNOWN:
-        known.clear()
+        yield made_up_row(path, place)
+        path = path.rpartition(b"/")[0]
 
 
 class _Above(NamedTuple):
@@ -269,7 +269,7 @@ class _Above(NamedTuple):
 def _settled(rows: Iterator[TableRow], remarks: dict[str, Remark]) -> Iterator[TableRow]:
     """One row of each path, or two if it is deleted below: what counts in the end."""
     ways = [_Above(b"", 0, directory=True)]
-    for path, group in groupby(rows, key=attrgetter("path")):
+    for path, group in groupby(rows, key=itemgetter(0)):
         while not path.startswith(ways[-1].inside):
             ways.pop()
         above = ways[-1]
@@ -286,14 +286,14 @@ def _settled(rows: Iterator[TableRow], remarks: dict[str, Remark]) -> Iterator[T
         if not above.directory:
             what = above.inside.rstrip(b"/")
             raise ArchiveError(f"{brief(what)} is no directory, and there is something in it")
-        row = _last(bodies, remarks)
+        row = bodies[0] if len(bodies) == 1 else _last(bodies, remarks)
+        directory = row.is_directory
         gone = [one.place for one in bodies if not one.is_directory]
-        if gone and row.is_directory and WHITEOUT not in deletions:
+        if gone and directory and WHITEOUT not in deletions:
             yield TableRow(path, WHITEOUT)  # what was there for a moment replaced what is below
         yield row
-        if row.is_directory or gone:
-            since = max(above.since, *gone) if gone else above.since
-            ways.append(_Above(path + b"/" if path else b"", since, row.is_directory))
+        since = max(above.since, *gone) if gone else above.since
+        ways.append(_Above(path + b"/" if path else b"", since, directory))
 
 
 def _last(bodies: list[TableRow], remarks: dict[str, Remark]) -> TableRow:
