@@ -57,7 +57,7 @@ def extract_files(
     """Write what lies at ``paths`` (all, if there are none) to ``directory``, new or empty.
 
     ``rootless`` records owners and devices. ``scratch`` finds a directory for what is still to
-    come. Raises ``OutputError``, ``NotFoundError``, ``LimitError``, ``TreeError``, and what
+    come. Raises ``OutputError``, ``NoSuchPathError``, ``LimitError``, ``TreeError``, and what
     reading a layer raises; then nothing is left of it.
     """
     chosen = Subtrees(files, paths)

@@ -5,17 +5,13 @@ only if the path ends in a slash.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
-from imgpack.errors import NotFoundError, printable
 from imgpack.image.files.files import ImageFiles
-from imgpack.tree.below import Below, Laid
+from imgpack.image.files.paths import find_path
 from imgpack.tree.entry import Entry
 from imgpack.tree.merge.applied import FileBytes, LayerRow, RowContent
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
-
-_NOTHING: Final = (b"", b".")
 
 
 class ShownTree:
@@ -63,13 +59,11 @@ class ShownTree:
 class Subtrees:
     """What lies at ``paths`` of the image with these ``files``, and the directories above.
 
-    Without any it is all. Raises ``NotFoundError`` for a path that the image does not have, and
-    ``TreeError`` for one through what is no directory.
+    Without any it is all. Raises ``NoSuchPathError`` for a path that the image does not have.
     """
 
     def __init__(self, files: ImageFiles, paths: Iterable[bytes]) -> None:
-        tree = ShownTree(files, files)
-        self._chosen = {_resolved(tree, Below((Laid(tree),)), path) for path in paths}
+        self._chosen = {_resolved(files, path) for path in paths}
         self._above = {above for path in self._chosen for above in _parents(path)}
         self._all = not self._chosen or b"" in self._chosen
         self._inside: bytes | None = None
@@ -92,12 +86,5 @@ def _parents(path: bytes) -> Iterator[bytes]:
         yield path
 
 
-def _resolved(tree: ShownTree, below: Below, path: bytes) -> bytes:
-    parts = [part for part in path.split(b"/") if part not in _NOTHING]
-    last = [] if path.endswith((b"/", b"/.", b"..")) or not parts else parts[-1:]
-    shown = b"/" + b"/".join(parts)
-    way = below.resolve(b"/".join(parts[: len(parts) - len(last)]), shown)
-    found = join(way, *last) if last else way
-    if tree.find(found) is None:
-        raise NotFoundError(f"{tree} has no {printable(shown)}", "check the path")
-    return found
+def _resolved(files: ImageFiles, path: bytes) -> bytes:
+    return find_path(files, path, follow=path.endswith((b"/", b"/.", b".."))).row.path

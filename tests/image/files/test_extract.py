@@ -19,7 +19,7 @@ from imgpack.errors import (
     DigestError,
     ImgpackError,
     LimitError,
-    NotFoundError,
+    NoSuchPathError,
     OutputError,
 )
 from imgpack.image.files.files import ImageFiles, image_contents
@@ -192,7 +192,7 @@ def test_paths_choose_what_is_written(tmp_path: Path) -> None:
     assert written["/"] == binary | {"bin", "usr/lib", "usr/bin.x"}
     (refused,) = written["usr/lib/../bin"]
     assert "not a directory" in refused
-    with pytest.raises(NotFoundError, match="here has no /usr/none"):
+    with pytest.raises(NoSuchPathError, match="/usr/none is not in the image"):
         extract(tmp_path / "none", (layers,), paths=["usr/none"])
 
 
