@@ -258,7 +258,7 @@ def test_the_record_says_the_image_that_was_changed(app: InProcess, tmp_path: Pa
     ("command", "code", "problem"),
     [
         ("config app.tar -e A=2", 2, "-o FILE|DIR/|-|REF, or --in-place"),
-        ("config app.tar -e A=2 -o x.tar --in-place", 2, "or --in-place"),
+        ("config app.tar -e A=2 -o x.tar --in-place", 2, "give one of them"),
         ("config app.tar --in-place", 2, "say what to change"),
         ("config app.tar -e A -o x.tar", 7, "has no name and value"),
         ("config app.tar -e A=1 --unset-env A -o x.tar", 7, "both set and unset"),
@@ -274,7 +274,7 @@ def test_the_record_says_the_image_that_was_changed(app: InProcess, tmp_path: Pa
         ("annotate app.tar --remove a=b -o x.tar", 7, "write its key"),
         ("annotate app.tar --remove index:a -o x.tar", 7, "there is no index"),
         ("append app.tar --in-place", 2, "Missing argument 'LAYER...'"),
-        ("append app.tar missing -o x.tar", 3, "missing"),
+        ("append app.tar missing -o x.tar", 3, "missing does not exist; name"),
         ("append app.tar app.tar -o x.tar --compression lz4", 7, "lz4"),
         ("recompress app.tar --compression zstd -o x.tar", 9, "add --format oci"),
         ("tag app.tar A:b", 6, "A"),

@@ -1,5 +1,6 @@
 """What is found by the rules, what of it is told, and what is ignored."""
 
+import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -59,9 +60,9 @@ class LintIgnore:
         """``ID`` or ``ID:PATTERN``, a pattern as in .dockerignore. Raises ``ConfigError``."""
         rule, colon, pattern = text.partition(":")
         if rule not in RULES:
-            raise ConfigError(
-                f"{printable(rule)!r} is no rule", f"the rules are: {', '.join(RULES)}"
-            )
+            near = difflib.get_close_matches(rule, RULES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the rules are: {', '.join(RULES)}"
+            raise ConfigError(f"{printable(rule)!r} is no rule", hint)
         try:
             if colon and not pattern.strip("/"):
                 raise ValueError("it is empty")

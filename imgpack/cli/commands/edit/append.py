@@ -91,7 +91,7 @@ def append(
 
 def _layer(text: str, terminal: Terminal) -> Source:
     raw = os.path.isfile(text) and not text.endswith(".mtree")
-    (tree,) = parse_sources(() if raw else (text,), terminal, (text,) if raw else ())
+    (tree,) = parse_sources(() if raw else (text,), terminal, (text,) if raw else (), option="")
     return tree
 
 

@@ -31,7 +31,8 @@ def warn_of_image(source: Source, path: str, option: str, reporter: Reporter) ->
         return
     what = _image(source)
     if what:
-        reporter.warn(f"{path} is {what}, and is packed as files; {option} {path} builds on it")
+        instead = f"; {option} {path} builds on it" if option else ""
+        reporter.warn(f"{path} is {what}, and is packed as files{instead}")
     elif source.dest in (b"", b"/") and os.path.isdir(source.tree.root):
         for name in filter(source.tree.find, _DOCKERFILES):
             reporter.warn(

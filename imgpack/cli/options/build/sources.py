@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -42,8 +42,8 @@ def parse_sources(
     """``SRC`` or ``SRC:/dest`` each, bottom layer first: directories, archives and files.
 
     On top of them lie the ``raw_layers``. ``excluded`` says what is left out of a source.
-    With ``option`` one that is an image would be a base. With ``as_root`` what belongs to a
-    user who is not root is read as root's.
+    With ``option`` one that is an image would be a base (empty: there is none). With ``as_root``
+    what belongs to a user who is not root is read as root's.
     """
     count = len(texts) + len(raw_layers)
     if count > MAX_LAYERS:
@@ -55,7 +55,7 @@ def parse_sources(
     trees: list[Source] = []
     for text in texts:
         source, dest = _split(os.fsencode(text))
-        with perhaps_a_reference(text):
+        with perhaps_a_reference(text) if option else nullcontext():
             tree = read_source(source, dest, caller, reporter, excluded(source, text))
         warn_of_image(tree, printable(source), option, reporter)
         if any(_place(one) == _place(tree) for one in trees):

@@ -42,7 +42,9 @@ class Target:
 
     def destination(self, source: str) -> Destination:
         """Where what is at ``source`` goes. Raises ``click.UsageError``."""
-        if (self.output is None) != self.in_place:
+        if self.output is not None and self.in_place:
+            raise click.UsageError("-o and --in-place are two places; give one of them")
+        if self.output is None and not self.in_place:
             raise click.UsageError(
                 "say where the changed image goes: -o FILE|DIR/|-|REF, or --in-place"
             )
