@@ -156,7 +156,7 @@ def replace_image(
     images stay, and lose the names that ``made`` has. An archive is written anew and
     replaced at once; to a layout blobs are added, and ``prune`` removes what nothing names
     then. What lacked layers may lack them still. Raises what reading raises, ``OutputError``,
-    ``SourceChangedError`` for an archive that another changed since it was opened, and
+    ``SourceChangedError`` if another changed it since it was opened, and
     ``UnsupportedError`` for a lock or a stream.
     """
     from imgpack.files.streams import is_stream

@@ -118,6 +118,20 @@ def test_what_another_changes_meanwhile_is_not_lost(app: InProcess, tmp_path: Pa
     assert not list(tmp_path.glob(".app.tar*"))
 
 
+def test_of_a_layout_another_image_may_change_meanwhile(app: InProcess, tmp_path: Path) -> None:
+    """But not the one that is changed: what the other made of it stays."""
+    app("copy", "app.tar", "lay/").ok()
+    with api.open(str(tmp_path / "lay")) as opened:
+        root = opened.select(None)
+        there = opened.image(root)
+        app("build", "more", "-o", "lay/", "-t", "more").ok()
+        api.replace_image(opened, root, there)
+        app("config", "./lay:app:1", "-e", "B=2", "--in-place").ok()
+        with pytest.raises(SourceChangedError, match="changed by another"):
+            api.replace_image(opened, root, there)
+    assert inspected(app, "./lay:app:1")["runtime"]["Env"] == ["A=1", "B=2"]
+
+
 def test_an_archive_in_place_stays_as_private_as_it_was(app: InProcess, tmp_path: Path) -> None:
     """And is found through a link, which stays one."""
     (tmp_path / "app.tar").chmod(0o600)
