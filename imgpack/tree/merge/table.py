@@ -41,11 +41,13 @@ _KNOWN: Final = 8 << 20
 """Bytes of paths of directories that are remembered as there; of more, some are noted twice."""
 _DEEPEST: Final = 2048
 """Names in a path: more are in none that Linux takes at once (``PATH_MAX``)."""
+MAX_TABLE: Final = 4 << 30
+"""Bytes of a table: more than the entries of any layer take."""
 _BLOCK: Final = 1 << 18
-_EVERY: Final = 64
+EVERY: Final = 64
 """Rows from one place that a look-up knows to the next."""
 _BLOCK_OF_PATH: Final = 512
-_AHEAD: Final = 4 * _EVERY
+_AHEAD: Final = 4 * EVERY
 """Rows that are read until it is faster to look for where they end."""
 _BEHIND: Final = b"\0\4"
 """What makes a key of one that is behind all that is in a directory, and before its next."""
@@ -65,7 +67,7 @@ class Remark:
 class LayerTable:
     """The rows of the layer that messages call ``name``: in ``file``, the first ``size`` bytes.
 
-    ``starts`` is where every ``_EVERY``th row begins. ``linked`` are rows that share an inode;
+    ``starts`` is where every ``EVERY``th row begins. ``linked`` are rows that share an inode;
     ``borrowed`` those that link to a lower layer's.
     """
 
@@ -104,6 +106,10 @@ class LayerTable:
                     at = self._range(path_order(inside + name) + _BEHIND)[0]
                     break
 
+    def has(self, path: bytes) -> bool:
+        """Whether there is something at ``path`` or in it, if only a deletion."""
+        return next(self.rows(path), None) is not None
+
     def at(self, path: bytes) -> list[TableRow]:
         """The rows of ``path``: none, or what is deleted and what is there."""
         found, place = self._found, self._range(path_order(path))
@@ -128,6 +134,8 @@ class LayerTable:
             path = unpack_path(data, 0)
             if path is not None:
                 return path
+            if start + size >= self.size:  # a table that was kept may say what it likes
+                raise ArchiveError(f"{self.name}: what is kept of its files is damaged")
             size *= 16
 
 
@@ -167,7 +175,7 @@ class TableWriter:
 
     def add(self, row: TableRow) -> None:
         """The next row."""
-        if self._count % _EVERY == 0:
+        if self._count % EVERY == 0:
             self._starts.append(self._file.size + self._waiting)
         self._count += 1
         self._linked += row.inode > 0
@@ -187,6 +195,8 @@ class TableWriter:
         )  # fmt: skip
 
     def _flush(self) -> None:
+        if self._file.size > MAX_TABLE:  # attributes of each of many links, for one
+            raise LimitError("what it says of its files is too large", f"at most {MAX_TABLE} bytes")
         self._file.append(b"".join(self._parts))
         self._parts, self._waiting = [], 0
 
@@ -221,8 +231,8 @@ def _sorted(found: Iterable[TableRow], scratch: Callable[[], str]) -> Iterator[T
 def _spill(rows: list[TableRow], file: ScratchFile) -> tuple[int, int]:
     rows.sort(key=_key)
     start = file.size
-    for first in range(0, len(rows), _EVERY * _EVERY):
-        file.append(b"".join(map(pack, rows[first : first + _EVERY * _EVERY])))
+    for first in range(0, len(rows), EVERY * EVERY):
+        file.append(b"".join(map(pack, rows[first : first + EVERY * EVERY])))
     return start, file.size
 
 
