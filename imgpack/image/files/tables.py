@@ -158,11 +158,11 @@ class _KeptPieces:
 
     def line(self) -> bytes:
         """Up to the end of a line."""
-        while b"\n" not in self._buffer:
-            if len(self._buffer) > _MAX_HEAD:
-                raise ValueError("it has no head")
+        while b"\n" not in self._buffer and len(self._buffer) <= _MAX_HEAD:
             self._buffer += self._next()
         line, _, self._buffer = self._buffer.partition(b"\n")
+        if len(line) > _MAX_HEAD:
+            raise ValueError("it has no head")
         return line
 
     def exactly(self, size: int) -> bytes:
