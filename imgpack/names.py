@@ -8,9 +8,12 @@ from typing import Any, Final
 _HOMES: Final = {
     "api.files": "open_files",
     "api.comparison": "ComparedLocations compare",
+    "api.edited": "append configure recompress replace_image tag",
     "api.engines": "find_engine load loading",
+    "api.verification": "lint verify",
     "api.locks": "fetch_base lock_base update_lock",
     "api.remade": "flatten rebase",
+    "api.unpacked": "export extract",
     "compression.codec": "Codec",
     "credentials.files": "credential_store",
     "credentials.lookup": "Credential CredentialFile CredentialSource CredentialStore Given",
@@ -24,27 +27,36 @@ _HOMES: Final = {
     "image.compare.causes": "field_text",
     "image.compare.texts": "TextDifferences",
     "image.compare.images": "ComparedImages",
-    "image.compare.scope": "Ignored ComparisonScope Section",
+    "image.compare.scope": "ComparisonScope Ignored Section",
     "image.compare.sides": "ComparedSide",
     "image.compare.values": "Cause CauseKind DocumentDifferences FieldDifference FileDifference"
     " LayerDifference LayerMatch Presence",
+    "image.check.problems": "CheckedImage ImageCheck ImageProblem ProblemLevel TreeMismatch"
+    " Verification",
+    "image.check.verify": "Against",
     "image.describe": "ImageStep described image_id image_steps published_names recorded"
     " total_size",
+    "image.files.extract": "Extracted",
     "image.files.files": "FileContent ImageFiles",
     "image.files.owners": "OwnerNames owner_names",
     "image.files.paths": "find_path",
     "image.files.together": "read_together",
     "image.files.usage": "DirectoryUsage DuplicateFiles HiddenFile ImageUsage LayerUsage"
     " image_usage",
-    "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named"
-    " Opaque Published ReadableSink images_in missing_layers refuse_foreign",
+    "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named Opaque"
+    " Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",
+    "image.lint.findings": "LintFinding LintIgnore Linted",
+    "image.lint.rules": "LintLevel LintRule",
+    "image.lint.sarif": "lint_sarif",
     "image.location": "is_layout is_path is_spelled_path parse_reference remote_name target_name"
     " writable_name",
     "image.opened": "Opened Root",
+    "image.report.page": "report_page",
     "image.schema1": "schema1_name schema1_payload",
     "image.verify": "verify_images",
     "layer.build": "Built Explain",
+    "layer.cache.record": "Written",
     "layer.cache.segments": "SegmentCache",
     "layer.stages": "Treatment",
     "layer.raw": "RawLayer",

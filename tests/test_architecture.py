@@ -47,8 +47,17 @@ RANKS = {
 # Within a room, the same for its own rooms ("": its modules).
 INNER_RANKS = {
     "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
-    "tree": {"": 0, "rules": 1, "disk": 2, "inputs": 3, "merge": 3},
-    "image": {"": 0, "base": 1, "files": 2, "compare": 3},
+    "tree": {"": 0, "rules": 1, "secrets": 1, "disk": 2, "inputs": 3, "merge": 3, "unpack": 4},
+    "image": {
+        "": 0,
+        "base": 1,
+        "files": 2,
+        "edit": 2,
+        "check": 3,
+        "compare": 3,
+        "lint": 3,
+        "report": 4,
+    },
     "cli": {
         "habits": 0,
         "output": 1,
@@ -75,7 +84,12 @@ ROOMS = {
     "click": ("cli/",),
     "tqdm": ("cli/",),
     "cryptography": ("spec/schema1/signature.py",),
-    "deflate": ("compression/gzip.py", "compression/adaptive.py", "compression/checksum.py"),
+    "deflate": (
+        "compression/gzip.py",
+        "compression/inflate.py",
+        "compression/adaptive.py",
+        "compression/checksum.py",
+    ),
     "zstandard": ("compression/zstd.py",),
 }
 

@@ -39,6 +39,7 @@ def test_every_error_has_an_exit_code_and_a_meaning_of_its_own() -> None:
         errors.ImgpackError.exit_code,
         errors.DIFFERENT_EXIT_CODE,
         errors.USAGE_EXIT_CODE,
+        errors.FINDINGS_EXIT_CODE,
         errors.HUNG_UP_EXIT_CODE,
         errors.INTERRUPTED_EXIT_CODE,
         errors.TERMINATED_EXIT_CODE,

@@ -77,6 +77,8 @@ def test_the_wheel_ships_the_package_and_nothing_else(tmp_path: Path) -> None:
     shown = {name.rpartition("/")[2] for name in manual}
     assert shown == {path.name for path in (_ROOT / "docs" / "man").iterdir()}
     assert "imgpack/py.typed" in names
+    pages = {name.rpartition("/")[2] for name in names if "/image/report/" in name}
+    assert {"page.html", "page.css", "page.js", "lists.js", "model.js", "treemap.js"} <= pages
 
 
 def sdist_of(source: Path, target: Path, umask: str) -> Path:

@@ -73,6 +73,9 @@ def test_it_builds_an_image_on_a_python_without_packages(
     tree = str(ROOT / "examples" / "hello" / "rootfs")
     outcome(start(app, "build", tree, "-o", str(archive), "--no-cache")).ok()
     assert archive.is_file()
+    page = tmp_path / "page.html"
+    outcome(start(app, "inspect", str(archive), "--html", str(page), "--no-cache")).ok()
+    assert page.read_bytes().startswith(b"<!doctype html>"), "its parts are files of the package"
 
 
 def test_its_bytes_depend_on_the_packages_alone(app: Path, packages: Path, tmp_path: Path) -> None:

@@ -31,10 +31,13 @@ from imgpack.names import resolve
 
 if TYPE_CHECKING:
     from imgpack.api.comparison import ComparedLocations, compare
+    from imgpack.api.edited import append, configure, recompress, replace_image, tag
     from imgpack.api.engines import find_engine, load, loading
     from imgpack.api.files import open_files
     from imgpack.api.locks import fetch_base, lock_base, update_lock
     from imgpack.api.remade import flatten, rebase
+    from imgpack.api.unpacked import export, extract
+    from imgpack.api.verification import lint, verify
     from imgpack.compression.codec import Codec
     from imgpack.credentials.files import credential_store
     from imgpack.credentials.lookup import (
@@ -51,6 +54,15 @@ if TYPE_CHECKING:
     from imgpack.image.base.locked import is_lock, read_lock
     from imgpack.image.base.moved import Moved, moved
     from imgpack.image.build import Base, ImageBuild, Placement
+    from imgpack.image.check.problems import (
+        CheckedImage,
+        ImageCheck,
+        ImageProblem,
+        ProblemLevel,
+        TreeMismatch,
+        Verification,
+    )
+    from imgpack.image.check.verify import Against
     from imgpack.image.compare.causes import field_text
     from imgpack.image.compare.images import ComparedImages
     from imgpack.image.compare.scope import ComparisonScope, Ignored, Section
@@ -75,6 +87,7 @@ if TYPE_CHECKING:
         recorded,
         total_size,
     )
+    from imgpack.image.files.extract import Extracted
     from imgpack.image.files.files import FileContent, ImageFiles
     from imgpack.image.files.owners import OwnerNames, owner_names
     from imgpack.image.files.paths import find_path
@@ -104,6 +117,9 @@ if TYPE_CHECKING:
         refuse_foreign,
     )
     from imgpack.image.join import join
+    from imgpack.image.lint.findings import Linted, LintFinding, LintIgnore
+    from imgpack.image.lint.rules import LintLevel, LintRule
+    from imgpack.image.lint.sarif import lint_sarif
     from imgpack.image.location import (
         is_layout,
         is_path,
@@ -114,9 +130,11 @@ if TYPE_CHECKING:
         writable_name,
     )
     from imgpack.image.opened import Opened, Root
+    from imgpack.image.report.page import report_page
     from imgpack.image.schema1 import schema1_name, schema1_payload
     from imgpack.image.verify import verify_images
     from imgpack.layer.build import Built, Explain
+    from imgpack.layer.cache.record import Written
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.layer.raw import RawLayer
     from imgpack.layer.stages import Treatment
@@ -180,36 +198,40 @@ if TYPE_CHECKING:
     from imgpack.tree.tree import Tree
 
 __all__ = [
-    "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base", "BlobSource",
-    "Built", "Cause", "CauseKind", "Change", "ClampTime", "Codec", "ComparedImages",
-    "ComparedLocations", "ComparedSide", "ComparisonScope", "Counts", "Credential",
-    "CredentialFile", "CredentialSource", "CredentialStore", "Descriptor", "Difference", "Digest",
-    "Directory", "DirectoryUsage", "DocumentDifferences", "DuplicateFiles", "Engine", "Entries",
-    "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain", "FieldDifference",
-    "FileContent", "FileDifference", "Filtered", "Finding", "Format", "Given", "Group",
-    "Healthcheck", "HiddenFile", "IdMap", "Ignore", "Ignored", "Image", "ImageBuild", "ImageConfig",
-    "ImageFiles", "ImageIndex", "ImageSink", "ImageStep", "ImageUsage", "ImgpackError", "Index",
-    "Layer", "LayerDifference", "LayerMatch", "LayerRow", "LayerSink", "LayerTable", "LayerUsage",
-    "LeftOut", "Loaded", "Lock", "LockedImage", "Manifest", "Meter", "Moved", "MtreeTree", "Named",
-    "OnNewBase", "Opaque", "Opened", "Overrides", "OwnerNames", "Placed", "Placement", "Platform",
-    "Ports", "Presence", "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink",
-    "Reading", "Reference", "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root",
-    "RowContent", "Rule", "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options",
-    "Section", "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow",
-    "Tarball", "TextDifferences", "TlsOptions", "Transform", "TransportOptions", "Treatment",
-    "Tree", "UploadJournal", "UpperDirectory", "Whiteouts", "annotated", "block_device", "build",
-    "build_prepared", "character_device", "compare", "copy", "create", "credential_store", "delete",
-    "described", "difference", "directory", "directory_entry", "dry_run", "entries",
-    "fakeroot_state", "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine",
-    "find_ignore_file", "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps",
-    "image_usage", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join",
+    "Against", "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base",
+    "BlobSource", "Built", "Cause", "CauseKind", "Change", "CheckedImage", "ClampTime", "Codec",
+    "ComparedImages", "ComparedLocations", "ComparedSide", "ComparisonScope", "Counts",
+    "Credential", "CredentialFile", "CredentialSource", "CredentialStore", "Descriptor",
+    "Difference", "Digest", "Directory", "DirectoryUsage", "DocumentDifferences", "DuplicateFiles",
+    "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain",
+    "Extracted", "FieldDifference", "FileContent", "FileDifference", "Filtered", "Finding",
+    "Format", "Given", "Group", "Healthcheck", "HiddenFile", "IdMap", "Ignore", "Ignored", "Image",
+    "ImageBuild", "ImageCheck", "ImageConfig", "ImageFiles", "ImageIndex", "ImageProblem",
+    "ImageSink", "ImageStep", "ImageUsage", "ImgpackError", "Index", "Layer", "LayerDifference",
+    "LayerMatch", "LayerRow", "LayerSink", "LayerTable", "LayerUsage", "LeftOut", "LintFinding",
+    "LintIgnore", "LintLevel", "LintRule", "Linted", "Loaded", "Lock", "LockedImage", "Manifest",
+    "Meter", "Moved", "MtreeTree", "Named", "OnNewBase", "Opaque", "Opened", "Overrides",
+    "OwnerNames", "Placed", "Placement", "Platform", "Ports", "Presence", "ProblemLevel",
+    "Published", "PushOptions", "PushStep", "RawLayer", "ReadableSink", "Reading", "Reference",
+    "Registries", "RegistrySink", "Reporter", "RetryPolicy", "Root", "RowContent", "Rule",
+    "RuleKind", "RuleList", "Runtime", "RuntimeChanges", "Schema1Options", "Section",
+    "SegmentCache", "SessionOptions", "SetOwner", "SetTime", "SingleFile", "TableRow", "Tarball",
+    "TextDifferences", "TlsOptions", "Transform", "TransportOptions", "Treatment", "Tree",
+    "TreeMismatch", "UploadJournal", "UpperDirectory", "Verification", "Whiteouts", "Written",
+    "annotated", "append", "block_device", "build", "build_prepared", "character_device", "compare",
+    "configure", "copy", "create", "credential_store", "delete", "described", "difference",
+    "directory", "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state",
+    "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file",
+    "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps", "image_usage",
+    "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "lint", "lint_sarif",
     "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
     "open", "open_base", "open_bases", "open_blob", "open_files", "owner_names", "parse_name",
     "parse_reference", "parse_rule", "planned", "prepare", "project_annotations", "published_names",
-    "push", "pushing", "raw_layer", "read_file", "read_lock", "read_together", "rebase", "recorded",
-    "refuse_foreign", "remote_name", "schema1_name", "schema1_payload", "single_file",
-    "specification", "split", "symlink", "tags", "tarball", "target_name", "time_rule",
-    "total_size", "update_lock", "upper_directory", "verify_images", "whiteouts", "writable_name",
+    "push", "pushing", "raw_layer", "read_file", "read_lock", "read_together", "rebase",
+    "recompress", "recorded", "refuse_foreign", "remote_name", "replace_image", "report_page",
+    "schema1_name", "schema1_payload", "single_file", "specification", "split", "symlink", "tag",
+    "tags", "tarball", "target_name", "time_rule", "total_size", "update_lock", "upper_directory",
+    "verify", "verify_images", "whiteouts", "writable_name",
 ]  # fmt: skip
 
 

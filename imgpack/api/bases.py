@@ -158,8 +158,13 @@ def choose(opened: Opened, root: Root, platform: Platform | None) -> Image:
 
     found = opened.image(root, platform).image
     if isinstance(found, ImageIndex):
-        first, *others = images_in(found)
-        found = opened.image(root, Platform()).image if others else first
+        images = list(images_in(found))
+        if not images:
+            raise UnsupportedError(
+                f"{opened.location}: {root.shown()} is an index that holds no image",
+                "choose an image",
+            )
+        found = opened.image(root, Platform()).image if len(images) > 1 else images[0]
     if not isinstance(found, Image):
         raise UnsupportedError(
             f"{opened.location}: {root.shown()} is an artifact, and no image with files",

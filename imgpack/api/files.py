@@ -51,13 +51,15 @@ def open_files(
     if isinstance(path, str) and is_lock(path):
         tree = locked_base(read_lock(path), path, platform).tree
     with open_location(path, registries=registries, scratch=scratch) as opened:
-        chosen = choose(opened, opened.select(image or name), platform)
+        root = opened.select(image or name)
+        chosen = choose(opened, root, platform)
         stores = [] if cache is None else [CachedBlobs(cache)]
         whole = with_layers(chosen, stores)
         yield image_contents(
             whole,
             opened.location,
             scratch,
+            name=root.shown(),
             tree=tree if missing_layers(whole) else None,
             cache=cache,
             jobs=jobs,

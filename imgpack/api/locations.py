@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -96,13 +96,15 @@ def create(
     reporter: Reporter = SILENT,
     prune: bool = False,
     shallow: bool = False,
+    replaced: Collection[Digest] = (),
 ) -> Iterator[ReadableSink]:
     """An archive, an OCI layout or a stream, to be written by ``build`` or ``copy``.
 
     A path that ends in ``/``, or is a directory, is a layout; ``-`` streams to ``stdout``;
     any other is an archive. It is written once; an existing layout is added to, and with
     ``prune`` loses the blobs that nothing in it names then. An image whose source lacks
-    layers is written without them if it may be ``shallow``. Nothing appears under its
+    layers is written without them if it may be ``shallow``. Documents that are ``replaced`` leave
+    a layout unless another name has them. Nothing appears under its
     final name before all of it is there. Raises ``OutputError``.
     """
     from imgpack.store.archive.write import open_writer
@@ -114,6 +116,7 @@ def create(
         reporter=reporter,
         prune=prune,
         shallow=shallow,
+        replaced=replaced,
     ) as writer:
         yield writer
 

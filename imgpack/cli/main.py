@@ -35,12 +35,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "load": ("engine.load", "Load an image into docker, podman, containerd or kind."),
     "flatten": ("edit.flatten", "Make one layer of all layers of an image."),
     "rebase": ("edit.rebase", "Move an image to another base."),
+    "config": ("edit.config", "Change what an image says of itself and is run with."),
+    "annotate": ("edit.annotate", "Annotate an image, or remove annotations."),
+    "tag": ("edit.tag", "Give an image more names, where it is."),
+    "append": ("edit.append", "Put more layers on top of an image."),
+    "recompress": ("edit.recompress", "Compress the layers of an image another way."),
     "inspect": ("inspect", "Show an image's names, digests, layers, config and history."),
     "ls": ("look.ls", "List the files of an image, or of one of its layers."),
     "cat": ("look.cat", "Print files of an image."),
     "history": ("look.history", "Show the steps of an image's making."),
     "du": ("look.du", "Show what takes the space in an image, and what is wasted."),
+    "extract": ("look.extract", "Write the files of an image to a directory."),
+    "export": ("look.export", "Write the files of an image as one tar."),
     "diff": ("look.diff", "Show what two images have otherwise, and what that comes of."),
+    "verify": ("check.verify", "Check whether an image is sound, and what was built."),
+    "lint": ("check.lint", "Look for what is wrong with an image, or will be where it runs."),
     "digest": ("manifest", "Print the digest of an image."),
     "manifest": ("manifest", "Print a manifest, schema1 manifest or configuration, byte for byte."),
     "blob": ("blob", "Stream one verified blob to standard output."),
@@ -57,7 +66,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _ONE_ARGUMENT = ("manifest", "blob")
 """Commands that are groups of commands in other programs."""
 
-_OF_A_FILE = ("build", "push", "cache", "completion", "help", "login", "logout", "base", "index")
+_OF_A_FILE = (
+    "build",
+    "push",
+    "cache",
+    "completion",
+    "help",
+    "login",
+    "logout",
+    "base",
+    "index",
+    "verify",
+)
 """Commands whose first word is no reference, or may be an image of imgpack.toml."""
 
 

@@ -1,4 +1,4 @@
-"""gzip (RFC 1952): written by libdeflate, one member a segment; read by zlib."""
+"""gzip (RFC 1952): written by libdeflate, one member a segment."""
 
 import struct
 import zlib
@@ -6,18 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from imgpack.compression.adaptive import RULE, STORED
-from imgpack.compression.algorithm import Algorithm, Bytes, Surroundings, equal, slices
+from imgpack.compression.algorithm import Algorithm, Bytes, Surroundings, equal
 from imgpack.compression.checksum import crc32
-
-GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""Deflate, no name, no time, no extra flags, unknown system: nothing of the host, nothing of
-the level."""
+from imgpack.compression.inflate import GZIP_HEADER, inflate
 
 _BLOCK: Final = 0xFFFF
 """Bytes of a stored block at most."""
-_CHUNK: Final = 1 << 20
-_INPUT: Final = 1 << 15
-"""Bytes fed to zlib at a time: it copies what is behind a member, which may have 20 bytes."""
 
 
 def _version() -> str:
@@ -56,25 +50,9 @@ def _restores(data: Bytes, raw: Bytes, _: Surroundings) -> bool:
 
 def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
     try:
-        yield from _inflate(chunks)
+        yield from inflate(chunks)
     except zlib.error as error:
         raise ValueError(str(error)) from error
-
-
-def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    member = None
-    for chunk in slices(chunks, _INPUT):
-        while chunk:
-            if member is None:
-                member = zlib.decompressobj(wbits=31)
-            yield (part := member.decompress(chunk, _CHUNK))
-            while len(part) == _CHUNK:  # there may be more, with or without input left
-                yield (part := member.decompress(member.unconsumed_tail, _CHUNK))
-            chunk = member.unused_data
-            if member.eof:
-                member = None
-    if member is not None:
-        raise EOFError("it ends in the middle of a member")
 
 
 GZIP: Final = Algorithm((1, 12), RULE, _version, _compress, _restores, _decompress)

@@ -350,6 +350,8 @@ class AmbiguousError(ImgpackError):
 DIFFERENT_EXIT_CODE = 1
 """What was compared differs: as ``diff`` ends, and no failure."""
 USAGE_EXIT_CODE = 2
+FINDINGS_EXIT_CODE = 30
+"""Something is wrong with what was checked, as bad as was asked for: no failure."""
 HUNG_UP_EXIT_CODE = 129
 INTERRUPTED_EXIT_CODE = 130
 TERMINATED_EXIT_CODE = 143

@@ -24,7 +24,7 @@ class Remedy(Enum):
     CLEAR_CACHE = "remove it, or choose another cache directory"
     NAME_IT = "give the image a name"
     GIVE_LAYERS = "give its layers, or write to a registry that has them"
-    FETCH_LAYERS = "fetch the layers into the cache"
+    FETCH_LAYERS = "fetch the layers of the lock into the cache"
     MAKE_SHALLOW = (
         "give the layers, fetch them into the cache, or have it written without them (shallow)"
     )
@@ -47,6 +47,7 @@ class Remedy(Enum):
     MAKE_SCHEMA1 = "make a schema1 manifest from an archive of the image"
     NAME_ENGINE = "start one, or name the one that is meant"
     DELETE_DIGEST = "it may delete by digest, which removes every tag of the image: {0}"
+    RECORD_OWNERS = "extract it as root, or have them recorded (rootless)"
     NO_SCHEMA1 = (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without schema1 otherwise"

@@ -209,14 +209,19 @@ class AtomicFile:
     """A file that gets its name in ``commit``; left without it, nothing remains.
 
     Every method raises ``OutputError`` naming the path, or ``shown``, which it
-    belongs to. A symbolic link at ``path`` is followed, so that it stays a link.
+    belongs to. A symbolic link at ``path`` is followed, so that it stays a link. With
+    ``keep_mode`` it may be read and written by no more than could the file that is there.
     """
 
-    def __init__(self, path: str, shown: str | None = None) -> None:
+    def __init__(self, path: str, shown: str | None = None, *, keep_mode: bool = False) -> None:
         self.path = path if shown is None else shown
         self._target = real_path(path)
         self._directory, self._name = os.path.split(self._target)
-        self._temporary = Temporary(self._directory, self._name)
+        mode = 0o666
+        with output_errors(self.path):
+            if keep_mode and os.path.exists(self._target):
+                mode = os.stat(self._target).st_mode & 0o777
+        self._temporary = Temporary(self._directory, self._name, mode=mode)
 
     def __enter__(self) -> Self:
         with output_errors(self.path):

@@ -4,7 +4,9 @@ OCI image-spec ``annotations.md``. Docker's media types have no annotations: wha
 has OCI's afterwards, as BuildKit does it.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from imgpack.errors import ConfigError, UnsupportedError
@@ -18,21 +20,48 @@ from imgpack.spec.platform import Platform
 
 _OUTSIDE: Final = AnnotationPlace.INDEX_DESCRIPTOR
 """The only place that is in no document of an index."""
+_NONE: Final = Annotations()
 
 
-def annotated(named: Named, annotations: Annotations) -> Named:
+def annotated(named: Named, annotations: Annotations, removed: Annotations = _NONE) -> Named:
     """``named`` with ``annotations``, which replace those of the same keys.
 
-    What is said of the descriptor of its document is in archives and layouts only. Raises
-    ``ConfigError`` for a platform or an index that is not there, ``UnsupportedError`` for what
-    is no image.
+    Those that are ``removed`` go first, of which the values do not matter. What is said of the
+    descriptor of its document is in archives and layouts only. Raises ``ConfigError`` for a
+    platform or an index that is not there, ``UnsupportedError`` for what is no image.
     """
-    if not annotations:
+    if not (annotations or removed):
         return named
-    _check(named.image, annotations)
-    own = dict(named.annotations) | _pointing(named.image, annotations)
-    image = _annotated(named.image, annotations)
+    _check(named.image, annotations + removed)
+    change = _AnnotationChange(annotations, removed)
+    own = change.merged(named.annotations, partial(_pointing, named.image))
+    image = _annotated(named.image, change)
     return replace(named, image=image, annotations=tuple(sorted(own.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class _AnnotationChange:
+    """What is said, once what is ``removed`` is gone."""
+
+    said: Annotations
+    removed: Annotations
+
+    def merged(
+        self, old: Iterable[tuple[str, str]], of: Callable[[Annotations], dict[str, str]]
+    ) -> dict[str, str]:
+        """``old`` annotations of a place, changed; ``of`` finds what is about that place."""
+        gone = of(self.removed)
+        return {key: value for key, value in old if key not in gone} | of(self.said)
+
+    def at(
+        self, descriptor: Descriptor, place: AnnotationPlace, platform: Platform | None
+    ) -> Descriptor:
+        """``descriptor`` with its annotations changed."""
+        of = partial(Annotations.of, place=place, platform=platform)
+        merged = self.merged(descriptor.annotations, of)
+        if merged == dict(descriptor.annotations):
+            return descriptor
+        return replace(descriptor, annotations=tuple(sorted(merged.items())))
 
 
 def _pointing(image: AnyImage, annotations: Annotations) -> dict[str, str]:
@@ -58,43 +87,53 @@ def _check(image: AnyImage, annotations: Annotations) -> None:
             )
 
 
-def _annotated(image: AnyImage, annotations: Annotations) -> AnyImage:
+def _annotated(image: AnyImage, change: _AnnotationChange) -> AnyImage:
     if isinstance(image, Image):
-        return _image(image, annotations)
+        return _image(image, change)
     if isinstance(image, ImageIndex):
-        return _index(image, annotations)
+        return _index(image, change)
     raise UnsupportedError(
         f"{image.document.media_type[:80]!r} is no image, but an artifact: it is not annotated",
         "choose an image",
     )
 
 
-def _image(image: Image, annotations: Annotations) -> Image:
+def _image(image: Image, change: _AnnotationChange) -> Image:
     platform = image.config.platform
-    own = annotations.of(AnnotationPlace.MANIFEST, platform)
-    layer = annotations.of(AnnotationPlace.LAYER, platform)
-    if not (own or layer):
+    inside = (AnnotationPlace.MANIFEST, AnnotationPlace.LAYER)
+    if not any(
+        each.of(place, platform) for each in (change.said, change.removed) for place in inside
+    ):
         return image
     old = image.manifest
-    layers = [_merged(in_format(one, Format.OCI), layer) for one in old.layers]
-    config = replace(old.config, media_type=Format.OCI.config_type)
-    merged = dict(old.annotations) | own
-    return replace(image, manifest=build_manifest(config, layers, Format.OCI.manifest_type, merged))
+    of = partial(Annotations.of, place=AnnotationPlace.MANIFEST, platform=platform)
+    own = change.merged(old.annotations, of)
+    layers = [change.at(one, AnnotationPlace.LAYER, platform) for one in old.layers]
+    kind, config = old.media_type, old.config
+    if any(change.said.of(place, platform) for place in inside):
+        kind = Format.OCI.manifest_type
+        config = replace(config, media_type=Format.OCI.config_type)
+        layers = [in_format(one, Format.OCI) for one in layers]
+    return replace(image, manifest=build_manifest(config, layers, kind, own))
 
 
-def _index(image: ImageIndex, annotations: Annotations) -> ImageIndex:
+def _index(image: ImageIndex, change: _AnnotationChange) -> ImageIndex:
     image.check_complete()
     members = {one.document.descriptor.digest: one for one in image.members}
     entries: list[Descriptor] = []
     made: list[AnyImage] = []
     for entry in image.index.manifests:
         old = members[entry.digest]
-        new = _annotated(old, annotations) if isinstance(old, Image | ImageIndex) else old
-        said = annotations.of(AnnotationPlace.MANIFEST_DESCRIPTOR, _platform(entry, old))
-        entries.append(_merged(_pointed(entry, new), said if isinstance(old, Image) else {}))
+        new = _annotated(old, change) if isinstance(old, Image | ImageIndex) else old
+        pointed = _pointed(entry, new)
+        if isinstance(old, Image):
+            place = AnnotationPlace.MANIFEST_DESCRIPTOR
+            pointed = change.at(pointed, place, _platform(entry, old))
+        entries.append(pointed)
         made.append(new)
-    own = dict(image.index.annotations) | annotations.of(AnnotationPlace.INDEX)
-    inside = annotations.places() - {_OUTSIDE}
+    of = partial(Annotations.of, place=AnnotationPlace.INDEX)
+    own = change.merged(image.index.annotations, of)
+    inside = change.said.places() - {_OUTSIDE}
     kind = Format.OCI.index_type if inside else image.index.media_type
     return ImageIndex(build_index(entries, kind, own), tuple(made))
 
@@ -109,10 +148,3 @@ def _pointed(entry: Descriptor, new: AnyImage) -> Descriptor:
     return replace(
         entry, media_type=described.media_type, digest=described.digest, size=described.size
     )
-
-
-def _merged(descriptor: Descriptor, annotations: dict[str, str]) -> Descriptor:
-    if not annotations:
-        return descriptor
-    merged = dict(descriptor.annotations) | annotations
-    return replace(descriptor, annotations=tuple(sorted(merged.items())))

@@ -14,7 +14,7 @@ from imgpack.errors import ConfigError, TreeError, UnsupportedError, printable
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.annotate import annotated
 from imgpack.image.documents import BaseName, Recipe
-from imgpack.image.image import BlobSource, Image, ImageIndex, LayerSink, Named
+from imgpack.image.image import BlobSink, BlobSource, Image, ImageIndex, LayerSink, Named
 from imgpack.image.join import join
 from imgpack.layer.build import Built, Explain, LayerBuilder, Options
 from imgpack.layer.stack import Group, LayerStack, grouped, is_finished
@@ -126,20 +126,20 @@ class ImageBuild:
         explain: Explain | None = None,
     ) -> None:
         if created is not None:
-            _check_time(created)
+            check_time(created)
         elif recipe.base is not None and all(tree.strict for tree in trees):
             created = recipe.base.config.created or None
         self._groups = grouped(trees, squash=placement.squash)
         for remark in recipe.remarks(len(self._groups)):
             reporter.warn(remark)
         self._types = [
-            recipe.format.layer_type(_compression(group[0], options)) for group in self._groups
+            recipe.format.layer_type(compression_in(group[0], options)) for group in self._groups
         ]
         self._parts = [_part(group[0]) for group in self._groups]
         self._recipe = recipe
         self._created = created
         self._source, self._absent = _source(placement.base)
-        self._building = partial(_Building, self._groups, options, placement, reporter)
+        self._building = partial(StackBuilding, self._groups, options, placement, reporter)
         self._builder = partial(LayerBuilder, options, reporter, explain)
 
     @property
@@ -158,13 +158,13 @@ class ImageBuild:
             for kind, one in zip(self._types, unknown, strict=True)
         ]
         places = [b"" if len(group) > 1 else group[0].dest for group in self._groups]
-        return self._image(places, expected, self._created or _rfc3339(0))
+        return self._image(places, expected, self._created or in_rfc3339(0))
 
     def build(self, sink: LayerSink) -> Image:
         """It, whose layers are in ``sink`` then. Raises source, tree, config and output errors."""
         stack = self._building()
         stack.build(self._builder(), sink, self._types)
-        image = self._image(stack.dests, stack.layers, self._created or _rfc3339(stack.newest))
+        image = self._image(stack.dests, stack.layers, self._created or in_rfc3339(stack.newest))
         stack.check_user(image.config, self._recipe)
         stack.check_program(image.config, self._recipe)
         return image
@@ -202,7 +202,8 @@ def _named(
     return annotated(Named(together, names), annotations)
 
 
-def _compression(tree: Placed[Tree], options: Options) -> Compression:
+def compression_in(tree: Placed[Tree], options: Options) -> Compression:
+    """How the layer of ``tree`` is compressed, which may be finished."""
     raw = tree.tree
     return raw.compression if is_finished(raw) else options.codec.compression
 
@@ -220,7 +221,7 @@ def _told(built: Built) -> str:
     )
 
 
-class _Building:
+class StackBuilding:
     """The layers as they are built, each over those before it and the base's."""
 
     def __init__(
@@ -237,7 +238,7 @@ class _Building:
         self._reporter = reporter
         self._stack = placement.stack(groups, options.stages, reporter)
 
-    def build(self, builder: LayerBuilder, sink: LayerSink, types: Sequence[str]) -> None:
+    def build(self, builder: LayerBuilder, sink: BlobSink, types: Sequence[str]) -> None:
         """Write all layers, of these media types. Raises ``ConfigError`` for an idle rule."""
         matched: set[int] = set()
         for number, (tree, stages) in enumerate(self._stack.staged()):
@@ -304,7 +305,8 @@ def _source(base: Base | None) -> tuple[_InSink, frozenset[Digest]]:
     return _InSink(image.source, held), image.absent
 
 
-def _check_time(created: str) -> None:
+def check_time(created: str) -> None:
+    """Refuse a time that is not RFC 3339 in UTC. Raises ``ConfigError``."""
     try:
         datetime.fromisoformat(created)
         known = _CREATED.fullmatch(created)
@@ -317,5 +319,6 @@ def _check_time(created: str) -> None:
         )
 
 
-def _rfc3339(seconds: int) -> str:
+def in_rfc3339(seconds: int) -> str:
+    """A time in seconds as documents have it."""
     return rfc3339(datetime.fromtimestamp(seconds, UTC))

@@ -103,10 +103,7 @@ class Recipe:
                 f"Docker takes {MAX_LAYERS}; put several trees into one",
             )
         names = (*parts, *("" for _ in dests[len(parts) :]))
-        copied = [
-            f"COPY {name or '.'} /{_in_history(dest)}"
-            for dest, name in zip(dests, names, strict=True)
-        ]
+        copied = [copied_to(dest, name) for dest, name in zip(dests, names, strict=True)]
         config = self._config(copied, [layer.diff_id for layer in layers], created)
         manifest = build_manifest(
             describe(self.format.config_type, config.raw, config.digest),
@@ -203,10 +200,21 @@ def in_format(layer: Descriptor, kind: Format) -> Descriptor:
 def _history(copied: Sequence[str], merged: MergedRuntime) -> Iterator[tuple[str, bool]]:
     for step in copied:
         yield f"{step} {CREATED_BY}", False
+    for step in settings(merged):
+        yield step, True
+
+
+def settings(merged: MergedRuntime) -> Iterator[str]:
+    """What the history says of what was set and unset."""
     for instruction in instructions(merged.set):
-        yield f"{instruction} {CREATED_BY}", True
+        yield f"{instruction} {CREATED_BY}"
     for instruction in merged.unset:
-        yield f"UNSET {instruction} {CREATED_BY}", True
+        yield f"UNSET {instruction} {CREATED_BY}"
+
+
+def copied_to(dest: bytes, name: str = "") -> str:
+    """The instruction of a layer that lies at ``dest``; ``name`` is that of a part of a tree."""
+    return f"COPY {name or '.'} /{_in_history(dest)}"
 
 
 def _in_history(dest: bytes) -> str:

@@ -201,7 +201,17 @@ class ImageSink(Protocol):
         """
 
 
-class LayerSink(ImageSink, Protocol):
+class BlobSink(Protocol):
+    """Where layers are streamed to while they are made."""
+
+    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
+        """Start a layer of unknown digest; the expected size in bytes is a hint.
+
+        One at a time: commit or abort it before the next call.
+        """
+
+
+class LayerSink(ImageSink, BlobSink, Protocol):
     """A sink that layers are streamed into while they are made, before ``write``."""
 
     default_format: Format
@@ -211,12 +221,6 @@ class LayerSink(ImageSink, Protocol):
         """Make room for the documents of ``draft``, of which only the lengths count.
 
         Its layers ``known`` are those that it will have, and can be read from its source.
-        """
-
-    def open_blob(self, expected_size: int | None = None) -> BlobWriter:
-        """Start a layer of unknown digest; the expected size in bytes is a hint.
-
-        One at a time: commit or abort it before the next call.
         """
 
 

@@ -15,7 +15,7 @@ from imgpack.spec.format import Format
 from imgpack.spec.manifest import build_index
 from imgpack.spec.platform import Platform
 
-_SUBJECT: Final = "vnd.docker.reference.digest"
+SUBJECT: Final = "vnd.docker.reference.digest"
 """What BuildKit says of an attestation in an index: the manifest that it is about."""
 
 
@@ -95,7 +95,7 @@ def _added(old: list[_Joined], new: list[_Joined], *, replacing: bool) -> list[_
             gone.add(str(entry.descriptor.digest))
         out.append(other)
     # What an attestation is about is not there any more.
-    out = [one for one in out if one.descriptor.annotation(_SUBJECT) not in gone]
+    out = [one for one in out if one.descriptor.annotation(SUBJECT) not in gone]
     return [*out, *fresh.values()]
 
 

@@ -23,6 +23,7 @@ from imgpack.errors import (
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, walk
 from imgpack.image.resolve import Resolver
 from imgpack.spec import mediatype
+from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest, is_short
 from imgpack.spec.manifest import Index, Manifest
@@ -122,6 +123,14 @@ class Opened:
                 "is neither a manifest nor an index"
             )
         return self._resolver.document(descriptor)
+
+    def config(self, manifest: Manifest) -> ImageConfig:
+        """The configuration of an image's ``manifest``. Raises as ``document``."""
+        return self._resolver.config(manifest)
+
+    def absent(self, manifest: Manifest) -> frozenset[Digest]:
+        """The layers of ``manifest`` that are not here, and need not be."""
+        return self._resolver.absent(manifest)
 
     def select(self, text: str | None, *, base: bool = False) -> Root:
         """The one root that ``text`` names: a name, else a tag, manifest digest or image ID.

@@ -122,17 +122,21 @@ class Resolver:
 
     def single(self, manifest: Manifest) -> Image | Artifact:
         """The image of ``manifest``, or the artifact."""
-        absent = {blob.digest for blob in manifest.layers if self._lacks(blob.digest)}
-        foreign = {blob.digest for blob in manifest.layers if mediatype.is_foreign(blob.media_type)}
-        absent |= {digest for digest in foreign if self.source.size(digest) is None}
+        absent = self.absent(manifest)
         for blob in manifest.layers:
             if blob.digest not in absent:
                 self._check_blob(blob)
         if not manifest.is_image:
-            return Artifact(manifest, self.source, frozenset(absent))
+            return Artifact(manifest, self.source, absent)
         config = self.config(manifest)
         with about(self.location):
-            return Image(manifest, config, self.source, frozenset(absent))
+            return Image(manifest, config, self.source, absent)
+
+    def absent(self, manifest: Manifest) -> frozenset[Digest]:
+        """The layers that the source does not hold, and need not."""
+        absent = {blob.digest for blob in manifest.layers if self._lacks(blob.digest)}
+        foreign = {blob.digest for blob in manifest.layers if mediatype.is_foreign(blob.media_type)}
+        return frozenset(absent | {one for one in foreign if self.source.size(one) is None})
 
     def holds(self, descriptor: Descriptor) -> bool:
         """Whether the source has the document."""

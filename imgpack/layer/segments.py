@@ -17,10 +17,11 @@ from imgpack.layer.buffer import Buffers, Excerpt
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder
 from imgpack.layer.producers.framed import Framed, Span
 from imgpack.layer.stages import Stages
-from imgpack.layer.suspects import SUSPECT_ENDS, Suspects
+from imgpack.layer.suspects import Suspects
 from imgpack.tar import header
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
+from imgpack.tree.secrets.names import SUSPECT_ENDS
 
 if TYPE_CHECKING:
     from imgpack.layer.squash import Squash

@@ -11,28 +11,10 @@ from typing import Final
 
 from imgpack.errors import brief
 from imgpack.tree.entry import Entry
+from imgpack.tree.secrets.names import KEY, MAY_BE_KEYS, PRIVATE_KEY_MARK, suspected
 
-_HISTORY: Final = "the history of a repository"
-_SETTINGS: Final = "settings that are often secret"
-_KEY: Final = "a private key"
-_CREDENTIALS: Final = "credentials"
-_KINDS: Final = {
-    b".git": _HISTORY, b".hg": _HISTORY, b".svn": _HISTORY,
-    b".env": _SETTINGS, b".env.local": _SETTINGS, b".env.production": _SETTINGS,
-    b"id_rsa": _KEY, b"id_dsa": _KEY, b"id_ecdsa": _KEY, b"id_ed25519": _KEY,
-    b".aws/credentials": _CREDENTIALS, b".git-credentials": _CREDENTIALS,
-    b".npmrc": _CREDENTIALS, b".pypirc": _CREDENTIALS, b".netrc": _CREDENTIALS,
-    b".pgpass": _CREDENTIALS, b".docker/config.json": _CREDENTIALS,
-    b".config/containers/auth.json": _CREDENTIALS, b".kube/config": _CREDENTIALS,
-    b"gcloud/application_default_credentials.json": _CREDENTIALS,
-}  # fmt: skip
-_MAY_BE_KEYS: Final = (b".pem", b".key")
-"""Certificates and much else have these, too: whether it is a key, the beginning says."""
-SUSPECT_ENDS: Final = frozenset(name[-3:] for name in (*_KINDS, *_MAY_BE_KEYS))
-"""The last three bytes of every such path, and of some others: this is asked of every entry."""
 _OF_A_ROOT: Final = (b"etc/", b"lib/", b"usr/lib/", b"usr/share/", b"var/lib/")
 _HEAD: Final = 4096
-_MARK: Final = b"PRIVATE KEY-----"
 _NAMED: Final = 3
 """Paths of one kind that are named; the others are counted."""
 
@@ -76,15 +58,9 @@ def _suspected(entry: Entry) -> str | None:
 
 def _kind(entry: Entry) -> str | None:
     path = entry.path
-    parts = path.rsplit(b"/", 3)
-    ends = (b"/".join(parts[-count:]) for count in range(1, len(parts) + 1))
-    kind = next((_KINDS[end] for end in ends if end in _KINDS), None)
-    if kind is not None:
-        # A file .git only says where the repository lies.
-        fits = stat.S_ISDIR if kind is _HISTORY else stat.S_ISREG
-        return kind if fits(entry.mode) else None
-    if not path.endswith(_MAY_BE_KEYS) or not stat.S_ISREG(entry.mode):
-        return None
+    kind = suspected(path, entry.mode)
+    if kind is not None or not path.endswith(MAY_BE_KEYS) or not stat.S_ISREG(entry.mode):
+        return kind
     with suppress(OSError), entry.open() as file:
-        return _KEY if _MARK in file.read(min(_HEAD, entry.size)) else None
+        return KEY if PRIVATE_KEY_MARK in file.read(min(_HEAD, entry.size)) else None
     return None

@@ -1,4 +1,4 @@
-"""A repository's tags, page by page, and deleting what they name.
+"""A repository's tags, page by page; adding some, and deleting what they name.
 
 OCI distribution-spec v1.1, "Listing Tags" and "Deleting tags". Invariants: a page link is followed
 on the registry's own origin only; pages and tags are bounded; a link that was
@@ -7,11 +7,13 @@ tag (``null``, digests: some registries list them) is left out.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from imgpack.errors import ImgpackError, RegistryError, Remedy, about
+from imgpack.image.image import Published
 from imgpack.registry.repository import NOT_A_REGISTRY, Repository
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.json import decode
 from imgpack.spec.reference import Reference, is_tag
 
@@ -68,6 +70,19 @@ def _next(links: tuple[str, ...]) -> str | None:
             if _NEXT.search(link[2]):
                 return link[1]
     return None
+
+
+def add_tags(client: Repository, name: Reference, tags: Iterable[str]) -> Iterator[Published]:
+    """Give what ``name`` names these tags as well, one after another; no blob is looked at.
+
+    The document is stored again as it is, whatever it is. Raises ``NotFoundError``,
+    ``RegistryError``.
+    """
+    served = client.get_manifest(name.digest or name.tagged().target, pushing=True)
+    for tag in tags:
+        client.put_manifest(served.raw, served.media_type, tag, served.digest)
+        descriptor = Descriptor(served.media_type, served.digest, len(served.raw))
+        yield Published(name.with_tag(tag), descriptor)
 
 
 def delete_name(client: Repository, name: Reference) -> None:

@@ -81,6 +81,18 @@ class Annotations:
         return cls(tuple(one for text in texts for one in _parse(text, default)))
 
     @classmethod
+    def removals(
+        cls, texts: Iterable[str], default: AnnotationPlace = AnnotationPlace.MANIFEST
+    ) -> "Annotations":
+        """As ``parse``, of texts that say no value: ``[PLACE[PLATFORM],...:]KEY``."""
+        for text in texts:
+            if "=" in text:
+                raise ConfigError(
+                    f"the annotation {printable(text)!r} to remove has a value", "write its key"
+                )
+        return cls.parse((f"{text}=" for text in texts), default)
+
+    @classmethod
     def at(cls, place: AnnotationPlace, pairs: Mapping[str, str]) -> "Annotations":
         """``pairs`` at one place."""
         return cls(tuple(Annotation(place, key, value) for key, value in pairs.items()))

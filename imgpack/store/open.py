@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from imgpack.errors import ArchiveError, Remedy, about
+from imgpack.errors import ArchiveError, ImgpackError, Remedy, about
 from imgpack.files.reading import input_errors
 from imgpack.image.base.locked import is_lock, open_lock
 from imgpack.image.opened import Opened, Root
@@ -33,13 +33,19 @@ from imgpack.store.layout.read import read_dump, read_layout
 from imgpack.tar.index import TarFile
 
 
-def open_images(path: str, *, scratch: Callable[[], str] = tempfile.gettempdir) -> Opened:
+def open_images(
+    path: str,
+    *,
+    scratch: Callable[[], str] = tempfile.gettempdir,
+    disagreement: Callable[[ArchiveError], object] | None = None,
+) -> Opened:
     """Open an archive, a layout, a ``dir:`` of skopeo, or a lock; use the result in a ``with``.
 
     An archive may come from a pipe, or be compressed as a whole (gzip, zstd); ``scratch``
-    finds the directory where it then lies, without a name. Raises ``ArchiveError`` for
-    what is truncated, ambiguous or no image; ``DocumentError``, ``DigestError`` and
-    ``LimitError`` for documents.
+    finds the directory where it then lies, without a name. ``disagreement`` is told what else is
+    raised: that ``manifest.json`` and ``index.json`` say different things. Raises
+    ``ArchiveError`` for what is truncated, ambiguous or no image; ``DocumentError``,
+    ``DigestError`` and ``LimitError`` for documents.
     """
     if is_lock(path):
         return open_lock(path)
@@ -52,7 +58,7 @@ def open_images(path: str, *, scratch: Callable[[], str] = tempfile.gettempdir) 
             roots = _directory(container, source)
             opened = Opened(path, roots, resolver, container.close)
         else:
-            opened = _archive(container, source, resolver)
+            opened = _archive(container, source, resolver, disagreement)
         stack.pop_all()
         return opened
 
@@ -81,7 +87,12 @@ def _named_files(digest: Digest) -> tuple[str, ...]:
     return digest.hex, f"{digest}", f"{digest.algorithm}/{digest.hex}", blob_path(digest)
 
 
-def _archive(tar: TarFile, source: ContainerSource, resolver: Resolver) -> Opened:
+def _archive(
+    tar: TarFile,
+    source: ContainerSource,
+    resolver: Resolver,
+    disagreement: Callable[[ArchiveError], object] | None = None,
+) -> Opened:
     path, items = source.path, _items(tar, source.path)
     if tar.size("oci-layout") is None:
         roots = _docker(tar, source, resolver, items)
@@ -89,8 +100,28 @@ def _archive(tar: TarFile, source: ContainerSource, resolver: Resolver) -> Opene
     payload = None if items is None else read_small(tar, SCHEMA1_NAME, path)
     opened = Opened(path, read_layout(source), resolver, tar.close, payload)
     if items is not None:
-        check_agreement(items, opened.images(), path)
+        _check(items, opened, disagreement)
     return opened
+
+
+def _check(
+    items: tuple[Item, ...],
+    opened: Opened,
+    disagreement: Callable[[ArchiveError], object] | None,
+) -> None:
+    """Compare both halves; to whoever wants to be told, an image that is unsound says so itself."""
+    try:
+        images = opened.images()
+    except ImgpackError:
+        if disagreement is None:
+            raise
+        return
+    try:
+        check_agreement(items, images, opened.location)
+    except ArchiveError as error:
+        if disagreement is None:
+            raise
+        disagreement(error)
 
 
 def _docker(

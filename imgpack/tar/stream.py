@@ -185,7 +185,7 @@ def _named(block: bytes, extension: Extension, source: Forward) -> tuple[StreamM
     try:  # not about(), which costs as much as the rest: this runs for every file
         return _member(name, block, extension, source)
     except ImgpackError as error:
-        raise error.reworded(f"the member {brief(name)!r}: {error.message}") from error
+        raise error.reworded(f"the member '{brief(name)}': {error.message}") from error
 
 
 def _member(
@@ -233,7 +233,7 @@ def _clean(name: bytes) -> bytes:
         parts = [part for part in path.split(b"/") if part not in (b"", b".")]
         if b".." in parts:
             raise ArchiveError(
-                f"the name {brief(name)!r} leads out of the archive with ..",
+                f"the name '{brief(name)}' leads out of the archive with ..",
                 "make the archive again from inside the directory",
             )
         path = b"/".join(parts)
@@ -329,7 +329,7 @@ def _pass(source: Forward, size: int, member: StreamMember) -> None:
 
 
 def _truncated(offset: int, member: StreamMember | None = None) -> ArchiveError:
-    where = f", in the member {brief(member.path)!r}" if member else ""
+    where = f", in the member '{brief(member.path)}'" if member else ""
     return ArchiveError(f"it is truncated at byte {offset}{where}", "copy or make it again")
 
 

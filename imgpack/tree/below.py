@@ -162,7 +162,7 @@ class Below:
         ``TreeError`` naming ``shown`` for a way through something that is no directory, and
         for links without an end.
         """
-        pending = [part for part in reversed(path.split(b"/")) if part]
+        pending = [part for part in reversed(path.split(b"/")) if part not in _NOTHING]
         way: list[bytes] = []
         missing = False
         followed = 0

@@ -9,7 +9,7 @@ import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from imgpack.spec.platform import Platform
 from imgpack.tree.tree import Tree
@@ -72,13 +72,14 @@ def _machine(tree: Tree, path: bytes) -> Program | None:
         return None
     try:
         with entry.open() as file:
-            platform = _read_elf(file.read(20))
+            platform = elf_platform(file.read(20))
     except OSError:
         return None
     return Program(entry.shown, platform) if platform else None
 
 
-def _read_elf(head: bytes) -> Platform | None:
+def elf_platform(head: bytes) -> Platform | None:
+    """What an ELF file that begins with ``head`` runs on; ``None`` for all else."""
     if len(head) < 20 or head[:4] != b"\x7fELF":
         return None
     little = head[5] == _LITTLE
@@ -101,20 +102,45 @@ def interpreter(head: bytes) -> bytes | None:
     if head.startswith(b"#!"):
         words = head[2:].partition(b"\n")[0].split()
         return words[0] if words else None
-    if len(head) < 64 or head[:4] != b"\x7fELF":
-        return None
-    order = "<" if head[5] == _LITTLE else ">"
-    wide = head[4] == _CLASS_64
-    start, size, count = _table(head, order, wide=wide)
-    for at in range(start, start + size * count, size or 1):
-        segment = head[at : at + (56 if wide else 32)]
-        if len(segment) < (56 if wide else 32):
-            return None
-        kind, *fields = struct.unpack(order + ("I4x6Q" if wide else "8I"), segment)
-        if kind == _INTERPRETER:
-            begin, length = fields[0], fields[3]
-            return head[begin : begin + length].partition(b"\0")[0] or None
+    for segment in program_headers(head):
+        if segment.kind == _INTERPRETER:
+            return head[segment.offset :][: segment.size].partition(b"\0")[0] or None
     return None
+
+
+class ProgramHeader(NamedTuple):
+    """A segment of an ELF file: ``size`` bytes at ``offset``, which are loaded to ``address``."""
+
+    kind: int
+    offset: int
+    address: int
+    size: int
+
+
+def program_headers(head: bytes) -> Iterator[ProgramHeader]:
+    """What the program headers in ``head`` say, up to one that is not all in there."""
+    if len(head) < 64 or head[:4] != b"\x7fELF":
+        return
+    order, wide = byte_order(head), is_wide(head)
+    start, size, count = _table(head, order, wide=wide)
+    length = 56 if wide else 32
+    for at in range(start, start + size * count, size or 1):
+        if len(header := head[at : at + length]) < length:
+            return
+        kind, offset, address, _, held, *_ = struct.unpack(
+            order + ("I4x6Q" if wide else "8I"), header
+        )
+        yield ProgramHeader(kind, offset, address, held)
+
+
+def is_wide(head: bytes) -> bool:
+    """Whether an ELF file has 64 bits."""
+    return head[4] == _CLASS_64
+
+
+def byte_order(head: bytes) -> str:
+    """That of an ELF file, as ``struct`` writes it."""
+    return "<" if head[5] == _LITTLE else ">"
 
 
 def _table(head: bytes, order: str, *, wide: bool) -> tuple[int, int, int]:

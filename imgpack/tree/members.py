@@ -24,11 +24,9 @@ def member_entry(member: StreamMember, content: bytes | Content) -> Entry | None
     that means a deletion, ``LimitError`` for one that no Linux can unpack.
     """
     path = member.path
-    if path.startswith(WHITEOUT_PREFIX) or b"/" + WHITEOUT_PREFIX in path:
+    if is_reserved(path):
         return _deletion(path)
-    if len(path) > MAX_NAME:
-        for part in path.split(b"/"):
-            check_length(part, path)
+    check_path(path)
     kind = member.kind
     size = len(member.link) if kind == stat.S_IFLNK else member.size
     return _new(
@@ -38,6 +36,18 @@ def member_entry(member: StreamMember, content: bytes | Content) -> Entry | None
             member.mtime_ns, 0, member.rdev, b"", None, (),
         ),
     )  # fmt: skip
+
+
+def is_reserved(path: bytes) -> bool:
+    """Whether a member's ``path`` means a deletion, or something else that is no file."""
+    return path.startswith(WHITEOUT_PREFIX) or b"/" + WHITEOUT_PREFIX in path
+
+
+def check_path(path: bytes) -> None:
+    """Raise ``LimitError`` for a ``path`` that no Linux can unpack."""
+    if len(path) > MAX_NAME:
+        for part in path.split(b"/"):
+            check_length(part, path)
 
 
 def _deletion(path: bytes) -> Entry | None:

@@ -29,9 +29,13 @@ _OVERLAYS: Final = (
 _BOOKKEEPING: Final = (*_OVERLAYS, b"com.apple.")
 _UNMERGED: Final = (b".opaque", b".redirect", b".metacopy", b".whiteout", b".whiteouts")
 """Of overlayfs: content that lies elsewhere, and deletions that only a merged tree shows."""
+ROOTLESS: Final = b"user.rootlesscontainers"
+"""Where umoci keeps the owner of what a normal user extracts."""
+OVERRIDE: Final = b"user.containers.override_stat"
+"""Where containers/storage keeps the owner, the mode and the kind."""
 _OVERRIDES: Final = frozenset(
     {
-        b"user.containers.override_stat",
+        OVERRIDE,
         b"user.fuseoverlayfs.override_stat",
         b"security.fuseoverlayfs.override_stat",
     }
@@ -49,7 +53,6 @@ _STANDING_FOR: Final = frozenset({stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFBLK, sta
 """What a normal user cannot make, or a share has not: an empty file stands for it."""
 _MAX_DEVICE: Final = 2**20 - 1
 """The largest number that half of Linux's ``dev_t`` is passed with."""
-_ROOTLESS: Final = b"user.rootlesscontainers"
 _CAPABILITY: Final = b"security.capability"
 
 _VFS_CAP_REVISION_2: Final = 0x02000000
@@ -181,7 +184,7 @@ def interpret(values: Mapping[bytes, bytes | None], shown: bytes) -> Attributes:
             kind, rdev = _recorded_type(name, value, shown)
         elif name in _HOST or name.startswith(_BOOKKEEPING):
             _check_merged(name, shown)
-        elif name == _ROOTLESS:
+        elif name == ROOTLESS:
             uid, gid = _rootless(value, shown)
         elif not value or b"=" in name:
             dropped.append((name, _UNSAYABLE))
@@ -194,7 +197,7 @@ def interpret(values: Mapping[bytes, bytes | None], shown: bytes) -> Attributes:
 
 def stays_behind(name: bytes) -> bool:
     """Whether an attribute of this name is never written, whatever its value."""
-    own = name in _HOST or name in _OVERRIDES or name == _ROOTLESS or b"=" in name
+    own = name in _HOST or name in _OVERRIDES or name == ROOTLESS or b"=" in name
     return own or name.startswith(_BOOKKEEPING)
 
 
@@ -263,7 +266,7 @@ def _rootless(value: bytes, shown: bytes) -> tuple[int | None, int | None]:
                 raise ValueError
             fields[key >> 3] = number
     except (IndexError, ValueError):
-        raise _malformed(_ROOTLESS, shown) from None
+        raise _malformed(ROOTLESS, shown) from None
     uid, gid = (None if number == _NO_OVERRIDE else number for number in fields.values())
     return uid, gid
 

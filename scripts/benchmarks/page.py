@@ -8,7 +8,7 @@ from .figures import TARGET_HEAD, Section, markdown, target_rows
 
 BEGIN = "<!-- figures: begin (written by scripts/bench publish; do not edit) -->"
 END = "<!-- figures: end -->"
-ORDER = ("build", "codecs", "growth", "cache", "registry", "bases")
+ORDER = ("build", "codecs", "growth", "cache", "registry", "bases", "look")
 TARGETS_CHART, GROWTH_CHART = "benchmark-targets.svg", "benchmark-growth.svg"
 _TITLES = {
     "build": "Builds",
@@ -17,6 +17,7 @@ _TITLES = {
     "cache": "The cache",
     "registry": "Registry",
     "bases": "On a base",
+    "look": "Looking inside",
 }
 
 

@@ -101,6 +101,9 @@ OF_CRANE = {
     "flatten": "-t --tag",
     "rebase": "--new_base --old_base -t --tag",
     "tags": "-O --omit-digest-tags --full-ref",
+    "append": "-b --base -f --new_layer -o --output -t --new_tag --set-base-image-annotations",
+    "config": "--annotation --append --cmd --entrypoint -e --env --exposed-ports -l --label -o "
+    "--output --repo --set-platform -t --tag -u --user -w --workdir",
     "manifest": "--platform --insecure",
     "rm": "--insecure",
 }

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from imgpack.api import Codec
 from imgpack.compression import adaptive
-from imgpack.compression.gzip import GZIP_HEADER
+from imgpack.compression.inflate import GZIP_HEADER
 from tests.layer.trees import MIB, noise, text
 
 GZIP = Codec.parse("gzip")

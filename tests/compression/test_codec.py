@@ -16,7 +16,7 @@ from imgpack.api import Codec
 from imgpack.compression.algorithm import Surroundings
 from imgpack.compression.checksum import fingerprint
 from imgpack.compression.codec import decompress
-from imgpack.compression.gzip import GZIP_HEADER
+from imgpack.compression.inflate import GZIP_HEADER
 from imgpack.errors import ArchiveError, ConfigError, LimitError
 from imgpack.spec.format import Compression
 from tests.layer.trees import MIB, noise, text

@@ -47,6 +47,7 @@ PACKAGES = {
     "zsh": "zsh",
     "fish": "fish",
     "fakeroot": "fakeroot",
+    "chromium": "chromium",
 }
 
 

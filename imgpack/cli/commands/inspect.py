@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imgpack import api
-from imgpack.cli.options.location import Choice, choice_options, open_location
+from imgpack.cli.options.image.files import Looking, looking_options
+from imgpack.cli.options.image.report import Report, report_options
+from imgpack.cli.options.location import open_location
 from imgpack.cli.options.parameters import FILE
-from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.colour import bold, echo
 from imgpack.cli.output.display import available, clipped, folded, one_line, padded, table
 from imgpack.events import human_size
@@ -40,8 +41,8 @@ _INDENTED: Final = 1 << 20
 @click.argument("location", type=FILE, metavar="ARCHIVE|REF")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--verify", is_flag=True, help="Read every layer and check digests and diff_ids.")
-@choice_options
-@registry_options
+@report_options
+@looking_options
 @click.pass_obj
 def inspect(
     terminal: Terminal,
@@ -49,16 +50,21 @@ def inspect(
     location: str,
     as_json: bool,
     verify: bool,
-    choice: Choice,
-    registry: RegistryOptions,
+    report: Report,
+    looking: Looking,
 ) -> None:
     """Show an image's names, digests, sizes, layers, configuration and history.
 
     ARCHIVE is an archive file or an OCI layout directory, REF an image in a
-    registry.
+    registry. With --html, one image and its files are a page for a browser,
+    which needs no network.
     """
-    location, choice = choice.within(location)
-    with open_location(location, terminal, registry, choice=choice) as opened:
+    report.check(as_json=as_json, verify=verify)
+    if report.html is not None:
+        report.write(location, looking, terminal)
+        return
+    location, choice = looking.choice.within(location)
+    with open_location(location, terminal, looking.registry, choice=choice) as opened:
         images = choice.all(opened)
         whole = [named.image for named in images]
         verified = api.verify_images(whole, opened.location, terminal) if verify else None

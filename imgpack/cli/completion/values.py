@@ -121,6 +121,9 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "above": _base,
     "diff_from": _base,
     "platform_b": _fixed(*_PLATFORMS),
+    "ignored": _fixed(
+        "type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content"
+    ),
     "only": _fixed("manifest", "config", "history", "layers", "files"),
 }
 """By the name of the parameter; the values need not begin as what is typed does."""

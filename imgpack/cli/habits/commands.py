@@ -8,6 +8,7 @@ from typing import Final
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "cp": ("copy",),
     "list-tags": ("tags",),
+    "retag": ("tag",),
     "version": ("--version",),
     "compare": ("diff",),
 }
@@ -20,12 +21,14 @@ _NO_STORE: Final = (
 )
 _BUILD: Final = "imgpack build SRC"
 _INDEX: Final = "images are joined by: imgpack index create REF --add REF --add REF"
-_NAME: Final = "a name is given by -t of a build, or by: imgpack push ARCHIVE REF"
+_NAME: Final = "a name is given where the image is by: imgpack tag IMAGE NAME"
 _SAVE: Final = "an image is written to an archive by: imgpack pull REF -o FILE.tar"
-_VERIFY: Final = "every layer is checked by: imgpack inspect IMAGE --verify"
+_VERIFY: Final = "an image is checked by: imgpack verify IMAGE"
 _FILES: Final = "the files of an image are listed by: imgpack ls IMAGE -R"
-_ONTO: Final = "a layer on top of an image is made by: imgpack build SRC --from BASE"
-_CONFIG: Final = "what an image is run with is set by a build on it: imgpack build --from BASE -o -"
+_ONTO: Final = "a layer gets on top of an image by: imgpack append IMAGE LAYER -o FILE.tar"
+_CONFIG: Final = (
+    "what an image is run with is changed by: imgpack config IMAGE -e NAME=VALUE -o FILE.tar"
+)
 _FILE: Final = "all images of imgpack.toml are built by: imgpack build"
 _CLEAN: Final = "the cache gets smaller by: imgpack cache trim --max-size SIZE"
 
@@ -42,12 +45,12 @@ COMMANDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("images", "image"), _NO_STORE),
     **dict.fromkeys(("builder", "buildx"), "there is no builder: imgpack build SRC"),
     **dict.fromkeys(("imagetools", "manifest-tool"), _INDEX),
-    **dict.fromkeys(("tag", "retag", "untag"), _NAME),
+    "untag": "a tag in a registry is removed by: imgpack rm REF",
     **dict.fromkeys(("save", "fetch-image", "download"), _SAVE),
-    **dict.fromkeys(("verify", "validate", "check"), _VERIFY),
-    **dict.fromkeys(("ls-files", "list-files", "tree", "extract", "unpack"), _FILES),
-    **dict.fromkeys(("append", "add", "add-layer", "insert"), _ONTO),
-    **dict.fromkeys(("mutate", "edit", "set", "commit", "annotate"), _CONFIG),
+    **dict.fromkeys(("ls-files", "list-files", "tree"), _FILES),
+    **dict.fromkeys(("validate", "check"), _VERIFY),
+    **dict.fromkeys(("add", "add-layer", "insert"), _ONTO),
+    **dict.fromkeys(("mutate", "edit", "set", "commit"), _CONFIG),
     **dict.fromkeys(("prune", "gc", "clean"), _CLEAN),
     **dict.fromkeys(
         ("sign", "trust", "standalone-sign", "standalone-verify", "attest", "attach-sbom"),
@@ -95,7 +98,9 @@ COMMANDS: Final[Mapping[str, str]] = {
     "manifest inspect": "imgpack manifest IMAGE",
     "manifest create": _INDEX,
     "manifest add": _INDEX,
-    "manifest annotate": "imgpack index create REF --add REF --annotation KEY=VALUE",
+    "manifest annotate": "imgpack annotate REF --annotation KEY=VALUE --in-place",
+    "image mod": _CONFIG,
+    "image convert": "imgpack recompress IMAGE --compression zstd -o FILE.tar",
     "manifest push": "an index is pushed when it is made: imgpack index create REF --add REF",
     "manifest rm": "imgpack rm REF",
     "manifest remove": "an index is made anew of what stays: imgpack index create REF --add REF",
@@ -145,7 +150,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "update": "imgpack base update LOCK",
     "squash": "imgpack flatten IMAGE -o FILE.tar",
     "import": "a tar of files becomes an image by: imgpack build FILE.tar",
-    "export": _FILES,
+    "unpack": "imgpack extract IMAGE DIR",
     "mv": "copy it, then remove the old name: imgpack copy SRC DST",
     "sync": "one image after the other: imgpack copy SRC DST",
     "scp": "imgpack copy SRC DST",
@@ -161,7 +166,9 @@ COMMANDS: Final[Mapping[str, str]] = {
     "layers": "imgpack history IMAGE",
     "dive": "imgpack du IMAGE",
     "manifest-digest": "imgpack digest IMAGE",
-    "config": "the configuration is printed by: imgpack manifest IMAGE --config",
+    **dict.fromkeys(("convert", "compress", "optimize"),
+        "layers are compressed anew by: imgpack recompress IMAGE --compression zstd -o FILE.tar",
+    ),
     "layout": "a layout is a path that ends in /: imgpack pull REF -o DIR/",
     "blobs": "imgpack blob REF@DIGEST",
     "layer": "imgpack blob REF@DIGEST",
@@ -175,7 +182,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "create": f"an image is made by: {_BUILD}",
     "pack": _BUILD,
     "make": _BUILD,
-    "lint": _VERIFY,
     "inspect-image": "imgpack inspect IMAGE",
     "signin": "imgpack login REGISTRY",
     "upgrade": "imgpack is upgraded as it was installed, as by pip",

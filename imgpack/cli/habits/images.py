@@ -138,6 +138,13 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "-s": "it is called -d 0",
         "-a": "the largest files are shown; --top says how many",
     },
+    "verify": {
+        "--fast": "every layer is read; none is read by: imgpack inspect IMAGE",
+        "--remote": "the reference is the argument: imgpack verify REF",
+        "--tarball": "the archive is the argument: imgpack verify ARCHIVE",
+        "--root": "say --against DIR",
+        "--rootfs": "say --against DIR",
+    },
     "manifest": {
         "--raw": "they are the bytes as they are already",
         "--digest": "the digest is printed by: imgpack digest IMAGE",
@@ -185,7 +192,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(
             ("--dest-compress", "--dest-decompress", "--dest-compress-format",
              "--dest-compress-level"),
-            "layers stay; another one is made by: imgpack flatten IMAGE -o REF --compression zstd",
+            "layers stay; others are made by: imgpack recompress IMAGE --compression zstd -o REF",
         ),
         "--dest-precompute-digests": "digests are known before anything is sent",
         "--dest-oci-accept-uncompressed-layers": "layers are copied as they are",
@@ -206,6 +213,52 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--layers": "--above BASE keeps those of a base",
         "--squash": "that is what it does",
         "-f": "--above BASE keeps the layers of a base",
+    },
+    "config": {
+        "--env-file": "variables are given one by one: -e NAME=VALUE",
+        "--exposed-ports": "say --expose PORT",
+        "--port": "say --expose PORT",
+        "-p": "say --expose PORT",
+        "--annotation": "annotations are changed by: imgpack annotate IMAGE --annotation "
+        "KEY=VALUE -o FILE.tar",
+        "--append": "layers are appended by: imgpack append IMAGE LAYER -o FILE.tar",
+        "--working-dir": "say --workdir PATH",
+        "--workingdir": "say --workdir PATH",
+        "--healthcheck": "say --healthcheck-cmd COMMAND",
+        "--replace": "say --in-place",
+        "--create": "say -o REF",
+        "--repo": "say -o REF",
+        "--set-platform": "an image for another platform is another build",
+        **{
+            f"--config.{name}": f"say --{here}"
+            for name, here in (
+                ("env", "env"), ("cmd", "cmd"), ("entrypoint", "entrypoint"), ("user", "user"),
+                ("label", "label"), ("workingdir", "workdir"), ("volume", "volume"),
+                ("exposedports", "expose"), ("stopsignal", "stop-signal"),
+            )
+        },
+        "--history.author": "say --author TEXT",
+        "--history.comment": "say --comment TEXT",
+    },
+    "annotate": {
+        "-a": "say --annotation KEY=VALUE",
+        "--annotations": "say --annotation KEY=VALUE",
+        "--replace": "say --in-place",
+        "--create": "say -o REF",
+    },
+    "append": {
+        "-b": "the image is an argument: imgpack append IMAGE LAYER -o FILE.tar",
+        "--base": "the image is an argument: imgpack append IMAGE LAYER -o FILE.tar",
+        "-f": "layers are arguments: imgpack append IMAGE LAYER -o FILE.tar",
+        "--new_layer": "layers are arguments: imgpack append IMAGE LAYER -o FILE.tar",
+        "--new_tag": "a name to push to is -o REF",
+        "--set-base-image-annotations": "the image stays on the base that it is on",
+    },
+    "recompress": {
+        "--level": "it follows the kind: --compression zstd:19",
+        "--compression-level": "it follows the kind: --compression zstd:19",
+        "--compression-format": "say --compression zstd",
+        "--force-compression": "every layer is compressed anew",
     },
     "rebase": {
         "--old_base": "say --from OLDBASE",

@@ -20,7 +20,7 @@ _WORDS: Final = {
     Remedy.CLEAR_CACHE: "remove it, or name another cache with --cache-dir",
     Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
     Remedy.GIVE_LAYERS: "give them with --base-layers, or push it to a registry that has them",
-    Remedy.FETCH_LAYERS: "imgpack base fetch LOCK gets the layers of a lock",
+    Remedy.FETCH_LAYERS: "imgpack base fetch LOCK gets them into the cache",
     Remedy.MAKE_SHALLOW: (
         "build it with --base-layers, or after imgpack base fetch LOCK; --shallow writes it "
         "without them, which is enough for imgpack push"
@@ -49,6 +49,7 @@ _WORDS: Final = {
     Remedy.DELETE_DIGEST: (
         "it may delete by digest, which removes every tag of the image: imgpack rm {0}"
     ),
+    Remedy.RECORD_OWNERS: "extract it as root, or record them with --rootless",
     Remedy.NO_SCHEMA1: (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without --schema1 otherwise"

@@ -26,7 +26,7 @@ OTHER_WORDS: Final = {
     "output": "outputs archive archives layout layouts oci stream formats",
     "bases": "locks locking from",
     "push": "registry registries pulling pushing tls http",
-    "project-file": "project projects toml imgpack.toml pyproject.toml pyproject config bake"
+    "project-file": "project projects toml imgpack.toml pyproject.toml pyproject bake"
     " bakefile compose file variables",
     "credentials": "auth authentication passwords tokens logging-in",
     "platforms": "platform multi-arch multiarch multi-platform arm64 architectures indexes"
@@ -91,7 +91,7 @@ def _codes() -> Iterator[tuple[int, str]]:
     rows = {kind.exit_code: kind.meaning for kind in kinds}
     rows |= {
         0: "everything that was asked for was done",
-        errors.DIFFERENT_EXIT_CODE: "what was compared differs (imgpack diff)",
+        errors.DIFFERENT_EXIT_CODE: "what was compared differs (imgpack diff, imgpack verify)",
         errors.USAGE_EXIT_CODE: "the command line is wrong",
         errors.HUNG_UP_EXIT_CODE: "the terminal closed",
         errors.INTERRUPTED_EXIT_CODE: "interrupted (Ctrl-C)",

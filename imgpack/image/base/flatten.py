@@ -65,7 +65,7 @@ class Flattening:
         with image_files(image, self.where, self.scratch, jobs=jobs, reporter=reporter) as files:
             for remark in files.remarks:
                 reporter.detail(remark)
-            self._check_root(files.find(b""))
+            warn_of_root(files.find(b""), self.where, reporter)
             tree = files if lower is None else Difference(lower, files, mtime=True, image=True)
             built = LayerBuilder(self.options, reporter).build(tree, self.blobs.open_blob)
         layer = built.record.written.layer(layer_type)
@@ -92,13 +92,15 @@ class Flattening:
         absent = image.absent & {layer.digest for layer in layers[:-1]}
         return Image(manifest, config, source, absent)
 
-    def _check_root(self, root: Entry | None) -> None:
-        if root is not None and (root.mode, root.uid, root.gid) != _ROOT:
-            self.reporter.warn(
-                f"{self.where}: the root directory is {root.mode & 0o7777:04o} "
-                f"{root.uid}:{root.gid}, and will be 0755 0:0: a layer of imgpack has no entry "
-                "for it"
-            )
+
+def warn_of_root(root: Entry | None, where: str, reporter: Reporter) -> None:
+    """Warn of what a layer of imgpack does not say of the ``root`` of the image at ``where``."""
+    if root is not None and (root.mode, root.uid, root.gid) != _ROOT:
+        reporter.warn(
+            f"{where}: the root directory is {root.mode & 0o7777:04o} "
+            f"{root.uid}:{root.gid}, and will be 0755 0:0: a layer of imgpack has no entry "
+            "for it"
+        )
 
 
 def without_base(annotations: Mapping[str, str]) -> dict[str, str]:

@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from imgpack.compression.unpack import metered, unpack
-from imgpack.errors import ArchiveError, DigestError, NotFoundError
+from imgpack.errors import (
+    ArchiveError,
+    DigestError,
+    NotFoundError,
+    UnsupportedError,
+    printable,
+)
 from imgpack.events import SILENT, Reporter
 from imgpack.files.ahead import ahead, joined
 from imgpack.files.blobs import verify_stream
 from imgpack.files.scratch import ScratchFile
 from imgpack.image.image import Image, absent_layer, is_away
+from imgpack.spec.format import compression_of
 from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.inputs.tarball import StoredMember
@@ -27,7 +34,7 @@ from imgpack.tree.merge.merged import HashedMember, LayerMembers
 
 PIECE: Final = 1 << 20
 """Bytes that one thread hands to the other at once: with fewer, they wait for each other."""
-_AHEAD: Final = 8
+_AHEAD: Final = 4
 MAX_KEPT: Final = 1 << 20
 """Bytes of a file that may be kept, and of all files that one layer keeps."""
 _KEPT: Final = frozenset({b"passwd", b"group"})
@@ -136,10 +143,16 @@ class BaseLayer:
             try:
                 for member, content in read_members(stream):
                     yield HashedMember(member, self._digest(member, content))
-            except ArchiveError:
+            except ArchiveError as error:
                 for _ in stream:  # damage shows in the digests, which say more
                     pass
-                raise
+                kind = self._layer.descriptor.media_type
+                if compression_of(kind) is not None:
+                    raise
+                raise UnsupportedError(
+                    f"it is of the type {printable(kind[:80])}, and no layer of files",
+                    "choose an image",
+                ) from error
 
     def _digest(self, member: StreamMember, content: Iterator[bytes]) -> bytes | None:
         """The SHA-256 of the bytes of a regular file, some of which are kept."""

@@ -16,7 +16,7 @@ from imgpack.events import SILENT, Reporter
 from imgpack.files.incoming import file_of
 from imgpack.image.base.layer import BaseLayer
 from imgpack.image.files.tables import ReadLayer, read_layers
-from imgpack.image.image import Image
+from imgpack.image.image import Image, is_away
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
@@ -44,8 +44,8 @@ class FileContent(NamedTuple):
 class ImageFiles(Applied):
     """The tree of ``image``, which lies ``where``; its layers counted from 0, bottom first.
 
-    ``jobs`` threads read a layer. If it is ``locked``, one layer is what all of them make, and
-    has no bytes.
+    ``name`` is what it is called there, or empty; ``jobs`` threads read a layer. If it is
+    ``locked``, one layer is what all of them make, and has no bytes.
     """
 
     def __init__(
@@ -54,12 +54,14 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
+        name: str = "",
         locked: bool = False,
         jobs: int = 1,
         reporter: Reporter = SILENT,
     ) -> None:
         self.image = image
         self.where = where
+        self.name = name
         self._locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs
@@ -75,6 +77,12 @@ class ImageFiles(Applied):
         """
         if not places:
             return
+        for one in self.image.layers:  # then the table is of no layer
+            if is_away(self.image, one.descriptor):
+                raise NotFoundError(
+                    f"{self.where} does not hold the layer {one.descriptor.digest}",
+                    Remedy.FETCH_LAYERS(),
+                )
         base = self._base(layer)
         with about(base.name), closing(base.unchecked()) as stream:
             yield from _chosen(stream, places, _Digests(self.tables[layer], places), base.name)
@@ -127,25 +135,27 @@ def image_contents(
     where: str,
     scratch: Callable[[], str],
     *,
+    name: str = "",
     tree: Tree | None = None,
     cache: SegmentCache | None = None,
     read: dict[Layer, ReadLayer] | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> ImageFiles:
-    """The files of ``image``, which lies ``where``; what the ``cache`` remembers is not read.
+    """The files of ``image``, which is ``name`` ``where`` it lies.
 
+    What the ``cache`` remembers is not read.
     Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
     ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
     """
-    if tree is not None:
+    if tree is not None and any(is_away(image, one.descriptor) for one in image.layers):
         layers = [ReadLayer(_table(tree, scratch))]
     else:
         layers = read_layers(
             image, where, scratch, cache=cache, read=read, jobs=jobs, reporter=reporter
         )
     locked = tree is not None
-    return ImageFiles(image, where, layers, locked=locked, jobs=jobs, reporter=reporter)
+    return ImageFiles(image, where, layers, name=name, locked=locked, jobs=jobs, reporter=reporter)
 
 
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:

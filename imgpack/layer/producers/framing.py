@@ -19,12 +19,13 @@ from imgpack.layer.buffer import Buffer
 from imgpack.layer.encoder import FILE_TYPE, TYPE, Encoder, Tally
 from imgpack.layer.producers.framed import FRAMES, RECORDS, SMALL, Reply, Work
 from imgpack.layer.stages import Stages
-from imgpack.layer.suspects import SUSPECT_ENDS, is_suspect
+from imgpack.layer.suspects import is_suspect
 from imgpack.tar.header import BLOCK
 from imgpack.tree.disk.directory import entry_of
 from imgpack.tree.disk.snapshot import Recorder
 from imgpack.tree.entry import Entry, OpenDirectory
 from imgpack.tree.problems import Problems
+from imgpack.tree.secrets.names import SUSPECT_ENDS
 from imgpack.tree.tree import WHITEOUT_PREFIX
 
 _MARGIN: Final = 16 << 10

@@ -91,15 +91,19 @@ class MergedRuntime:
     remarks: tuple[str, ...]
 
 
-def merge(base: Mapping[str, Any], changes: RuntimeChanges, os: str = "linux") -> MergedRuntime:
+def merge(
+    base: Mapping[str, Any], changes: RuntimeChanges, os: str = "linux", *, own: bool = False
+) -> MergedRuntime:
     """The ``config`` object ``base``, of an image for ``os``, with ``changes``.
 
-    Raises ``ConfigError``, ``LimitError``; ``DocumentError`` for a base that is malformed
-    where it is changed, ``UnsupportedError`` for triggers that nobody ignores.
+    It is an image's ``own``, or that of what it is on, whose triggers it never has. Raises
+    ``ConfigError``, ``LimitError``; ``DocumentError`` for a base that is malformed where it is
+    changed, ``UnsupportedError`` for triggers that nobody ignores.
     """
     check_keys(base, _KEYS)
-    merging = _Merging(base, changes)
-    merging.take_triggers()
+    merging = _Merging(base, changes, "the image" if own else "the base")
+    if changes.ignore_onbuild or not own:
+        merging.take_triggers()
     merging.clear()
     given = merging.given(DEFAULT_PATH if os != "windows" else None)
     merging.put(given)
@@ -110,7 +114,8 @@ def merge(base: Mapping[str, Any], changes: RuntimeChanges, os: str = "linux") -
 class _Merging:
     """A merge on its way: ``config`` starts as the base's."""
 
-    def __init__(self, base: Mapping[str, Any], changes: RuntimeChanges) -> None:
+    def __init__(self, base: Mapping[str, Any], changes: RuntimeChanges, whose: str) -> None:
+        self._whose = whose
         self.config = dict(base)
         self.unset: list[str] = []
         self.remarks: list[str] = []
@@ -143,7 +148,7 @@ class _Merging:
             return
         if cmd := self.config.pop("Cmd", None):
             text = printable(encode(cmd).decode())
-            self.remarks.append(f"the base's CMD {text} is dropped: an entrypoint is given")
+            self.remarks.append(f"{self._whose}'s CMD {text} is dropped: an entrypoint is given")
 
     def given(self, default_path: str | None) -> Runtime:
         """What is set, with nothing in it that depends on the base any more."""
@@ -220,7 +225,7 @@ class _Merging:
         if there:
             self.unset.append(instruction)
         else:
-            self.remarks.append(f"the base has no {printable(instruction)} to unset")
+            self.remarks.append(f"{self._whose} has no {printable(instruction)} to unset")
 
 
 def _port(name: str) -> str:

@@ -33,7 +33,8 @@ def continue_config(
     """The configuration of an image that has ``diff_ids`` and ``history`` on top of ``base``.
 
     ``runtime`` is its ``config`` object. ``platform`` stands in for what a base does not
-    say of its own; ``created`` is RFC 3339 in UTC; the base's author stays if none is given.
+    say of its own; ``created`` is RFC 3339 in UTC; the base's stays where that is empty, and its
+    author if none is given.
     Layers that the base's history lacks get entries that say so, so that every entry is
     about its own layer. Raises ``LimitError`` for a document that is too large.
     """
@@ -43,7 +44,8 @@ def continue_config(
         for key, value in obj.items()
         if key not in _DROPPED and not key.startswith(CACHE)
     }
-    out["created"] = created
+    if created:  # an image may not say
+        out["created"] = created
     if author:
         out["author"] = author
     for key, value in (("architecture", platform.architecture), ("os", platform.os)):

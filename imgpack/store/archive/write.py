@@ -9,7 +9,7 @@ blocks. It is never compressed as a whole and holds no links.
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -50,6 +50,7 @@ def open_writer(
     reporter: Reporter = SILENT,
     prune: bool = False,
     shallow: bool = False,
+    replaced: Collection[Digest] = (),
 ) -> ImageWriter:
     """Where an image is written to, by the form of ``target``; use it in a ``with``.
 
@@ -57,7 +58,8 @@ def open_writer(
     an OCI layout; any other is an archive file. A pipe, a device or a descriptor of
     this process (``/dev/stdout``) is streamed to.
     ``scratch`` finds the directory for a stream's assembly; ``prune`` is for a layout, and
-    removes what nothing in it names; ``shallow``: without the layers that are not at hand.
+    removes what nothing in it names, and so are documents that go as they are ``replaced``;
+    ``shallow``: without the layers that are not at hand.
     Raises ``OutputError``.
     """
     if not target:
@@ -71,11 +73,11 @@ def open_writer(
     if is_layout(target):
         from imgpack.store.layout.write import LayoutWriter
 
-        return LayoutWriter(target, reporter, prune=prune, shallow=shallow)
+        return LayoutWriter(target, reporter, prune=prune, shallow=shallow, replaced=replaced)
     if is_stream(target):
         return StreamWriter(target, None, scratch, reporter, shallow=shallow)
     _check_name(target)
-    return ArchiveWriter(target, reporter, shallow=shallow)
+    return ArchiveWriter(target, reporter, shallow=shallow, in_place=bool(replaced))
 
 
 def _check_name(target: str) -> None:
@@ -143,11 +145,19 @@ class ArchiveWriter(_TarWriter):
     """An archive file; its assembly lies beside it and becomes it by a rename.
 
     It is not synced, as no archiver does: that would cost more than the build, and
-    after a power cut every digest in it tells whether it is whole.
+    after a power cut every digest in it tells whether it is whole. One that is changed
+    ``in_place`` is, for there may be no other, and whoever could not read it cannot then.
     """
 
+    def __init__(
+        self, path: str, reporter: Reporter, *, shallow: bool = False, in_place: bool = False
+    ) -> None:
+        super().__init__(path, reporter, shallow=shallow)
+        self._in_place = in_place
+
     def __enter__(self) -> Self:
-        self._file = self._stack.enter_context(AtomicFile(self.path))
+        file = AtomicFile(self.path, keep_mode=self._in_place)
+        self._file = self._stack.enter_context(file)
         self._open = Assembly(self._file.fileno(), partial(output_errors, self.path))
         return self
 
@@ -155,12 +165,12 @@ class ArchiveWriter(_TarWriter):
         """Fill in the front and rename; copy first if a blob does not lie right."""
         parts = self._assembly.parts(images)
         if self._assembly.finalize(parts):
-            self._file.commit(sync=False)
+            self._file.commit(sync=self._in_place)
             return
         self.reporter.detail(f"{self.path}: the layers move to their places, by a copy")
-        with AtomicFile(self.path) as second:
+        with AtomicFile(self.path, keep_mode=self._in_place) as second:
             self._assembly.copy(parts, second.fileno())
-            second.commit(sync=False)
+            second.commit(sync=self._in_place)
 
 
 class StreamWriter(_TarWriter):

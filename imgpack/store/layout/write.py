@@ -15,7 +15,7 @@ have its digest, and nothing is written through a symbolic link.
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
@@ -61,16 +61,24 @@ _STAGING: Final = "imgpack"
 class LayoutWriter(ImageWriter):
     """An OCI layout directory that is being made or added to.
 
-    ``prune``: what nothing in it names any more, once it is added to, is removed.
+    ``prune``: what nothing in it names any more, once it is added to, is removed. What is
+    written is in the place of the documents ``replaced``: those without a name go.
     """
 
     default_format = Format.OCI
 
     def __init__(
-        self, path: str, reporter: Reporter, *, prune: bool = False, shallow: bool = False
+        self,
+        path: str,
+        reporter: Reporter,
+        *,
+        prune: bool = False,
+        shallow: bool = False,
+        replaced: Collection[Digest] = (),
     ) -> None:
         super().__init__(path, reporter, shallow=shallow)
         self._prune = prune
+        self._replaced = frozenset(map(str, replaced))
         self._target = real_path(path)
         self._exists = os.path.isdir(self._target)
         self._stored = BlobDirectory(self._target)
@@ -181,7 +189,7 @@ class LayoutWriter(ImageWriter):
         there = os.path.lexists(path)
         before = os.lstat(path).st_ctime_ns if there else 0
         index = _read_index(path) if there else decode(index_json(()))
-        index = merge_index(index, images)
+        index = merge_index(index, images, self._replaced)
         write_file(path, encode(index), self.path)
         self._tidy(index, before)
 
@@ -219,10 +227,13 @@ def _is_sound(blobs: BlobDirectory, descriptor: Descriptor) -> bool:
     return True
 
 
-def merge_index(index: dict[str, Any], images: Sequence[Named]) -> dict[str, Any]:
+def merge_index(
+    index: dict[str, Any], images: Sequence[Named], replaced: Collection[str] = ()
+) -> dict[str, Any]:
     """``index`` with ``images`` added: a name that was there moves, all else stays.
 
-    So does what an entry says besides of a document whose name it has already.
+    So does what an entry says besides of a document whose name it has already. Of the digests
+    ``replaced`` nothing stays but what has a name that does not move.
 
     A tag that is now a label is the label's: where it stood for a name, the whole name does.
     """
@@ -234,9 +245,14 @@ def merge_index(index: dict[str, Any], images: Sequence[Named]) -> dict[str, Any
         _without_label(entry, labels)
         for entry in there
         if _pointer(entry) not in pointers and entry not in entries
+        if _pointer(entry) is not None or entry["digest"] not in replaced
     ]
     refs = {ref for entry in old if (ref := _annotations(entry).get(REF_ANNOTATION)) is not None}
-    known = {(_pointer(entry), entry["digest"]): entry for entry in there if _pointer(entry)}
+    known = {
+        (_pointer(entry), entry["digest"]): entry
+        for entry in there
+        if _pointer(entry) and entry["digest"] not in replaced
+    }
     new = [
         _joined(known.get((_pointer(entry), entry["digest"]), {}), entry)
         for entry in index_entries(images, refs)

@@ -148,12 +148,15 @@ class Applied:
         """Rows of all layers together: entries, deletions and made-up directories."""
         return sum(table.count for table in self.tables)
 
-    def laid(self, under: bytes = b"", *, deep: bool = True) -> Iterator[LayerRow]:
+    def laid(
+        self, under: bytes = b"", *, deep: bool = True, links: bool = True
+    ) -> Iterator[LayerRow]:
         """All entries of all layers, in the order of their paths, and what became of each.
 
         Or those of ``under`` and what is in it; without ``deep``, what is right in it.
         Of a path that has several, the lowest layer's comes first; deletions do not come.
-        Raises ``ArchiveError`` for a hard link to nothing.
+        Without ``links``, a hard link to a lower layer's file stays as it stands; with them, one
+        to nothing raises ``ArchiveError``.
         """
         sources = [
             _numbered(number, table.rows(under, deep=deep))
@@ -169,7 +172,8 @@ class Applied:
             found, below = _settle(list(group), floors[-1], path)
             for one in found:
                 if one.by == one.layer or not one.row.made_up:
-                    yield one if one.row.mode & _TYPE else self._whole(one)
+                    whole = one.row.mode & _TYPE or not links
+                    yield one if whole else self._whole(one)
             if below is not None:
                 floors.append(below)
 

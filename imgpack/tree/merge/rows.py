@@ -70,10 +70,14 @@ class TableRow(NamedTuple):
 
 def member_row(member: StreamMember, digest: bytes | None, place: int) -> TableRow:
     """The row of a ``member`` that deletes nothing, the ``place``th of its layer."""
-    return TableRow(
-        member.path, member.kind | member.mode, member.uid, member.gid, member.mtime_ns,
-        len(member.link) if member.kind == stat.S_IFLNK else member.size, member.rdev,
-        member.link, tuple(member.xattrs.items()), digest, member.offset, place,
+    path, kind, mode, uid, gid, mtime_ns, size, link, rdev, xattrs, offset, _, _ = member
+    size = len(link) if kind == stat.S_IFLNK else size
+    return _new(
+        TableRow,
+        (
+            path, kind | mode, uid, gid, mtime_ns, size, rdev, link,
+            tuple(xattrs.items()) if xattrs else (), digest, offset, place, 0, 1,
+        ),
     )  # fmt: skip
 
 
@@ -84,19 +88,22 @@ def made_up_row(path: bytes, place: int) -> TableRow:
 
 def pack(row: TableRow) -> bytes:
     """The bytes of ``row``. Raises ``ArchiveError`` for a number that no file has."""
+    (
+        path, mode, uid, gid, mtime_ns, size, rdev, link, pairs, sha256,
+        offset, place, inode, links,
+    ) = row  # fmt: skip
     xattrs = b""
-    for name, value in row.xattrs:
+    for name, value in pairs:
         xattrs += _NAME.pack(len(name), len(value)) + name + value
-    seconds, ns = divmod(row.mtime_ns, _NS)
-    digest = row.sha256 or b""
+    digest = sha256 or b""
     try:
         fixed = _FIXED.pack(
-            len(row.path), len(row.link), len(xattrs), row.mode, row.uid, row.gid, row.rdev,
-            seconds, ns, row.size, row.offset, row.place, row.inode, row.links, len(digest),
+            len(path), len(link), len(xattrs), mode, uid, gid, rdev,
+            mtime_ns // _NS, mtime_ns % _NS, size, offset, place, inode, links, len(digest),
         )  # fmt: skip
     except struct.error:
         raise ArchiveError("it has a time or a size that no file can have") from None
-    return fixed + row.path + row.link + xattrs + digest
+    return b"".join((fixed, path, link, xattrs, digest))
 
 
 def unpack_row(data: bytes, start: int) -> tuple[TableRow, int] | None:

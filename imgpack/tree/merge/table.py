@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from imgpack.errors import ArchiveError, LimitError, about, brief
 from imgpack.files.scratch import ScratchFile
-from imgpack.tar.stream import StreamMember
-from imgpack.tree.entry import OPAQUE, WHITEOUT, path_order
-from imgpack.tree.members import member_entry
+from imgpack.tree.entry import WHITEOUT, path_order
+from imgpack.tree.members import check_path, is_reserved, member_entry
 from imgpack.tree.merge.links import linked_rows
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
 from imgpack.tree.merge.rows import (
@@ -202,7 +201,7 @@ class TableWriter:
 
 
 def _key(row: TableRow) -> tuple[bytes, bool, int]:
-    return path_order(row.path), not row.deletes, row.place
+    return path_order(row[0]), not row.deletes, row.place
 
 
 def _sorted(found: Iterable[TableRow], scratch: Callable[[], str]) -> Iterator[TableRow]:
@@ -240,54 +239,56 @@ def _rows(members: Iterable[HashedMember]) -> Iterator[TableRow]:
     """The rows of all members in the archive's order, with the directories on their ways."""
     known = _Known()
     for place, (member, digest) in enumerate(members):
-        entry = member_entry(member, b"")
-        if entry is None:
+        path = member.path
+        if is_reserved(path):
+            entry = member_entry(member, b"")
+            if entry is not None:
+                yield TableRow(entry.path, entry.mode, place=place)
             continue
-        path = entry.path
+        check_path(path)
         if len(path) > 2 * _DEEPEST and path.count(b"/") >= _DEEPEST:
             raise LimitError(
                 f"{brief(path)} lies in {path.count(b'/'):,} directories",
                 f"at most {_DEEPEST - 1:,} are accepted",
             )
-        if entry.mode in (WHITEOUT, OPAQUE):
-            yield TableRow(path, entry.mode, place=place)
-            continue
-        if not path and member.kind != stat.S_IFDIR:
+        if known.size > _KNOWN:
+            known.forget()
+        if member.kind == stat.S_IFDIR:
+            known.add(path)
+        elif not path:
             raise ArchiveError("its root is no directory")
-        yield from known.way(member, place)
+        elif path in known.paths:  # what was in it is gone, and may come again
+            known.forget()
+        above = path.rpartition(b"/")[0]
+        if above and above not in known.paths:
+            yield from known.way(above, place)
         yield member_row(member, digest, place)
 
 
+@dataclass(slots=True)
 class _Known:
-    """The directories of which it is known that they are there."""
+    """Directories of which it is known that they are there, and about how many bytes they take."""
 
-    def __init__(self) -> None:
-        self._paths: set[bytes] = set()
-        self._size = 0
+    paths: set[bytes] = field(default_factory=set)
+    size: int = 0
 
-    def way(self, member: StreamMember, place: int) -> Iterator[TableRow]:
-        """Those above ``member`` of which it is not known."""
-        path, paths = member.path, self._paths
-        if self._size > _KNOWN:
-            self._forget()
-        if member.kind == stat.S_IFDIR:
-            self._add(path)
-        elif path in paths:  # what was in it is gone, and may come again
-            self._forget()
-        above = path.rpartition(b"/")[0]
-        while above and above not in paths:
-            self._add(above)
-            yield made_up_row(above, place)
-            above = above.rpartition(b"/")[0]
+    def way(self, path: bytes, place: int) -> Iterator[TableRow]:
+        """The directories from ``path`` upwards of which it is not known."""
+        while path and path not in self.paths:
+            self.add(path)
+            yield made_up_row(path, place)
+            path = path.rpartition(b"/")[0]
 
-    def _add(self, path: bytes) -> None:
-        if path not in self._paths:
-            self._paths.add(path)
-            self._size += len(path) + _OVERHEAD // 4
+    def add(self, path: bytes) -> None:
+        """One more."""
+        if path not in self.paths:
+            self.paths.add(path)
+            self.size += len(path) + _OVERHEAD // 4
 
-    def _forget(self) -> None:
-        self._paths.clear()
-        self._size = 0
+    def forget(self) -> None:
+        """All of them."""
+        self.paths.clear()
+        self.size = 0
 
 
 class _Above(NamedTuple):
@@ -304,52 +305,59 @@ class _Above(NamedTuple):
 def _settled(rows: Iterator[TableRow], remarks: dict[str, Remark]) -> Iterator[TableRow]:
     """One row of each path, or two if it is deleted below: what counts in the end."""
     ways = [_Above(b"", 0, directory=True)]
-    for path, group in groupby(rows, key=attrgetter("path")):
+    for path, group in groupby(rows, key=itemgetter(0)):
         while not path.startswith(ways[-1].inside):
             ways.pop()
         above = ways[-1]
         deletions: dict[int, TableRow] = {}
-        there = _Bodies()
+        only: TableRow | None = None
+        several: _Bodies | None = None
         for row in group:
             if row.deletes:
                 deletions.setdefault(row.mode, row)
             elif row.place >= above.since:
-                there.add(row)
+                if only is None:
+                    only = row
+                else:
+                    several = several or _Bodies(only)
+                    several.add(row)
         yield from (deletions[mode] for mode in sorted(deletions, reverse=True))
-        counts = there.counts
-        if counts is None:
+        if only is None:
             continue
         if not above.directory:
             what = above.inside.rstrip(b"/")
             raise ArchiveError(f"{brief(what)} is no directory, and there is something in it")
-        there.tell_of_others(remarks)
-        gone = there.gone
-        if gone is not None and counts.is_directory and WHITEOUT not in deletions:
+        gone = None if only.is_directory else only.place
+        if several is not None:
+            several.tell_of_others(remarks)
+            only, gone = several.counts, several.gone
+        directory = only.is_directory
+        if gone is not None and directory and WHITEOUT not in deletions:
             yield TableRow(path, WHITEOUT)  # what was there for a moment replaced what is below
-        yield counts
-        if counts.is_directory or gone is not None:
-            since = above.since if gone is None else max(above.since, gone)
-            ways.append(_Above(path + b"/" if path else b"", since, counts.is_directory))
+        yield only
+        since = above.since if gone is None else max(above.since, gone)
+        ways.append(_Above(path + b"/" if path else b"", since, directory))
 
 
-@dataclass(slots=True)
 class _Bodies:
     """What the layer has at one path, one after the other; ``counts`` is what counts in the end.
 
-    ``gone`` is the place of the last that was no directory. ``said``: how many the layer says.
+    ``gone`` is the place of the last that was no directory.
     """
 
-    counts: TableRow | None = None
-    gone: int | None = None
-    said: int = 0
-    _weight: int = 0
+    def __init__(self, first: TableRow) -> None:
+        self.counts = first
+        self.gone: int | None = None
+        self._said = 0
+        self._weight = 0
+        self.add(first)
 
     def add(self, row: TableRow) -> None:
         """The next, in the order of the archive."""
         # A link to itself says nothing of what is there already, a made-up directory less.
         to_itself = row.link == row.path and not stat.S_IFMT(row.mode)
         weight = 0 if row.made_up else 1 if to_itself else 2
-        self.said += weight == 2
+        self._said += weight == 2
         if weight >= self._weight:
             self.counts, self._weight = row, weight
         if not row.is_directory:
@@ -357,9 +365,9 @@ class _Bodies:
 
     def tell_of_others(self, remarks: dict[str, Remark]) -> None:
         """Note that there are some of which only the last counts."""
-        if self.said > 1 and self.counts is not None:
+        if self._said > 1:
             first = remarks.get(_TWICE, Remark(_TWICE, self.counts.path, 0))
-            remarks[_TWICE] = Remark(_TWICE, first.path, first.count + self.said - 1)
+            remarks[_TWICE] = Remark(_TWICE, first.path, first.count + self._said - 1)
 
 
 def _resolved(table: LayerTable, scratch: Callable[[], str]) -> LayerTable:

@@ -98,6 +98,24 @@ unset_options = gathered(
 )  # fmt: skip
 
 
+clearing_options = gathered(
+    "unset",
+    UnsetFlags,
+    click.option("--unset-env", multiple=True, metavar="NAME", help="Drop a variable."),
+    click.option("--unset-label", multiple=True, metavar="KEY", help="Drop a label."),
+    click.option("--unset-expose", multiple=True, metavar="PORT[-LAST][/PROTO]",
+                 help="Drop a port, or a range."),
+    click.option("--unset-volume", multiple=True, metavar="PATH", help="Drop a volume."),
+    click.option("--clear-entrypoint", is_flag=True, help="Drop the entrypoint."),
+    click.option("--clear-cmd", is_flag=True, help="Drop the default arguments."),
+    click.option("--clear-healthcheck", is_flag=True, help="Drop the health check."),
+    click.option("--clear-user", is_flag=True, help="Drop the user: root again."),
+    click.option("--clear-workdir", is_flag=True, help="Drop the working directory."),
+    click.option("--clear-onbuild", "ignore_onbuild", is_flag=True, help="Drop the triggers."),
+)  # fmt: skip
+"""The same for an image that is changed itself."""
+
+
 def _env_names(texts: tuple[str, ...]) -> tuple[str, ...]:
     if valued := [text for text in texts if "=" in text]:
         raise ConfigError(f"--unset-env {valued[0]!r} has a value", "write the NAME alone")

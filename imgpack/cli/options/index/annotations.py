@@ -59,9 +59,14 @@ class AnnotationFlags:
             )
 
 
-def annotated(named: Named, annotations: Annotations, terminal: Terminal) -> Named:
+def annotated(
+    named: Named,
+    annotations: Annotations,
+    terminal: Terminal,
+    removed: Annotations | None = None,
+) -> Named:
     """As ``api.annotated``; it is said if that changes the media types."""
-    made = api.annotated(named, annotations)
+    made = api.annotated(named, annotations, removed or api.Annotations())
     before, after = ({one.format for one in api.images_in(each.image)} for each in (named, made))
     if before != after:
         terminal.remark(_OTHER_TYPES)

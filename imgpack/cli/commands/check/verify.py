@@ -1,0 +1,204 @@
+"""``imgpack verify``: whether an image is sound, like a directory, and what was built."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from imgpack import api, errors
+from imgpack.cli.options.cache import usable_cpus
+from imgpack.cli.options.location import (
+    Choice,
+    base_place,
+    choice_options,
+    connect_for,
+    from_standard_input,
+    scratch_directory,
+)
+from imgpack.cli.options.parameters import DIRECTORY, FILE
+from imgpack.cli.options.registry import RegistryOptions, registry_options
+from imgpack.cli.output.display import json_text, one_line
+from imgpack.cli.output.verified import say, show_mismatches, show_verification
+from imgpack.cli.project.command import refuse_image
+from imgpack.cli.project.rebuilt import find_rebuilding
+from imgpack.errors import printable
+
+if TYPE_CHECKING:
+    from imgpack.api import Against, ComparedLocations, Verification
+    from imgpack.cli.output.terminal import Terminal
+    from imgpack.cli.project.rebuilt import Rebuilding
+
+_FIELDS: Final = ("type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content")
+
+
+@click.command("verify")
+@click.argument("location", type=FILE, metavar="IMAGE")
+@click.option(
+    "--against",
+    type=DIRECTORY,
+    metavar="DIR",
+    help="Compare what is in the image with this directory.",
+)
+@click.option(
+    "--ignore",
+    "ignored",
+    type=click.Choice(_FIELDS),
+    multiple=True,
+    metavar="FIELD",
+    help=f"With --against: what need not be alike: {', '.join(_FIELDS)} (repeatable).",
+)
+@click.option(
+    "--rebuild", is_flag=True, help="Build it again from imgpack.toml, and compare both images."
+)
+@click.option(
+    "-f", "--file", "project_file", type=FILE, metavar="FILE",
+    help="With --rebuild: the file that says what to build. [default: imgpack.toml, or "
+         "tool.imgpack in pyproject.toml]",
+)  # fmt: skip
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Threads that read a layer. [default: the CPUs]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@choice_options
+@registry_options
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    *,
+    location: str,
+    against: str | None,
+    ignored: tuple[str, ...],
+    rebuild: bool,
+    project_file: str | None,
+    jobs: int | None,
+    as_json: bool,
+    choice: Choice,
+    registry: RegistryOptions,
+) -> int:
+    """Check whether an image is sound: every digest, size and diff_id, and what layers say.
+
+    IMAGE is an archive, a layout or a reference; with --rebuild, an image of imgpack.toml, too.
+    All problems are told, not only the first. An error ends with the exit code of the first one
+    (see imgpack help exit-codes); what differs from a directory, or from what is built, with 1.
+    """
+    if ignored and against is None:
+        raise click.UsageError("--ignore is for --against")
+    if project_file is not None and not rebuild:
+        raise click.UsageError("--file is for --rebuild")
+    terminal: Terminal = ctx.obj
+    again = find_rebuilding(location, project_file, terminal) if rebuild else None
+    location, choice = _place(location, choice, again)
+    with connect_for(base_place(location), terminal, registry) as registries:
+        found = api.verify(
+            location,
+            image=choice.image,
+            platform=choice.only_platform,
+            against=_tree(against, ignored),
+            registries=registries,
+            scratch=scratch_directory,
+            jobs=jobs or usable_cpus(),
+            reporter=terminal,
+        )
+    told = _VerifyReport(found, against, as_json=as_json)
+    differs = told.show()
+    if again is not None and found.sound:
+        with again.built(ctx) as target, _compared(location, target, choice, terminal) as both:
+            differs |= told.show_rebuilt(both)
+    told.end()
+    if found.error is not None:
+        raise found.error
+    return errors.DIFFERENT_EXIT_CODE if differs else 0
+
+
+def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str, Choice]:
+    """Where the image is, and which of the images there."""
+    if again is None:
+        refuse_image("verify", [location])
+    else:
+        location = again.image.output
+        choice = choice if choice.image else replace(choice, image=again.image.member)
+    location = from_standard_input(location)
+    choice.check(base_place(location))
+    return location, choice
+
+
+def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:
+    if directory is None:
+        return None
+    return api.Against(api.directory(directory).tree, frozenset(ignored))
+
+
+def _compared(
+    location: str, target: str, choice: Choice, terminal: Terminal
+) -> AbstractContextManager[ComparedLocations]:
+    return api.compare(
+        location,
+        target,
+        image=choice.image,
+        platform=choice.only_platform,
+        scratch=scratch_directory,
+        jobs=usable_cpus(),
+        reporter=terminal,
+    )
+
+
+class _VerifyReport:
+    """What is printed: for people at once, for programs one document in the end."""
+
+    def __init__(self, found: Verification, directory: str | None, *, as_json: bool) -> None:
+        self._found = found
+        self._directory = directory
+        self._document: dict[str, Any] | None = None
+        if as_json:
+            self._document = {"location": found.location, **found.as_json()}
+            self._document |= {"against": None, "rebuild": None}
+
+    def show(self) -> bool:
+        """Tell what was found; whether the directory differs."""
+        found, directory = self._found, self._directory
+        if self._document is None:
+            show_verification(found)
+            if directory is not None:
+                show_mismatches(found, directory)
+        elif directory is not None:
+            mismatches = [one.as_json() for one in found.mismatches]
+            self._document["against"] = {
+                "directory": printable(directory),
+                "differing": found.mismatched,
+                "paths": mismatches,
+            }
+        return found.mismatched > 0
+
+    def show_rebuilt(self, both: ComparedLocations) -> bool:
+        """Tell how what was built again differs, which is *b*; whether it does."""
+        same = not (both.only_a or both.only_b) and all(one.identical for one in both.images)
+        if self._document is not None:
+            images = [
+                {"platform": one.platform, "causes": [cause.as_json() for cause in one.causes]}
+                for one in both.images
+            ]
+            self._document["rebuild"] = {"identical": same, "images": images}
+        elif same:
+            say("  built again, it is the same to the byte")
+        else:
+            from imgpack.cli.output.compared.lines import show
+
+            say("  built again, it is another: A is the image, B what is built now")
+            for one in both.images:
+                if not one.identical:
+                    show(one, text=False)
+            for name in (*both.only_a, *both.only_b):
+                say(f"  only in {'A' if name in both.only_a else 'B'}: {one_line(name)}")
+        return not same
+
+    def end(self) -> None:
+        """Everything is told."""
+        if self._document is not None:
+            say(json_text(self._document))

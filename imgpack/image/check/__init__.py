@@ -1,0 +1,1 @@
+"""Whether an image is sound: all of it is looked at, and all problems are told."""

@@ -1,0 +1,110 @@
+"""The check of all images at a location: documents first, then every blob once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from imgpack.errors import ArchiveError, UnsupportedError
+from imgpack.events import SILENT, Reporter
+from imgpack.image.check.against import FIELDS, Mismatches, tree_mismatches
+from imgpack.image.check.documents import BlobKey, CheckedDocuments, check_documents
+from imgpack.image.check.layers import CheckedLayer, LayerChecks
+from imgpack.image.check.merged import check_merged
+from imgpack.image.check.problems import Findings, Verification
+from imgpack.image.image import Image
+from imgpack.image.opened import Opened, Root
+from imgpack.spec.platform import Platform
+from imgpack.tree.merge.applied import Applied
+from imgpack.tree.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A tree on disk that an image is to be like, but for the fields that are ``ignored``.
+
+    They are among ``FIELDS``; raises ``ValueError`` for another.
+    """
+
+    tree: Tree
+    ignored: frozenset[str] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        if unknown := self.ignored.difference(FIELDS):
+            raise ValueError(f"there is no field {min(unknown)!r}")
+
+
+def verify_opened(
+    opened: Opened,
+    roots: Sequence[Root],
+    platform: Platform | None,
+    findings: Findings,
+    scratch: Callable[[], str],
+    *,
+    against: Against | None = None,
+    jobs: int = 1,
+    reporter: Reporter = SILENT,
+) -> Verification:
+    """Check everything that ``roots`` of ``opened`` name; ``findings`` has what is known already.
+
+    ``platform`` is as for ``check_documents``, ``scratch`` finds a directory for tables. Raises
+    ``OutputError``, what connections raise, and with ``against`` what reading it raises;
+    ``UnsupportedError`` if it is not one image that is to be like a tree.
+    """
+    documents = check_documents(opened, roots, platform, findings)
+    checks = LayerChecks(findings, scratch, jobs, reporter, digests=against is not None)
+    mismatches = Mismatches()
+    if against is not None and len(documents.images) > 1:
+        raise UnsupportedError(
+            f"{opened.location} has {len(documents.images)} images, and a directory is like one",
+            "choose an image, and a platform",
+        )
+    for image, layers in _read(documents, checks):
+        if None in layers or not layers:
+            continue
+        there = [layer for layer in layers if layer is not None]
+        names = [f"layer {layer.digest}" for layer in image.manifest.layers]
+        check_merged(there, names, findings)
+        if against is not None:
+            _compare(there, against, mismatches)
+    size = sum(size for _, size in documents.blobs)
+    return Verification(
+        opened.location, tuple(documents.checked), findings.problems(),
+        len(documents.blobs), size, tuple(mismatches.listed), mismatches.count,
+    )  # fmt: skip
+
+
+def _compare(layers: Sequence[CheckedLayer], against: Against, mismatches: Mismatches) -> None:
+    applied = Applied([layer.table for layer in layers])
+    try:
+        tree_mismatches(applied, against.tree, against.ignored, mismatches)
+    except ArchiveError:  # a hard link to nothing, which is told already
+        return
+
+
+def _read(
+    documents: CheckedDocuments, checks: LayerChecks
+) -> Iterator[tuple[Image, list[CheckedLayer | None]]]:
+    """Each image with what is in its layers, each of which is read once; then all other blobs.
+
+    A table is kept as long as another image needs it.
+    """
+    keys = [_keys(image) for image in documents.images]
+    needed = Counter(key for own in keys for key in set(own))
+    known: dict[BlobKey, CheckedLayer | None] = {}
+    for image, own in zip(documents.images, keys, strict=True):
+        for key in own:
+            if key not in known:
+                claim = documents.blobs.get(key)
+                known[key] = None if claim is None else checks.read(claim)
+        yield image, [known[key] for key in own]
+        for key in set(own):
+            needed[key] -= 1
+            if not needed[key]:
+                known[key] = None
+    for key, claim in documents.blobs.items():
+        if key not in known:
+            checks.read(claim)
+
+
+def _keys(image: Image) -> list[BlobKey]:
+    return [(layer.digest, layer.size) for layer in image.manifest.layers]

@@ -1,0 +1,1 @@
+"""Images that are changed without being built again: their documents, layers, names."""

@@ -1,0 +1,1 @@
+"""What is wrong with an image, or will be where it runs, by rules with names."""

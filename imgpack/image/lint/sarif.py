@@ -1,0 +1,94 @@
+"""Findings as SARIF 2.1.0 (OASIS), which code scanning of GitHub and others shows.
+
+Invariant: every rule is described, whether it found something or not; secrets stay shortened.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from imgpack.errors import printable
+from imgpack.image.lint.findings import Linted, LintFinding
+from imgpack.image.lint.rules import RULES, LintLevel, LintRule
+
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS: Final = {
+    LintLevel.ERROR: "error",
+    LintLevel.WARNING: "warning",
+    LintLevel.INFO: "note",
+}
+
+
+def lint_sarif(linted: Linted, location: str, version: str) -> dict[str, Any]:
+    """One run of imgpack's ``version`` for what was found at ``location``, as decoded JSON.
+
+    A path of the image is a relative URI; what is in no file is at ``location``.
+    """
+    numbers = {name: number for number, name in enumerate(RULES)}
+    return {
+        "$schema": _SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "imgpack",
+                        "version": version,
+                        "rules": [_rule(rule) for rule in RULES.values()],
+                    }
+                },
+                "invocations": [
+                    {
+                        "executionSuccessful": True,
+                        "toolExecutionNotifications": list(_notifications(linted)),
+                    }
+                ],
+                "results": [
+                    _result(found, numbers[found.rule.id], location) for found in linted.findings
+                ],
+                "columnKind": "unicodeCodePoints",
+            }
+        ],
+    }
+
+
+def _rule(rule: LintRule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": rule.why},
+        "help": {"text": rule.mend},
+        "defaultConfiguration": {"level": _LEVELS[rule.level]},
+    }
+
+
+def _notifications(linted: Linted) -> Iterator[dict[str, Any]]:
+    for what in linted.unchecked:
+        yield {"level": "warning", "message": {"text": f"not checked: {what}"}}
+    for rule, count in linted.more:
+        text = f"{count} more findings of {rule.id} are left out"
+        yield {"level": "warning", "message": {"text": text}}
+
+
+def _result(found: LintFinding, number: int, location: str) -> dict[str, Any]:
+    uri = quote(location if found.path is None else found.path) or "."
+    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
+    if found.line:
+        physical["region"] = {"startLine": found.line}
+    place: dict[str, Any] = {"physicalLocation": physical}
+    if found.place:
+        place["logicalLocations"] = [{"fullyQualifiedName": found.place}]
+    layers = {"layer": found.layer, "deletedBy": found.deleted_by}
+    same = "\0".join((found.rule.id, printable(found.path or b""), found.place, found.message))
+    return {
+        "ruleId": found.rule.id,
+        "ruleIndex": number,
+        "level": _LEVELS[found.rule.level],
+        "message": {"text": found.message},
+        "locations": [place],
+        "partialFingerprints": {
+            "imgpackFinding/v1": hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()
+        },
+        "properties": {key: layer + 1 for key, layer in layers.items() if layer is not None},
+    }

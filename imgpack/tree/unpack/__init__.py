@@ -1,0 +1,1 @@
+"""Trees written to disk."""

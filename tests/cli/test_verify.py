@@ -1,0 +1,176 @@
+"""``imgpack verify``: what it prints, its exit codes, and an image that is built again."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.archives import write_archive
+from tests.cli.test_json import check
+from tests.cli_runner import InProcess
+from tests.registry.hostile import HostileRegistry
+from tests.store.samples import Memory, make_image, make_nested, tar_of
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> str:
+    """A layout of which a layer has another byte."""
+    path = f"{tmp_path}/layout/"
+    image = make_image(Memory())
+    write_archive(path, image, "foo:1")
+    blob = tmp_path / "layout" / "blobs" / "sha256" / image.manifest.layers[0].digest.hex
+    raw = bytearray(blob.read_bytes())
+    raw[30] ^= 1
+    blob.write_bytes(raw)
+    return path
+
+
+def test_a_sound_image_ends_with_zero(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """And what was looked at is told."""
+    write_archive(tmp_path / "a.tar", make_nested(Memory()), "foo:1")
+    lines = imgpack_here("verify", "a.tar").ok().decode().splitlines()
+    assert lines[0] == "a.tar"
+    assert [line.split()[0] for line in lines[1:-1]] == [
+        "index", "index", "linux/amd64", "linux/arm64", "artifact",
+    ]  # fmt: skip
+    assert lines[-1].startswith("  sound: 4 blobs, ")
+
+
+def test_an_unsound_image_ends_with_the_code_of_its_first_problem(
+    damaged: str, imgpack_here: InProcess
+) -> None:
+    """All of them are on standard output, the first in the line of the error."""
+    done = imgpack_here("verify", damaged)
+    line = done.failed(12)
+    assert "is not sound: layer sha256:" in line
+    assert b"\n  error    blob: layer sha256:" in done.out
+    assert b"\n  not sound: 2 blobs, " in done.out
+
+
+def test_names_from_an_image_cannot_act_on_the_terminal(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """They are escaped, for people and for programs."""
+    layer = tar_of({"\x1b]0;x\x07": b"", "\x1b[2J/.wh.": b""})
+    write_archive(tmp_path / "a.tar", make_image(Memory(), [layer]), "foo:1")
+    for options in ((), ("--json",)):
+        done = imgpack_here("verify", "a.tar", *options)
+        assert done.code == 5
+        assert b"\x1b" not in done.out
+        assert "\x1b" not in done.err
+
+
+@pytest.mark.parametrize("options", [(), ("--against", "tree"), ("--rebuild",)], ids=str)
+def test_what_programs_get_has_the_shape_of_the_schema(
+    tmp_path: Path, imgpack_here: InProcess, options: tuple[str, ...]
+) -> None:
+    """Sound, or not like what it is compared with."""
+    _write_project(tmp_path)
+    imgpack_here("build").ok()
+    document = check("verify", imgpack_here("verify", "web.tar", "--json", *options).ok())
+    assert document["sound"] is True
+    (tmp_path / "tree" / "file").write_bytes(b"other")
+    done = imgpack_here("verify", "web.tar", "--json", *options)
+    document = check("verify", done.out)
+    assert done.code == bool(options)
+    if "--rebuild" in options:
+        assert document["rebuild"]["images"][0]["causes"][0]["path"] == "file"
+    if "--against" in options:
+        assert document["against"]["paths"][0]["path"] == "file"
+
+
+def test_problems_of_an_unsound_image_have_the_shape_of_the_schema(
+    damaged: str, imgpack_here: InProcess
+) -> None:
+    """And an id each."""
+    done = imgpack_here("verify", damaged, "--json")
+    document = check("verify", done.out)
+    assert document["sound"] is False
+    assert [one["id"] for one in document["findings"]] == ["blob"]
+
+
+def test_an_image_in_a_registry_is_checked(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """As one that lies here."""
+    write_archive(tmp_path / "a.tar", make_image(Memory()), "foo:1")
+    with HostileRegistry() as registry:
+        reference = f"{registry.host}/foo:1"
+        imgpack_here("push", "a.tar", reference, "--plain-http").ok()
+        lines = imgpack_here("verify", reference, "--plain-http").ok().decode().splitlines()
+    assert lines[0] == reference
+    assert lines[-1].startswith("  sound: 2 blobs, ")
+
+
+def _write_project(directory: Path) -> None:
+    (directory / "tree").mkdir()
+    (directory / "tree" / "file").write_bytes(b"one")
+    os.utime(directory / "tree" / "file", (5, 5))
+    os.utime(directory / "tree", (5, 5))
+    (directory / "imgpack.toml").write_text(
+        '[image.web]\nlayers = ["tree"]\noutput = "web.tar"\n'
+        '[image."app.x"]\nlayers = ["tree:/opt"]\nfrom-image = "web"\noutput = "app/"\n'
+    )
+
+
+@pytest.mark.parametrize("what", ["web.tar", "./web.tar", "web", "app/", "app.x"])
+def test_an_image_is_built_again_from_its_file(
+    tmp_path: Path, imgpack_here: InProcess, what: str
+) -> None:
+    """By its name, or by where it is written; and nothing there is written again."""
+    _write_project(tmp_path)
+    imgpack_here("build").ok()
+    before = (tmp_path / "web.tar").stat()
+
+    assert (
+        b"built again, it is the same to the byte" in imgpack_here("verify", what, "--rebuild").ok()
+    )
+    (tmp_path / "tree" / "file").write_bytes(b"two")
+    os.utime(tmp_path / "tree" / "file", (5, 5))
+    done = imgpack_here("verify", what, "--rebuild")
+    assert done.code == 1
+    assert b"first cause: in layer 1 at /file, content: " in done.out
+    after = (tmp_path / "web.tar").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_what_cannot_be_built_again_is_one_line(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Without a file, or with one that does not say how."""
+    write_archive(tmp_path / "a.tar", make_image(Memory()), "foo:1")
+    assert "there is no imgpack.toml here" in imgpack_here("verify", "a.tar", "--rebuild").failed(2)
+    _write_project(tmp_path)
+    line = imgpack_here("verify", "a.tar", "--rebuild").failed(2)
+    assert "a.tar is no image of imgpack.toml, nor where one is written; it has web, app.x" in line
+    assert "does not exist" in imgpack_here("verify", "web", "--rebuild").failed(3)
+
+
+@pytest.mark.parametrize("option", ["--ignore=mode", "--file=imgpack.toml"])
+def test_options_of_a_comparison_need_one(
+    tmp_path: Path, imgpack_here: InProcess, option: str
+) -> None:
+    """They would say nothing."""
+    write_archive(tmp_path / "a.tar", make_image(Memory()), "foo:1")
+    assert " is for --" in imgpack_here("verify", "a.tar", option).failed(2)
+
+
+def test_a_directory_is_compared(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Each path that is not alike is a line."""
+    _write_project(tmp_path)
+    imgpack_here("build", "web").ok()
+    assert b"tree is like the image" in imgpack_here("verify", "web.tar", "--against", "tree").ok()
+    (tmp_path / "tree" / "file").chmod(0o600)
+    (tmp_path / "tree" / "new").touch()
+    os.utime(tmp_path / "tree", (5, 5))
+    done = imgpack_here("verify", "web.tar", "--against", "tree")
+    assert done.code == 1
+    assert done.out.decode().splitlines()[-3:] == [
+        "  ~ /file  mode 0644 → 0600",
+        "  + /new  only in the directory",
+        "  2 paths in tree are not as in the image",
+    ]
+
+
+def test_inspect_says_the_same(damaged: str, imgpack_here: InProcess) -> None:
+    """The first problem, with the same exit code."""
+    line = imgpack_here("inspect", "--verify", damaged).failed(12)
+    found = json.loads(imgpack_here("verify", "--json", damaged).out)["findings"][0]
+    assert found["where"] in line

@@ -1,0 +1,117 @@
+"""An image beside a directory: what is only in one, and which fields differ."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgpack.api import Against, TreeMismatch, Verification, build, create, directory, verify
+from imgpack.errors import UnsupportedError
+from tests.store.samples import Memory, make_multi, write_image
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory with a bit of everything."""
+    tree = tmp_path / "tree"
+    (tree / "etc").mkdir(parents=True)
+    (tree / "etc" / "motd").write_bytes(b"hello")
+    (tree / "etc" / "link").symlink_to("motd")
+    os.link(tree / "etc" / "motd", tree / "hard")
+    os.mkfifo(tree / "fifo")
+    os.setxattr(tree / "hard", "user.key", b"value")
+    return tree
+
+
+@pytest.fixture
+def image(tree: Path, tmp_path: Path) -> str:
+    """An image of it."""
+    path = str(tmp_path / "image.tar")
+    with create(path) as sink:
+        build([directory(tree)], into=sink)
+    return path
+
+
+def _verified(image: str, tree: Path, *ignored: str) -> Verification:
+    return verify(image, against=Against(directory(tree).tree, frozenset(ignored)))
+
+
+def test_what_an_image_is_made_of_is_like_it(tree: Path, image: str) -> None:
+    """Parts of seconds are not in an image; sockets are never."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tree / "socket"))
+    found = _verified(image, tree, "mtime")
+    assert found.mismatches == ()
+    assert found.mismatched == 0
+    os.unlink(tree / "socket")
+
+
+def _rewrite(tree: Path) -> None:
+    (tree / "etc" / "motd").write_bytes(b"hullo")
+
+
+def _relink(tree: Path) -> None:
+    (tree / "etc" / "link").unlink()
+    (tree / "etc" / "link").symlink_to("passwd")
+
+
+def _retype(tree: Path) -> None:
+    (tree / "fifo").unlink()
+    (tree / "fifo").mkdir()
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], bytes]] = {
+    "content": (_rewrite, b"etc/motd"),
+    "mode": (lambda tree: (tree / "etc").chmod(0o700), b"etc"),
+    "owner": (lambda tree: os.lchown(tree / "etc" / "link", 7, 8), b"etc/link"),
+    "mtime": (lambda tree: os.utime(tree / "fifo", (5, 5)), b"fifo"),
+    "target": (_relink, b"etc/link"),
+    "type": (_retype, b"fifo"),
+    "xattrs": (lambda tree: os.setxattr(tree / "etc", "user.x", b"y"), b"etc"),
+    "size": (lambda tree: (tree / "hard").write_bytes(b"longer"), b"hard"),
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_each_field_that_differs_is_told(tree: Path, image: str, field: str) -> None:
+    """With what both say; unless it is ignored."""
+    change, path = CHANGES[field]
+    change(tree)
+    others = {"mtime"} - {field}
+
+    told = {one.path: one for one in _verified(image, tree, *others).mismatches}
+
+    assert [name for name, a, b in told[path].fields if a != b] == [field]
+    assert path not in {one.path for one in _verified(image, tree, field, *others).mismatches}
+
+
+def test_what_is_in_one_alone_is_told(tree: Path, image: str) -> None:
+    """In the order of paths; if types are ignored, nothing of it."""
+    (tree / "etc" / "motd").unlink()
+    (tree / "etc" / "new").touch()
+    found = _verified(image, tree, "mtime")
+    assert found.sound
+    assert found.mismatches == (
+        TreeMismatch(b"etc/motd", only="image"),
+        TreeMismatch(b"etc/new", only="directory"),
+    )
+    assert _verified(image, tree, "mtime", "type").mismatches == ()
+
+
+def test_a_directory_is_like_one_image(tmp_path: Path) -> None:
+    """Of several one has to be chosen."""
+    path = write_image(tmp_path / "a.tar", make_multi(Memory(), "linux/amd64", "linux/arm64"))
+    with pytest.raises(UnsupportedError, match="has 2 images"):
+        _verified(str(path), tmp_path)
+
+
+def test_fields_are_those_of_the_command(tree: Path) -> None:
+    """And another is a mistake."""
+    from imgpack.cli.commands.check.verify import _FIELDS
+    from imgpack.image.check.against import FIELDS
+
+    assert _FIELDS == FIELDS
+    with pytest.raises(ValueError, match="no field 'color'"):
+        Against(directory(tree).tree, frozenset({"color"}))

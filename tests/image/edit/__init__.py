@@ -1,0 +1,1 @@
+"""Tests of images that are changed without a build."""

@@ -1,0 +1,236 @@
+"""What is found in the files and the configuration of images, and how it is told."""
+
+import os
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from imgpack.api import LintIgnore, LintLevel, directory, lint
+from imgpack.errors import ConfigError, NotFoundError
+from imgpack.image.files.files import ImageFiles, image_contents
+from imgpack.image.lint import findings as findings_module
+from imgpack.image.lint.rules import RULES
+from tests.image.lint.images import GITHUB, KEY, found, image, layer, link, linted, member
+
+DIRECTORY = tarfile.DIRTYPE
+
+
+def rules(*others: tarfile.TarInfo, **files: bytes | tuple[bytes, int]) -> list[str]:
+    """The rules that find something in an image of these files."""
+    return [rule for rule, _ in found(image([layer(files, *others)]))]
+
+
+def test_permissions_for_everybody_are_found() -> None:
+    """But not on a directory that is sticky, nor on a link."""
+    assert found(
+        image([
+            layer(
+                {"open": (b"", 0o666), "d/fine": b""},
+                member("d", DIRECTORY, 0o777),
+                member("tmp", DIRECTORY, 0o1777),
+                link("l", "open"),
+            )
+        ])
+    ) == [("world-writable-directory", b"d"), ("world-writable-file", b"open")]  # fmt: skip
+
+
+def test_a_program_that_changes_its_user_is_found() -> None:
+    """If it can be executed; on a directory the bit means something else."""
+    assert rules(su=(b"", 0o4755)) == rules(su=(b"", 0o2755)) == ["set-id-program"]
+    assert rules(member("d", DIRECTORY, 0o2755), su=(b"", 0o4644)) == []
+
+
+def test_what_engines_refuse_is_found() -> None:
+    """Names, owners and devices."""
+    owned = member("owned", tarfile.REGTYPE)
+    owned.uid = 65536
+    assert rules(owned) == ["uid-too-large"]
+    assert rules(member("null", tarfile.CHRTYPE)) == ["device-file"]
+    assert rules(**{"/".join(["d" * 203] * 20): b""}) == []
+    assert rules(**{"/".join(["d" * 203] * 20) + "/" + "x" * 20: b""}) == ["path-too-long"]
+    again = member("twice", tarfile.REGTYPE)
+    assert rules(again, twice=b"") == ["duplicate-path"]
+
+
+def test_a_hard_link_into_a_lower_layer_is_found() -> None:
+    """One within the layer is fine."""
+    hard = member("two", tarfile.LNKTYPE, link="one")
+    assert rules(hard, one=b"1") == []
+    assert found(image([layer({"one": b"1"}), layer({}, hard)])) == [
+        ("hard-link-to-lower-layer", b"two")
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["app/.env", "id_rsa", "root/.docker/config.json", "home/u/.aws/credentials", "a/kubeconfig"],
+)
+def test_files_that_are_secret_by_name_are_found(path: str) -> None:
+    """Unless a package has them."""
+    assert rules(**{path: b""}) == ["secret-file"]
+    assert rules(**{f"usr/share/x/{path}": b"", f"app/node_modules/x/{path}": b""}) == []
+
+
+def test_a_secret_that_a_higher_layer_deletes_is_still_found() -> None:
+    """By its name, and by what it says; and it is told by which layer."""
+    one = image([
+        layer({"app/.env": f"A=1\nTOKEN={GITHUB}\n".encode(), "app/k": KEY, "app/n": b""}),
+        layer({"app/.wh..env": b"", "app/k": b"nothing is in here any more"}),
+    ])  # fmt: skip
+    told = linted(one, "user-root", "command-missing").findings
+
+    assert [(f.rule.id, f.path, f.layer, f.deleted_by, f.line) for f in told] == [
+        ("secret-content", b"app/.env", 0, 1, 2),
+        ("secret-content", b"app/k", 0, 1, 1),
+        ("secret-file", b"app/.env", 0, 1, 0),
+    ]
+    assert told[0].message == "a token of GitHub: ghp_… (40 characters)"
+
+
+def test_a_directory_that_is_replaced_hides_what_was_in_it() -> None:
+    """By a file, or because it is opaque."""
+    low = layer({"app/d/k": KEY})
+    for high in (layer({"app": b""}), layer({"app/.wh..wh..opq": b""}), layer({"app/.wh.d": b""})):
+        (told,) = linted(image([low, high]), "user-root", "command-missing").findings
+        assert (told.path, told.layer, told.deleted_by) == (b"app/d/k", 0, 1)
+    (told,) = linted(image([low, layer({"app/d/x": b""})]), "user-root", "command-missing").findings
+    assert told.deleted_by is None
+
+
+def test_only_the_beginning_of_texts_is_read() -> None:
+    """Nothing is told of what is large or binary."""
+    padding = b"a line\n" * 10_000
+    assert rules(text=KEY) == ["secret-content"]
+    assert rules(text=padding + KEY) == []
+    assert rules(text=KEY + b"x" * (1 << 20)) == []
+    assert rules(text=b"\0" + KEY) == []
+
+
+def test_secrets_of_the_configuration_are_found_and_never_shown() -> None:
+    """In variables, labels, commands and history."""
+    config = {
+        "Env": ["DB_PASSWORD=correct horse", f"X={GITHUB}", "NOTHING"],
+        "Labels": {"source": "https://me:correcthorse@host/x"},
+    }
+    one = image([layer({})], config, history=[f"RUN curl -H {GITHUB}", "RUN make"])
+    told = linted(one, "user-root", "command-missing")
+
+    assert [(f.rule.id, f.place) for f in told.findings] == [
+        ("secret-in-environment", "config.Env[0]"),
+        ("secret-in-environment", "config.Env[1]"),
+        ("secret-in-history", "history[0]"),
+        ("secret-in-label", "config.Labels[source]"),
+        ("environment-malformed", "config.Env[2]"),
+    ]
+    text = str(told.as_json())
+    assert GITHUB[5:] not in text
+    assert "horse" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PASSWORD=", "USE_TOKEN=true", "DB_PASSWORD_FILE=/run/secrets/db", "TOKEN=/run/token",
+        "API_KEY=$OTHER", "GPG_KEY=A035C8C19219BA821ECEA86B64E628F8D684696D", "MAX_TOKENS=100",
+        "SECRET=************", "TOKEN_URL=https://host/token",
+    ],
+)  # fmt: skip
+def test_variables_that_are_no_secrets_are_not_told(text: str) -> None:
+    """Switches, paths, references to others, keys that are public."""
+    assert found(image([layer({})], {"Env": [text]})) == []
+
+
+def test_the_user_has_to_be_there() -> None:
+    """If it is a name, and its group too; root is only remarked."""
+    accounts = layer({"etc/passwd": b"u:x:5:5::/:\n", "etc/group": b"g:x:5:\n"})
+    for user, rule in (
+        ("u:g", []),
+        ("5:5", []),
+        ("v", ["user-unknown"]),
+        ("u:h", ["user-unknown"]),
+    ):
+        assert [one for one, _ in found(image([accounts], {"User": user}))] == rule
+    for user in ("", "0", "root:root"):
+        told = linted(
+            image(
+                [layer({"etc/passwd": b"root:x:0:0::/:\n", "etc/group": b"root:x:0:\n"})],
+                {"User": user},
+            )
+        ).findings
+        assert "user-root" in [one.rule.id for one in told]
+
+
+def test_an_account_without_a_password_is_found() -> None:
+    """Not one that is locked."""
+    assert rules(**{"etc/shadow": b"root:*:1::::::\nme::1::::::\nyou:!:1::::::\n"}) == [
+        "empty-password"
+    ]
+
+
+def test_a_cache_of_packages_is_told_once() -> None:
+    """However many files it has."""
+    files = {"var/lib/apt/lists/a": b"a", "var/lib/apt/lists/b": b"b", "var/cache/apk/x": b""}
+    assert found(image([layer(files)])) == [("package-cache", b"var/lib/apt/lists")]
+
+
+def test_what_is_ignored_is_only_counted() -> None:
+    """All of a rule, or at paths; a directory covers what is in it."""
+    one = image([layer({"a/b/x": (b"", 0o666), "c/x": (b"", 0o666)})])
+    here = "user-root", "command-missing"
+    assert len(linted(one, *here).findings) == 2
+    for ignored, left in (
+        ("world-writable-file", []), ("world-writable-file:a", [b"c/x"]),
+        ("world-writable-file:**/x", []), ("world-writable-file:/c/*", [b"a/b/x"]),
+        ("set-id-program", [b"a/b/x", b"c/x"]),
+    ):  # fmt: skip
+        told = linted(one, *here, ignored)
+        assert [each.path for each in told.findings] == left
+        assert told.ignored == 2 + 2 - len(left)
+
+
+@pytest.mark.parametrize("text", ["no-such-rule", "", "secret-file:[", "secret-file:/", ":x"])
+def test_a_rule_that_is_none_cannot_be_ignored(text: str) -> None:
+    """Nor a pattern."""
+    with pytest.raises(ConfigError):
+        LintIgnore.parse(text)
+
+
+def test_of_a_rule_that_finds_very_much_the_rest_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that memory does not depend on the image."""
+    monkeypatch.setattr(findings_module, "MOST_TOLD", 2)
+    told = linted(image([layer({f"{n}": (b"", 0o666) for n in range(5)})]))
+    assert told.more == ((RULES["world-writable-file"], 3),)
+    assert told.count(LintLevel.WARNING) == 6, "and that there is no command"
+    assert told.fails(LintLevel.WARNING)
+    assert not told.fails(LintLevel.ERROR)
+
+
+def test_what_cannot_be_read_is_said_to_be_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the layers of a lock; all else is."""
+
+    def absent(*_: object) -> None:
+        raise NotFoundError("not here")
+
+    one = image([layer({"app": (b"x" * 50, 0o755), "f": (b"", 0o666)})], {"Cmd": ["/app"]})
+    files = image_contents(one, "here", tempfile.gettempdir)
+    monkeypatch.setattr(ImageFiles, "contents", absent)
+    told = lint(files)
+    assert [each.rule.id for each in told.findings] == ["world-writable-file", "user-root"]
+    assert len(told.unchecked) == 2
+
+
+def test_of_a_tree_on_disk_the_files_are_checked(tmp_path: Path) -> None:
+    """It has no configuration."""
+    (tmp_path / "k").write_bytes(KEY)
+    (tmp_path / ".env").write_bytes(b"")
+    (tmp_path / "k").chmod(0o606)
+    told = lint(directory(os.fsencode(tmp_path))).findings
+    assert [(each.rule.id, each.path, each.layer) for each in told] == [
+        ("secret-content", b"k", None),
+        ("secret-file", b".env", None),
+        ("world-writable-file", b"k", None),
+    ]

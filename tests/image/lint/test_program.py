@@ -1,0 +1,190 @@
+"""Whether the program that an image starts can start."""
+
+import tarfile
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgpack.image.lint.dynamic import ElfFile, read_elf
+from tests.image.lint.images import ARM64, found, image, layer, link, linted, member, program
+
+LOADER = "lib64/ld-linux-x86-64.so.2"
+STATIC = program(interpreter=b"")
+
+
+def starts(config: dict[str, Any], files: dict[str, Any], *others: tarfile.TarInfo) -> list[Any]:
+    """What is found in an image of one layer that starts something."""
+    return found(image([layer(files, *others)], config))
+
+
+def run(files: dict[str, Any], *others: tarfile.TarInfo, **config: Any) -> list[Any]:
+    """As ``starts``, of the entrypoint ``/app``."""
+    return starts({"Entrypoint": ["/app"], **config}, files, *others)
+
+
+def test_a_program_that_is_not_there_is_found() -> None:
+    """By its path, in the working directory, and by PATH."""
+    missing = [("entrypoint-missing", "config")]
+    there = {"app": (STATIC, 0o755), "usr/bin/tool": (STATIC, 0o755)}
+    assert starts({"Entrypoint": ["/ap"]}, there) == missing
+    assert starts({"Entrypoint": ["./tool"]}, there) == missing
+    assert starts({"Cmd": ["app"]}, there) == missing
+    assert starts({"Cmd": ["tool"], "Env": ["PATH=/opt"]}, there) == missing
+
+    assert starts({"Entrypoint": ["./tool"], "WorkingDir": "/usr/bin"}, there) == []
+    assert starts({"Cmd": ["tool"]}, there) == []
+    assert starts({"Entrypoint": ["/app"], "Cmd": ["/not/looked/at"]}, there) == []
+
+
+def test_an_image_that_starts_nothing_is_told() -> None:
+    """It has neither an entrypoint nor a command."""
+    assert [one.rule.id for one in linted(image([layer({})]), "user-root").findings] == [
+        "command-missing"
+    ]
+
+
+def test_links_are_followed_as_the_image_has_them() -> None:
+    """Also absolute ones, and those of directories."""
+    files = {"usr/bin/busybox": (STATIC, 0o755)}
+    links = link("bin", "usr/bin"), link("app", "/bin/sh"), link("usr/bin/sh", "busybox")
+    assert run(files, *links) == []
+    assert run(files, link("app", "/bin/sh"), link("bin", "/bin")) == [
+        ("entrypoint-missing", "config")
+    ]
+
+
+def test_a_program_that_cannot_be_executed_is_found() -> None:
+    """Without the bit, or because it is a directory."""
+    assert run({"app": (STATIC, 0o644)}) == [("entrypoint-not-executable", b"app")]
+    directory = member("app", tarfile.DIRTYPE, 0o755)
+    assert run({}, directory) == [("entrypoint-not-executable", b"app")]
+
+
+@pytest.mark.parametrize("data", [b"", b"echo\n", b"\xef\xbb\xbf#!/bin/sh\n", b"\n#!/bin/sh\n"])
+def test_what_the_kernel_cannot_execute_is_found(data: bytes) -> None:
+    """It is neither an ELF file nor a script."""
+    assert run({"app": (data, 0o755)}) == [("entrypoint-format", b"app")]
+
+
+def test_a_program_of_another_architecture_is_found() -> None:
+    """But not one of 32 bits on a machine of 64."""
+    arm = {"app": (program(interpreter=b"", machine=ARM64), 0o755)}
+    assert run(arm) == [("entrypoint-architecture", b"app")]
+    assert found(image([layer(arm)], {"Cmd": ["/app"]}, platform="linux/arm64")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "rules"),
+    [
+        (b"#!/bin/sh", []),
+        (b"#! /bin/sh -e", []),
+        (b"#!/bin/env sh", []),
+        (b"#!/bin/env -S A=b sh -e", []),
+        (b"#!/bin/sh\r", ["interpreter-missing"]),
+        (b"#!/bin/bash", ["interpreter-missing"]),
+        (b"#!/bin/env bash", ["interpreter-missing"]),
+        (b"#!/bin/broken", ["interpreter-missing"]),
+        (b"#!", ["entrypoint-format"]),
+    ],
+)
+def test_what_runs_a_script_has_to_be_there(line: bytes, rules: list[str]) -> None:
+    """Without the carriage return that Windows puts behind it."""
+    files = {
+        "app": (line + b"\n", 0o755), "bin/sh": (STATIC, 0o755), "bin/env": (STATIC, 0o755),
+        "bin/broken": (b"#!/none\n", 0o755),
+    }  # fmt: skip
+    assert [rule for rule, _ in run(files)] == rules
+
+
+def test_the_loader_and_the_libraries_have_to_be_there() -> None:
+    """Those of libraries as well, each told once."""
+    main = program(b"libone.so", b"libc.so.6")
+    one = program(b"libtwo.so", b"libc.so.6", interpreter=b"")
+    assert run({"app": (main, 0o755)}) == [("interpreter-missing", b"app")]
+    files = {"app": (main, 0o755), LOADER: STATIC, "usr/lib/libone.so": one}
+    assert run(files) == [
+        ("library-missing", b"app"),
+        ("library-missing", b"usr/lib/libone.so"),
+    ]
+    rest = {"lib/x86_64-linux-gnu/libc.so.6": STATIC, "lib/libtwo.so": one}
+    assert run(files | rest) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "how"),
+    [
+        (
+            "srv/x",
+            {"ld.so.conf": b"include ld.so.conf.d/*.conf\n", "ld.so.conf.d/x.conf": b"/srv/x\n"},
+        ),
+        ("srv/x", {"ld.so.conf": b"# /no\n\t/srv/x # here\n"}),
+        ("srv/x", {"ld.so.cache": b"glibc\0libx.so\0/srv/x/libx.so\0"}),
+    ],
+)  # fmt: skip
+def test_libraries_are_where_the_image_says(place: str, how: dict[str, bytes]) -> None:
+    """In ld.so.conf, what it includes, or its cache."""
+    files = {"app": (program(b"libx.so"), 0o755), LOADER: STATIC, f"{place}/libx.so": STATIC}
+    assert [rule for rule, _ in run(files)] == ["library-missing"]
+    assert run(files | {f"etc/{name}": data for name, data in how.items()}) == []
+
+
+def test_libraries_are_where_the_program_says() -> None:
+    """In its RPATH or RUNPATH, beside it, at a path, or in a variable."""
+    library = {LOADER: STATIC, "opt/lib/libx.so": STATIC}
+    for made in (
+        program(b"libx.so", runpath=b"/none:$ORIGIN/opt/lib"),
+        program(b"libx.so", rpath=b"${ORIGIN}/opt/$LIB"),
+        program(b"/opt/lib/libx.so"),
+    ):
+        assert run(library | {"app": (made, 0o755)}) == []
+    plain = {"app": (program(b"libx.so"), 0o755)}
+    assert run(library | plain, Env=["LD_LIBRARY_PATH=/none:/opt/lib"]) == []
+
+
+def test_the_loader_of_musl_is_its_own_library() -> None:
+    """And has directories of its own."""
+    main = program(b"libc.musl-x86_64.so.1", b"libx.so", interpreter=b"/lib/ld-musl-x86_64.so.1")
+    files = {"app": (main, 0o755), "lib/ld-musl-x86_64.so.1": STATIC}
+    assert run(files) == [("library-missing", b"app")]
+    assert run(files | {"usr/local/lib/libx.so": STATIC}) == []
+    path = {"etc/ld-musl-x86_64.path": b"/opt\n", "opt/libx.so": STATIC}
+    assert run(files | path) == []
+
+
+def test_what_an_elf_file_says_is_read() -> None:
+    """Its libraries in their order."""
+    made = program(b"a", b"b", runpath=b"/r", rpath=b"/p")
+    assert read_elf(lambda at, size: made[at : at + size]) == ElfFile(
+        "amd64", b"/lib64/ld-linux-x86-64.so.2", (b"a", b"b"), b"/p", b"/r"
+    )
+
+
+@given(st.lists(st.tuples(st.integers(4, 420), st.binary(min_size=1, max_size=8)), max_size=8))
+def test_no_program_is_too_strange(changes: list[tuple[int, bytes]]) -> None:
+    """Whatever is in its headers, it is read to the end."""
+    raw = bytearray(program(b"libx.so", b"liby.so", runpath=b"$ORIGIN/../lib"))
+    for at, data in changes:
+        raw[at : at + len(data)] = data
+    files = {"app": (bytes(raw), 0o755), LOADER: bytes(raw), "lib/libx.so": bytes(raw)}
+    run(files)
+
+
+@given(st.binary(max_size=300))
+def test_no_script_is_too_strange(line: bytes) -> None:
+    """Nor what is said behind its name."""
+    run({"app": (b"#!" + line, 0o755), "bin/env": (b"#!/bin/env " + line, 0o755)})
+
+
+@given(st.dictionaries(
+    st.sampled_from(["Entrypoint", "Cmd", "Env", "User", "Labels", "WorkingDir"]),
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+        max_leaves=5,
+    ),
+))  # fmt: skip
+def test_no_configuration_is_too_strange(config: dict[str, Any]) -> None:
+    """Of values of another type nothing is said."""
+    run({"app": (STATIC, 0o755)}, **{"Entrypoint": ["/app"], **config})

@@ -1,0 +1,83 @@
+"""Private keys and tokens are told by their forms, and what only looks like one is not."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgpack.tree.secrets.texts import redacted, secrets_in
+
+_BODY = "aB3dE5gH7jK9mN1pQ2sT4vW6yZ8bC0dF" * 8
+
+
+def _encoded(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+_JWT = ".".join(map(_encoded, (b'{"alg":"HS256","typ":"JWT"}', b'{"sub":"somebody","iat":1}')))
+SECRETS = {
+    "a private key": "-----BEGIN PRIVATE KEY-----\n" + _BODY[:64],
+    "a token of GitHub": "github_pat_" + _BODY[:82],
+    "a token of GitLab": "glpat-" + _BODY[:20],
+    "an access key of AWS": "AKIA" + "QWERTYUIOPASDFGH",
+    "a token of Slack": "xoxb-" + "408152739460-" + _BODY[:24],
+    "a key of Google": "AIza" + _BODY[:35],
+    "a key of Stripe": "sk_live_" + _BODY[:24],
+    "a token of npm": "npm_" + _BODY[:36],
+    "a token of Docker": "dckr_pat_" + _BODY[:27],
+    "a token of Hugging Face": "hf_" + _BODY[:34],
+    "a key of SendGrid": f"SG.{_BODY[:22]}.{_BODY[:43]}",
+    "a JSON web token": f"{_JWT}.{_BODY[:43]}",
+    "a password in a URL": "https://me:secret@host/",
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_a_secret_is_known_by_its_form(kind: str) -> None:
+    """Wherever in a line it stands, and it is told in which."""
+    text = f"first\nname = '{SECRETS[kind]}'\nlast"
+    assert [(one.kind, one.line) for one in secrets_in(text.encode(), urls=True)] == [(kind, 2)]
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_no_secret_is_shown_whole(kind: str) -> None:
+    """Four characters of it, and how many there are."""
+    (found,) = secrets_in(SECRETS[kind].encode(), urls=True)
+    assert SECRETS[kind][5:] not in found.shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n...\n",
+        "-----BEGIN CERTIFICATE-----\n" + _BODY, "AKIAIOSFODNN7EXAMPLE", "ghp_" + "x" * 36,
+        "ghp_short", "eyJhbGciOi.eyJ.x", "eyJ" + "A" * 30 + ".eyJ" + "A" * 30 + "." + "A" * 43,
+        "https://user:${PASSWORD}@host", "https://user@host", "hf_hub_download_and_so_on",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_secret_is_not_told(text: str) -> None:
+    """Marks without a body, examples, placeholders."""
+    assert list(secrets_in(text.encode(), urls=True)) == []
+
+
+def test_a_key_within_json_is_found() -> None:
+    """Where the ends of lines are written as two characters."""
+    text = '{"private_key": "-----BEGIN PRIVATE KEY-----\\n' + _BODY[:64] + '\\n"}'
+    assert [one.kind for one in secrets_in(text.encode())] == ["a private key"]
+
+
+@given(st.text(max_size=60))
+def test_of_a_secret_four_characters_are_shown_at_most(value: str) -> None:
+    """And none of a short one."""
+    shown = redacted(value)
+    assert shown.endswith(f"… ({len(value)} characters)")
+    assert len(shown.partition("…")[0]) in ((4,) if len(value) >= 12 else (0,)) or "…" in value
+
+
+@given(
+    st.lists(st.sampled_from([*SECRETS.values(), "eyJ", ".", "-----BEGIN ", "://", ":", "@", "\n"]))
+)
+def test_no_text_is_too_strange(parts: list[str]) -> None:
+    """However its pieces are put together."""
+    assert len(list(secrets_in("".join(parts).encode(), urls=True))) <= 20
