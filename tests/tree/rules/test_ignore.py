@@ -202,7 +202,7 @@ def test_what_is_no_pattern_is_refused_with_its_line(line: str) -> None:
     """File, line and pattern are named."""
     with pytest.raises(ConfigError, match=r"line 2 of some/f: ") as caught:
         list(parse_ignore_file(f"ok\n{line}\n".encode(), "some/f"))
-    assert repr(line.strip()) in caught.value.message
+    assert quoted(line.strip()) in caught.value.message
 
 
 def test_a_line_longer_than_docker_takes_is_refused() -> None:
