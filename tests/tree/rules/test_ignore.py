@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.errors import ConfigError, LimitError, SourceError
+from imgpack.errors import ConfigError, LimitError, SourceError, quoted
 from imgpack.tree.exclusion import LeftOut
 from imgpack.tree.rules.ignore import Ignore, ignore
 from imgpack.tree.rules.ignore_file import (
