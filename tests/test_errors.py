@@ -16,6 +16,7 @@ from imgpack.errors import (
     Remedy,
     about,
     printable,
+    quoted,
 )
 
 ANSWER = Answer(404, ("MANIFEST_UNKNOWN",), "no such manifest", ("{}",), 2.5)
@@ -115,3 +116,12 @@ def test_the_command_lines_words_name_the_options_that_help(
     line = advice.line("it failed", remedy())
     assert line.startswith("it failed; ")
     assert all(option in line for option in options)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a b", "'a b'"), ("it's", '"it\'s"'), ("\x1b[1m", r"'\x1b[1m'"), (b"\xff", r"'\udcff'")],
+)
+def test_what_is_quoted_is_escaped_once(text: str | bytes, shown: str) -> None:
+    """As what is shown without marks."""
+    assert quoted(text) == shown

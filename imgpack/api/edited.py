@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from imgpack.api.locations import create, references, with_registries
 from imgpack.api.locations import open as open_location
-from imgpack.errors import ConfigError, UnsupportedError
+from imgpack.errors import ConfigError, SourceChangedError, UnsupportedError
 from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def replace_image(
     If it was ``asked`` for by one of its names, it is what it was under its others. All other
     images stay, and lose the names that ``made`` has. An archive is written anew and
     replaced at once; to a layout blobs are added, and ``prune`` removes what nothing names
-    then. What lacked layers may lack them still. Raises what reading raises, ``OutputError``, and
+    then. What lacked layers may lack them still. Raises what reading raises, ``OutputError``,
+    ``SourceChangedError`` if another changed it since it was opened, and
     ``UnsupportedError`` for a lock or a stream.
     """
     from imgpack.files.streams import is_stream
@@ -171,13 +172,36 @@ def replace_image(
     images = (made,) if layout else with_changed(opened, root, made)
     shallow = any(missing_layers(one.image) for one in images)
     replaced = (root.descriptor.digest,)
-    with create(
-        place, scratch=scratch, reporter=reporter, prune=prune, shallow=shallow, replaced=replaced
-    ) as sink:
+    with (
+        nullcontext() if layout else _alone(opened, scratch),
+        create(
+            place,
+            scratch=scratch,
+            reporter=reporter,
+            prune=prune,
+            shallow=shallow,
+            replaced=replaced,
+        ) as sink,
+    ):
         published = sink.write(images, jobs=jobs)
     digest = made.image.document.descriptor.digest
     names = made.names or (None,)
     return tuple(one for one in published if one.descriptor.digest == digest and one.name in names)
+
+
+@contextmanager
+def _alone(opened: Opened, scratch: Callable[[], str]) -> Iterator[None]:
+    """Let no other change the archive meanwhile. Raises ``SourceChangedError`` if one did."""
+    from imgpack.files.locked import replacing
+
+    with replacing(opened.location):
+        with open_location(opened.location, scratch=scratch) as now:
+            if now.roots != opened.roots:
+                raise SourceChangedError(
+                    f"{opened.location} was changed by another, after it was read",
+                    "do it again: nothing was written",
+                )
+        yield
 
 
 def tag(

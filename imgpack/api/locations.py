@@ -105,7 +105,8 @@ def create(
     ``prune`` loses the blobs that nothing in it names then. An image whose source lacks
     layers is written without them if it may be ``shallow``. Documents that are ``replaced`` leave
     a layout unless another name has them. Nothing appears under its
-    final name before all of it is there. Raises ``OutputError``.
+    final name before all of it is there. Raises ``OutputError``, and ``SourceChangedError`` for a
+    layout that has not any more what is ``replaced``.
     """
     from imgpack.store.archive.write import open_writer
 

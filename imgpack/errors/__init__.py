@@ -37,6 +37,13 @@ def printable(text: str | bytes) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def quoted(text: str | bytes) -> str:
+    """``text`` between quotation marks, as ``printable`` shows it: nothing is escaped twice."""
+    shown = printable(text)
+    mark = '"' if "'" in shown and '"' not in shown else "'"
+    return f"{mark}{shown}{mark}"
+
+
 def brief(path: bytes) -> str:
     """A path as it can be shown on one line, however long it is: without its middle."""
     if len(path) > _LONGEST:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from imgpack.errors import ConfigError, TreeError, UnsupportedError, printable
+from imgpack.errors import ConfigError, TreeError, UnsupportedError, printable, quoted
 from imgpack.events import SILENT, Reporter, human_size
 from imgpack.image.annotate import annotated
 from imgpack.image.documents import BaseName, Recipe
@@ -279,7 +279,7 @@ class StackBuilding:
         if recipe.base is None or not words or self._is_there(words[0], config.config):
             return
         whose = "" if (said.entrypoint if entrypoint else said.cmd) else " of the base"
-        self._reporter.warn(f"the program {printable(words[0])!r}{whose} is not in the image")
+        self._reporter.warn(f"the program {quoted(words[0])}{whose} is not in the image")
 
     def _is_there(self, program: str, config: Mapping[str, Any]) -> bool:
         """Whether a container finds ``program``: by its path, or in those of ``PATH``."""
@@ -314,7 +314,7 @@ def check_time(created: str) -> None:
         known = None
     if not known:
         raise ConfigError(
-            f"the time {printable(created)!r} is not RFC 3339 in UTC",
+            f"the time {quoted(created)} is not RFC 3339 in UTC",
             "write it as 2026-01-31T12:00:00Z",
         )
 

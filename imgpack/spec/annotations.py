@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, printable, quoted
 from imgpack.spec.platform import Platform
 
 _PLACE: Final = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_./-]+)\])?")
@@ -46,7 +46,7 @@ class Annotation:
 
     def __post_init__(self) -> None:
         if not self.key or self.key != self.key.strip():
-            raise ConfigError(f"the annotation {printable(self.key)!r} is no key", _HOW)
+            raise ConfigError(f"the annotation {quoted(self.key)} is no key", _HOW)
         if self.platform is not None and self.place in _OF_AN_INDEX:
             raise ConfigError(
                 f"the annotation {printable(self.key)} of an index is for {self.platform}",
@@ -88,7 +88,7 @@ class Annotations:
         for text in texts:
             if "=" in text:
                 raise ConfigError(
-                    f"the annotation {printable(text)!r} to remove has a value", "write its key"
+                    f"the annotation {quoted(text)} to remove has a value", "write its key"
                 )
         return cls.parse((f"{text}=" for text in texts), default)
 
@@ -111,7 +111,7 @@ class Annotations:
 def _parse(text: str, default: AnnotationPlace) -> list[Annotation]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"the annotation {printable(text)!r} has no value", _HOW)
+        raise ConfigError(f"the annotation {quoted(text)} has no value", _HOW)
     where, colon, key = name.partition(":")
     if not colon:
         return [Annotation(default, name, value)]
@@ -124,7 +124,7 @@ def _place(where: str, text: str) -> tuple[AnnotationPlace, Platform | None]:
     match = _PLACE.fullmatch(where)
     if match is None or match[1] not in known:
         raise ConfigError(
-            f"the annotation {printable(text)!r} is at {printable(where)!r}, which is no place",
+            f"the annotation {quoted(text)} is at {quoted(where)}, which is no place",
             f"there are {', '.join(known)}, all but the index's also as manifest[linux/arm64]",
         )
     platform = match[2]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import TreeError, printable, quoted
 from imgpack.tree.below import strip
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -23,7 +23,7 @@ def parse_dest(text: bytes) -> bytes:
     for part in parts:
         if part in (b".", b"..") or part.startswith(WHITEOUT_PREFIX) or b"\0" in part:
             raise TreeError(
-                f"the destination {shown} holds {printable(part)!r}",
+                f"the destination {shown} holds {quoted(part)}",
                 "write the plain path that the files get in the image",
             )
         check_length(part, text)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final, TypedDict, Unpack
 
-from imgpack.errors import LimitError, TreeError, printable
+from imgpack.errors import LimitError, TreeError, printable, quoted
 from imgpack.tar.header import MAX_ID
 from imgpack.tree.entry import Entry, made_up_directory
 from imgpack.tree.problems import Problems
@@ -95,7 +95,7 @@ def _parts(path: bytes) -> tuple[bytes, ...]:
     parts = tuple(path.split(b"/")) if path else ()
     if any(part in (b"", b".", b"..") for part in parts) or b"\0" in path:
         raise TreeError(
-            f"the path {printable(path)!r} cannot be in a tree",
+            f"the path {quoted(path)} cannot be in a tree",
             "write it as it is in the image, without a slash at the front, . or ..",
         )
     for part in parts:
@@ -212,7 +212,7 @@ def _entry(path: str | bytes, kind: int, fields: Fields, held: _Held, size: int 
     for name, value in xattrs.items():
         if not name or not value or b"=" in name or b"\0" in name:
             raise TreeError(
-                f"{_shown(path)} has the attribute {printable(name)!r}, which no layer can hold"
+                f"{_shown(path)} has the attribute {quoted(name)}, which no layer can hold"
             )
         if len(name) > MAX_NAME or len(value) > _MAX_ATTRIBUTE:
             raise LimitError(

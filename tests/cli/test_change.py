@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imgpack import api
-from imgpack.errors import UnsupportedError
+from imgpack.errors import SourceChangedError, UnsupportedError
 from tests.cli_runner import InProcess
 from tests.registry.hostile import HostileRegistry
 
@@ -100,6 +100,36 @@ def test_the_other_images_of_an_archive_stay(app: InProcess, tmp_path: Path) -> 
         ["docker.io/library/app:1", "docker.io/library/app:2", "docker.io/library/other:latest"],
         None,
     ]
+
+
+def test_what_another_changes_meanwhile_is_not_lost(app: InProcess, tmp_path: Path) -> None:
+    """Whoever read an archive before that has to read it again; the other's image stays."""
+    place = str(tmp_path / "app.tar")
+    with api.open(place) as opened:
+        root = opened.select(None)
+        there = opened.image(root)
+        app("tag", "app.tar", "other").ok()
+        with pytest.raises(SourceChangedError, match="changed by another"):
+            api.replace_image(opened, root, there)
+    assert inspected(app, "app.tar")["names"] == [
+        "docker.io/library/app:1",
+        "docker.io/library/other:latest",
+    ]
+    assert not list(tmp_path.glob(".app.tar*"))
+
+
+def test_of_a_layout_another_image_may_change_meanwhile(app: InProcess, tmp_path: Path) -> None:
+    """But not the one that is changed: what the other made of it stays."""
+    app("copy", "app.tar", "lay/").ok()
+    with api.open(str(tmp_path / "lay")) as opened:
+        root = opened.select(None)
+        there = opened.image(root)
+        app("build", "more", "-o", "lay/", "-t", "more").ok()
+        api.replace_image(opened, root, there)
+        app("config", "./lay:app:1", "-e", "B=2", "--in-place").ok()
+        with pytest.raises(SourceChangedError, match="changed by another"):
+            api.replace_image(opened, root, there)
+    assert inspected(app, "./lay:app:1")["runtime"]["Env"] == ["A=1", "B=2"]
 
 
 def test_an_archive_in_place_stays_as_private_as_it_was(app: InProcess, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """``imgpack lint``: what it prints, for whom, and how it ends."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,23 @@ def test_code_scanning_gets_a_document(imgpack_here: InProcess) -> None:
     ]
     assert places == ["app/run", "app/.env", "app/.env", "a%1B%5B31m/b%20c%0A", "bad.tar"]
     assert GITHUB not in json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "command", ["lint --sarif", "lint --json", "history --json", "verify --json"]
+)
+def test_an_archive_may_be_called_what_is_no_text(
+    command: str, bad: Path, imgpack_here: InProcess
+) -> None:
+    """JSON has its name escaped, a URI as its bytes."""
+    name = os.fsdecode(b"b\xff.tar")
+    (bad / "bad.tar").rename(bad / name)
+    document = json.loads(imgpack_here(*command.split(), name).out)
+    if command == "lint --sarif":
+        is_sarif(document)
+        assert "b%FF.tar" in json.dumps(document)
+    else:
+        assert document["location"] == name
 
 
 def test_a_directory_is_a_tree(tmp_path: Path, imgpack_here: InProcess) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imgpack.errors import printable
-from imgpack.spec.json import encode
+from imgpack.spec.json import go_escapes
 
 _CELL: Final = 160
 """Columns of a table's cell: every row is padded to the longest, which must not be endless."""
@@ -32,8 +32,11 @@ def one_line(text: str) -> str:
 
 
 def json_text(document: object) -> str:
-    """``document`` as JSON, which escapes in its own way what would not be printed."""
-    text = encode(document, indent=2).decode()
+    """``document`` as JSON, which escapes in its own way what would not be printed.
+
+    Bytes of a path that are no UTF-8 are among that, as lone surrogates.
+    """
+    text = go_escapes(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
     if text.replace("\n", "").isprintable():
         return text
     return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)

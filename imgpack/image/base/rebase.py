@@ -14,7 +14,7 @@ from imgpack.errors import (
     LimitError,
     NotFoundError,
     Remedy,
-    printable,
+    quoted,
 )
 from imgpack.image.base.stack import Stacked, check_base
 from imgpack.image.documents import MANY_LAYERS, BaseName, in_format
@@ -97,7 +97,7 @@ def recorded_base(image: Image, outer: Mapping[str, str], where: str) -> Referen
             return found.with_digest(Digest.parse(str(digest))) if digest else found.tagged()
         except InvalidReferenceError as error:
             raise DocumentError(
-                f"{where} says that it is on {printable(str(name))!r}: {error.message}",
+                f"{where} says that it is on {quoted(str(name))}: {error.message}",
                 Remedy.NAME_OLD_BASE(),
             ) from error
     raise NotFoundError(f"{where} does not say what base it is on", Remedy.NAME_OLD_BASE())

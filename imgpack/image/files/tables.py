@@ -15,16 +15,16 @@ from typing import Any, Final
 from imgpack.errors import ArchiveError, LimitError
 from imgpack.events import SILENT, Reporter
 from imgpack.files.scratch import ScratchFile
-from imgpack.image.base.layer import BaseLayer
+from imgpack.image.base.layer import MAX_KEPT, BaseLayer
 from imgpack.image.image import Image
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
-from imgpack.tree.merge.table import LayerTable, Remark, layer_table
+from imgpack.tree.merge.table import EVERY, MAX_TABLE, LayerTable, Remark, layer_table
 
 _FORMAT: Final = "imgpack-table-1"
-_MAX_SIZE: Final = 4 << 30
-"""Bytes of a table: more than the entries of any layer take."""
+_MAX_HEAD: Final = 1 << 24
+"""Bytes of the line of JSON in front of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _kept(cache: SegmentCache, key: str, name: str, scratch: Callable[[], str]) 
     if packed is None:
         return None
     try:
-        chunks = decompress([packed], Compression.ZSTD, limit=_MAX_SIZE)
+        chunks = decompress([packed], Compression.ZSTD, limit=MAX_TABLE)
         return _unpacked(_KeptPieces(chunks), key, name, scratch)
     except (ArchiveError, LimitError, ValueError, KeyError, TypeError, OverflowError):
         cache.distrust_tree(key)
@@ -121,7 +121,11 @@ def _unpacked(pieces: "_KeptPieces", key: str, name: str, scratch: Callable[[], 
     head: dict[str, Any] = json.loads(pieces.line())
     if head["key"] != key:
         raise ValueError("it is that of another layer")
+    if sum(size for _, size in head["kept"]) > MAX_KEPT:
+        raise ValueError("it has files that are not kept")
     kept = {int(offset): pieces.exactly(size) for offset, size in head["kept"]}
+    if head["starts"] != -(-head["count"] // EVERY):
+        raise ValueError("its rows are not those that it says")
     starts = array("Q")
     starts.frombytes(pieces.exactly(starts.itemsize * head["starts"]))
     file = ScratchFile(scratch())
@@ -154,9 +158,11 @@ class _KeptPieces:
 
     def line(self) -> bytes:
         """Up to the end of a line."""
-        while b"\n" not in self._buffer:
+        while b"\n" not in self._buffer and len(self._buffer) <= _MAX_HEAD:
             self._buffer += self._next()
         line, _, self._buffer = self._buffer.partition(b"\n")
+        if len(line) > _MAX_HEAD:
+            raise ValueError("it has no head")
         return line
 
     def exactly(self, size: int) -> bytes:

@@ -82,7 +82,7 @@ def _check_environment(config: Mapping[str, Any], findings: LintFindings) -> Non
     for number, text in enumerate(words(config, "Env")):
         place = f"config.Env[{number}]"
         name, equals, value = text[:_LONGEST].partition("=")
-        shown = printable(name[:100])
+        shown = _key(name)
         if not name or not equals:
             kept = redacted(text) if not equals else "it"
             findings.add("environment-malformed", f"{kept} has no name and value", place=place)
@@ -98,12 +98,18 @@ def _labels(image: Image) -> Iterator[tuple[str, str]]:
     config = image.config.config
     labels = config.get("Labels")
     for name, value in labels.items() if isinstance(labels, dict) else ():
-        yield f"config.Labels[{printable(str(name)[:100])}]", str(value)
+        yield f"config.Labels[{_key(str(name))}]", f"{name}={value}"
     for name, value in image.manifest.annotations:
-        yield f"annotations[{printable(name[:100])}]", value
+        yield f"annotations[{_key(name)}]", f"{name}={value}"
     for key in ("Entrypoint", "Cmd"):
         for number, word in enumerate(words(config, key)):
             yield f"config.{key}[{number}]", word
+
+
+def _key(name: str) -> str:
+    """A name as it can be shown, which may be a secret itself."""
+    raw = name[:_LONGEST].encode("utf-8", "surrogatepass")
+    return printable(redacted(name) if any(secrets_in(raw, urls=True)) else name[:100])
 
 
 def _check_text(

@@ -1,11 +1,10 @@
 """What is found by the rules, what of it is told, and what is ignored."""
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, printable, quoted
 from imgpack.image.lint.rules import RULES, LintLevel, LintRule
 from imgpack.tree.rules.glob import Glob
 
@@ -60,15 +59,13 @@ class LintIgnore:
         """``ID`` or ``ID:PATTERN``, a pattern as in .dockerignore. Raises ``ConfigError``."""
         rule, colon, pattern = text.partition(":")
         if rule not in RULES:
-            near = difflib.get_close_matches(rule, RULES, 1)
-            hint = f"did you mean {near[0]}?" if near else f"the rules are: {', '.join(RULES)}"
-            raise ConfigError(f"{printable(rule)!r} is no rule", hint)
+            raise ConfigError(f"{quoted(rule)} is no rule", f"the rules are: {', '.join(RULES)}")
         try:
             if colon and not pattern.strip("/"):
                 raise ValueError("it is empty")
             return cls(rule, Glob(pattern.strip("/")) if colon else None)
         except ValueError as error:
-            raise ConfigError(f"{printable(text)!r} has no pattern: {error}") from None
+            raise ConfigError(f"{quoted(text)} has no pattern: {error}") from None
 
     def covers(self, rule: LintRule, path: bytes | None) -> bool:
         """Whether a finding at ``path``, or in a directory that matches, is ignored."""

@@ -5,7 +5,7 @@ not known here (``$PLATFORM``, hardware capabilities) is looked for in the direc
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from imgpack.errors import ImgpackError
@@ -23,10 +23,16 @@ _TRIPLES: Final = {
 """What Debian calls the directory of an architecture's libraries."""
 _OF_MUSL: Final = re.compile(rb"lib(?:c|pthread|rt|m|dl|util|xnet)\.")
 """Libraries that musl's loader is itself."""
-_CACHED: Final = re.compile(rb"(/[^\0]{1,1000})/[^\0/]{1,255}\0")
+_CACHED: Final = re.compile(rb"/[^\0]*")
 _DEPTH: Final = 8
 """Files of directories that one names in another."""
+_FILES: Final = 100
+"""Such files that are read, each once."""
 _DIRECTORIES: Final = 1000
+_PATH: Final = 4096
+"""Bytes of a path that Linux takes, with its end."""
+_LOOKS: Final = 50_000
+"""Paths at which libraries are looked for: some seconds."""
 
 
 class LibraryPaths:
@@ -48,8 +54,15 @@ class LibraryPaths:
         self._configured = configured
         self._variable = tuple(filter(None, re.split(rb"[:;]", variable)))
         self.is_musl = b"ld-musl" in interpreter
+        self._read: set[bytes] = set()
+        self._looks = 0
         usual = self._musl(interpreter) if self.is_musl else self._glibc(architecture)
-        self._usual = tuple(dict.fromkeys(usual))[:_DIRECTORIES]
+        self._usual = tuple(_first(usual, _DIRECTORIES))
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there were too many places to look at: what was not found may be there."""
+        return self._looks >= _LOOKS
 
     def find(self, name: bytes, origin: bytes, own: Sequence[bytes]) -> Entry | None:
         """The library ``name``, or the one at that path, that a file in ``origin`` needs.
@@ -61,6 +74,9 @@ class LibraryPaths:
         places = [part for text in own for part in text.split(b":") if part]
         for place in (*places, *self._variable, *self._usual):
             for directory in _expanded(place, origin):
+                if self.is_exhausted:
+                    return None
+                self._looks += 1
                 found = self._image.follow(directory + b"/" + name)
                 if found is not None:
                     return found
@@ -80,7 +96,9 @@ class LibraryPaths:
     def _glibc(self, architecture: str) -> Iterator[bytes]:
         yield from self._conf(b"/etc/ld.so.conf", _DEPTH)
         for match in _CACHED.finditer(self._text(b"/etc/ld.so.cache")):
-            yield match[1]
+            directory = match[0].rpartition(b"/")[0]
+            if 0 < len(directory) < _PATH:
+                yield directory
         triple = _TRIPLES.get(architecture)
         for place in _GLIBC:
             if triple is not None:
@@ -88,6 +106,9 @@ class LibraryPaths:
             yield place
 
     def _conf(self, path: bytes, depth: int) -> Iterator[bytes]:
+        if path in self._read or len(self._read) >= _FILES:
+            return
+        self._read.add(path)
         for line in self._text(path).split(b"\n")[:_DIRECTORIES]:
             words = line.partition(b"#")[0].replace(b"\t", b" ").split()
             if words[:1] == [b"include"]:
@@ -114,7 +135,19 @@ def _expanded(place: bytes, origin: bytes) -> Iterator[bytes]:
     for name in (b"ORIGIN", b"PLATFORM"):
         value = origin if name == b"ORIGIN" else b""
         place = place.replace(b"$" + name, value).replace(b"${" + name + b"}", value)
+    if len(place) >= _PATH:
+        return
     for lib in (b"lib", b"lib64"):
         yield place.replace(b"$LIB", lib).replace(b"${LIB}", lib)
         if b"$" not in place:
             return
+
+
+def _first(places: Iterator[bytes], count: int) -> Iterable[bytes]:
+    """The first so many of ``places``, each once; no more are asked for."""
+    found: dict[bytes, None] = {}
+    for place in places:
+        found[place] = None
+        if len(found) == count:
+            break
+    return found

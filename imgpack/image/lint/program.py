@@ -19,6 +19,8 @@ _SCRIPTS: Final = 4
 _LINE: Final = 256
 """Bytes of the line of a script that Linux reads (``BINPRM_BUF_SIZE``)."""
 _LIBRARIES: Final = 500
+_PLACES: Final = 1000
+"""Directories of ``PATH``."""
 _ALSO_RUN: Final = {("386", "amd64")}
 """Programs that a machine of another architecture runs by itself."""
 
@@ -133,7 +135,7 @@ class ProgramCheck:
         paths = LibraryPaths(self._image, loader, elf.architecture, self._configured, variable)
         met: set[bytes] = set()
         level = [(entry, elf)]
-        while level and len(met) < _LIBRARIES:
+        while level:
             found: dict[bytes, Entry] = {}
             for user, asks in level:
                 for name in asks.needed:
@@ -141,6 +143,11 @@ class ProgramCheck:
                         continue
                     met.add(name)
                     library = paths.find(name, _directory_of(user), _own(asks, elf))
+                    if paths.is_exhausted or len(met) > _LIBRARIES:
+                        self._findings.unchecked(
+                            "some libraries: there are too many, or places to look for them"
+                        )
+                        return
                     if library is None:
                         self._no_library(user, name)
                     elif stat.S_ISREG(library.mode) and library.size <= MAX_PROGRAM:
@@ -162,7 +169,7 @@ class ProgramCheck:
             above = b"" if word.startswith(b"/") else _bytes(self._config.get("WorkingDir")) + b"/"
             return self._follow(above + word)
         passed: Entry | None = None
-        for place in _bytes(self._variables.get("PATH") or DEFAULT_PATH).split(b":"):
+        for place in _bytes(self._variables.get("PATH") or DEFAULT_PATH).split(b":")[:_PLACES]:
             found = self._follow(place + b"/" + word)
             if found is not None and stat.S_ISREG(found.mode):
                 if found.mode & 0o111:

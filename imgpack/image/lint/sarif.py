@@ -5,6 +5,7 @@ Invariant: every rule is described, whether it found something or not; secrets s
 
 import hashlib
 from collections.abc import Iterator
+from os import fsencode
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -72,7 +73,7 @@ def _notifications(linted: Linted) -> Iterator[dict[str, Any]]:
 
 
 def _result(found: LintFinding, number: int, location: str) -> dict[str, Any]:
-    uri = quote(location if found.path is None else found.path) or "."
+    uri = quote(fsencode(location) if found.path is None else found.path) or "."
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if found.line:
         physical["region"] = {"startLine": found.line}

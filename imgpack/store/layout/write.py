@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
-from imgpack.errors import ImgpackError, OutputError, Remedy, about
+from imgpack.errors import ImgpackError, OutputError, Remedy, SourceChangedError, about
 from imgpack.events import Reporter, human_size
 from imgpack.files.atomic import (
     AtomicFile,
@@ -62,7 +62,8 @@ class LayoutWriter(ImageWriter):
     """An OCI layout directory that is being made or added to.
 
     ``prune``: what nothing in it names any more, once it is added to, is removed. What is
-    written is in the place of the documents ``replaced``: those without a name go.
+    written is in the place of the documents ``replaced``: those without a name go. If one is not
+    there any more, ``SourceChangedError`` is raised.
     """
 
     default_format = Format.OCI
@@ -172,6 +173,26 @@ class LayoutWriter(ImageWriter):
         return True
 
     def _merge(self, images: Sequence[Named]) -> None:
+        path = os.path.join(self._target, INDEX_FILE)
+        there = os.path.lexists(path)
+        before = os.lstat(path).st_ctime_ns if there else 0
+        index = _read_index(path) if there else decode(index_json(()))
+        self._check_replaced(index)
+        self._move_blobs()
+        index = merge_index(index, images, self._replaced)
+        write_file(path, encode(index), self.path)
+        self._tidy(index, before)
+
+    def _check_replaced(self, index: dict[str, Any]) -> None:
+        """What is made of a document that another has replaced would undo that."""
+        there = {entry["digest"] for entry in member(index, "manifests", list, default=[])}
+        if not self._replaced <= there:
+            raise SourceChangedError(
+                f"{self.path} was changed by another, after it was read",
+                "do it again: nothing was changed",
+            )
+
+    def _move_blobs(self) -> None:
         staged = os.path.join(self._staging, "blobs")
         for algorithm in os.listdir(staged):
             directory = os.path.join(self._target, "blobs", algorithm)
@@ -185,13 +206,6 @@ class LayoutWriter(ImageWriter):
                         f"cannot write {self.path}: {target} is a directory", "remove it"
                     ) from error
             sync_directory(directory)
-        path = os.path.join(self._target, INDEX_FILE)
-        there = os.path.lexists(path)
-        before = os.lstat(path).st_ctime_ns if there else 0
-        index = _read_index(path) if there else decode(index_json(()))
-        index = merge_index(index, images, self._replaced)
-        write_file(path, encode(index), self.path)
-        self._tidy(index, before)
 
     def _tidy(self, index: dict[str, Any], before: int) -> None:
         """Remove the blobs that nothing names, or say how many there are."""

@@ -8,7 +8,7 @@ import re
 import struct
 from typing import Final
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import TreeError, quoted
 
 _VERSION: Final = 2
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
@@ -59,7 +59,7 @@ def _item(line: bytes) -> tuple[int, int, int]:
     name = match[2] if match else b""
     tag = tags[1] if name else tags[0]
     if match is None or tag is None:
-        raise TreeError(f"its access control list has the malformed line {printable(line[:80])!r}")
+        raise TreeError(f"its access control list has the malformed line {quoted(line[:80])}")
     permissions = sum(4 >> at for at, letter in enumerate(match[3]) if letter != ord("-"))
     return tag, _id(name, match[4]) if name else _NO_ID, permissions
 
@@ -68,7 +68,7 @@ def _id(name: bytes, number: bytes | None) -> int:
     digits = number or (b"0" if name == b"root" else name)
     if not digits.isdigit() or int(digits) >= _NO_ID:
         raise TreeError(
-            f"its access control list names {printable(name[:80])!r}, and no number for it",
+            f"its access control list names {quoted(name[:80])}, and no number for it",
             "make the archive with numeric owners, or with extended attributes",
         )
     return int(digits)

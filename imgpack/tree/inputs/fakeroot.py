@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable
 from typing import Final
 
-from imgpack.errors import ConfigError, SourceError, TreeError, printable
+from imgpack.errors import ConfigError, SourceError, TreeError, printable, quoted
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import MAX_OWNER
@@ -40,7 +40,7 @@ class FakerootState:
             uid, gid = (int(match[4]), int(match[5])) if match else (MAX_OWNER + 1, 0)
             if match is None or max(uid, gid) > MAX_OWNER or _kind(match[3]) not in _KINDS:
                 raise TreeError(
-                    f"{name}:{number}: {printable(line[:80])!r} is no line that fakeroot saves",
+                    f"{name}:{number}: {quoted(line[:80])} is no line that fakeroot saves",
                     "name the file that fakeroot -s wrote",
                 )
             key = int(match[1], 16), int(match[2])

@@ -24,6 +24,8 @@ from imgpack.tree.tree import Stamps, join
 _Cuts = tuple[tuple[int, bool], ...]
 _Numbered = tuple[int, TableRow]
 _TYPE: Final = 0o170000
+_WAYS: Final = 4
+"""Ways that are remembered: each may be two thousand directories of long names."""
 _new = tuple.__new__
 
 
@@ -107,6 +109,17 @@ class _Floor(NamedTuple):
 _GROUND: Final = _Floor(b"", ())
 
 
+class _WayStep(NamedTuple):
+    """What layers have at ``path``, if it is there, and the floor of what is in it."""
+
+    path: bytes
+    found: LayerRow | None
+    floor: _Floor
+
+
+_BOTTOM: Final = _WayStep(b"", None, _GROUND)
+
+
 class Applied:
     """The tree of the layers whose ``tables`` these are, bottom first."""
 
@@ -119,6 +132,8 @@ class Applied:
         self.tables = tuple(tables)
         self._name = name
         self._source = source
+        self._ways: dict[int, list[_WayStep]] = {}
+        """The steps of the last path that was looked up in so many of the layers."""
 
     def __str__(self) -> str:
         return self._name
@@ -149,7 +164,7 @@ class Applied:
         ]
         floor = _GROUND
         if under:
-            *_, (_, floor) = self._way(under.rpartition(b"/")[0], len(self.tables))
+            floor = self._way(under.rpartition(b"/")[0], len(self.tables)).floor
         floors = [floor._replace(inside=b"")]
         for path, group in groupby(merge(*sources, key=_order), key=_path):
             while not path.startswith(floors[-1].inside):
@@ -195,29 +210,39 @@ class Applied:
 
     def _below(self, path: bytes, count: int) -> LayerRow | None:
         """What the lowest ``count`` layers have at ``path``."""
-        found: LayerRow | None = None
-        for depth, (found, _) in enumerate(self._way(path, count)):
-            if found is None and depth:
-                return None
-        return found or LayerRow(made_up_row(b"", 0), 0, 0, deleted=False, held=0)
+        found = self._way(path, count).found
+        if found is None and not path:
+            return LayerRow(made_up_row(b"", 0), 0, 0, deleted=False, held=0)
+        return found
 
-    def _way(self, path: bytes, count: int) -> Iterator[tuple[LayerRow | None, _Floor]]:
-        """What the lowest ``count`` layers have at each directory down to ``path``, and its floor.
+    def _way(self, path: bytes, count: int) -> "_WayStep":
+        """What the lowest ``count`` layers have at ``path``; what was looked up above it is known.
 
-        The first is the root.
+        So a path is looked up part by part in one look-up for each part, however deep it is.
         """
-        floor = _GROUND
-        parts = path.split(b"/") if path else []
-        for depth in range(len(parts) + 1):
-            there = b"/".join(parts[:depth])
-            rows = [
-                (number, row)
-                for number, table in enumerate(self.tables[:count])
-                for row in table.at(there)
-            ]
-            laid, below = _settle(rows, floor, there)
-            floor = below or floor
-            yield next((one for one in laid if one.shown), None), floor
+        if count not in self._ways and len(self._ways) == _WAYS:
+            self._ways.clear()
+        way = self._ways.setdefault(count, [])
+        if not way:
+            way.append(self._step(b"", count, _BOTTOM))
+        while len(way) > 1 and not (path == way[-1].path or path.startswith(way[-1].path + b"/")):
+            way.pop()
+        while path and (above := way[-1]).path != path:
+            end = path.find(b"/", len(above.path) + 1)
+            way.append(self._step(path if end < 0 else path[:end], count, above))
+        return way[-1] if path else way[0]
+
+    def _step(self, path: bytes, count: int, above: "_WayStep") -> "_WayStep":
+        rows = [
+            (number, row)
+            for number, table in enumerate(self.tables[:count])
+            for row in table.at(path)
+        ]
+        laid, below = _settle(rows, above.floor, path)
+        found = next((one for one in laid if one.shown), None)
+        if above.path and above.found is None:
+            found = None
+        return _WayStep(path, found, below or above.floor)
 
     @cached_property
     def _links(self) -> "list[array[int]]":
@@ -234,9 +259,26 @@ class Applied:
 
     def _whole(self, laid: LayerRow) -> LayerRow:
         """``laid``; a hard link to a lower layer's file with what that has."""
-        row = laid.row
-        if stat.S_IFMT(row.mode):
+        links: list[LayerRow] = []
+        body = laid
+        while not stat.S_IFMT(body.row.mode):
+            links.append(body)
+            body = self._linked(body)
+        if not links:
             return laid
+        row = laid.row
+        xattrs = dict(body.row.xattrs)
+        for one in reversed(links):
+            xattrs.update(one.row.xattrs)
+        whole = body.row._replace(
+            path=row.path, mode=stat.S_IFMT(body.row.mode) | stat.S_IMODE(row.mode), uid=row.uid,
+            gid=row.gid, mtime_ns=row.mtime_ns, xattrs=tuple(xattrs.items()), inode=0, links=1,
+        )  # fmt: skip
+        return laid._replace(row=whole, held=body.held)
+
+    def _linked(self, laid: LayerRow) -> LayerRow:
+        """What lower layers have where a hard link points: the next one, or a file."""
+        row = laid.row
         with about(self.tables[laid.layer].name):
             found = self._below(row.link, laid.layer)
             if found is None or found.row.is_directory:
@@ -244,14 +286,7 @@ class Applied:
                     f"{brief(row.path)} is a hard link to {brief(row.link)}, which is "
                     + ("not there" if found is None else "a directory")
                 )
-        body = self._whole(found).row
-        xattrs = tuple({**dict(body.xattrs), **dict(row.xattrs)}.items())
-        mode = stat.S_IFMT(body.mode) | stat.S_IMODE(row.mode)
-        whole = body._replace(
-            path=row.path, mode=mode, uid=row.uid, gid=row.gid, mtime_ns=row.mtime_ns,
-            xattrs=xattrs, inode=0, links=1,
-        )  # fmt: skip
-        return laid._replace(row=whole, held=self._whole(found).held)
+        return found
 
     def _entry(self, laid: LayerRow) -> Entry:
         row, layer = laid.row, laid.held

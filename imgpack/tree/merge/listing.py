@@ -19,7 +19,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, Final, NamedTuple
 
-from imgpack.errors import DocumentError, NotFoundError, printable
+from imgpack.errors import DocumentError, NotFoundError, printable, quoted
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
 from imgpack.tree.transform import MAX_OWNER
@@ -266,7 +266,7 @@ def _entry(path: bytes, words: Iterable[bytes], kept: bytes | None) -> Entry:
     for word in words:
         key, equals, value = word.partition(b"=")
         if key in fields or not equals:
-            raise ValueError(f"{printable(key)!r} has no value, or two")
+            raise ValueError(f"{quoted(key)} has no value, or two")
         if key.startswith(b"xattr."):
             xattrs[_unescaped(key[6:])] = base64.b64decode(value, validate=True)
         else:
@@ -301,13 +301,13 @@ def _entry(path: bytes, words: Iterable[bytes], kept: bytes | None) -> Entry:
 def _check_path(path: bytes) -> None:
     parts = path.split(b"/") if path else []
     if b"" in parts or b"." in parts or b".." in parts or b"\0" in path:
-        raise ValueError(f"{printable(path)!r} is no path in a tree")
+        raise ValueError(f"{quoted(path)} is no path in a tree")
 
 
 def _matching(pattern: re.Pattern[bytes], value: bytes) -> re.Match[bytes]:
     found = pattern.fullmatch(value)
     if found is None:
-        raise ValueError(f"{printable(value)!r} is no value that it can have")
+        raise ValueError(f"{quoted(value)} is no value that it can have")
     return found
 
 

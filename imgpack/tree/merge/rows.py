@@ -18,6 +18,8 @@ MADE_UP: Final = -1
 """The offset of a directory that the layer does not say: it is on the way to what it has."""
 _FIXED: Final = struct.Struct("<IIIIIIQqIQqIIIB")
 _NAME: Final = struct.Struct("<II")
+_ROW: Final = 512
+"""Bytes that most rows take."""
 _NS: Final = 1_000_000_000
 _DELETIONS: Final = frozenset({WHITEOUT, OPAQUE})
 _new = tuple.__new__
@@ -143,13 +145,30 @@ def unpack_path(data: bytes, start: int) -> bytes | None:
 
 def read_rows(file: ScratchFile, start: int, end: int) -> Iterator[TableRow]:
     """The rows from one byte of ``file`` to another."""
+    return (row for _, row in placed_rows(file, start, end))
+
+
+def placed_rows(file: ScratchFile, start: int, end: int) -> Iterator[tuple[int, TableRow]]:
+    """As ``read_rows``, and where each begins."""
     rest = b""
     for piece in file.read(start, end):
         data, at = rest + piece, 0
         while (found := unpack_row(data, at)) is not None:
-            row, at = found
-            yield row
+            row, after = found
+            yield start + at, row
+            at = after
         rest = data[at:]
+        start += at
+
+
+def row_from(file: ScratchFile, start: int) -> TableRow:
+    """The row that begins at a byte of ``file``."""
+    size = _ROW
+    while True:
+        found = unpack_row(b"".join(file.read(start, start + size)), 0)
+        if found is not None:
+            return found[0]
+        size *= 16
 
 
 def rows_at(block: bytes, path: bytes) -> list[TableRow]:

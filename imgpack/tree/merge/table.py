@@ -16,10 +16,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from imgpack.errors import ArchiveError, about, brief
+from imgpack.errors import ArchiveError, LimitError, about, brief
 from imgpack.files.scratch import ScratchFile
 from imgpack.tree.entry import WHITEOUT, path_order
 from imgpack.tree.members import check_path, is_reserved, member_entry
+from imgpack.tree.merge.links import linked_rows
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
 from imgpack.tree.merge.rows import (
     TableRow,
@@ -35,18 +36,20 @@ _RUN: Final = 64 << 20
 """Bytes of memory of the rows that are sorted at once, about."""
 _OVERHEAD: Final = 450
 """Bytes that a row takes in memory besides its names."""
-_KNOWN: Final = 1 << 16
-"""Directories that are remembered as there; of more, some are only noted twice."""
+_KNOWN: Final = 8 << 20
+"""Bytes of paths of directories that are remembered as there; of more, some are noted twice."""
+_DEEPEST: Final = 2048
+"""Names in a path: more are in none that Linux takes at once (``PATH_MAX``)."""
+MAX_TABLE: Final = 4 << 30
+"""Bytes of a table: more than the entries of any layer take."""
 _BLOCK: Final = 1 << 18
-_EVERY: Final = 64
+EVERY: Final = 64
 """Rows from one place that a look-up knows to the next."""
 _BLOCK_OF_PATH: Final = 512
-_AHEAD: Final = 4 * _EVERY
+_AHEAD: Final = 4 * EVERY
 """Rows that are read until it is faster to look for where they end."""
 _BEHIND: Final = b"\0\4"
 """What makes a key of one that is behind all that is in a directory, and before its next."""
-_MAX_LINKS: Final = 1000
-"""Hard links to hard links that one may lead through."""
 _TWICE: Final = "is there twice, and docker and podman refuse that; the last one counts"
 
 
@@ -63,7 +66,7 @@ class Remark:
 class LayerTable:
     """The rows of the layer that messages call ``name``: in ``file``, the first ``size`` bytes.
 
-    ``starts`` is where every ``_EVERY``th row begins. ``linked`` are rows that share an inode;
+    ``starts`` is where every ``EVERY``th row begins. ``linked`` are rows that share an inode;
     ``borrowed`` those that link to a lower layer's.
     """
 
@@ -102,6 +105,10 @@ class LayerTable:
                     at = self._range(path_order(inside + name) + _BEHIND)[0]
                     break
 
+    def has(self, path: bytes) -> bool:
+        """Whether there is something at ``path`` or in it, if only a deletion."""
+        return next(self.rows(path), None) is not None
+
     def at(self, path: bytes) -> list[TableRow]:
         """The rows of ``path``: none, or what is deleted and what is there."""
         found, place = self._found, self._range(path_order(path))
@@ -126,6 +133,8 @@ class LayerTable:
             path = unpack_path(data, 0)
             if path is not None:
                 return path
+            if start + size >= self.size:  # a table that was kept may say what it likes
+                raise ArchiveError(f"{self.name}: what is kept of its files is damaged")
             size *= 16
 
 
@@ -141,13 +150,13 @@ class _Lookup:
 def layer_table(layer: LayerMembers, scratch: Callable[[], str]) -> LayerTable:
     """The table of ``layer``, in a file in the directory that ``scratch`` finds.
 
-    Raises ``ArchiveError`` and ``TreeError`` for a layer that cannot be unpacked, naming it, what
-    reading it raises, and ``OutputError``.
+    Raises ``ArchiveError``, ``TreeError`` and ``LimitError`` for a layer that cannot be unpacked,
+    naming it, what reading it raises, and ``OutputError``.
     """
     with about(layer.name):
         remarks: dict[str, Remark] = {}
         writer = TableWriter(scratch)
-        for row in _settled(_sorted(layer.members, scratch), remarks):
+        for row in _settled(_sorted(_rows(layer.members), scratch), remarks):
             writer.add(row)
         table = writer.table(layer.name, tuple(remarks.values()))
         return _resolved(table, scratch) if table.borrowed else table
@@ -165,7 +174,7 @@ class TableWriter:
 
     def add(self, row: TableRow) -> None:
         """The next row."""
-        if self._count % _EVERY == 0:
+        if self._count % EVERY == 0:
             self._starts.append(self._file.size + self._waiting)
         self._count += 1
         self._linked += row.inode > 0
@@ -185,6 +194,8 @@ class TableWriter:
         )  # fmt: skip
 
     def _flush(self) -> None:
+        if self._file.size > MAX_TABLE:  # attributes of each of many links, for one
+            raise LimitError("what it says of its files is too large", f"at most {MAX_TABLE} bytes")
         self._file.append(b"".join(self._parts))
         self._parts, self._waiting = [], 0
 
@@ -193,15 +204,17 @@ def _key(row: TableRow) -> tuple[bytes, bool, int]:
     return path_order(row[0]), not row.deletes, row.place
 
 
-def _sorted(members: Iterable[HashedMember], scratch: Callable[[], str]) -> Iterator[TableRow]:
-    """All rows in order; of a path that comes more than once, as the archive has them."""
+def _sorted(found: Iterable[TableRow], scratch: Callable[[], str]) -> Iterator[TableRow]:
+    """Rows in order; of a path that comes more than once, as the archive has them."""
     runs: list[tuple[int, int]] = []
     spilled: ScratchFile | None = None
     rows: list[TableRow] = []
     taken = 0
-    for row in _rows(members):
+    for row in found:
         rows.append(row)
         taken += _OVERHEAD + len(row.path) + len(row.link)
+        if row.xattrs:
+            taken += sum(_OVERHEAD + len(name) + len(value) for name, value in row.xattrs)
         if taken >= _RUN:
             spilled = spilled or ScratchFile(scratch())
             runs.append(_spill(rows, spilled))
@@ -217,14 +230,14 @@ def _sorted(members: Iterable[HashedMember], scratch: Callable[[], str]) -> Iter
 def _spill(rows: list[TableRow], file: ScratchFile) -> tuple[int, int]:
     rows.sort(key=_key)
     start = file.size
-    for first in range(0, len(rows), _EVERY * _EVERY):
-        file.append(b"".join(map(pack, rows[first : first + _EVERY * _EVERY])))
+    for first in range(0, len(rows), EVERY * EVERY):
+        file.append(b"".join(map(pack, rows[first : first + EVERY * EVERY])))
     return start, file.size
 
 
 def _rows(members: Iterable[HashedMember]) -> Iterator[TableRow]:
     """The rows of all members in the archive's order, with the directories on their ways."""
-    known: set[bytes] = {b""}
+    known = _Known()
     for place, (member, digest) in enumerate(members):
         path = member.path
         if is_reserved(path):
@@ -233,26 +246,49 @@ def _rows(members: Iterable[HashedMember]) -> Iterator[TableRow]:
                 yield TableRow(entry.path, entry.mode, place=place)
             continue
         check_path(path)
-        if len(known) > _KNOWN:
-            known.clear()
+        if len(path) > 2 * _DEEPEST and path.count(b"/") >= _DEEPEST:
+            raise LimitError(
+                f"{brief(path)} lies in {path.count(b'/'):,} directories",
+                f"at most {_DEEPEST - 1:,} are accepted",
+            )
+        if known.size > _KNOWN:
+            known.forget()
         if member.kind == stat.S_IFDIR:
             known.add(path)
         elif not path:
             raise ArchiveError("its root is no directory")
-        elif path in known:  # what was in it is gone, and may come again
-            known.clear()
+        elif path in known.paths:  # what was in it is gone, and may come again
+            known.forget()
         above = path.rpartition(b"/")[0]
-        if above and above not in known:
-            yield from _way(above, place, known)
+        if above and above not in known.paths:
+            yield from known.way(above, place)
         yield member_row(member, digest, place)
 
 
-def _way(path: bytes, place: int, known: set[bytes]) -> Iterator[TableRow]:
-    """The directories from ``path`` upwards of which it is not known that they are there."""
-    while path and path not in known:
-        known.add(path)
-        yield made_up_row(path, place)
-        path = path.rpartition(b"/")[0]
+@dataclass(slots=True)
+class _Known:
+    """Directories of which it is known that they are there, and about how many bytes they take."""
+
+    paths: set[bytes] = field(default_factory=set)
+    size: int = 0
+
+    def way(self, path: bytes, place: int) -> Iterator[TableRow]:
+        """The directories from ``path`` upwards of which it is not known."""
+        while path and path not in self.paths:
+            self.add(path)
+            yield made_up_row(path, place)
+            path = path.rpartition(b"/")[0]
+
+    def add(self, path: bytes) -> None:
+        """One more."""
+        if path not in self.paths:
+            self.paths.add(path)
+            self.size += len(path) + _OVERHEAD // 4
+
+    def forget(self) -> None:
+        """All of them."""
+        self.paths.clear()
+        self.size = 0
 
 
 class _Above(NamedTuple):
@@ -274,107 +310,71 @@ def _settled(rows: Iterator[TableRow], remarks: dict[str, Remark]) -> Iterator[T
             ways.pop()
         above = ways[-1]
         deletions: dict[int, TableRow] = {}
-        bodies: list[TableRow] = []
+        only: TableRow | None = None
+        several: _Bodies | None = None
         for row in group:
             if row.deletes:
                 deletions.setdefault(row.mode, row)
             elif row.place >= above.since:
-                bodies.append(row)
+                if only is None:
+                    only = row
+                else:
+                    several = several or _Bodies(only)
+                    several.add(row)
         yield from (deletions[mode] for mode in sorted(deletions, reverse=True))
-        if not bodies:
+        if only is None:
             continue
         if not above.directory:
             what = above.inside.rstrip(b"/")
             raise ArchiveError(f"{brief(what)} is no directory, and there is something in it")
-        row = bodies[0] if len(bodies) == 1 else _last(bodies, remarks)
-        directory = row.is_directory
-        gone = [one.place for one in bodies if not one.is_directory]
-        if gone and directory and WHITEOUT not in deletions:
+        gone = None if only.is_directory else only.place
+        if several is not None:
+            several.tell_of_others(remarks)
+            only, gone = several.counts, several.gone
+        directory = only.is_directory
+        if gone is not None and directory and WHITEOUT not in deletions:
             yield TableRow(path, WHITEOUT)  # what was there for a moment replaced what is below
-        yield row
-        since = max(above.since, *gone) if gone else above.since
+        yield only
+        since = above.since if gone is None else max(above.since, gone)
         ways.append(_Above(path + b"/" if path else b"", since, directory))
 
 
-def _last(bodies: list[TableRow], remarks: dict[str, Remark]) -> TableRow:
-    """The one of ``bodies`` that counts."""
-    said = [row for row in bodies if not row.made_up] or bodies[-1:]
-    # A link to itself says nothing of what is there already.
-    said = [row for row in said if row.link != row.path or stat.S_IFMT(row.mode)] or said[-1:]
-    row = said[-1]
-    if len(said) > 1:
-        first = remarks.get(_TWICE, Remark(_TWICE, row.path, 0))
-        remarks[_TWICE] = Remark(_TWICE, first.path, first.count + len(said) - 1)
-    return row
+class _Bodies:
+    """What the layer has at one path, one after the other; ``counts`` is what counts in the end.
+
+    ``gone`` is the place of the last that was no directory.
+    """
+
+    def __init__(self, first: TableRow) -> None:
+        self.counts = first
+        self.gone: int | None = None
+        self._said = 0
+        self._weight = 0
+        self.add(first)
+
+    def add(self, row: TableRow) -> None:
+        """The next, in the order of the archive."""
+        # A link to itself says nothing of what is there already, a made-up directory less.
+        to_itself = row.link == row.path and not stat.S_IFMT(row.mode)
+        weight = 0 if row.made_up else 1 if to_itself else 2
+        self._said += weight == 2
+        if weight >= self._weight:
+            self.counts, self._weight = row, weight
+        if not row.is_directory:
+            self.gone = row.place
+
+    def tell_of_others(self, remarks: dict[str, Remark]) -> None:
+        """Note that there are some of which only the last counts."""
+        if self._said > 1:
+            first = remarks.get(_TWICE, Remark(_TWICE, self.counts.path, 0))
+            remarks[_TWICE] = Remark(_TWICE, first.path, first.count + self._said - 1)
 
 
 def _resolved(table: LayerTable, scratch: Callable[[], str]) -> LayerTable:
     """``table``, whose hard links are what they name, where the layer has that."""
-    inodes: dict[bytes, _LinkedInode] = {}
-    named: dict[bytes, bytes] = {}
-    for link in table.rows():
-        if not stat.S_IFMT(link.mode):
-            body = _body(table, link)
-            if body is not None:
-                named[link.path] = body.path
-                inodes.setdefault(body.path, _LinkedInode(body, len(inodes) + 1)).link(link)
-    if not inodes:
-        return table
     writer = TableWriter(scratch)
-    for row in table.rows():
-        inode = None if row.deletes else inodes.get(named.get(row.path, row.path))
-        writer.add(row if inode is None else inode.at(row.path))
+    for row in linked_rows(table.file, table.size, lambda rows: _sorted(rows, scratch)):
+        writer.add(row)
     made = writer.table(table.name, table.remarks)
     table.file.close()
     return made
-
-
-def _body(table: LayerTable, link: TableRow) -> TableRow | None:
-    """What ``link`` names in its layer, by way of other links; ``None`` if it is not in it."""
-    target = link.link
-    for _ in range(_MAX_LINKS):
-        found = [row for row in table.at(target) if not row.deletes and row.place < link.place]
-        if not found:
-            return None
-        if found[0].is_directory:
-            raise ArchiveError(
-                f"{brief(link.path)} is a hard link to {brief(target)}, which is a directory"
-            )
-        if stat.S_IFMT(found[0].mode):
-            return found[0]
-        if found[0].link == target:
-            return None
-        target = found[0].link
-    raise ArchiveError(f"{brief(link.path)} is a hard link whose target does not end")
-
-
-@dataclass(slots=True)
-class _LinkedInode:
-    """What several paths of a layer share."""
-
-    row: TableRow
-    number: int
-    links: int = 1
-    said: TableRow | None = None
-
-    def link(self, row: TableRow) -> None:
-        """One more path. Engines set what the last header of them says."""
-        self.links += 1
-        if self.said is None or row.place > self.said.place:
-            self.said = row
-
-    def at(self, path: bytes) -> TableRow:
-        """The row of this at ``path``."""
-        said = self.said
-        assert said is not None
-        body = self.row
-        return body._replace(
-            path=path,
-            mode=stat.S_IFMT(body.mode) | stat.S_IMODE(said.mode),
-            uid=said.uid,
-            gid=said.gid,
-            mtime_ns=said.mtime_ns,
-            xattrs=tuple({**dict(body.xattrs), **dict(said.xattrs)}.items()),
-            inode=self.number,
-            links=self.links,
-        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from imgpack.errors import TreeError, printable
+from imgpack.errors import TreeError, quoted
 from imgpack.tree.destination import Placed
 from imgpack.tree.entry import Entry, order, whiteout
 from imgpack.tree.problems import Problems
@@ -52,7 +52,7 @@ def _clean(path: bytes) -> bytes:
     parts = [part for part in path.split(b"/") if part]
     if not parts or b"." in parts or b".." in parts or b"\0" in path:
         raise TreeError(
-            f"{printable(path)!r} cannot be deleted: it is no path below the image's root",
+            f"{quoted(path)} cannot be deleted: it is no path below the image's root",
             "write it as it is in the image, as /usr/share/doc",
         )
     for part in parts:

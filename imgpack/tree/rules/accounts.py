@@ -8,7 +8,7 @@ are passed over, as there.
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, quoted
 
 MAX_ID: Final = 2**31 - 1
 """The largest id that engines run a process as."""
@@ -74,7 +74,7 @@ def _id(text: str, kind: str, file: str) -> int:
     number = _number(text) if text else 0
     if number is None:
         raise ConfigError(
-            f"the {kind} {printable(text)!r} is not in {file} of the image",
+            f"the {kind} {quoted(text)} is not in {file} of the image",
             f"give the {kind}'s number, or add a line for it there",
         )
     if number > MAX_ID:

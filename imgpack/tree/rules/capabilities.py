@@ -9,7 +9,7 @@ import re
 import struct
 from typing import Final
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, quoted
 
 NAMES: Final = """
 chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
@@ -40,7 +40,7 @@ def capability(text: str) -> bytes | None:
     for clause in text.split():
         found = _CLAUSE.fullmatch(clause)
         if found is None:
-            raise _refused(text, f"{printable(clause)!r} is no clause of them")
+            raise _refused(text, f"{quoted(clause)} is no clause of them")
         listed = _listed(found[3] or "all", text)
         for operator, flags in _ACTION.findall(found[2] or found[4]):
             for flag in sets:
@@ -71,12 +71,12 @@ def _listed(names: str, text: str) -> int:
         elif name.isdigit() and len(name) <= 3 and int(name) <= _LARGEST:
             bits |= 1 << int(name)
         else:
-            raise _refused(text, f"there is no {printable(name)!r}")
+            raise _refused(text, f"there is no {quoted(name)}")
     return bits
 
 
 def _refused(text: str, why: str) -> ConfigError:
     return ConfigError(
-        f"{printable(text)!r} are no capabilities of a file: {why}",
+        f"{quoted(text)} are no capabilities of a file: {why}",
         "write them as setcap takes them: cap_net_bind_service+ep",
     )

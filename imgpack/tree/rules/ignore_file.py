@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import ConfigError, LimitError, SourceError, printable
+from imgpack.errors import ConfigError, LimitError, SourceError, printable, quoted
 from imgpack.tree.exclusion import ExclusionRule
 from imgpack.tree.rules.glob import Glob, as_bytes, as_text, read_otherwise
 
@@ -115,7 +115,7 @@ def parse_ignore_pattern(text: str, file: str = "", line: int = 0) -> IgnorePatt
     except ValueError as error:
         where = f"line {line} of {file}: " if line else ""
         raise ConfigError(
-            f"{where}{printable(written)!r} is no pattern: {error}",
+            f"{where}{quoted(written)} is no pattern: {error}",
             "correct it: a backslash before a special character makes it an ordinary one",
         ) from None
 

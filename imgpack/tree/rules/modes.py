@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, quoted
 
 _UMASK: Final = 0o022
 _OCTAL: Final = re.compile(r"[0-7]{1,5}")
@@ -97,6 +97,6 @@ class ModeChange:
 
 def _refused(text: str) -> ConfigError:
     return ConfigError(
-        f"{printable(text)!r} is not a mode",
+        f"{quoted(text)} is not a mode",
         "write octal, as 0755, or what chmod takes, as u=rwX,go=rX",
     )

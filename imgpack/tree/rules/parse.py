@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, printable, quoted
 from imgpack.tree.rules.accounts import Account, groups, users
 from imgpack.tree.rules.capabilities import capability
 from imgpack.tree.rules.changes import (
@@ -62,7 +62,7 @@ def path_pattern(text: str) -> PathPattern:
     found = parse_ignore_pattern(text)
     if found is None or found.exception:
         raise ConfigError(
-            f"{printable(text)!r} is no pattern of a rule",
+            f"{quoted(text)} is no pattern of a rule",
             "it says what is meant, without a !; to mean less, let a later rule change it back",
         )
     return PathPattern(found.glob)
@@ -96,7 +96,7 @@ def owner(text: str, read: ReadFile) -> ChangeOwner:
     """
     name, colon, group = text.partition(":")
     if not group and (colon or not name):
-        raise ConfigError(f"{printable(text)!r} is no owner", "write USER, USER:GROUP or :GROUP")
+        raise ConfigError(f"{quoted(text)} is no owner", "write USER, USER:GROUP or :GROUP")
     uid = gid = None
     if _NUMBER.fullmatch(name):
         uid = gid = int(name)
@@ -116,7 +116,7 @@ def _named(name: str, accounts: Iterable[Account], kind: str, file: str) -> Acco
         return Account("root", 0, 0)
     if found is None:
         raise ConfigError(
-            f"the {kind} {printable(name)!r} is not in {file} of the image",
+            f"the {kind} {quoted(name)} is not in {file} of the image",
             f"give the {kind}'s number, or add a line for it there",
         )
     return found
@@ -135,7 +135,7 @@ def attribute_value(text: str) -> bytes:
             return base64.b64decode(text[2:], validate=True)
     except (ValueError, binascii.Error):
         raise ConfigError(
-            f"the value {printable(text)!r} of an attribute is not what it begins as",
+            f"the value {quoted(text)} of an attribute is not what it begins as",
             "behind 0x are hexadecimal digits, behind 0s base64; a text can stand in quotes",
         ) from None
     value = text.encode("utf-8", "surrogateescape")
@@ -152,7 +152,7 @@ def _attribute(text: str) -> ChangeAttribute:
     found = _ATTRIBUTE.fullmatch(text)
     if found is None:
         raise ConfigError(
-            f"{printable(text)!r} is no attribute",
+            f"{quoted(text)} is no attribute",
             "write NAME=VALUE, the name as user.key: in user, trusted, security or system",
         )
     name = found[1].encode("utf-8", "surrogateescape")

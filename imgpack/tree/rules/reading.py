@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imgpack.errors import ConfigError, TreeError, printable
+from imgpack.errors import ConfigError, TreeError, printable, quoted
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry
 from imgpack.tree.problems import Problems
@@ -64,7 +64,7 @@ class IdMap:
             match = _RANGE.fullmatch(text) if text.isascii() else None
             if match is None:
                 raise ConfigError(
-                    f"{printable(text)!r} does not map ids",
+                    f"{quoted(text)} does not map ids",
                     "write CONTAINER:HOST:SIZE, or CONTAINER:HOST for one id",
                 )
             container, host, size = int(match[2]), int(match[3]), int(match[4] or 1)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imgpack.errors import ConfigError, printable
+from imgpack.errors import ConfigError, quoted
 from imgpack.tree.destination import Placed
 from imgpack.tree.entry import OPAQUE, OPAQUE_NAME, WHITEOUT, Entry
 from imgpack.tree.parts import Belongs, Known, parted
@@ -40,13 +40,11 @@ class Group:
         name, equals, patterns = text.partition("=")
         if not equals or not _NAME.fullmatch(name):
             raise ConfigError(
-                f"{printable(text)!r} names no layer and its patterns",
+                f"{quoted(text)} names no layer and its patterns",
                 "write NAME=PATTERN,..., as deps=node_modules,vendor",
             )
         if not all(patterns.split(",")):
-            raise ConfigError(
-                f"{printable(text)!r} has an empty pattern", "say what is in the layer"
-            )
+            raise ConfigError(f"{quoted(text)} has an empty pattern", "say what is in the layer")
         return cls(name, ignore(patterns.split(",")))
 
 

@@ -33,6 +33,8 @@ def new_tree(path: str) -> Iterator[NewTree]:
     It is ``path`` when that ends well. Raises ``OutputError`` if ``path`` has something in it, or
     cannot be written.
     """
+    if not path or "\0" in path:
+        raise OutputError(f"{path!r} is no path of a directory", "name a new or empty directory")
     target = real_path(path)
     with output_errors(path):
         if os.path.lexists(target):

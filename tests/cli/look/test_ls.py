@@ -109,6 +109,17 @@ def test_links_in_circles_end(tmp_path: Path, imgpack_here: InProcess) -> None:
     assert listed(imgpack_here, "up") == ["x"]
 
 
+def test_a_directory_of_a_layer_may_have_nothing_but_deletions(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Then the layer says nothing of the directory itself."""
+    upper = layer(entry("etc/.wh.old"))
+    write_archive(tmp_path / "a.tar", make_image(Memory(), [layer(entry("etc/old")), upper]))
+
+    assert listed(imgpack_here, "--layer", "2", "etc") == ["old (whiteout)"]
+    assert "/usr is not in layer 2" in imgpack_here("ls", "a.tar", "--layer", "2", "usr").failed(28)
+
+
 def test_a_layer_is_listed_with_what_it_deletes(imgpack_here: InProcess) -> None:
     """Whiteouts and opaque directories are marked; lower layers are not looked at."""
     assert listed(imgpack_here, "-R", "--layer", "2") == [

@@ -1,14 +1,18 @@
 """The files of an image: what there is, where it comes from, and the bytes."""
 
+import json
 import tarfile
 import tempfile
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from imgpack import api
 from imgpack.api import Image, SegmentCache
-from imgpack.errors import DigestError, NotFoundError, UnsupportedError
+from imgpack.errors import ArchiveError, DigestError, NotFoundError, UnsupportedError
+from imgpack.image.files import tables
 from imgpack.image.files.files import ImageFiles, image_contents
 from tests.image.base.members import Warnings
 from tests.image.base.test_tree import EXPECTED, LAYERS, LOW, PASSWD, linked
@@ -76,6 +80,55 @@ def test_a_damaged_table_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     assert said(files_of(image, cache)) == EXPECTED
     assert len(warnings.warned) == 2
     assert all("damaged" in one for one in warnings.warned)
+
+
+@pytest.mark.parametrize(
+    "said_of_it",
+    [
+        {"starts": 1 << 60},
+        {"starts": 0},
+        {"kept": [[0, 1 << 60]]},
+        {"count": 1 << 40},
+        {"count": "1"},
+        {"size": 1},
+        {"remarks": [[1, 2, 3]]},
+        {"more": "x" * (1 << 25)},
+    ],
+)
+def test_a_table_that_says_what_cannot_be_is_made_anew(
+    tmp_path: Path, said_of_it: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before memory is taken for it."""
+    packed = tables._packed
+
+    def lying(key: str, layer: tables.ReadLayer) -> Iterator[bytes]:
+        head, *rest = packed(key, layer)
+        yield json.dumps(json.loads(head) | said_of_it).encode() + b"\n"
+        yield from rest
+
+    warnings = Warnings()
+    cache = SegmentCache(str(tmp_path / "cache"), warnings.warn)
+    image = make_image(Memory(), LAYERS)
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "_packed", lying)
+        files_of(image, cache)
+
+    assert said(files_of(image, cache)) == EXPECTED
+    assert len(warnings.warned) == 2
+
+
+def test_places_of_rows_that_are_none_end_in_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are looked for no longer than the table is."""
+    cache = SegmentCache(str(tmp_path / "cache"))
+    image = make_image(Memory(), LAYERS)
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "_little", lambda starts: array("Q", [1 << 50] * len(starts)))
+        files_of(image, cache)
+
+    with pytest.raises(ArchiveError, match="what is kept of its files is damaged"):
+        files_of(image, cache).find(b"etc")
 
 
 def test_files_of_a_layer_come_in_its_order_and_the_rest_is_not_read() -> None:

@@ -129,6 +129,17 @@ def test_secrets_of_the_configuration_are_found_and_never_shown() -> None:
     assert "horse" not in text
 
 
+def test_a_name_may_be_a_secret_itself() -> None:
+    """It is found, and not shown either."""
+    told = linted(
+        image([layer({})], {"Env": [f"{GITHUB}={GITHUB}"], "Labels": {GITHUB: "x"}}),
+        "user-root", "command-missing",
+    )  # fmt: skip
+    place = "config.Labels[ghp_… (40 characters)]"
+    assert ("secret-in-label", place) in [(one.rule.id, one.place) for one in told.findings]
+    assert GITHUB[5:] not in str(told.as_json())
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -153,6 +153,39 @@ def test_the_loader_of_musl_is_its_own_library() -> None:
     assert run(files | path) == []
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"etc/ld.so.conf": b"include ld.so.conf /etc/ld.so.conf\n" * 1000},
+        {"etc/ld.so.cache": b"/a" * (1 << 18)},
+    ],
+)
+def test_files_of_directories_that_go_in_circles_are_read_once(how: dict[str, bytes]) -> None:
+    """And none of them makes the others void, or takes for ever."""
+    files = {"app": (program(b"libx.so"), 0o755), LOADER: STATIC, **how}
+    assert [rule for rule, _ in run(files)] == ["library-missing"]
+    assert run(files | {"usr/lib/libx.so": STATIC}) == []
+
+
+def unchecked(files: dict[str, Any], **config: Any) -> list[str]:
+    """What is not looked at of an image whose entrypoint is ``/app``."""
+    told = linted(image([layer(files)], {"Entrypoint": ["/app"], **config}), "user-root")
+    assert [one.rule.id for one in told.findings if one.rule.id == "library-missing"] == []
+    return list(told.unchecked)
+
+
+def test_what_would_take_too_long_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and nothing is called missing that was not looked for to the end."""
+    monkeypatch.setattr("imgpack.image.lint.libraries._LOOKS", 100)
+    monkeypatch.setattr("imgpack.image.lint.program._LIBRARIES", 3)
+    said = ["some libraries: there are too many, or places to look for them"]
+    files = {"app": (program(b"libx.so"), 0o755), LOADER: STATIC}
+    assert unchecked(files, Env=["LD_LIBRARY_PATH=" + "/x:" * 200]) == said
+    names = [b"lib%d" % number for number in range(4)]
+    many = {f"lib/{name.decode()}": STATIC for name in names}
+    assert unchecked({"app": (program(*names), 0o755), LOADER: STATIC, **many}) == said
+
+
 def test_what_an_elf_file_says_is_read() -> None:
     """Its libraries in their order."""
     made = program(b"a", b"b", runpath=b"/r", rpath=b"/p")

@@ -2,17 +2,18 @@
 
 import stat
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 
-from imgpack.errors import ArchiveError
+from imgpack.errors import ArchiveError, LimitError
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import path_order
 from imgpack.tree.merge import table as tables
 from imgpack.tree.merge.applied import Applied
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.table import layer_table
+from imgpack.tree.merge.table import LayerTable, layer_table
 from tests.tree.merge.layers import DIR, LNK, REG, Model, layers, member, merged
 
 Layer = Sequence[StreamMember]
@@ -170,3 +171,95 @@ def test_a_table_of_many_runs_is_that_of_one(monkeypatch: pytest.MonkeyPatch) ->
     assert all(split.at(row.path) for row in whole)
     assert split.at(b"d1/f") is None
     assert split.at(b"zzz") is None
+
+
+def test_a_link_through_many_layers_is_followed_once() -> None:
+    """Not twice at each of them, which is two to the power of their number."""
+    links = [[member(b"f%d" % n, 0, b"f%d" % (n - 1), uid=n)] for n in range(1, 60)]
+    tree = applied([member(b"f0", size=7, xattrs={b"user.a": b"1"})], *links)
+
+    found = tree.at(b"f59")
+
+    assert found is not None
+    assert (found.row.size, found.row.uid, found.layer, found.held) == (7, 59, 59, 0)
+    assert found.row.xattrs == ((b"user.a", b"1"),)
+
+
+def test_a_link_to_a_link_to_a_lower_layers_file_is_that_file() -> None:
+    """Whatever it is called on the way."""
+    upper = [member(b"a", 0, b"f"), member(b"b", 0, b"a", uid=3), member(b"c", 0, b"b")]
+    tree = applied([member(b"f", size=7)], upper)
+
+    rows = {one.row.path: (one.row.size, one.row.uid, one.held) for one in tree.shown()}
+
+    assert rows == {b"a": (7, 0, 0), b"b": (7, 3, 0), b"c": (7, 0, 0), b"f": (7, 0, 0)}
+
+
+def test_links_to_links_of_a_layer_share_an_inode_however_many_there_are() -> None:
+    """In whatever order their names sort, with what the last of them says."""
+    chain = [member(b"z", size=7, xattrs={b"user.a": b"1"})]
+    for n in range(5000):
+        chain.append(member(b"l%05d" % (n * 7919 % 5000), 0, chain[-1].path, uid=n))
+    tree = applied([*chain, member(b"other", size=1), member(b"y", 0, b"other")])
+
+    rows = [one.row for one in tree.shown()]
+
+    assert len({row.inode for row in rows}) == 2
+    assert {row[2:6] for row in rows if row.path[:1] in b"lz"} == {(4999, 0, 0, 7)}
+    assert {row.links for row in rows} == {2, 5001}
+
+
+def test_a_deep_path_is_looked_up_directory_by_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each once, also if one asks for each of them."""
+    path = b"/".join([b"d"] * 500)
+    tree = applied([member(path + b"/f", size=7)])
+    asked = 0
+    at = LayerTable.at
+
+    def count(table: LayerTable, path: bytes) -> object:
+        nonlocal asked
+        asked += 1
+        return at(table, path)
+
+    monkeypatch.setattr(LayerTable, "at", count)
+
+    assert all(tree.at(path[:end]) for end in range(1, len(path) + 1, 2))
+    assert tree.at(path + b"/f") is not None
+    assert tree.at(path + b"/g/h") is None
+    assert asked < 600
+
+
+def test_a_path_that_nobody_could_use_is_refused() -> None:
+    """Memory would hold each of the directories on its way, with its whole path."""
+    with pytest.raises(LimitError, match="lies in 3,000 directories"):
+        applied([member(b"d/" * 3000 + b"f")])
+
+
+def test_of_a_path_that_comes_often_the_last_counts() -> None:
+    """A made-up directory does not, nor does a link to itself."""
+    layer = [member(b"f", size=n) for n in range(1, 4)] + [member(b"f", 0, b"f")]
+    tree = applied([*layer, member(b"d/x"), member(b"d", DIR, uid=3), member(b"d/y")])
+
+    rows = {one.row.path: (one.row.size, one.row.uid) for one in tree.shown()}
+
+    assert rows == {b"d": (0, 3), b"d/x": (0, 0), b"d/y": (0, 0), b"f": (3, 0)}
+    (remark,) = tree.tables[0].remarks
+    assert (remark.path, remark.count) == (b"f", 2)
+
+
+def test_attributes_count_where_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be most of a row."""
+    spilled: list[int] = []
+    spill = tables._spill
+
+    def note(*args: Any) -> tuple[int, int]:
+        spilled.append(len(args[0]))
+        return spill(*args)
+
+    monkeypatch.setattr(tables, "_spill", note)
+    monkeypatch.setattr(tables, "_RUN", 100_000)
+
+    tree = applied([member(b"f%d" % n, xattrs={b"user.a": bytes(60_000)}) for n in range(9)])
+
+    assert spilled == [2, 2, 2, 2]
+    assert len(list(tree.shown())) == 9

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.errors import ConfigError, LimitError, SourceError
+from imgpack.errors import ConfigError, LimitError, SourceError, quoted
 from imgpack.tree.exclusion import LeftOut
 from imgpack.tree.rules.ignore import Ignore, ignore
 from imgpack.tree.rules.ignore_file import (
@@ -202,7 +202,7 @@ def test_what_is_no_pattern_is_refused_with_its_line(line: str) -> None:
     """File, line and pattern are named."""
     with pytest.raises(ConfigError, match=r"line 2 of some/f: ") as caught:
         list(parse_ignore_file(f"ok\n{line}\n".encode(), "some/f"))
-    assert repr(line.strip()) in caught.value.message
+    assert quoted(line.strip()) in caught.value.message
 
 
 def test_a_line_longer_than_docker_takes_is_refused() -> None:

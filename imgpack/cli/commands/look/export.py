@@ -11,6 +11,7 @@ import click
 from imgpack import api
 from imgpack.cli.options.image.files import Looking, looking_options
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.metadata import check_apart
 from imgpack.cli.options.output import to_standard_output
 from imgpack.cli.options.parameters import FILE, OUTPUT
 from imgpack.cli.options.transfer import jobs_option
@@ -56,6 +57,8 @@ def export(
     """
     codec = api.Codec.parse(compression)
     to_stdout = to_standard_output(output, "a tar")
+    if not to_stdout:
+        check_apart(output, "the tar", (looking.choice.within(location)[0],))
     with (
         looking.open(location, terminal) as files,
         nullcontext(sys.stdout.buffer.write) if to_stdout else open_output(output) as write,

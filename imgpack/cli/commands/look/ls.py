@@ -172,8 +172,9 @@ def _in_layer(files: ImageFiles, layer: int, path: bytes) -> bool:
         raise click.UsageError(f"there is no layer {layer}; {files.where} has {count}")
     table: LayerTable = files.tables[layer - 1]
     rows = table.at(path)
-    if path and not rows:
+    if path and not table.has(path):
         raise NoSuchPathError(
             f"/{printable(path)} is not in layer {layer}", "without --layer it is looked for in all"
         )
-    return not path or any(row.is_directory for row in rows)
+    # A directory with nothing but deletions has no row of its own.
+    return not path or not rows or any(row.is_directory for row in rows)

@@ -19,7 +19,7 @@ from imgpack.cli.options.build.kinds import (
     unfiltered,
 )
 from imgpack.cli.options.location import scratch_directory
-from imgpack.errors import LimitError, OutputError, TreeError, printable
+from imgpack.errors import LimitError, OutputError, TreeError, printable, quoted
 from imgpack.files.streams import STDOUT, named_descriptor
 from imgpack.files.writing import real_path
 from imgpack.spec.manifest import MAX_LAYERS
@@ -87,7 +87,7 @@ def _split(text: bytes) -> tuple[bytes, bytes]:
         )
     if not source or not dest:
         raise click.UsageError(
-            f"{printable(text)!r} names no {'destination' if source else 'source'}; write SRC:/dest"
+            f"{quoted(text)} names no {'destination' if source else 'source'}; write SRC:/dest"
         )
     return source, dest
 

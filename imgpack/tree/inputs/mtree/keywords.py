@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import ConfigError, TreeError, about, printable
+from imgpack.errors import ConfigError, TreeError, about, quoted
 from imgpack.tar.header import MAX_ID
 from imgpack.tree.entry import Xattrs
 from imgpack.tree.inputs.mtree.lines import unescaped
@@ -106,7 +106,7 @@ def said(line: Line, read: ReadFile) -> Said:
 
 
 def _wrong(key: str, value: bytes, right: str) -> TreeError:
-    return TreeError(f"the value {printable(value)!r} of {key} is not one", f"write {right}")
+    return TreeError(f"the value {quoted(value)} of {key} is not one", f"write {right}")
 
 
 def _number(words: dict[str, bytes], key: str, largest: int = 1 << 62) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.errors import LimitError, TreeError, about, printable
+from imgpack.errors import LimitError, TreeError, about, printable, quoted
 from imgpack.tree.inputs.mtree.lines import lines, unescaped
 from imgpack.tree.tree import check_length, check_name
 
@@ -105,7 +105,7 @@ class _Reader:
         for part in parts:
             if part in (b"", b".", b"..") or b"/" in part or b"\0" in part:
                 raise TreeError(
-                    f"the path {printable(name)!r} cannot be in a tree",
+                    f"the path {quoted(name)} cannot be in a tree",
                     "write it as it is in the image, without ..",
                 )
             check_name(part, name)
@@ -127,7 +127,7 @@ class _Reader:
         for word in words:
             match = _KEYWORD.fullmatch(word)
             if match is None:
-                raise TreeError(f"{printable(word)!r} is no keyword", "write KEYWORD=VALUE")
+                raise TreeError(f"{quoted(word)} is no keyword", "write KEYWORD=VALUE")
             key, value = match[1].decode("latin-1"), match[2]
             known = key in _READ or key.startswith("xattr.")
             if value is None and known:
