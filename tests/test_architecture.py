@@ -501,6 +501,23 @@ def test_every_name_of_the_api_can_be_had() -> None:
 TESTS = sorted(p for p in (ROOT / "tests").rglob("test_*.py") if p.parent.name != "interop")
 
 
+@pytest.mark.parametrize("command", ["inspect", "ls", "digest", "verify", "load", "copy"])
+def test_a_command_that_builds_nothing_loads_no_option_of_build(command: str) -> None:
+    """Whether its word is an image of imgpack.toml is asked without them: they take 50 ms."""
+    code = (
+        "import sys\nfrom imgpack.cli.main import cli\n"
+        "try: cli.main([sys.argv[1], '/nowhere.tar'], standalone_mode=False)\n"
+        "except Exception: pass\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = set(done.stdout.split())
+    assert "imgpack.cli.project.names" in loaded
+    assert not loaded & {"imgpack.cli.options.build.headings", "imgpack.cli.project.command"}
+
+
 def loaded_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType | None:
     """A second copy of a module of tests; ``None`` if it skips itself."""
     package = ".".join(path.relative_to(ROOT).parent.parts)

@@ -15,9 +15,7 @@ import click
 
 from imgpack.cli.options.build.headings import BuildCommand
 from imgpack.cli.options.parameters import FILE, once
-
-FILES: Final = ("imgpack.toml", "pyproject.toml")
-"""Where images are looked for, in this order; in the second below ``tool.imgpack``."""
+from imgpack.cli.project.names import FILES, could_be_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +37,6 @@ class ProjectFlags:
             return True
         named = not words or any(could_be_image(word) for word in words)
         return named and any(map(os.path.lexists, FILES))
-
-
-def could_be_image(word: str) -> bool:
-    """Whether an image of a file may be called so; ``./word`` is always a path."""
-    return word[:1].isalnum() and not {"/", ":"} & set(word)
 
 
 project_options: Final[Sequence[Any]] = (
@@ -119,20 +112,3 @@ def _above() -> str:
 
     above = find_above()
     return "" if above is None else f"; --file {above} is there"
-
-
-def refuse_image(command: str, words: Sequence[str]) -> None:
-    """Refuse an image of the file here as the first of ``words``, where a reference is meant.
-
-    For it would be asked of Docker Hub, where it is somebody else's. Raises ``click.UsageError``.
-    """
-    word = words[0] if words else ""
-    if not could_be_image(word) or os.path.lexists(word) or not any(map(os.path.lexists, FILES)):
-        return
-    from imgpack.cli.project.chosen import written_to
-
-    if path := written_to(word):
-        raise click.UsageError(
-            f"{word} is an image of {FILES[0]}, which build writes to {path}; write "
-            f"imgpack {command} {path}, or docker.io/library/{word} for Docker Hub's"
-        )

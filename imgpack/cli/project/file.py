@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import click
 
-from imgpack.cli.project.command import FILES
-from imgpack.cli.project.keys import ALIASES, KEYS
-from imgpack.cli.project.kinds import ValueKind, found
+from imgpack.cli.project.names import FILES
+from imgpack.cli.project.schema.keys import ALIASES, KEYS
+from imgpack.cli.project.schema.kinds import ValueKind, found
 from imgpack.errors import ArchiveError, ImgpackError, SourceError
 from imgpack.files.reading import input_errors, read_regular
 from imgpack.files.toml_lines import Path, TooDeepError, key_of, lines_of

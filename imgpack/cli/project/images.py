@@ -15,8 +15,8 @@ from imgpack.cli.habits.keys import KEYS as HABITS
 from imgpack.cli.habits.keys import LAYER_KEYS as HABITS_OF_LAYERS
 from imgpack.cli.options.build.exclusion import ExcludeFlags
 from imgpack.cli.project.file import ProjectFile, nearest, shown
-from imgpack.cli.project.keys import ALIASES, KEYS, LAYER_KEYS, MACHINE, PUSH, Key
-from imgpack.cli.project.kinds import Role, WrongTypeError, found
+from imgpack.cli.project.schema.keys import ALIASES, KEYS, LAYER_KEYS, MACHINE, PUSH, Key
+from imgpack.cli.project.schema.kinds import Role, WrongTypeError, found
 from imgpack.cli.project.variables import VariableTexts
 from imgpack.errors import InvalidReferenceError
 from imgpack.files.streams import STDIN, STDIN_PATH, STDOUT

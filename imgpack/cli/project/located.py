@@ -13,7 +13,7 @@ import click
 from imgpack.cli.output.advice import worded
 from imgpack.cli.project.file import ProjectError, ProjectFile, shown
 from imgpack.cli.project.images import ProjectImage
-from imgpack.cli.project.keys import LAYER_KEYS
+from imgpack.cli.project.schema.keys import LAYER_KEYS
 from imgpack.errors import ImgpackError
 from imgpack.files.toml_lines import Path
 

@@ -17,8 +17,8 @@ from imgpack.cli.options.metadata import Record
 from imgpack.cli.output.display import json_text
 from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value, as_texts
-from imgpack.cli.project.keys import CONTRARY, KEYS
-from imgpack.cli.project.kinds import Role
+from imgpack.cli.project.schema.keys import CONTRARY, KEYS
+from imgpack.cli.project.schema.kinds import Role
 from imgpack.errors import InvalidReferenceError
 from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.streams import is_stream, open_output

@@ -8,8 +8,8 @@ from typing import Any
 from imgpack.cli.options.build.config import command_words
 from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value, as_texts
-from imgpack.cli.project.keys import KEYS, Key
-from imgpack.cli.project.kinds import Role
+from imgpack.cli.project.schema.keys import KEYS, Key
+from imgpack.cli.project.schema.kinds import Role
 from imgpack.errors import ConfigError
 
 

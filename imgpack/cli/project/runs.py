@@ -19,7 +19,6 @@ from imgpack.cli.project.chosen import Chosen, choose
 from imgpack.cli.project.command import ProjectFlags
 from imgpack.cli.project.file import listed
 from imgpack.cli.project.images import ProjectImage, Value, as_texts, check_names
-from imgpack.cli.project.keys import PUSH
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
     PushedImages,
@@ -33,6 +32,7 @@ from imgpack.cli.project.merged import (
     shared_cache,
 )
 from imgpack.cli.project.plan import plan
+from imgpack.cli.project.schema.keys import PUSH
 from imgpack.errors import SourceError
 from imgpack.files.streams import STDOUT
 

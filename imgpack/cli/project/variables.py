@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from imgpack.cli.project.file import ProjectFile, listed, nearest
-from imgpack.cli.project.kinds import found
+from imgpack.cli.project.schema.kinds import found
 from imgpack.files.toml_lines import Path
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

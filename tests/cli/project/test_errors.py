@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imgpack.cli.commands.build import build
 from imgpack.cli.habits import keys
-from imgpack.cli.project.keys import KEYS, LAYER_KEYS, MACHINE, PUSH
+from imgpack.cli.project.schema.keys import KEYS, LAYER_KEYS, MACHINE, PUSH
 from tests.cli.project.shop import Shop
 
 IMAGE = '[image.web]\nlayers = ["trees/web"]\n'

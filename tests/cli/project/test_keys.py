@@ -10,7 +10,7 @@ import click
 import pytest
 
 from imgpack.cli.commands.build import build
-from imgpack.cli.project.keys import CONTRARY, KEYS, LAYER_KEYS, MACHINE, PUSH
+from imgpack.cli.project.schema.keys import CONTRARY, KEYS, LAYER_KEYS, MACHINE, PUSH
 from tests.cli.project.shop import Shop
 
 SOURCE = 'layers = ["trees/web"]'

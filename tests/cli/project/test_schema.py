@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from imgpack.cli.project.keys import KEYS, LAYER_KEYS
+from imgpack.cli.project.schema.keys import KEYS, LAYER_KEYS
 from tests.cli.project.shop import Shop
 from tests.cli.project.test_keys import CASES
 from tests.cli.test_json import check

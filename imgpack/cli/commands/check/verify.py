@@ -22,8 +22,7 @@ from imgpack.cli.options.parameters import DIRECTORY, FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import json_text, one_line
 from imgpack.cli.output.verified import say, show_mismatches, show_verification
-from imgpack.cli.project.command import refuse_image
-from imgpack.cli.project.rebuilt import find_rebuilding
+from imgpack.cli.project.names import refuse_image
 from imgpack.errors import printable
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def verify(
     if project_file is not None and not rebuild:
         raise click.UsageError("--file is for --rebuild")
     terminal: Terminal = ctx.obj
-    again = find_rebuilding(location, project_file, terminal) if rebuild else None
+    again = _rebuilding(location, project_file, terminal) if rebuild else None
     location, choice = _place(location, choice, again)
     with connect_for(base_place(location), terminal, registry) as registries:
         found = api.verify(
@@ -115,6 +114,12 @@ def verify(
     if found.error is not None:
         raise found.error
     return errors.DIFFERENT_EXIT_CODE if differs else 0
+
+
+def _rebuilding(location: str, project_file: str | None, terminal: Terminal) -> Rebuilding:
+    from imgpack.cli.project.rebuilt import find_rebuilding  # and with it all options of build
+
+    return find_rebuilding(location, project_file, terminal)
 
 
 def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str, Choice]:

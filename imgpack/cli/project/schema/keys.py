@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.cli.project.kinds import (
+from imgpack.cli.project.schema.kinds import (
     COUNT,
     FLAG,
     PAIRS,

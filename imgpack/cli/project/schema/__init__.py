@@ -1,0 +1,1 @@
+"""What may stand in a project file: its keys, and the kinds of their values."""
