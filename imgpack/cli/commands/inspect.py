@@ -22,7 +22,6 @@ from imgpack.spec import mediatype
 if TYPE_CHECKING:
     from imgpack.api import AnyImage, Digest, Image, Named
     from imgpack.cli.output.terminal import Terminal
-    from imgpack.spec.descriptor import Descriptor
 
 _FORMATS: Final = {
     mediatype.DOCKER_MANIFEST: "Docker v2",
@@ -208,10 +207,9 @@ def _history(image: Image) -> list[str]:
     history = image.config.history
     if not history:
         return []
-    layers = iter(image.manifest.layers)
     rows = [("CREATED", "LAYER", "SIZE", "COMMAND")]
-    for entry in history:
-        layer: Descriptor | None = None if entry.empty_layer else next(layers, None)
+    for step in api.image_steps(image)[: len(history)]:
+        entry, layer = step.said, step.layer and step.layer.descriptor
         command = one_line(entry.created_by + (f"  # {entry.comment}" if entry.comment else ""))
         rows.append(
             (

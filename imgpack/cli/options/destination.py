@@ -137,6 +137,17 @@ def _references(sources: Iterable[str | None]) -> Iterator[Reference]:
     return (api.parse_reference(str(one)) for one in _places(sources) if not _is_path(one))
 
 
+tags_option = click.option(
+    "-t",
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="NAME[:TAG]",
+    help="A name in the archive or layout (repeatable). [default: the image's own]",
+)
+shallow_option = click.option(
+    "--shallow", is_flag=True, help="Write it without base layers that are not at hand."
+)
 destination_options = gathered(
     "destination",
     Destination,
@@ -148,17 +159,8 @@ destination_options = gathered(
         metavar="FILE|DIR/|-|REF",
         help="An archive, an OCI layout directory, - for a stream, or a name to push to.",
     ),
-    click.option(
-        "-t",
-        "--tag",
-        "tags",
-        multiple=True,
-        metavar="NAME[:TAG]",
-        help="A name in the archive or layout (repeatable). [default: the image's own]",
-    ),
+    tags_option,
     prune_option,
-    click.option(
-        "--shallow", is_flag=True, help="Write it without base layers that are not at hand."
-    ),
+    shallow_option,
     foreign_option,
 )

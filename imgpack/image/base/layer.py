@@ -34,7 +34,8 @@ from imgpack.tree.merge.merged import HashedMember, LayerMembers
 
 PIECE: Final = 1 << 20
 """Bytes that one thread hands to the other at once: with fewer, they wait for each other."""
-_AHEAD: Final = 4
+AHEAD: Final = 4
+"""Pieces that wait for the next thread; one may be a whole member of a gzip layer, 4 MiB."""
 MAX_KEPT: Final = 1 << 20
 """Bytes of a file that may be kept, and of all files that one layer keeps."""
 _KEPT: Final = frozenset({b"passwd", b"group"})
@@ -136,7 +137,7 @@ class BaseLayer:
             meter.end()
 
     def _ahead(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        return ahead(pieces, _AHEAD) if self._jobs > 1 else pieces
+        return ahead(pieces, AHEAD) if self._jobs > 1 else pieces
 
     def _hashed(self, pieces: Generator[bytes]) -> Iterator[HashedMember]:
         with contextlib.closing(pieces) as stream:

@@ -17,7 +17,7 @@ from imgpack.errors import ArchiveError, DigestError, LimitError, NotFoundError,
 from imgpack.events import Reporter
 from imgpack.files.ahead import ahead, joined
 from imgpack.files.blobs import verify_stream
-from imgpack.image.base.layer import PIECE
+from imgpack.image.base.layer import AHEAD, PIECE
 from imgpack.image.check.documents import BlobClaim
 from imgpack.image.check.problems import UNREADABLE, Findings, ImageCheck
 from imgpack.spec.descriptor import Descriptor
@@ -29,7 +29,6 @@ from imgpack.tree.merge.merged import HashedMember, LayerMembers
 from imgpack.tree.merge.table import LayerTable, layer_table
 from imgpack.tree.tree import MAX_NAME, WHITEOUT_PREFIX
 
-_AHEAD: Final = 8
 _MAX_SYMLINKS: Final = 32 << 20
 """Bytes of all symbolic links that are looked at, each with what it takes in memory."""
 _OVERHEAD: Final = 250
@@ -126,7 +125,7 @@ class _LayerReading:
         return CheckedLayer(table, self._deletes, self._symlinks)
 
     def _ahead(self, pieces: Iterator[bytes]) -> Generator[bytes]:
-        return ahead(pieces, _AHEAD) if self._checks.jobs > 1 else _each(pieces)
+        return ahead(pieces, AHEAD) if self._checks.jobs > 1 else _each(pieces)
 
     def _hashed(self, pieces: Generator[bytes]) -> Iterator[bytes]:
         """``pieces``, of which all promised digests are looked at in the end."""

@@ -104,8 +104,8 @@ class ImageFiles(Applied):
 
     def read_row(self, layer: int, row: TableRow) -> Iterator[bytes]:
         """As ``read``, of a row of a layer."""
-        kept = self._layers[layer].kept.get(row.offset)
-        if kept is not None and len(kept) == row.size:
+        kept = self._kept(layer, row)
+        if kept is not None:
             yield kept
             return
         for found in self.contents(layer, (row.place,)):
@@ -113,10 +113,13 @@ class ImageFiles(Applied):
 
     def open_row(self, layer: int, row: TableRow) -> BinaryIO:
         """As ``FileBytes.open_row``."""
+        kept = self._kept(layer, row)
+        return io.BytesIO(kept) if kept is not None else file_of(self.read_row(layer, row))
+
+    def _kept(self, layer: int, row: TableRow) -> bytes | None:
+        """The bytes of a file, if they lie beside the table."""
         kept = self._layers[layer].kept.get(row.offset)
-        if kept is not None and len(kept) == row.size:
-            return io.BytesIO(kept)
-        return file_of(self.read_row(layer, row))
+        return kept if kept is not None and len(kept) == row.size else None
 
     def _base(self, layer: int) -> BaseLayer:
         if self._locked or self.image.layers[layer].descriptor.digest in self.image.absent:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpack import api
-from imgpack.cli.options.destination import Destination
+from imgpack.cli.options.destination import Destination, shallow_option, tags_option
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
@@ -161,18 +161,9 @@ changing_options = gathered(
             help="Change the archive or layout itself, or move the tag in the registry; of one "
             "--platform, the others stay.",
         ),
-        click.option(
-            "-t",
-            "--tag",
-            "tags",
-            multiple=True,
-            metavar="NAME[:TAG]",
-            help="A name in the archive or layout (repeatable). [default: the image's own]",
-        ),
+        tags_option,
         prune_option,
-        click.option(
-            "--shallow", is_flag=True, help="Write it without base layers that are not at hand."
-        ),
+        shallow_option,
         foreign_option,
     ),
     record_options,
