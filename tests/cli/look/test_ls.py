@@ -113,10 +113,13 @@ def test_a_directory_of_a_layer_may_have_nothing_but_deletions(
     tmp_path: Path, imgpack_here: InProcess
 ) -> None:
     """Then the layer says nothing of the directory itself."""
-    upper = layer(entry("etc/.wh.old"))
+    upper = layer(entry("etc/.wh.old"), entry("var/lib/.wh.old"))
     write_archive(tmp_path / "a.tar", make_image(Memory(), [layer(entry("etc/old")), upper]))
 
     assert listed(imgpack_here, "--layer", "2", "etc") == ["old (whiteout)"]
+    assert listed(imgpack_here, "--layer", "2") == ["etc", "var"]
+    assert listed(imgpack_here, "--layer", "2", "var") == ["lib"]
+    assert listed(imgpack_here) == ["etc"]
     assert "/usr is not in layer 2" in imgpack_here("ls", "a.tar", "--layer", "2", "usr").failed(28)
 
 
