@@ -47,6 +47,8 @@ def base_tree(
     found = None if cache is None else _kept(cache, key, where)
     if found is None:
         layers = [BaseLayer(image, layer, where, jobs, reporter) for layer in image.layers]
+        for layer in layers:
+            layer.check_held()
         merged = Merged((layer.members() for layer in layers), where)
         found = Listing(listing_text(merged), dict(_accounts(merged)), where), merged.remarks
         if cache is not None:

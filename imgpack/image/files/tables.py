@@ -68,6 +68,7 @@ def _read(
     there = None if cache is None else _kept(cache, key, base.name, scratch)
     if there is not None:
         return there
+    base.check_held()
     made = ReadLayer(layer_table(base.members(), scratch), base.kept)
     if cache is not None:
         from imgpack.compression.zstd import compress_pieces
