@@ -16,14 +16,13 @@ from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from imgpack.errors import ArchiveError, NotFoundError, about, brief
 from imgpack.tree.entry import WHITEOUT, Entry, path_order
-from imgpack.tree.merge.rows import TableRow, made_up_row
+from imgpack.tree.merge.rows import TYPE, TableRow, made_up_row
 from imgpack.tree.merge.table import LayerTable
 from imgpack.tree.problems import Problems
 from imgpack.tree.tree import Stamps, join
 
 _Cuts = tuple[tuple[int, bool], ...]
 _Numbered = tuple[int, TableRow]
-_TYPE: Final = 0o170000
 _WAYS: Final = 4
 """Ways that are remembered: each may be two thousand directories of long names."""
 _new = tuple.__new__
@@ -175,7 +174,7 @@ class Applied:
             found, below = _settle(list(group), floors[-1], path)
             for one in found:
                 if one.by == one.layer or not one.row.made_up:
-                    whole = one.row.mode & _TYPE or not links
+                    whole = one.row.mode & TYPE or not links
                     yield one if whole else self._whole(one)
             if below is not None:
                 floors.append(below)
@@ -185,7 +184,7 @@ class Applied:
         for row in rows:
             if not row.deletes:
                 one = _new(LayerRow, (row, 0, 0, False, 0))
-                yield one if row.mode & _TYPE or not links else self._whole(one)
+                yield one if row.mode & TYPE or not links else self._whole(one)
 
     def shown(self, under: bytes = b"", *, deep: bool = True) -> Iterator[LayerRow]:
         """The entries that the image has, the root's first, if a layer says it.

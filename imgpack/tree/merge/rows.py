@@ -14,6 +14,8 @@ from imgpack.files.scratch import ScratchFile
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import OPAQUE, WHITEOUT
 
+TYPE: Final = 0o170000
+"""The bits of a mode that say what it is of."""
 MADE_UP: Final = -1
 """The offset of a directory that the layer does not say: it is on the way to what it has."""
 _FIXED: Final = struct.Struct("<IIIIIIQqIQqIIIB")

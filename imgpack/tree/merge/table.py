@@ -13,7 +13,7 @@ from typing import Final
 from imgpack.errors import ArchiveError, LimitError
 from imgpack.files.scratch import ScratchFile
 from imgpack.tree.entry import path_order
-from imgpack.tree.merge.rows import PlacedRow, TableRow, pack, read_rows, rows_at, unpack_path
+from imgpack.tree.merge.rows import TYPE, PlacedRow, TableRow, pack, read_rows, rows_at, unpack_path
 
 MAX_TABLE: Final = 4 << 30
 """Bytes of a table: more than the entries of any layer take."""
@@ -25,7 +25,6 @@ _AHEAD: Final = 4 * EVERY
 """Rows that are read until it is faster to look for where they end."""
 _BEHIND: Final = b"\0\4"
 """What makes a key of one that is behind all that is in a directory, and before its next."""
-_TYPE: Final = 0o170000
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +175,7 @@ class TableWriter:
 
     def _put(self, row: TableRow) -> None:
         self._linked += row.inode > 0
-        if not row.mode & _TYPE:
+        if not row.mode & TYPE:
             self.links.append(self._end)
         self._write(pack(row))
 
