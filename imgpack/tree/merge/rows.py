@@ -129,7 +129,7 @@ def unpack_row(data: bytes, start: int) -> tuple[TableRow, int] | None:
         TableRow,
         (
             data[at:link_at], mode, uid, gid, seconds * _NS + ns, size, rdev,
-            data[link_at:xattrs_at],
+            data[link_at:xattrs_at] if link_size else b"",
             _xattrs(data[xattrs_at:digest_at]) if xattrs_size else (),
             data[digest_at:end] if digest_size else None,
             offset, place, inode, links,
@@ -157,7 +157,13 @@ class PlacedRow(NamedTuple):
 
 def read_rows(file: ScratchFile, start: int, end: int) -> Iterator[TableRow]:
     """The rows from one byte of ``file`` to another."""
-    return (row for _, row, _ in placed_rows(file, start, end))
+    rest = b""
+    for piece in file.read(start, end):  # as placed_rows, in half the time
+        data, at = rest + piece, 0
+        while (found := unpack_row(data, at)) is not None:
+            row, at = found
+            yield row
+        rest = data[at:]
 
 
 def placed_rows(file: ScratchFile, start: int, end: int) -> Iterator[PlacedRow]:
