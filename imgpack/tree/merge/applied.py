@@ -293,7 +293,8 @@ class Applied:
             if found is None or found.row.is_directory:
                 raise ArchiveError(
                     f"{brief(row.path)} is a hard link to {brief(row.link)}, which is "
-                    + ("not there" if found is None else "a directory")
+                    + ("not there" if found is None else "a directory"),
+                    "make the layer again, from the whole tree",
                 )
         return found
 

@@ -19,6 +19,10 @@ TYPE: Final = 0o170000
 MADE_UP: Final = -1
 """The offset of a directory that the layer does not say: it is on the way to what it has."""
 _FIXED: Final = struct.Struct("<IIIIIIQqIQqIIIB")
+FIXED_SIZE: Final = _FIXED.size
+unpack_fixed: Final = _FIXED.unpack_from
+"""What a row begins with: the sizes of its path, link and attributes, then numbers, and the size of
+its digest; the path is next."""
 _NAME: Final = struct.Struct("<II")
 _ROW: Final = 512
 """Bytes that most rows take."""
