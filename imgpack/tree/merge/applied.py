@@ -99,11 +99,6 @@ class _Floor(NamedTuple):
     inside: bytes
     cuts: _Cuts
 
-    @property
-    def layer(self) -> int:
-        """The lowest layer that shows."""
-        return self.cuts[-1][0] if self.cuts else 0
-
 
 _GROUND: Final = _Floor(b"", ())
 
