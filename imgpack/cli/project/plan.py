@@ -22,11 +22,12 @@ def plan(chosen: Chosen, values: Mapping[str, Mapping[str, Value]]) -> dict[str,
     return {
         "file": chosen.file.path,
         "variables": dict(chosen.variables),
-        "image": {image.name: _image(image, values[image.name]) for image in chosen.images},
+        "image": {image.name: image_table(image, values[image.name]) for image in chosen.images},
     }
 
 
-def _image(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
+def image_table(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
+    """The table of an image with ``values`` for its options."""
     out: dict[str, Any] = {}
     for key in KEYS.values():
         value = _value(key, image, values)
