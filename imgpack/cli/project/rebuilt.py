@@ -11,12 +11,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from imgpack import api
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.registry import RegistryOptions
 from imgpack.cli.project.chosen import Chosen, choose
 from imgpack.cli.project.command import ProjectFlags
 from imgpack.cli.project.file import listed, read, shown
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
     from imgpack.cli.project.record.values import Recorded
 
-_LABEL = "imgpack-rebuild"
-_READ_ONCE = ("sources", "platform", "base", "diff_from", "whiteouts")
+_LABEL: Final = "imgpack-rebuild"
+_SHARED: Final = {"jobs", *RegistryOptions.__dataclass_fields__} - {"password_stdin"}
+"""Parameters of ``verify`` that are those of ``build``, too: a password is read once."""
+_READ_ONCE: Final = ("sources", "platform", "base", "diff_from", "whiteouts")
 """Parameters of ``build`` that may name standard input."""
 
 
@@ -82,6 +85,8 @@ class Rebuilding:
                 build.make_context("build", words, parent=parent) as sub,
                 redirect_stdout(io.StringIO()),  # the names of what was built
             ):
+                given = _SHARED - ({"creds"} if ctx.params["password_stdin"] else set())
+                sub.params |= {name: ctx.params[name] for name in given}
                 build.invoke(sub)
             changes = () if recorded is None else self._changes(recorded, metadata)
             yield Rebuilt(outputs[self.image.name], tuple(changes))

@@ -175,8 +175,9 @@ def _compared(
 def _another(found: Verification, again: Rebuilding, choice: Choice) -> Iterator[InputChange]:
     """That this is not what was built when it was recorded, whatever is built now."""
     digests = [str(image.digest) for image in found.images]
-    if choice.platform is None and again.digest not in (None, *digests):
-        yield InputChange("image", again.digest, digests[0])
+    built = again.digest
+    if choice.platform is None and built is not None and built not in digests:
+        yield InputChange("image", built, digests[0])
 
 
 class _VerifyReport:
