@@ -19,7 +19,7 @@ from imgpack.cli.options.location import (
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.parameters import DIRECTORY, FILE
+from imgpack.cli.options.parameters import DIRECTORY, FILE, known_words
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import json_text, one_line
 from imgpack.cli.output.verified import say, show_mismatches, show_verification
@@ -38,7 +38,9 @@ _CHANGES: Final = {
     "base": "it was built on {recorded}, and now on {now}",
     "imgpack": "it was built by imgpack {recorded}, and this is {now}",
 }
-_FIELDS: Final = ("type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content")
+_FIELDS: Final = (
+    "type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content", "links",
+)  # fmt: skip
 
 
 @click.command("verify")
@@ -52,10 +54,10 @@ _FIELDS: Final = ("type", "mode", "owner", "mtime", "target", "device", "xattrs"
 @click.option(
     "--ignore",
     "ignored",
-    type=click.Choice(_FIELDS),
     multiple=True,
     metavar="FIELD",
-    help=f"With --against: what need not be alike: {', '.join(_FIELDS)} (repeatable).",
+    help="With --against: what need not be alike, several with commas: "
+    f"{', '.join(_FIELDS)} (repeatable).",
 )
 @click.option(
     "--rebuild",
@@ -151,7 +153,8 @@ def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str
 def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:
     if directory is None:
         return None
-    return api.Against(api.directory(directory).tree, frozenset(ignored))
+    words = known_words(ignored, _FIELDS, "--ignore")
+    return api.Against(api.directory(directory).tree, frozenset(words))
 
 
 def _compared(
@@ -198,7 +201,7 @@ class _VerifyReport:
             show_verification(found)
             if directory is not None:
                 show_mismatches(found, directory)
-        elif directory is not None:
+        elif directory is not None and found.compared:
             mismatches = [one.as_json() for one in found.mismatches]
             self._document["against"] = {
                 "directory": printable(directory),
