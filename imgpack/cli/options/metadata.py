@@ -23,7 +23,14 @@ from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
-from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descriptor, open_output
+from imgpack.files.streams import (
+    STDIN,
+    STDOUT,
+    StreamFile,
+    is_stream,
+    named_descriptor,
+    open_output,
+)
 from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
@@ -158,7 +165,7 @@ record_options = gathered(
 
 def _pinned(base: str, digest: Digest) -> str:
     """A reference with the ``digest`` that it stands for, since a tag may move; a path as it is."""
-    if api.is_path(base_place(base)):
+    if base == STDIN or api.is_path(base_place(base)):
         return base
     return replace(api.parse_reference(base).tagged(), digest=digest).shown()
 

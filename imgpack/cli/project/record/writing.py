@@ -59,6 +59,8 @@ def _table(
 ) -> dict[str, Any]:
     """The table of an image that was built with ``params``."""
     table = image_table(image, values)
+    if not table["tags"]:
+        del table["tags"]
     table.pop("push", None)  # who gets it decides nothing
     if "output" in table and (table["output"] == STDOUT or is_stream(table["output"])):
         del table["output"]
