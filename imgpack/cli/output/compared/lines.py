@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from imgpack import api
 from imgpack.cli.output.colour import bold, echo
 from imgpack.cli.output.compared.values import cause_line, field_line, file_line, value
-from imgpack.cli.output.display import one_line
+from imgpack.cli.output.display import counted, one_line
 from imgpack.errors import brief, printable
 
 if TYPE_CHECKING:
@@ -63,15 +63,14 @@ class ComparedCounts:
     def line(self) -> str:
         """A line for people."""
         files = self.added + self.removed + self.changed
-        told = [_number(self.settings, "field"), _number(self.layers, "layer")]
-        return (
-            f"{' and '.join(told)} and {_number(files, 'file')} differ: "
-            f"{self.added} only in B, {self.removed} only in A, {self.changed} changed"
-        )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+        counts = ((self.settings, "field"), (self.layers, "layer"), (files, "file"))
+        told = [counted(count, noun) for count, noun in counts if count]
+        if files:
+            sides = ((self.added, "only in B"), (self.removed, "only in A"))
+            parts = [f"{count:,} {where}" for count, where in (*sides, (self.changed, "changed"))]
+            told[-1] += f" ({', '.join(parts)})"
+        several = len(told) > 1 or self.settings + self.layers + files > 1
+        return f"{' and '.join(told)} {'differ' if several else 'differs'}"
 
 
 def show(images: ComparedImages, *, text: bool, caused: bool = False) -> ComparedCounts:
@@ -178,4 +177,4 @@ def _texts(images: ComparedImages, texts: api.TextDifferences) -> Iterator[str]:
         for line in lines:
             yield "\t".join(map(printable, line.split(b"\t")))
     if texts.skipped:
-        yield f"{_number(texts.skipped, 'file')} not shown: too large, alone or together"
+        yield f"{counted(texts.skipped, 'file')} not shown: too large, alone or together"
