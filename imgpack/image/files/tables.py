@@ -18,7 +18,8 @@ from imgpack.image.image import Image
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
-from imgpack.tree.merge.table import MAX_TABLE, LayerTable, Remark, layer_table
+from imgpack.tree.merge.making import layer_table
+from imgpack.tree.merge.table import MAX_TABLE, LayerTable, Remark
 
 _FORMAT: Final = "imgpack-table-2"
 _MAX_HEAD: Final = 1 << 24

@@ -1,45 +1,29 @@
-"""All rows of one layer, sorted by path, in a file without a name.
+"""All rows of one layer, sorted by path, in a file without a name: how they are read and written.
 
-Made of the layer's members, which are read once. Invariants: parents come first, every one of
-them has a row; of a path that the layer has twice the last counts, and what was in a directory
-that became a file is gone; a hard link has what it links to, if the layer has that; memory holds
-a bounded part of the rows, however many there are, and four bytes for each.
+Invariants: memory holds a bounded part of the rows, however many there are, and the place of
+every sixty-fourth.
 """
 
-import stat
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import merge
-from itertools import groupby
-from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
-from imgpack.errors import ArchiveError, LimitError, about, brief
+from imgpack.errors import ArchiveError, LimitError
 from imgpack.files.scratch import ScratchFile
-from imgpack.tree.entry import WHITEOUT, path_order
-from imgpack.tree.members import check_path, is_reserved, member_entry
-from imgpack.tree.merge.links import linked_rows
-from imgpack.tree.merge.merged import HashedMember, LayerMembers
+from imgpack.tree.entry import path_order
 from imgpack.tree.merge.rows import (
+    TYPE,
+    PlacedRow,
     TableRow,
     made_up_row,
-    member_row,
     pack,
     read_rows,
     rows_at,
     unpack_path,
 )
 
-_RUN: Final = 64 << 20
-"""Bytes of memory of the rows that are sorted at once, about."""
-_OVERHEAD: Final = 450
-"""Bytes that a row takes in memory besides its names."""
-_KNOWN: Final = 8 << 20
-"""Bytes of paths of directories that are remembered as there; of more, some are noted twice."""
-_DEEPEST: Final = 2048
-"""Names in a path: more are in none that Linux takes at once (``PATH_MAX``)."""
 MAX_TABLE: Final = 4 << 30
 """Bytes of a table: more than the entries of any layer take."""
 _BLOCK: Final = 1 << 18
@@ -50,7 +34,6 @@ _AHEAD: Final = 4 * EVERY
 """Rows that are read until it is faster to look for where they end."""
 _BEHIND: Final = b"\0\4"
 """What makes a key of one that is behind all that is in a directory, and before its next."""
-_TWICE: Final = "is there twice, and docker and podman refuse that; the last one counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +103,15 @@ class LayerTable:
 
     def at(self, path: bytes) -> list[TableRow]:
         """The rows of ``path``: none, or what is deleted and what is there."""
-        found, place = self._found, self._range(path_order(path))
+        found, place = self._found, self.around(path)
         if place != found.range:
             found.block = b"".join(self.file.read(*place))
             found.range = place
         return rows_at(found.block, path)
+
+    def around(self, path: bytes) -> tuple[int, int]:
+        """From which byte of the file to which the rows are that ``path`` is among, if it is."""
+        return self._range(path_order(path))
 
     def _range(self, key: bytes) -> tuple[int, int]:
         """Between which bytes the rows are whose paths have ``key``, or would be."""
@@ -156,21 +143,6 @@ class _Lookup:
     block: bytes = b""
 
 
-def layer_table(layer: LayerMembers, scratch: Callable[[], str]) -> LayerTable:
-    """The table of ``layer``, in a file in the directory that ``scratch`` finds.
-
-    Raises ``ArchiveError``, ``TreeError`` and ``LimitError`` for a layer that cannot be unpacked,
-    naming it, what reading it raises, and ``OutputError``.
-    """
-    with about(layer.name):
-        remarks: dict[str, Remark] = {}
-        writer = TableWriter(scratch)
-        for row in _settled(_sorted(_rows(layer.members), scratch), remarks):
-            writer.add(row)
-        table = writer.table(layer.name, tuple(remarks.values()))
-        return _resolved(table, scratch) if table.borrowed else table
-
-
 class TableWriter:
     """Rows that come sorted, on their way into a file in the directory that ``scratch`` finds."""
 
@@ -179,211 +151,61 @@ class TableWriter:
         self._starts = array("Q")
         self._parts: list[bytes] = []
         self._waiting = 0
-        self._count = self._linked = self._borrowed = 0
+        self._end = 0
+        self._count = self._linked = 0
+        self.links = array("Q")
+        """Where hard links lie that are not what they name."""
 
     def add(self, row: TableRow) -> None:
         """The next row."""
         if self._count % EVERY == 0:
-            self._starts.append(self._file.size + self._waiting)
+            self._starts.append(self._end)
         self._count += 1
-        self._linked += row.inode > 0
-        self._borrowed += not stat.S_IFMT(row.mode)
-        packed = pack(row)
-        self._parts.append(packed)
-        self._waiting += len(packed)
-        if self._waiting >= _BLOCK:
-            self._flush()
+        self._put(row)
+
+    def copy(self, table: LayerTable, changed: Iterable[tuple[PlacedRow, TableRow]]) -> None:
+        """All rows of ``table``, but for those ``changed``, ascending, which are others now.
+
+        Nothing was added before, and no row that is copied shares an inode or is a hard link.
+        """
+        copied = 0
+        for placed, row in changed:
+            self._copy(table, copied, placed.at)
+            self._put(row)
+            copied = placed.end
+        self._copy(table, copied, table.size)
+        self._count = table.count
 
     def table(self, name: str, remarks: tuple[Remark, ...]) -> LayerTable:
         """The table of all of them."""
         self._flush()
         return LayerTable(
             name, self._file, self._file.size, self._count, self._starts,
-            self._linked, self._borrowed, remarks,
+            self._linked, len(self.links), remarks,
         )  # fmt: skip
+
+    def _copy(self, table: LayerTable, start: int, end: int) -> None:
+        shift, starts = self._end - start, table.starts
+        known = starts[bisect_left(starts, start) : bisect_right(starts, end)]
+        self._starts.extend(one + shift for one in known)
+        for piece in table.file.read(start, end):
+            self._write(piece)
+
+    def _put(self, row: TableRow) -> None:
+        self._linked += row.inode > 0
+        if not row.mode & TYPE:
+            self.links.append(self._end)
+        self._write(pack(row))
+
+    def _write(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._waiting += len(data)
+        self._end += len(data)
+        if self._waiting >= _BLOCK:
+            self._flush()
 
     def _flush(self) -> None:
         if self._file.size > MAX_TABLE:  # attributes of each of many links, for one
             raise LimitError("what it says of its files is too large", f"at most {MAX_TABLE} bytes")
         self._file.append(b"".join(self._parts))
         self._parts, self._waiting = [], 0
-
-
-def _key(row: TableRow) -> tuple[bytes, bool, int]:
-    return path_order(row[0]), not row.deletes, row.place
-
-
-def _sorted(found: Iterable[TableRow], scratch: Callable[[], str]) -> Iterator[TableRow]:
-    """Rows in order; of a path that comes more than once, as the archive has them."""
-    runs: list[tuple[int, int]] = []
-    spilled: ScratchFile | None = None
-    rows: list[TableRow] = []
-    taken = 0
-    for row in found:
-        rows.append(row)
-        taken += _OVERHEAD + len(row.path) + len(row.link)
-        if row.xattrs:
-            taken += sum(_OVERHEAD + len(name) + len(value) for name, value in row.xattrs)
-        if taken >= _RUN:
-            spilled = spilled or ScratchFile(scratch())
-            runs.append(_spill(rows, spilled))
-            rows, taken = [], 0
-    rows.sort(key=_key)
-    if spilled is None:
-        yield from rows
-        return
-    parts = [read_rows(spilled, start, end) for start, end in runs]
-    yield from merge(*parts, rows, key=_key)
-
-
-def _spill(rows: list[TableRow], file: ScratchFile) -> tuple[int, int]:
-    rows.sort(key=_key)
-    start = file.size
-    for first in range(0, len(rows), EVERY * EVERY):
-        file.append(b"".join(map(pack, rows[first : first + EVERY * EVERY])))
-    return start, file.size
-
-
-def _rows(members: Iterable[HashedMember]) -> Iterator[TableRow]:
-    """The rows of all members in the archive's order, with the directories on their ways."""
-    known = _Known()
-    for place, (member, digest) in enumerate(members):
-        path = member.path
-        if is_reserved(path):
-            entry = member_entry(member, b"")
-            if entry is not None:
-                yield TableRow(entry.path, entry.mode, place=place)
-            continue
-        check_path(path)
-        if len(path) > 2 * _DEEPEST and path.count(b"/") >= _DEEPEST:
-            raise LimitError(
-                f"{brief(path)} lies in {path.count(b'/'):,} directories",
-                f"at most {_DEEPEST - 1:,} are accepted",
-            )
-        if known.size > _KNOWN:
-            known.forget()
-        if member.kind == stat.S_IFDIR:
-            known.add(path)
-        elif not path:
-            raise ArchiveError("its root is no directory")
-        elif path in known.paths:  # what was in it is gone, and may come again
-            known.forget()
-        above = path.rpartition(b"/")[0]
-        if above and above not in known.paths:
-            yield from known.way(above, place)
-        yield member_row(member, digest, place)
-
-
-@dataclass(slots=True)
-class _Known:
-    """Directories of which it is known that they are there, and about how many bytes they take."""
-
-    paths: set[bytes] = field(default_factory=set)
-    size: int = 0
-
-    def way(self, path: bytes, place: int) -> Iterator[TableRow]:
-        """The directories from ``path`` upwards of which it is not known."""
-        while path and path not in self.paths:
-            self.add(path)
-            yield made_up_row(path, place)
-            path = path.rpartition(b"/")[0]
-
-    def add(self, path: bytes) -> None:
-        """One more."""
-        if path not in self.paths:
-            self.paths.add(path)
-            self.size += len(path) + _OVERHEAD // 4
-
-    def forget(self) -> None:
-        """All of them."""
-        self.paths.clear()
-        self.size = 0
-
-
-class _Above(NamedTuple):
-    """What lies at a path of the layer: a directory, or what nothing may be in.
-
-    What was in it before the ``since``th member is gone.
-    """
-
-    inside: bytes
-    since: int
-    directory: bool
-
-
-def _settled(rows: Iterator[TableRow], remarks: dict[str, Remark]) -> Iterator[TableRow]:
-    """One row of each path, or two if it is deleted below: what counts in the end."""
-    ways = [_Above(b"", 0, directory=True)]
-    for path, group in groupby(rows, key=itemgetter(0)):
-        while not path.startswith(ways[-1].inside):
-            ways.pop()
-        above = ways[-1]
-        deletions: dict[int, TableRow] = {}
-        only: TableRow | None = None
-        several: _Bodies | None = None
-        for row in group:
-            if row.deletes:
-                deletions.setdefault(row.mode, row)
-            elif row.place >= above.since:
-                if only is None:
-                    only = row
-                else:
-                    several = several or _Bodies(only)
-                    several.add(row)
-        yield from (deletions[mode] for mode in sorted(deletions, reverse=True))
-        if only is None:
-            continue
-        if not above.directory:
-            what = above.inside.rstrip(b"/")
-            raise ArchiveError(f"{brief(what)} is no directory, and there is something in it")
-        gone = None if only.is_directory else only.place
-        if several is not None:
-            several.tell_of_others(remarks)
-            only, gone = several.counts, several.gone
-        directory = only.is_directory
-        if gone is not None and directory and WHITEOUT not in deletions:
-            yield TableRow(path, WHITEOUT)  # what was there for a moment replaced what is below
-        yield only
-        since = above.since if gone is None else max(above.since, gone)
-        ways.append(_Above(path + b"/" if path else b"", since, directory))
-
-
-class _Bodies:
-    """What the layer has at one path, one after the other; ``counts`` is what counts in the end.
-
-    ``gone`` is the place of the last that was no directory.
-    """
-
-    def __init__(self, first: TableRow) -> None:
-        self.counts = first
-        self.gone: int | None = None
-        self._said = 0
-        self._weight = 0
-        self.add(first)
-
-    def add(self, row: TableRow) -> None:
-        """The next, in the order of the archive."""
-        # A link to itself says nothing of what is there already, a made-up directory less.
-        to_itself = row.link == row.path and not stat.S_IFMT(row.mode)
-        weight = 0 if row.made_up else 1 if to_itself else 2
-        self._said += weight == 2
-        if weight >= self._weight:
-            self.counts, self._weight = row, weight
-        if not row.is_directory:
-            self.gone = row.place
-
-    def tell_of_others(self, remarks: dict[str, Remark]) -> None:
-        """Note that there are some of which only the last counts."""
-        if self._said > 1:
-            first = remarks.get(_TWICE, Remark(_TWICE, self.counts.path, 0))
-            remarks[_TWICE] = Remark(_TWICE, first.path, first.count + self._said - 1)
-
-
-def _resolved(table: LayerTable, scratch: Callable[[], str]) -> LayerTable:
-    """``table``, whose hard links are what they name, where the layer has that."""
-    writer = TableWriter(scratch)
-    for row in linked_rows(table.file, table.size, lambda rows: _sorted(rows, scratch)):
-        writer.add(row)
-    made = writer.table(table.name, table.remarks)
-    table.file.close()
-    return made
