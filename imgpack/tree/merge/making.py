@@ -23,8 +23,8 @@ from imgpack.tree.merge.merged import HashedMember, LayerMembers
 from imgpack.tree.merge.rows import TableRow, made_up_row, member_row, pack, read_rows
 from imgpack.tree.merge.table import EVERY, LayerTable, Remark, TableWriter
 
-_RUN: Final = 64 << 20
-"""Bytes of memory of the rows that are sorted at once, about."""
+_RUN: Final = 32 << 20
+"""Bytes of memory of the rows of one layer that are sorted at once, about."""
 _OVERHEAD: Final = 450
 """Bytes that a row takes in memory besides its names."""
 _KNOWN: Final = 8 << 20
