@@ -15,14 +15,14 @@ from imgpack.events import SILENT, Reporter
 from imgpack.files.pool import Stop, run_all
 from imgpack.files.scratch import ScratchFile
 from imgpack.image.base.layer import MAX_KEPT, BaseLayer
-from imgpack.image.files.kept import kept_table
 from imgpack.image.image import Image
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
-from imgpack.tree.merge.making import layer_table
 from imgpack.tree.merge.merged import HashedMember
-from imgpack.tree.merge.table import MAX_TABLE, LayerTable, Remark
+from imgpack.tree.tables.kept import kept_table
+from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.table import MAX_TABLE, LayerTable, Remark
 
 _FORMAT: Final = "imgpack-table-2"
 _AT_ONCE: Final = 3
