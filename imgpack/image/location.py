@@ -121,7 +121,8 @@ def _near(path: str) -> str:
         with os.scandir(above or ".") as entries:
             names = [entry.name for entry in islice(entries, _NAMES)]
         begun = sorted(one for one in names if one.startswith(f"{name}."))
-        found = begun[:1] or difflib.get_close_matches(name, names, 1, 0.7)
+        cutoff = 0.7 if len(name) > 3 else 0.6
+        found = begun[:1] or difflib.get_close_matches(name, names, 1, cutoff)
         if found and name:
             return f"did you mean {printable(os.path.join(above or '.', found[0]))}?"
     return ""

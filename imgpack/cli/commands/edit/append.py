@@ -86,6 +86,8 @@ def append(
             reporter=terminal,
         ) as image,
     ):
+        if image == change.named.image:
+            terminal.warn(f"{change.where}: there is nothing to change: no layer has anything new")
         change.write(replace(change.named, image=image))
 
 
