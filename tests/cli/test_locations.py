@@ -165,3 +165,25 @@ def test_a_path_with_colons_and_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert split_name("./empty:1") == ("./empty", "1")
     assert split_name("empty:1") == ("empty:1", None)
     assert split_name("c:") == ("c:", None)
+
+
+MEANINGLESS = [
+    ("lint tree --image x", "--image is for images, and tree is none"),
+    ("lint tree --platform linux/amd64", "--platform is for images, and tree is none"),
+    ("ls lay:app:1 --image app:2", "lay:app:1 names an image, and --image, too"),
+    ("verify lay:app:1 --image app:2", "lay:app:1 names an image, and --image, too"),
+    ("diff lay:app:1 lay:app:2 --image app:2", "lay:app:1 names an image, and --image, too"),
+    ("history lay:app:1 --image app:2", "lay:app:1 names an image, and --image, too"),
+    ("history lay:app:1 --json --no-trunc", "leave out --no-trunc"),
+    ("config lay:app:1 -e B=1 -o localhost:1/x --shallow", "--shallow is for an archive"),
+    ("config lay:app:1 -e B=1 -o x.tar --allow-nondistributable", "is for a registry"),
+    ("append lay:app:1 one.tar --compression zstd -o x.tar", "--compression is for directories"),
+    ("config lay:app:1 -e B=1 -o x.tar --comment x --no-history", "--comment is for the history"),
+]
+
+
+def test_an_option_that_means_nothing_is_refused(app: InProcess) -> None:
+    """It would be ignored, and who gave it not know it."""
+    (app.directory / "one.tar").write_bytes(bytes(1024))
+    for line, said in MEANINGLESS:
+        assert said in app(*line.split()).failed(2), line

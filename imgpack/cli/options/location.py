@@ -54,6 +54,12 @@ class Choice:
             raise click.UsageError(f"{text} names an image, and --image, too; name it once")
         return str(path), replace(self, image=name)
 
+    def refuse(self, what: str) -> None:
+        """Refuse to choose an image of ``what``, which is none. Raises ``click.UsageError``."""
+        given = "--image" if self.image is not None else "--platform"
+        if self.image is not None or self.platform is not None:
+            raise click.UsageError(f"{given} is for images, and {what} is none")
+
     def all(self, opened: Opened) -> tuple[Named, ...]:
         """What is chosen of ``opened``: all of it, without the options."""
         if self.image is None:

@@ -45,21 +45,30 @@ def read_layers(
     *,
     cache: SegmentCache | None = None,
     read: dict[Layer, ReadLayer] | None = None,
+    at_most: int | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> list[ReadLayer]:
     """The layers of ``image``, which lies ``where``, bottom first; what the cache has is not read.
 
     ``scratch`` finds a directory for tables. ``read`` has what was read of other images, and
-    gets what is read now. Raises ``DigestError``, ``ArchiveError``,
+    gets what is read now. With ``at_most`` layers of no more bytes in all are read, and nothing is
+    kept. Raises ``DigestError``, ``ArchiveError``,
     ``TreeError``, ``LimitError``, ``UnsupportedError`` naming the layer, ``OutputError``, and what
     the source raises.
     """
     found = {} if read is None else read
+    left = at_most
     for layer in image.layers:
-        if layer not in found:
-            base = BaseLayer(image, layer, where, jobs, reporter)
-            found[layer] = _read(base, layer, scratch, cache)
+        if layer in found:
+            continue
+        base = BaseLayer(image, layer, where, jobs, reporter)
+        kept = None if cache is None else _kept(cache, _key(layer), base.name, scratch)
+        if kept is None and left is not None:
+            left -= layer.descriptor.size
+            if left < 0:
+                raise LimitError(f"the layers of {where} have more than {at_most} bytes")
+        found[layer] = kept or _read(base, layer, scratch, None if at_most is not None else cache)
     return [found[layer] for layer in image.layers]
 
 
@@ -67,9 +76,6 @@ def _read(
     base: BaseLayer, layer: Layer, scratch: Callable[[], str], cache: SegmentCache | None
 ) -> ReadLayer:
     key = _key(layer)
-    there = None if cache is None else _kept(cache, key, base.name, scratch)
-    if there is not None:
-        return there
     made = ReadLayer(layer_table(base.members(), scratch), base.kept)
     if cache is not None:
         from imgpack.compression.zstd import compress_pieces

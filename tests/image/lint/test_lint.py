@@ -288,3 +288,11 @@ def test_of_a_tree_on_disk_the_files_are_checked(tmp_path: Path) -> None:
         ("secret-file", b".env", None),
         ("world-writable-file", b"k", None),
     ]
+
+
+def test_a_rule_that_is_misspelt_is_told_which_was_meant() -> None:
+    """If one is near; else all there are."""
+    with pytest.raises(ConfigError, match=r"did you mean secret-content\?"):
+        LintIgnore.parse("secret-contents")
+    with pytest.raises(ConfigError, match=r"the rules are: .*user-root"):
+        LintIgnore.parse("xyz")

@@ -81,6 +81,7 @@ def lint(
 @contextmanager
 def _source(location: str, looking: Looking, terminal: Terminal) -> Iterator[ImageFiles | Tree]:
     if os.path.isdir(location) and not os.path.exists(os.path.join(location, "oci-layout")):
+        looking.choice.refuse(location)
         yield api.directory(os.fsencode(location))
     else:
         with looking.open(location, terminal) as files:
