@@ -39,8 +39,8 @@ _TRANSPORT: Final = re.compile(
 )
 """How skopeo spells places (containers-transports(5))."""
 _STORES: Final = ("docker-daemon", "containers-storage")
-_OF_LAYOUTS: Final = ("oci-layout", "manifest.json")
-"""Files of which a directory of images has one: that of skopeo's ``dir:`` is the second."""
+_OF_IMAGES: Final = (("oci-layout",), ("manifest.json", "version"))
+"""Files that a directory of images has: an OCI layout, or skopeo's ``dir:``."""
 _NAMES: Final = 10_000
 """Names of a directory among which the nearest is looked for."""
 
@@ -61,6 +61,13 @@ def is_layout(target: str) -> bool:
     return target.endswith("/") or os.path.isdir(target)
 
 
+def holds_images(directory: str) -> bool:
+    """Whether ``directory`` is a layout, and no tree of files."""
+    return any(
+        all(os.path.exists(os.path.join(directory, name)) for name in names) for names in _OF_IMAGES
+    )
+
+
 def split_name(text: str) -> tuple[str, str | None]:
     """A path and the name of an image in it, if ``text`` is ``PATH:NAME``."""
     if os.path.lexists(text):
@@ -79,7 +86,7 @@ def _may_be_image(path: str) -> bool:
     if is_spelled_path(path):
         return os.path.exists(path)
     if os.path.isdir(path):
-        return any(os.path.exists(os.path.join(path, name)) for name in _OF_LAYOUTS)
+        return holds_images(path)
     with contextlib.suppress(OSError, ValueError):
         # A pipe must not be opened for a look: who writes to it would see it closed.
         if stat.S_ISREG(os.stat(path).st_mode):

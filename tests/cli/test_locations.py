@@ -1,5 +1,6 @@
 """One rule for all commands that take an image: what is a path, and what ``PATH:NAME`` is."""
 
+import json
 import os
 import socket
 import threading
@@ -151,6 +152,26 @@ def test_what_a_registry_does_not_know_may_be_a_file(
             perhaps_a_file(text),
         ):
             raise errors.NotFoundError("unknown", "what to do")
+
+
+def test_a_directory_of_skopeo_is_an_image_and_a_tree_with_a_manifest_is_not(
+    app: InProcess,
+) -> None:
+    """``lint`` looks at the one as an image; beside the other a name is a reference."""
+    dump = app.directory / "localhost"
+    dump.mkdir()
+    app("copy", "lay:app:2", "one.tar").ok()
+    raw = app("manifest", "one.tar").ok()
+    (dump / "manifest.json").write_bytes(raw)
+    told = app("inspect", "localhost:1/app:1")
+    assert "cannot connect" in told.failed(errors.UnreachableError.exit_code)
+    assert b"command-missing" not in app("lint", "localhost").ok()
+    (dump / "version").write_text("Directory Transport Version: 1.1\n")
+    manifest = json.loads(raw)
+    for one in (manifest["config"], *manifest["layers"]):
+        name = one["digest"].removeprefix("sha256:")
+        (dump / name).write_bytes(app("blob", f"one.tar@{one['digest']}").ok())
+    assert b"command-missing" in app("lint", "localhost").ok()
 
 
 def test_a_path_with_colons_and_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
