@@ -68,6 +68,8 @@ def test_what_is_found_is_told_by_rules(imgpack_here: InProcess) -> None:
     [
         (("--fail-on", "never"), 0),
         (("--ignore", "interpreter-missing", "--ignore", "secret-content:app"), 0),
+        (("--ignore", "interpreter-missing,secret-content:app,x"), errors.FINDINGS_EXIT_CODE),
+        (("--ignore", "interpreter-missing, secret-content:app"), 0),
         (("--ignore", "interpreter-missing",), errors.FINDINGS_EXIT_CODE),
         (
             ("--fail-on", "warning", "--ignore", "interpreter-missing", "--ignore",

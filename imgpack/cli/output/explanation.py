@@ -9,7 +9,8 @@ from imgpack.errors import brief
 
 if TYPE_CHECKING:
     from imgpack.api import Built, Change, Platform
-    from imgpack.cli.output.terminal import Terminal
+    from imgpack.cli.output.display import counted
+from imgpack.cli.output.terminal import Terminal
 
 _LISTED: Final = 100
 _FIX_TIMES: Final = (
@@ -76,7 +77,7 @@ def _segments(built: Built, compressed: int) -> str:
     }
     count = len(built.record.segments)
     said = ", ".join(f"{number} {how}" for how, number in numbers.items() if number)
-    text = f"{count} {'segment' if count == 1 else 'segments'}: {said}"
+    text = f"{counted(count, 'segment')}: {said}"
     if not built.made:
         return text
     more = ", ..." if compressed > len(built.made) else ""

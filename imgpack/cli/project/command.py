@@ -80,6 +80,10 @@ class BuildProject(BuildCommand):
 
             if build_images(self, ctx, flags, words):
                 return None
+        if ctx.params["metadata_file"] is not None:
+            from imgpack.cli.project.record.writing import inputs_of_options
+
+            ctx.params["inputs"] = inputs_of_options(ctx)
         try:
             return super().invoke(ctx)
         except click.UsageError as error:

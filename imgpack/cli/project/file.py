@@ -1,6 +1,7 @@
 """``imgpack.toml`` as it is read: its values, and where each of them stands.
 
-TOML 1.0.0; of ``pyproject.toml`` the table ``tool.imgpack``. Invariant: whatever is in the
+TOML 1.0.0; of ``pyproject.toml`` the table ``tool.imgpack``, of a metadata file ``inputs``.
+Invariant: whatever is in the
 file, reading it ends soon and with values or one error that names file, line and key.
 """
 
@@ -9,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import click
 
+from imgpack.cli.options.clock import recorded_epoch
 from imgpack.cli.project.names import FILES
+from imgpack.cli.project.record.values import Recorded
 from imgpack.cli.project.schema.keys import ALIASES, KEYS
 from imgpack.cli.project.schema.kinds import ValueKind, found
 from imgpack.errors import ArchiveError, ImgpackError, SourceError
@@ -24,6 +27,8 @@ from imgpack.files.toml_lines import Path, TooDeepError, key_of, lines_of
 
 _LARGEST: Final = 1 << 20
 """Bytes of a file: a hundred times what people write."""
+_LARGEST_RECORD: Final = 4 << 20
+"""Of what a build recorded, which says what was made, too."""
 _MOST_IMAGES: Final = 1000
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -45,14 +50,16 @@ class ProjectError(click.UsageError):
 class ProjectFile:
     """The tables of the file at ``path``, which lie below ``prefix`` in it.
 
-    ``settings`` are the keys that ``--set`` gave.
+    ``settings`` are the keys that ``--set`` gave, ``recorded`` what is said beside the tables if
+    it is what a build recorded.
     """
 
     path: str
     prefix: Path
     tables: dict[str, Any]
     lines: dict[Path, int]
-    settings: frozenset[Path]
+    settings: frozenset[Path] = frozenset()
+    recorded: Recorded | None = None
 
     @property
     def images(self) -> dict[str, Any]:
@@ -64,8 +71,21 @@ class ProjectFile:
     def directory(self) -> str:
         """Where relative paths begin: empty for here, else so that it looks like a path."""
         directory = os.path.dirname(self.path)
+        if self.recorded is not None:
+            directory = _beside(directory, self.recorded.directory)
         plain = not directory or directory.startswith(("/", "./", "../")) or directory == ".."
         return directory if plain else f"./{directory}"
+
+    def epoch(self) -> AbstractContextManager[None]:
+        """Inside the ``with``, the ``SOURCE_DATE_EPOCH`` of the build that was recorded."""
+        return nullcontext() if self.recorded is None else recorded_epoch(self.recorded.epoch)
+
+    @property
+    def checkout(self) -> str:
+        """The directory whose git repository it is about."""
+        if self.recorded is not None:
+            return _beside(os.path.dirname(self.path), self.recorded.checkout) or "."
+        return self.directory or "."
 
     def joined(self, path: str) -> str:
         """A path of the file as one of the working directory."""
@@ -87,6 +107,11 @@ class ProjectFile:
         known = (self.lines.get(whole[:length]) for length in range(len(whole), -1, -1))
         line = next((f":{number}" for number in known if number is not None), "")
         return f"{self.path}{line}: {shown(whole)}" if whole else f"{self.path}{line}"
+
+
+def is_image_name(text: str) -> bool:
+    """Whether an image may be called ``text`` in a file."""
+    return _IMAGE.fullmatch(text) is not None
 
 
 def shown(path: Path) -> str:
@@ -150,14 +175,29 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
 
     Raises ``ProjectError`` and ``SourceError``.
     """
-    import tomllib
-
     if _OTHER_FILES.fullmatch(os.path.basename(path)):
         raise ProjectError(
             "there is no Dockerfile in a build; each SRC is a directory that becomes a layer, and "
             f"--file names a file like {FILES[0]}"
         )
     text = _text(path)
+    if _is_json(text):
+        from imgpack.cli.project.record.reading import read_record
+
+        file: ProjectFile | None = read_record(path, text)
+    else:
+        file = _read_toml(path, text)
+    if file is None:
+        return None
+    _check(file)
+    file = _with(file, settings)
+    _check_numbers(file, file.tables)
+    return file
+
+
+def _read_toml(path: str, text: str) -> ProjectFile | None:
+    import tomllib
+
     try:
         lines = lines_of(text)
         document = tomllib.loads(text)
@@ -171,13 +211,7 @@ def read(path: str, settings: Sequence[str] = ()) -> ProjectFile | None:
     tables: Any = document
     for name in prefix:
         tables = tables.get(name) if isinstance(tables, dict) else None
-    if tables is None:
-        return None
-    file = ProjectFile(path, prefix, tables, lines, frozenset())
-    _check(file)
-    file = _with(file, settings)
-    _check_numbers(file, file.tables)
-    return file
+    return None if tables is None else ProjectFile(path, prefix, tables, lines)
 
 
 def _no_toml(path: str, text: str, problem: str) -> str:
@@ -193,7 +227,7 @@ def _no_toml(path: str, text: str, problem: str) -> str:
 def _content(path: str) -> bytes:
     try:
         with input_errors(path):
-            return read_regular(path, _LARGEST + 1, follow=True)
+            return read_regular(path, _LARGEST_RECORD + 1, follow=True)
     except ArchiveError as error:
         inside = os.path.join(path, FILES[0])
         hint = f"name a file, as {inside}" if os.path.isdir(path) else "name a file"
@@ -202,13 +236,25 @@ def _content(path: str) -> bytes:
 
 def _text(path: str) -> str:
     raw = _content(path)
-    if len(raw) > _LARGEST:
-        raise ProjectError(f"{path}: it is larger than {_LARGEST} bytes; name a smaller one")
+    largest = _LARGEST_RECORD if _is_json(raw) else _LARGEST
+    if len(raw) > largest:
+        raise ProjectError(f"{path}: it is larger than {largest} bytes; name a smaller one")
     try:
         return raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ProjectError(f"{path}:{line}: it is not UTF-8; {_HELP}") from None
+
+
+def _is_json(text: str | bytes) -> bool:
+    """Whether it is an object of JSON, with which no TOML begins."""
+    return text.lstrip()[:1] in ("{", b"{")
+
+
+def _beside(directory: str, path: str) -> str:
+    """``path``, which begins at ``directory``; empty for here."""
+    whole = os.path.normpath(os.path.join(directory, path))
+    return "" if whole == os.curdir else whole
 
 
 def _check(file: ProjectFile) -> None:
@@ -225,7 +271,7 @@ def _check(file: ProjectFile) -> None:
     if len(file.images) > _MOST_IMAGES:
         raise file.error(("image",), f"there are more than {_MOST_IMAGES}", "write several files")
     for name, table in file.images.items():
-        if not _IMAGE.fullmatch(name):
+        if not is_image_name(name):
             hint = "use letters, digits, dots and dashes"
             raise file.error(("image", name), "no image can be called so", hint)
         if not isinstance(table, dict):
@@ -260,7 +306,7 @@ def _with(file: ProjectFile, settings: Sequence[str]) -> ProjectFile:
             hint = "set the whole list: image.NAME.KEY=[...]" if item else _SETTING
             raise ProjectError(f"--set {setting!r} is no setting; {hint}")
         paths.add(_set(file, *split))
-    return ProjectFile(file.path, file.prefix, file.tables, file.lines, frozenset(paths))
+    return replace(file, settings=frozenset(paths))
 
 
 def _set(file: ProjectFile, path: Path, text: str) -> Path:

@@ -1,6 +1,7 @@
-"""An image of the project file that is built again, somewhere else, to be compared.
+"""An image of a file that is built again, somewhere else, to be compared.
 
-Invariants: nothing is written where the file says; nothing of what was built before is reused.
+The file is a project file, or a metadata file with what a build recorded. Invariants: nothing is
+written where the file says; nothing of what was built before is reused.
 """
 
 from __future__ import annotations
@@ -10,40 +11,67 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from imgpack import api
 from imgpack.cli.options.location import scratch_directory
+from imgpack.cli.options.registry import RegistryOptions
 from imgpack.cli.project.chosen import Chosen, choose
 from imgpack.cli.project.command import ProjectFlags
-from imgpack.cli.project.file import listed, shown
-from imgpack.cli.project.images import ProjectImage
+from imgpack.cli.project.file import listed, read, shown
+from imgpack.cli.project.images import ProjectImage, as_texts
+from imgpack.cli.project.record.values import InputChange
 from imgpack.files.scratch import directory_for_a_while
-from imgpack.files.streams import STDOUT
+from imgpack.files.streams import STDIN, STDOUT, named_descriptor
 
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
+    from imgpack.cli.project.record.values import Recorded
 
-_LABEL = "imgpack-rebuild"
+_LABEL: Final = "imgpack-rebuild"
+_SHARED: Final = {"jobs", *RegistryOptions.__dataclass_fields__} - {"password_stdin"}
+"""Parameters of ``verify`` that are those of ``build``, too: a password is read once."""
+_READ_ONCE: Final = ("sources", "platform", "base", "diff_from", "whiteouts")
+"""Parameters of ``build`` that may name standard input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Where an image is that was built again, and what that was done with otherwise."""
+
+    location: str
+    changes: tuple[InputChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilding:
-    """The ``image`` of a file that a user means, and what it is built of (``chosen``)."""
+    """The ``image`` of a file that a user means, and what it is built of (``chosen``).
+
+    ``location`` is where it is, and ``member`` which of the images there.
+    """
 
     chosen: Chosen
     image: ProjectImage
+    location: str
+    member: str | None
+
+    @property
+    def digest(self) -> str | None:
+        """That of what was built, if the file says so."""
+        recorded = self.chosen.file.recorded
+        return None if recorded is None else recorded.digests.get(self.image.name)
 
     @contextmanager
-    def built(self, ctx: click.Context) -> Iterator[str]:
+    def built(self, ctx: click.Context) -> Iterator[Rebuilt]:
         """Build it, and say where it is inside the ``with``. Raises what ``build`` does."""
         parent = ctx.parent
         assert parent is not None
         assert isinstance(parent.command, click.Group)
         build = parent.command.get_command(parent, "build")
         assert build is not None
+        recorded = self.chosen.file.recorded
         with directory_for_a_while(scratch_directory(), _LABEL) as directory:
             outputs = {image.name: _output(directory, image) for image in self.chosen.images}
             settings = [
@@ -51,41 +79,83 @@ class Rebuilding:
                 for name, output in outputs.items()
             ]
             words = [self.image.name, "--file", self.chosen.file.path, "--no-cache", *settings]
+            metadata = os.path.join(directory, "metadata.json")
+            words += [] if recorded is None else ["--metadata-file", metadata]
             with (
                 build.make_context("build", words, parent=parent) as sub,
                 redirect_stdout(io.StringIO()),  # the names of what was built
             ):
+                given = _SHARED - ({"creds"} if ctx.params["password_stdin"] else set())
+                sub.params |= {name: ctx.params[name] for name in given}
                 build.invoke(sub)
-            yield outputs[self.image.name]
+            changes = () if recorded is None else self._changes(recorded, metadata)
+            yield Rebuilt(outputs[self.image.name], tuple(changes))
+
+    def _changes(self, recorded: Recorded, metadata: str) -> Iterator[InputChange]:
+        file = read(metadata)
+        assert file is not None
+        assert file.recorded is not None
+        return recorded.changes(file.recorded, self.image.name)
 
 
 def find_rebuilding(location: str, path: str | None, terminal: Terminal) -> Rebuilding:
-    """What ``location`` is in the project file: the name of an image, or where one is written.
+    """What ``location`` is in the file: the name of an image, or where one is written.
 
-    Raises ``ProjectError`` and ``UsageError``, and what reading the file does.
+    Of one image that a build recorded, anywhere it may have gone since. Raises ``ProjectError``
+    and ``UsageError``, and what reading the file does.
     """
     flags = ProjectFlags(path, (), False)
     everything = choose(flags, (), terminal, os.environ)
     if everything is None:
         raise click.UsageError("there is no imgpack.toml here; name one with --file")
+    name, moved = _meant(location, everything)
+    chosen = choose(ProjectFlags(everything.file.path, (), False), (name,), terminal, os.environ)
+    assert chosen is not None
+    image = chosen.images[-1]
+    for one in chosen.images:
+        _check_read_again(chosen, one)
+    if moved:
+        return Rebuilding(chosen, image, location, None)
+    if image.output == STDOUT:
+        raise click.UsageError(f"the image {name} is written to a stream; name an archive")
+    return Rebuilding(chosen, image, image.output, image.member)
+
+
+def _meant(location: str, everything: Chosen) -> tuple[str, bool]:
+    """The name of the image that ``location`` is; whether it may be elsewhere than it says."""
     images = {image.name: image for image in everything.images}
     name = next((name for name, image in images.items() if _is_at(image, location)), None)
     if name is None and location in images and not os.path.lexists(location):
         name = location
-    if name is None:
-        raise click.UsageError(
-            f"{location} is no image of {everything.file.path}, nor where one is written; "
-            f"it has {listed([*images])}"
-        )
-    if images[name].output == STDOUT:
-        raise click.UsageError(f"the image {name} is written to a stream; name an archive")
-    chosen = choose(ProjectFlags(everything.file.path, (), False), (name,), terminal, os.environ)
-    assert chosen is not None
-    return Rebuilding(chosen, images[name])
+    if name is not None:
+        return name, False
+    recorded = everything.file.recorded
+    built = [] if recorded is None else [*recorded.digests]
+    called = [name for name in built if location in images[name].names]
+    for found in (called, built):
+        if len(found) == 1:
+            return found[0], True
+    raise click.UsageError(
+        f"{location} is no image of {everything.file.path}, nor where one is written; "
+        f"it has {listed([*images])}"
+    )
 
 
 def _is_at(image: ProjectImage, location: str) -> bool:
     return os.path.normpath(image.output) == os.path.normpath(location)
+
+
+def _check_read_again(chosen: Chosen, image: ProjectImage) -> None:
+    """Refuse what was there once. Raises ``ProjectError``."""
+    for name in _READ_ONCE:
+        for text in as_texts(image.values.get(name, ())):
+            place = (text.partition("=")[2] or text if name == "platform" else text).partition(":")
+            if place[0] == STDIN or named_descriptor(place[0]) is not None:
+                raise chosen.file.error(
+                    image.paths.get(name, image.path),
+                    "it was read from standard input or a pipe, and is not there again",
+                    "build it from a file to be able to verify that",
+                )
 
 
 def _output(directory: str, image: ProjectImage) -> str:

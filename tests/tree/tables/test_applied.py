@@ -10,10 +10,11 @@ from hypothesis import given
 from imgpack.errors import ArchiveError, LimitError
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import path_order
-from imgpack.tree.merge import table as tables
-from imgpack.tree.merge.applied import Applied
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.table import LayerTable, layer_table
+from imgpack.tree.tables import making
+from imgpack.tree.tables.applied import Applied
+from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.table import LayerTable
 from tests.tree.merge.layers import DIR, LNK, REG, Model, layers, member, merged
 
 Layer = Sequence[StreamMember]
@@ -137,6 +138,22 @@ def test_large_directories_are_passed_over() -> None:
     assert [one.row.path for one in tree.shown(b"d2", deep=False)] == [b"d2", b"d2/e"]
 
 
+def test_a_table_does_not_depend_on_the_archive_s_order() -> None:
+    """That which comes sorted is written as it comes, and its links then: all else is sorted."""
+    files = [member(b"d%d/f%03d" % (n // 90, n), offset=n, size=n) for n in range(700)]
+    links = [member(b"l%03d" % n, 0, files[n].path, size=0, mode=0o600) for n in range(0, 700, 97)]
+    links += [member(b"m", 0, b"l097"), member(b"n", 0, b"of/another/layer")]
+    tables = [applied(one).tables[0] for one in (files + links, files[::-1] + links)]
+
+    ordered, other = ([row._replace(place=0) for row in table.rows()] for table in tables)
+
+    assert ordered == other
+    assert [row.links for row in ordered if row.path in (b"d1/f097", b"l097", b"m")] == [3, 3, 3]
+    assert [(table.linked, table.borrowed, table.count) for table in tables] == [(17, 1, 718)] * 2
+    for table in tables:
+        assert all([row._replace(place=0) for row in table.at(one.path)] == [one] for one in other)
+
+
 def test_the_layer_that_hides_a_file_is_told() -> None:
     """The lowest that deletes it or its directory, or has something else there."""
     tree = applied(
@@ -162,7 +179,7 @@ def test_a_table_of_many_runs_is_that_of_one(monkeypatch: pytest.MonkeyPatch) ->
     layer = [member(b"d%d/f%d" % (n % 7, n * 37 % 500), REG, offset=n) for n in range(500)]
     layer += [member(b"l%d" % n, 0, b"d%d/f%d" % (n % 7, n * 37 % 500)) for n in range(0, 500, 9)]
     whole = [one.row for one in applied(layer).laid()]
-    monkeypatch.setattr(tables, "_RUN", 3000)
+    monkeypatch.setattr(making, "_RUN", 3000)
 
     split = applied(layer)
 
@@ -250,16 +267,17 @@ def test_of_a_path_that_comes_often_the_last_counts() -> None:
 def test_attributes_count_where_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """They may be most of a row."""
     spilled: list[int] = []
-    spill = tables._spill
+    spill = making._spill
 
     def note(*args: Any) -> tuple[int, int]:
         spilled.append(len(args[0]))
         return spill(*args)
 
-    monkeypatch.setattr(tables, "_spill", note)
-    monkeypatch.setattr(tables, "_RUN", 100_000)
+    monkeypatch.setattr(making, "_spill", note)
+    monkeypatch.setattr(making, "_RUN", 100_000)
 
-    tree = applied([member(b"f%d" % n, xattrs={b"user.a": bytes(60_000)}) for n in range(9)])
+    numbers = reversed(range(9))
+    tree = applied([member(b"f%d" % n, xattrs={b"user.a": bytes(60_000)}) for n in numbers])
 
     assert spilled == [2, 2, 2, 2]
     assert len(list(tree.shown())) == 9
