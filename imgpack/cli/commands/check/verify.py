@@ -13,7 +13,6 @@ from imgpack import api, errors
 from imgpack.cli.options.cache import usable_cpus
 from imgpack.cli.options.location import (
     Choice,
-    base_place,
     choice_options,
     connect_for,
     from_standard_input,
@@ -106,7 +105,7 @@ def verify(
     terminal: Terminal = ctx.obj
     again = _rebuilding(location, project_file, terminal) if rebuild else None
     location, choice = _place(location, choice, again)
-    with connect_for(base_place(location), terminal, registry) as registries:
+    with connect_for(location, terminal, registry) as registries:
         found = api.verify(
             location,
             image=choice.image,
@@ -145,8 +144,8 @@ def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str
     else:
         location = again.location
         choice = choice if choice.image else replace(choice, image=again.member)
-    location = from_standard_input(location)
-    choice.check(base_place(location))
+    location, choice = choice.within(from_standard_input(location))
+    choice.check(location)
     return location, choice
 
 
