@@ -94,7 +94,7 @@ def _opening(
 ) -> AbstractContextManager[Opened]:
     """What is at ``path``; that both halves of an archive disagree is a finding."""
     from imgpack.image.check.problems import ImageCheck
-    from imgpack.image.location import is_path
+    from imgpack.image.location import is_path, perhaps_a_file
     from imgpack.store.open import open_images
 
     if not (isinstance(path, str) and is_path(path)):
@@ -103,7 +103,8 @@ def _opening(
     def disagree(error: ArchiveError) -> None:
         findings.caught(ImageCheck.AGREEMENT, "manifest.json", error)
 
-    return open_images(path, scratch=scratch, disagreement=disagree)
+    with perhaps_a_file(path):
+        return open_images(path, scratch=scratch, disagreement=disagree)
 
 
 def lint(

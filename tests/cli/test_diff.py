@@ -166,6 +166,11 @@ def test_a_lock_is_compared_with_what_it_locked(imgpack_here: InProcess, tmp_pat
     (image,) = json.loads(done.out)["images"]
     assert [(one["path"], one["fields"]) for one in image["files"]] == [("etc/motd", ["content"])]
 
+    imgpack_here("base", "fetch", "a.lock").ok()
+    fetched = imgpack_here("diff", "a.lock", "b.tar", "--text").out
+    assert fetched == imgpack_here("diff", "a.tar", "b.tar", "--text").out
+    assert b"-hello" in fetched
+
 
 def test_nothing_of_an_image_acts_on_the_terminal(imgpack_here: InProcess, tmp_path: Path) -> None:
     """Names, and what is in texts."""

@@ -26,7 +26,7 @@ from imgpack.cli.options.transfer import foreign_option, upload_journal
 from imgpack.errors import InvalidReferenceError
 
 if TYPE_CHECKING:
-    from imgpack.api import Named, Reference, Registries
+    from imgpack.api import Digest, Named, Reference, Registries
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -95,10 +95,11 @@ class Destination:
         jobs: int,
         record: Record,
         more: Mapping[str, Any] = MappingProxyType({}),
+        replacing: Digest | None = None,
     ) -> None:
         """Write or push ``named``, and print its names. Layers are mounted from ``sources``.
 
-        ``more`` is for the record.
+        ``more`` is for the record, ``replacing`` as in ``PushOptions``.
         """
         names = self.names(named.names)
         labels = () if self.tags or not self.is_path else named.labels
@@ -108,6 +109,7 @@ class Destination:
                 mount_from=tuple(_references(sources)),
                 journal=upload_journal(),
                 foreign=self.allow_nondistributable,
+                replacing=replacing,
             )
             push_printing(terminal, registries, [named], options, jobs, record, more)
             return

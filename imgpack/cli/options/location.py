@@ -44,11 +44,10 @@ class Choice:
     def within(self, text: str) -> tuple[str, Choice]:
         """Where the image is, and the choice there: of ``PATH:NAME`` that of ``NAME``.
 
-        PATH has the form of one; ``app:1`` is a reference, whatever lies beside it. Raises
-        ``click.UsageError``.
+        Raises ``click.UsageError``.
         """
         path, name = split(text)
-        if name is None or not api.is_spelled_path(str(path)):
+        if name is None:
             return text, self
         if self.image is not None:
             raise click.UsageError(f"{text} names an image, and --image, too; name it once")

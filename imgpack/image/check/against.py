@@ -91,9 +91,8 @@ def _side_by_side(
         there, here = found.get(0), found.get(1)
         if here is not None and stat.S_ISSOCK(here.mode):
             here = None
-        path = (there or here or next(iter(found.values()))).path
         if there is not None or here is not None:
-            yield path, (there, here)
+            yield next(iter(found.values())).path, (there, here)
 
 
 def _sides(number: int, entries: Iterator[Entry]) -> Iterator[_TreeSide]:

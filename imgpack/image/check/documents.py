@@ -181,10 +181,8 @@ class _DocumentWalk:
         if said is None or said == own:
             return
         same = (said.os, said.architecture) == (own.os, own.architecture)
-        if same and "" in (said.variant, own.variant) and said.variant != own.variant:
-            return  # many say it in one place only
-        if same and said.variant == own.variant:
-            return  # a version of Windows, and features
+        if same and (said.variant == own.variant or "" in (said.variant, own.variant)):
+            return  # many say the variant in one place only; the rest is a version of Windows
         level = ProblemLevel.WARNING if same else None
         text = f"it is for {own}, and the index says {said}"
         self._findings.add(ImageCheck.PLATFORM, where, text, level=level)

@@ -56,7 +56,7 @@ class LayerChecks:
     scratch: Callable[[], str]
     jobs: int
     reporter: Reporter
-    digests: bool = field(default=False, kw_only=True)
+    digests: bool = field(kw_only=True)
     _room: int = field(default=_MAX_SYMLINKS, init=False)
 
     def has_room(self, member: StreamMember) -> bool:

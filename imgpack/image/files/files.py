@@ -54,10 +54,10 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
-        name: str = "",
-        locked: bool = False,
-        jobs: int = 1,
-        reporter: Reporter = SILENT,
+        name: str,
+        locked: bool,
+        jobs: int,
+        reporter: Reporter,
     ) -> None:
         self.image = image
         self.where = where
@@ -148,10 +148,10 @@ def image_contents(
     """The files of ``image``, which is ``name`` ``where`` it lies.
 
     What the ``cache`` remembers is not read.
-    Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
+    If ``tree`` is given, it is what all layers make, as one: those of a lock are not at hand.
     ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
     """
-    if tree is not None and any(is_away(image, one.descriptor) for one in image.layers):
+    if tree is not None:
         layers = [ReadLayer(_table(tree, scratch))]
     else:
         layers = read_layers(

@@ -99,11 +99,6 @@ class _Floor(NamedTuple):
     inside: bytes
     cuts: _Cuts
 
-    @property
-    def layer(self) -> int:
-        """The lowest layer that shows."""
-        return self.cuts[-1][0] if self.cuts else 0
-
 
 _GROUND: Final = _Floor(b"", ())
 
@@ -293,7 +288,8 @@ class Applied:
             if found is None or found.row.is_directory:
                 raise ArchiveError(
                     f"{brief(row.path)} is a hard link to {brief(row.link)}, which is "
-                    + ("not there" if found is None else "a directory")
+                    + ("not there" if found is None else "a directory"),
+                    "make the layer again, from the whole tree",
                 )
         return found
 

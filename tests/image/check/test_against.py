@@ -9,7 +9,14 @@ import pytest
 
 from imgpack.api import Against, TreeMismatch, Verification, build, create, directory, verify
 from imgpack.errors import UnsupportedError
-from tests.store.samples import Memory, make_artifact, make_image, make_multi, write_image
+from tests.store.samples import (
+    Memory,
+    make_artifact,
+    make_image,
+    make_multi,
+    tar_of,
+    write_image,
+)
 
 
 @pytest.fixture
@@ -98,6 +105,17 @@ def test_what_is_in_one_alone_is_told(tree: Path, image: str) -> None:
         TreeMismatch(b"etc/new", only="directory"),
     )
     assert _verified(image, tree, "mtime", "type").mismatches == ()
+
+
+def test_a_directory_that_no_layer_says_has_no_time(tmp_path: Path) -> None:
+    """Its mode and its owner are those that engines give it."""
+    path = str(write_image(tmp_path / "a.tar", make_image(Memory(), [tar_of({"d/f": b"x"})])))
+    (tmp_path / "tree" / "d").mkdir(parents=True)
+    (tmp_path / "tree" / "d" / "f").write_bytes(b"x")
+    os.utime(tmp_path / "tree" / "d" / "f", (0, 0))
+    (tmp_path / "tree" / "d" / "f").chmod(0o644)
+    (tmp_path / "tree" / "d").chmod(0o755)
+    assert _verified(path, tmp_path / "tree").mismatches == ()
 
 
 def test_a_directory_is_like_one_image(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_paths_choose_what_is_written(tmp_path: Path) -> None:
         ("usr/lib", REG, "no"), ("usr/bin.x", REG, "no"),
     )  # fmt: skip
     written = {}
-    for path in ("/bin/sh", "bin", "bin/", "./usr//bin/", "usr/lib/../bin", "/"):
+    for path in ("/bin/sh", "bin", "bin/", "bin/.", "./usr//bin/", "usr/lib/../bin", "/"):
         place = tmp_path / str(len(written))
         try:
             extract(place, (layers,), paths=[path])
@@ -188,6 +188,7 @@ def test_paths_choose_what_is_written(tmp_path: Path) -> None:
             written[path] = {str(error.message)}
     binary = {"usr", "usr/bin", "usr/bin/sh"}
     assert written["/bin/sh"] == written["bin/"] == written["./usr//bin/"] == binary
+    assert written["bin/."] == binary
     assert written["bin"] == {"bin"}
     assert written["/"] == binary | {"bin", "usr/lib", "usr/bin.x"}
     (refused,) = written["usr/lib/../bin"]

@@ -3,15 +3,16 @@
 import json
 import tarfile
 import tempfile
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgpack import api
 from imgpack.api import Image, SegmentCache
-from imgpack.errors import ArchiveError, DigestError, NotFoundError, UnsupportedError
+from imgpack.errors import DigestError, NotFoundError, UnsupportedError
 from imgpack.image.files import tables
 from imgpack.image.files.files import ImageFiles, image_contents
 from tests.image.base.members import Warnings
@@ -85,13 +86,12 @@ def test_a_damaged_table_is_made_anew(tmp_path: Path, damage: bytes) -> None:
 @pytest.mark.parametrize(
     "said_of_it",
     [
-        {"starts": 1 << 60},
-        {"starts": 0},
         {"kept": [[0, 1 << 60]]},
-        {"count": 1 << 40},
-        {"count": "1"},
+        {"kept": [[0, -1 << 60], [1, 1 << 60]]},
         {"size": 1},
         {"remarks": [[1, 2, 3]]},
+        {"remarks": [["x", "78", "many"]]},
+        {"remarks": 1},
         {"more": "x" * (1 << 25)},
     ],
 )
@@ -117,18 +117,20 @@ def test_a_table_that_says_what_cannot_be_is_made_anew(
     assert len(warnings.warned) == 2
 
 
-def test_places_of_rows_that_are_none_end_in_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are looked for no longer than the table is."""
-    cache = SegmentCache(str(tmp_path / "cache"))
-    image = make_image(Memory(), LAYERS)
-    with monkeypatch.context() as patched:
-        patched.setattr(tables, "_little", lambda starts: array("Q", [1 << 50] * len(starts)))
+@given(st.data())
+def test_damage_anywhere_in_what_is_kept_changes_nothing(data: st.DataObject) -> None:
+    """It is seen, and the layer is read again."""
+    with tempfile.TemporaryDirectory() as directory:
+        cache = SegmentCache(directory)
+        image = make_image(Memory(), LAYERS)
         files_of(image, cache)
+        for path in Path(directory, "trees").iterdir():
+            whole = bytearray(path.read_bytes())
+            at = data.draw(st.integers(0, len(whole) - 1))
+            whole[at] ^= 1 << data.draw(st.integers(0, 7))
+            path.write_bytes(whole[: data.draw(st.sampled_from([len(whole), at]))])
 
-    with pytest.raises(ArchiveError, match="what is kept of its files is damaged"):
-        files_of(image, cache).find(b"etc")
+        assert said(files_of(image, cache)) == EXPECTED
 
 
 def test_files_of_a_layer_come_in_its_order_and_the_rest_is_not_read() -> None:

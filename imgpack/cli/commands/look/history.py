@@ -14,6 +14,7 @@ from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import available, clipped, json_text, one_line, padded, table
 from imgpack.events import human_size
+from imgpack.spec.mediatype import is_layer
 
 if TYPE_CHECKING:
     from imgpack.api import Image, ImageStep
@@ -76,7 +77,10 @@ def _row(step: ImageStep, *, whole: bool) -> tuple[str, ...]:
         digest = digest if whole else step.layer.descriptor.digest.hex[:_ID]
         size = human_size(step.layer.descriptor.size)
     said = step.said
-    texts = [one_line(said.created_by), one_line(said.comment)]
+    comment = said.comment
+    if step.layer is not None and not is_layer(step.layer.descriptor.media_type):
+        comment = f"no layer of files: {step.layer.descriptor.media_type} {comment}".rstrip()
+    texts = [one_line(said.created_by), one_line(comment)]
     if not whole:
         texts = [clipped(text, _COMMAND) for text in texts]
     when = one_line(said.created if whole else said.created[:19].replace("T", " "))
