@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgpack import api
+from imgpack.api.bases import split
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.registry import RegistryOptions
 from imgpack.cli.project.chosen import Chosen, choose
@@ -98,17 +99,20 @@ class Rebuilding:
         return recorded.changes(file.recorded, self.image.name)
 
 
-def find_rebuilding(location: str, path: str | None, terminal: Terminal) -> Rebuilding:
+def find_rebuilding(
+    location: str, member: str | None, path: str | None, terminal: Terminal
+) -> Rebuilding:
     """What ``location`` is in the file: the name of an image, or where one is written.
 
-    Of one image that a build recorded, anywhere it may have gone since. Raises ``ProjectError``
-    and ``UsageError``, and what reading the file does.
+    Of several that are written there it is ``member``, or what ``PATH:NAME`` says; of one image
+    that a build recorded, anywhere it may have gone since. Raises ``ProjectError`` and
+    ``UsageError``, and what reading the file does.
     """
     flags = ProjectFlags(path, (), False)
     everything = choose(flags, (), terminal, os.environ)
     if everything is None:
         raise click.UsageError("there is no imgpack.toml here; name one with --file")
-    name, moved = _meant(location, everything)
+    name, moved = _meant(location, member, everything)
     chosen = choose(ProjectFlags(everything.file.path, (), False), (name,), terminal, os.environ)
     assert chosen is not None
     image = chosen.images[-1]
@@ -121,14 +125,22 @@ def find_rebuilding(location: str, path: str | None, terminal: Terminal) -> Rebu
     return Rebuilding(chosen, image, image.output, image.member)
 
 
-def _meant(location: str, everything: Chosen) -> tuple[str, bool]:
+def _meant(location: str, member: str | None, everything: Chosen) -> tuple[str, bool]:
     """The name of the image that ``location`` is; whether it may be elsewhere than it says."""
     images = {image.name: image for image in everything.images}
-    name = next((name for name, image in images.items() if _is_at(image, location)), None)
-    if name is None and location in images and not os.path.lexists(location):
-        name = location
-    if name is not None:
-        return name, False
+    there, own = split(location)
+    wanted = member or own
+    at = [name for name, image in images.items() if _is_at(image, str(there))]
+    if wanted is not None:
+        at = [name for name in at if wanted in (name, *images[name].names)]
+    if len(at) > 1:
+        raise click.UsageError(
+            f"{location} has several images of {everything.file.path}; name one: {listed(at)}"
+        )
+    if not at and location in images and not os.path.lexists(location):
+        at = [location]
+    if at:
+        return at[0], False
     recorded = everything.file.recorded
     built = [] if recorded is None else [*recorded.digests]
     called = [name for name in built if location in images[name].names]
