@@ -24,8 +24,9 @@ from imgpack.cli.project.command import ProjectFlags
 from imgpack.cli.project.file import listed, read, shown
 from imgpack.cli.project.images import ProjectImage, as_texts
 from imgpack.cli.project.record.values import InputChange
+from imgpack.errors import SourceError
 from imgpack.files.scratch import directory_for_a_while
-from imgpack.files.streams import STDIN, STDOUT, named_descriptor
+from imgpack.files.streams import STDIN, STDOUT, is_stream
 
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
@@ -88,9 +89,22 @@ class Rebuilding:
             ):
                 given = _SHARED - ({"creds"} if ctx.params["password_stdin"] else set())
                 sub.params |= {name: ctx.params[name] for name in given}
-                build.invoke(sub)
+                with self._located():
+                    build.invoke(sub)
             changes = () if recorded is None else self._changes(recorded, metadata)
             yield Rebuilt(outputs[self.image.name], tuple(changes))
+
+    @contextmanager
+    def _located(self) -> Iterator[None]:
+        """What is not there was perhaps looked for in the wrong place."""
+        file = self.chosen.file
+        try:
+            yield
+        except SourceError as error:
+            if file.recorded is None:
+                raise
+            hint = f"paths begin at {file.directory or '.'}, as {file.path} says from where it lies"
+            raise error.reworded(error.message, hint) from error
 
     def _changes(self, recorded: Recorded, metadata: str) -> Iterator[InputChange]:
         file = read(metadata)
@@ -162,7 +176,7 @@ def _check_read_again(chosen: Chosen, image: ProjectImage) -> None:
     for name in _READ_ONCE:
         for text in as_texts(image.values.get(name, ())):
             place = (text.partition("=")[2] or text if name == "platform" else text).partition(":")
-            if place[0] == STDIN or named_descriptor(place[0]) is not None:
+            if place[0] == STDIN or is_stream(place[0]):
                 raise chosen.file.error(
                     image.paths.get(name, image.path),
                     "it was read from standard input or a pipe, and is not there again",

@@ -325,6 +325,25 @@ def test_a_fault_of_a_record_is_one_line_with_its_key(
     assert told in done.failed(3 if "nosuch" in told else 2)
 
 
+def test_a_record_that_was_moved_says_where_it_looks(built: InProcess, tmp_path: Path) -> None:
+    """For it has to lie where it was in the checkout."""
+    (tmp_path / "sub").mkdir()
+    os.replace(tmp_path / "build.json", tmp_path / "sub" / "build.json")
+    line = built("verify", "web.tar", "--rebuild", "-f", "sub/build.json").failed(3)
+    assert "sub/build.json: inputs.image.web." in line
+    assert line.endswith("; paths begin at ./sub, as sub/build.json says from where it lies")
+
+
+def test_a_pipe_is_not_waited_for(built: InProcess, tmp_path: Path) -> None:
+    """Whoever wrote the record."""
+    os.mkfifo(tmp_path / "fifo")
+    for key, value in (("layers", ["fifo:/x"]), ("from", "./fifo"), ("diff-from", "./fifo")):
+        _change(tmp_path, lambda inputs, k=key, v=value: inputs["image"]["web"].update({k: v}))
+        line = built("verify", "web.tar", "--rebuild", "-f", "build.json").failed(2)
+        assert "it was read from standard input or a pipe, and is not there again" in line
+        _change(tmp_path, lambda inputs, k=key: inputs["image"]["web"].pop(k))
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
