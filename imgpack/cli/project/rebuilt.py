@@ -126,21 +126,21 @@ def find_rebuilding(
     everything = choose(flags, (), terminal, os.environ)
     if everything is None:
         raise click.UsageError("there is no imgpack.toml here; name one with --file")
-    name, moved = _meant(location, member, everything)
+    name, place = _meant(location, member, everything)
     chosen = choose(ProjectFlags(everything.file.path, (), False), (name,), terminal, os.environ)
     assert chosen is not None
     image = chosen.images[-1]
     for one in chosen.images:
         _check_read_again(chosen, one)
-    if moved:
+    if place is None:
         return Rebuilding(chosen, image, location, None)
-    if image.output == STDOUT:
+    if place == STDOUT:
         raise click.UsageError(f"the image {name} is written to a stream; name an archive")
-    return Rebuilding(chosen, image, image.output, image.member)
+    return Rebuilding(chosen, image, place, image.member)
 
 
-def _meant(location: str, member: str | None, everything: Chosen) -> tuple[str, bool]:
-    """The name of the image that ``location`` is; whether it may be elsewhere than it says."""
+def _meant(location: str, member: str | None, everything: Chosen) -> tuple[str, str | None]:
+    """The name of the image that ``location`` is, and where that is; ``None``: at ``location``."""
     images = {image.name: image for image in everything.images}
     there, own = split(location)
     wanted = member or own
@@ -151,16 +151,16 @@ def _meant(location: str, member: str | None, everything: Chosen) -> tuple[str, 
         raise click.UsageError(
             f"{location} has several images of {everything.file.path}; name one: {listed(at)}"
         )
-    if not at and location in images and not os.path.lexists(location):
-        at = [location]
     if at:
-        return at[0], False
+        return at[0], str(there)
+    if location in images and not os.path.lexists(location):
+        return location, images[location].output
     recorded = everything.file.recorded
     built = [] if recorded is None else [*recorded.digests]
     called = [name for name in built if location in images[name].names]
     for found in (called, built):
         if len(found) == 1:
-            return found[0], True
+            return found[0], None
     raise click.UsageError(
         f"{location} is no image of {everything.file.path}, nor where one is written; "
         f"it has {listed([*images])}"
