@@ -47,7 +47,16 @@ RANKS = {
 # Within a room, the same for its own rooms ("": its modules).
 INNER_RANKS = {
     "registry": {"http": 0, "auth": 1, "": 2, "push": 3, "pull": 3},
-    "tree": {"": 0, "rules": 1, "secrets": 1, "disk": 2, "inputs": 3, "merge": 3, "unpack": 4},
+    "tree": {
+        "": 0,
+        "rules": 1,
+        "secrets": 1,
+        "disk": 2,
+        "inputs": 3,
+        "merge": 3,
+        "tables": 4,
+        "unpack": 5,
+    },
     "image": {
         "": 0,
         "base": 1,

@@ -182,10 +182,7 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
-    from imgpack.tree.merge.applied import LayerRow, RowContent
     from imgpack.tree.merge.difference import Counts, Difference
-    from imgpack.tree.merge.rows import TableRow
-    from imgpack.tree.merge.table import LayerTable
     from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
     from imgpack.tree.rules.filtered import Filtered
     from imgpack.tree.rules.ignore import Ignore, ignore
@@ -194,6 +191,9 @@ if TYPE_CHECKING:
     from imgpack.tree.rules.reading import IdMap, Reading
     from imgpack.tree.rules.rules import Rule, RuleList
     from imgpack.tree.rules.split import Group, split
+    from imgpack.tree.tables.applied import LayerRow, RowContent
+    from imgpack.tree.tables.rows import TableRow
+    from imgpack.tree.tables.table import LayerTable
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 

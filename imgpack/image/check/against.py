@@ -17,9 +17,9 @@ from imgpack.errors import printable
 from imgpack.image.check.problems import TreeMismatch
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry, path_order
-from imgpack.tree.merge.applied import RowContent
 from imgpack.tree.merge.listing import listed_sha256
 from imgpack.tree.problems import Problems
+from imgpack.tree.tables.applied import RowContent
 from imgpack.tree.tree import Tree
 
 FIELDS: Final = (

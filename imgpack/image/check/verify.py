@@ -14,7 +14,7 @@ from imgpack.image.check.problems import Findings, Verification
 from imgpack.image.image import Image
 from imgpack.image.opened import Opened, Root
 from imgpack.spec.platform import Platform
-from imgpack.tree.merge.applied import Applied
+from imgpack.tree.tables.applied import Applied
 from imgpack.tree.tree import Tree
 
 

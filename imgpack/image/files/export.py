@@ -22,7 +22,7 @@ from imgpack.image.files.subtrees import ShownTree
 from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache.record import Written
 from imgpack.spec.digest import Digest
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.waiting import MemberPlaces
 
 _SMALL: Final = 1 << 20

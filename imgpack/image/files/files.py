@@ -21,10 +21,10 @@ from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.entry import Entry
-from imgpack.tree.merge.applied import Applied, RowContent
 from imgpack.tree.merge.listing import listed_sha256
-from imgpack.tree.merge.rows import TableRow
-from imgpack.tree.merge.table import LayerTable, TableWriter
+from imgpack.tree.tables.applied import Applied, RowContent
+from imgpack.tree.tables.rows import TableRow
+from imgpack.tree.tables.table import LayerTable, TableWriter
 from imgpack.tree.tree import Tree
 
 _SIZE: Final = 32

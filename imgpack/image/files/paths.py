@@ -7,7 +7,7 @@ from typing import Final
 
 from imgpack.errors import NoSuchPathError, brief
 from imgpack.image.files.files import ImageFiles
-from imgpack.tree.merge.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow
 from imgpack.tree.tree import join
 
 _MAX_LINKS: Final = 40

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from imgpack.image.files.files import ImageFiles
 from imgpack.image.files.paths import find_path
 from imgpack.tree.entry import Entry
-from imgpack.tree.merge.applied import FileBytes, LayerRow, RowContent
 from imgpack.tree.problems import Problems
+from imgpack.tree.tables.applied import FileBytes, LayerRow, RowContent
 from imgpack.tree.tree import Stamps, join
 
 

@@ -6,22 +6,27 @@ without a byte of it. Whoever may write the cache may say what a layer holds.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from imgpack.events import SILENT, Reporter
+from imgpack.files.pool import Stop, run_all
 from imgpack.files.scratch import ScratchFile
 from imgpack.image.base.layer import MAX_KEPT, BaseLayer
-from imgpack.image.files.kept import kept_table
 from imgpack.image.image import Image
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.format import Compression
 from imgpack.spec.layer import Layer
-from imgpack.tree.merge.making import layer_table
-from imgpack.tree.merge.table import MAX_TABLE, LayerTable, Remark
+from imgpack.tree.merge.merged import HashedMember
+from imgpack.tree.tables.kept import kept_table
+from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.table import MAX_TABLE, LayerTable, Remark
 
 _FORMAT: Final = "imgpack-table-2"
+_AT_ONCE: Final = 3
+"""Layers that are read at once: of a registry as many streams, and memory for each."""
 _MAX_HEAD: Final = 1 << 24
 """Bytes of the line of JSON in front of a table."""
 
@@ -49,33 +54,50 @@ def read_layers(
 ) -> list[ReadLayer]:
     """The layers of ``image``, which lies ``where``, bottom first; what the cache has is not read.
 
-    ``scratch`` finds a directory for tables. ``read`` has what was read of other images, and
-    gets what is read now. Raises ``DigestError``, ``ArchiveError``,
-    ``TreeError``, ``LimitError``, ``UnsupportedError`` naming the layer, ``OutputError``, and what
-    the source raises.
+    With more than one of ``jobs`` some are read at once. ``scratch`` finds a directory for
+    tables. ``read`` has what was read of other images, and gets what is read now. Raises
+    ``DigestError``, ``ArchiveError``, ``TreeError``, ``LimitError``, ``UnsupportedError`` naming
+    the layer, ``OutputError``, and what the source raises.
     """
     found = {} if read is None else read
-    for layer in image.layers:
-        if layer not in found:
-            base = BaseLayer(image, layer, where, jobs, reporter)
-            found[layer] = _read(base, layer, scratch, cache)
+    stop = Stop()
+
+    def read_one(layer: Layer) -> None:
+        base = BaseLayer(image, layer, where, jobs, reporter)
+        found[layer] = _read(base, layer, scratch, cache, stop)
+
+    left = [layer for layer in dict.fromkeys(image.layers) if layer not in found]
+    run_all([partial(read_one, layer) for layer in left], _AT_ONCE if jobs > 1 else 1, stop)
     return [found[layer] for layer in image.layers]
 
 
 def _read(
-    base: BaseLayer, layer: Layer, scratch: Callable[[], str], cache: SegmentCache | None
+    base: BaseLayer,
+    layer: Layer,
+    scratch: Callable[[], str],
+    cache: SegmentCache | None,
+    stop: Stop,
 ) -> ReadLayer:
     key = _key(layer)
     there = None if cache is None else _kept(cache, key, base.name, scratch)
     if there is not None:
         return there
     base.check_held()
-    made = ReadLayer(layer_table(base.members(), scratch), base.kept)
+    members = base.members()
+    members = replace(members, members=_until(stop, members.members))
+    made = ReadLayer(layer_table(members, scratch), base.kept)
     if cache is not None:
         from imgpack.compression.zstd import compress_pieces
 
         cache.keep_tree(key, compress_pieces(_packed(key, made)))
     return made
+
+
+def _until(stop: Stop, members: Iterable[HashedMember]) -> Iterator[HashedMember]:
+    """``members``, as long as somebody waits for them."""
+    for member in members:
+        stop.check()
+        yield member
 
 
 def _key(layer: Layer) -> str:

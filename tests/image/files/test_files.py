@@ -1,9 +1,12 @@
 """The files of an image: what there is, where it comes from, and the bytes."""
 
+import itertools
 import json
 import tarfile
 import tempfile
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,14 @@ from hypothesis import strategies as st
 
 from imgpack import api
 from imgpack.api import Image, SegmentCache
-from imgpack.errors import DigestError, NotFoundError, UnsupportedError
+from imgpack.errors import ArchiveError, DigestError, NotFoundError, UnsupportedError
 from imgpack.image.files import tables
 from imgpack.image.files.files import ImageFiles, image_contents
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.manifest import build_manifest
 from tests.image.base.members import Warnings
 from tests.image.base.test_tree import EXPECTED, LAYERS, LOW, PASSWD, linked
-from tests.store.samples import Memory, make_image
+from tests.store.samples import Memory, make_image, tar_of
 
 
 def files_of(image: Image, cache: SegmentCache | None = None) -> ImageFiles:
@@ -65,6 +70,62 @@ def test_what_a_layer_holds_is_remembered(tmp_path: Path) -> None:
     assert big is not None
     assert b"".join(again.read(big)) == LOW["big"]
     assert len(source.reads) == reads + 1
+
+
+class Meeting(Memory):
+    """A source whose streams begin when as many others do."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(count)
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """As a ``BlobSource``."""
+        self.barrier.wait(30)
+        yield from super().read_blob(descriptor, offset)
+
+
+def test_several_layers_are_read_at_once_and_stand_in_their_order() -> None:
+    """Each is a stream of its own; with one job they come one after the other."""
+    layers = [tar_of({f"f{number}": b"%d" % number}) for number in range(3)]
+    image = make_image(Meeting(3), layers)
+
+    files = image_contents(image, "here", tempfile.gettempdir, jobs=2)
+
+    assert [(one.row.path, one.layer) for one in files.shown()] == [
+        (b"f0", 0), (b"f1", 1), (b"f2", 2),
+    ]  # fmt: skip
+    alone = make_image(Meeting(1), layers)
+    assert list(image_contents(alone, "here", tempfile.gettempdir).laid()) == list(files.laid())
+
+
+def test_a_layer_that_fails_ends_the_others() -> None:
+    """Nobody waits for them any more."""
+    began, ended = threading.Event(), threading.Event()
+
+    class Endless(Memory):
+        def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+            if descriptor.size < 1 << 40:
+                began.wait(30)
+                yield from super().read_blob(descriptor, offset)
+                return
+            began.set()
+            try:
+                for number in itertools.count():
+                    yield tar_of({f"f{number}": b""})[:512]
+            finally:
+                ended.set()
+
+    source = Endless()
+    whole = make_image(source, [b"", b"no tar" * 1000], compress=False)
+    good, bad = whole.manifest.layers
+    layers = replace(good, size=1 << 40), bad
+    manifest = build_manifest(whole.manifest.config, layers, whole.manifest.media_type)
+
+    with pytest.raises(ArchiveError, match="not a tar archive"):
+        image_contents(replace(whole, manifest=manifest), "here", tempfile.gettempdir, jobs=2)
+
+    assert ended.wait(5)
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"{}\n"])

@@ -1,6 +1,6 @@
 """A table that was kept in a cache: each of its rows is looked at before one of them is believed.
 
-Invariants, as ``imgpack.tree.merge.table`` has them: rows are sorted, parents come first, and all
+Invariants, as ``imgpack.tree.tables.table`` has them: rows are sorted, parents come first, and all
 of those of an entry have one; no name is ``..`` or has a slash or a NUL; what a type cannot have it
 has not; and rows fill the file to its last byte. What a layer holds a cache may still make up.
 """
@@ -17,14 +17,21 @@ from imgpack.files.scratch import ScratchFile
 from imgpack.tar.extension import MAX_EXTENSION
 from imgpack.tar.stream import MAX_MEMBERS
 from imgpack.tree.entry import OPAQUE, WHITEOUT, path_order
-from imgpack.tree.merge.rows import FIXED_SIZE, MADE_UP, TableRow, pack, unpack_fixed, unpack_row
-from imgpack.tree.merge.table import EVERY, LayerTable, Remark
+from imgpack.tree.tables.rows import (
+    FIXED_SIZE,
+    MADE_UP,
+    TYPE,
+    TableRow,
+    pack,
+    unpack_fixed,
+    unpack_row,
+)
+from imgpack.tree.tables.table import EVERY, LayerTable, Remark
 
 _NAME: Final = re.compile(rb"(?!\.\.?\Z|\.wh\.)[^/\0]{1,255}")
 _LINK: Final = re.compile(rb"[^\0]+")
 _SPECIAL: Final = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
 _MAX_MODE: Final = 0o177777
-_TYPE: Final = 0o170000
 _MAX_OWNER: Final = 2**32 - 2
 _ORDER: Final = {WHITEOUT: 0, OPAQUE: 1}
 _AN_ENTRY: Final = 2
@@ -90,7 +97,7 @@ class _Checks:
             self.count += 1
             # Most are plain files, for which nothing is called that need not be.
             if (
-                mode & _TYPE != stat.S_IFREG or link_size or xattrs_size or inode or links != 1
+                mode & TYPE != stat.S_IFREG or link_size or xattrs_size or inode or links != 1
                 or key <= last or _NAME.fullmatch(path, len(ways[-1])) is None or digest_size != 32
                 or mode > _MAX_MODE or uid > _MAX_OWNER or gid > _MAX_OWNER
                 or offset < 0 or place > MAX_MEMBERS
@@ -125,7 +132,7 @@ class _Checks:
         if row.inode:
             self.linked += 1
             self.last_inode = max(self.last_inode, row.inode)
-        self.borrowed += not mode & _TYPE
+        self.borrowed += not mode & TYPE
 
 
 def _unpacked(packed: bytes) -> TableRow:
@@ -143,7 +150,7 @@ def _is_possible(row: TableRow) -> bool:
         return False
     if offset < MADE_UP or place > MAX_MEMBERS or not links:
         return False
-    kind = mode & _TYPE
+    kind = mode & TYPE
     if kind == stat.S_IFREG:
         return not link and offset >= 0 and (sha256 is None or len(sha256) == 32)
     if sha256 is not None:

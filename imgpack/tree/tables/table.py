@@ -13,7 +13,7 @@ from typing import Final
 from imgpack.errors import ArchiveError, LimitError
 from imgpack.files.scratch import ScratchFile
 from imgpack.tree.entry import path_order
-from imgpack.tree.merge.rows import (
+from imgpack.tree.tables.rows import (
     TYPE,
     PlacedRow,
     TableRow,

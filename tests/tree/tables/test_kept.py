@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from imgpack.errors import ArchiveError
 from imgpack.files.scratch import ScratchFile
-from imgpack.image.files.kept import kept_table
 from imgpack.tree.entry import OPAQUE, WHITEOUT, path_order
-from imgpack.tree.merge.applied import Applied
-from imgpack.tree.merge.rows import TableRow, pack
-from imgpack.tree.merge.table import LayerTable
+from imgpack.tree.tables.applied import Applied
+from imgpack.tree.tables.kept import kept_table
+from imgpack.tree.tables.rows import TableRow, pack
+from imgpack.tree.tables.table import LayerTable
 from tests.tree.merge.layers import DIR, LNK, REG, layers
-from tests.tree.merge.test_applied import applied
+from tests.tree.tables.test_applied import applied
 
 MADE = {"sha256": b"\1" * 32, "offset": 512}
 

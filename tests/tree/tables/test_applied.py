@@ -10,11 +10,11 @@ from hypothesis import given
 from imgpack.errors import ArchiveError, LimitError
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import path_order
-from imgpack.tree.merge import making
-from imgpack.tree.merge.applied import Applied
-from imgpack.tree.merge.making import layer_table
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.table import LayerTable
+from imgpack.tree.tables import making
+from imgpack.tree.tables.applied import Applied
+from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.table import LayerTable
 from tests.tree.merge.layers import DIR, LNK, REG, Model, layers, member, merged
 
 Layer = Sequence[StreamMember]
