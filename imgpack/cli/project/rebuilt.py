@@ -27,6 +27,7 @@ from imgpack.cli.project.record.values import InputChange
 from imgpack.errors import SourceError
 from imgpack.files.scratch import directory_for_a_while
 from imgpack.files.streams import STDIN, STDOUT, is_stream
+from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
@@ -122,6 +123,8 @@ def find_rebuilding(
     that a build recorded, anywhere it may have gone since. Raises ``ProjectError`` and
     ``UsageError``, and what reading the file does.
     """
+    if location == STDIN or is_stream(location):
+        raise click.UsageError(f"{location} is read once, and --rebuild compares it; name a file")
     flags = ProjectFlags(path, (), False)
     everything = choose(flags, (), terminal, os.environ)
     if everything is None:
@@ -168,7 +171,7 @@ def _meant(location: str, member: str | None, everything: Chosen) -> tuple[str, 
 
 
 def _is_at(image: ProjectImage, location: str) -> bool:
-    return os.path.normpath(image.output) == os.path.normpath(location)
+    return real_path(image.output) == real_path(location)
 
 
 def _check_read_again(chosen: Chosen, image: ProjectImage) -> None:

@@ -47,7 +47,7 @@ def inputs_of_image(
 
 
 def _inputs(name: str, tables: Mapping[str, Any], checkout: str, metadata: str) -> BuildInputs:
-    beside = os.curdir if is_stream(metadata) else os.path.dirname(real_path(metadata))
+    beside = real_path("" if is_stream(metadata) else os.path.dirname(metadata))
     directory, checkout = (
         os.path.relpath(real_path(path), beside) for path in (os.curdir, checkout)
     )
