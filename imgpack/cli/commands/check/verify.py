@@ -95,7 +95,8 @@ def verify(
 ) -> int:
     """Check whether an image is sound: every digest, size and diff_id, and what layers say.
 
-    IMAGE is an archive, a layout or a reference; with --rebuild, an image of imgpack.toml, too.
+    IMAGE is an archive, a layout, a reference or a lock; with --rebuild, an image of imgpack.toml,
+    too.
     All problems are told, not only the first. An error ends with the exit code of the first one
     (see imgpack help exit-codes); what differs from a directory, or from what is built, with 1.
     """
