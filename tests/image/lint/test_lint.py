@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from imgpack.tree.merge.applied import LayerRow
 
 from imgpack.api import (
     Annotations,
@@ -23,6 +22,7 @@ from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image.files.files import ImageFiles, image_contents
 from imgpack.image.lint import findings as findings_module
 from imgpack.image.lint.rules import RULES
+from imgpack.tree.tables.applied import LayerRow
 from tests.image.lint.images import GITHUB, KEY, found, image, layer, link, linted, member
 
 DIRECTORY = tarfile.DIRTYPE

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imgpack.tree.merge.rows import TableRow
 
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter
 from imgpack.tree.xattrs import OVERRIDE, ROOTLESS
 
