@@ -176,7 +176,7 @@ def unchecked(files: dict[str, Any], **config: Any) -> list[str]:
 
 def test_what_would_take_too_long_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said, and nothing is called missing that was not looked for to the end."""
-    monkeypatch.setattr("imgpack.image.lint.libraries._LOOKS", 100)
+    monkeypatch.setattr("imgpack.image.lint.libraries._STEPS", 100)
     monkeypatch.setattr("imgpack.image.lint.program._LIBRARIES", 3)
     said = ["some libraries: there are too many, or places to look for them"]
     files = {"app": (program(b"libx.so"), 0o755), LOADER: STATIC}
