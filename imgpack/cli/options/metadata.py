@@ -21,7 +21,14 @@ from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
-from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descriptor, open_output
+from imgpack.files.streams import (
+    STDIN_PATH,
+    STDOUT,
+    StreamFile,
+    is_stream,
+    named_descriptor,
+    open_output,
+)
 from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
@@ -156,7 +163,8 @@ def check_apart(path: str, what: str, others: Iterable[str | None]) -> None:
 
 
 def _shown(other: str) -> str:
-    return "standard output" if other == STDOUT else other
+    names = {STDOUT: "standard output", STDIN_PATH: "standard input"}
+    return names.get(other, other)
 
 
 def _harms(path: str, other: str) -> bool:
