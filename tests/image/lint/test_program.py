@@ -186,6 +186,14 @@ def test_what_would_take_too_long_is_not_looked_for(monkeypatch: pytest.MonkeyPa
     assert unchecked({"app": (program(*names), 0o755), LOADER: STATIC, **many}) == said
 
 
+def test_a_program_is_not_looked_for_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand directories of PATH may be deep, or lead through many links."""
+    monkeypatch.setattr("imgpack.image.lint.program._STEPS", 100)
+    deep = ["PATH=" + ":".join(["/a" * 30] * 10) + ":/bin"]
+    one = image([layer({"bin/app": STATIC})], {"Entrypoint": ["app"], "Env": deep})
+    assert "entrypoint-missing" in [told.rule.id for told in linted(one).findings]
+
+
 def test_what_an_elf_file_says_is_read() -> None:
     """Its libraries in their order."""
     made = program(b"a", b"b", runpath=b"/r", rpath=b"/p")
