@@ -98,11 +98,12 @@ class ProjectFile:
             if path[:length] in self.settings:
                 return f"--set {shown(path)}"
         whole = (*self.prefix, *path)
-        for setting in self.settings if whole not in self.lines else ():
+        known = whole in self.lines or self.recorded is not None  # which has no lines
+        for setting in () if known else self.settings:
             if setting[: len(path)] == path:
                 return f"--set {shown(setting)}"
-        known = (self.lines.get(whole[:length]) for length in range(len(whole), -1, -1))
-        line = next((f":{number}" for number in known if number is not None), "")
+        numbers = (self.lines.get(whole[:length]) for length in range(len(whole), -1, -1))
+        line = next((f":{number}" for number in numbers if number is not None), "")
         return f"{self.path}{line}: {shown(whole)}" if whole else f"{self.path}{line}"
 
 
