@@ -75,6 +75,12 @@ def _references(ctx: click.Context, incomplete: str) -> Iterable[str]:
     return images if ctx.params.get("archive") in images else _names_inside(ctx, incomplete)
 
 
+def _paths_inside(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    from imgpack.cli.completion.inside import paths_inside
+
+    return paths_inside(ctx, incomplete)
+
+
 def _names(path: str) -> Iterator[str]:
     path = os.path.expanduser(path)
     if not (os.path.isfile(path) or os.path.isdir(path)):  # neither a pipe nor a reference
@@ -120,6 +126,8 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "onto": _base,
     "above": _base,
     "diff_from": _base,
+    "path": _paths_inside,
+    "paths": _paths_inside,
     "platform_b": _fixed(*_PLATFORMS),
     "ignored": _fixed(
         "type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content"
