@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
-from tests.privileges import as_user
+from tests.image.files.test_extract import DIR, layer, member
+from tests.privileges import OBEYING_MODES, as_user
 from tests.registry.hostile import HostileRegistry
+from tests.store.samples import Memory, make_image
 
 
 @pytest.fixture
@@ -156,6 +159,19 @@ def test_a_user_is_told_what_only_root_can_set_or_has_it_recorded(imgpack: Imgpa
         with tarfile.open(imgpack.directory / f"{name}-files.tar") as tar:
             files.append([(one.name, one.type, one.mode, one.uid, one.gid) for one in tar])
     assert files[0] == files[1]
+
+
+def test_directories_that_nobody_may_enter_are_filled_before(imgpack: Imgpack) -> None:
+    """The root is the last that gets its mode, and each comes after those in it."""
+    names = ("d", "d/e", "d/x", "z")
+    made = [member(".", DIR, mode=0o600), *(member(name, DIR, mode=0) for name in names)]
+    image = make_image(Memory(), [layer(*made, member("d/e/f", data=b"x", mode=0))])
+    write_archive(imgpack.directory / "app.tar", image)
+    imgpack("extract", "app.tar", "out", "--rootless", prefix=OBEYING_MODES).ok()
+    out = imgpack.directory / "out"
+    found = {str(path.relative_to(out)): path.stat().st_mode & 0o777 for path in out.rglob("*")}
+    assert found == dict.fromkeys((*names, "d/e/f"), 0)
+    assert out.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_lock_is_extracted_once_its_layers_are_fetched(image: InProcess, tmp_path: Path) -> None:

@@ -133,6 +133,23 @@ def test_an_image_is_built_again_from_its_file(
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
+def test_of_several_images_in_a_layout_one_is_built_again(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """By its name in the file or there; a layout alone does not say which."""
+    _write_project(tmp_path)
+    text = (tmp_path / "imgpack.toml").read_text().replace('"web.tar"', '"app/"\ntags = ["2"]')
+    (tmp_path / "imgpack.toml").write_text(text)
+    imgpack_here("build").ok()
+    line = imgpack_here("verify", "app", "--rebuild").failed(2)
+    assert "app has several images of imgpack.toml; name one: web, app.x" in line
+    same = b"built again, it is the same to the byte"
+    for words in (("web",), ("app.x",), ("app/:web:2",), ("app", "--image", "app.x")):
+        assert same in imgpack_here("verify", *words, "--rebuild").ok()
+    line = imgpack_here("verify", "app:3", "--rebuild").failed(2)
+    assert "app:3 is no image of imgpack.toml, nor where one is written" in line
+
+
 def test_what_cannot_be_built_again_is_one_line(tmp_path: Path, imgpack_here: InProcess) -> None:
     """Without a file, or with one that does not say how."""
     write_archive(tmp_path / "a.tar", make_image(Memory()), "foo:1")

@@ -70,9 +70,8 @@ class ProjectFile:
     @property
     def directory(self) -> str:
         """Where relative paths begin: empty for here, else so that it looks like a path."""
-        directory = os.path.dirname(self.path)
-        if self.recorded is not None:
-            directory = _beside(directory, self.recorded.directory)
+        recorded = self.recorded
+        directory = os.path.dirname(self.path) if recorded is None else recorded.directory
         plain = not directory or directory.startswith(("/", "./", "../")) or directory == ".."
         return directory if plain else f"./{directory}"
 
@@ -83,9 +82,7 @@ class ProjectFile:
     @property
     def checkout(self) -> str:
         """The directory whose git repository it is about."""
-        if self.recorded is not None:
-            return _beside(os.path.dirname(self.path), self.recorded.checkout) or "."
-        return self.directory or "."
+        return (self.directory if self.recorded is None else self.recorded.checkout) or "."
 
     def joined(self, path: str) -> str:
         """A path of the file as one of the working directory."""
@@ -249,12 +246,6 @@ def _text(path: str) -> str:
 def _is_json(text: str | bytes) -> bool:
     """Whether it is an object of JSON, with which no TOML begins."""
     return text.lstrip()[:1] in ("{", b"{")
-
-
-def _beside(directory: str, path: str) -> str:
-    """``path``, which begins at ``directory``; empty for here."""
-    whole = os.path.normpath(os.path.join(directory, path))
-    return "" if whole == os.curdir else whole
 
 
 def _check(file: ProjectFile) -> None:

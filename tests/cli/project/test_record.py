@@ -132,6 +132,18 @@ def test_paths_begin_where_the_build_was(
     assert SAME in here("verify", "web.tar", "--rebuild", "-f", "two/out/build.json").ok()
 
 
+def test_links_on_the_way_to_a_record_are_followed(here: InProcess, tmp_path: Path) -> None:
+    """To the directory that it is in, and to what the user calls it."""
+    (tmp_path / "far" / "out").mkdir(parents=True)
+    (tmp_path / "out").symlink_to("far/out")
+    (tmp_path / "far" / "build.json").touch()
+    (tmp_path / "link.json").symlink_to("far/build.json")
+    for path in ("out/build.json", "link.json", str(tmp_path / "build.json")):
+        here("build", "app", "-o", "web.tar", "--metadata-file", path).ok()
+        for image in ("web.tar", "./web.tar", str(tmp_path / "web.tar")):
+            assert SAME in here("verify", image, "--rebuild", "-f", path).ok()
+
+
 def test_a_path_that_is_no_utf8_is_recorded(here: InProcess, tmp_path: Path) -> None:
     """As the lone surrogates of Python, escaped."""
     name = os.fsdecode(b"\xff\n\x1b")
@@ -306,6 +318,7 @@ def test_what_came_through_a_pipe_is_one_line(
         (lambda d: d.update(secret="x"), "inputs.secret: there is no such key"),
         (lambda d: d.pop("directory"), "inputs: there is no directory"),
         (lambda d: d.update(directory="\ud800"), "inputs.directory: it is no Unicode text"),
+        (lambda d: d.update(directory="\0"), "inputs.directory: it has a NUL in it"),
         (lambda d: d.update(built={"x": {}}), "inputs.built.x: there is no such image"),
         (lambda d: d["built"].update(web={"digest": "sha256:1"}), "built.web.digest: a digest is"),
         (lambda d: d["image"]["web"].update(cache=1), "image.web.cache: there is no such key"),
@@ -323,6 +336,31 @@ def test_a_fault_of_a_record_is_one_line_with_its_key(
     _change(tmp_path, change)
     done = built("verify", "web.tar", "--rebuild", "-f", "build.json")
     assert told in done.failed(3 if "nosuch" in told else 2)
+
+
+def test_a_record_that_was_moved_says_where_it_looks(built: InProcess, tmp_path: Path) -> None:
+    """For it has to lie where it was in the checkout."""
+    (tmp_path / "sub").mkdir()
+    os.replace(tmp_path / "build.json", tmp_path / "sub" / "build.json")
+    line = built("verify", "web.tar", "--rebuild", "-f", "sub/build.json").failed(3)
+    assert "sub/build.json: inputs.image.web." in line
+    assert line.endswith("; paths begin at ./sub, as sub/build.json says from where it lies")
+
+
+def test_a_pipe_is_not_waited_for(built: InProcess, tmp_path: Path) -> None:
+    """Whoever wrote the record."""
+    os.mkfifo(tmp_path / "fifo")
+    for key, value in (("layers", ["fifo:/x"]), ("from", "./fifo"), ("diff-from", "./fifo")):
+        _change(tmp_path, lambda inputs, k=key, v=value: inputs["image"]["web"].update({k: v}))
+        line = built("verify", "web.tar", "--rebuild", "-f", "build.json").failed(2)
+        assert "it was read from standard input or a pipe, and is not there again" in line
+        _change(tmp_path, lambda inputs, k=key: inputs["image"]["web"].pop(k))
+
+
+def test_an_image_through_a_pipe_is_not_compared(built: InProcess, tmp_path: Path) -> None:
+    """For it is read twice."""
+    done = built("verify", "-", "--rebuild", "-f", "build.json", stdin=b"x")
+    assert "- is read once, and --rebuild compares it; name a file" in done.failed(2)
 
 
 @pytest.mark.parametrize(

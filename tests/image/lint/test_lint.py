@@ -3,6 +3,7 @@
 import os
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image.files.files import ImageFiles, image_contents
 from imgpack.image.lint import findings as findings_module
 from imgpack.image.lint.rules import RULES
+from imgpack.tree.tables.applied import LayerRow
 from tests.image.lint.images import GITHUB, KEY, found, image, layer, link, linted, member
 
 DIRECTORY = tarfile.DIRTYPE
@@ -106,6 +108,27 @@ def test_a_directory_that_is_replaced_hides_what_was_in_it() -> None:
         assert (told.path, told.layer, told.deleted_by) == (b"app/d/k", 0, 1)
     (told,) = linted(image([low, layer({"app/d/x": b""})]), "user-root", "command-missing").findings
     assert told.deleted_by is None
+
+
+def test_however_many_secrets_there_are_who_hides_them_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand are told, with the layer that hides each, and the others are counted."""
+    passes: list[ImageFiles] = []
+    laid = ImageFiles.laid
+
+    def counted(files: ImageFiles) -> Iterator[LayerRow]:
+        passes.append(files)
+        return laid(files)
+
+    monkeypatch.setattr(ImageFiles, "laid", counted)
+    low = layer({f"d/{number:04}": KEY for number in range(1010)})
+    told = linted(image([low, layer({".wh.d": b""})]), "user-root", "command-missing")
+    assert {(f.rule.id, f.layer, f.deleted_by) for f in told.findings} == {("secret-content", 0, 1)}
+    assert (len(told.findings), {r.id: n for r, n in told.more}) == (
+        1000, {"secret-content": 10},
+    )  # fmt: skip
+    assert len(passes) == 2
 
 
 def test_only_the_beginning_of_texts_is_read() -> None:

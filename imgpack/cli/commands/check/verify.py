@@ -94,7 +94,8 @@ def verify(
 ) -> int:
     """Check whether an image is sound: every digest, size and diff_id, and what layers say.
 
-    IMAGE is an archive, a layout or a reference; with --rebuild, an image of imgpack.toml, too.
+    IMAGE is an archive, a layout, a reference or a lock; with --rebuild, an image of imgpack.toml,
+    too.
     All problems are told, not only the first. An error ends with the exit code of the first one
     (see imgpack help exit-codes); what differs from a directory, or from what is built, with 1.
     """
@@ -103,7 +104,7 @@ def verify(
     if project_file is not None and not rebuild:
         raise click.UsageError("--file is for --rebuild")
     terminal: Terminal = ctx.obj
-    again = _rebuilding(location, project_file, terminal) if rebuild else None
+    again = _rebuilding(location, choice, project_file, terminal) if rebuild else None
     location, choice = _place(location, choice, again)
     with connect_for(location, terminal, registry) as registries:
         found = api.verify(
@@ -131,10 +132,12 @@ def verify(
     return errors.DIFFERENT_EXIT_CODE if differs else 0
 
 
-def _rebuilding(location: str, project_file: str | None, terminal: Terminal) -> Rebuilding:
+def _rebuilding(
+    location: str, choice: Choice, project_file: str | None, terminal: Terminal
+) -> Rebuilding:
     from imgpack.cli.project.rebuilt import find_rebuilding  # and with it all options of build
 
-    return find_rebuilding(location, project_file, terminal)
+    return find_rebuilding(location, choice.image, project_file, terminal)
 
 
 def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str, Choice]:
@@ -143,7 +146,7 @@ def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str
         refuse_image("verify", [location])
     else:
         location = again.location
-        choice = choice if choice.image else replace(choice, image=again.member)
+        choice = replace(choice, image=again.member or choice.image)
     location, choice = choice.within(from_standard_input(location))
     choice.check(location)
     return location, choice
