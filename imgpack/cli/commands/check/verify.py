@@ -94,16 +94,15 @@ def verify(
 ) -> int:
     """Check whether an image is sound: every digest, size and diff_id, and what layers say.
 
-    IMAGE is an archive, a layout, a reference or a lock; with --rebuild, an image of imgpack.toml,
-    too.
-    All problems are told, not only the first. An error ends with the exit code of the first one
-    (see imgpack help exit-codes); what differs from a directory, or from what is built, with 1.
+    IMAGE is an archive, a layout, a reference or a lock; with --rebuild, an image of
+    imgpack.toml, too. All problems are told, not only the first. An error ends with the exit
+    code of the first one (see imgpack help exit-codes); what differs from a directory, or from
+    what is built, with 1.
     """
-    if ignored and against is None:
-        raise click.UsageError("--ignore is for --against")
     if project_file is not None and not rebuild:
         raise click.UsageError("--file is for --rebuild")
     terminal: Terminal = ctx.obj
+    tree = _tree(against, ignored)
     again = _rebuilding(location, choice, project_file, terminal) if rebuild else None
     location, choice = _place(location, choice, again)
     with connect_for(location, terminal, registry) as registries:
@@ -111,7 +110,7 @@ def verify(
             location,
             image=choice.image,
             platform=choice.only_platform,
-            against=_tree(against, ignored),
+            against=tree,
             registries=registries,
             scratch=scratch_directory,
             jobs=jobs or usable_cpus(),
@@ -153,6 +152,8 @@ def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str
 
 
 def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:
+    if directory is None and ignored:
+        raise click.UsageError("--ignore is for --against")
     if directory is None:
         return None
     words = known_words(ignored, _FIELDS, "--ignore")
