@@ -59,7 +59,7 @@ def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
 
 def _project_images(ctx: click.Context, incomplete: str) -> Iterable[str]:
     """The images of the file that is named, or lies here."""
-    from imgpack.cli.project.file import find, read
+    from imgpack.cli.project.file.reading import find, read
 
     try:
         path = ctx.params.get("project_file") or find()

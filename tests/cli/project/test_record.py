@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack import LAYER_FORMAT_VERSION
-from imgpack.cli.project.file import ProjectError
+from imgpack.cli.project.file.file import ProjectError
 from imgpack.cli.project.images import read_images
 from imgpack.cli.project.record.reading import read_record
 from tests.cli.archives import write_archive

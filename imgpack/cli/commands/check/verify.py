@@ -22,8 +22,8 @@ from imgpack.cli.options.parameters import DIRECTORY, FILE, known_words
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import json_text, one_line
 from imgpack.cli.output.verified import say, show_mismatches, show_verification
-from imgpack.cli.project.names import refuse_image
 from imgpack.cli.project.record.values import InputChange
+from imgpack.cli.project.refused import refuse_image
 from imgpack.errors import printable
 
 if TYPE_CHECKING:
