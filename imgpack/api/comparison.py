@@ -97,27 +97,31 @@ class _Location:
 
     def side(self, image: Image | Artifact) -> ComparedSide:
         """One of them, to be compared."""
-        from imgpack.image.base.locked import is_lock
+        from imgpack.image.base.locked import is_lock, with_layers
         from imgpack.image.compare.sides import ComparedSide
-
-        lock = isinstance(self.path, str) and is_lock(self.path)
-        return ComparedSide(image, partial(self._files, image, lock=lock), layered=not lock)
-
-    def _files(self, image: Image | Artifact, *, lock: bool) -> ImageFiles:
-        from imgpack.image.base.locked import locked_base, read_lock, with_layers
-        from imgpack.image.files.files import image_contents
         from imgpack.image.image import Image
         from imgpack.layer.cache.blobs import CachedBlobs
+
+        bare = False
+        if isinstance(image, Image):
+            stores = [] if self.cache is None else [CachedBlobs(self.cache)]
+            image = with_layers(image, stores)
+            bare = bool(image.absent) and isinstance(self.path, str) and is_lock(self.path)
+        return ComparedSide(image, partial(self._files, image, bare=bare), layered=not bare)
+
+    def _files(self, image: Image | Artifact, *, bare: bool) -> ImageFiles:
+        from imgpack.image.base.locked import locked_base, read_lock
+        from imgpack.image.files.files import image_contents
+        from imgpack.image.image import Image
 
         if not isinstance(image, Image):
             raise UnsupportedError(
                 f"{self.opened.location} is an artifact, and no image with files"
             )
         path = str(self.path)
-        tree = locked_base(read_lock(path), path, image.config.platform).tree if lock else None
-        stores = [] if self.cache is None else [CachedBlobs(self.cache)]
+        tree = locked_base(read_lock(path), path, image.config.platform).tree if bare else None
         return image_contents(
-            with_layers(image, stores),
+            image,
             self.opened.location,
             self.scratch,
             tree=tree,

@@ -190,7 +190,10 @@ class Below:
                 names = [name for name in reversed(target.split(b"/")) if name not in _NOTHING]
                 followed, named = followed + 1, named + len(names)
                 if followed > _MAX_LINKS or named > _MAX_NAMES:
-                    raise TreeError(f"{printable(shown)} leads through too many symlinks")
+                    raise TreeError(
+                        f"{printable(shown)} leads through too many symlinks",
+                        "they may lead in a circle: choose another path",
+                    )
                 if target.startswith(b"/"):
                     way.clear()
                 pending += names

@@ -21,7 +21,7 @@ from imgpack.cli.options.location import (
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.options.transfer import jobs_option
-from imgpack.cli.output.display import available, folded, shortened
+from imgpack.cli.output.display import available, counted, folded, shortened
 from imgpack.cli.output.usage import Subcommands
 from imgpack.errors import ImgpackError, MovedError, OutputError, Remedy, UnsupportedError
 from imgpack.events import human_size
@@ -186,8 +186,7 @@ def fetch(
         told = [layer.as_json() for layer in layers]
         click.echo(json.dumps({"directory": segments.directory, "layers": told}))
         return
-    plural = "layer" if len(layers) == 1 else "layers"
-    click.echo(f"{len(layers)} {plural}, {human_size(size)}, in {segments.directory}")
+    click.echo(f"{counted(len(layers), 'layer')}, {human_size(size)}, in {segments.directory}")
 
 
 def _check_base(location: str) -> None:

@@ -15,7 +15,7 @@ from imgpack.cli.options.image.report import Report, report_options
 from imgpack.cli.options.location import open_location
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.output.colour import bold, echo
-from imgpack.cli.output.display import available, clipped, folded, one_line, padded, table
+from imgpack.cli.output.display import available, clipped, counted, folded, one_line, padded, table
 from imgpack.events import human_size
 from imgpack.spec import mediatype
 
@@ -76,9 +76,9 @@ def inspect(
         for named in images:
             lines += ["", *_shown(named)] if lines else _shown(named)
         if verified is not None:
-            lines += ["", f"verified: {verified} {_plural(verified, 'layer')}, all as promised"]
+            lines += ["", f"verified: {counted(verified, 'layer')}, all as promised"]
             if missing := sum(len(api.missing_layers(image)) for image in whole):
-                lines.append(f"missing: {missing} {_plural(missing, 'layer')}, not verified")
+                lines.append(f"missing: {counted(missing, 'layer')}, not verified")
         echo("\n".join(lines), sys.stdout)
 
 
@@ -132,7 +132,7 @@ def _image(image: Image) -> list[str]:
     config = image.config
     descriptor = image.manifest.descriptor
     count = len(image.manifest.layers)
-    size = f"{human_size(api.total_size(image))} in {count} {_plural(count, 'layer')}"
+    size = f"{human_size(api.total_size(image))} in {counted(count, 'layer')}"
     kind = _FORMATS.get(descriptor.media_type, descriptor.media_type)
     out = [
         _digest("Manifest", descriptor.digest, kind),
@@ -145,7 +145,7 @@ def _image(image: Image) -> list[str]:
     out += _field("Size", size)
     if missing := api.missing_layers(image):
         lost = human_size(sum(layer.size for layer in missing))
-        told = f"{len(missing)} {_plural(len(missing), 'layer')}, {lost} (it is shallow)"
+        told = f"{counted(len(missing), 'layer')}, {lost} (it is shallow)"
         out += _field("Missing", told)
     annotations = _annotations(image.manifest.annotations)
     return [*out, *annotations, *_layers(image), *_runtime(config.config), *_history(image)]
@@ -246,7 +246,3 @@ def _room(indent: int) -> int | None:
 
 def _section(title: str, lines: list[str]) -> list[str]:
     return ["", f"  {title}", *(f"    {line}" for line in lines)]
-
-
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"

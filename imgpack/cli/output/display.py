@@ -114,6 +114,11 @@ def available() -> int | None:
     return os.get_terminal_size(sys.stdout.fileno()).columns or 80
 
 
+def counted(count: int, noun: str) -> str:
+    """How many: ``1 layer``, ``2,000 layers``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def table(
     rows: Sequence[Sequence[str]],
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from imgpack.cli.output.display import counted
 from imgpack.errors import brief
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _segments(built: Built, compressed: int) -> str:
     }
     count = len(built.record.segments)
     said = ", ".join(f"{number} {how}" for how, number in numbers.items() if number)
-    text = f"{count} {'segment' if count == 1 else 'segments'}: {said}"
+    text = f"{counted(count, 'segment')}: {said}"
     if not built.made:
         return text
     more = ", ..." if compressed > len(built.made) else ""

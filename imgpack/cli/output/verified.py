@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgpack import api
 from imgpack.cli.output.colour import bold, echo
-from imgpack.cli.output.display import available, folded, one_line
+from imgpack.cli.output.display import available, counted, folded, one_line
 from imgpack.errors import brief
 from imgpack.events import human_size
 
@@ -31,9 +31,9 @@ def show_verification(found: Verification) -> None:
     for line in _problems(found):
         say(line)
     counts = [
-        _count(len(found.of(level)), level.value) for level in api.ProblemLevel if found.of(level)
+        counted(len(found.of(level)), level.value) for level in api.ProblemLevel if found.of(level)
     ]
-    read = f"{_count(found.blobs, 'blob')}, {human_size(found.size)}"
+    read = f"{counted(found.blobs, 'blob')}, {human_size(found.size)}"
     verdict = "sound" if found.sound else "not sound"
     say(f"  {verdict}: {read}{''.join(f', {count}' for count in counts)}")
 
@@ -56,6 +56,9 @@ def _problems(found: Verification) -> Iterator[str]:
 def show_mismatches(found: Verification, directory: str) -> None:
     """Print what the directory has not as the image has it."""
     shown = one_line(directory)
+    if not found.compared:
+        say(f"  {shown} was not compared: what is in the image is not known")
+        return
     if not found.mismatched:
         say(f"  {shown} is like the image")
         return
@@ -64,7 +67,7 @@ def show_mismatches(found: Verification, directory: str) -> None:
     more = found.mismatched - len(found.mismatches)
     if more:
         say(f"  and {more} more")
-    paths = _count(found.mismatched, "path")
+    paths = counted(found.mismatched, "path")
     say(f"  {paths} in {shown} {'is' if found.mismatched == 1 else 'are'} not as in the image")
 
 
@@ -74,10 +77,6 @@ def _mismatch(one: TreeMismatch) -> str:
         return f"{'-' if one.only == 'image' else '+'} {path}  only in the {one.only}"
     fields = (f"{name} {a or 'none'} → {b or 'none'}" for name, a, b in one.fields)
     return one_line(f"~ {path}  {', '.join(fields)}")
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def say(line: str) -> None:

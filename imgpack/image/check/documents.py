@@ -28,6 +28,7 @@ from imgpack.spec.platform import Platform
 
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
 """The annotation by which BuildKit tells an attestation from an image."""
+_LEFT_OUT: Final = "is not here (a shallow image, or a lock)"
 _FAULTS: Final = (*UNREADABLE, LimitError)
 
 BlobKey = tuple[Digest, int]
@@ -158,7 +159,7 @@ class _DocumentWalk:
         for blob in manifest.layers:
             if blob.digest in absent:
                 foreign = mediatype.is_foreign(blob.media_type)
-                why = "is kept elsewhere (a foreign layer)" if foreign else "is left out (shallow)"
+                why = "is kept elsewhere (a foreign layer)" if foreign else _LEFT_OUT
                 text = f"the layer {why}, and was not checked"
                 self._findings.add(ImageCheck.ABSENT, f"layer {blob.digest}", text)
         try:
@@ -180,10 +181,8 @@ class _DocumentWalk:
         if said is None or said == own:
             return
         same = (said.os, said.architecture) == (own.os, own.architecture)
-        if same and "" in (said.variant, own.variant) and said.variant != own.variant:
-            return  # many say it in one place only
-        if same and said.variant == own.variant:
-            return  # a version of Windows, and features
+        if same and (said.variant == own.variant or "" in (said.variant, own.variant)):
+            return  # many say the variant in one place only; the rest is a version of Windows
         level = ProblemLevel.WARNING if same else None
         text = f"it is for {own}, and the index says {said}"
         self._findings.add(ImageCheck.PLATFORM, where, text, level=level)

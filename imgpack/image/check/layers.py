@@ -26,7 +26,8 @@ from imgpack.spec.format import compression_of
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.members import member_entry
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.table import LayerTable, layer_table
+from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.table import LayerTable
 from imgpack.tree.tree import MAX_NAME, WHITEOUT_PREFIX
 
 _MAX_SYMLINKS: Final = 32 << 20
@@ -55,7 +56,7 @@ class LayerChecks:
     scratch: Callable[[], str]
     jobs: int
     reporter: Reporter
-    digests: bool = field(default=False, kw_only=True)
+    digests: bool = field(kw_only=True)
     _room: int = field(default=_MAX_SYMLINKS, init=False)
 
     def has_room(self, member: StreamMember) -> bool:

@@ -132,18 +132,12 @@ class Findings:
             kind = kind or _KINDS.get(check, DocumentError)
             self._found.append(ImageProblem(check, level or check.level, where, text, path, kind))
 
-    def caught(
-        self,
-        check: ImageCheck,
-        where: str,
-        error: ImgpackError,
-        level: ProblemLevel | None = None,
-    ) -> None:
+    def caught(self, check: ImageCheck, where: str, error: ImgpackError) -> None:
         """Take note of a problem that is an ``error``, which need not say where it is."""
         text = error.message.removeprefix(f"{self.location}: ").removeprefix(f"{where}: ")
         if text.startswith(f"{self.location} has no "):
             text = "it is not there"
-        self.add(check, where, text, level=level, kind=type(error))
+        self.add(check, where, text, kind=type(error))
 
     def problems(self) -> tuple[ImageProblem, ...]:
         """All of them, in the order they were found in."""
@@ -201,7 +195,7 @@ class Verification:
     """What a check of the images at ``location`` found.
 
     ``blobs`` of ``size`` bytes were read. ``mismatches`` are the first of the ``mismatched`` paths
-    that an image and a directory have not alike.
+    that an image and a directory have not alike, if they were ``compared``.
     """
 
     location: str
@@ -211,6 +205,7 @@ class Verification:
     size: int = 0
     mismatches: tuple[TreeMismatch, ...] = ()
     mismatched: int = 0
+    compared: bool = field(default=False, kw_only=True)
 
     def of(self, level: ProblemLevel) -> Sequence[ImageProblem]:
         """The problems of one level."""

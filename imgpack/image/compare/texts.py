@@ -14,7 +14,7 @@ from typing import Final
 
 from imgpack.image.compare.values import FileDifference
 from imgpack.image.files.files import ImageFiles
-from imgpack.tree.merge.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow
 
 MAX_TEXT: Final = 256 << 10
 """Bytes of a file whose lines are compared."""

@@ -21,10 +21,10 @@ from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.layer import Layer
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.entry import Entry
-from imgpack.tree.merge.applied import Applied, RowContent
 from imgpack.tree.merge.listing import listed_sha256
-from imgpack.tree.merge.rows import TableRow
-from imgpack.tree.merge.table import LayerTable, TableWriter
+from imgpack.tree.tables.applied import Applied, RowContent
+from imgpack.tree.tables.rows import TableRow
+from imgpack.tree.tables.table import LayerTable, TableWriter
 from imgpack.tree.tree import Tree
 
 _SIZE: Final = 32
@@ -54,10 +54,10 @@ class ImageFiles(Applied):
         where: str,
         layers: Iterable[ReadLayer],
         *,
-        name: str = "",
-        locked: bool = False,
-        jobs: int = 1,
-        reporter: Reporter = SILENT,
+        name: str,
+        locked: bool,
+        jobs: int,
+        reporter: Reporter,
     ) -> None:
         self.image = image
         self.where = where
@@ -142,21 +142,24 @@ def image_contents(
     tree: Tree | None = None,
     cache: SegmentCache | None = None,
     read: dict[Layer, ReadLayer] | None = None,
+    at_most: int | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> ImageFiles:
     """The files of ``image``, which is ``name`` ``where`` it lies.
 
     What the ``cache`` remembers is not read.
-    Where layers are not at hand, as those of a lock, ``tree`` is what they make, as one layer.
-    ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
+    If ``tree`` is given, it is what all layers make, as one: those of a lock are not at hand.
+    ``scratch`` finds a directory for tables; ``read`` and ``at_most`` are as for ``read_layers``.
+    Raises as that.
     """
-    if tree is not None and any(is_away(image, one.descriptor) for one in image.layers):
+    if tree is not None:
         layers = [ReadLayer(_table(tree, scratch))]
     else:
         layers = read_layers(
-            image, where, scratch, cache=cache, read=read, jobs=jobs, reporter=reporter
-        )
+            image, where, scratch,
+            cache=cache, read=read, at_most=at_most, jobs=jobs, reporter=reporter,
+        )  # fmt: skip
     locked = tree is not None
     return ImageFiles(image, where, layers, name=name, locked=locked, jobs=jobs, reporter=reporter)
 

@@ -46,7 +46,7 @@ def is_candidate(path: bytes, mode: int, size: int) -> bool:
 
 def check_layers(files: ImageFiles, texts: Texts, findings: LintFindings) -> None:
     """Add the secrets of the files that ``texts`` knows. Raises as ``ImageFiles.contents``."""
-    found = _Found(findings, files)
+    found = _FoundSecrets(findings, files)
     for layer, places in enumerate(texts.places):
         try:
             for content in files.contents(layer, places):
@@ -58,7 +58,7 @@ def check_layers(files: ImageFiles, texts: Texts, findings: LintFindings) -> Non
 
 def check_tree(tree: Tree, findings: LintFindings) -> None:
     """Add the secrets of the files of ``tree``. Raises as ``Tree.entries``."""
-    found = _Found(findings)
+    found = _FoundSecrets(findings)
     for entry in tree.entries():
         if is_candidate(entry.path, entry.mode, entry.size):
             try:
@@ -72,7 +72,7 @@ def check_tree(tree: Tree, findings: LintFindings) -> None:
 
 
 @dataclass(slots=True)
-class _Found:
+class _FoundSecrets:
     """Secrets until they are told: which layers hide them is asked once for all, in one pass.
 
     When there are as many as are told, they are; all others are counted.

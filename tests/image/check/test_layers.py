@@ -19,6 +19,7 @@ from imgpack.api import (
     Root,
     Verification,
 )
+from imgpack.image.check import merged
 from imgpack.image.check.problems import Findings
 from imgpack.image.check.verify import verify_opened
 from imgpack.image.resolve import Resolver
@@ -104,7 +105,9 @@ def test_all_names_that_delete_nothing_are_told() -> None:
     assert [(check, level) for check, level, _ in found] == [
         ("whiteout-name", "error"), ("whiteout-name", "error"), ("duplicate-path", "error"),
     ]  # fmt: skip
-    assert "z is there twice" in found[2][2]
+    assert found[2][2] == (
+        "z is there twice, and docker and podman refuse that; the last one counts"
+    )
     assert _found([(".wh..wh.plnk", b"")]) == []
 
 
@@ -135,6 +138,26 @@ def test_symbolic_links_that_lead_nowhere_are_noted() -> None:
         ("symlink", "note", "a/no leads to lib/y, which is not there"),
     ]
     assert _found([("no", "-> where")], [(".wh.no", b"")]) == []
+
+
+def test_only_so_many_links_through_others_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a walk through all layers."""
+    monkeypatch.setattr(merged, "_FOLLOWED", 3)
+    links = [(f"{number}", "-> no") for number in range(5)]
+    assert [text for _, _, text in _found(links)] == [
+        f"{number} leads to no, which is not there" for number in range(3)
+    ]
+
+
+def test_a_path_that_nobody_could_show_is_kept_short() -> None:
+    """The text shortens it; programs get it up to what Linux takes."""
+    for length, known in ((4096, True), (4097, False)):
+        path = "n" * (length - 2) + "/l"
+        source = Memory()
+        layer = _layer((path, "-> " + "../" * 9))
+        image = make_image(source, [layer], docker=False)
+        (problem,) = _verified(source, image.manifest.descriptor).problems
+        assert problem.path == (path.encode() if known else None)
 
 
 def test_what_is_no_layer_is_told_of_it_alone() -> None:
@@ -202,12 +225,15 @@ def test_a_wrong_diff_id_hides_nothing_in_the_layer() -> None:
 
 @pytest.mark.parametrize(
     ("said", "level"),
-    [("linux/arm64", "error"), ("linux/amd64", None), ("linux/amd64/v2", None)],
-)
+    [
+        ("linux/arm/v7", None), ("linux/arm/v6", "warning"), ("linux/arm", None),
+        ("linux/arm64", "error"), ("windows/arm/v7", "error"),
+    ],
+)  # fmt: skip
 def test_an_index_says_the_platform_of_the_configuration(said: str, level: str | None) -> None:
     """A variant that only one of them says is none of the differences."""
     source = Memory()
-    image = make_image(source, docker=False)
+    image = make_image(source, docker=False, platform=Platform("linux", "arm", "v7"))
     entry = replace(image.manifest.descriptor, platform=Platform.parse(said))
     index = build_index([entry])
     source.add(index.raw)
@@ -225,6 +251,21 @@ def test_what_an_index_lacks_is_a_note_unless_it_lacks_everything() -> None:
         source.add(index.raw)
         (problem,) = _verified(source, index.descriptor).problems
         assert _told(problem)[:2] == ("absent", level)
+
+
+def test_a_manifest_of_an_index_without_its_configuration_is_not_there() -> None:
+    """Docker saves it alone of what it did not pull; by itself it is a mistake."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    other = make_image(source, [_layer(("b", b"2"))], docker=False)
+    del source.blobs[other.manifest.config.digest]
+    index = build_index([image.manifest.descriptor, other.manifest.descriptor])
+    source.add(index.raw)
+    found = _verified(source, index.descriptor)
+    assert [_told(one)[:2] for one in found.problems] == [("absent", "note")]
+    assert [one.kind for one in found.images] == ["index", "image"]
+    found = _verified(source, other.manifest.descriptor)
+    assert [_told(one)[:2] for one in found.problems] == [("document", "error")]
 
 
 def test_a_wrong_name_of_a_compression_is_a_warning() -> None:
@@ -262,6 +303,17 @@ def test_a_blob_is_read_once_however_many_images_have_it() -> None:
     found = _verified(source, image.manifest.descriptor, other, jobs=2)
     assert found.sound
     assert sorted(source.reads) == sorted(set(source.reads))
+
+
+def test_layers_that_images_share_are_looked_at_with_each() -> None:
+    """What one of them has below may be what another lacks."""
+    source = Memory()
+    low, high = _layer(("a", b"1")), _layer((".wh.a", b""))
+    fine = make_image(source, [low, high], docker=False).manifest.descriptor
+    wrong = make_image(source, [high], docker=False).manifest.descriptor
+    for descriptors in ((fine, wrong), (wrong, fine)):
+        (problem,) = _verified(source, *descriptors).problems
+        assert problem.text == "a is deleted, and no lower layer has it"
 
 
 def test_many_problems_of_a_kind_are_counted() -> None:

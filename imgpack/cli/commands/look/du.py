@@ -14,7 +14,7 @@ from imgpack import api
 from imgpack.cli.options.image.files import Looking, looking_options
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.output.colour import bold
-from imgpack.cli.output.display import available, one_line, table
+from imgpack.cli.output.display import available, counted, one_line, table
 from imgpack.errors import printable
 from imgpack.events import human_size
 
@@ -83,13 +83,17 @@ def _lines(files: ImageFiles, usage: ImageUsage) -> Iterator[str]:
     share = f"{100 * wasted / usage.size:.1f} %" if usage.size else "nothing"
     yield from _table(
         [
-            (human_size(usage.hidden_size), f"hidden, in {usage.hidden_files:,} files"),
-            (human_size(usage.duplicate_size), f"duplicates, {usage.duplicate_files:,} copies"),
+            (human_size(usage.hidden_size), f"hidden, in {counted(usage.hidden_files, 'file')}"),
+            (human_size(usage.duplicate_size), f"duplicates, {_copies(usage.duplicate_files)}"),
             (human_size(wasted), f"in all, {share} of {human_size(usage.size)}"),
         ],
         right=(0,),
         flexible=1,
     )  # fmt: skip
+
+
+def _copies(count: int) -> str:
+    return f"{count:,} {'copy' if count == 1 else 'copies'}"
 
 
 def _layers(files: ImageFiles, usage: ImageUsage) -> list[tuple[str, ...]]:

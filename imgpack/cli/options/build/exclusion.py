@@ -14,7 +14,7 @@ import click
 
 from imgpack import api
 from imgpack.cli.options.parameters import FILE, gathered
-from imgpack.cli.output.display import available, folded, one_line
+from imgpack.cli.output.display import available, counted, folded, one_line
 from imgpack.errors import about, brief
 from imgpack.events import human_size
 
@@ -145,7 +145,7 @@ class _Telling:
 def _tell(terminal: Terminal, left_out: LeftOut, *, explain: bool) -> None:
     file, count = left_out.rules.file, left_out.count
     if explain or (file and not terminal.quiet):
-        what = f"{count:,} path{'s' if count != 1 else ''}" if count else "nothing"
+        what = counted(count, "path") if count else "nothing"
         terminal.say(f"imgpack: left out {what}" + (f", by {file}" if file else ""))
     if not explain:
         return

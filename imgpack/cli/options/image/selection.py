@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import click
 
 from imgpack import api
-from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.parameters import gathered, known_words
 
 _SECTIONS: Final = tuple(one.value for one in api.Section)
 _TIMES: Final = "times"
@@ -27,8 +26,8 @@ class Selected:
 
     def parse(self) -> api.ComparisonScope:
         """What they mean. Raises ``click.UsageError``, and ``ConfigError`` for a pattern."""
-        only = _words(self.only, _SECTIONS, "--only")
-        ignore = _words(self.ignore, _IGNORED, "--ignore")
+        only = known_words(self.only, _SECTIONS, "--only")
+        ignore = known_words(self.ignore, _IGNORED, "--ignore")
         sections = {api.Section(one) for one in only or _SECTIONS}
         sections -= {api.Section(one) for one in ignore if one in _SECTIONS}
         ignored = {api.Ignored(one) for one in ignore if one not in (_TIMES, *_SECTIONS)}
@@ -42,15 +41,6 @@ class Selected:
             tuple(_clean(path) for path in self.path),
             api.ignore(self.exclude) if self.exclude else None,
         )
-
-
-def _words(values: Iterable[str], known: tuple[str, ...], option: str) -> list[str]:
-    """The words of an option that takes several, with commas between them or one after another."""
-    words = [word.strip() for value in values for word in value.split(",") if word.strip()]
-    for word in words:
-        if word not in known:
-            raise click.UsageError(f"{option} {word!r} is none of {', '.join(known)}")
-    return words
 
 
 def _clean(path: str) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from imgpack import api
 from imgpack.cli.output.colour import bold, echo
 from imgpack.cli.output.compared.values import cause_line, field_line, file_line, value
-from imgpack.cli.output.display import one_line
+from imgpack.cli.output.display import counted, one_line
 from imgpack.errors import brief, printable
 
 if TYPE_CHECKING:
@@ -63,28 +63,30 @@ class ComparedCounts:
     def line(self) -> str:
         """A line for people."""
         files = self.added + self.removed + self.changed
-        told = [_number(self.settings, "field"), _number(self.layers, "layer")]
-        return (
-            f"{' and '.join(told)} and {_number(files, 'file')} differ: "
-            f"{self.added} only in B, {self.removed} only in A, {self.changed} changed"
-        )
+        counts = ((self.settings, "field"), (self.layers, "layer"), (files, "file"))
+        told = [counted(count, noun) for count, noun in counts if count]
+        if files:
+            sides = ((self.added, "only in B"), (self.removed, "only in A"))
+            parts = [f"{count:,} {where}" for count, where in (*sides, (self.changed, "changed"))]
+            told[-1] += f" ({', '.join(parts)})"
+        several = len(told) > 1 or self.settings + self.layers + files > 1
+        return f"{' and '.join(told)} {'differ' if several else 'differs'}"
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def show(images: ComparedImages, *, text: bool, caused: bool = False) -> ComparedCounts:
+    """Print how two images differ, with the diffs of ``text`` files; how much it was.
 
-
-def show(images: ComparedImages, *, text: bool) -> ComparedCounts:
-    """Print how two images differ, with the diffs of ``text`` files; how much it was."""
+    What is ``caused`` by something that was told has its causes behind that.
+    """
     counts = ComparedCounts()
     counts.add_documents(images)
     if images.platform:
         _say(bold(one_line(images.platform), sys.stdout))
     for number, cause in enumerate(images.causes):
         more = f" (and {cause.others} more like it)" if cause.others else ""
-        start = "first cause" if number == 0 else "also"
+        start = "first cause" if number == 0 and not caused else "also"
         _say(f"  {start}: {cause_line(cause)}{more}")
-    if len(images.causes) == 1 and not images.causes[0].others:
+    if len(images.causes) == 1 and not images.causes[0].others and not caused:
         _say("  all else follows from it")
     documents = images.documents
     _section("Manifest", map(field_line, documents.manifest))
@@ -175,4 +177,4 @@ def _texts(images: ComparedImages, texts: api.TextDifferences) -> Iterator[str]:
         for line in lines:
             yield "\t".join(map(printable, line.split(b"\t")))
     if texts.skipped:
-        yield f"{_number(texts.skipped, 'file')} not shown: too large, alone or together"
+        yield f"{counted(texts.skipped, 'file')} not shown: too large, alone or together"

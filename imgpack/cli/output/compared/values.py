@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Final
 
 from imgpack import api
-from imgpack.cli.output.display import clipped, one_line
+from imgpack.cli.output.display import clipped, counted, one_line
 from imgpack.errors import brief
 from imgpack.events import human_size
 from imgpack.spec.json import encode
@@ -46,7 +46,7 @@ def file_line(one: FileDifference, below: int = 0) -> str:
     name = "/" + brief(one.path) + (_LETTERS.get(stat.S_IFMT(there.row.mode), ""))
     start = f"{_MARKS[one.presence]} {name.replace('//', '/')}"
     if one.presence is not api.Presence.CHANGED:
-        more = f", and {below} {'path' if below == 1 else 'paths'} in it" if below else ""
+        more = f", and {counted(below, 'path')} in it" if below else ""
         return f"{start}  {_what(there)}{more}"
     return f"{start}  {', '.join(_field(one, name) for name in one.fields)}"
 

@@ -11,19 +11,18 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from imgpack.errors import ArchiveError, NotFoundError, about, brief
 from imgpack.tree.entry import WHITEOUT, Entry, path_order
-from imgpack.tree.merge.rows import TableRow, made_up_row
-from imgpack.tree.merge.table import LayerTable
 from imgpack.tree.problems import Problems
+from imgpack.tree.tables.rows import TYPE, TableRow, made_up_row
+from imgpack.tree.tables.table import LayerTable
 from imgpack.tree.tree import Stamps, join
 
 _Cuts = tuple[tuple[int, bool], ...]
 _Numbered = tuple[int, TableRow]
-_TYPE: Final = 0o170000
 _WAYS: Final = 4
 """Ways that are remembered: each may be two thousand directories of long names."""
 _new = tuple.__new__
@@ -100,11 +99,6 @@ class _Floor(NamedTuple):
     inside: bytes
     cuts: _Cuts
 
-    @property
-    def layer(self) -> int:
-        """The lowest layer that shows."""
-        return self.cuts[-1][0] if self.cuts else 0
-
 
 _GROUND: Final = _Floor(b"", ())
 
@@ -145,7 +139,7 @@ class Applied:
 
     @property
     def count(self) -> int:
-        """Rows of all layers together: entries, deletions and made-up directories."""
+        """Rows of all layers together, deletions and made-up directories too."""
         return sum(table.count for table in self.tables)
 
     def laid(
@@ -158,8 +152,11 @@ class Applied:
         Without ``links``, a hard link to a lower layer's file stays as it stands; with them, one
         to nothing raises ``ArchiveError``.
         """
+        if len(self.tables) == 1:
+            yield from self._alone(self.tables[0].rows(under, deep=deep), links=links)
+            return
         sources = [
-            _numbered(number, table.rows(under, deep=deep))
+            zip(repeat(number), table.rows(under, deep=deep))
             for number, table in enumerate(self.tables)
         ]
         floor = _GROUND
@@ -172,10 +169,17 @@ class Applied:
             found, below = _settle(list(group), floors[-1], path)
             for one in found:
                 if one.by == one.layer or not one.row.made_up:
-                    whole = one.row.mode & _TYPE or not links
+                    whole = one.row.mode & TYPE or not links
                     yield one if whole else self._whole(one)
             if below is not None:
                 floors.append(below)
+
+    def _alone(self, rows: Iterator[TableRow], *, links: bool) -> Iterator[LayerRow]:
+        """As ``laid``, of the only layer: nothing hides any of its ``rows``."""
+        for row in rows:
+            if not row.deletes:
+                one = _new(LayerRow, (row, 0, 0, False, 0))
+                yield one if row.mode & TYPE or not links else self._whole(one)
 
     def shown(self, under: bytes = b"", *, deep: bool = True) -> Iterator[LayerRow]:
         """The entries that the image has, the root's first, if a layer says it.
@@ -284,7 +288,8 @@ class Applied:
             if found is None or found.row.is_directory:
                 raise ArchiveError(
                     f"{brief(row.path)} is a hard link to {brief(row.link)}, which is "
-                    + ("not there" if found is None else "a directory")
+                    + ("not there" if found is None else "a directory"),
+                    "make the layer again, from the whole tree",
                 )
         return found
 
@@ -300,10 +305,6 @@ class Applied:
                 row.uid, row.gid, row.size, row.mtime_ns, 0, row.rdev, b"", None, (),
             ),
         )  # fmt: skip
-
-
-def _numbered(number: int, rows: Iterator[TableRow]) -> Iterator[_Numbered]:
-    return ((number, row) for row in rows)
 
 
 def _order(numbered: _Numbered) -> tuple[bytes, int, bool]:

@@ -1,18 +1,16 @@
-"""All rows of one layer, sorted by path, in a file without a name.
+"""The table of a layer out of its members, which are read once.
 
-Made of the layer's members, which are read once. Invariants: parents come first, every one of
-them has a row; of a path that the layer has twice the last counts, and what was in a directory
-that became a file is gone; a hard link has what it links to, if the layer has that; memory holds
-a bounded part of the rows, however many there are, and four bytes for each.
+Invariants: parents come first, every one of them has a row; of a path that the layer has twice
+the last counts, and what was in a directory that became a file is gone; a hard link has what it
+links to, if the layer has that; memory holds a bounded part of the rows, however many there are.
 """
 
 import stat
 from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -20,131 +18,20 @@ from imgpack.errors import ArchiveError, LimitError, about, brief
 from imgpack.files.scratch import ScratchFile
 from imgpack.tree.entry import WHITEOUT, path_order
 from imgpack.tree.members import check_path, is_reserved, member_entry
-from imgpack.tree.merge.links import linked_rows
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.rows import (
-    TableRow,
-    made_up_row,
-    member_row,
-    pack,
-    read_rows,
-    rows_at,
-    unpack_path,
-)
+from imgpack.tree.tables.links import linked_rows
+from imgpack.tree.tables.rows import TableRow, made_up_row, member_row, pack, read_rows
+from imgpack.tree.tables.table import EVERY, LayerTable, Remark, TableWriter
 
-_RUN: Final = 64 << 20
-"""Bytes of memory of the rows that are sorted at once, about."""
+_RUN: Final = 32 << 20
+"""Bytes of memory of the rows of one layer that are sorted at once, about."""
 _OVERHEAD: Final = 450
 """Bytes that a row takes in memory besides its names."""
 _KNOWN: Final = 8 << 20
 """Bytes of paths of directories that are remembered as there; of more, some are noted twice."""
 _DEEPEST: Final = 2048
 """Names in a path: more are in none that Linux takes at once (``PATH_MAX``)."""
-MAX_TABLE: Final = 4 << 30
-"""Bytes of a table: more than the entries of any layer take."""
-_BLOCK: Final = 1 << 18
-EVERY: Final = 64
-"""Rows from one place that a look-up knows to the next."""
-_BLOCK_OF_PATH: Final = 512
-_AHEAD: Final = 4 * EVERY
-"""Rows that are read until it is faster to look for where they end."""
-_BEHIND: Final = b"\0\4"
-"""What makes a key of one that is behind all that is in a directory, and before its next."""
 _TWICE: Final = "is there twice, and docker and podman refuse that; the last one counts"
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """What engines have trouble with: the first path that has it, and how many do."""
-
-    what: str
-    path: bytes
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class LayerTable:
-    """The rows of the layer that messages call ``name``: in ``file``, the first ``size`` bytes.
-
-    ``starts`` is where every ``EVERY``th row begins. ``linked`` are rows that share an inode;
-    ``borrowed`` those that link to a lower layer's.
-    """
-
-    name: str
-    file: ScratchFile
-    size: int
-    count: int
-    starts: "array[int]"
-    linked: int = 0
-    borrowed: int = 0
-    remarks: tuple[Remark, ...] = ()
-    _found: "_Lookup" = field(default_factory=lambda: _Lookup())
-
-    def rows(self, under: bytes = b"", *, deep: bool = True) -> Iterator[TableRow]:
-        """All rows, sorted: parents first, and of a path what it deletes before what it is.
-
-        Or those of ``under`` and what is in it; without ``deep``, what is right in it.
-        """
-        if deep and not under:
-            yield from read_rows(self.file, 0, self.size)
-            return
-        inside = under + b"/" if under else b""
-        at: int | None = self._range(path_order(under))[0]
-        while at is not None:
-            start, at, passed = at, None, 0
-            for row in read_rows(self.file, start, self.size):
-                path = row.path
-                if path != under and not path.startswith(inside):
-                    if path_order(path) > path_order(under):
-                        return
-                elif deep or b"/" not in path[len(inside) :]:
-                    passed = 0
-                    yield row
-                elif (passed := passed + 1) > _AHEAD:  # of a large directory, look for its end
-                    name = path[len(inside) :].partition(b"/")[0]
-                    at = self._range(path_order(inside + name) + _BEHIND)[0]
-                    break
-
-    def has(self, path: bytes) -> bool:
-        """Whether there is something at ``path`` or in it, if only a deletion."""
-        return next(self.rows(path), None) is not None
-
-    def at(self, path: bytes) -> list[TableRow]:
-        """The rows of ``path``: none, or what is deleted and what is there."""
-        found, place = self._found, self._range(path_order(path))
-        if place != found.range:
-            found.block = b"".join(self.file.read(*place))
-            found.range = place
-        return rows_at(found.block, path)
-
-    def _range(self, key: bytes) -> tuple[int, int]:
-        """Between which bytes the rows are whose paths have ``key``, or would be."""
-        keys, starts = self._found.keys, self.starts
-        if not keys:
-            keys += [path_order(self._path(start)) for start in starts]
-        # Rows of one path may lie on both sides of a place that is known.
-        low, high = max(bisect_left(keys, key) - 1, 0), bisect_right(keys, key)
-        return starts[low] if starts else 0, starts[high] if high < len(starts) else self.size
-
-    def _path(self, start: int) -> bytes:
-        size = _BLOCK_OF_PATH
-        while True:
-            data = b"".join(self.file.read(start, min(start + size, self.size)))
-            path = unpack_path(data, 0)
-            if path is not None:
-                return path
-            if start + size >= self.size:  # a table that was kept may say what it likes
-                raise ArchiveError(f"{self.name}: what is kept of its files is damaged")
-            size *= 16
-
-
-@dataclass(slots=True)
-class _Lookup:
-    """What a table remembers of look-ups: the keys of its places, and the block of the last."""
-
-    keys: list[bytes] = field(default_factory=list)
-    range: tuple[int, int] = (-1, -1)
-    block: bytes = b""
 
 
 def layer_table(layer: LayerMembers, scratch: Callable[[], str]) -> LayerTable:
@@ -155,57 +42,41 @@ def layer_table(layer: LayerMembers, scratch: Callable[[], str]) -> LayerTable:
     """
     with about(layer.name):
         remarks: dict[str, Remark] = {}
+        rows = _rows(layer.members)
         writer = TableWriter(scratch)
-        for row in _settled(_sorted(_rows(layer.members), scratch), remarks):
-            writer.add(row)
+        late = _in_order(rows, writer)
+        if late is not None:
+            before, writer = writer.table(layer.name, ()), TableWriter(scratch)
+            for row in _settled(_sorted(chain((late,), rows), scratch, before.rows()), remarks):
+                writer.add(row)
+            before.file.close()
         table = writer.table(layer.name, tuple(remarks.values()))
-        return _resolved(table, scratch) if table.borrowed else table
+        return _resolved(table, writer.links, scratch) if writer.links else table
 
 
-class TableWriter:
-    """Rows that come sorted, on their way into a file in the directory that ``scratch`` finds."""
+def _in_order(rows: Iterator[TableRow], writer: TableWriter) -> TableRow | None:
+    """Write ``rows`` as long as each path is behind the one before; the first that is not.
 
-    def __init__(self, scratch: Callable[[], str]) -> None:
-        self._file = ScratchFile(scratch())
-        self._starts = array("Q")
-        self._parts: list[bytes] = []
-        self._waiting = 0
-        self._count = self._linked = self._borrowed = 0
-
-    def add(self, row: TableRow) -> None:
-        """The next row."""
-        if self._count % EVERY == 0:
-            self._starts.append(self._file.size + self._waiting)
-        self._count += 1
-        self._linked += row.inode > 0
-        self._borrowed += not stat.S_IFMT(row.mode)
-        packed = pack(row)
-        self._parts.append(packed)
-        self._waiting += len(packed)
-        if self._waiting >= _BLOCK:
-            self._flush()
-
-    def table(self, name: str, remarks: tuple[Remark, ...]) -> LayerTable:
-        """The table of all of them."""
-        self._flush()
-        return LayerTable(
-            name, self._file, self._file.size, self._count, self._starts,
-            self._linked, self._borrowed, remarks,
-        )  # fmt: skip
-
-    def _flush(self) -> None:
-        if self._file.size > MAX_TABLE:  # attributes of each of many links, for one
-            raise LimitError("what it says of its files is too large", f"at most {MAX_TABLE} bytes")
-        self._file.append(b"".join(self._parts))
-        self._parts, self._waiting = [], 0
+    They need no settling: what a path lies in came before it, and each path comes once.
+    """
+    last: bytes | None = None
+    for row in rows:
+        key = path_order(row.path)
+        if last is not None and key <= last:
+            return row
+        last = key
+        writer.add(row)
+    return None
 
 
 def _key(row: TableRow) -> tuple[bytes, bool, int]:
     return path_order(row[0]), not row.deletes, row.place
 
 
-def _sorted(found: Iterable[TableRow], scratch: Callable[[], str]) -> Iterator[TableRow]:
-    """Rows in order; of a path that comes more than once, as the archive has them."""
+def _sorted(
+    found: Iterable[TableRow], scratch: Callable[[], str], before: Iterable[TableRow] = ()
+) -> Iterator[TableRow]:
+    """Rows in order, with those ``before``, which are; one path's as the archive has them."""
     runs: list[tuple[int, int]] = []
     spilled: ScratchFile | None = None
     rows: list[TableRow] = []
@@ -220,11 +91,8 @@ def _sorted(found: Iterable[TableRow], scratch: Callable[[], str]) -> Iterator[T
             runs.append(_spill(rows, spilled))
             rows, taken = [], 0
     rows.sort(key=_key)
-    if spilled is None:
-        yield from rows
-        return
-    parts = [read_rows(spilled, start, end) for start, end in runs]
-    yield from merge(*parts, rows, key=_key)
+    parts = [read_rows(spilled, start, end) for start, end in runs] if spilled else []
+    yield from merge(before, *parts, rows, key=_key)
 
 
 def _spill(rows: list[TableRow], file: ScratchFile) -> tuple[int, int]:
@@ -272,12 +140,14 @@ class _Known:
     paths: set[bytes] = field(default_factory=set)
     size: int = 0
 
-    def way(self, path: bytes, place: int) -> Iterator[TableRow]:
-        """The directories from ``path`` upwards of which it is not known."""
+    def way(self, path: bytes, place: int) -> list[TableRow]:
+        """The directories on the way to ``path`` and itself of which it is not known."""
+        found = []
         while path and path not in self.paths:
             self.add(path)
-            yield made_up_row(path, place)
+            found.append(made_up_row(path, place))
             path = path.rpartition(b"/")[0]
+        return found[::-1]
 
     def add(self, path: bytes) -> None:
         """One more."""
@@ -370,11 +240,10 @@ class _Bodies:
             remarks[_TWICE] = Remark(_TWICE, first.path, first.count + self._said - 1)
 
 
-def _resolved(table: LayerTable, scratch: Callable[[], str]) -> LayerTable:
-    """``table``, whose hard links are what they name, where the layer has that."""
+def _resolved(table: LayerTable, links: "array[int]", scratch: Callable[[], str]) -> LayerTable:
+    """``table``, whose hard ``links`` are what they name, where the layer has that."""
     writer = TableWriter(scratch)
-    for row in linked_rows(table.file, table.size, lambda rows: _sorted(rows, scratch)):
-        writer.add(row)
+    writer.copy(table, linked_rows(table, links, lambda rows: _sorted(rows, scratch)))
     made = writer.table(table.name, table.remarks)
     table.file.close()
     return made

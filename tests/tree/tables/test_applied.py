@@ -10,10 +10,11 @@ from hypothesis import given
 from imgpack.errors import ArchiveError, LimitError
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import path_order
-from imgpack.tree.merge import table as tables
-from imgpack.tree.merge.applied import Applied
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.table import LayerTable, layer_table
+from imgpack.tree.tables import making
+from imgpack.tree.tables.applied import Applied
+from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.table import LayerTable
 from tests.tree.merge.layers import DIR, LNK, REG, Model, layers, member, merged
 
 Layer = Sequence[StreamMember]
@@ -137,6 +138,22 @@ def test_large_directories_are_passed_over() -> None:
     assert [one.row.path for one in tree.shown(b"d2", deep=False)] == [b"d2", b"d2/e"]
 
 
+def test_a_table_does_not_depend_on_the_archive_s_order() -> None:
+    """That which comes sorted is written as it comes, and its links then: all else is sorted."""
+    files = [member(b"d%d/f%03d" % (n // 90, n), offset=n, size=n) for n in range(700)]
+    links = [member(b"l%03d" % n, 0, files[n].path, size=0, mode=0o600) for n in range(0, 700, 97)]
+    links += [member(b"m", 0, b"l097"), member(b"n", 0, b"of/another/layer")]
+    tables = [applied(one).tables[0] for one in (files + links, files[::-1] + links)]
+
+    ordered, other = ([row._replace(place=0) for row in table.rows()] for table in tables)
+
+    assert ordered == other
+    assert [row.links for row in ordered if row.path in (b"d1/f097", b"l097", b"m")] == [3, 3, 3]
+    assert [(table.linked, table.borrowed, table.count) for table in tables] == [(17, 1, 718)] * 2
+    for table in tables:
+        assert all([row._replace(place=0) for row in table.at(one.path)] == [one] for one in other)
+
+
 def test_the_layer_that_hides_a_file_is_told() -> None:
     """The lowest that deletes it or its directory, or has something else there."""
     tree = applied(
@@ -162,7 +179,7 @@ def test_a_table_of_many_runs_is_that_of_one(monkeypatch: pytest.MonkeyPatch) ->
     layer = [member(b"d%d/f%d" % (n % 7, n * 37 % 500), REG, offset=n) for n in range(500)]
     layer += [member(b"l%d" % n, 0, b"d%d/f%d" % (n % 7, n * 37 % 500)) for n in range(0, 500, 9)]
     whole = [one.row for one in applied(layer).laid()]
-    monkeypatch.setattr(tables, "_RUN", 3000)
+    monkeypatch.setattr(making, "_RUN", 3000)
 
     split = applied(layer)
 
@@ -250,16 +267,53 @@ def test_of_a_path_that_comes_often_the_last_counts() -> None:
 def test_attributes_count_where_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """They may be most of a row."""
     spilled: list[int] = []
-    spill = tables._spill
+    spill = making._spill
 
     def note(*args: Any) -> tuple[int, int]:
         spilled.append(len(args[0]))
         return spill(*args)
 
-    monkeypatch.setattr(tables, "_spill", note)
-    monkeypatch.setattr(tables, "_RUN", 100_000)
+    monkeypatch.setattr(making, "_spill", note)
+    monkeypatch.setattr(making, "_RUN", 100_000)
 
-    tree = applied([member(b"f%d" % n, xattrs={b"user.a": bytes(60_000)}) for n in range(9)])
+    numbers = reversed(range(9))
+    tree = applied([member(b"f%d" % n, xattrs={b"user.a": bytes(60_000)}) for n in numbers])
 
     assert spilled == [2, 2, 2, 2]
     assert len(list(tree.shown())) == 9
+
+
+def test_a_link_to_a_lower_layers_file_has_what_its_own_header_says() -> None:
+    """And the bytes, and those attributes that it does not set itself."""
+    low = member(
+        b"f", size=7, uid=1, gid=2, mtime_ns=3, mode=0o600, xattrs={b"a": b"1", b"b": b"2"}
+    )
+    high = member(b"g", 0, b"f", uid=4, gid=5, mtime_ns=6, mode=0o711, xattrs={b"b": b"3"})
+    tree = applied([low, member(b"h", 0, b"f", mode=0o600)], [high])
+
+    for found in (tree.at(b"g"), next(one for one in tree.laid() if one.row.path == b"g")):
+        assert found is not None
+        row = found.row
+        assert (found.layer, found.by, found.held, row.links, row.inode) == (1, 1, 0, 1, 0)
+        assert (row.path, row.mode, row.size) == (b"g", REG | 0o711, 7)
+        assert (row.uid, row.gid, row.mtime_ns) == (4, 5, 6)
+        assert dict(row.xattrs) == {b"a": b"1", b"b": b"3"}
+    entry = tree.find(b"f")
+    assert entry is not None
+    assert (entry.links, entry.uid) == (2, 0), "g is no name of it"
+
+
+@pytest.mark.parametrize(
+    ("link", "why"), [(b"none", "not there"), (b"d", "a directory"), (b"d/x", "not there")]
+)
+def test_a_link_to_what_no_lower_layer_has_is_refused(link: bytes, why: str) -> None:
+    """By the layer's name, when it is asked for; as it stands it can be looked at."""
+    tree = applied([member(b"d", DIR), member(b"y")], [member(b"l", 0, link), member(b"d/x")])
+    message = f"^L2: l is a hard link to {link.decode()}, which is {why};"
+
+    for ask in (lambda: tree.at(b"l"), lambda: list(tree.laid()), lambda: tree.find(b"l")):
+        with pytest.raises(ArchiveError, match=message):
+            ask()
+    assert tree.at(b"y") is not None
+    rows = {one.row.path: one.row.link for one in tree.laid(links=False)}
+    assert rows == {b"d": b"", b"d/x": b"", b"l": link, b"y": b""}

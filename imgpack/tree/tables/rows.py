@@ -6,7 +6,7 @@ The packing is that of a cache, not of an exchange: it says nothing of what wrot
 
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from imgpack.errors import ArchiveError
@@ -14,12 +14,20 @@ from imgpack.files.scratch import ScratchFile
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import OPAQUE, WHITEOUT
 
+TYPE: Final = 0o170000
+"""The bits of a mode that say what it is of."""
 MADE_UP: Final = -1
 """The offset of a directory that the layer does not say: it is on the way to what it has."""
 _FIXED: Final = struct.Struct("<IIIIIIQqIQqIIIB")
+FIXED_SIZE: Final = _FIXED.size
+unpack_fixed: Final = _FIXED.unpack_from
+"""What a row begins with: the sizes of its path, link and attributes, then numbers, and the size of
+its digest; the path is next."""
 _NAME: Final = struct.Struct("<II")
 _ROW: Final = 512
 """Bytes that most rows take."""
+_WINDOW: Final = 1 << 14
+"""Bytes that are read for one row of several that may lie near to each other."""
 _NS: Final = 1_000_000_000
 _DELETIONS: Final = frozenset({WHITEOUT, OPAQUE})
 _new = tuple.__new__
@@ -125,7 +133,7 @@ def unpack_row(data: bytes, start: int) -> tuple[TableRow, int] | None:
         TableRow,
         (
             data[at:link_at], mode, uid, gid, seconds * _NS + ns, size, rdev,
-            data[link_at:xattrs_at],
+            data[link_at:xattrs_at] if link_size else b"",
             _xattrs(data[xattrs_at:digest_at]) if xattrs_size else (),
             data[digest_at:end] if digest_size else None,
             offset, place, inode, links,
@@ -143,22 +151,48 @@ def unpack_path(data: bytes, start: int) -> bytes | None:
     return data[at:end] if end <= len(data) else None
 
 
+class PlacedRow(NamedTuple):
+    """A row of a file: the byte where it begins, and the one behind its end."""
+
+    at: int
+    row: TableRow
+    end: int
+
+
 def read_rows(file: ScratchFile, start: int, end: int) -> Iterator[TableRow]:
     """The rows from one byte of ``file`` to another."""
-    return (row for _, row in placed_rows(file, start, end))
+    rest = b""
+    for piece in file.read(start, end):  # as placed_rows, in half the time
+        data, at = rest + piece, 0
+        while (found := unpack_row(data, at)) is not None:
+            row, at = found
+            yield row
+        rest = data[at:]
 
 
-def placed_rows(file: ScratchFile, start: int, end: int) -> Iterator[tuple[int, TableRow]]:
-    """As ``read_rows``, and where each begins."""
+def placed_rows(file: ScratchFile, start: int, end: int) -> Iterator[PlacedRow]:
+    """As ``read_rows``, and where each lies."""
     rest = b""
     for piece in file.read(start, end):
         data, at = rest + piece, 0
         while (found := unpack_row(data, at)) is not None:
             row, after = found
-            yield start + at, row
+            yield _new(PlacedRow, (start + at, row, start + after))
             at = after
         rest = data[at:]
         start += at
+
+
+def rows_from(file: ScratchFile, places: Iterable[int]) -> Iterator[PlacedRow]:
+    """The rows that begin at the bytes ``places`` of ``file``, which are ascending."""
+    data, start = b"", 0
+    for at in places:
+        size = _WINDOW
+        while (found := unpack_row(data, at - start)) is None:
+            data, start = b"".join(file.read(at, at + size)), at
+            size *= 16
+        row, after = found
+        yield PlacedRow(at, row, start + after)
 
 
 def row_from(file: ScratchFile, start: int) -> TableRow:
