@@ -252,6 +252,16 @@ def test_a_path_that_nobody_could_use_is_refused() -> None:
         applied([member(b"d/" * 3000 + b"f")])
 
 
+def test_directories_that_are_made_up_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short archive may name a lot of them, each with the whole way to it."""
+    layer = [member(b"%d/" % n + b"d/" * 100 + b"f") for n in range(20)]
+    assert applied(layer).tables[0].count == 20 * 102
+    monkeypatch.setattr(making, "MAX_NAMES", 100_000)
+
+    with pytest.raises(LimitError, match="too long names together"):
+        applied(layer)
+
+
 def test_of_a_path_that_comes_often_the_last_counts() -> None:
     """A made-up directory does not, nor does a link to itself."""
     layer = [member(b"f", size=n) for n in range(1, 4)] + [member(b"f", 0, b"f")]
