@@ -11,9 +11,10 @@ from imgpack.errors import ArchiveError, LimitError
 from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import path_order
 from imgpack.tree.merge import making
-from imgpack.tree.merge.applied import Applied
+from imgpack.tree.merge.applied import Applied, LayerRow
 from imgpack.tree.merge.making import layer_table
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
+from imgpack.tree.merge.rows import made_up_row
 from imgpack.tree.merge.table import LayerTable
 from tests.tree.merge.layers import DIR, LNK, REG, Model, layers, member, merged
 
@@ -317,3 +318,14 @@ def test_a_link_to_what_no_lower_layer_has_is_refused(link: bytes, why: str) -> 
     assert tree.at(b"y") is not None
     rows = {one.row.path: one.row.link for one in tree.laid(links=False)}
     assert rows == {b"d": b"", b"d/x": b"", b"l": link, b"y": b""}
+
+
+def test_a_root_that_no_layer_says_is_there() -> None:
+    """As engines make it, in the lowest layer."""
+    for tree in (applied(), applied([], [member(b"f")])):
+        found = tree.at(b"")
+        assert found == LayerRow(made_up_row(b"", 0), 0, 0, deleted=False, held=0)
+        assert tree.at(b"none") is None
+    said = applied([], [member(b"", DIR, mode=0o700, uid=3)]).at(b"")
+    assert said is not None
+    assert (said.layer, said.row.uid) == (1, 3)
