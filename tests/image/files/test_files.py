@@ -5,6 +5,7 @@ import tarfile
 import tempfile
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ def test_a_damaged_table_is_made_anew(tmp_path: Path, damage: bytes) -> None:
 @pytest.mark.parametrize(
     "said_of_it",
     [
+        {"key": "0" * 64},
         {"starts": 1 << 60},
         {"starts": 0},
         {"kept": [[0, 1 << 60]]},
@@ -155,6 +157,19 @@ def test_bytes_that_changed_since_the_layer_was_verified_are_refused(tmp_path: P
 
     with pytest.raises(DigestError, match=r"^here: layer sha256:.*: etc/old is not what it was"):
         list(files.read_row(0, row))
+
+
+def test_what_a_layer_does_not_have_is_never_given() -> None:
+    """A place behind its end, and a layer that is not at hand."""
+    image = make_image(Memory(), LAYERS)
+    files = files_of(image)
+    with pytest.raises(ArchiveError, match="changed while it was read"):
+        list(files.contents(0, {0, 99}))
+    assert list(files.contents(0, ())) == []
+    files.image = replace(image, absent=frozenset({image.layers[0].descriptor.digest}))
+    with pytest.raises(NotFoundError, match="not at hand"):
+        list(files.stream(0))
+    assert b"".join(files.stream(1)) == LAYERS[1]
 
 
 def test_a_hard_link_has_the_bytes_and_names_of_its_file() -> None:
