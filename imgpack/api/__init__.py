@@ -121,6 +121,7 @@ if TYPE_CHECKING:
     from imgpack.image.lint.rules import LintLevel, LintRule
     from imgpack.image.lint.sarif import lint_sarif
     from imgpack.image.location import (
+        holds_images,
         is_layout,
         is_path,
         is_spelled_path,
@@ -182,10 +183,7 @@ if TYPE_CHECKING:
     from imgpack.tree.inputs.overlay import UpperDirectory, upper_directory
     from imgpack.tree.inputs.single_file import SingleFile
     from imgpack.tree.inputs.tarball import Tarball
-    from imgpack.tree.merge.applied import LayerRow, RowContent
     from imgpack.tree.merge.difference import Counts, Difference
-    from imgpack.tree.merge.rows import TableRow
-    from imgpack.tree.merge.table import LayerTable
     from imgpack.tree.merge.whiteouts import Whiteouts, whiteouts
     from imgpack.tree.rules.filtered import Filtered
     from imgpack.tree.rules.ignore import Ignore, ignore
@@ -194,6 +192,9 @@ if TYPE_CHECKING:
     from imgpack.tree.rules.reading import IdMap, Reading
     from imgpack.tree.rules.rules import Rule, RuleList
     from imgpack.tree.rules.split import Group, split
+    from imgpack.tree.tables.applied import LayerRow, RowContent
+    from imgpack.tree.tables.rows import TableRow
+    from imgpack.tree.tables.table import LayerTable
     from imgpack.tree.transform import ClampTime, SetOwner, SetTime, Transform
     from imgpack.tree.tree import Tree
 
@@ -222,8 +223,9 @@ __all__ = [
     "configure", "copy", "create", "credential_store", "delete", "described", "difference",
     "directory", "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state",
     "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file",
-    "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps", "image_usage",
-    "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "lint", "lint_sarif",
+    "find_path", "flatten", "hard_link", "holds_images", "ignore", "image_id", "image_steps",
+    "image_usage", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join",
+    "lint", "lint_sarif",
     "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
     "open", "open_base", "open_bases", "open_blob", "open_files", "owner_names", "parse_name",
     "parse_reference", "parse_rule", "planned", "prepare", "project_annotations", "published_names",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -129,15 +128,9 @@ def warn_of_plain(opened: Opened, image: Image, reporter: Reporter) -> None:
 
 def split(location: str | Reference) -> tuple[str | Reference, str | None]:
     """A path and the name of an image in it, if it is ``PATH:NAME``."""
-    if not isinstance(location, str) or os.path.lexists(location):
-        return location, None
-    path, colon, name = location.partition(":")
-    while colon:
-        if name and os.path.exists(path):
-            return path, name
-        more, colon, name = name.partition(":")
-        path = f"{path}:{more}"
-    return location, None
+    from imgpack.image.location import split_name
+
+    return split_name(location) if isinstance(location, str) else (location, None)
 
 
 def select(opened: Opened, name: str | None) -> Root:

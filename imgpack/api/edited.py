@@ -47,8 +47,8 @@ def configure(
     Of an index each image, or only the one for ``platform``; the others stay as they are, and
     attestations of what is no more there go. ``created``: RFC 3339 in UTC (empty: the image's
     time stays). With ``history`` each change is an entry without a layer (OCI image-spec
-    ``config.md``). ``where`` is what messages call it. Raises ``ConfigError``,
-    ``DocumentError``, ``LimitError``, ``UnsupportedError``.
+    ``config.md``); an image that says all of it is returned as it is. ``where`` is what messages
+    call it. Raises ``ConfigError``, ``DocumentError``, ``LimitError``, ``UnsupportedError``.
     """
     from imgpack.image.base.platforms import Remaking
     from imgpack.image.edit.configured import Configuring
@@ -220,7 +220,7 @@ def tag(
     or a layout, ``image`` chooses as ``Opened.select`` does. Raises what ``open`` and
     ``replace_image`` raise, ``ConfigError`` for names that are elsewhere.
     """
-    from imgpack.image.location import is_path, parse_reference
+    from imgpack.image.location import is_path, parse_reference, perhaps_a_file
 
     wanted = tuple(one.tagged() for one in references(names))
     if isinstance(location, str) and is_path(location):
@@ -235,7 +235,7 @@ def tag(
                 "and its layers may not be there",
                 "copy the image there",
             )
-    with with_registries(registries) as connected:
+    with with_registries(registries) as connected, perhaps_a_file(str(location)):
         client = connected.repository(source)
         return tuple(add_tags(client, source, [name.target for name in wanted]))
 

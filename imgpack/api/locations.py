@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
 from imgpack.errors import UnsupportedError
@@ -40,18 +40,20 @@ def open(
     Raises ``ArchiveError``, ``NotFoundError``, ``DocumentError``,
     ``DigestError``, ``LimitError``, and what registries and their connections raise.
     """
-    from imgpack.image.location import is_path, parse_reference
+    from imgpack.image.location import is_path, parse_reference, perhaps_a_file
     from imgpack.store.open import open_images
 
-    if isinstance(location, str) and is_path(location):
-        with open_images(location, scratch=scratch) as opened:
-            yield opened
-        return
-    from imgpack.registry.pull.image import open_remote
+    with ExitStack() as stack:
+        with perhaps_a_file(location) if isinstance(location, str) else nullcontext():
+            if isinstance(location, str) and is_path(location):
+                opened = stack.enter_context(open_images(location, scratch=scratch))
+            else:
+                from imgpack.registry.pull.image import open_remote
 
-    reference = parse_reference(location) if isinstance(location, str) else location
-    with with_registries(registries) as connected:
-        yield open_remote(connected, reference, scratch=scratch)
+                name = parse_reference(location) if isinstance(location, str) else location
+                connected = stack.enter_context(with_registries(registries))
+                opened = open_remote(connected, name, scratch=scratch)
+        yield opened
 
 
 @contextmanager
@@ -80,6 +82,7 @@ def open_blob(
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)
         return
     from imgpack.registry.pull.download import read_remote_blob
+    from imgpack.spec.digest import Digest
 
     digest = Digest.parse(digest) if isinstance(digest, str) else digest
     name = parse_reference(location) if isinstance(location, str) else location

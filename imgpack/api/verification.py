@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imgpack.image.check.problems import Findings, Verification
     from imgpack.image.check.verify import Against
     from imgpack.image.files.files import ImageFiles
+    from imgpack.image.image import Image
     from imgpack.image.lint.findings import Linted, LintIgnore
     from imgpack.image.opened import Opened
     from imgpack.registry.registries import Registries
@@ -43,11 +44,13 @@ def verify(
     ``location`` is as for ``open``, or ``PATH:NAME``; ``image`` chooses one of an archive or a
     layout, ``platform`` one of an index. Every document is read, every blob once: digests, sizes,
     ``diff_id``s, history, platforms, and what layers say of each other (OCI image-spec). Of
-    artifacts and types that nobody knows, digests and sizes are checked. The one image that is
-    chosen is compared with the tree ``against``. ``scratch`` finds a directory for what is in the
-    layers, without the bytes of files; ``jobs`` threads read a layer. What is wrong with the
-    images is in the result; raises what says nothing of them: ``SourceError``, ``NotFoundError``,
-    ``AmbiguousError``, ``UnsupportedError``, ``OutputError``, and what connections raise.
+    artifacts and types that nobody knows, digests and sizes are checked; of a lock, which has no
+    layers, what it says that they make. The one image that is chosen is compared with the tree
+    ``against``. ``scratch`` finds a directory for what is in the layers, without the bytes of
+    files; ``jobs`` threads read a layer. What is wrong with the images is in the result; raises
+    what says nothing of them: ``SourceError``, ``NotFoundError``, ``AmbiguousError``,
+    ``UnsupportedError`` (also if what is in the image is not here to be compared),
+    ``OutputError``, and what connections raise.
     """
     from imgpack.image.check.problems import Findings, ImageCheck, Verification
     from imgpack.image.check.verify import verify_opened
@@ -65,12 +68,22 @@ def verify(
         wanted = image or name
         roots = opened.roots if wanted is None else (opened.select(wanted),)
         found = verify_opened(
-            opened, roots, platform, findings, scratch,
-            against=against, jobs=jobs, reporter=reporter,
+            opened, roots, platform, findings, scratch, against=against,
+            listed=_listed(path, findings), jobs=jobs, reporter=reporter,
         )  # fmt: skip
         if not roots or (platform is not None and not (found.problems or found.blobs)):
             opened.images(platform)  # which says that there is none
         return found
+
+
+def _listed(path: str | Reference, findings: Findings) -> Callable[[Image], Tree | None]:
+    """What a lock says that the layers of an image make; nothing of any other location."""
+    from imgpack.image.base.locked import is_lock, read_lock
+    from imgpack.image.check.locked import LockTrees
+
+    if not (isinstance(path, str) and is_lock(path)):
+        return lambda image: None
+    return LockTrees(read_lock(path), path, findings).of
 
 
 def _opening(
@@ -81,7 +94,7 @@ def _opening(
 ) -> AbstractContextManager[Opened]:
     """What is at ``path``; that both halves of an archive disagree is a finding."""
     from imgpack.image.check.problems import ImageCheck
-    from imgpack.image.location import is_path
+    from imgpack.image.location import is_path, perhaps_a_file
     from imgpack.store.open import open_images
 
     if not (isinstance(path, str) and is_path(path)):
@@ -90,7 +103,8 @@ def _opening(
     def disagree(error: ArchiveError) -> None:
         findings.caught(ImageCheck.AGREEMENT, "manifest.json", error)
 
-    return open_images(path, scratch=scratch, disagreement=disagree)
+    with perhaps_a_file(path):
+        return open_images(path, scratch=scratch, disagreement=disagree)
 
 
 def lint(

@@ -23,3 +23,24 @@ def fingerprint(data: Bytes, crc: int | None = None) -> str:
 
     first = crc32(data) if crc is None else crc
     return f"{first:08x}{deflate.adler32(data):08x}{len(data):x}"
+
+
+class RunningFingerprint:
+    """The ``fingerprint`` of what comes in pieces."""
+
+    def __init__(self) -> None:
+        self._crc = 0
+        self._adler = 1
+        self.size = 0
+
+    def update(self, data: Bytes) -> None:
+        """The next piece."""
+        import deflate
+
+        self._crc = crc32(data, self._crc)
+        self._adler = deflate.adler32(data, self._adler)
+        self.size += len(data)
+
+    def value(self) -> str:
+        """That of all pieces."""
+        return f"{self._crc:08x}{self._adler:08x}{self.size:x}"

@@ -10,8 +10,10 @@ from functools import partial
 from typing import Final
 
 from imgpack.errors import ConfigError, UnsupportedError
+from imgpack.events import SILENT, Reporter
 from imgpack.image.documents import in_format
 from imgpack.image.image import AnyImage, Image, ImageIndex, Named, images_in
+from imgpack.image.join import SUBJECT, warn_of_dropped
 from imgpack.spec.annotations import AnnotationPlace, Annotations
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.format import Format
@@ -23,17 +25,26 @@ _OUTSIDE: Final = AnnotationPlace.INDEX_DESCRIPTOR
 _NONE: Final = Annotations()
 
 
-def annotated(named: Named, annotations: Annotations, removed: Annotations = _NONE) -> Named:
+def annotated(
+    named: Named,
+    annotations: Annotations,
+    removed: Annotations = _NONE,
+    *,
+    where: str = "the image",
+    reporter: Reporter = SILENT,
+) -> Named:
     """``named`` with ``annotations``, which replace those of the same keys.
 
     Those that are ``removed`` go first, of which the values do not matter. What is said of the
-    descriptor of its document is in archives and layouts only. Raises ``ConfigError`` for a
+    descriptor of its document is in archives and layouts only. An attestation in an index that is
+    about a manifest which changes goes: nobody attested the new one. ``where`` is what warnings
+    call it. Raises ``ConfigError`` for a
     platform or an index that is not there, ``UnsupportedError`` for what is no image.
     """
     if not (annotations or removed):
         return named
     _check(named.image, annotations + removed)
-    change = _AnnotationChange(annotations, removed)
+    change = _AnnotationChange(annotations, removed, where, reporter)
     own = change.merged(named.annotations, partial(_pointing, named.image))
     image = _annotated(named.image, change)
     return replace(named, image=image, annotations=tuple(sorted(own.items())))
@@ -41,10 +52,12 @@ def annotated(named: Named, annotations: Annotations, removed: Annotations = _NO
 
 @dataclass(frozen=True, slots=True)
 class _AnnotationChange:
-    """What is said, once what is ``removed`` is gone."""
+    """What is said of the image at ``where``, once what is ``removed`` is gone."""
 
     said: Annotations
     removed: Annotations
+    where: str
+    reporter: Reporter
 
     def merged(
         self, old: Iterable[tuple[str, str]], of: Callable[[Annotations], dict[str, str]]
@@ -114,27 +127,42 @@ def _image(image: Image, change: _AnnotationChange) -> Image:
         kind = Format.OCI.manifest_type
         config = replace(config, media_type=Format.OCI.config_type)
         layers = [in_format(one, Format.OCI) for one in layers]
+    said = (own, tuple(layers), kind)
+    if said == (dict(old.annotations), old.layers, old.media_type):
+        return image  # in whatever form its document is
     return replace(image, manifest=build_manifest(config, layers, kind, own))
 
 
 def _index(image: ImageIndex, change: _AnnotationChange) -> ImageIndex:
     image.check_complete()
     members = {one.document.descriptor.digest: one for one in image.members}
+    changed = {
+        digest: _annotated(old, change)
+        for digest, old in members.items()
+        if isinstance(old, Image | ImageIndex)
+    }
+    gone = {str(old) for old, new in changed.items() if new.document.descriptor.digest != old}
     entries: list[Descriptor] = []
     made: list[AnyImage] = []
     for entry in image.index.manifests:
+        if entry.annotation(SUBJECT) in gone:
+            continue
         old = members[entry.digest]
-        new = _annotated(old, change) if isinstance(old, Image | ImageIndex) else old
+        new = changed.get(entry.digest, old)
         pointed = _pointed(entry, new)
         if isinstance(old, Image):
             place = AnnotationPlace.MANIFEST_DESCRIPTOR
             pointed = change.at(pointed, place, _platform(entry, old))
         entries.append(pointed)
         made.append(new)
+    warn_of_dropped(len(image.index.manifests) - len(made), change.where, change.reporter)
     of = partial(Annotations.of, place=AnnotationPlace.INDEX)
     own = change.merged(image.index.annotations, of)
     inside = change.said.places() - {_OUTSIDE}
     kind = Format.OCI.index_type if inside else image.index.media_type
+    there = image.index
+    if (own, tuple(entries), kind) == (dict(there.annotations), there.manifests, there.media_type):
+        return image
     return ImageIndex(build_index(entries, kind, own), tuple(made))
 
 

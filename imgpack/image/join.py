@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imgpack.errors import ConfigError, NotFoundError, Remedy
+from imgpack.events import Reporter
 from imgpack.image.image import AnyImage, Image, ImageIndex
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
@@ -17,6 +18,15 @@ from imgpack.spec.platform import Platform
 
 SUBJECT: Final = "vnd.docker.reference.digest"
 """What BuildKit says of an attestation in an index: the manifest that it is about."""
+
+
+def warn_of_dropped(count: int, where: str, reporter: Reporter) -> None:
+    """Tell that what is about images that the index at ``where`` has no more was left out."""
+    if count:
+        reporter.warn(
+            f"{where}: {count} attestations or artifacts of the index are about "
+            "what it held, and left out"
+        )
 
 
 @dataclass(frozen=True, slots=True)

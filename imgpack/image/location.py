@@ -2,15 +2,33 @@
 
 A text is an archive or layout if such a path exists, or if it looks like a path:
 it ends in ``.tar`` (``.tar.gz``, ``.tgz``, ``.tar.zst``), ``.lock`` or ``/``, or starts with
-``/``, ``./`` or ``../``. Anything else is a reference.
+``/``, ``./`` or ``../``. Anything else is a reference. ``PATH:NAME`` is one image of several, if
+PATH looks like one and exists, or holds images; ``app:1`` beside a directory ``app`` of
+something else is a reference.
 """
 
+import contextlib
 import os
 import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
-from imgpack.errors import InvalidReferenceError
+from imgpack.errors import (
+    InvalidReferenceError,
+    NotFoundError,
+    SourceError,
+    UnauthorizedError,
+    UnreachableError,
+    printable,
+)
+from imgpack.files.reading import open_regular
+from imgpack.spec.format import detect
 from imgpack.spec.reference import Reference
+from imgpack.tar.header import BLOCK
+from imgpack.tar.index import is_tar
 
 _PATH_STARTS: Final = ("/", "./", "../")
 _PATH_ENDS: Final = ("/", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".lock")
@@ -21,6 +39,10 @@ _TRANSPORT: Final = re.compile(
 )
 """How skopeo spells places (containers-transports(5))."""
 _STORES: Final = ("docker-daemon", "containers-storage")
+_OF_IMAGES: Final = (("oci-layout",), ("manifest.json", "version"))
+"""Files that a directory of images has: an OCI layout, or skopeo's ``dir:``."""
+_NAMES: Final = 10_000
+"""Names of a directory among which the nearest is looked for."""
 
 
 def is_path(text: str) -> bool:
@@ -37,6 +59,80 @@ def is_spelled_path(text: str) -> bool:
 def is_layout(target: str) -> bool:
     """Whether what is written to ``target`` is an OCI layout."""
     return target.endswith("/") or os.path.isdir(target)
+
+
+def holds_images(directory: str) -> bool:
+    """Whether ``directory`` is a layout, and no tree of files."""
+    return any(
+        all(os.path.exists(os.path.join(directory, name)) for name in names) for names in _OF_IMAGES
+    )
+
+
+def split_name(text: str) -> tuple[str, str | None]:
+    """A path and the name of an image in it, if ``text`` is ``PATH:NAME``."""
+    if os.path.lexists(text):
+        return text, None
+    path, colon, name = text.partition(":")
+    while colon:
+        if name and _may_be_image(path):
+            return path, name
+        more, colon, name = name.partition(":")
+        path = f"{path}:{more}"
+    return text, None
+
+
+def _may_be_image(path: str) -> bool:
+    """Whether ``path`` is there and spelled as one, or else an archive or a layout."""
+    if is_spelled_path(path):
+        return os.path.exists(path)
+    if os.path.isdir(path):
+        return holds_images(path)
+    with contextlib.suppress(OSError, ValueError):
+        # A pipe must not be opened for a look: who writes to it would see it closed.
+        if stat.S_ISREG(os.stat(path).st_mode):
+            fd, _ = open_regular(path, follow=True)
+            try:
+                head = os.pread(fd, BLOCK, 0)
+            finally:
+                os.close(fd)
+            return (len(head) == BLOCK and is_tar(head)) or detect(head) != "none"
+    return False
+
+
+@contextmanager
+def perhaps_a_file(text: str) -> Iterator[None]:
+    """A path that is not there, or a word that a registry may not know, perhaps is misspelt."""
+    try:
+        yield
+    except SourceError as error:
+        near = "" if os.path.lexists(text) else _near(text)
+        raise error.reworded(error.message, error.hint or near) from error.__cause__
+    except (UnreachableError, UnauthorizedError, NotFoundError) as error:
+        path, _, name = text.partition(":")
+        above = os.path.dirname(path)
+        if is_path(text) or "/" in name or (above and not os.path.isdir(above)):
+            raise
+        there = os.path.lexists(path)
+        found = f"./{path} is no image" if there else f"there is no file ./{path}"
+        near = "" if there else _near(path)
+        message = f"{error.message} (and {printable(found)})"
+        raise error.reworded(message, near or error.hint) from error.__cause__
+
+
+def _near(path: str) -> str:
+    """Which file or directory may have been meant, as a question; empty if none is near."""
+    import difflib
+
+    above, name = os.path.split(path.rstrip("/"))
+    with contextlib.suppress(OSError, ValueError):
+        with os.scandir(above or ".") as entries:
+            names = [entry.name for entry in islice(entries, _NAMES)]
+        begun = sorted(one for one in names if one.startswith(f"{name}."))
+        cutoff = 0.7 if len(name) > 3 else 0.6
+        found = begun[:1] or difflib.get_close_matches(name, names, 1, cutoff)
+        if found and name:
+            return f"did you mean {printable(os.path.join(above or '.', found[0]))}?"
+    return ""
 
 
 def remote_name(text: str) -> Reference:

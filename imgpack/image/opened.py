@@ -55,7 +55,8 @@ class Root:
 class Opened:
     """What a location holds: a ``BlobSource`` and a context manager.
 
-    ``schema1_payload`` is the unsigned payload that an archive carries, if it does.
+    ``schema1_payload`` is the unsigned payload that an archive carries, if it does; ``served``
+    what a registry's tag named when it was read, which of schema1 is not what the root is.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class Opened:
         resolver: Resolver,
         close: Callable[[], None],
         schema1_payload: bytes | None = None,
+        served: Digest | None = None,
     ) -> None:
         self.location = location
         self.roots = tuple(roots)
         self.schema1_payload = schema1_payload
+        self.served = served
         self._resolver = resolver
         self._images: dict[tuple[Descriptor, Platform | None], AnyImage] = {}
         self._close = close

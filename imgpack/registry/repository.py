@@ -33,6 +33,7 @@ from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.json import decode
+from imgpack.spec.manifest import parse_document
 
 ACCEPT_ALL: Final = (
     mediatype.DOCKER_MANIFEST,
@@ -66,6 +67,19 @@ class Served:
     def has(self, digest: Digest) -> bool:
         """Whether ``digest``, by whatever algorithm, is the document's."""
         return digest in (self.digest, digest.rehash(self.raw))
+
+    def described(self, what: str) -> Descriptor:
+        """What it is, by the registry's word and its own; ``what`` is for messages.
+
+        Some registries say application/json: then it has to say so itself. Raises
+        ``DocumentError``, ``UnsupportedError``.
+        """
+        if self.media_type in mediatype.SCHEMA1_TYPES:
+            return Descriptor(self.media_type, self.digest, len(self.raw))
+        with about(what):
+            if not self.media_type and not decode(self.raw).get("mediaType"):
+                raise DocumentError("the registry does not say what this is")
+            return parse_document(self.raw, self.media_type, self.digest).descriptor
 
 
 class Repository:

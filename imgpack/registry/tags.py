@@ -13,7 +13,6 @@ from typing import Any, Final
 from imgpack.errors import ImgpackError, RegistryError, Remedy, about
 from imgpack.image.image import Published
 from imgpack.registry.repository import NOT_A_REGISTRY, Repository
-from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.json import decode
 from imgpack.spec.reference import Reference, is_tag
 
@@ -75,13 +74,13 @@ def _next(links: tuple[str, ...]) -> str | None:
 def add_tags(client: Repository, name: Reference, tags: Iterable[str]) -> Iterator[Published]:
     """Give what ``name`` names these tags as well, one after another; no blob is looked at.
 
-    The document is stored again as it is, whatever it is. Raises ``NotFoundError``,
-    ``RegistryError``.
+    The document is stored again as it is, as what it says it is. Raises ``NotFoundError``,
+    ``RegistryError``, ``DocumentError``.
     """
     served = client.get_manifest(name.digest or name.tagged().target, pushing=True)
+    descriptor = served.described(name.shown())
     for tag in tags:
-        client.put_manifest(served.raw, served.media_type, tag, served.digest)
-        descriptor = Descriptor(served.media_type, served.digest, len(served.raw))
+        client.put_manifest(served.raw, descriptor.media_type, tag, descriptor.digest)
         yield Published(name.with_tag(tag), descriptor)
 
 

@@ -138,7 +138,10 @@ class TarFile:
             if member.flag in _REGULAR:
                 return member
             name = self._target(name, member)
-        raise ArchiveError(f"{self._path}: the links of {start!r} do not end")
+        raise ArchiveError(
+            f"{self._path}: the links of {start!r} do not end",
+            "they lead in a circle: make the archive again",
+        )
 
     def _target(self, name: str, link: Member) -> str:
         if link.flag == _HARD_LINK:

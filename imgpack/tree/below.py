@@ -182,7 +182,10 @@ class Below:
             if found is not None and found.mode & _TYPE == _LINK:
                 followed += 1
                 if followed > _MAX_LINKS:
-                    raise TreeError(f"{printable(shown)} leads through too many symlinks")
+                    raise TreeError(
+                        f"{printable(shown)} leads through too many symlinks",
+                        "they may lead in a circle: choose another path",
+                    )
                 target = found.target()
                 if target.startswith(b"/"):
                     way.clear()

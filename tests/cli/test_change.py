@@ -10,6 +10,8 @@ import pytest
 from imgpack import api
 from imgpack.errors import SourceChangedError, UnsupportedError
 from tests.cli_runner import InProcess
+from tests.registry.exchange import Exchange
+from tests.registry.faults import altered, replace_body
 from tests.registry.hostile import HostileRegistry
 
 
@@ -59,6 +61,31 @@ def test_a_configuration_is_changed_elsewhere_and_in_place(app: InProcess) -> No
     last = inspected(app, "app.tar")
     assert last["history"] == new["history"]
     assert (last["created"], last["runtime"]["User"]) == ("1970-01-01T00:00:05Z", "7")
+
+
+def test_a_change_that_is_there_already_is_none(app: InProcess, tmp_path: Path) -> None:
+    """Neither a step nor another digest comes of it; of several only those that are new."""
+    given = ("-e", "A=1", "-l", "k=v", "--cmd", "run", "--expose", "80", "--volume", "/v")
+    app("config", "app.tar", *given, "-u", "7", "--entrypoint", "/x", "--in-place").ok()
+    before = (tmp_path / "app.tar").read_bytes()
+    for line in (
+        ("config", "app.tar", *given, "-u", "7", "--entrypoint", "/x"),
+        ("append", "app.tar", "tree"),
+        ("annotate", "app.tar", "--remove", "none"),
+    ):
+        done = app(*line, "--in-place")
+        done.ok()
+        assert "there is nothing to change" in done.err
+        assert (tmp_path / "app.tar").read_bytes() == before
+    app("tag", "app.tar", "app:1").ok()
+    assert (tmp_path / "app.tar").read_bytes() == before
+    count = len(inspected(app, "app.tar")["history"])
+    app("config", "app.tar", *given, "-e", "B=2", "--expose", "80-81", "--in-place").ok()
+    app("append", "app.tar", "tree", "more", "--in-place").ok()
+    steps = [one["created_by"] for one in inspected(app, "app.tar")["history"][count:]]
+    assert steps == ["ENV B=2 # imgpack", "EXPOSE 80-81/tcp # imgpack", "COPY . / # imgpack"]
+    assert "no-history" in app("config", "app.tar", "-e", "A=2", "--comment", "x",
+                               "--no-history", "--in-place").failed(2)  # fmt: skip
 
 
 def test_what_an_image_has_not_is_said_of_the_image(app: InProcess) -> None:
@@ -269,6 +296,48 @@ def test_in_a_registry_the_tag_moves_and_no_layer_is_read(app: InProcess) -> Non
         assert registry.incomplete() == []
         line = app("tag", f"{name}:2", f"{registry.host}/else/where:1").failed(7)
         assert "is in another repository than" in line
+
+
+@pytest.mark.parametrize("source", ["app.tar", "multi.tar"])
+def test_a_tag_that_another_moves_meanwhile_stays_what_the_other_made_of_it(
+    app: InProcess, source: str
+) -> None:
+    """Whoever read it before has to read it again; a tag is looked at just before it moves."""
+    multi(app)
+    with HostileRegistry() as registry:
+        name = f"{registry.host}/team/app:1"
+        app("push", source, name).ok()
+        app("config", source, "-e", "OTHER=1", "-o", f"{registry.host}/team/app:2").ok()
+        tags = registry.repository("team/app").tags
+
+        def move(exchange: Exchange) -> bool:
+            tags["1"] = tags["2"]
+            return False
+
+        registry.misbehave("POST", "/blobs/uploads/", move)
+        line = app("append", name, "layer.tar", "--in-place").failed(SourceChangedError.exit_code)
+        assert f"app:1 was changed by another, after it was read: it is {tags['2']}" in line
+        assert tags["1"] == tags["2"]
+        app("append", name, "layer.tar", "--in-place").ok()
+        app("append", name, "layer.tar", "-o", name).ok()  # is not in place, and asks nothing
+        assert registry.incomplete() == []
+
+
+@pytest.mark.parametrize("served", ["application/json", "text/plain; charset=utf-8"])
+def test_a_tag_is_stored_as_what_its_document_says_it_is(app: InProcess, served: str) -> None:
+    """Some registries call everything JSON; one that says what it is not is not believed."""
+    with HostileRegistry() as registry:
+        name = f"{registry.host}/team/app"
+        app("push", "app.tar", f"{name}:1").ok()
+        registry.misbehave("GET", "/manifests/", altered(Content_Type=served))
+        digest = app("tag", f"{name}:1", "two").ok().decode().strip().partition("@")[2]
+        assert registry.repository("team/app").manifests[digest][0].endswith("manifest.v2+json")
+        wrong = altered(Content_Type="application/vnd.oci.image.index.v1+json")
+        registry.misbehave("GET", "/manifests/", wrong)
+        assert "but was served as" in app("tag", f"{name}:1", "three").failed(10)
+        registry.misbehave("GET", "/manifests/", replace_body(b'{"schemaVersion":2}'))
+        assert "does not say what this is" in app("tag", f"{name}:1", "three").failed(10)
+        assert "three" not in registry.repository("team/app").tags
 
 
 def test_the_record_says_the_image_that_was_changed(app: InProcess, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ LINES = [
     "diff --json IMAGE plain",
     "extract IMAGE out",
     "export IMAGE -o out.tar",
+    "export IMAGE /etc -o out.tar.gz",
     "verify IMAGE",
     "verify --json IMAGE",
     "lint IMAGE",
@@ -135,3 +136,28 @@ def test_what_has_no_files_is_called_what_it_is(strange: InProcess, what: str, k
     layout.finish(STRANGE[what](layout))
 
     assert kind in ran(strange, "ls IMAGE").failed(9)
+
+
+def test_a_step_whose_layer_is_none_of_files_is_called_what_it_is(strange: InProcess) -> None:
+    """In the history, which reads no layer."""
+    layout = Layout(strange.directory / "strange")
+    layout.finish(STRANGE["a signature"](layout))
+
+    out = ran(strange, "history --no-trunc IMAGE").out.decode()
+
+    assert "no layer of files: application/vnd.dev.cosign.simplesigning.v1+json" in out
+
+
+@pytest.mark.parametrize(
+    "line", ["ls IMAGE", "flatten IMAGE -o out.tar", "append IMAGE etc -o out.tar"]
+)
+def test_a_layer_that_is_not_there_is_named_once(strange: InProcess, line: str) -> None:
+    """And the image as well."""
+    (strange.directory / "etc").mkdir()
+    layout = Layout(strange.directory / "strange")
+    layout.finish(STRANGE["a layer that lies elsewhere"](layout))
+
+    error = strange(*line.replace("IMAGE", "strange").split()).err
+
+    assert error.count("sha256:") == error.count("strange") == 1
+    assert "is kept elsewhere" in error

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.image.base.lock import LockedTree
+from imgpack.tree.merge.listing import Listing
 from tests.cli.archives import write_archive
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
@@ -133,6 +135,23 @@ def test_an_image_is_built_again_from_its_file(
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
+def test_of_several_images_in_a_layout_one_is_built_again(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """By its name in the file or there; a layout alone does not say which."""
+    _write_project(tmp_path)
+    text = (tmp_path / "imgpack.toml").read_text().replace('"web.tar"', '"app/"\ntags = ["2"]')
+    (tmp_path / "imgpack.toml").write_text(text)
+    imgpack_here("build").ok()
+    line = imgpack_here("verify", "app", "--rebuild").failed(2)
+    assert "app has several images of imgpack.toml; name one: web, app.x" in line
+    same = b"built again, it is the same to the byte"
+    for words in (("web",), ("app.x",), ("app/:web:2",), ("app", "--image", "app.x")):
+        assert same in imgpack_here("verify", *words, "--rebuild").ok()
+    line = imgpack_here("verify", "app:3", "--rebuild").failed(2)
+    assert "app:3 is no image of imgpack.toml, nor where one is written" in line
+
+
 def test_what_cannot_be_built_again_is_one_line(tmp_path: Path, imgpack_here: InProcess) -> None:
     """Without a file, or with one that does not say how."""
     write_archive(tmp_path / "a.tar", make_image(Memory()), "foo:1")
@@ -167,6 +186,94 @@ def test_a_directory_is_compared(tmp_path: Path, imgpack_here: InProcess) -> Non
         "  + /new  only in the directory",
         "  2 paths in tree are not as in the image",
     ]
+
+
+@pytest.mark.parametrize(
+    "ignored", [("mode,links",), ("mode", "links"), ("mode, links,",)], ids=str
+)
+def test_what_need_not_be_alike_is_a_list(
+    tmp_path: Path, imgpack_here: InProcess, ignored: tuple[str, ...]
+) -> None:
+    """With commas, or one after another."""
+    _write_project(tmp_path)
+    os.link(tmp_path / "tree" / "file", tmp_path / "tree" / "twin")
+    os.utime(tmp_path / "tree", (5, 5))
+    imgpack_here("build", "web").ok()
+    (tmp_path / "tree" / "twin").unlink()
+    (tmp_path / "tree" / "twin").write_bytes(b"one")
+    (tmp_path / "tree" / "file").chmod(0o600)
+    for path in ("tree/twin", "tree"):
+        os.utime(tmp_path / path, (5, 5))
+    compared = ("verify", "web.tar", "--against", "tree")
+    assert b"  ~ /twin  links file \xe2\x86\x92 none\n" in imgpack_here(*compared).out
+    imgpack_here(*compared, *(f"--ignore={one}" for one in ignored)).ok()
+    assert "--ignore 'nod' is none of type, mode" in imgpack_here(
+        *compared, "--ignore", "mode,nod"
+    ).failed(2)
+
+
+def _locked(tmp_path: Path, imgpack_here: InProcess) -> None:
+    _write_project(tmp_path)
+    imgpack_here("build", "web", "--metadata-file", "build.json").ok()
+    imgpack_here("base", "lock", "web.tar", "-o", "web.lock").ok()
+    (tmp_path / "web.tar").unlink()
+
+
+def test_of_a_lock_what_it_has_is_checked(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Its list of files is like a directory or not; that layers were not checked is noted."""
+    _locked(tmp_path, imgpack_here)
+    out = imgpack_here("verify", "web.lock", "--against", "tree").ok().decode()
+    assert "the layer is not here (a shallow image, or a lock), and was not checked" in out
+    assert out.endswith("  sound: 0 blobs, 0 B, 1 note\n  tree is like the image\n")
+    done = imgpack_here("verify", "web.lock", "--rebuild", "-f", "build.json")
+    assert b"built again, it is the same to the byte" in done.ok()
+    (tmp_path / "tree" / "file").write_bytes(b"two")
+    os.utime(tmp_path / "tree" / "file", (5, 5))
+    done = imgpack_here("verify", "web.lock", "--against", "tree")
+    assert done.code == 1
+    assert "~ /file  content sha256:" in done.out.decode()
+    done = imgpack_here("verify", "web.lock", "--rebuild", "-f", "build.json")
+    assert done.code == 1
+    assert b"~ /file  content sha256:" in done.out
+
+
+def test_a_list_of_a_lock_that_is_not_its_own_is_an_error(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """And nothing is compared with it, for people and for programs."""
+    _locked(tmp_path, imgpack_here)
+    document = json.loads((tmp_path / "web.lock").read_text())
+    document["images"][0]["tree"]["sha256"] = "0" * 64
+    (tmp_path / "web.lock").write_text(json.dumps(document))
+    done = imgpack_here("verify", "web.lock", "--against", "tree")
+    assert "tree of linux/amd64: the list of files is not the one whose sha256" in done.failed(12)
+    assert b"tree was not compared: what is in the image is not known" in done.out
+    done = imgpack_here("verify", "web.lock", "--against", "tree", "--json")
+    assert check("verify", done.out)["against"] is None
+
+
+def test_each_line_of_the_list_of_a_lock_is_checked(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Though the list has the digest that the lock says."""
+    _locked(tmp_path, imgpack_here)
+    document = json.loads((tmp_path / "web.lock").read_text())
+    tree = document["images"][0]["tree"]
+    text = LockedTree.parse(tree).listing("x").text.replace(b"mode=0644", b"mode=0888")
+    document["images"][0]["tree"] = LockedTree.of(Listing(text)).as_json()
+    (tmp_path / "web.lock").write_text(json.dumps(document))
+    line = imgpack_here("verify", "web.lock").failed(10)
+    assert "tree of linux/amd64: line 3 is malformed" in line
+
+
+def test_a_shallow_image_is_not_said_to_be_like_a_directory(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """For what is in it is not known."""
+    _locked(tmp_path, imgpack_here)
+    imgpack_here("build", "tree:/x", "--from", "web.lock", "--shallow", "-o", "top.tar").ok()
+    line = imgpack_here("verify", "top.tar", "--against", "tree").failed(9)
+    assert "top.tar cannot be compared with a directory: layers of it are not here" in line
 
 
 def test_inspect_says_the_same(damaged: str, imgpack_here: InProcess) -> None:

@@ -6,6 +6,8 @@ from imgpack.api import Annotations, Image, ImageIndex, Named, annotated, join
 from imgpack.errors import ConfigError, UnsupportedError
 from imgpack.spec import mediatype
 from imgpack.spec.manifest import Index, Manifest
+from tests.image.base.members import Warnings
+from tests.image.edit.test_edit import attested
 from tests.store.samples import Memory, make_artifact, make_image, make_multi, make_nested
 
 
@@ -91,3 +93,20 @@ def test_an_artifact_is_not_annotated() -> None:
     """Its document may be about another one."""
     with pytest.raises(UnsupportedError, match="not annotated"):
         annotated(Named(make_artifact(Memory())), Annotations.parse(["a=1"]))
+
+
+def test_attestations_of_what_changes_go() -> None:
+    """With a warning: what a digest has that is no more, nobody attested of another."""
+    multi, warnings = attested(), Warnings()
+    of_arm = Annotations.parse(["manifest[linux/arm64]:a=1"])
+    made = annotated(Named(multi), of_arm, where="x", reporter=warnings).image
+    assert isinstance(made, ImageIndex)
+    amd, _, about_amd, _ = multi.index.manifests
+    assert [made.index.manifests[0], *made.index.manifests[2:]] == [amd, about_amd]
+    assert len(made.members) == 3
+    assert warnings.warned == [
+        "x: 1 attestations or artifacts of the index are about what it held, and left out"
+    ]
+    outside = annotated(Named(multi), Annotations.parse(["manifest-descriptor:a=1", "index:b=2"]))
+    assert isinstance(outside.image, ImageIndex)
+    assert len(outside.image.members) == 4, "the manifests are what they were"

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 from imgpack.api import Digest, SegmentCache
 from imgpack.compression.checksum import fingerprint
-from imgpack.errors import CacheError, Remedy
+from imgpack.errors import CacheError, OutputError, Remedy
 from imgpack.layer.cache.record import CachedSegment, LayerRecord, Written
 from imgpack.layer.cache.segments import Cached, Usage
 from tests.privileges import OBEYING_MODES
@@ -573,22 +574,57 @@ TREE = "ab" * 32
 
 def test_a_tree_is_kept_counted_and_pruned(cache: Cache) -> None:
     """As everything else that is in the cache."""
-    assert cache.tree(TREE) is None
+    assert cache.tree(TREE, b"".join) is None
 
-    cache.keep_tree(TREE, b"what a base holds")
+    cache.keep_tree(TREE, [b"what a ", b"base holds"])
 
-    assert cache.tree(TREE) == b"what a base holds"
+    assert cache.tree(TREE, b"".join) == b"what a base holds"
     assert cache.usage().trees == 1
     assert cache.trim(0, stale_ns=0).dropped == 1
-    assert cache.tree(TREE) is None
+    assert cache.tree(TREE, b"".join) is None
+
+
+def test_a_tree_of_any_size_takes_little_memory(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written and read in pieces; one that is too large is not kept, without a word."""
+    tracemalloc.start()
+    try:
+        cache.keep_tree(TREE, (bytes(1 << 20) for _ in range(64)))
+        size = cache.tree(TREE, lambda pieces: sum(map(len, pieces)))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert size == 64 << 20
+
+    monkeypatch.setattr("imgpack.layer.cache.segments._MAX_RECORD", 1 << 20)
+    cache.keep_tree("b" * 64, [bytes(1 << 20)])
+    assert len(cache.files("trees")) == 1
+    assert cache.warnings == cache.files("tmp") == []
+
+
+def test_a_tree_of_which_nothing_can_be_made_is_dropped(cache: Cache) -> None:
+    """With a warning; the caller's own trouble is no fault of it."""
+    cache.keep_tree(TREE, [b"what a base holds"])
+
+    with pytest.raises(OutputError):
+        cache.tree(TREE, _full)
+    assert cache.warnings == []
+    assert cache.tree(TREE, lambda pieces: json.loads(b"".join(pieces))) is None
+    assert "damaged" in cache.warnings[0]
+    assert cache.files("trees") == []
+
+
+def _full(pieces: Iterator[bytes]) -> None:
+    raise OutputError("the disk is full")
 
 
 def test_a_damaged_tree_counts_as_missing(cache: Cache) -> None:
     """With a warning, and it is gone then."""
-    cache.keep_tree(TREE, b"what a base holds")
+    cache.keep_tree(TREE, [b"what a base holds"])
     (file,) = cache.files("trees")
     file.write_bytes(file.read_bytes()[:-1])
 
-    assert cache.tree(TREE) is None
+    assert cache.tree(TREE, b"".join) is None
     assert "damaged" in cache.warnings[0]
     assert cache.files("trees") == []

@@ -95,6 +95,7 @@ def test_no_secret_is_shown_whole(kind: str) -> None:
         "-----BEGIN CERTIFICATE-----\n" + _BODY, "AKIAIOSFODNN7EXAMPLE", "ghp_" + "x" * 36,
         "ghp_short", "eyJhbGciOi.eyJ.x", "eyJ" + "A" * 30 + ".eyJ" + "A" * 30 + "." + "A" * 43,
         "https://user:${PASSWORD}@host", "https://user@host", "hf_hub_download_and_so_on",
+        f"a-{_JWT}.{_BODY[:43]}",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_secret_is_not_told(text: str) -> None:

@@ -50,6 +50,7 @@ from imgpack.spec.annotations import AnnotationPlace
 if TYPE_CHECKING:
     from imgpack.api import (
         Annotations,
+        Base,
         Image,
         ImageIndex,
         LayerSink,
@@ -141,7 +142,7 @@ def build(
         )  # fmt: skip
         with place.open(terminal, registries, printer, jobs) as sink:
             built = api.build_prepared(images, into=sink, names=names, annotations=annotations)
-    place.tell(terminal, built, printer, given=output is not None)
+    place.tell(terminal, built, printer, bases[0], given=output is not None)
 
 
 def _shared(parts: Sequence[PlatformBuild], sources: Sequence[str]) -> tuple[Source, ...]:
@@ -254,9 +255,15 @@ class _Place:
         )
 
     def tell(
-        self, terminal: Terminal, built: Image | ImageIndex, printer: NamePrinter, *, given: bool
+        self,
+        terminal: Terminal,
+        built: Image | ImageIndex,
+        printer: NamePrinter,
+        base: Base | None,
+        *,
+        given: bool,
     ) -> None:
-        """Say what was written, and where, if that was not ``given``."""
+        """Say what was written, on which ``base``, and where, if that was not ``given``."""
         document, target = built.document.descriptor, self.target
         where = "standard output" if target == STDOUT else target or self.pushed.where
         for image in api.images_in(built):
@@ -266,7 +273,9 @@ class _Place:
         pushed = self.pushed.push
         named = [api.Published(name, document) for name in self.names]
         published = printer.published if pushed else named
-        self.record.write(published, [api.Named(built, self.names)], printer.loaded)
+        inputs = self.record.inputs
+        more = {} if inputs is None else {"inputs": inputs.as_json(document.digest, base)}
+        self.record.write(published, [api.Named(built, self.names)], printer.loaded, more)
         for one in () if pushed or target is None else named:
             printer(one)
         printer.end()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,6 +19,10 @@ LAST_SECOND: Final = 253402300799
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
+_RECORDED: Final[ContextVar[tuple[int | None] | None]] = ContextVar("recorded", default=None)
+"""What stands for ``SOURCE_DATE_EPOCH``, if anything does."""
+
+
 def now_ns() -> int:
     """The time now, in nanoseconds since 1970."""
     return time.time_ns()
@@ -24,14 +31,27 @@ def now_ns() -> int:
 def source_date_epoch() -> int | None:
     """The value of ``SOURCE_DATE_EPOCH`` in seconds, ``None`` if unset or empty.
 
-    Source: the Reproducible Builds specification. Raises ``ConfigError``.
+    Within ``recorded_epoch`` that one. Source: the Reproducible Builds specification. Raises
+    ``ConfigError``.
     """
+    if (recorded := _RECORDED.get()) is not None:
+        return recorded[0]
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return None
     if text.isascii() and text.isdigit() and int(text[:13]) <= LAST_SECOND and len(text) <= 12:
         return int(text)
     raise ConfigError(f"SOURCE_DATE_EPOCH is {text!r}", "set it to a number of seconds since 1970")
+
+
+@contextmanager
+def recorded_epoch(epoch: int | None) -> Iterator[None]:
+    """Make what is built inside the ``with`` with the ``SOURCE_DATE_EPOCH`` of another time."""
+    token = _RECORDED.set((epoch,))
+    try:
+        yield
+    finally:
+        _RECORDED.reset(token)
 
 
 def parse_time(text: str, option: str) -> datetime:

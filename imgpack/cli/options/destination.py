@@ -26,7 +26,7 @@ from imgpack.cli.options.transfer import foreign_option, upload_journal
 from imgpack.errors import InvalidReferenceError
 
 if TYPE_CHECKING:
-    from imgpack.api import Named, Reference, Registries
+    from imgpack.api import Digest, Named, Reference, Registries
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -52,6 +52,10 @@ class Destination:
         ``OutputError``.
         """
         check_prune(self.output if self.is_path else None, prune=self.prune)
+        if self.shallow and not self.is_path:
+            raise click.UsageError("--shallow is for an archive or a layout")
+        if self.allow_nondistributable and self.is_path:
+            raise click.UsageError("--allow-nondistributable is for a registry")
         self.names(())
         if self.is_path:
             to_standard_output(self.output)
@@ -95,10 +99,11 @@ class Destination:
         jobs: int,
         record: Record,
         more: Mapping[str, Any] = MappingProxyType({}),
+        replacing: Digest | None = None,
     ) -> None:
         """Write or push ``named``, and print its names. Layers are mounted from ``sources``.
 
-        ``more`` is for the record.
+        ``more`` is for the record, ``replacing`` as in ``PushOptions``.
         """
         names = self.names(named.names)
         labels = () if self.tags or not self.is_path else named.labels
@@ -108,6 +113,7 @@ class Destination:
                 mount_from=tuple(_references(sources)),
                 journal=upload_journal(),
                 foreign=self.allow_nondistributable,
+                replacing=replacing,
             )
             push_printing(terminal, registries, [named], options, jobs, record, more)
             return

@@ -9,32 +9,82 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from imgpack import api
+from imgpack import LAYER_FORMAT_VERSION, __version__, api
 from imgpack.cli.options.build.sources import check_outside
+from imgpack.cli.options.clock import source_date_epoch
+from imgpack.cli.options.location import base_place
 from imgpack.cli.options.parameters import FILE, gathered
 from imgpack.cli.output.display import json_text
 from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
-from imgpack.files.streams import STDOUT, StreamFile, is_stream, named_descriptor, open_output
+from imgpack.files.streams import (
+    STDIN,
+    STDOUT,
+    StreamFile,
+    is_stream,
+    named_descriptor,
+    open_output,
+)
 from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
-    from imgpack.api import Loaded, Named, Published
+    from imgpack.api import Base, Digest, Loaded, Named, Published
     from imgpack.cli.options.build.kinds import Source
+
+
+_BASES: Final = frozenset({"from", "diff-from"})
+"""Keys of imgpack.toml that name a base."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInputs:
+    """What decides the bytes of an image, as it was asked for; docs/look.md, "Built again".
+
+    ``images`` has the table of ``name``, as of imgpack.toml, and of those that it is built on.
+    Their paths begin at ``directory``, and it and ``checkout`` where the metadata file is.
+    """
+
+    name: str
+    images: Mapping[str, Mapping[str, Any]]
+    directory: str
+    checkout: str
+
+    def as_json(self, digest: Digest, base: Base | None) -> dict[str, Any]:
+        """What is recorded of a build on ``base`` that made the image with ``digest``."""
+        table = dict(self.images[self.name])
+        built: dict[str, Any] = {"digest": str(digest)}
+        if base is not None and base.name is not None:
+            built["base"] = {"digest": str(base.name.digest)}
+            for key in table.keys() & _BASES:
+                table[key] = _pinned(table[key], base.name.digest)
+        epoch = source_date_epoch()
+        return {
+            "imgpack": __version__,
+            "layerFormat": LAYER_FORMAT_VERSION,
+            **({} if epoch is None else {"sourceDateEpoch": epoch}),
+            "directory": self.directory,
+            "checkout": self.checkout,
+            "image": {**self.images, self.name: table},
+            "built": {self.name: built},
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Where it is written what was made or moved: a JSON document, an image's identifier."""
+    """Where it is written what was made or moved: a JSON document, an image's identifier.
+
+    ``inputs`` are what a build is made of, if it writes the document.
+    """
 
     metadata_file: str | None = None
     iidfile: str | None = None
+    inputs: BuildInputs | None = None
 
     def check(
         self,
@@ -111,6 +161,13 @@ record_options = gathered(
         help="Write the image's ID to a file: the digest of its configuration, or of an index.",
     ),
 )
+
+
+def _pinned(base: str, digest: Digest) -> str:
+    """A reference with the ``digest`` that it stands for, since a tag may move; a path as it is."""
+    if base == STDIN or api.is_path(base_place(base)):
+        return base
+    return replace(api.parse_reference(base).tagged(), digest=digest).shown()
 
 
 def _told(loaded: Iterable[Loaded]) -> dict[str, Any]:

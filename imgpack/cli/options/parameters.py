@@ -7,7 +7,7 @@ exit code of that cause.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -51,6 +51,34 @@ def once(hint: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]
         return values[0] if values else None
 
     return only
+
+
+def separated(values: Iterable[str]) -> Iterator[str]:
+    """The words of an option that may be given again, with commas between several.
+
+    What is behind a colon is one, to the end.
+    """
+    for value in values:
+        words, colon, rest = value.partition(":")
+        *before, last = words.split(",")
+        yield from filter(None, map(str.strip, before))
+        if last.strip() or colon:
+            yield f"{last.strip()}{colon}{rest}"
+
+
+class KnownWords(click.types.StringParamType):
+    """KnownWords that are ``known``, several with commas (see ``separated``)."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = tuple(known)
+
+    def of(self, values: Iterable[str], option: str) -> list[str]:
+        """All of the ``values`` of an ``option``. Raises ``click.UsageError`` for another."""
+        words = [*separated(values)]
+        for word in words:
+            if word not in self.known:
+                raise click.UsageError(f"{option} {word!r} is none of {', '.join(self.known)}")
+        return words
 
 
 class PathName(click.types.StringParamType):

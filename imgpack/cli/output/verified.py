@@ -56,6 +56,9 @@ def _problems(found: Verification) -> Iterator[str]:
 def show_mismatches(found: Verification, directory: str) -> None:
     """Print what the directory has not as the image has it."""
     shown = one_line(directory)
+    if not found.compared:
+        say(f"  {shown} was not compared: what is in the image is not known")
+        return
     if not found.mismatched:
         say(f"  {shown} is like the image")
         return

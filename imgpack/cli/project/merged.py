@@ -17,6 +17,7 @@ from imgpack.cli.options.metadata import Record
 from imgpack.cli.output.display import json_text
 from imgpack.cli.project.chosen import Chosen
 from imgpack.cli.project.images import ProjectImage, Value, as_texts
+from imgpack.cli.project.record.values import together
 from imgpack.cli.project.schema.keys import CONTRARY, KEYS
 from imgpack.cli.project.schema.kinds import Role
 from imgpack.errors import InvalidReferenceError
@@ -64,6 +65,11 @@ def check_one(given: frozenset[str], chosen: Chosen) -> None:
 def option_values(params: Mapping[str, Any]) -> dict[str, Any]:
     """Those of ``params`` that an image gives."""
     return {name: value for name, value in params.items() if name in _OPTIONS}
+
+
+def given_values(ctx: click.Context) -> dict[str, Value]:
+    """What the command line gives an image, sources among it, as a file would say it."""
+    return {name: _value(ctx.params[name]) for name in given_parameters(ctx) & _OPTIONS}
 
 
 def merged(ctx: click.Context, image: ProjectImage, chosen: Chosen) -> dict[str, Value]:
@@ -213,7 +219,7 @@ def one_document(path: str | None, *, several: bool) -> Iterator[Callable[[], No
     Each run checks the path and writes its own, which is read again. If one fails, those before
     it are there. Raises ``click.UsageError`` for a stream, which cannot be read again.
     """
-    documents: list[dict[str, list[Any]]] = []
+    documents: list[dict[str, Any]] = []
 
     def collect() -> None:
         if path is not None and several:
@@ -230,6 +236,10 @@ def one_document(path: str | None, *, several: bool) -> Iterator[Callable[[], No
         if path is not None and documents:
             # What is no list is about one image.
             keys = {key: 0 for one in documents for key in one if isinstance(one[key], list)}
-            whole = {key: [item for one in documents for item in one.get(key, ())] for key in keys}
+            whole: dict[str, Any] = {
+                key: [item for one in documents for item in one.get(key, ())] for key in keys
+            }
+            if inputs := [one["inputs"] for one in documents if "inputs" in one]:
+                whole["inputs"] = together(inputs)
             with open_output(path) as write:
                 write(f"{json_text(whole)}\n".encode())

@@ -11,6 +11,7 @@ from imgpack.cli.project.images import ProjectImage, Value, as_texts
 from imgpack.cli.project.schema.keys import KEYS, Key
 from imgpack.cli.project.schema.kinds import Role
 from imgpack.errors import ConfigError
+from imgpack.spec.reference import DEFAULT_TAG
 
 
 def plan(chosen: Chosen, values: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
@@ -22,11 +23,12 @@ def plan(chosen: Chosen, values: Mapping[str, Mapping[str, Value]]) -> dict[str,
     return {
         "file": chosen.file.path,
         "variables": dict(chosen.variables),
-        "image": {image.name: _image(image, values[image.name]) for image in chosen.images},
+        "image": {image.name: image_table(image, values[image.name]) for image in chosen.images},
     }
 
 
-def _image(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
+def image_table(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
+    """The table of an image with ``values`` for its options."""
     out: dict[str, Any] = {}
     for key in KEYS.values():
         value = _value(key, image, values)
@@ -39,7 +41,7 @@ def _image(image: ProjectImage, values: Mapping[str, Value]) -> dict[str, Any]:
 
 def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.name == "tags":
-        return [*as_texts(values.get("tags", ()))]
+        return [_name(text) for text in as_texts(values.get("tags", ()))]
     if key.name == "push":
         return None if image.push is None else [*image.push]
     if key.name == "from-image":
@@ -60,6 +62,11 @@ def _value(key: Key, image: ProjectImage, values: Mapping[str, Value]) -> Any:
     if key.kind.scalars == (int,):
         return int(value[0])
     return [*value] if key.kind.listed and key.kind.role is not Role.WORDS else value[0]
+
+
+def _name(text: str) -> str:
+    """A whole name: without a colon and a slash it would be a tag."""
+    return text if ":" in text or "/" in text else f"{text}:{DEFAULT_TAG}"
 
 
 def _words(text: str) -> list[str] | str:

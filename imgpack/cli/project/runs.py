@@ -16,8 +16,8 @@ from imgpack import api
 from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
 from imgpack.cli.project.chosen import Chosen, choose
-from imgpack.cli.project.command import ProjectFlags
-from imgpack.cli.project.file import listed
+from imgpack.cli.project.file.file import listed
+from imgpack.cli.project.flags import ProjectFlags
 from imgpack.cli.project.images import ProjectImage, Value, as_texts, check_names
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (
@@ -32,6 +32,7 @@ from imgpack.cli.project.merged import (
     shared_cache,
 )
 from imgpack.cli.project.plan import plan
+from imgpack.cli.project.record.writing import inputs_of_image
 from imgpack.cli.project.schema.keys import PUSH
 from imgpack.errors import SourceError
 from imgpack.files.streams import STDOUT
@@ -64,6 +65,7 @@ def build_images(
     defaults = command.make_context(ctx.info_name, [], ctx.parent).params
     dry = ctx.params["dry_run"]
     with (
+        chosen.file.epoch(),
         shared_cache(ctx.params, chosen.images) as cache,
         one_document(ctx.params["metadata_file"], several=chosen.several and not dry) as collect,
     ):
@@ -79,6 +81,8 @@ def build_images(
                 params |= pushed.mounts(image, params)
             if not named:  # it is but the base of another
                 params |= {name: defaults[name] for name in _OF_THE_NAMED if name in params}
+            if params["metadata_file"] is not None and not dry:
+                params["inputs"] = inputs_of_image(ctx, chosen, image, values)
             _build(ctx, chosen, image, values[image.name], params)
             if params["push"]:
                 pushed.add(image)
@@ -127,7 +131,7 @@ def _build(
             {
                 **params,
                 "layer_excludes": image.layers,
-                "checkout": chosen.file.directory or ".",
+                "checkout": chosen.file.checkout,
                 "project_file": chosen.file.path,
             },
         )

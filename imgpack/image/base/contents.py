@@ -25,6 +25,8 @@ def image_files(
     ``base_tree`` raises, and ``OutputError``.
     """
     with closing(ScratchFile(scratch())) as file:
-        layers = (BaseLayer(image, layer, where, jobs, reporter) for layer in image.layers)
+        layers = [BaseLayer(image, layer, where, jobs, reporter) for layer in image.layers]
+        for layer in layers:
+            layer.check_held()
         # Each is asked for when the one before is in the file, and lies behind it.
         yield Merged((layer.stored(file) for layer in layers), where)

@@ -66,6 +66,11 @@ class BaseLayer:
         """The bytes of small files that are often asked for, by their offsets, once it was read."""
         return self._kept
 
+    def check_held(self) -> None:
+        """Raise ``UnsupportedError`` if its source does not hold it."""
+        if is_away(self._image, self._layer.descriptor):
+            raise absent_layer(self._layer.descriptor, self._where)
+
     def members(self) -> LayerMembers:
         """Its members, to be read once.
 

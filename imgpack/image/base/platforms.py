@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from imgpack.errors import UnsupportedError
 from imgpack.events import Reporter
 from imgpack.image.image import AnyImage, Image, ImageIndex
-from imgpack.image.join import SUBJECT
+from imgpack.image.join import SUBJECT, warn_of_dropped
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
@@ -72,11 +72,7 @@ class Remaking:
                 made.append(member)
         if not any(isinstance(one, Image | ImageIndex) for one in made):
             raise UnsupportedError(f"{self.where}: the index holds no image", "choose another")
-        if dropped := len(image.index.manifests) - len(made):
-            self.reporter.warn(
-                f"{self.where}: {dropped} attestations or artifacts of the index are about "
-                "what it held, and left out"
-            )
+        warn_of_dropped(len(image.index.manifests) - len(made), self.where, self.reporter)
         return self._indexed(image, entries, made)
 
     def _indexed(

@@ -11,7 +11,6 @@ import stat
 from collections.abc import Iterator
 from typing import Any, Final
 
-from imgpack.errors import ArchiveError, DocumentError, LimitError
 from imgpack.events import SILENT, Reporter
 from imgpack.image.base.layer import MAX_KEPT, BaseLayer
 from imgpack.image.image import Image
@@ -48,6 +47,8 @@ def base_tree(
     found = None if cache is None else _kept(cache, key, where)
     if found is None:
         layers = [BaseLayer(image, layer, where, jobs, reporter) for layer in image.layers]
+        for layer in layers:
+            layer.check_held()
         merged = Merged((layer.members() for layer in layers), where)
         found = Listing(listing_text(merged), dict(_accounts(merged)), where), merged.remarks
         if cache is not None:
@@ -72,29 +73,24 @@ def _accounts(tree: Merged) -> Iterator[tuple[bytes, bytes]]:
                 yield found.path, content.read()
 
 
-def _packed(key: str, listing: Listing, remarks: tuple[str, ...]) -> bytes:
+def _packed(key: str, listing: Listing, remarks: tuple[str, ...]) -> Iterator[bytes]:
     """A tree as the cache keeps it: a JSON line of what follows it, compressed as a whole."""
-    from imgpack.compression.codec import Codec
+    from imgpack.compression.zstd import compress_pieces
 
     kept = [(path.hex(), len(data)) for path, data in listing.kept.items()]
     head = {"key": key, "remarks": remarks, "text": len(listing.text), "kept": kept}
-    parts = (json.dumps(head).encode(), b"\n", listing.text, *listing.kept.values())
-    return Codec(Compression.ZSTD, 3).compress(b"".join(parts))
+    return compress_pieces((json.dumps(head).encode(), b"\n", listing.text, *listing.kept.values()))
 
 
 def _kept(cache: SegmentCache, key: str, where: str) -> tuple[Listing, tuple[str, ...]] | None:
     """The tree that ``_packed`` made, if the cache has it; what is damaged is removed."""
     from imgpack.compression.codec import decompress
 
-    packed = cache.tree(key)
-    if packed is None:
-        return None
-    try:
-        whole = b"".join(decompress([packed], Compression.ZSTD, limit=_MAX_SIZE))
+    def read(pieces: Iterator[bytes]) -> tuple[Listing, tuple[str, ...]]:
+        whole = b"".join(decompress(pieces, Compression.ZSTD, limit=_MAX_SIZE))
         return _unpacked(whole, key, where)
-    except (ArchiveError, DocumentError, LimitError, ValueError, KeyError, TypeError):
-        cache.distrust_tree(key)
-        return None
+
+    return cache.tree(key, read)
 
 
 def _unpacked(whole: bytes, key: str, where: str) -> tuple[Listing, tuple[str, ...]]:

@@ -17,12 +17,14 @@ from imgpack.errors import printable
 from imgpack.image.check.problems import TreeMismatch
 from imgpack.tree import xattrs
 from imgpack.tree.entry import Entry, path_order
-from imgpack.tree.merge.applied import RowContent
 from imgpack.tree.merge.listing import listed_sha256
 from imgpack.tree.problems import Problems
+from imgpack.tree.tables.applied import RowContent
 from imgpack.tree.tree import Tree
 
-FIELDS: Final = ("type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content")
+FIELDS: Final = (
+    "type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content", "links",
+)  # fmt: skip
 """What can be ignored; ``type`` stands for whether it is there as well."""
 _LISTED: Final = 10_000
 """Mismatches that are kept; more are counted."""
@@ -59,11 +61,14 @@ def tree_mismatches(
     """
     problems = Problems()
     comparison = _EntryComparison(ignored, problems)
+    firsts, others = _FirstPaths(), _FirstPaths()
     for path, (there, here) in _side_by_side(image, directory, problems):
+        both = there is not None and here is not None
+        links = firsts.shared(there, both=both), others.shared(here, both=both)
         if there is None or here is None:
             if "type" not in ignored:
                 into.add(TreeMismatch(path, only="directory" if there is None else "image"))
-        elif fields := tuple(comparison.fields(there, here)):
+        elif fields := (*comparison.fields(there, here), *comparison.links(*links)):
             into.add(TreeMismatch(path, fields=fields))
     problems.check()
 
@@ -94,6 +99,32 @@ def _sides(number: int, entries: Iterator[Entry]) -> Iterator[_TreeSide]:
     return (_TreeSide(path_order(entry.path), number, entry) for entry in entries)
 
 
+class _FirstPaths:
+    """The first path of each file with several, as the entries of a tree come in order.
+
+    Of those that are in both trees: what one lacks is told once. Memory holds files of which not
+    all paths have come yet, those outside the tree among them.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[int, bytes] = {}
+        self._seen: dict[int, int] = {}
+        """How many paths came of a file, if it was more than one."""
+
+    def shared(self, entry: Entry | None, *, both: bool) -> bytes:
+        """The first path of the file that ``entry`` is a later one of; else empty."""
+        if entry is None or entry.links < 2 or entry.is_directory:
+            return b""
+        key = entry.device << 64 | entry.inode  # a third of what a pair takes
+        seen = self._seen.pop(key, int(key in self._first)) + 1
+        first = self._first.pop(key, b"")
+        if seen < entry.links:
+            self._first[key] = first or (entry.path if both else b"")
+            if seen > 1:
+                self._seen[key] = seen
+        return first
+
+
 class _EntryComparison:
     """How two entries of one path are compared."""
 
@@ -119,6 +150,11 @@ class _EntryComparison:
                 yield name, before[name], now.get(name, "")
         if differing != ["type"] and "size" not in differing and "content" not in self._ignored:
             yield from self._contents(there, here)
+
+    def links(self, there: bytes, here: bytes) -> Iterator[tuple[str, str, str]]:
+        """What the path is a hard link to, as ``_FirstPaths`` says it, if that differs."""
+        if there != here and "links" not in self._ignored:
+            yield "links", printable(there), printable(here)
 
     def _settle_times(
         self, there: Entry, here: Entry, before: dict[str, str], now: dict[str, str]

@@ -28,6 +28,7 @@ from imgpack.spec.platform import Platform
 
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
 """The annotation by which BuildKit tells an attestation from an image."""
+_LEFT_OUT: Final = "is not here (a shallow image, or a lock)"
 _FAULTS: Final = (*UNREADABLE, LimitError)
 
 BlobKey = tuple[Digest, int]
@@ -158,7 +159,7 @@ class _DocumentWalk:
         for blob in manifest.layers:
             if blob.digest in absent:
                 foreign = mediatype.is_foreign(blob.media_type)
-                why = "is kept elsewhere (a foreign layer)" if foreign else "is left out (shallow)"
+                why = "is kept elsewhere (a foreign layer)" if foreign else _LEFT_OUT
                 text = f"the layer {why}, and was not checked"
                 self._findings.add(ImageCheck.ABSENT, f"layer {blob.digest}", text)
         try:

@@ -25,9 +25,9 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.format import compression_of
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.members import member_entry
-from imgpack.tree.merge.making import layer_table
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.table import LayerTable
+from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.table import LayerTable
 from imgpack.tree.tree import MAX_NAME, WHITEOUT_PREFIX
 
 _MAX_SYMLINKS: Final = 32 << 20

@@ -13,8 +13,8 @@ from imgpack.image.check.layers import CheckedLayer
 from imgpack.image.check.problems import Findings, ImageCheck, ProblemLevel
 from imgpack.tree.below import Below, Laid
 from imgpack.tree.entry import WHITEOUT, path_order
-from imgpack.tree.merge.applied import Applied, LayerRow
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.applied import Applied, LayerRow
+from imgpack.tree.tables.rows import TableRow
 
 _MOUNTED: Final = frozenset({b"dev", b"proc", b"run", b"sys"})
 """Directories that a runtime mounts something on: what is in them is no matter of the image."""

@@ -195,7 +195,7 @@ class Verification:
     """What a check of the images at ``location`` found.
 
     ``blobs`` of ``size`` bytes were read. ``mismatches`` are the first of the ``mismatched`` paths
-    that an image and a directory have not alike.
+    that an image and a directory have not alike, if they were ``compared``.
     """
 
     location: str
@@ -205,6 +205,7 @@ class Verification:
     size: int = 0
     mismatches: tuple[TreeMismatch, ...] = ()
     mismatched: int = 0
+    compared: bool = field(default=False, kw_only=True)
 
     def of(self, level: ProblemLevel) -> Sequence[ImageProblem]:
         """The problems of one level."""

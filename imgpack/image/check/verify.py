@@ -14,7 +14,7 @@ from imgpack.image.check.problems import Findings, Verification
 from imgpack.image.image import Image
 from imgpack.image.opened import Opened, Root
 from imgpack.spec.platform import Platform
-from imgpack.tree.merge.applied import Applied
+from imgpack.tree.tables.applied import Applied
 from imgpack.tree.tree import Tree
 
 
@@ -41,44 +41,56 @@ def verify_opened(
     scratch: Callable[[], str],
     *,
     against: Against | None = None,
+    listed: Callable[[Image], Tree | None] = lambda image: None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> Verification:
     """Check everything that ``roots`` of ``opened`` name; ``findings`` has what is known already.
 
-    ``platform`` is as for ``check_documents``, ``scratch`` finds a directory for tables. Raises
-    ``OutputError``, what connections raise, and with ``against`` what reading it raises;
-    ``UnsupportedError`` if it is not one image that is to be like a tree.
+    ``platform`` is as for ``check_documents``, ``scratch`` finds a directory for tables; ``listed``
+    is the tree of an image whose layers are not here, if it is known. Raises ``OutputError``, what
+    connections raise, and with ``against`` what reading it raises; ``UnsupportedError`` if it is
+    not one image with files that is to be like a tree.
     """
     documents = check_documents(opened, roots, platform, findings)
     checks = LayerChecks(findings, scratch, jobs, reporter, digests=against is not None)
-    mismatches = Mismatches()
+    mismatches, compared = Mismatches(), False
     if against is not None and len(documents.images) > 1:
         raise UnsupportedError(
             f"{opened.location} has {len(documents.images)} images, and a directory is like one",
             "choose an image, and a platform",
         )
     for image, layers in _read(documents, checks):
-        if None in layers or not layers:
-            continue
         there = [layer for layer in layers if layer is not None]
-        names = [f"layer {layer.digest}" for layer in image.manifest.layers]
-        check_merged(there, names, findings)
-        if against is not None:
-            _compare(there, against, mismatches)
+        tree = listed(image)
+        if len(there) == len(layers):
+            tree = Applied([layer.table for layer in there])
+            if there:
+                names = [f"layer {layer.digest}" for layer in image.manifest.layers]
+                check_merged(there, names, findings)
+        if against is not None and tree is not None:
+            compared = _compare(tree, against, mismatches)
     size = sum(size for _, size in documents.blobs)
-    return Verification(
-        opened.location, tuple(documents.checked), findings.problems(),
-        len(documents.blobs), size, tuple(mismatches.listed), mismatches.count,
+    found = Verification(
+        opened.location, tuple(documents.checked), findings.problems(), len(documents.blobs), size,
+        tuple(mismatches.listed), mismatches.count, compared=compared,
     )  # fmt: skip
+    if against is not None and found.sound and not compared:
+        why = "layers of it are not here" if documents.images else "there is no image with files"
+        raise UnsupportedError(
+            f"{opened.location} cannot be compared with a directory: {why}",
+            "name an image with all its layers",
+        )
+    return found
 
 
-def _compare(layers: Sequence[CheckedLayer], against: Against, mismatches: Mismatches) -> None:
-    applied = Applied([layer.table for layer in layers])
+def _compare(tree: Tree, against: Against, mismatches: Mismatches) -> bool:
+    """Compare an image's ``tree``; whether that was possible."""
     try:
-        tree_mismatches(applied, against.tree, against.ignored, mismatches)
+        tree_mismatches(tree, against.tree, against.ignored, mismatches)
     except ArchiveError:  # a hard link to nothing, which is told already
-        return
+        return False
+    return True
 
 
 def _read(

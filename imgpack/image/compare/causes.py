@@ -23,7 +23,7 @@ from imgpack.image.compare.values import (
 )
 from imgpack.image.image import is_away
 from imgpack.spec.json import encode
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 
 _PLATFORM: Final = ("os", "architecture", "variant", "os.version", "os.features")
 _ORDER: Final = tuple(CauseKind)

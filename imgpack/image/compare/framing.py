@@ -8,7 +8,7 @@ tar is told as bytes.
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from imgpack.errors import ArchiveError, printable
+from imgpack.errors import ArchiveError, printable, quoted
 from imgpack.tar.extension import (
     EXTENSIONS,
     MAX_EXTENSION,
@@ -170,7 +170,7 @@ def _extends(block: bytes) -> bool:
 
 
 def _type(block: bytes) -> str:
-    return _TYPES.get(block[156], f"a member of type {_shown(block[156:157])!r}")
+    return _TYPES.get(block[156], f"a member of type {quoted(block[156:157])}")
 
 
 def _shown(octets: bytes) -> str:

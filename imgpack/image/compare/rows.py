@@ -10,8 +10,8 @@ from typing import TypeVar
 from imgpack.image.compare.scope import ChosenPaths, ComparisonScope
 from imgpack.image.compare.values import FileDifference
 from imgpack.tree.entry import path_order
-from imgpack.tree.merge.applied import Applied, LayerRow
-from imgpack.tree.merge.rows import TableRow, made_up_row
+from imgpack.tree.tables.applied import Applied, LayerRow
+from imgpack.tree.tables.rows import TableRow, made_up_row
 
 _Item = TypeVar("_Item")
 _Place = tuple[bytes, int]

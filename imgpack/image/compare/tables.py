@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 from imgpack.image.compare.rows import OWN, FirstNames, RowFields, side_by_side
 from imgpack.image.compare.scope import ChosenPaths, ComparisonScope
 from imgpack.tree.entry import WHITEOUT
-from imgpack.tree.merge.rows import TableRow
-from imgpack.tree.merge.table import LayerTable
+from imgpack.tree.tables.rows import TableRow
+from imgpack.tree.tables.table import LayerTable
 
 _BODY: Final = 2
 

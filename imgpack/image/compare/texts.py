@@ -1,8 +1,9 @@
 """Small texts of two images, line by line: a unified diff, as POSIX ``diff -u`` has it.
 
 E. Myers, "An O(ND) Difference Algorithm", 1986, sections 2 and 4. Bounded for hostile texts: of
-more edits than ``_MAX_EDITS`` all that is not the same at both ends is told as changed; a file has
-at most ``MAX_TEXT`` bytes, and all files together ``MAX_TEXTS``. Each layer is read once for all.
+more edits than ``_MAX_EDITS``, and once ``_MAX_STEPS`` are spent on all files, all that is not the
+same at both ends is told as changed; a file has at most ``MAX_TEXT`` bytes, and all files together
+``MAX_TEXTS``. Each layer is read once for all.
 """
 
 import stat
@@ -13,13 +14,15 @@ from typing import Final
 
 from imgpack.image.compare.values import FileDifference
 from imgpack.image.files.files import ImageFiles
-from imgpack.tree.merge.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow
 
 MAX_TEXT: Final = 256 << 10
 """Bytes of a file whose lines are compared."""
 MAX_TEXTS: Final = 16 << 20
 """Bytes of all such files of both images, which are held in memory."""
 _MAX_EDITS: Final = 1000
+_MAX_STEPS: Final = 40_000_000
+"""Steps of the search in all files: some seconds. One with too many edits takes half a million."""
 _CONTEXT: Final = 3
 _BINARY: Final = 8192
 """Bytes that are looked at for a NUL, as git and GNU diff do it."""
@@ -33,10 +36,17 @@ def is_binary(data: bytes) -> bool:
     return b"\0" in data[:_BINARY]
 
 
-def unified(a: bytes, b: bytes) -> Iterator[bytes]:
+@dataclass(slots=True)
+class Effort:
+    """The ``steps`` that the search for the fewest edits may take yet, in whatever files."""
+
+    steps: int = _MAX_STEPS
+
+
+def unified(a: bytes, b: bytes, effort: Effort) -> Iterator[bytes]:
     """The lines of a unified diff of two texts, without the two that name the files."""
-    before, after = a.splitlines(keepends=True), b.splitlines(keepends=True)
-    for spans in _hunks(_changes(before, after)):
+    before, after = _lines(a), _lines(b)
+    for spans in _hunks(_changes(before, after, effort)):
         start, other = max(spans[0][0] - _CONTEXT, 0), max(spans[0][2] - _CONTEXT, 0)
         end, other_end = (
             min(spans[-1][1] + _CONTEXT, len(before)),
@@ -50,6 +60,13 @@ def unified(a: bytes, b: bytes) -> Iterator[bytes]:
             yield from _marked(b"+", after[j:j_end])
             at = i_end
         yield from _marked(b" ", before[at:end])
+
+
+def _lines(text: bytes) -> list[bytes]:
+    """Its lines as POSIX has them: a carriage return ends none."""
+    *whole, rest = text.split(b"\n")
+    lines = [line + b"\n" for line in whole]
+    return [*lines, rest] if rest else lines
 
 
 def _range(start: int, end: int) -> bytes:
@@ -77,7 +94,7 @@ def _hunks(changes: Sequence[_Span]) -> Iterator[list[_Span]]:
         yield group
 
 
-def _changes(a: Sequence[bytes], b: Sequence[bytes]) -> list[_Span]:
+def _changes(a: Sequence[bytes], b: Sequence[bytes], effort: Effort) -> list[_Span]:
     """What has to be changed of *a* to get *b*, in order."""
     start, shorter = 0, min(len(a), len(b))
     while start < shorter and a[start] == b[start]:
@@ -88,7 +105,7 @@ def _changes(a: Sequence[bytes], b: Sequence[bytes]) -> list[_Span]:
     first, second = a[start : len(a) - end], b[start : len(b) - end]
     if not first and not second:
         return []
-    steps = _shortest(first, second)
+    steps = _shortest(first, second, effort)
     if steps is None:
         return [(start, len(a) - end, start, len(b) - end)]
     return [
@@ -97,12 +114,15 @@ def _changes(a: Sequence[bytes], b: Sequence[bytes]) -> list[_Span]:
     ]
 
 
-def _shortest(a: Sequence[bytes], b: Sequence[bytes]) -> list[_Span] | None:
+def _shortest(a: Sequence[bytes], b: Sequence[bytes], effort: Effort) -> list[_Span] | None:
     """Single deletions and insertions from the end to the start; ``None`` if they are too many."""
     furthest = array("l", [0]) * (2 * _MAX_EDITS + 3)
     trace: list[array[int]] = []
     middle = _MAX_EDITS + 1
     for edits in range(min(len(a) + len(b), _MAX_EDITS) + 1):
+        effort.steps -= edits + 1
+        if effort.steps < 0:
+            return None
         trace.append(furthest[middle - edits - 1 : middle + edits + 2])
         for k in range(-edits, edits + 1, 2):
             down = k == -edits or (
@@ -169,10 +189,11 @@ class TextDifferences:
         """The path and the diff of each, without lines for binaries. Raises as ``contents``."""
         before = _contents(a, (one.a for one in self.files))
         after = _contents(b, (one.b for one in self.files))
+        effort = Effort()
         for number, one in enumerate(self.files):
             old, new = before[number], after[number]
             binary = is_binary(old) or is_binary(new)
-            yield one.path, () if binary else tuple(unified(old, new))
+            yield one.path, () if binary else tuple(unified(old, new, effort))
 
 
 def _contents(files: ImageFiles, rows: Iterable[LayerRow | None]) -> dict[int, bytes]:

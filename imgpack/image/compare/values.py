@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 from imgpack.errors import printable
-from imgpack.tree.merge.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow
 
 ABSENT: Final = object()
 """Where a document says nothing: not even null."""

@@ -21,7 +21,7 @@ from imgpack.files.reading import read_range
 from imgpack.files.writing import output_errors
 from imgpack.image.files.files import FileContent, ImageFiles
 from imgpack.image.files.subtrees import Subtrees
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter, Unset
 from imgpack.tree.unpack.place import new_tree
 from imgpack.tree.unpack.waiting import RowFile, WaitingRows

@@ -7,7 +7,7 @@ from typing import Final
 
 from imgpack.errors import NoSuchPathError, brief
 from imgpack.image.files.files import ImageFiles
-from imgpack.tree.merge.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow
 from imgpack.tree.tree import join
 
 _MAX_LINKS: Final = 40
@@ -42,7 +42,11 @@ def find_path(files: ImageFiles, path: bytes, *, follow: bool = True) -> LayerRo
         if stat.S_ISLNK(found.row.mode) and (pending or follow):
             followed += 1
             if followed > _MAX_LINKS:
-                raise NoSuchPathError(f"{_shown(path)} leads through too many symlinks")
+                raise NoSuchPathError(
+                    f"{_shown(path)} leads through too many symlinks",
+                    f"they lead in a circle, or are more than {_MAX_LINKS}; {_shown(there)} is "
+                    "one of them",
+                )
             if found.row.link.startswith(b"/"):
                 way.clear()
             target = reversed(found.row.link.split(b"/"))

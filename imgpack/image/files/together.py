@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 from imgpack.files.scratch import ScratchBlob, ScratchFile
 from imgpack.image.files.files import FileContent, ImageFiles
-from imgpack.tree.merge.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow
 
 _Place = tuple[int, int]
 

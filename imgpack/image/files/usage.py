@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
-from imgpack.tree.merge.applied import Applied, LayerRow
+from imgpack.tree.tables.applied import Applied, LayerRow
 
 _PARTS: Final = 256
 """Parts in which digests are sorted, by their first byte: one at a time is a list."""

@@ -7,7 +7,7 @@ from imgpack.files.scratch import ScratchFile
 from imgpack.image.files.files import ImageFiles
 from imgpack.image.lint.dynamic import ReadAt
 from imgpack.tree.entry import Entry
-from imgpack.tree.merge.applied import RowContent
+from imgpack.tree.tables.applied import RowContent
 
 MAX_PROGRAM: Final = 1 << 30
 """Bytes of a program or library that is looked into."""

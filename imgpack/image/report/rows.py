@@ -13,8 +13,8 @@ from imgpack.errors import printable
 from imgpack.image.compare.rows import file_differences
 from imgpack.image.compare.scope import ComparisonScope, Ignored
 from imgpack.image.compare.values import Presence
-from imgpack.tree.merge.applied import Applied, LayerRow
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.applied import Applied, LayerRow
+from imgpack.tree.tables.rows import TableRow
 
 ReportRow = list[int | str]
 

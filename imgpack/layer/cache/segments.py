@@ -15,13 +15,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
-from imgpack.compression.checksum import crc32, fingerprint
+from imgpack.compression.checksum import RunningFingerprint, crc32, fingerprint
+from imgpack.errors import ArchiveError, DocumentError, LimitError
 from imgpack.files.atomic import Temporary
-from imgpack.files.reading import NotRegularError, open_regular
+from imgpack.files.reading import NotRegularError, open_regular, read_range
 from imgpack.files.scratch import nameless_file
-from imgpack.files.writing import write_all
+from imgpack.files.writing import pwrite_all, write_all
 from imgpack.layer.cache.directory import claim
 from imgpack.layer.cache.entries import (
     BLOBS,
@@ -43,6 +44,12 @@ _MAX_ENTRY: Final = 64 << 20
 _MAX_RECORD: Final = 256 << 20
 _BUFFER: Final = 1 << 18
 _CHUNK: Final = 1 << 20
+_NO_TREE: Final = (
+    ArchiveError, DocumentError, LimitError, OSError,
+    ValueError, KeyError, TypeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What reading raises of a tree that is none."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,33 +105,53 @@ class SegmentCache:
         """
         # System calls, and few of them: at each, this thread and the one that reads the
         # tree may wait for one another (the interpreter's lock).
-        return self._load(self._segment(key), _MAX_ENTRY)
+        return self._load(self._segment(key))
 
-    def tree(self, key: str) -> bytes | None:
-        """What was kept of a tree under ``key``, which is a SHA-256 in hexadecimal, or ``None``."""
-        found = self._load(self._tree(key), _MAX_RECORD)
-        if found is None:
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(self._tree(key))
-        return bytes(found.data)
+    def tree(self, key: str, read: Callable[[Iterator[bytes]], _T]) -> _T | None:
+        """What ``read`` makes of the pieces that were kept under ``key``, a SHA-256 in hexadecimal.
 
-    def keep_tree(self, key: str, data: bytes) -> None:
-        """Keep ``data`` under ``key``. A full disk only warns."""
-        if len(data) > _MAX_RECORD - _HEAD:
-            return
+        ``None`` if there are none, or it cannot make anything of them: then they are dropped.
+        """
+        path = self._tree(key)
         try:
-            head = _head(fingerprint(data))
-            self._write(self._tree(key), lambda to: _write_all(to, head, data))
-            self.stored += len(head) + len(data)
+            descriptor, _ = open_regular(path)
+        except NotRegularError:
+            self._distrust(path)
+            return None
+        except OSError:
+            return None
+        with open(descriptor, "rb", buffering=0) as file, contextlib.suppress(*_NO_TREE):
+            if _is_whole(file):
+                found = read(read_range(descriptor, _HEAD, None))
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+                return found
+        self._distrust(path)
+        return None
+
+    def keep_tree(self, key: str, pieces: Iterable[bytes]) -> None:
+        """Keep ``pieces`` under ``key``, if they are not too many. A full disk only warns."""
+        check = RunningFingerprint()
+
+        def write(descriptor: int) -> None:
+            write_all(descriptor, bytes(_HEAD))
+            for piece in pieces:
+                check.update(piece)
+                if check.size > _MAX_RECORD - _HEAD:
+                    raise _TooLargeError
+                write_all(descriptor, piece)
+            pwrite_all(descriptor, _head(check.value()), 0)
+
+        try:
+            self._write(self._tree(key), write)
+            with self._lock:
+                self.stored += _HEAD + check.size
+        except _TooLargeError:
+            return
         except OSError as error:
             self.cannot_write(error)
 
-    def distrust_tree(self, key: str) -> None:
-        """Drop the tree under ``key``: it is not what it should be."""
-        self._distrust(self._tree(key))
-
-    def _load(self, path: str, most: int) -> Cached | None:
+    def _load(self, path: str) -> Cached | None:
         try:
             descriptor, size = open_regular(path)
         except NotRegularError:
@@ -133,7 +160,7 @@ class SegmentCache:
         except OSError:
             return None
         try:
-            whole = os.read(descriptor, min(size, most))
+            whole = os.read(descriptor, min(size, _MAX_ENTRY))
         except OSError:
             return None
         finally:
@@ -302,6 +329,19 @@ def _write_all(descriptor: int, *parts: bytes) -> None:
     done = os.writev(descriptor, parts)
     if done != sum(map(len, parts)):  # a signal or a quota cut the write short
         write_all(descriptor, memoryview(b"".join(parts))[done:])
+
+
+class _TooLargeError(Exception):
+    """That a tree takes more than an entry may."""
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether what follows upon the head of ``file`` is what that says. Raises ``OSError``."""
+    check = RunningFingerprint()
+    head = file.read(_HEAD)
+    while (chunk := file.read(_CHUNK)) and check.size <= _MAX_RECORD:
+        check.update(chunk)
+    return head == _head(check.value())
 
 
 def _read(file: BinaryIO, key: str) -> LayerRecord | None:

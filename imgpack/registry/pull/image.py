@@ -18,7 +18,6 @@ from imgpack.errors import (
     RegistryError,
     Remedy,
     UnsupportedError,
-    about,
 )
 from imgpack.files.blobs import verify_stream
 from imgpack.image.image import BlobSource
@@ -27,12 +26,10 @@ from imgpack.image.resolve import Resolver
 from imgpack.registry.pull.download import RemoteSource
 from imgpack.registry.pull.schema1 import convert_schema1
 from imgpack.registry.registries import Registries
-from imgpack.registry.repository import ACCEPT_SCHEMA1, Repository, Served
+from imgpack.registry.repository import ACCEPT_SCHEMA1, Repository
 from imgpack.spec import mediatype
 from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.digest import Digest
-from imgpack.spec.json import decode
-from imgpack.spec.manifest import parse_document
 from imgpack.spec.reference import Reference
 
 _NOT_SO: Final = frozenset({400, 404, 406, 415, 501})
@@ -62,10 +59,10 @@ def open_remote(
         described = manifest.descriptor
         made = {described.digest: manifest.raw, config.digest: config.raw}
     else:
-        described = _described(served, shown)
+        described = served.described(shown)
         made = {described.digest: served.raw}
     resolver = Resolver(_RemoteImages(client, blobs, made, shown), shown)
-    return Opened(shown, [Root(described, names)], resolver, lambda: None)
+    return Opened(shown, [Root(described, names)], resolver, lambda: None, served=served.digest)
 
 
 def fetch_schema1(registries: Registries, reference: Reference) -> bytes:
@@ -86,14 +83,6 @@ def fetch_schema1(registries: Registries, reference: Reference) -> bytes:
             Remedy.MAKE_SCHEMA1(),
         )
     return served.raw
-
-
-def _described(served: Served, shown: str) -> Descriptor:
-    """What was served. Some registries say application/json; then the body itself must say."""
-    with about(shown):
-        if not served.media_type and not decode(served.raw).get("mediaType"):
-            raise DocumentError("the registry does not say what this is")
-        return parse_document(served.raw, served.media_type, served.digest).descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +114,7 @@ class _RemoteImages:
                 f"{self.shown}: the manifest {digest} has {len(served.raw)} bytes, "
                 f"not {descriptor.size}"
             )
-        kind = _described(served, self.shown).media_type if served.media_type else ""
+        kind = served.described(self.shown).media_type if served.media_type else ""
         if kind and descriptor.media_type not in ("", kind):
             raise DocumentError(
                 f"{self.shown}: {digest} is {kind!r}, and the index says {descriptor.media_type!r}"

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from imgpack.errors import ImgpackError, RegistryError, Remedy, UnsupportedError
+from imgpack.errors import (
+    ImgpackError,
+    RegistryError,
+    Remedy,
+    SourceChangedError,
+    UnsupportedError,
+)
 from imgpack.files.blobs import verify_stream
 from imgpack.files.pool import Stop, run_all
 from imgpack.image.image import ImageSink, Named, Published
@@ -52,7 +58,8 @@ class PushOptions:
     ``mount_from`` are repositories that may have the blobs (``mounts``: whether to mount at
     all); ``schema1`` pushes signed schema1 manifests as well; ``journal`` keeps sessions to
     be continued, of blobs from ``resume_min`` bytes on; ``chunk`` are the bytes of a PATCH;
-    ``foreign`` sends layers as well that are not to be distributed.
+    ``foreign`` sends layers as well that are not to be distributed; ``replacing`` is what a tag
+    has to name still when it moves, if its registry tells.
     """
 
     mount_from: tuple[Reference, ...] = ()
@@ -62,6 +69,7 @@ class PushOptions:
     chunk: int | None = None
     resume_min: int = RESUME_MIN
     foreign: bool = False
+    replacing: Digest | None = None
 
     def sends(self, blob: Descriptor) -> bool:
         """Whether a blob of this type may be sent."""
@@ -275,12 +283,27 @@ class RegistryPush:
 
     def _name(self, plan: RepositoryPlan, document: PushDocument) -> Published:
         self._stop.check()
+        self._check_replaced(plan, document)
         try:
             self._put(plan, document)
         except ImgpackError as error:
             if not self._says_it(plan, document, error):
                 raise
         return Published(document.name, document.descriptor)
+
+    def _check_replaced(self, plan: RepositoryPlan, document: PushDocument) -> None:
+        """Refuse to undo what another did. Raises ``SourceChangedError``."""
+        read = self._options.replacing
+        if read is None or document.tag is None:
+            return
+        there = self._client(plan).head_manifest(document.tag, pushing=True)
+        if there is None or there.algorithm != read.algorithm:
+            return
+        if there not in (read, document.descriptor.digest):
+            raise SourceChangedError(
+                f"{document.name.shown()} was changed by another, after it was read: it is {there}",
+                "do it again: the tag stays",
+            )
 
     def _put(self, plan: RepositoryPlan, document: PushDocument) -> None:
         client, described = self._client(plan), document.descriptor

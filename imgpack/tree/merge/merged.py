@@ -328,7 +328,8 @@ class _Unpacking:
         if inode is None or inode.children is not None:
             raise ArchiveError(
                 f"{brief(member.path)} is a hard link to {brief(member.link)}, which is "
-                + ("not there" if inode is None else "a directory")
+                + ("not there" if inode is None else "a directory"),
+                "make the layer again, from the whole tree",
             )
         if inode.layer != self.number:
             self._note(_OUTSIDE, member.path)

@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.records import override_record, rootless_record
 from imgpack.tree.xattrs import OVERRIDE, ROOTLESS, UNSUPPORTED, stays_behind
 

@@ -4,7 +4,7 @@ import os
 import stat
 from typing import Final
 
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 
 _UNCHANGED: Final = 0xFFFFFFFF
 """An id of umoci's that stands for the one on disk, which it writes for 0."""

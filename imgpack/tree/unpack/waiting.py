@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from imgpack.files.scratch import ScratchFile
-from imgpack.tree.merge.rows import TableRow, pack, unpack_row
+from imgpack.tree.tables.rows import TableRow, pack, unpack_row
 
 _BLOCK: Final = 1 << 18
 _POSITION: Final = 40

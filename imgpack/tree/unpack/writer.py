@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from imgpack.files.writing import pwrite_all
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter
 from imgpack.tree.unpack.directories import OpenDirectories
 

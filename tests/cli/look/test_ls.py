@@ -101,7 +101,9 @@ def test_links_in_circles_end(tmp_path: Path, imgpack_here: InProcess) -> None:
     made += [directory("etc"), entry("etc/x")]
     write_archive(tmp_path / "a.tar", make_image(Memory(), [layer(*made)]))
 
-    assert "too many symlinks" in imgpack_here("ls", "a.tar", "loop").failed(28)
+    error = imgpack_here("ls", "a.tar", "loop").failed(28)
+    assert "too many symlinks; they lead in a circle" in error
+    assert "/loop is one of them" in error
     assert "too many symlinks" in imgpack_here("ls", "a.tar", "a/x").failed(28)
     assert "/none is not in the image: /x is missing" in imgpack_here("ls", "a.tar", "none").failed(
         28
@@ -113,10 +115,13 @@ def test_a_directory_of_a_layer_may_have_nothing_but_deletions(
     tmp_path: Path, imgpack_here: InProcess
 ) -> None:
     """Then the layer says nothing of the directory itself."""
-    upper = layer(entry("etc/.wh.old"))
+    upper = layer(entry("etc/.wh.old"), entry("var/lib/.wh.old"))
     write_archive(tmp_path / "a.tar", make_image(Memory(), [layer(entry("etc/old")), upper]))
 
     assert listed(imgpack_here, "--layer", "2", "etc") == ["old (whiteout)"]
+    assert listed(imgpack_here, "--layer", "2") == ["etc", "var"]
+    assert listed(imgpack_here, "--layer", "2", "var") == ["lib"]
+    assert listed(imgpack_here) == ["etc"]
     assert "/usr is not in layer 2" in imgpack_here("ls", "a.tar", "--layer", "2", "usr").failed(28)
 
 

@@ -230,7 +230,7 @@ def test_a_damaged_entry_of_the_cache_counts_as_missing(tmp_path: Path, damage: 
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:-3])
     else:
-        cache.keep_tree(file.name, payload[damage])
+        cache.keep_tree(file.name, [payload[damage]])
 
     again = base_tree(image, cache=cache)
 

@@ -11,7 +11,14 @@ from imgpack.api import Against, TreeMismatch, Verification, build, create, dire
 from imgpack.errors import SourceError, UnsupportedError
 from imgpack.image.check import against
 from tests.image.files.test_extract import layer, member
-from tests.store.samples import Memory, make_image, make_multi, tar_of, write_image
+from tests.store.samples import (
+    Memory,
+    make_artifact,
+    make_image,
+    make_multi,
+    tar_of,
+    write_image,
+)
 
 
 @pytest.fixture
@@ -162,6 +169,76 @@ def test_fields_are_those_of_the_command(tree: Path) -> None:
     from imgpack.cli.commands.check.verify import _FIELDS
     from imgpack.image.check.against import FIELDS
 
-    assert _FIELDS == FIELDS
+    assert _FIELDS.known == FIELDS
     with pytest.raises(ValueError, match="no field 'color'"):
         Against(directory(tree).tree, frozenset({"color"}))
+
+
+def _changed(
+    image: str, tree: Path, *ignored: str
+) -> dict[bytes, tuple[tuple[str, str, str], ...]]:
+    found = _verified(image, tree, "mtime", *ignored)
+    assert found.compared
+    return {one.path: one.fields for one in found.mismatches}
+
+
+def test_paths_that_are_one_file_in_one_of_them_are_told(tree: Path, image: str) -> None:
+    """By the first path of the file, at each of the others; ``links`` ignores it."""
+    (tree / "hard").unlink()
+    (tree / "hard").write_bytes(b"hello")
+    os.setxattr(tree / "hard", "user.key", b"value")
+    os.setxattr(tree / "etc" / "motd", "user.key", b"value")
+    assert _changed(image, tree) == {b"hard": (("links", "etc/motd", ""),)}
+    assert _changed(image, tree, "links") == {}
+
+
+def test_a_link_that_the_image_has_not_is_told(tree: Path, tmp_path: Path) -> None:
+    """And names outside of the directory, and names that one of both lacks, are none."""
+    (tree / "etc" / "twin").write_bytes(b"hello")
+    os.setxattr(tree / "etc" / "twin", "user.key", b"value")
+    (tree / "etc" / "other").write_bytes(b"x")
+    path = str(tmp_path / "image.tar")
+    with create(path) as sink:
+        build([directory(tree)], into=sink)
+    os.link(tree / "etc" / "other", tmp_path / "outside")
+    (tree / "etc" / "twin").unlink()
+    os.link(tree / "hard", tree / "etc" / "twin")
+    assert _changed(path, tree) == {b"etc/twin": (("links", "", "etc/motd"),)}
+    (tree / "etc" / "motd").unlink()
+    assert _changed(path, tree) == {b"etc/motd": (), b"hard": (("links", "", "etc/twin"),)}
+
+
+def test_all_names_of_a_file_are_compared(tmp_path: Path) -> None:
+    """However many it has, and whichever is another file."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").write_bytes(b"x")
+    for name in "bcde":
+        os.link(tree / "a", tree / name)
+    path = str(tmp_path / "image.tar")
+    with create(path) as sink:
+        build([directory(tree)], into=sink)
+    assert _changed(path, tree) == {}
+    for name in "de":
+        (tree / name).unlink()
+    (tree / "d").write_bytes(b"x")
+    os.link(tree / "d", tree / "e")
+    assert _changed(path, tree) == {b"d": (("links", "a", ""),), b"e": (("links", "a", "d"),)}
+
+
+def test_an_image_without_layers_is_like_an_empty_directory(tmp_path: Path) -> None:
+    """And like no other."""
+    path = str(tmp_path / "image.tar")
+    write_image(path, make_image(Memory(), []))
+    (tmp_path / "tree").mkdir()
+    assert _changed(path, tmp_path / "tree") == {}
+    (tmp_path / "tree" / "file").touch()
+    assert _changed(path, tmp_path / "tree") == {b"file": ()}
+
+
+def test_what_is_no_image_with_files_is_like_no_directory(tree: Path, tmp_path: Path) -> None:
+    """That nothing differs is not said of what was not compared."""
+    path = str(tmp_path / "image.tar")
+    write_image(path, make_artifact(Memory()))
+    with pytest.raises(UnsupportedError, match="there is no image with files"):
+        _verified(path, tree)

@@ -287,7 +287,7 @@ def test_what_is_damaged_or_for_another_platform_is_there() -> None:
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
-        (mediatype.OCI_LAYER, "is left out (shallow)"),
+        (mediatype.OCI_LAYER, "is not here (a shallow image, or a lock)"),
         (mediatype.DOCKER_FOREIGN_LAYER_GZIP, "is kept elsewhere (a foreign layer)"),
     ],
 )

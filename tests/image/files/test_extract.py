@@ -23,9 +23,9 @@ from imgpack.errors import (
     NoSuchPathError,
     OutputError,
 )
+from imgpack.files.atomic import empty
 from imgpack.image.files.files import ImageFiles, image_contents
 from imgpack.tree.unpack.directories import OpenDirectories
-from imgpack.tree.unpack.place import empty
 from tests.image.base.members import Warnings
 from tests.image.base.test_tree import linked
 from tests.store.samples import Memory, make_image, tar_of

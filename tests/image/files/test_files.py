@@ -1,9 +1,10 @@
 """The files of an image: what there is, where it comes from, and the bytes."""
 
+import itertools
 import json
 import tarfile
 import tempfile
-from array import array
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from imgpack.api import Image, SegmentCache
 from imgpack.errors import ArchiveError, DigestError, NotFoundError, UnsupportedError
 from imgpack.image.files import tables
 from imgpack.image.files.files import ImageFiles, image_contents
+from imgpack.spec.descriptor import Descriptor
+from imgpack.spec.manifest import build_manifest
 from tests.image.base.members import Warnings
 from tests.image.base.test_tree import EXPECTED, LAYERS, LOW, PASSWD, linked
-from tests.store.samples import Memory, make_image
+from tests.store.samples import Memory, make_image, tar_of
 
 
 def files_of(image: Image, cache: SegmentCache | None = None) -> ImageFiles:
@@ -69,6 +72,62 @@ def test_what_a_layer_holds_is_remembered(tmp_path: Path) -> None:
     assert len(source.reads) == reads + 1
 
 
+class Meeting(Memory):
+    """A source whose streams begin when as many others do."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(count)
+
+    def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """As a ``BlobSource``."""
+        self.barrier.wait(30)
+        yield from super().read_blob(descriptor, offset)
+
+
+def test_several_layers_are_read_at_once_and_stand_in_their_order() -> None:
+    """Each is a stream of its own; with one job they come one after the other."""
+    layers = [tar_of({f"f{number}": b"%d" % number}) for number in range(3)]
+    image = make_image(Meeting(3), layers)
+
+    files = image_contents(image, "here", tempfile.gettempdir, jobs=2)
+
+    assert [(one.row.path, one.layer) for one in files.shown()] == [
+        (b"f0", 0), (b"f1", 1), (b"f2", 2),
+    ]  # fmt: skip
+    alone = make_image(Meeting(1), layers)
+    assert list(image_contents(alone, "here", tempfile.gettempdir).laid()) == list(files.laid())
+
+
+def test_a_layer_that_fails_ends_the_others() -> None:
+    """Nobody waits for them any more."""
+    began, ended = threading.Event(), threading.Event()
+
+    class Endless(Memory):
+        def read_blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+            if descriptor.size < 1 << 40:
+                began.wait(30)
+                yield from super().read_blob(descriptor, offset)
+                return
+            began.set()
+            try:
+                for number in itertools.count():
+                    yield tar_of({f"f{number}": b""})[:512]
+            finally:
+                ended.set()
+
+    source = Endless()
+    whole = make_image(source, [b"", b"no tar" * 1000], compress=False)
+    good, bad = whole.manifest.layers
+    layers = replace(good, size=1 << 40), bad
+    manifest = build_manifest(whole.manifest.config, layers, whole.manifest.media_type)
+
+    with pytest.raises(ArchiveError, match="not a tar archive"):
+        image_contents(replace(whole, manifest=manifest), "here", tempfile.gettempdir, jobs=2)
+
+    assert ended.wait(5)
+
+
 @pytest.mark.parametrize("damage", [b"", b"x", b"{}\n"])
 def test_a_damaged_table_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     """With a warning, and no other harm."""
@@ -89,13 +148,12 @@ def test_a_damaged_table_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     "said_of_it",
     [
         {"key": "0" * 64},
-        {"starts": 1 << 60},
-        {"starts": 0},
         {"kept": [[0, 1 << 60]]},
-        {"count": 1 << 40},
-        {"count": "1"},
+        {"kept": [[0, -1 << 60], [1, 1 << 60]]},
         {"size": 1},
         {"remarks": [[1, 2, 3]]},
+        {"remarks": [["x", "78", "many"]]},
+        {"remarks": 1},
         {"more": "x" * (1 << 25)},
     ],
 )
@@ -121,18 +179,20 @@ def test_a_table_that_says_what_cannot_be_is_made_anew(
     assert len(warnings.warned) == 2
 
 
-def test_places_of_rows_that_are_none_end_in_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are looked for no longer than the table is."""
-    cache = SegmentCache(str(tmp_path / "cache"))
-    image = make_image(Memory(), LAYERS)
-    with monkeypatch.context() as patched:
-        patched.setattr(tables, "_little", lambda starts: array("Q", [1 << 50] * len(starts)))
+@given(st.data())
+def test_damage_anywhere_in_what_is_kept_changes_nothing(data: st.DataObject) -> None:
+    """It is seen, and the layer is read again."""
+    with tempfile.TemporaryDirectory() as directory:
+        cache = SegmentCache(directory)
+        image = make_image(Memory(), LAYERS)
         files_of(image, cache)
+        for path in Path(directory, "trees").iterdir():
+            whole = bytearray(path.read_bytes())
+            at = data.draw(st.integers(0, len(whole) - 1))
+            whole[at] ^= 1 << data.draw(st.integers(0, 7))
+            path.write_bytes(whole[: data.draw(st.sampled_from([len(whole), at]))])
 
-    with pytest.raises(ArchiveError, match="what is kept of its files is damaged"):
-        files_of(image, cache).find(b"etc")
+        assert said(files_of(image, cache)) == EXPECTED
 
 
 def test_files_of_a_layer_come_in_its_order_and_the_rest_is_not_read() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imgpack.api import read_together
 from imgpack.image.files.files import ImageFiles, image_contents
-from imgpack.tree.merge.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow
 from tests.store.samples import Memory, make_image, tar_of
 
 LOW = {"a": b"1" * 3000, "b": b"22", "c": b"", "d": b"4444"}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.image.files.usage import image_usage
-from imgpack.tree.merge.applied import Applied
-from imgpack.tree.merge.making import layer_table
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
+from imgpack.tree.tables.applied import Applied
+from imgpack.tree.tables.making import layer_table
 from tests.image.base.test_tree import linked
 from tests.image.files.test_files import files_of
 from tests.store.samples import Memory, make_image

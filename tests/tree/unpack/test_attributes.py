@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter
 from imgpack.tree.xattrs import OVERRIDE, ROOTLESS
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack.tree import xattrs
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.records import override_record, rootless_record
 
 _IDS = st.sampled_from((0, 1, 127, 128, 16383, 16384, 65535, 2**31)) | st.integers(0, 2**32 - 2)

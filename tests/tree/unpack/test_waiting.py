@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpack.tree.merge.rows import TableRow
+from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack import waiting
 from imgpack.tree.unpack.waiting import MemberPlaces, RowFile, WaitingRows
 

@@ -14,7 +14,7 @@ import click
 from imgpack import __version__, api, errors
 from imgpack.cli.options.image.files import Looking, looking_options
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.parameters import FILE
+from imgpack.cli.options.parameters import FILE, KnownWords, separated
 from imgpack.cli.output.colour import bold, echo
 from imgpack.cli.output.display import available, folded, json_text, one_line
 
@@ -31,9 +31,11 @@ _TOLD: Final = 20
 @click.argument("location", type=FILE, metavar="IMAGE|DIR")
 @click.option(
     "--ignore",
+    type=KnownWords(api.LintIgnore.known()),
     multiple=True,
     metavar="RULE[:PATTERN]",
-    help="Leave out what a rule finds, or what it finds at these paths; repeatable.",
+    help="Leave out what a rule finds, several with commas, or what one finds at these paths "
+    "(repeatable).",
 )
 @click.option(
     "--fail-on",
@@ -65,7 +67,7 @@ def lint(
     """
     if as_json and sarif:
         raise click.UsageError("--json and --sarif are two documents; ask for one")
-    ignored = [api.LintIgnore.parse(one) for one in ignore]
+    ignored = [api.LintIgnore.parse(one) for one in separated(ignore)]
     with _source(location, looking, terminal) as source:
         linted = api.lint(source, ignore=ignored, scratch=scratch_directory)
     if as_json:
@@ -80,7 +82,8 @@ def lint(
 
 @contextmanager
 def _source(location: str, looking: Looking, terminal: Terminal) -> Iterator[ImageFiles | Tree]:
-    if os.path.isdir(location) and not os.path.exists(os.path.join(location, "oci-layout")):
+    if os.path.isdir(location) and not api.holds_images(location):
+        looking.choice.refuse(location)
         yield api.directory(os.fsencode(location))
     else:
         with looking.open(location, terminal) as files:

@@ -50,7 +50,7 @@ def annotate(
     with changing.open(source, terminal) as change:
         named = change.named
         said, gone = (_only(one, change.platform) for one in (given, removed))
-        made = annotated(named, said, terminal, gone)
+        made = annotated(named, said, terminal, gone, where=change.where)
         if made == named:
             terminal.warn(f"{change.where}: there is nothing to change: it has these annotations")
         change.write(made)

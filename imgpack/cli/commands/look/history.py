@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imgpack import api
-from imgpack.api.bases import choose, split
-from imgpack.cli.options.location import Choice, choice_options, from_standard_input, open_location
+from imgpack.api.bases import choose
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import available, clipped, json_text, one_line, padded, table
 from imgpack.events import human_size
+from imgpack.spec.mediatype import is_layer
 
 if TYPE_CHECKING:
     from imgpack.api import Image, ImageStep
@@ -47,9 +48,11 @@ def history(
     LAYER is the digest of the layer that came of a step, SIZE its bytes as it is stored: no
     layer is read.
     """
-    path, name = split(from_standard_input(location))
-    with open_location(str(path), terminal, registry, choice=choice) as opened:
-        image = choose(opened, opened.select(choice.image or name), choice.only_platform)
+    if as_json and no_trunc:
+        raise click.UsageError("--json has all of it; leave out --no-trunc")
+    path, choice = choice.within(location)
+    with open_location(path, terminal, registry, choice=choice) as opened:
+        image = choose(opened, opened.select(choice.image), choice.only_platform)
         if as_json:
             click.echo(json_text(_document(location, image)))
             return
@@ -76,7 +79,10 @@ def _row(step: ImageStep, *, whole: bool) -> tuple[str, ...]:
         digest = digest if whole else step.layer.descriptor.digest.hex[:_ID]
         size = human_size(step.layer.descriptor.size)
     said = step.said
-    texts = [one_line(said.created_by), one_line(said.comment)]
+    comment = said.comment
+    if step.layer is not None and not is_layer(step.layer.descriptor.media_type):
+        comment = f"no layer of files: {step.layer.descriptor.media_type} {comment}".rstrip()
+    texts = [one_line(said.created_by), one_line(comment)]
     if not whole:
         texts = [clipped(text, _COMMAND) for text in texts]
     when = one_line(said.created if whole else said.created[:19].replace("T", " "))

@@ -156,7 +156,7 @@ class _AskedFor:
         deep = self.shape.recursive
         whole = self.given is not None
         if self.layer is not None:
-            for row in self.files.tables[self.layer - 1].rows(self.path, deep=deep):
+            for row in self.files.tables[self.layer - 1].rows(self.path, deep=deep, ways=True):
                 if whole or row.path != self.path or row.deletes:
                     yield ListedRow(row, self.layer, row.links)
             return

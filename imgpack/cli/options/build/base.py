@@ -18,7 +18,7 @@ from imgpack.cli.options.location import (
     scratch_directory,
 )
 from imgpack.cli.options.parameters import FILE, gathered, once
-from imgpack.errors import OutputError, UnauthorizedError, UnreachableError
+from imgpack.errors import OutputError
 from imgpack.files.streams import STDIN
 from imgpack.files.writing import real_path
 
@@ -89,22 +89,20 @@ class BaseFlags:
             return
         where = from_standard_input(self.base)
         with ExitStack() as stack:
-            with self._no_file():
-                if registries is None:
-                    connecting = connect_for(base_place(where), terminal, registry)
-                    registries = stack.enter_context(connecting)
-                opening = api.open_bases(
-                    where,
-                    platforms,
-                    layers=self.base_layers,
-                    registries=registries,
-                    scratch=scratch_directory,
-                    cache=cache,
-                    jobs=jobs,
-                    reporter=terminal,
-                )
-                bases = stack.enter_context(opening)
-            yield bases
+            if registries is None:
+                connecting = connect_for(base_place(where), terminal, registry)
+                registries = stack.enter_context(connecting)
+            opening = api.open_bases(
+                where,
+                platforms,
+                layers=self.base_layers,
+                registries=registries,
+                scratch=scratch_directory,
+                cache=cache,
+                jobs=jobs,
+                reporter=terminal,
+            )
+            yield stack.enter_context(opening)
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -113,18 +111,6 @@ class BaseFlags:
             return ()
         place = base_place(self.base)
         return () if api.is_path(place) else (api.parse_reference(place),)
-
-    @contextmanager
-    def _no_file(self) -> Iterator[None]:
-        """Who cannot reach a registry, or may not look there, perhaps meant a file."""
-        try:
-            yield
-        except (UnreachableError, UnauthorizedError) as error:
-            name = self.base or ""
-            if "/" in name or api.is_path(base_place(name)):
-                raise
-            message = f"{error.message} (and there is no file ./{name})"
-            raise error.reworded(message) from error.__cause__
 
 
 base_options = gathered(

@@ -107,8 +107,9 @@ class ImageChange:
                 terminal.result(str(made.image.document.descriptor.digest), err=err)
             return
         self._destination.write(
-            made, terminal, self._registries, (self.where,), options.jobs, options.record
-        )
+            made, terminal, self._registries, (self.where,), options.jobs, options.record,
+            replacing=self._opened.served if options.target.in_place else None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import click
 
 from imgpack import api
-from imgpack.cli.options.parameters import gathered
+from imgpack.cli.options.parameters import KnownWords, gathered
 
 _SECTIONS: Final = tuple(one.value for one in api.Section)
 _TIMES: Final = "times"
-_IGNORED: Final = (_TIMES, *(one.value for one in api.Ignored), *_SECTIONS)
+_ONLY: Final = KnownWords(_SECTIONS)
+_IGNORE: Final = KnownWords((_TIMES, *(one.value for one in api.Ignored), *_SECTIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Selected:
 
     def parse(self) -> api.ComparisonScope:
         """What they mean. Raises ``click.UsageError``, and ``ConfigError`` for a pattern."""
-        only = _words(self.only, _SECTIONS, "--only")
-        ignore = _words(self.ignore, _IGNORED, "--ignore")
+        only = _ONLY.of(self.only, "--only")
+        ignore = _IGNORE.of(self.ignore, "--ignore")
         sections = {api.Section(one) for one in only or _SECTIONS}
         sections -= {api.Section(one) for one in ignore if one in _SECTIONS}
         ignored = {api.Ignored(one) for one in ignore if one not in (_TIMES, *_SECTIONS)}
@@ -42,15 +42,6 @@ class Selected:
             tuple(_clean(path) for path in self.path),
             api.ignore(self.exclude) if self.exclude else None,
         )
-
-
-def _words(values: Iterable[str], known: tuple[str, ...], option: str) -> list[str]:
-    """The words of an option that takes several, with commas between them or one after another."""
-    words = [word.strip() for value in values for word in value.split(",") if word.strip()]
-    for word in words:
-        if word not in known:
-            raise click.UsageError(f"{option} {word!r} is none of {', '.join(known)}")
-    return words
 
 
 def _clean(path: str) -> bytes:
@@ -67,15 +58,17 @@ selection_options = gathered(
     Selected,
     click.option(
         "--only",
+        type=_ONLY,
         multiple=True,
         metavar="|".join(_SECTIONS),
         help="Compare this part alone; several with commas, or given again.",
     ),
     click.option(
         "--ignore",
+        type=_IGNORE,
         multiple=True,
         metavar="WHAT",
-        help=f"What is not to count, several with commas: {', '.join(_IGNORED)}. "
+        help=f"What is not to count, several with commas: {', '.join(_IGNORE.known)}. "
         "times is mtime and created.",
     ),
     click.option(

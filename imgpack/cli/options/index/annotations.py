@@ -64,9 +64,13 @@ def annotated(
     annotations: Annotations,
     terminal: Terminal,
     removed: Annotations | None = None,
+    *,
+    where: str = "the image",
 ) -> Named:
     """As ``api.annotated``; it is said if that changes the media types."""
-    made = api.annotated(named, annotations, removed or api.Annotations())
+    made = api.annotated(
+        named, annotations, removed or api.Annotations(), where=where, reporter=terminal
+    )
     before, after = ({one.format for one in api.images_in(each.image)} for each in (named, made))
     if before != after:
         terminal.remark(_OTHER_TYPES)

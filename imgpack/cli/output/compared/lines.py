@@ -73,17 +73,20 @@ class ComparedCounts:
         return f"{' and '.join(told)} {'differ' if several else 'differs'}"
 
 
-def show(images: ComparedImages, *, text: bool) -> ComparedCounts:
-    """Print how two images differ, with the diffs of ``text`` files; how much it was."""
+def show(images: ComparedImages, *, text: bool, caused: bool = False) -> ComparedCounts:
+    """Print how two images differ, with the diffs of ``text`` files; how much it was.
+
+    What is ``caused`` by something that was told has its causes behind that.
+    """
     counts = ComparedCounts()
     counts.add_documents(images)
     if images.platform:
         _say(bold(one_line(images.platform), sys.stdout))
     for number, cause in enumerate(images.causes):
         more = f" (and {cause.others} more like it)" if cause.others else ""
-        start = "first cause" if number == 0 else "also"
+        start = "first cause" if number == 0 and not caused else "also"
         _say(f"  {start}: {cause_line(cause)}{more}")
-    if len(images.causes) == 1 and not images.causes[0].others:
+    if len(images.causes) == 1 and not images.causes[0].others and not caused:
         _say("  all else follows from it")
     documents = images.documents
     _section("Manifest", map(field_line, documents.manifest))

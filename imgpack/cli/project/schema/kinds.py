@@ -25,6 +25,7 @@ _NAMES: Final[Mapping[type, tuple[str, str]]] = {
     time: ("a time of day", ""),
     list: ("a list", ""),
     dict: ("a table", ""),
+    type(None): ("nothing", ""),
 }
 _SCHEMAS: Final[Mapping[type, str]] = {str: "string", bool: "boolean", int: "integer"}
 

@@ -16,9 +16,9 @@ from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from imgpack.errors import ArchiveError, NotFoundError, about, brief
 from imgpack.tree.entry import WHITEOUT, Entry, path_order
-from imgpack.tree.merge.rows import TYPE, TableRow, made_up_row
-from imgpack.tree.merge.table import LayerTable
 from imgpack.tree.problems import Problems
+from imgpack.tree.tables.rows import TYPE, TableRow, made_up_row
+from imgpack.tree.tables.table import LayerTable
 from imgpack.tree.tree import Stamps, join
 
 _Cuts = tuple[tuple[int, bool], ...]
@@ -288,7 +288,8 @@ class Applied:
             if found is None or found.row.is_directory:
                 raise ArchiveError(
                     f"{brief(row.path)} is a hard link to {brief(row.link)}, which is "
-                    + ("not there" if found is None else "a directory")
+                    + ("not there" if found is None else "a directory"),
+                    "make the layer again, from the whole tree",
                 )
         return found
 

@@ -18,13 +18,13 @@ from imgpack.errors import ArchiveError, LimitError, about, brief
 from imgpack.files.scratch import ScratchFile
 from imgpack.tree.entry import WHITEOUT, path_order
 from imgpack.tree.members import check_path, is_reserved, member_entry
-from imgpack.tree.merge.links import linked_rows
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
-from imgpack.tree.merge.rows import TableRow, made_up_row, member_row, pack, read_rows
-from imgpack.tree.merge.table import EVERY, LayerTable, Remark, TableWriter
+from imgpack.tree.tables.links import linked_rows
+from imgpack.tree.tables.rows import TableRow, made_up_row, member_row, pack, read_rows
+from imgpack.tree.tables.table import EVERY, LayerTable, Remark, TableWriter
 
-_RUN: Final = 64 << 20
-"""Bytes of memory of the rows that are sorted at once, about."""
+_RUN: Final = 32 << 20
+"""Bytes of memory of the rows of one layer that are sorted at once, about."""
 _OVERHEAD: Final = 450
 """Bytes that a row takes in memory besides its names."""
 _KNOWN: Final = 8 << 20

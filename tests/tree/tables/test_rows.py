@@ -13,7 +13,7 @@ from imgpack.errors import ArchiveError
 from imgpack.files import scratch
 from imgpack.files.scratch import ScratchFile
 from imgpack.tree.entry import OPAQUE, WHITEOUT
-from imgpack.tree.merge.rows import (
+from imgpack.tree.tables.rows import (
     MADE_UP,
     TableRow,
     made_up_row,

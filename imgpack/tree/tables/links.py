@@ -13,8 +13,8 @@ from heapq import merge
 from typing import Final
 
 from imgpack.errors import ArchiveError, brief
-from imgpack.tree.merge.rows import PlacedRow, TableRow, placed_rows, row_from, rows_from
-from imgpack.tree.merge.table import LayerTable
+from imgpack.tree.tables.rows import PlacedRow, TableRow, placed_rows, row_from, rows_from
+from imgpack.tree.tables.table import LayerTable
 
 _NOWHERE: Final = 2**64 - 1
 

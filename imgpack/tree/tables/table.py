@@ -10,10 +10,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from imgpack.errors import ArchiveError, LimitError
+from imgpack.errors import LimitError
 from imgpack.files.scratch import ScratchFile
 from imgpack.tree.entry import path_order
-from imgpack.tree.merge.rows import TYPE, PlacedRow, TableRow, pack, read_rows, rows_at, unpack_path
+from imgpack.tree.tables.rows import (
+    TYPE,
+    PlacedRow,
+    TableRow,
+    made_up_row,
+    pack,
+    read_rows,
+    rows_at,
+    unpack_path,
+)
 
 MAX_TABLE: Final = 4 << 30
 """Bytes of a table: more than the entries of any layer take."""
@@ -54,15 +63,19 @@ class LayerTable:
     remarks: tuple[Remark, ...] = ()
     _found: "_Lookup" = field(default_factory=lambda: _Lookup())
 
-    def rows(self, under: bytes = b"", *, deep: bool = True) -> Iterator[TableRow]:
+    def rows(
+        self, under: bytes = b"", *, deep: bool = True, ways: bool = False
+    ) -> Iterator[TableRow]:
         """All rows, sorted: parents first, and of a path what it deletes before what it is.
 
-        Or those of ``under`` and what is in it; without ``deep``, what is right in it.
+        Or those of ``under`` and what is in it; without ``deep``, what is right in it; then with
+        ``ways`` also directories that are only on the way to what the layer deletes.
         """
         if deep and not under:
             yield from read_rows(self.file, 0, self.size)
             return
         inside = under + b"/" if under else b""
+        last = b""
         at: int | None = self._range(path_order(under))[0]
         while at is not None:
             start, at, passed = at, None, 0
@@ -71,12 +84,17 @@ class LayerTable:
                 if path != under and not path.startswith(inside):
                     if path_order(path) > path_order(under):
                         return
-                elif deep or b"/" not in path[len(inside) :]:
-                    passed = 0
+                    continue
+                if deep or b"/" not in path[len(inside) :]:
+                    passed, last = 0, path
                     yield row
-                elif (passed := passed + 1) > _AHEAD:  # of a large directory, look for its end
-                    name = path[len(inside) :].partition(b"/")[0]
-                    at = self._range(path_order(inside + name) + _BEHIND)[0]
+                    continue
+                way = inside + path[len(inside) :].partition(b"/")[0]
+                if ways and way != last:
+                    last = way
+                    yield made_up_row(way, row.place)
+                if (passed := passed + 1) > _AHEAD:  # of a large directory, look for its end
+                    at = self._range(path_order(way) + _BEHIND)[0]
                     break
 
     def has(self, path: bytes) -> bool:
@@ -107,12 +125,10 @@ class LayerTable:
     def _path(self, start: int) -> bytes:
         size = _BLOCK_OF_PATH
         while True:
-            data = b"".join(self.file.read(start, min(start + size, self.size)))
+            data = b"".join(self.file.read(start, start + size))
             path = unpack_path(data, 0)
             if path is not None:
                 return path
-            if start + size >= self.size:  # a table that was kept may say what it likes
-                raise ArchiveError(f"{self.name}: what is kept of its files is damaged")
             size *= 16
 
 

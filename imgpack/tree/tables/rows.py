@@ -19,6 +19,10 @@ TYPE: Final = 0o170000
 MADE_UP: Final = -1
 """The offset of a directory that the layer does not say: it is on the way to what it has."""
 _FIXED: Final = struct.Struct("<IIIIIIQqIQqIIIB")
+FIXED_SIZE: Final = _FIXED.size
+unpack_fixed: Final = _FIXED.unpack_from
+"""What a row begins with: the sizes of its path, link and attributes, then numbers, and the size of
+its digest; the path is next."""
 _NAME: Final = struct.Struct("<II")
 _ROW: Final = 512
 """Bytes that most rows take."""
@@ -129,7 +133,7 @@ def unpack_row(data: bytes, start: int) -> tuple[TableRow, int] | None:
         TableRow,
         (
             data[at:link_at], mode, uid, gid, seconds * _NS + ns, size, rdev,
-            data[link_at:xattrs_at],
+            data[link_at:xattrs_at] if link_size else b"",
             _xattrs(data[xattrs_at:digest_at]) if xattrs_size else (),
             data[digest_at:end] if digest_size else None,
             offset, place, inode, links,
@@ -157,7 +161,13 @@ class PlacedRow(NamedTuple):
 
 def read_rows(file: ScratchFile, start: int, end: int) -> Iterator[TableRow]:
     """The rows from one byte of ``file`` to another."""
-    return (row for _, row, _ in placed_rows(file, start, end))
+    rest = b""
+    for piece in file.read(start, end):  # as placed_rows, in half the time
+        data, at = rest + piece, 0
+        while (found := unpack_row(data, at)) is not None:
+            row, at = found
+            yield row
+        rest = data[at:]
 
 
 def placed_rows(file: ScratchFile, start: int, end: int) -> Iterator[PlacedRow]:
