@@ -5,10 +5,10 @@ what it names that is no document is a claim, to be read later.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from imgpack.errors import DocumentError, LimitError, NotFoundError
+from imgpack.errors import DocumentError, LimitError, NotFoundError, printable
 from imgpack.image.check.problems import (
     UNREADABLE,
     CheckedImage,
@@ -60,7 +60,8 @@ def check_documents(
     walk = _DocumentWalk(opened, platform, findings)
     for root in roots:
         names = (*(name.shown() for name in root.names), *root.labels)
-        walk.document(root.descriptor, 0, names)
+        for said in root.platforms or (None,):
+            walk.document(replace(root.descriptor, platform=said), 0, names)
     return walk.found
 
 
@@ -141,6 +142,8 @@ class _DocumentWalk:
                 return True
             kind = "attestation" if attested else "image"
             self._tell(kind, descriptor, names, str(config.platform))
+            if not attested:
+                self._check_kinds(manifest, config, where)
             self._image(manifest, config, entry)
             return True
         self._tell("image", descriptor, names)
@@ -175,6 +178,19 @@ class _DocumentWalk:
             blob = layer.descriptor
             if blob.digest not in absent:
                 self._claim(blob, layer.diff_id if mediatype.is_layer(blob.media_type) else None)
+
+    def _check_kinds(self, manifest: Manifest, config: ImageConfig, where: str) -> None:
+        """Whether there is something to run, and something that runs it."""
+        others = [blob for blob in manifest.layers if not mediatype.is_layer(blob.media_type)]
+        for blob in others:
+            text = (
+                f"its type {printable(blob.media_type)} is none of files: what is in it is unknown"
+            )
+            place = f"layer {blob.digest}"
+            self._findings.add(ImageCheck.MEDIA_TYPE, place, text, level=ProblemLevel.NOTE)
+        if not config.platform.known and len(others) < len(manifest.layers):
+            text = f"it is for {config.platform}, and no engine runs that"
+            self._findings.add(ImageCheck.PLATFORM, where, text, level=ProblemLevel.WARNING)
 
     def _check_platform(self, config: ImageConfig, entry: Descriptor, where: str) -> None:
         said, own = entry.platform, config.platform
