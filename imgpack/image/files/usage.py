@@ -98,7 +98,7 @@ def image_usage(tree: Applied, *, depth: int = 1, top: int = 10) -> ImageUsage:
     directories = _Directories(depth, top)
     hidden = _Hidden(top)
     copies = _Copies()
-    for one, size in _stored(tree):
+    for one, size in stored_sizes(tree):
         layers[one.layer].entries += 1
         layers[one.layer].size += size
         if one.by == one.layer:
@@ -115,8 +115,8 @@ def image_usage(tree: Applied, *, depth: int = 1, top: int = 10) -> ImageUsage:
     )  # fmt: skip
 
 
-def _stored(tree: Applied) -> Iterator[tuple[LayerRow, int]]:
-    """All entries of all layers, and the bytes that each takes."""
+def stored_sizes(tree: Applied) -> Iterator[tuple[LayerRow, int]]:
+    """All entries of all layers, and the bytes that each takes. Raises as ``Applied.laid``."""
     seen = [bytearray(table.linked + 1) for table in tree.tables]
     for one in tree.laid():
         row = one.row
@@ -265,7 +265,7 @@ class _Copies:
 def _named(tree: Applied, found: tuple[tuple[_Content, int], ...]) -> tuple[DuplicateFiles, ...]:
     """The files that have these contents."""
     named: dict[_Content, list[LayerRow]] = {content: [] for content, _ in found}
-    for one, size in _stored(tree):
+    for one, size in stored_sizes(tree):
         digest = one.row.sha256
         if size and one.shown and digest is not None:
             files = named.get((int.from_bytes(digest[:8]), size))
