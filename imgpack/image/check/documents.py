@@ -18,7 +18,7 @@ from imgpack.image.check.problems import (
 )
 from imgpack.image.image import BlobSource, Image
 from imgpack.image.opened import Opened, Root
-from imgpack.image.resolve import MAX_DEPTH
+from imgpack.image.resolve import MAX_DEPTH, is_attestation
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
@@ -26,8 +26,6 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 
-_REFERENCE_TYPE: Final = "vnd.docker.reference.type"
-"""The annotation by which BuildKit tells an attestation from an image."""
 _LEFT_OUT: Final = "is not here (a shallow image, or a lock)"
 _FAULTS: Final = (*UNREADABLE, LimitError)
 
@@ -137,7 +135,7 @@ class _DocumentWalk:
         except _FAULTS as error:
             self._findings.caught(ImageCheck.DOCUMENT, where, error)
         else:
-            attested = dict(entry.annotations).get(_REFERENCE_TYPE) == "attestation-manifest"
+            attested = is_attestation(entry)
             if self._platform is not None and not self._platform.matches(config.platform):
                 return True
             kind = "attestation" if attested else "image"
