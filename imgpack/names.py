@@ -49,8 +49,8 @@ _HOMES: Final = {
     "image.lint.findings": "LintFinding LintIgnore Linted",
     "image.lint.rules": "LintLevel LintRule",
     "image.lint.sarif": "lint_sarif",
-    "image.location": "is_layout is_path is_spelled_path parse_reference remote_name target_name"
-    " writable_name",
+    "image.location": "holds_images is_layout is_path is_spelled_path parse_reference"
+    " remote_name target_name writable_name",
     "image.opened": "Opened Root",
     "image.report.page": "report_page",
     "image.schema1": "schema1_name schema1_payload",

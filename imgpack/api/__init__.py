@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from imgpack.image.lint.rules import LintLevel, LintRule
     from imgpack.image.lint.sarif import lint_sarif
     from imgpack.image.location import (
+        holds_images,
         is_layout,
         is_path,
         is_spelled_path,
@@ -224,8 +225,9 @@ __all__ = [
     "configure", "copy", "create", "credential_store", "delete", "described", "difference",
     "directory", "directory_entry", "dry_run", "entries", "export", "extract", "fakeroot_state",
     "fetch_base", "fetch_schema1", "field_text", "fifo", "file", "find_engine", "find_ignore_file",
-    "find_path", "flatten", "hard_link", "ignore", "image_id", "image_steps", "image_usage",
-    "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join", "lint", "lint_sarif",
+    "find_path", "flatten", "hard_link", "holds_images", "ignore", "image_id", "image_steps",
+    "image_usage", "images_in", "is_layout", "is_lock", "is_path", "is_spelled_path", "join",
+    "lint", "lint_sarif",
     "load", "loading", "lock_base", "missing_layers", "mount_repositories", "moved", "mtree",
     "open", "open_base", "open_bases", "open_blob", "open_files", "owner_names", "parse_name",
     "parse_reference", "parse_rule", "planned", "prepare", "project_annotations", "published_names",

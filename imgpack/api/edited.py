@@ -47,8 +47,8 @@ def configure(
     Of an index each image, or only the one for ``platform``; the others stay as they are, and
     attestations of what is no more there go. ``created``: RFC 3339 in UTC (empty: the image's
     time stays). With ``history`` each change is an entry without a layer (OCI image-spec
-    ``config.md``). ``where`` is what messages call it. Raises ``ConfigError``,
-    ``DocumentError``, ``LimitError``, ``UnsupportedError``.
+    ``config.md``); an image that says all of it is returned as it is. ``where`` is what messages
+    call it. Raises ``ConfigError``, ``DocumentError``, ``LimitError``, ``UnsupportedError``.
     """
     from imgpack.image.base.platforms import Remaking
     from imgpack.image.edit.configured import Configuring

@@ -28,6 +28,7 @@ def open_files(
     registries: Registries | None = None,
     scratch: Callable[[], str] = tempfile.gettempdir,
     cache: SegmentCache | None = None,
+    at_most: int | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> Iterator[ImageFiles]:
@@ -36,7 +37,9 @@ def open_files(
     ``location`` is as for ``open``, or a lock; of an archive or a layout with several images,
     ``image`` chooses one as ``Opened.select`` does, or it is ``PATH:NAME``. Of an index it is the
     image for ``platform`` (``None``: linux/amd64, or the only one). Each layer is read once and
-    verified, unless the ``cache`` remembers what it holds; its bytes, when they are asked for.
+    verified, unless the ``cache`` remembers what it holds; its bytes, when they are asked for. With
+    ``at_most`` layers of more bytes in all are not read, but a ``LimitError``, and nothing is
+    remembered.
     ``scratch`` finds a directory for what is in the layers, without the bytes of files. Raises
     what ``open`` raises, ``DigestError``, ``ArchiveError``, ``TreeError``, ``LimitError`` and
     ``UnsupportedError``, also for what is no image.
@@ -62,6 +65,7 @@ def open_files(
             name=root.shown(),
             tree=tree if missing_layers(whole) else None,
             cache=cache,
+            at_most=at_most,
             jobs=jobs,
             reporter=reporter,
         )

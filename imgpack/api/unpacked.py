@@ -45,6 +45,7 @@ def extract(
 def export(
     files: ImageFiles,
     write: Callable[[bytes], object],
+    paths: Iterable[str | bytes] = (),
     *,
     compression: str | Codec = "none",
     scratch: Callable[[], str] = tempfile.gettempdir,
@@ -53,14 +54,17 @@ def export(
 ) -> Written:
     """Give ``write`` one tar of what an image shows, in pieces; its digests and sizes in bytes.
 
-    ``files`` are those of ``open_files``. The tar is what a layer of the same tree would be
-    (``docs/layer-format.md``): the same bytes anywhere, and no entry for the root directory.
-    ``scratch`` finds a directory with room for the bytes of all files. Raises
+    ``files`` are those of ``open_files``, ``paths`` as for ``extract``. The tar is what a layer of
+    the same tree would be (``docs/layer-format.md``): the same bytes anywhere, and no entry for
+    the root directory. ``scratch`` finds a directory with room for the bytes of all files. Raises
     ``NotFoundError``, ``TreeError``, ``LimitError``, ``ArchiveError``, ``DigestError``,
     ``OutputError``.
     """
+    from os import fsencode
+
     from imgpack.compression.codec import Codec
     from imgpack.image.files.export import export_files
 
     codec = Codec.parse(compression) if isinstance(compression, str) else compression
-    return export_files(files, write, scratch, codec=codec, jobs=jobs, reporter=reporter)
+    chosen = [fsencode(path) for path in paths]
+    return export_files(files, write, chosen, scratch, codec=codec, jobs=jobs, reporter=reporter)

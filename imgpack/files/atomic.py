@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -176,7 +176,8 @@ def _remove_abandoned(path: str, owner: int | None) -> None:
             if not _remove_at_once(path):
                 # By descriptors alone: another user's it may be, who could exchange what
                 # lies in there for a link meanwhile.
-                shutil.rmtree(path, ignore_errors=True)
+                empty(fd)
+                os.rmdir(path)
         finally:
             os.close(fd)
 
@@ -193,8 +194,13 @@ def _remove_at_once(path: str) -> bool:
 def _remove(path: str) -> None:
     if _remove_at_once(path):
         return
-    shutil.rmtree(path, ignore_errors=True)
-    # That needs a descriptor for each level; where there are few, this needs one, or none.
+    with suppress(OSError):
+        fd = os.open(path, _DIRECTORY)
+        try:
+            empty(fd)
+        finally:
+            os.close(fd)
+    # That needs some descriptors; where there are none, this needs one at most.
     for directory, directories, files in os.walk(path, topdown=False):
         for name in files:
             _remove(os.path.join(directory, name))
@@ -203,6 +209,62 @@ def _remove(path: str) -> None:
                 os.rmdir(os.path.join(directory, name))
     with suppress(OSError):
         os.rmdir(path)
+
+
+def empty(top: int) -> None:
+    """Remove what is in the open directory ``top``, as far as it can be.
+
+    What is in a directory in it comes up first, so that depth does not matter.
+    """
+    while True:
+        removed = 0
+        for name in _names(top):
+            with suppress(OSError):
+                _remove_in(top, name)
+                removed += 1
+        if not removed:
+            return
+
+
+def _remove_in(top: int, name: bytes) -> None:
+    if not stat.S_ISDIR(os.lstat(name, dir_fd=top).st_mode):
+        os.unlink(name, dir_fd=top)
+        return
+    directory = _opened(top, name)
+    try:
+        for below in _names(directory):
+            if stat.S_ISDIR(os.lstat(below, dir_fd=directory).st_mode):
+                os.close(_opened(directory, below))  # so that it may be moved
+                new = b".%s" % secrets.token_hex(16).encode()
+                os.rename(below, new, src_dir_fd=directory, dst_dir_fd=top)
+            else:
+                os.unlink(below, dir_fd=directory)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=top)
+
+
+def _opened(above: int, name: bytes) -> int:
+    """A directory that its owner may change, open."""
+    descriptor = -1
+    with suppress(PermissionError):
+        descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+    if descriptor < 0:
+        found = os.open(name, _DIRECTORY | os.O_PATH, dir_fd=above)
+        try:  # by its descriptor: the name may lead elsewhere by now
+            os.chmod(f"/proc/self/fd/{found}", 0o700)
+        finally:
+            os.close(found)
+        return os.open(name, _DIRECTORY, dir_fd=above)
+    with suppress(OSError):
+        os.fchmod(descriptor, 0o700)
+    return descriptor
+
+
+def _names(directory: int) -> list[bytes]:
+    with suppress(OSError), os.scandir(directory) as found:
+        return [os.fsencode(one.name) for one in found]
+    return []
 
 
 class AtomicFile:

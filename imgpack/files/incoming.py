@@ -46,7 +46,12 @@ def open_input(path: str) -> int:
     else:
         # Whoever names a pipe waits for its writer; nothing else is waited for.
         waits = stat.S_ISFIFO(os.stat(path).st_mode)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK))
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a socket, or a device of nothing
+                raise NotRegularError(error.errno, "neither a file nor a directory") from error
+            raise
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or _is_null(descriptor):
         return descriptor

@@ -127,6 +127,9 @@ def _image(image: Image, change: _AnnotationChange) -> Image:
         kind = Format.OCI.manifest_type
         config = replace(config, media_type=Format.OCI.config_type)
         layers = [in_format(one, Format.OCI) for one in layers]
+    said = (own, tuple(layers), kind)
+    if said == (dict(old.annotations), old.layers, old.media_type):
+        return image  # in whatever form its document is
     return replace(image, manifest=build_manifest(config, layers, kind, own))
 
 
@@ -157,6 +160,9 @@ def _index(image: ImageIndex, change: _AnnotationChange) -> ImageIndex:
     own = change.merged(image.index.annotations, of)
     inside = change.said.places() - {_OUTSIDE}
     kind = Format.OCI.index_type if inside else image.index.media_type
+    there = image.index
+    if (own, tuple(entries), kind) == (dict(there.annotations), there.manifests, there.media_type):
+        return image
     return ImageIndex(build_index(entries, kind, own), tuple(made))
 
 

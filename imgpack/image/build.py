@@ -233,6 +233,8 @@ class StackBuilding:
     ) -> None:
         self.layers: list[Layer] = []
         self.dests: list[bytes] = []
+        self.empty: set[int] = set()
+        """Numbers of layers of trees of which there was nothing to write."""
         self.newest = 0
         self._outputs = options.outputs
         self._reporter = reporter
@@ -248,6 +250,7 @@ class StackBuilding:
             else:
                 built = builder.build(tree, sink.open_blob, stages)
                 if built.record.written.raw_size == len(END):
+                    self.empty.add(number)
                     self._reporter.warn(f"the layer of {tree} is empty")
             record, written = built.record, built.record.written
             matched.update(record.matched)

@@ -39,8 +39,8 @@ _TRANSPORT: Final = re.compile(
 )
 """How skopeo spells places (containers-transports(5))."""
 _STORES: Final = ("docker-daemon", "containers-storage")
-_OF_LAYOUTS: Final = ("oci-layout", "manifest.json")
-"""Files of which a directory of images has one: that of skopeo's ``dir:`` is the second."""
+_OF_IMAGES: Final = (("oci-layout",), ("manifest.json", "version"))
+"""Files that a directory of images has: an OCI layout, or skopeo's ``dir:``."""
 _NAMES: Final = 10_000
 """Names of a directory among which the nearest is looked for."""
 
@@ -61,6 +61,13 @@ def is_layout(target: str) -> bool:
     return target.endswith("/") or os.path.isdir(target)
 
 
+def holds_images(directory: str) -> bool:
+    """Whether ``directory`` is a layout, and no tree of files."""
+    return any(
+        all(os.path.exists(os.path.join(directory, name)) for name in names) for names in _OF_IMAGES
+    )
+
+
 def split_name(text: str) -> tuple[str, str | None]:
     """A path and the name of an image in it, if ``text`` is ``PATH:NAME``."""
     if os.path.lexists(text):
@@ -79,7 +86,7 @@ def _may_be_image(path: str) -> bool:
     if is_spelled_path(path):
         return os.path.exists(path)
     if os.path.isdir(path):
-        return any(os.path.exists(os.path.join(path, name)) for name in _OF_LAYOUTS)
+        return holds_images(path)
     with contextlib.suppress(OSError, ValueError):
         # A pipe must not be opened for a look: who writes to it would see it closed.
         if stat.S_ISREG(os.stat(path).st_mode):
@@ -121,7 +128,8 @@ def _near(path: str) -> str:
         with os.scandir(above or ".") as entries:
             names = [entry.name for entry in islice(entries, _NAMES)]
         begun = sorted(one for one in names if one.startswith(f"{name}."))
-        found = begun[:1] or difflib.get_close_matches(name, names, 1, 0.7)
+        cutoff = 0.7 if len(name) > 3 else 0.6
+        found = begun[:1] or difflib.get_close_matches(name, names, 1, cutoff)
         if found and name:
             return f"did you mean {printable(os.path.join(above or '.', found[0]))}?"
     return ""

@@ -63,6 +63,31 @@ def test_a_configuration_is_changed_elsewhere_and_in_place(app: InProcess) -> No
     assert (last["created"], last["runtime"]["User"]) == ("1970-01-01T00:00:05Z", "7")
 
 
+def test_a_change_that_is_there_already_is_none(app: InProcess, tmp_path: Path) -> None:
+    """Neither a step nor another digest comes of it; of several only those that are new."""
+    given = ("-e", "A=1", "-l", "k=v", "--cmd", "run", "--expose", "80", "--volume", "/v")
+    app("config", "app.tar", *given, "-u", "7", "--entrypoint", "/x", "--in-place").ok()
+    before = (tmp_path / "app.tar").read_bytes()
+    for line in (
+        ("config", "app.tar", *given, "-u", "7", "--entrypoint", "/x"),
+        ("append", "app.tar", "tree"),
+        ("annotate", "app.tar", "--remove", "none"),
+    ):
+        done = app(*line, "--in-place")
+        done.ok()
+        assert "there is nothing to change" in done.err
+        assert (tmp_path / "app.tar").read_bytes() == before
+    app("tag", "app.tar", "app:1").ok()
+    assert (tmp_path / "app.tar").read_bytes() == before
+    count = len(inspected(app, "app.tar")["history"])
+    app("config", "app.tar", *given, "-e", "B=2", "--expose", "80-81", "--in-place").ok()
+    app("append", "app.tar", "tree", "more", "--in-place").ok()
+    steps = [one["created_by"] for one in inspected(app, "app.tar")["history"][count:]]
+    assert steps == ["ENV B=2 # imgpack", "EXPOSE 80-81/tcp # imgpack", "COPY . / # imgpack"]
+    assert "no-history" in app("config", "app.tar", "-e", "A=2", "--comment", "x",
+                               "--no-history", "--in-place").failed(2)  # fmt: skip
+
+
 def test_what_an_image_has_not_is_said_of_the_image(app: InProcess) -> None:
     """And not of a base; so is a command that an entrypoint drops."""
     done = app("config", "app.tar", "--unset-env", "Z", "--entrypoint", "/x", "-o", "x.tar")

@@ -1,5 +1,6 @@
 """What the scripts of the shells are answered; the shells themselves are in tests/interop."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,54 @@ def asked(place: Path, *words: str, shell: str = "zsh") -> list[str]:
 def test_what_is_known_is_offered(place: Path, words: list[str], answer: list[str]) -> None:
     """And the rest left to the shell, which had offered files."""
     assert asked(place, *words) == answer
+
+
+@pytest.fixture
+def rooted(imgpack_here: InProcess, tmp_path: Path) -> Path:
+    """An archive and a layout with some files, and a link to a directory."""
+    (tmp_path / "t/usr/bin").mkdir(parents=True)
+    (tmp_path / "t/bin").symlink_to("usr/bin")
+    for name in ("sh", "sed", "a b", "x;y", "new\nline"):
+        (tmp_path / "t/usr/bin" / name).touch()
+    imgpack_here("build", "t", "-t", "a:1", "-o", "a.tar").ok()
+    imgpack_here("copy", "a.tar", "lay/").ok()
+    imgpack_here("base", "lock", "a.tar", "-o", "a.lock").ok()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["ls", "a.tar", ""], ["plain", "/bin", "/usr/"]),
+        (["ls", "a.tar", "/u"], ["plain", "/usr/"]),
+        (["ls", "a.tar:a:1", "u"], ["plain", "usr/"]),
+        (["ls", "lay", "/usr/bin/"], ["plain", "/usr/bin/sed", "/usr/bin/sh"]),
+        (["cat", "a.lock", "/bin/sh", "/bin/s"], ["plain", "/bin/sed", "/bin/sh"]),
+        (["extract", "a.tar", "out", "//usr/b"], ["plain", "//usr/bin/"]),
+        (["export", "lay:a:1", "usr/bin/../"], ["plain", "usr/bin/../bin/"]),
+        (["ls", "a.tar", "/none/"], ["file"]),
+        (["ls", "a.tar:b:2", "/"], ["file"]),
+        (["ls", "none.tar", "/"], ["file"]),
+        (["ls", "localhost:1/x", "/"], ["file"]),
+    ],
+)
+def test_paths_inside_of_an_image_are_offered(
+    rooted: Path, words: list[str], answer: list[str]
+) -> None:
+    """Links followed; but names that a shell would take apart are left out."""
+    assert asked(rooted, *words) == answer
+
+
+def test_a_large_image_offers_what_is_remembered_of_it(rooted: Path) -> None:
+    """And nothing is remembered by asking, or read of what is too large."""
+    (rooted / "t/large").write_bytes(random.Random(1).randbytes(9 << 20))
+    imgpack = Imgpack(rooted)
+    imgpack("build", "t", "-o", "large.tar").ok()
+    assert asked(rooted, "ls", "large.tar", "--cache-dir", "c", "/l") == ["file"]
+    assert not (rooted / "c").exists()
+    imgpack("ls", "large.tar", "--cache-dir", "c").ok()
+    assert asked(rooted, "ls", "large.tar", "--cache-dir", "c", "/l") == ["plain", "/large"]
+    assert asked(rooted, "ls", "large.tar", "--no-cache", "/l") == ["file"]
 
 
 @pytest.mark.parametrize(

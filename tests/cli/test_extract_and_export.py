@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.archives import write_archive
 from tests.cli_runner import Imgpack, InProcess
-from tests.privileges import as_user
+from tests.image.files.test_extract import DIR, layer, member
+from tests.privileges import OBEYING_MODES, as_user
 from tests.registry.hostile import HostileRegistry
+from tests.store.samples import Memory, make_image
 
 
 @pytest.fixture
@@ -50,6 +53,9 @@ def test_all_files_or_those_at_paths_are_extracted(image: InProcess, tmp_path: P
         (("export", "app.tar", "-o", "./app.tar"), 14, "the tar ./app.tar is app.tar"),
         (("export", "app.tar:app:1", "-o", "app.tar"), 14, "the tar app.tar is app.tar"),
         (("export", "app.tar", "-o", "x", "--compression", "xz"), 7, "xz"),
+        (("export", "app.tar", "-o", "x.tar.xz"), 2, "name it .tar.gz or .tar.zst"),
+        (("export", "app.tar", "-o", "x.tgz", "--compression", "none"), 2, "would hold a tar"),
+        (("export", "app.tar", "/etc/cnof", "-o", "x"), 28, "there is /etc/conf"),
         (("extract", "none.tar", "new"), 3, "none.tar does not exist"),
     ],
 )
@@ -73,6 +79,47 @@ def test_a_tar_goes_to_a_file_or_standard_output(image: InProcess, tmp_path: Pat
         assert tar.getnames() == ["app", "etc", "etc/conf"]
     image("build", "files.tar", "-o", "again.tar", "-t", "app:1").ok()
     assert image("digest", "again.tar").ok() == image("digest", "app.tar").ok()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "head"),
+    [
+        ("x.tar.gz", (), b"\x1f\x8b"),
+        ("x.tgz", ("--compression", "gzip:9"), b"\x1f\x8b"),
+        ("x.tar.zst", (), b"\x28\xb5\x2f\xfd"),
+        ("x.tar", ("--compression", "zstd"), b"\x28\xb5\x2f\xfd"),
+        ("x.tar", (), b"etc/"),
+        ("x", (), b"etc/"),
+    ],
+)
+def test_a_tar_is_compressed_as_its_name_says(
+    image: InProcess, tmp_path: Path, name: str, option: tuple[str, ...], head: bytes
+) -> None:
+    """Or as was said; to the same bytes whatever threads there are."""
+    image("export", "app.tar", "/etc", "-o", name, *option).ok()
+    made = (tmp_path / name).read_bytes()
+    assert made.startswith(head)
+    image("export", "app.tar", "etc/conf", "-o", name, *option, "-j", "1").ok()
+    assert (tmp_path / name).read_bytes() == made
+
+
+def test_a_part_of_the_files_is_one_tar(image: InProcess, tmp_path: Path) -> None:
+    """With the directories above, hard links among them, and what a build of these files has."""
+    (tmp_path / "src/etc/hard").hardlink_to(tmp_path / "src/app")
+    (tmp_path / "src/etc/more").hardlink_to(tmp_path / "src/app")
+    image("build", "src", "-o", "app.tar").ok()
+    image("export", "app.tar", "/etc", "-o", "part.tar").ok()
+    with tarfile.open(tmp_path / "part.tar") as tar:
+        members = tar.getmembers()
+        assert [one.name for one in members] == ["etc", "etc/conf", "etc/hard", "etc/more"]
+        assert [one.islnk() for one in members] == [False, False, False, True]
+        file = tar.extractfile("etc/more")
+        assert file is not None
+        assert file.read() == b"app"
+    image("extract", "app.tar", "some", "/etc").ok()
+    image("build", "some", "-o", "some.tar").ok()
+    image("export", "some.tar", "-o", "again.tar").ok()
+    assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "part.tar").read_bytes()
 
 
 def test_an_image_in_a_registry_is_extracted(image: InProcess, tmp_path: Path) -> None:
@@ -112,6 +159,19 @@ def test_a_user_is_told_what_only_root_can_set_or_has_it_recorded(imgpack: Imgpa
         with tarfile.open(imgpack.directory / f"{name}-files.tar") as tar:
             files.append([(one.name, one.type, one.mode, one.uid, one.gid) for one in tar])
     assert files[0] == files[1]
+
+
+def test_directories_that_nobody_may_enter_are_filled_before(imgpack: Imgpack) -> None:
+    """The root is the last that gets its mode, and each comes after those in it."""
+    names = ("d", "d/e", "d/x", "z")
+    made = [member(".", DIR, mode=0o600), *(member(name, DIR, mode=0) for name in names)]
+    image = make_image(Memory(), [layer(*made, member("d/e/f", data=b"x", mode=0))])
+    write_archive(imgpack.directory / "app.tar", image)
+    imgpack("extract", "app.tar", "out", "--rootless", prefix=OBEYING_MODES).ok()
+    out = imgpack.directory / "out"
+    found = {str(path.relative_to(out)): path.stat().st_mode & 0o777 for path in out.rglob("*")}
+    assert found == dict.fromkeys((*names, "d/e/f"), 0)
+    assert out.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_lock_is_extracted_once_its_layers_are_fetched(image: InProcess, tmp_path: Path) -> None:

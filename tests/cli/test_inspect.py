@@ -211,12 +211,6 @@ def test_one_of_several_is_path_and_name(
     assert f"{place}:none:1 names an image, and --image, too; name it once" in both
 
 
-def test_a_name_beside_a_directory_is_a_reference(imgpack_here: InProcess) -> None:
-    """Only a path that says so is one: app:1 is in a registry, whatever lies beside it."""
-    (imgpack_here.directory / "localhost").mkdir()
-    assert "cannot connect" in imgpack_here("inspect", "localhost:1/app:1").failed(16)
-
-
 def test_schema1_can_be_for_another_of_the_names(image: Image, imgpack_here: InProcess) -> None:
     """The name and tag are in the payload."""
     other = build_schema1(image.manifest, image.config, "bar/foo", "v2").payload

@@ -57,7 +57,7 @@ def test_what_is_found_is_told_by_rules(imgpack_here: InProcess) -> None:
         "warning world-writable-file: everybody may write a file",
         "  /a\\x1b[31m/b c\\n has the mode 0666 (in layer 2)",
         "info user-root: it runs as root",
-        "  config.User: it runs as root",
+        "  config.User: there is none",
         "2 errors, 2 warnings, 1 note",
     ]
 

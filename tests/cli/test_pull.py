@@ -262,7 +262,7 @@ def test_a_nameless_copy_is_told_how_images_get_names(
     write_archive(tmp_path / "a.tar", image)
     done = imgpack_here("copy", "a.tar", "b.tar")
     done.ok()
-    assert "the -t of imgpack build and imgpack pull names it" in done.err
+    assert "imgpack build -t and imgpack pull -t name it" in done.err
 
 
 # tags, index, rm

@@ -35,6 +35,7 @@ LINES = [
     "diff --json IMAGE plain",
     "extract IMAGE out",
     "export IMAGE -o out.tar",
+    "export IMAGE /etc -o out.tar.gz",
     "verify IMAGE",
     "verify --json IMAGE",
     "lint IMAGE",

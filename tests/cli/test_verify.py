@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.image.base.lock import LockedTree
+from imgpack.tree.merge.listing import Listing
 from tests.cli.archives import write_archive
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
@@ -133,6 +135,23 @@ def test_an_image_is_built_again_from_its_file(
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
+def test_of_several_images_in_a_layout_one_is_built_again(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """By its name in the file or there; a layout alone does not say which."""
+    _write_project(tmp_path)
+    text = (tmp_path / "imgpack.toml").read_text().replace('"web.tar"', '"app/"\ntags = ["2"]')
+    (tmp_path / "imgpack.toml").write_text(text)
+    imgpack_here("build").ok()
+    line = imgpack_here("verify", "app", "--rebuild").failed(2)
+    assert "app has several images of imgpack.toml; name one: web, app.x" in line
+    same = b"built again, it is the same to the byte"
+    for words in (("web",), ("app.x",), ("app/:web:2",), ("app", "--image", "app.x")):
+        assert same in imgpack_here("verify", *words, "--rebuild").ok()
+    line = imgpack_here("verify", "app:3", "--rebuild").failed(2)
+    assert "app:3 is no image of imgpack.toml, nor where one is written" in line
+
+
 def test_what_cannot_be_built_again_is_one_line(tmp_path: Path, imgpack_here: InProcess) -> None:
     """Without a file, or with one that does not say how."""
     write_archive(tmp_path / "a.tar", make_image(Memory()), "foo:1")
@@ -231,6 +250,20 @@ def test_a_list_of_a_lock_that_is_not_its_own_is_an_error(
     assert b"tree was not compared: what is in the image is not known" in done.out
     done = imgpack_here("verify", "web.lock", "--against", "tree", "--json")
     assert check("verify", done.out)["against"] is None
+
+
+def test_each_line_of_the_list_of_a_lock_is_checked(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Though the list has the digest that the lock says."""
+    _locked(tmp_path, imgpack_here)
+    document = json.loads((tmp_path / "web.lock").read_text())
+    tree = document["images"][0]["tree"]
+    text = LockedTree.parse(tree).listing("x").text.replace(b"mode=0644", b"mode=0888")
+    document["images"][0]["tree"] = LockedTree.of(Listing(text)).as_json()
+    (tmp_path / "web.lock").write_text(json.dumps(document))
+    line = imgpack_here("verify", "web.lock").failed(10)
+    assert "tree of linux/amd64: line 3 is malformed" in line
 
 
 def test_a_shallow_image_is_not_said_to_be_like_a_directory(

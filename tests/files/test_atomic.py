@@ -144,10 +144,27 @@ def test_no_path_within_a_directory_that_is_swept_is_followed(
     (left / "a").mkdir(parents=True)
     (left / "a" / "b").touch()
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.rmtree", lambda path, ignore_errors: None)
+        patch.setattr("imgpack.files.atomic.empty", lambda top: None)
         write_file(str(tmp_path / "out"), b"whole")
     assert (left / "a" / "b").exists()
     write_file(str(tmp_path / "out"), b"whole")
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_directory_of_any_depth_is_swept(tmp_path: Path) -> None:
+    """Whoever was killed may have been writing an image that is deeper than Python calls itself."""
+    left = tmp_path / f".out.{'0' * 16}.tmp"
+    here = os.getcwd()
+    left.mkdir()
+    os.chdir(left)
+    try:
+        for _ in range(1100):
+            os.mkdir("deep")
+            os.chdir("deep")
+    finally:
+        os.chdir(here)
+    with AtomicFile(str(tmp_path / "out")) as file:
+        file.commit()
     assert os.listdir(tmp_path) == ["out"]
 
 

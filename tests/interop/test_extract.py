@@ -8,8 +8,9 @@ import pytest
 from tests.cli_runner import Imgpack
 from tests.interop.conftest import Built
 from tests.interop.layers import TOP, facts_of_export, write_image
+from tests.interop.test_merged import below_top
 from tests.interop.trees import describe, differences
-from tests.servers.engine import Engine
+from tests.servers.engine import Engine, Podman
 from tests.servers.process import require, run
 
 
@@ -65,3 +66,28 @@ def test_the_exported_tar_is_what_docker_exports(
         assert tar.getnames()[0] == TOP
     imported = engine("import", str(written)).decode().strip()
     engine("rmi", imported)
+
+
+@pytest.mark.parametrize("seed", range(3000, 3004))
+def test_what_is_extracted_and_exported_is_what_podman_shows(
+    podman: Podman, imgpack: Imgpack, seed: int
+) -> None:
+    """Where it mounts the image, and in what it exports: deletions, links, attributes and all."""
+    archive = write_image(imgpack.directory / "image.tar", seed)
+    imgpack("extract", archive, "out").ok()
+    imgpack("export", archive, "-o", "files.tar").ok()
+    name = podman("load", "-q", "-i", str(archive)).decode().split()[-1]
+    place = podman("image", "mount", name).decode().strip()
+    try:
+        theirs = below_top(Path(place))
+        assert len(theirs) > 10
+        assert differences(theirs, below_top(imgpack.directory / "out")) == []
+    finally:
+        podman("image", "unmount", name)
+    container = podman("create", name, "/none").decode().strip()
+    try:
+        exported = facts_of_export(podman("export", container))
+    finally:
+        podman("rm", container)
+    written = (imgpack.directory / "files.tar").read_bytes()
+    assert differences(exported, facts_of_export(written)) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imgpack.api import Directory, Placed, Platform, Tree
 from imgpack.tree.destination import place
-from imgpack.tree.elf import HEAD, find_program, interpreter
+from imgpack.tree.elf import HEAD, find_program, interpreter, program_headers
 
 
 def elf(machine: int, *, bits: int = 2, order: int = 1) -> bytes:
@@ -154,3 +154,48 @@ def test_nothing_in_a_program_makes_it_fail(tail: bytes) -> None:
     """Whatever the headers say."""
     for head in (b"\x7fELF\x02\x01", b"\x7fELF\x01\x02", b"#!"):
         interpreter(head + tail)
+
+
+_PLACES = ("", "app", "bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin")
+_NAMES = ("sh", "bash", "dash", "busybox", "env", "true", "ls", "init")
+
+
+@pytest.mark.parametrize("place", _PLACES)
+def test_a_program_is_looked_for_in_each_usual_place(tmp_path: Path, place: str) -> None:
+    """One that is named, and those that most images have."""
+    for name in (*_NAMES, "mine"):
+        found = platform([tree(tmp_path / name, {f"{place}/{name}".lstrip("/"): elf(183)})], [name])
+        assert found == Platform("linux", "arm64")
+    for name in _NAMES:
+        one = Directory(os.fsencode(tmp_path / name))
+        found_at = find_program([one])
+        assert found_at is not None
+        assert found_at.path == f"{tmp_path}/{name}/{place}/{name}".replace("//", "/").encode()
+
+
+def test_a_higher_tree_decides_what_a_path_is(tmp_path: Path) -> None:
+    """As a higher layer does."""
+    low, high = (tree(tmp_path / n, {"bin/sh": elf(m)}) for n, m in (("low", 62), ("high", 183)))
+    assert platform([low, high]) == Platform("linux", "arm64")
+    assert platform([high, low]) == Platform("linux", "amd64")
+
+
+def test_the_name_of_what_runs_a_program_ends_with_its_segment() -> None:
+    """Or with a zero in it; an empty one is none."""
+    whole = elf_with(b"/lib/ld.so", wide=True, little=True)
+    assert interpreter(whole.replace(b"\0rest", b"rest!")) == b"/lib/ld.sor"
+    assert interpreter(whole.replace(b"/lib", b"/l\0b")) == b"/l"
+    assert interpreter(whole.replace(b"/lib", b"\0lib")) is None
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_segments_are_told_up_to_one_that_is_cut(wide: bool) -> None:
+    """Where they lie in the file and in memory, and how long they are."""
+    program = elf_with(b"/ld", wide=wide, little=True)
+    first, second = program_headers(program)
+    assert first == (0, 0, 0, 0)
+    assert second == (3, len(program) - len(b"/ld\0rest"), 0, 4)
+    start = second.offset
+    assert list(program_headers(program[:start])) == [first, second]
+    assert list(program_headers(program[: start - 1])) == [first]
+    assert list(program_headers(b"\x7fELG" + program[4:])) == []

@@ -25,8 +25,13 @@ SECRETS = {
     "a key of Google": "AIza" + _BODY[:35],
     "a key of Stripe": "sk_live_" + _BODY[:24],
     "a token of npm": "npm_" + _BODY[:36],
+    "a token of PyPI": "pypi-AgE" + _BODY[:50],
     "a token of Docker": "dckr_pat_" + _BODY[:27],
     "a token of Hugging Face": "hf_" + _BODY[:34],
+    "a token of DigitalOcean": "dop_v1_" + "0123456789abcdef" * 4,
+    "a key of Anthropic": "sk-ant-api03-" + _BODY[:80],
+    "a key of OpenAI": f"sk-{_BODY[:20]}T3BlbkFJ{_BODY[:20]}",
+    "a key of Azure storage": f"AccountKey={_BODY[:86]}==",
     "a key of SendGrid": f"SG.{_BODY[:22]}.{_BODY[:43]}",
     "a JSON web token": f"{_JWT}.{_BODY[:43]}",
     "a password in a URL": "https://me:secret@host/",
@@ -40,11 +45,45 @@ def test_a_secret_is_known_by_its_form(kind: str) -> None:
     assert [(one.kind, one.line) for one in secrets_in(text.encode(), urls=True)] == [(kind, 2)]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        *((f"gh{one}_{_BODY[:36]}", "a token of GitHub") for one in "pousr"),
+        *((f"xox{one}-12345678-{_BODY[:10]}", "a token of Slack") for one in "abposr"),
+        ("ASIA" + "QWERTYUIOPASDFG2", "an access key of AWS"),
+        ("rk_live_" + _BODY[:24], "a key of Stripe"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n" + _BODY, "a private key"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n" + _BODY, "a private key"),
+    ],
+)
+def test_a_form_has_all_its_beginnings(text: str, kind: str) -> None:
+    """By which it is told what the token is for."""
+    assert [one.kind for one in secrets_in(text.encode())] == [kind]
+
+
+def test_no_more_secrets_of_a_text_are_told_than_somebody_reads() -> None:
+    """The first twenty; the password in a URL only if it is asked for."""
+    token = f"npm_{_BODY[:36]}\n"
+    found = list(secrets_in((token * 30).encode()))
+    assert [one.line for one in found] == list(range(1, 21))
+    assert list(secrets_in(SECRETS["a password in a URL"].encode())) == []
+
+
+def test_a_token_has_different_characters() -> None:
+    """Fewer than eight are a placeholder; so is one that says that it is an example."""
+    assert list(secrets_in(b"npm_" + b"abcd" * 9))
+    assert not list(secrets_in(b"npm_" + b"abc" * 12))
+    for word in ("EXAMPLE", "example", "xxxx", "XXXX", "1234567890"):
+        assert not list(secrets_in(f"npm_{word}{_BODY}"[:40].encode()))
+
+
 @pytest.mark.parametrize("kind", SECRETS)
 def test_no_secret_is_shown_whole(kind: str) -> None:
     """Four characters of it, and how many there are."""
     (found,) = secrets_in(SECRETS[kind].encode(), urls=True)
     assert SECRETS[kind][5:] not in found.shown
+    shown = SECRETS[kind][:4] + "…" if kind != "a private key" else ""
+    assert found.shown.startswith(shown) and bool(found.shown) == bool(shown)
 
 
 def test_a_url_may_have_a_password_and_no_user() -> None:
@@ -60,6 +99,7 @@ def test_a_url_may_have_a_password_and_no_user() -> None:
         "-----BEGIN CERTIFICATE-----\n" + _BODY, "AKIAIOSFODNN7EXAMPLE", "ghp_" + "x" * 36,
         "ghp_short", "eyJhbGciOi.eyJ.x", "eyJ" + "A" * 30 + ".eyJ" + "A" * 30 + "." + "A" * 43,
         "https://user:${PASSWORD}@host", "https://user@host", "hf_hub_download_and_so_on",
+        f"a-{_JWT}.{_BODY[:43]}",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_secret_is_not_told(text: str) -> None:

@@ -144,7 +144,7 @@ def create(
         there = None if old is None else old.image
         joined = api.join(images, wanted, old=there, replacing=joining.replace)
         named = replace(old, image=joined, fields=()) if old else api.Named(joined)
-        made = api.annotated(named, annotations, reporter=terminal)
+        made = api.annotated(named, annotations)
         target.write(made, terminal, registries, sources, jobs, record)
 
 

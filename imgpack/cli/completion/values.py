@@ -59,7 +59,7 @@ def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
 
 def _project_images(ctx: click.Context, incomplete: str) -> Iterable[str]:
     """The images of the file that is named, or lies here."""
-    from imgpack.cli.project.file import find, read
+    from imgpack.cli.project.file.reading import find, read
 
     try:
         path = ctx.params.get("project_file") or find()
@@ -73,6 +73,12 @@ def _references(ctx: click.Context, incomplete: str) -> Iterable[str]:
     """What is pushed beside an image of the file, or the names in an archive."""
     images = [*_project_images(ctx, incomplete)]
     return images if ctx.params.get("archive") in images else _names_inside(ctx, incomplete)
+
+
+def _paths_inside(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    from imgpack.cli.completion.inside import paths_inside
+
+    return paths_inside(ctx, incomplete)
 
 
 def _names(path: str) -> Iterator[str]:
@@ -120,6 +126,8 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "onto": _base,
     "above": _base,
     "diff_from": _base,
+    "path": _paths_inside,
+    "paths": _paths_inside,
     "platform_b": _fixed(*_PLATFORMS),
     "ignored": _fixed(
         "type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content"

@@ -110,10 +110,7 @@ class CacheFlags:
 cache_dir_option = click.option(
     "--cache-dir", type=DIRECTORY, metavar="DIR", help="Where segments are cached."
 )
-cache_options = gathered(
-    "cache",
-    CacheFlags,
-    cache_dir_option,
+_others: Final = (
     click.option("--no-cache", is_flag=True, help="Neither read nor write the cache."),
     click.option(
         "--cache-limit",
@@ -123,6 +120,19 @@ cache_options = gathered(
         help="Bytes that the cache may hold.",
     ),
 )
+cache_options = gathered("cache", CacheFlags, cache_dir_option, *_others)
+tables_cache_options = gathered(
+    "cache",
+    CacheFlags,
+    click.option(
+        "--cache-dir",
+        type=DIRECTORY,
+        metavar="DIR",
+        help="Where it is remembered which files layers have.",
+    ),
+    *_others,
+)
+"""For commands that look at images, and compress nothing."""
 
 
 def trim(cache: SegmentCache, limit: int) -> None:

@@ -52,6 +52,10 @@ class Destination:
         ``OutputError``.
         """
         check_prune(self.output if self.is_path else None, prune=self.prune)
+        if self.shallow and not self.is_path:
+            raise click.UsageError("--shallow is for an archive or a layout")
+        if self.allow_nondistributable and self.is_path:
+            raise click.UsageError("--allow-nondistributable is for a registry")
         self.names(())
         if self.is_path:
             to_standard_output(self.output)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +20,7 @@ from imgpack.api.bases import split
 from imgpack.cli.options.parameters import gathered, once
 from imgpack.cli.options.registry import RegistryOptions, connect
 from imgpack.errors import ArchiveError, DigestError, ImgpackError, OutputError
-from imgpack.files.streams import STDIN, STDIN_PATH
+from imgpack.files.streams import STDIN, STDIN_PATH, named_descriptor
 
 if TYPE_CHECKING:
     from imgpack.api import Named, Opened, Platform
@@ -52,6 +53,12 @@ class Choice:
         if self.image is not None:
             raise click.UsageError(f"{text} names an image, and --image, too; name it once")
         return str(path), replace(self, image=name)
+
+    def refuse(self, what: str) -> None:
+        """Refuse to choose an image of ``what``, which is none. Raises ``click.UsageError``."""
+        given = "--image" if self.image is not None else "--platform"
+        if self.image is not None or self.platform is not None:
+            raise click.UsageError(f"{given} is for images, and {what} is none")
 
     def all(self, opened: Opened) -> tuple[Named, ...]:
         """What is chosen of ``opened``: all of it, without the options."""
@@ -152,6 +159,8 @@ def connect_for(
 ) -> Iterator[api.Registries | None]:
     """As ``connect``, if ``text`` is a reference; nothing for a path."""
     if api.is_path(text):
+        if Path(text).is_fifo() and named_descriptor(text) is None:
+            terminal.note(f"waiting for what is written to {text}")
         yield None
         return
     api.parse_reference(text)  # a mistyped one is told before a password is asked for

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Final
 
 from imgpack.errors import Hint, Remedy
 
-_WORDS: Final = {
+_ELSEWHERE: Final = re.compile(r"imgpack [a-z][^,;]*")
+"""A command in the words of a hint, with options of its own."""
+_OPTION: Final = re.compile(r"(?<!\S)--?[a-z][a-z0-9-]*")
+WORDS: Final = {
     Remedy.CHOOSE_PLATFORM: "choose one with --platform",
     Remedy.CHOOSE_IMAGE: "choose one with --image: {0}",
     Remedy.CHOOSE_BASE: "choose one of {0}",
     Remedy.REPLACE_PLATFORM: "--replace puts the new one in its place",
     Remedy.LIST_DIGESTS: "imgpack inspect --json shows the digests there are",
     Remedy.BUILD_A_TREE: "a tree becomes an image with: imgpack build",
-    Remedy.USE_OCI: "build the image with --format oci",
+    Remedy.USE_OCI: "imgpack build --format oci makes one that can",
     Remedy.USE_OCI_OR_GZIP: "add --format oci, or use --compression gzip",
     Remedy.OTHER_CACHE: "name another with --cache-dir, or use --no-cache",
     Remedy.EMPTY_CACHE: "name an empty or new directory with --cache-dir",
     Remedy.CLEAR_CACHE: "remove it, or name another cache with --cache-dir",
-    Remedy.NAME_IT: "the -t of imgpack build and imgpack pull names it",
+    Remedy.NAME_IT: "imgpack build -t and imgpack pull -t name it",
     Remedy.GIVE_LAYERS: "give them with --base-layers, or push it to a registry that has them",
     Remedy.FETCH_LAYERS: "imgpack base fetch LOCK gets them into the cache",
     Remedy.MAKE_SHALLOW: (
-        "build it with --base-layers, or after imgpack base fetch LOCK; --shallow writes it "
-        "without them, which is enough for imgpack push"
+        "--shallow writes it without them, which is enough for imgpack push; to have them, "
+        "imgpack build --base-layers ARCHIVE, or imgpack base fetch LOCK before the build"
     ),
     Remedy.MOUNT_LAYERS: (
-        "copy the base to that registry and name its repository with --mount-from, or push an "
-        "image that was built with --base-layers"
+        "copy the base to that registry and name its repository with --mount-from, or push what "
+        "imgpack build --base-layers makes"
     ),
     Remedy.LARGER_CACHE: "allow more with --cache-limit",
     Remedy.UPDATE_LOCK: "imgpack base update {0} brings it up to date",
@@ -50,6 +55,7 @@ _WORDS: Final = {
         "it may delete by digest, which removes every tag of the image: imgpack rm {0}"
     ),
     Remedy.RECORD_OWNERS: "extract it as root, or record them with --rootless",
+    Remedy.MORE_MEMORY: "make more memory available, or use fewer --jobs",
     Remedy.NO_SCHEMA1: (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "
         "push without --schema1 otherwise"
@@ -57,13 +63,25 @@ _WORDS: Final = {
 }
 
 
-def worded(hint: Hint) -> str:
-    """``hint`` in the words of the command line."""
+def worded(hint: Hint, options: Collection[str] | None = None) -> str:
+    """``hint`` in the words of the command line.
+
+    If they name an option that is not among the ``options`` which the command has, those for
+    any caller.
+    """
     if isinstance(hint, str):
         return hint
-    return _WORDS[hint.remedy].format(*hint.values)
+    words = WORDS[hint.remedy]
+    if options is not None and not own_options(words).issubset(options):
+        return str(hint)
+    return words.format(*hint.values)
 
 
-def line(message: str, hint: Hint) -> str:
-    """What happened and what to do, for one line."""
-    return f"{message}; {worded(hint)}" if hint else message
+def own_options(words: str) -> set[str]:
+    """The options in ``words`` that are not named as those of some ``imgpack COMMAND``."""
+    return set(_OPTION.findall(_ELSEWHERE.sub("", words)))
+
+
+def line(message: str, hint: Hint, options: Collection[str] | None = None) -> str:
+    """What happened and what to do, for one line; ``options`` as for ``worded``."""
+    return f"{message}; {worded(hint, options)}" if hint else message

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from imgpack.cli.output.display import counted
 from imgpack.errors import brief
 
 if TYPE_CHECKING:
     from imgpack.api import Built, Change, Platform
-    from imgpack.cli.output.display import counted
-from imgpack.cli.output.terminal import Terminal
+    from imgpack.cli.output.terminal import Terminal
 
 _LISTED: Final = 100
 _FIX_TIMES: Final = (

@@ -20,9 +20,9 @@ from imgpack.cli.output.usage import worded
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
-_NO_MEMORY: Final = "make more memory available, or use fewer --jobs"
+_NO_MEMORY: Final = errors.Remedy.MORE_MEMORY()
 _NO_FILES: Final = "raise the limit of open files (ulimit -n)"
-_SHORTAGES: Final = {
+_SHORTAGES: Final[dict[int, errors.Hint]] = {
     errno.ENOMEM: _NO_MEMORY,
     errno.EMFILE: _NO_FILES,
     errno.ENFILE: _NO_FILES,
@@ -43,7 +43,7 @@ def tell(problem: BaseException, terminal: Terminal) -> int:
     if isinstance(problem, OSError) and problem.errno == errno.EPIPE:
         return errors.CLOSED_PIPE_EXIT_CODE
     told = _error(problem)
-    terminal.fail(line(told.message, told.hint or told.advice))
+    terminal.fail(line(told.message, told.hint or told.advice, terminal.options))
     return told.exit_code
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import click
 from click.formatting import wrap_text
+
+from imgpack.cli.output.terminal import Terminal
 
 _WIDEST: Final = 80
 _TWO_COLUMNS: Final = 56
@@ -48,6 +50,13 @@ class Help(click.HelpFormatter):
 
 
 class HelpContext(click.Context):
-    """A command's context, whose help is a ``Help``."""
+    """A command's context, whose help is a ``Help``; hints name no option but its own."""
 
     formatter_class = Help
+
+    def __init__(self, command: click.Command, *args: Any, **kwargs: Any) -> None:
+        super().__init__(command, *args, **kwargs)
+        if isinstance(self.obj, Terminal):
+            self.obj.options = frozenset(
+                name for one in command.params for name in (*one.opts, *one.secondary_opts)
+            )

@@ -39,7 +39,7 @@ class Terminal:
 
     Everything but the results is on standard error. ``progress`` is one of ``WAYS``;
     ``quiet`` shows none and no warnings; ``image`` is the one that is worked on, where a file
-    has several. Safe to call from any thread.
+    has several; ``options`` those of the command that runs. Safe to call from any thread.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Terminal:
         self.verbose = verbose
         self.progress = progress
         self.image = ""
+        self.options: frozenset[str] | None = None
         self._shown: Progress | None = None
         self._lock = threading.Lock()
         self._warned: set[str] = set()
@@ -100,7 +101,7 @@ class Terminal:
 
     def warn(self, message: str, hint: Hint = "") -> None:
         """One line on standard error, the same one never twice."""
-        told = line(message, hint)
+        told = line(message, hint, self.options)
         self._once("warning", f"warning: {self._worded(told) if self._worded else told}")
 
     def remark(self, message: str) -> None:

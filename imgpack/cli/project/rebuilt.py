@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgpack import api
+from imgpack.api.bases import split
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.registry import RegistryOptions
 from imgpack.cli.project.chosen import Chosen, choose
-from imgpack.cli.project.command import ProjectFlags
-from imgpack.cli.project.file import listed, read, shown
+from imgpack.cli.project.file.file import listed, shown
+from imgpack.cli.project.file.reading import read
+from imgpack.cli.project.flags import ProjectFlags
 from imgpack.cli.project.images import ProjectImage, as_texts
 from imgpack.cli.project.record.values import InputChange
+from imgpack.errors import SourceError
 from imgpack.files.scratch import directory_for_a_while
-from imgpack.files.streams import STDIN, STDOUT, named_descriptor
+from imgpack.files.streams import STDIN, STDOUT, is_stream
+from imgpack.files.writing import real_path
 
 if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
@@ -87,9 +91,22 @@ class Rebuilding:
             ):
                 given = _SHARED - ({"creds"} if ctx.params["password_stdin"] else set())
                 sub.params |= {name: ctx.params[name] for name in given}
-                build.invoke(sub)
+                with self._located():
+                    build.invoke(sub)
             changes = () if recorded is None else self._changes(recorded, metadata)
             yield Rebuilt(outputs[self.image.name], tuple(changes))
+
+    @contextmanager
+    def _located(self) -> Iterator[None]:
+        """What is not there was perhaps looked for in the wrong place."""
+        file = self.chosen.file
+        try:
+            yield
+        except SourceError as error:
+            if file.recorded is None:
+                raise
+            hint = f"paths begin at {file.directory or '.'}, as {file.path} says from where it lies"
+            raise error.reworded(error.message, hint) from error
 
     def _changes(self, recorded: Recorded, metadata: str) -> Iterator[InputChange]:
         file = read(metadata)
@@ -98,43 +115,56 @@ class Rebuilding:
         return recorded.changes(file.recorded, self.image.name)
 
 
-def find_rebuilding(location: str, path: str | None, terminal: Terminal) -> Rebuilding:
+def find_rebuilding(
+    location: str, member: str | None, path: str | None, terminal: Terminal
+) -> Rebuilding:
     """What ``location`` is in the file: the name of an image, or where one is written.
 
-    Of one image that a build recorded, anywhere it may have gone since. Raises ``ProjectError``
-    and ``UsageError``, and what reading the file does.
+    Of several that are written there it is ``member``, or what ``PATH:NAME`` says; of one image
+    that a build recorded, anywhere it may have gone since. Raises ``ProjectError`` and
+    ``UsageError``, and what reading the file does.
     """
+    if location == STDIN or is_stream(location):
+        raise click.UsageError(f"{location} is read once, and --rebuild compares it; name a file")
     flags = ProjectFlags(path, (), False)
     everything = choose(flags, (), terminal, os.environ)
     if everything is None:
         raise click.UsageError("there is no imgpack.toml here; name one with --file")
-    name, moved = _meant(location, everything)
+    name, place = _meant(location, member, everything)
     chosen = choose(ProjectFlags(everything.file.path, (), False), (name,), terminal, os.environ)
     assert chosen is not None
     image = chosen.images[-1]
     for one in chosen.images:
         _check_read_again(chosen, one)
-    if moved:
+    if place is None:
         return Rebuilding(chosen, image, location, None)
-    if image.output == STDOUT:
+    if place == STDOUT:
         raise click.UsageError(f"the image {name} is written to a stream; name an archive")
-    return Rebuilding(chosen, image, image.output, image.member)
+    return Rebuilding(chosen, image, place, image.member)
 
 
-def _meant(location: str, everything: Chosen) -> tuple[str, bool]:
-    """The name of the image that ``location`` is; whether it may be elsewhere than it says."""
+def _meant(location: str, member: str | None, everything: Chosen) -> tuple[str, str | None]:
+    """The name of the image that ``location`` is, and where that is; ``None``: at ``location``."""
     images = {image.name: image for image in everything.images}
-    name = next((name for name, image in images.items() if _is_at(image, location)), None)
-    if name is None and location in images and not os.path.lexists(location):
-        name = location
-    if name is not None:
-        return name, False
+    there, own = split(location)
+    wanted = member or own
+    at = [name for name, image in images.items() if _is_at(image, str(there))]
+    if wanted is not None:
+        at = [name for name in at if wanted in (name, *images[name].names)]
+    if len(at) > 1:
+        raise click.UsageError(
+            f"{location} has several images of {everything.file.path}; name one: {listed(at)}"
+        )
+    if at:
+        return at[0], str(there)
+    if location in images and not os.path.lexists(location):
+        return location, images[location].output
     recorded = everything.file.recorded
     built = [] if recorded is None else [*recorded.digests]
     called = [name for name in built if location in images[name].names]
     for found in (called, built):
         if len(found) == 1:
-            return found[0], True
+            return found[0], None
     raise click.UsageError(
         f"{location} is no image of {everything.file.path}, nor where one is written; "
         f"it has {listed([*images])}"
@@ -142,7 +172,7 @@ def _meant(location: str, everything: Chosen) -> tuple[str, bool]:
 
 
 def _is_at(image: ProjectImage, location: str) -> bool:
-    return os.path.normpath(image.output) == os.path.normpath(location)
+    return real_path(image.output) == real_path(location)
 
 
 def _check_read_again(chosen: Chosen, image: ProjectImage) -> None:
@@ -150,7 +180,7 @@ def _check_read_again(chosen: Chosen, image: ProjectImage) -> None:
     for name in _READ_ONCE:
         for text in as_texts(image.values.get(name, ())):
             place = (text.partition("=")[2] or text if name == "platform" else text).partition(":")
-            if place[0] == STDIN or named_descriptor(place[0]) is not None:
+            if place[0] == STDIN or is_stream(place[0]):
                 raise chosen.file.error(
                     image.paths.get(name, image.path),
                     "it was read from standard input or a pipe, and is not there again",

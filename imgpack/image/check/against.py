@@ -107,16 +107,21 @@ class _FirstPaths:
     """
 
     def __init__(self) -> None:
-        self._open: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._first: dict[int, bytes] = {}
+        self._seen: dict[int, int] = {}
+        """How many paths came of a file, if it was more than one."""
 
     def shared(self, entry: Entry | None, *, both: bool) -> bytes:
         """The first path of the file that ``entry`` is a later one of; else empty."""
         if entry is None or entry.links < 2 or entry.is_directory:
             return b""
-        key = entry.device, entry.inode
-        first, left = self._open.pop(key, (b"", entry.links))
-        if left > 1:
-            self._open[key] = first or (entry.path if both else b""), left - 1
+        key = entry.device << 64 | entry.inode  # a third of what a pair takes
+        seen = self._seen.pop(key, int(key in self._first)) + 1
+        first = self._first.pop(key, b"")
+        if seen < entry.links:
+            self._first[key] = first or (entry.path if both else b"")
+            if seen > 1:
+                self._seen[key] = seen
         return first
 
 

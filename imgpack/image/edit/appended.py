@@ -56,7 +56,7 @@ class Appending:
             check_time(self.created)
 
     def append(self, image: Image) -> Image:
-        """``image`` with the layers on top.
+        """``image`` with the layers on top, but for trees of which nothing is new.
 
         Raises ``LimitError`` for too many, ``UnsupportedError`` for what its format has no type
         for, source, tree and output errors; archive errors for layers of its own.
@@ -73,19 +73,23 @@ class Appending:
         groups = grouped(self.trees, squash=False)
         building = StackBuilding(groups, self.options, placement, self.reporter)
         building.build(LayerBuilder(self.options, self.reporter), self.blobs, types)
+        made = [number for number in range(len(types)) if number not in building.empty]
+        if not made and kind is image.format:
+            return image
         created = self.created or in_rfc3339(building.newest)
         steps = [
             History(created, f"{copied_to(dest)} {CREATED_BY}", self.author, self.comment)
-            for dest in building.dests
+            for dest in (building.dests[number] for number in made)
         ]
         config = continue_config(
             image.config,
             image.config.config,
-            [layer.diff_id for layer in building.layers],
+            [building.layers[number].diff_id for number in made],
             steps,
             platform=image.config.platform,
             created=created,
             author=self.author,
         )
-        layers = (*image.manifest.layers, *(layer.descriptor for layer in building.layers))
+        new = [building.layers[number].descriptor for number in made]
+        layers = (*image.manifest.layers, *new)
         return with_documents(image, config, layers, self.blobs, kind)

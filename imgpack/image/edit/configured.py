@@ -1,6 +1,8 @@
 """An image with another configuration: new documents, and the layers that it has."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from imgpack.errors import DocumentError
 from imgpack.events import SILENT, Reporter
@@ -12,8 +14,9 @@ from imgpack.spec.config import History, ImageConfig
 from imgpack.spec.descriptor import Descriptor, describe
 from imgpack.spec.digest import Digest
 from imgpack.spec.format import Format
+from imgpack.spec.json import decode
 from imgpack.spec.manifest import build_manifest
-from imgpack.spec.merge.changes import RuntimeChanges, merge
+from imgpack.spec.merge.changes import RuntimeChanges, changed, merge
 from imgpack.spec.merge.document import continue_config
 
 
@@ -23,7 +26,7 @@ class Configuring:
 
     The ``changes`` are to the image's own configuration. ``created`` is RFC 3339 in UTC, of the
     image and of what the history says (empty: the image's own); with ``history`` it says each
-    change, as that of a build does. Raises ``ConfigError``.
+    change, as that of a build does; what an image says already is none. Raises ``ConfigError``.
     """
 
     where: str
@@ -50,10 +53,13 @@ class Configuring:
             if remark not in self._told:  # most platforms have the same
                 self._told.add(remark)
                 self.reporter.warn(f"{self.where}: {remark}")
+        if self._says_already(old, merged.config):
+            return image
         created = self.created or old.created
+        news = replace(merged, set=changed(old.config, merged))
         steps = [
             History(created, step, self.author, self.comment, empty_layer=True)
-            for step in (settings(merged) if self.history else ())
+            for step in (settings(news) if self.history else ())
         ]
         config = continue_config(
             old,
@@ -65,6 +71,11 @@ class Configuring:
             author=self.author,
         )
         return with_documents(image, config, image.manifest.layers)
+
+    def _says_already(self, old: ImageConfig, runtime: Mapping[str, Any]) -> bool:
+        """Whether nothing is changed."""
+        same_author = not self.author or self.author == decode(old.raw).get("author")
+        return runtime == old.config and self.created in ("", old.created) and same_author
 
 
 def with_documents(

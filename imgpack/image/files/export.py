@@ -8,7 +8,7 @@ them in the order of paths. Invariant: the same image gives the same bytes anywh
 import io
 import stat
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import BinaryIO, Final
 
@@ -18,7 +18,7 @@ from imgpack.files.incoming import file_of
 from imgpack.files.scratch import ScratchFile
 from imgpack.image.base.flatten import warn_of_root
 from imgpack.image.files.files import ImageFiles
-from imgpack.image.files.subtrees import ShownTree
+from imgpack.image.files.subtrees import ShownTree, Subtrees
 from imgpack.layer.build import LayerBuilder, Options
 from imgpack.layer.cache.record import Written
 from imgpack.spec.digest import Digest
@@ -32,33 +32,37 @@ _SMALL: Final = 1 << 20
 def export_files(
     files: ImageFiles,
     write: Callable[[bytes], object],
+    paths: Iterable[bytes],
     scratch: Callable[[], str],
     *,
     codec: Codec,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> Written:
-    """Give ``write`` the tar of all that the image shows, in pieces; its digests and sizes.
+    """Give ``write`` the tar of what lies at ``paths`` (all, if there are none), in pieces.
 
-    ``scratch`` finds a directory with room for the bytes of all files. Raises what reading a
-    layer raises, ``TreeError`` and ``LimitError`` for what no layer can hold, ``OutputError``.
+    What it returns has the digests and sizes. ``scratch`` finds a directory with room for the
+    bytes of all those files. Raises ``NoSuchPathError``, what reading a layer raises,
+    ``TreeError`` and ``LimitError`` for what no layer can hold, ``OutputError``.
     """
-    with closing(_StoredFiles(files, scratch)) as stored:
-        tree = ShownTree(files, stored)
-        warn_of_root(tree.find(b""), str(files), reporter)
+    chosen = Subtrees(files, paths)
+    with closing(_StoredFiles(files, chosen, scratch)) as stored:
+        tree = ShownTree(files, stored, chosen)
+        if chosen.all:
+            warn_of_root(tree.find(b""), str(files), reporter)
         options = Options((), codec, jobs, None, started_ns=0)
         built = LayerBuilder(options, reporter).build(tree, lambda size: _Unnamed(write))
     return built.record.written
 
 
 class _StoredFiles:
-    """The bytes of all files that an image shows, in a file without a name; a ``FileBytes``."""
+    """The bytes of all ``chosen`` files of an image, in a file without a name; a ``FileBytes``."""
 
-    def __init__(self, files: ImageFiles, scratch: Callable[[], str]) -> None:
+    def __init__(self, files: ImageFiles, chosen: Subtrees, scratch: Callable[[], str]) -> None:
         self._file = ScratchFile(scratch())
         self._starts: dict[int, array[int]] = {}
         try:
-            for layer, places in _shown_places(files).items():
+            for layer, places in _shown_places(files, chosen).items():
                 starts = self._starts[layer] = array("Q", bytes(8 * (max(places) + 1)))
                 with closing(files.contents(layer, MemberPlaces(places))) as contents:
                     for content in contents:
@@ -82,11 +86,11 @@ class _StoredFiles:
         self._file.close()
 
 
-def _shown_places(files: ImageFiles) -> dict[int, "array[int]"]:
-    """The members with bytes that the image shows, by the layer that has them."""
+def _shown_places(files: ImageFiles, chosen: Subtrees) -> dict[int, "array[int]"]:
+    """The ``chosen`` members with bytes that the image shows, by the layer that has them."""
     found: dict[int, array[int]] = {}
     for one in files.shown():
-        if stat.S_ISREG(one.row.mode) and one.row.size:
+        if stat.S_ISREG(one.row.mode) and one.row.size and one.row.path in chosen:
             found.setdefault(one.held, array("I")).append(one.row.place)
     return dict(sorted(found.items()))
 

@@ -142,6 +142,7 @@ def image_contents(
     tree: Tree | None = None,
     cache: SegmentCache | None = None,
     read: dict[Layer, ReadLayer] | None = None,
+    at_most: int | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> ImageFiles:
@@ -149,14 +150,16 @@ def image_contents(
 
     What the ``cache`` remembers is not read.
     If ``tree`` is given, it is what all layers make, as one: those of a lock are not at hand.
-    ``scratch`` finds a directory for tables; ``read`` is as for ``read_layers``. Raises as that.
+    ``scratch`` finds a directory for tables; ``read`` and ``at_most`` are as for ``read_layers``.
+    Raises as that.
     """
     if tree is not None:
         layers = [ReadLayer(_table(tree, scratch))]
     else:
         layers = read_layers(
-            image, where, scratch, cache=cache, read=read, jobs=jobs, reporter=reporter
-        )
+            image, where, scratch,
+            cache=cache, read=read, at_most=at_most, jobs=jobs, reporter=reporter,
+        )  # fmt: skip
     locked = tree is not None
     return ImageFiles(image, where, layers, name=name, locked=locked, jobs=jobs, reporter=reporter)
 

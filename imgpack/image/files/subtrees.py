@@ -15,14 +15,15 @@ from imgpack.tree.tree import Stamps, join
 
 
 class ShownTree:
-    """What an image shows, as a tree: its bytes are those that ``source`` has.
+    """What an image shows of what is ``chosen``, as a tree: its bytes are those of ``source``.
 
     Hard links are known by what their layer says of them, without a look at all the others.
     """
 
-    def __init__(self, files: ImageFiles, source: FileBytes) -> None:
+    def __init__(self, files: ImageFiles, source: FileBytes, chosen: "Subtrees") -> None:
         self._files = files
         self._source = source
+        self._chosen = chosen
 
     def __str__(self) -> str:
         return str(self._files)
@@ -38,7 +39,7 @@ class ShownTree:
         if root is not None:
             yield root._replace(path=under)
         for one in self._files.shown():
-            if one.row.path:
+            if one.row.path and one.row.path in self._chosen:
                 entry = self._entry(one)
                 yield entry._replace(path=join(under, entry.path)) if under else entry
 
@@ -65,12 +66,13 @@ class Subtrees:
     def __init__(self, files: ImageFiles, paths: Iterable[bytes]) -> None:
         self._chosen = {_resolved(files, path) for path in paths}
         self._above = {above for path in self._chosen for above in _parents(path)}
-        self._all = not self._chosen or b"" in self._chosen
+        self.all = not self._chosen or b"" in self._chosen
+        """Whether it is the whole image."""
         self._inside: bytes | None = None
 
     def __contains__(self, path: bytes) -> bool:
         """Whether ``path`` is meant; asked for in the order of a tree it costs least."""
-        if self._all or path in self._above:
+        if self.all or path in self._above:
             return True
         if self._inside is not None and path.startswith(self._inside):
             return True

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from imgpack.errors import LimitError
 from imgpack.events import SILENT, Reporter
 from imgpack.files.pool import Stop, run_all
 from imgpack.files.scratch import ScratchFile
@@ -49,25 +50,37 @@ def read_layers(
     *,
     cache: SegmentCache | None = None,
     read: dict[Layer, ReadLayer] | None = None,
+    at_most: int | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
 ) -> list[ReadLayer]:
     """The layers of ``image``, which lies ``where``, bottom first; what the cache has is not read.
 
     With more than one of ``jobs`` some are read at once. ``scratch`` finds a directory for
-    tables. ``read`` has what was read of other images, and gets what is read now. Raises
+    tables. ``read`` has what was read of other images, and gets what is read now. With ``at_most``
+    layers of more bytes in all are not read, and nothing is kept. Raises
     ``DigestError``, ``ArchiveError``, ``TreeError``, ``LimitError``, ``UnsupportedError`` naming
     the layer, ``OutputError``, and what the source raises.
     """
     found = {} if read is None else read
     stop = Stop()
 
-    def read_one(layer: Layer) -> None:
+    def read_one(layer: Layer, kept_in: SegmentCache | None) -> None:
         base = BaseLayer(image, layer, where, jobs, reporter)
-        found[layer] = _read(base, layer, scratch, cache, stop)
+        found[layer] = _read(base, layer, scratch, kept_in, stop)
 
     left = [layer for layer in dict.fromkeys(image.layers) if layer not in found]
-    run_all([partial(read_one, layer) for layer in left], _AT_ONCE if jobs > 1 else 1, stop)
+    if at_most is not None:
+        if cache is not None:
+            names = {layer: BaseLayer(image, layer, where).name for layer in left}
+            kept = {layer: _kept(cache, _key(layer), names[layer], scratch) for layer in left}
+            found |= {layer: one for layer, one in kept.items() if one is not None}
+        left = [layer for layer in left if layer not in found]
+        if sum(layer.descriptor.size for layer in left) > at_most:
+            raise LimitError(f"the layers of {where} have more than {at_most} bytes")
+        cache = None
+    work = [partial(read_one, layer, cache) for layer in left]
+    run_all(work, _AT_ONCE if jobs > 1 else 1, stop)
     return [found[layer] for layer in image.layers]
 
 

@@ -5,12 +5,23 @@ The configuration is decoded JSON of anybody's: of what has another type, nothin
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-from imgpack.errors import ConfigError, LimitError, NotFoundError, printable
+from imgpack.errors import (
+    ConfigError,
+    InvalidReferenceError,
+    LimitError,
+    NotFoundError,
+    SourceError,
+    printable,
+    quoted,
+)
 from imgpack.image.image import Image
 from imgpack.image.lint.findings import LintFindings
 from imgpack.image.lint.program import words
+from imgpack.spec.manifest import BASE_NAME
+from imgpack.spec.reference import Reference
 from imgpack.tree.below import Below
 from imgpack.tree.rules.accounts import resolve_user
 from imgpack.tree.secrets.texts import redacted, secrets_in
@@ -37,8 +48,9 @@ def check_configuration(image: Image, files: Below, findings: LintFindings) -> N
         findings.add("too-many-layers", f"it has {len(image.layers)} layers", place="rootfs")
     if image.config.platform.os == "linux":
         _check_user(config.get("User"), files, findings)
-        _check_passwords(files, findings)
+        check_passwords(files, findings)
     _check_environment(config, findings)
+    _check_base(image, findings)
     for place, text in _labels(image):
         _check_text("secret-in-label", place, text, findings)
     for number, step in enumerate(image.config.history):
@@ -50,7 +62,8 @@ def _check_user(user: object, files: Below, findings: LintFindings) -> None:
     text = user if isinstance(user, str) else ""
     try:
         if text.partition(":")[0] in ("", "root", "0"):
-            findings.add("user-root", "it runs as root", place="config.User")
+            message = f"it is {quoted(text)}" if text else "there is none"
+            findings.add("user-root", message, place="config.User")
         if text:
             passwd = files.read_file("/etc/passwd")
             group = files.read_file("/etc/group") if ":" in text else None
@@ -61,21 +74,23 @@ def _check_user(user: object, files: Below, findings: LintFindings) -> None:
         findings.unchecked("the user: the accounts are not at hand")
 
 
-def _check_passwords(files: Below, findings: LintFindings) -> None:
+def check_passwords(files: Below, findings: LintFindings) -> None:
+    """Add the accounts of a tree that have an empty password: in ``shadow(5)``, ``passwd(5)``."""
     if findings.ignores("empty-password"):
         return
-    try:
-        shadow = files.read_file("/etc/shadow") or b""
-    except (NotFoundError, LimitError):
-        findings.unchecked("passwords: the accounts are not at hand")
-        return
-    for number, line in enumerate(shadow.split(b"\n")):
-        name, colon, rest = line.partition(b":")
-        if name and colon and rest.startswith(b":"):
-            findings.add(
-                "empty-password", f"{printable(name[:100])} has an empty password", b"etc/shadow",
-                line=number + 1,
-            )  # fmt: skip
+    for path in ("/etc/passwd", "/etc/shadow"):
+        try:
+            accounts = files.read_file(path) or b""
+        except (NotFoundError, LimitError, SourceError, OSError):
+            findings.unchecked("passwords: the accounts are not at hand")
+            return
+        for number, line in enumerate(accounts.split(b"\n")):
+            name, colon, rest = line.partition(b":")
+            if name and colon and rest.startswith(b":"):
+                findings.add(
+                    "empty-password", f"{printable(name[:100])} has an empty password",
+                    path.encode().lstrip(b"/"), line=number + 1,
+                )  # fmt: skip
 
 
 def _check_environment(config: Mapping[str, Any], findings: LintFindings) -> None:
@@ -91,6 +106,15 @@ def _check_environment(config: Mapping[str, Any], findings: LintFindings) -> Non
             findings.add("secret-in-environment", message, place=place)
         else:
             _check_text("secret-in-environment", place, value, findings, f"{shown} has ")
+
+
+def _check_base(image: Image, findings: LintFindings) -> None:
+    name = dict(image.manifest.annotations).get(BASE_NAME, "")[:_LONGEST]
+    with suppress(InvalidReferenceError):
+        base = Reference.parse(name)
+        if base.digest is None and base.tagged().tag == "latest":
+            place = f"annotations[{BASE_NAME}]"
+            findings.add("base-latest", f"it is {quoted(name)}", place=place)
 
 
 def _labels(image: Image) -> Iterator[tuple[str, str]]:

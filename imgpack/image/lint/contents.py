@@ -2,15 +2,17 @@
 
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from imgpack.errors import NotFoundError
 from imgpack.image.files.files import ImageFiles
 from imgpack.image.lint.entries import Laying, may_be_secret
-from imgpack.image.lint.findings import LintFindings
-from imgpack.tree.secrets.texts import secrets_in
+from imgpack.image.lint.findings import MOST_TOLD, LintFindings
+from imgpack.tree.secrets.texts import Secret, secrets_in
 from imgpack.tree.tree import Tree
 
+_RULE: Final = "secret-content"
 MAX_TEXT: Final = 1 << 20
 """Bytes of a file that is looked into: larger ones are data."""
 READ: Final = 64 << 10
@@ -44,17 +46,19 @@ def is_candidate(path: bytes, mode: int, size: int) -> bool:
 
 def check_layers(files: ImageFiles, texts: Texts, findings: LintFindings) -> None:
     """Add the secrets of the files that ``texts`` knows. Raises as ``ImageFiles.contents``."""
+    found = _FoundSecrets(findings, files)
     for layer, places in enumerate(texts.places):
         try:
-            for found in files.contents(layer, places):
-                path = found.member.path
-                _add(findings, path, layer, _beginning(found.pieces), files)
+            for content in files.contents(layer, places):
+                found.add(content.member.path, layer, _beginning(content.pieces))
         except NotFoundError:
             findings.unchecked(f"secrets in files: the bytes of layer {layer + 1} are not at hand")
+    found.tell()
 
 
 def check_tree(tree: Tree, findings: LintFindings) -> None:
     """Add the secrets of the files of ``tree``. Raises as ``Tree.entries``."""
+    found = _FoundSecrets(findings)
     for entry in tree.entries():
         if is_candidate(entry.path, entry.mode, entry.size):
             try:
@@ -63,41 +67,56 @@ def check_tree(tree: Tree, findings: LintFindings) -> None:
             except OSError:
                 findings.unchecked("secrets in files: some cannot be read")
                 continue
-            _add(findings, entry.path, None, text)
+            found.add(entry.path, None, text)
+    found.tell()
 
 
-def _add(
-    findings: LintFindings,
-    path: bytes,
-    layer: int | None,
-    text: bytes,
-    files: ImageFiles | None = None,
-) -> None:
-    if b"\0" in text[:_BINARY]:
-        return
-    for secret in secrets_in(text):
-        there = None if files is None else files.at(path)
-        gone = there is None or there.layer != layer
-        findings.add(
-            "secret-content",
-            secret.kind + (f": {secret.shown}" if secret.shown else ""),
-            path,
-            layer,
-            deleted_by=_hiding(files, path, layer) if files is not None and gone else None,
-            line=secret.line,
-        )
+@dataclass(slots=True)
+class _FoundSecrets:
+    """Secrets until they are told: which layers hide them is asked once for all, in one pass.
 
+    When there are as many as are told, they are; all others are counted.
+    """
 
-def _hiding(files: ImageFiles, path: bytes, layer: int | None) -> int | None:
-    """The layer that hides what ``layer`` has at ``path``."""
-    for number in range((layer or 0) + 1, len(files.tables)):
-        above = path
-        while above:
-            rows = files.tables[number].at(above)
-            if any(row.deletes or above == path or not row.is_directory for row in rows):
-                return number
-            above = above.rpartition(b"/")[0]
-    return None
+    findings: LintFindings
+    files: ImageFiles | None = None
+    secrets: list[tuple[bytes, int | None, Secret]] = field(default_factory=list)
+    told: bool = False
+
+    def add(self, path: bytes, layer: int | None, text: bytes) -> None:
+        """The secrets of ``text``, the beginning of the file at ``path`` in ``layer``."""
+        if b"\0" in text[:_BINARY]:
+            return
+        for secret in secrets_in(text):
+            if self.told or self.findings.ignores(_RULE, path):
+                self._tell(path, layer, secret)
+                continue
+            self.secrets.append((path, layer, secret))
+            if len(self.secrets) == MOST_TOLD:
+                self.tell()
+
+    def tell(self) -> None:
+        """Add what was found to the findings."""
+        hidden = {} if self.files is None or not self.secrets else self._hidden(self.files)
+        for path, layer, secret in self.secrets:
+            self._tell(path, layer, secret, hidden.get((path, layer)))
+        self.told = self.told or bool(self.secrets)
+        self.secrets.clear()
+
+    def _tell(
+        self, path: bytes, layer: int | None, secret: Secret, deleted_by: int | None = None
+    ) -> None:
+        message = secret.kind + (f": {secret.shown}" if secret.shown else "")
+        self.findings.add(_RULE, message, path, layer, deleted_by=deleted_by, line=secret.line)
+
+    def _hidden(self, files: ImageFiles) -> dict[tuple[bytes, int | None], int]:
+        """The layers that hide files with secrets, by paths and layers."""
+        wanted = {(path, layer) for path, layer, _ in self.secrets}
+        return {
+            (one.row.path, one.layer): one.by
+            for one in files.laid()
+            if (one.row.path, one.layer) in wanted and one.by != one.layer
+        }
 
 
 def _beginning(pieces: Iterable[bytes]) -> bytes:

@@ -59,7 +59,11 @@ class LintIgnore:
         """``ID`` or ``ID:PATTERN``, a pattern as in .dockerignore. Raises ``ConfigError``."""
         rule, colon, pattern = text.partition(":")
         if rule not in RULES:
-            raise ConfigError(f"{quoted(rule)} is no rule", f"the rules are: {', '.join(RULES)}")
+            from difflib import get_close_matches
+
+            near = get_close_matches(rule, RULES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the rules are: {', '.join(RULES)}"
+            raise ConfigError(f"{quoted(rule)} is no rule", hint)
         try:
             if colon and not pattern.strip("/"):
                 raise ValueError("it is empty")

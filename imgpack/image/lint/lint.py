@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from imgpack.errors import brief
 from imgpack.image.files.files import ImageFiles
-from imgpack.image.lint.configuration import check_configuration
+from imgpack.image.lint.configuration import check_configuration, check_passwords
 from imgpack.image.lint.contents import Texts, check_layers, check_tree
 from imgpack.image.lint.entries import EntryCheck, of_image, of_tree
 from imgpack.image.lint.findings import Linted, LintFindings, LintIgnore
@@ -46,6 +46,7 @@ def lint_tree(tree: Tree, ignored: Iterable[LintIgnore]) -> Linted:
     check = EntryCheck(findings)
     for one in of_tree(tree):
         check.look(one)
+    check_passwords(Below((Laid(tree),)), findings)
     if not findings.ignores("secret-content"):
         check_tree(tree, findings)
     return findings.end()

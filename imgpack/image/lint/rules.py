@@ -122,6 +122,13 @@ _CONFIGURATION: Final = (
         "Docker takes 125 layers, containerd 127.",
         "Flatten the image.",
     ),
+    LintRule(
+        "base-latest", _INFO, "the base is called latest",
+        "The annotation org.opencontainers.image.base.name has the tag latest, or none: built "
+        "again, the image is on another base without a word. What the image is called itself is "
+        "not part of it, and not looked at.",
+        "Name a version, or lock the base.",
+    ),
 )  # fmt: skip
 _SECRETS: Final = (
     LintRule(
@@ -140,9 +147,9 @@ _SECRETS: Final = (
     ),
     LintRule(
         "empty-password", _ERROR, "an account has an empty password",
-        "A line of /etc/shadow without a password lets anybody become that user, where a program "
-        "in the container asks for one.",
-        "Write `*` or `!` as the password.",
+        "A line of /etc/shadow or /etc/passwd without a password lets anybody become that user, "
+        "where a program in the container asks for one.",
+        "Write `*` or `!` as the password; in /etc/passwd `x`, if it is in /etc/shadow.",
     ),
 )  # fmt: skip
 _MODES: Final = (

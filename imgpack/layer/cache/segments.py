@@ -144,7 +144,8 @@ class SegmentCache:
 
         try:
             self._write(self._tree(key), write)
-            self.stored += _HEAD + check.size
+            with self._lock:
+                self.stored += _HEAD + check.size
         except _TooLargeError:
             return
         except OSError as error:

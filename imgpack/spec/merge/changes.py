@@ -28,6 +28,12 @@ CLEARABLE: Final = {
 }
 """The fields of ``Runtime`` that can be cleared: their keys, and their instructions."""
 
+_WHOLE: Final = {name: key for name, (key, _) in CLEARABLE.items()} | {
+    "onbuild": "OnBuild",
+    "stop_signal": "StopSignal",
+    "shell": "Shell",
+}
+"""The fields of ``Runtime`` that are replaced as a whole, and their keys."""
 _KEYS: Final = frozenset({
     "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Healthcheck", "Volumes", "WorkingDir",
     "OnBuild", "Labels", "StopSignal", "Shell",
@@ -109,6 +115,27 @@ def merge(
     merging.put(given)
     merging.unset_names()
     return MergedRuntime(merging.config, given, tuple(merging.unset), tuple(merging.remarks))
+
+
+def changed(base: Mapping[str, Any], merged: MergedRuntime) -> Runtime:
+    """What ``merged`` sets that ``base``, an image's own ``config``, did not say already."""
+    given, now = merged.set, merged.config
+    same = {name for name, key in _WHOLE.items() if now.get(key) == base.get(key)}
+    if now.get("Cmd") != base.get("Cmd"):  # which a new entrypoint may have dropped
+        same.discard("entrypoint")
+    env, there = {text.partition("=")[0]: text for text in given.env}, _texts(base, "Env")
+    labels = _object(base, "Labels")
+    ports = set(map(_port, _object(base, "ExposedPorts")))
+    volumes = set(map(_volume, _object(base, "Volumes")))
+    nothing: dict[str, Any] = {name: getattr(Runtime(), name) for name in same}
+    return replace(
+        given,
+        env=tuple(one for one in given.env if env[one.partition("=")[0]] not in there),
+        labels=tuple(one for one in given.labels if labels.get(one[0]) != one[1]),
+        exposed_ports=tuple(one for one in given.exposed_ports if not ports.issuperset(one.each())),
+        volumes=tuple(one for one in given.volumes if _volume(one) not in volumes),
+        **nothing,
+    )
 
 
 class _Merging:

@@ -72,7 +72,7 @@ _TOKENS: Final = (
 )  # fmt: skip
 _JWT: Final = _form(
     "a JSON web token", "eyJ",
-    _BEGIN + rb"eyJ[A-Za-z0-9_-]{15,1000}\.eyJ[A-Za-z0-9_-]{15,4000}\.[A-Za-z0-9_-]{20,1000}",
+    rb"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{15,1000}\.eyJ[A-Za-z0-9_-]{15,4000}\.[A-Za-z0-9_-]{20,1000}",
 )  # fmt: skip
 _URL: Final = _form(
     "a password in a URL", "://",

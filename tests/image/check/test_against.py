@@ -169,6 +169,24 @@ def test_a_link_that_the_image_has_not_is_told(tree: Path, tmp_path: Path) -> No
     assert _changed(path, tree) == {b"etc/motd": (), b"hard": (("links", "", "etc/twin"),)}
 
 
+def test_all_names_of_a_file_are_compared(tmp_path: Path) -> None:
+    """However many it has, and whichever is another file."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").write_bytes(b"x")
+    for name in "bcde":
+        os.link(tree / "a", tree / name)
+    path = str(tmp_path / "image.tar")
+    with create(path) as sink:
+        build([directory(tree)], into=sink)
+    assert _changed(path, tree) == {}
+    for name in "de":
+        (tree / name).unlink()
+    (tree / "d").write_bytes(b"x")
+    os.link(tree / "d", tree / "e")
+    assert _changed(path, tree) == {b"d": (("links", "a", ""),), b"e": (("links", "a", "d"),)}
+
+
 def test_an_image_without_layers_is_like_an_empty_directory(tmp_path: Path) -> None:
     """And like no other."""
     path = str(tmp_path / "image.tar")

@@ -1,17 +1,21 @@
 """What an image shows as one tar: the same bytes anywhere, which every program reads."""
 
+import gc
+import gzip
 import hashlib
 import io
+import os
 import tarfile
 
 import pytest
 
 from imgpack import api
 from imgpack.api import Written
+from imgpack.errors import DigestError
 from tests.image.base.members import Warnings
 from tests.image.base.test_tree import linked
 from tests.image.files.test_extract import DIR, HIGH, LNK, LOW, REG, SYM, files_of, layer, member
-from tests.store.samples import tar_of
+from tests.store.samples import Memory, tar_of
 
 GOLDEN = layer(
     member("z", data=b"last", mode=0o4755, uid=1000, gid=3_000_000, mtime=1_600_000_000),
@@ -89,3 +93,23 @@ def test_a_root_that_the_tar_cannot_have_is_told(mode: int, warned: bool) -> Non
 def test_an_image_without_files_is_an_empty_tar() -> None:
     """Two blocks of zeros."""
     assert export(tar_of({}))[0] == bytes(1024)
+
+
+def test_nothing_stays_open_of_a_tar_that_fails() -> None:
+    """Because it cannot be written, or a layer is not what it was, and while the error is kept."""
+    files = files_of(GOLDEN)
+    gc.collect()
+    before = sorted(os.listdir("/proc/self/fd"))
+
+    def refuse(_: bytes) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError) as first:
+        api.export(files, refuse)
+    changed = GOLDEN.replace(b"last", b"LAST")
+    assert isinstance(files.image.source, Memory)
+    blob = files.image.layers[0].descriptor.digest
+    files.image.source.blobs[blob] = gzip.compress(changed, mtime=0)
+    with pytest.raises(DigestError) as second:
+        api.export(files, lambda data: None)
+    assert sorted(os.listdir("/proc/self/fd")) == before, (first, second)

@@ -1,5 +1,6 @@
 """What an image shows, written to a directory: the same in every respect, and nothing else."""
 
+import gc
 import gzip
 import io
 import os
@@ -22,9 +23,10 @@ from imgpack.errors import (
     NoSuchPathError,
     OutputError,
 )
+from imgpack.files.atomic import empty
 from imgpack.image.files.files import ImageFiles, image_contents
 from imgpack.tree.unpack.directories import OpenDirectories
-from imgpack.tree.unpack.place import empty
+from tests.image.base.members import Warnings
 from tests.image.base.test_tree import linked
 from tests.store.samples import Memory, make_image, tar_of
 
@@ -263,3 +265,38 @@ def test_other_names_of_a_member_that_comes_twice(tmp_path: Path) -> None:
             tar.addfile(info, io.BytesIO(data))
     extract(tmp_path / "out", (twice.getvalue(),))
     assert held(tmp_path / "out") == {"a": "last!"}
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    """Nor do they add up: a process may have no more than a thousand."""
+    names = [(f"d/{number}", REG, "x" * number) for number in range(9)]
+    links = [(f"l/{number}", LNK, f"d/{number}") for number in range(9)]
+    files = files_of(linked(*names, *links), layer(member("n", tarfile.CHRTYPE)))
+    gc.collect()
+    before = sorted(os.listdir("/proc/self/fd"))
+    api.extract(files, str(tmp_path / "new"))
+    (tmp_path / "there").mkdir()
+    api.extract(files, str(tmp_path / "there"))
+    with pytest.raises(OutputError):
+        api.extract(files, str(tmp_path / "there"))
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_not_as_the_image_says_is_told_by_kind(tmp_path: Path) -> None:
+    """How many there are, and the first of them."""
+    own, other = {"xattrs": {"user.a": "1", "user.b": "2"}}, {"uid": 5}
+    layers = layer(
+        member("a", SYM, linkname="x", uid=5), member("b", SYM, linkname="x", **own),
+        member("c", SYM, linkname="x", **own, **other), member("d", tarfile.FIFOTYPE, **other),
+        member("e", SYM, linkname="x", gid=1), member("f", SYM, linkname="x"),
+    )  # fmt: skip
+    warnings = Warnings()
+    done = extract(tmp_path / "out", (layers,), rootless=True, reporter=warnings)
+    assert done == Extracted(6, 3, 0, 2)
+    assert warnings.warned == [
+        f"{tmp_path}/out: entries that {what}"
+        for what in (
+            "have other owners, which could not be set or recorded: 3, the first is /a",
+            "lack an extended attribute, which could not be set: 2, the first is /b",
+        )
+    ]

@@ -259,3 +259,24 @@ def test_any_image_anywhere_can_be_looked_into(tmp_path: Path) -> None:
         assert entry is not None
         with pytest.raises((UnsupportedError, NotFoundError)):
             list(files.read(entry))
+
+
+@given(st.lists(st.binary(max_size=9)), st.integers(0, 30))
+def test_what_is_kept_is_the_same_in_whatever_pieces_it_comes(
+    chunks: list[bytes], size: int
+) -> None:
+    """A line, so many bytes, and the rest; or it is told that there are fewer."""
+    whole = b"".join(chunks)
+    line, end, rest = whole.partition(b"\n")
+    pieces = tables._KeptPieces(iter(chunks))
+    if not end:
+        with pytest.raises(ValueError, match="cut short"):
+            pieces.line()
+        return
+    assert pieces.line() == line
+    if size > len(rest):
+        with pytest.raises(ValueError, match="cut short"):
+            pieces.exactly(size)
+        return
+    assert pieces.exactly(size) == rest[:size]
+    assert b"".join(pieces.rest()) == rest[size:]

@@ -124,7 +124,9 @@ def test_numbers_have_the_first_name_that_the_image_gives_them(
 
 
 @pytest.mark.parametrize(
-    "tree_of", [lambda files: files, lambda files: ShownTree(files, files)], ids=["all", "own"]
+    "tree_of",
+    [lambda files: files, lambda files: ShownTree(files, files, Subtrees(files, ()))],
+    ids=["all", "own"],
 )
 def test_an_image_fills_a_directory_as_any_tree_does(tree_of: Callable[[ImageFiles], Tree]) -> None:
     """Its root is that directory; without one it is not among the entries."""

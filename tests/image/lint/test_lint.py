@@ -3,15 +3,26 @@
 import os
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from imgpack.api import LintIgnore, LintLevel, directory, lint
+from imgpack.api import (
+    Annotations,
+    Image,
+    LintIgnore,
+    LintLevel,
+    Named,
+    annotated,
+    directory,
+    lint,
+)
 from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image.files.files import ImageFiles, image_contents
 from imgpack.image.lint import findings as findings_module
 from imgpack.image.lint.rules import RULES
+from imgpack.tree.tables.applied import LayerRow
 from tests.image.lint.images import GITHUB, KEY, found, image, layer, link, linted, member
 
 DIRECTORY = tarfile.DIRTYPE
@@ -99,6 +110,27 @@ def test_a_directory_that_is_replaced_hides_what_was_in_it() -> None:
     assert told.deleted_by is None
 
 
+def test_however_many_secrets_there_are_who_hides_them_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand are told, with the layer that hides each, and the others are counted."""
+    passes: list[ImageFiles] = []
+    laid = ImageFiles.laid
+
+    def counted(files: ImageFiles) -> Iterator[LayerRow]:
+        passes.append(files)
+        return laid(files)
+
+    monkeypatch.setattr(ImageFiles, "laid", counted)
+    low = layer({f"d/{number:04}": KEY for number in range(1010)})
+    told = linted(image([low, layer({".wh.d": b""})]), "user-root", "command-missing")
+    assert {(f.rule.id, f.layer, f.deleted_by) for f in told.findings} == {("secret-content", 0, 1)}
+    assert (len(told.findings), {r.id: n for r, n in told.more}) == (
+        1000, {"secret-content": 10},
+    )  # fmt: skip
+    assert len(passes) == 2
+
+
 def test_only_the_beginning_of_texts_is_read() -> None:
     """Nothing is told of what is large or binary."""
     padding = b"a line\n" * 10_000
@@ -178,6 +210,40 @@ def test_an_account_without_a_password_is_found() -> None:
     assert rules(**{"etc/shadow": b"root:*:1::::::\nme::1::::::\nyou:!:1::::::\n"}) == [
         "empty-password"
     ]
+    passwd = b"root:x:0:0::/:\nme::1:1::/:\n"
+    assert found(image([layer({"etc/passwd": passwd})])) == [("empty-password", b"etc/passwd")]
+
+
+def test_an_account_of_a_tree_on_disk_is_looked_at_too(tmp_path: Path) -> None:
+    """In both files, links followed within the tree."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0::/:\nme::1:1::/:\n")
+    (tmp_path / "etc/real").write_text("you::1::::::\n")
+    (tmp_path / "etc/shadow").symlink_to("/etc/real")
+    told = lint(directory(os.fsencode(tmp_path))).findings
+    assert [(one.rule.id, one.path, one.line) for one in told] == [
+        ("empty-password", b"etc/passwd", 2),
+        ("empty-password", b"etc/shadow", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("docker.io/library/alpine:latest", ["base-latest"]),
+        ("alpine", ["base-latest"]),
+        ("alpine:3", []),
+        (f"alpine:latest@sha256:{'a' * 64}", []),
+        ("NO NAME", []),
+    ],
+)
+def test_a_base_that_is_called_latest_is_found(name: str, told: list[str]) -> None:
+    """By its tag, or without one; not if it is pinned."""
+    plain = image([layer({})])
+    annotations = Annotations.parse([f"org.opencontainers.image.base.name={name}"])
+    made = annotated(Named(plain), annotations).image
+    assert isinstance(made, Image)
+    assert [rule for rule, _ in found(made)] == told
 
 
 def test_a_cache_of_packages_is_told_once() -> None:
@@ -245,3 +311,11 @@ def test_of_a_tree_on_disk_the_files_are_checked(tmp_path: Path) -> None:
         ("secret-file", b".env", None),
         ("world-writable-file", b"k", None),
     ]
+
+
+def test_a_rule_that_is_misspelt_is_told_which_was_meant() -> None:
+    """If one is near; else all there are."""
+    with pytest.raises(ConfigError, match=r"did you mean secret-content\?"):
+        LintIgnore.parse("secret-contents")
+    with pytest.raises(ConfigError, match=r"the rules are: .*user-root"):
+        LintIgnore.parse("xyz")

@@ -281,3 +281,39 @@ def test_attributes_count_where_memory_is_bounded(monkeypatch: pytest.MonkeyPatc
 
     assert spilled == [2, 2, 2, 2]
     assert len(list(tree.shown())) == 9
+
+
+def test_a_link_to_a_lower_layers_file_has_what_its_own_header_says() -> None:
+    """And the bytes, and those attributes that it does not set itself."""
+    low = member(
+        b"f", size=7, uid=1, gid=2, mtime_ns=3, mode=0o600, xattrs={b"a": b"1", b"b": b"2"}
+    )
+    high = member(b"g", 0, b"f", uid=4, gid=5, mtime_ns=6, mode=0o711, xattrs={b"b": b"3"})
+    tree = applied([low, member(b"h", 0, b"f", mode=0o600)], [high])
+
+    for found in (tree.at(b"g"), next(one for one in tree.laid() if one.row.path == b"g")):
+        assert found is not None
+        row = found.row
+        assert (found.layer, found.by, found.held, row.links, row.inode) == (1, 1, 0, 1, 0)
+        assert (row.path, row.mode, row.size) == (b"g", REG | 0o711, 7)
+        assert (row.uid, row.gid, row.mtime_ns) == (4, 5, 6)
+        assert dict(row.xattrs) == {b"a": b"1", b"b": b"3"}
+    entry = tree.find(b"f")
+    assert entry is not None
+    assert (entry.links, entry.uid) == (2, 0), "g is no name of it"
+
+
+@pytest.mark.parametrize(
+    ("link", "why"), [(b"none", "not there"), (b"d", "a directory"), (b"d/x", "not there")]
+)
+def test_a_link_to_what_no_lower_layer_has_is_refused(link: bytes, why: str) -> None:
+    """By the layer's name, when it is asked for; as it stands it can be looked at."""
+    tree = applied([member(b"d", DIR), member(b"y")], [member(b"l", 0, link), member(b"d/x")])
+    message = f"^L2: l is a hard link to {link.decode()}, which is {why};"
+
+    for ask in (lambda: tree.at(b"l"), lambda: list(tree.laid()), lambda: tree.find(b"l")):
+        with pytest.raises(ArchiveError, match=message):
+            ask()
+    assert tree.at(b"y") is not None
+    rows = {one.row.path: one.row.link for one in tree.laid(links=False)}
+    assert rows == {b"d": b"", b"d/x": b"", b"l": link, b"y": b""}

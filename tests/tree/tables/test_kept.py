@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from imgpack.errors import ArchiveError
 from imgpack.files.scratch import ScratchFile
+from imgpack.image.files.usage import image_usage
 from imgpack.tree.entry import OPAQUE, WHITEOUT, path_order
 from imgpack.tree.tables.applied import Applied
 from imgpack.tree.tables.kept import kept_table
@@ -72,6 +73,7 @@ def test_a_damaged_table_is_refused_or_can_be_looked_at(found: Any, data: st.Dat
         tree = Applied([kept(bytes(whole[: len(whole) - cut])), *tables])
         shown = [one.row for one in tree.laid()]
         entries = list(tree.entries())
+        image_usage(tree)
     except ArchiveError:
         return
 

@@ -81,7 +81,8 @@ def lint(
 
 @contextmanager
 def _source(location: str, looking: Looking, terminal: Terminal) -> Iterator[ImageFiles | Tree]:
-    if os.path.isdir(location) and not os.path.exists(os.path.join(location, "oci-layout")):
+    if os.path.isdir(location) and not api.holds_images(location):
+        looking.choice.refuse(location)
         yield api.directory(os.fsencode(location))
     else:
         with looking.open(location, terminal) as files:

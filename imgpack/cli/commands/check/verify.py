@@ -13,7 +13,6 @@ from imgpack import api, errors
 from imgpack.cli.options.cache import usable_cpus
 from imgpack.cli.options.location import (
     Choice,
-    base_place,
     choice_options,
     connect_for,
     from_standard_input,
@@ -23,8 +22,8 @@ from imgpack.cli.options.parameters import DIRECTORY, FILE, known_words
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import json_text, one_line
 from imgpack.cli.output.verified import say, show_mismatches, show_verification
-from imgpack.cli.project.names import refuse_image
 from imgpack.cli.project.record.values import InputChange
+from imgpack.cli.project.refused import refuse_image
 from imgpack.errors import printable
 
 if TYPE_CHECKING:
@@ -95,23 +94,23 @@ def verify(
 ) -> int:
     """Check whether an image is sound: every digest, size and diff_id, and what layers say.
 
-    IMAGE is an archive, a layout or a reference; with --rebuild, an image of imgpack.toml, too.
-    All problems are told, not only the first. An error ends with the exit code of the first one
-    (see imgpack help exit-codes); what differs from a directory, or from what is built, with 1.
+    IMAGE is an archive, a layout, a reference or a lock; with --rebuild, an image of
+    imgpack.toml, too. All problems are told, not only the first. An error ends with the exit
+    code of the first one (see imgpack help exit-codes); what differs from a directory, or from
+    what is built, with 1.
     """
-    if ignored and against is None:
-        raise click.UsageError("--ignore is for --against")
     if project_file is not None and not rebuild:
         raise click.UsageError("--file is for --rebuild")
     terminal: Terminal = ctx.obj
-    again = _rebuilding(location, project_file, terminal) if rebuild else None
+    tree = _tree(against, ignored)
+    again = _rebuilding(location, choice, project_file, terminal) if rebuild else None
     location, choice = _place(location, choice, again)
-    with connect_for(base_place(location), terminal, registry) as registries:
+    with connect_for(location, terminal, registry) as registries:
         found = api.verify(
             location,
             image=choice.image,
             platform=choice.only_platform,
-            against=_tree(against, ignored),
+            against=tree,
             registries=registries,
             scratch=scratch_directory,
             jobs=jobs or usable_cpus(),
@@ -132,10 +131,12 @@ def verify(
     return errors.DIFFERENT_EXIT_CODE if differs else 0
 
 
-def _rebuilding(location: str, project_file: str | None, terminal: Terminal) -> Rebuilding:
+def _rebuilding(
+    location: str, choice: Choice, project_file: str | None, terminal: Terminal
+) -> Rebuilding:
     from imgpack.cli.project.rebuilt import find_rebuilding  # and with it all options of build
 
-    return find_rebuilding(location, project_file, terminal)
+    return find_rebuilding(location, choice.image, project_file, terminal)
 
 
 def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str, Choice]:
@@ -144,13 +145,15 @@ def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str
         refuse_image("verify", [location])
     else:
         location = again.location
-        choice = choice if choice.image else replace(choice, image=again.member)
-    location = from_standard_input(location)
-    choice.check(base_place(location))
+        choice = replace(choice, image=again.member or choice.image)
+    location, choice = choice.within(from_standard_input(location))
+    choice.check(location)
     return location, choice
 
 
 def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:
+    if directory is None and ignored:
+        raise click.UsageError("--ignore is for --against")
     if directory is None:
         return None
     words = known_words(ignored, _FIELDS, "--ignore")

@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 @click.argument("layers", type=FILE, metavar="LAYER...", nargs=-1, required=True)
 @click.option(
     "--compression",
-    default="gzip",
-    show_default=True,
     metavar="gzip[:1-12]|zstd[:1-19]|none",
-    help="How layers of directories are compressed.",
+    help="How layers of directories are compressed. [default: gzip]",
 )
 @click.option(
     "--format",
@@ -49,7 +47,7 @@ def append(
     *,
     source: str,
     layers: tuple[str, ...],
-    compression: str,
+    compression: str | None,
     kind: str | None,
     created: str | None,
     author: str | None,
@@ -63,9 +61,11 @@ def append(
     DIR:/dest, is packed as a build on IMAGE packs it. Each platform gets the layers, unless
     --platform chooses one. The configuration stays.
     """
-    codec = api.Codec.parse(compression)
+    codec = api.Codec.parse(compression or "gzip")
     time = "" if created is None else rfc3339(parse_time(created, "--created"))
     trees = [_layer(one, terminal) for one in layers]
+    if compression is not None and all(map(_is_raw, trees)):
+        raise click.UsageError("--compression is for directories: a tar file is a layer as it is")
     with (
         cache.opened([tree for tree in trees if not _is_raw(tree)], terminal) as segments,
         changing.open(source, terminal) as change,
@@ -86,6 +86,8 @@ def append(
             reporter=terminal,
         ) as image,
     ):
+        if image == change.named.image:
+            terminal.warn(f"{change.where}: there is nothing to change: no layer has anything new")
         change.write(replace(change.named, image=image))
 
 

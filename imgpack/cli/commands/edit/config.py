@@ -49,6 +49,8 @@ def config(
     changes = in_unicode(unset).changes(in_unicode(runtime))
     if changes == api.RuntimeChanges(expand=True) and not (created or author):
         raise click.UsageError("say what to change, as -e NAME=VALUE")
+    if no_history and comment:
+        raise click.UsageError("--comment is for the history, of which --no-history writes none")
     time = "" if created is None else rfc3339(parse_time(created, "--created"))
     with changing.open(source, terminal) as change:
         image = api.configure(
@@ -62,4 +64,6 @@ def config(
             platform=change.platform,
             reporter=terminal,
         )
+        if image == change.named.image:
+            terminal.warn(f"{change.where}: there is nothing to change: it says this already")
         change.write(replace(change.named, image=image))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imgpack import api
-from imgpack.cli.options.cache import CacheFlags, cache_options, trim
+from imgpack.cli.options.cache import CacheFlags, tables_cache_options, trim
 from imgpack.cli.options.destination import Destination, destination_options
 from imgpack.cli.options.index.annotations import annotated, annotation_option
 from imgpack.cli.options.location import (
@@ -55,7 +55,7 @@ _AFTERWARDS: Final = {
     is_flag=True,
     help="Read no layers, and so say nothing of what may not work on the new base.",
 )
-@cache_options
+@tables_cache_options
 @annotation_option("manifest")
 @record_options
 @jobs_option

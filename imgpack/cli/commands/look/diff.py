@@ -81,6 +81,8 @@ def _compared(
 ) -> Iterator[ComparedLocations]:
     """The images at two ``places``, to be looked at inside the ``with``."""
     choice = looking.choice
+    for place in places:
+        choice.within(place)  # which refuses to name one twice
     if not any(api.is_path(base_place(place)) for place in places):
         choice.check(base_place(places[0]))
     limit = looking.cache.limit

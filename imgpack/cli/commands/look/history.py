@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imgpack import api
-from imgpack.api.bases import choose, split
-from imgpack.cli.options.location import Choice, choice_options, from_standard_input, open_location
+from imgpack.api.bases import choose
+from imgpack.cli.options.location import Choice, choice_options, open_location
 from imgpack.cli.options.parameters import FILE
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import available, clipped, json_text, one_line, padded, table
@@ -48,9 +48,11 @@ def history(
     LAYER is the digest of the layer that came of a step, SIZE its bytes as it is stored: no
     layer is read.
     """
-    path, name = split(from_standard_input(location))
-    with open_location(str(path), terminal, registry, choice=choice) as opened:
-        image = choose(opened, opened.select(choice.image or name), choice.only_platform)
+    if as_json and no_trunc:
+        raise click.UsageError("--json has all of it; leave out --no-trunc")
+    path, choice = choice.within(location)
+    with open_location(path, terminal, registry, choice=choice) as opened:
+        image = choose(opened, opened.select(choice.image), choice.only_platform)
         if as_json:
             click.echo(json_text(_document(location, image)))
             return

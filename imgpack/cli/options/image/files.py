@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgpack import api
-from imgpack.cli.options.cache import CacheFlags, cache_options, trim, usable_cpus
+from imgpack.cli.options.cache import CacheFlags, tables_cache_options, trim, usable_cpus
 from imgpack.cli.options.location import (
     Choice,
-    base_place,
     choice_options,
     connect_for,
     from_standard_input,
@@ -36,17 +35,16 @@ class Looking:
     @contextmanager
     def open(self, text: str, terminal: Terminal) -> Iterator[ImageFiles]:
         """The files of the image at ``text``, to be looked at and read inside the ``with``."""
-        text = from_standard_input(text)
-        place = base_place(text)
-        self.choice.check(place)
+        place, choice = self.choice.within(from_standard_input(text))
+        choice.check(place)
         limit = self.cache.limit
         cache = self.cache.open((), terminal)
         with (
             connect_for(place, terminal, self.registry) as registries,
             api.open_files(
-                text,
-                image=self.choice.image,
-                platform=self.choice.only_platform,
+                place,
+                image=choice.image,
+                platform=choice.only_platform,
                 registries=registries,
                 scratch=scratch_directory,
                 cache=cache,
@@ -59,4 +57,6 @@ class Looking:
             trim(cache, limit)
 
 
-looking_options = gathered("looking", Looking, choice_options, cache_options, registry_options)
+looking_options = gathered(
+    "looking", Looking, choice_options, tables_cache_options, registry_options
+)

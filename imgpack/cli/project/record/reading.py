@@ -7,10 +7,11 @@ whatever is in it, reading it ends soon, with values or one error that names fil
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, Final
 
 from imgpack.cli.options.clock import LAST_SECOND
-from imgpack.cli.project.file import ProjectError, ProjectFile, nearest
+from imgpack.cli.project.file.file import ProjectError, ProjectFile, nearest
 from imgpack.cli.project.record.values import Recorded
 from imgpack.cli.project.schema.kinds import found
 from imgpack.errors import ImgpackError
@@ -53,11 +54,21 @@ def read_record(path: str, text: str) -> ProjectFile:
         inputs["imgpack"],
         inputs["layerFormat"],
         inputs.get("sourceDateEpoch"),
-        inputs["directory"],
-        inputs["checkout"],
+        _beside(path, inputs["directory"]),
+        _beside(path, inputs["checkout"]),
         *_built(plain, inputs["built"], inputs["image"]),
     )
     return ProjectFile(path, (_INPUTS,), {"image": inputs["image"]}, {}, recorded=recorded)
+
+
+def _beside(file: str, path: str) -> str:
+    """The directory ``path``, which begins where ``file`` is, from here; empty for here.
+
+    Links on the way are followed: ``..`` is where the file lies, however it was named.
+    """
+    there = os.path.realpath(os.path.join(os.path.dirname(file), path))
+    found = there if os.path.isabs(file) else os.path.relpath(there)
+    return "" if found == os.curdir else found
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -92,7 +103,10 @@ def _check_types(file: ProjectFile, inputs: Any) -> None:
 
 
 def _check_texts(file: ProjectFile, value: Any, path: Path) -> None:
-    """A surrogate stands for a byte of a path that is no UTF-8 (PEP 383), or for nothing."""
+    """A surrogate stands for a byte of a path that is no UTF-8 (PEP 383), or for nothing.
+
+    No path has a NUL.
+    """
     if len(path) > _DEEPEST:
         raise file.error(path[:2], "it is nested too deeply", "make it flatter")
     if isinstance(value, str):
@@ -100,6 +114,8 @@ def _check_texts(file: ProjectFile, value: Any, path: Path) -> None:
             value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             raise file.error(path, "it is no Unicode text", _WRITTEN) from None
+        if "\0" in value:
+            raise file.error(path, "it has a NUL in it", "write it without")
     items = enumerate(value) if isinstance(value, list) else ()
     for key, item in value.items() if isinstance(value, dict) else items:
         if isinstance(key, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -24,17 +24,17 @@ class InputChange:
 class Recorded:
     """With what it was built, where its paths begin, and what was made: digests by image.
 
-    ``directory`` and ``checkout`` begin where the file is. ``bases`` are those of what an image
-    was built on.
+    ``directory`` and ``checkout`` are paths from here, empty for here. ``bases`` are those of what
+    an image was built on.
     """
 
     imgpack: str
     layer_format: int
-    epoch: int | None = None
-    directory: str = "."
-    checkout: str = "."
-    digests: Mapping[str, str] = field(default_factory=dict)
-    bases: Mapping[str, str] = field(default_factory=dict)
+    epoch: int | None
+    directory: str
+    checkout: str
+    digests: Mapping[str, str]
+    bases: Mapping[str, str]
 
     def changes(self, now: Recorded, name: str) -> Iterator[InputChange]:
         """What is otherwise ``now`` that ``name`` is built again; what says most is first."""

@@ -13,7 +13,7 @@ import click
 
 from imgpack.cli.options.metadata import BuildInputs
 from imgpack.cli.project.chosen import Chosen
-from imgpack.cli.project.file import is_image_name
+from imgpack.cli.project.file.file import is_image_name
 from imgpack.cli.project.images import ProjectImage, Value
 from imgpack.cli.project.merged import given_values
 from imgpack.cli.project.plan import image_table
@@ -47,7 +47,7 @@ def inputs_of_image(
 
 
 def _inputs(name: str, tables: Mapping[str, Any], checkout: str, metadata: str) -> BuildInputs:
-    beside = os.curdir if is_stream(metadata) else os.path.dirname(real_path(metadata))
+    beside = real_path("" if is_stream(metadata) else os.path.dirname(metadata))
     directory, checkout = (
         os.path.relpath(real_path(path), beside) for path in (os.curdir, checkout)
     )
@@ -84,5 +84,7 @@ def _kept(value: Any) -> Any:
 def _called(tags: Sequence[str], sources: Sequence[str]) -> str:
     """What the image's table is called: after its name, else after what is in it."""
     names = [tag.partition("@")[0].rpartition("/")[2].partition(":")[0] for tag in tags]
-    names += [os.path.basename(os.path.normpath(text.partition(":")[0])) for text in sources]
+    for text in sources:
+        path = text.partition(":")[0]
+        names += [os.path.basename(place) for place in (os.path.normpath(path), real_path(path))]
     return next(filter(is_image_name, names), "image")

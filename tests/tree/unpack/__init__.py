@@ -1,0 +1,1 @@
+"""Tests of trees that are written to disk."""
