@@ -85,7 +85,7 @@ _HINTS: Final = {
     ImageCheck.LAYER: _MADE_AGAIN,
     ImageCheck.DUPLICATE: _MADE_AGAIN,
     ImageCheck.WHITEOUT_NAME: _MADE_AGAIN,
-    ImageCheck.HARD_LINK: f"{_MADE_AGAIN}, with both names in it",
+    ImageCheck.HARD_LINK: f"{_MADE_AGAIN}, with both names in it, the file first",
 }
 """What to do about a problem inside an image, where the error's own advice is about all of it."""
 

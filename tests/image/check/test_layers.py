@@ -116,6 +116,10 @@ def test_hard_links_name_files_of_their_layer() -> None:
     """All that do not are told, and what else is wrong with the image."""
     base = [("a", b"1"), ("d", "dir")]
     assert _found([("a", b"1"), ("b", "= a")]) == []
+    assert _found(base, [("b", "= a"), ("a", b"2")]) == [
+        ("hard-link", "error",
+         "b is a hard link to a, which is behind it, and docker and podman cannot unpack that"),
+    ]  # fmt: skip
     above = [("x", "= a"), ("y", "= no"), ("z", "= d"), (".wh.gone", b"")]
     assert _found(base, above) == [
         ("hard-link", "error",
