@@ -124,6 +124,8 @@ def test_code_scanning_gets_a_document(imgpack_here: InProcess) -> None:
         one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]
     ]
     assert places == ["app/run", "app/.env", "app/.env", "a%1B%5B31m/b%20c%0A", "bad.tar"]
+    told = {one["partialFingerprints"]["primaryLocationLineHash"] for one in run["results"]}
+    assert len(told) == len(places), "GitHub makes one alert of what has the same"
     assert GITHUB not in json.dumps(document)
 
 
@@ -142,6 +144,22 @@ def test_an_archive_may_be_called_what_is_no_text(
         assert "b%FF.tar" in json.dumps(document)
     else:
         assert document["location"] == name
+
+
+def test_two_findings_that_say_the_same_are_two(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Of tokens in one file, told without their values; the lines need not stay."""
+    other = GITHUB[:5] + GITHUB[:4:-1]
+    for number, text in enumerate((f"{GITHUB}\n{other}\n", f"\n\n{GITHUB}\n\n{other}\n")):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "f").write_text(text)
+    prints = []
+    for name in "01":
+        document = json.loads(imgpack_here("lint", name, "--sarif", "--fail-on", "never").ok())
+        is_sarif(document)
+        found = document["runs"][0]["results"]
+        prints.append([one["partialFingerprints"]["primaryLocationLineHash"] for one in found])
+    assert len(set(prints[0])) == 2
+    assert prints[0] == prints[1]
 
 
 def test_a_directory_is_a_tree(tmp_path: Path, imgpack_here: InProcess) -> None:

@@ -88,6 +88,12 @@ def test_no_secret_is_shown_whole(kind: str) -> None:
     assert found.shown.startswith(shown) and bool(found.shown) == bool(shown)
 
 
+def test_a_url_may_have_a_password_and_no_user() -> None:
+    """As those of Redis have."""
+    (found,) = secrets_in(b"redis://:long-and-secret@redis:6379/0", urls=True)
+    assert found.kind == "a password in a URL"
+
+
 @pytest.mark.parametrize(
     "text",
     [

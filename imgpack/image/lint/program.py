@@ -87,7 +87,7 @@ class ProgramCheck:
                 self._check_elf(entry, elf)
             elif head[:4] != b"\0asm":
                 what = "is empty" if not head else "is neither an ELF file nor a script"
-                self._add("entrypoint-format", f"{brief(entry.path)} {what}", entry)
+                self._add("entrypoint-format", f"{brief(word)} {what}", entry)
         if script:
             self._check_script(entry, script, depth)
 
