@@ -1,6 +1,7 @@
 """Images that are changed without a build: what is kept, what goes, and what is refused."""
 
 import gzip
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from imgpack.api import (
     annotated,
     append,
     configure,
+    directory,
     parse_name,
     raw_layer,
     recompress,
@@ -232,6 +234,44 @@ def test_too_many_layers_are_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(ValueError, match="no layer"), append(make_image(Memory()), []):
         pass
+
+
+def test_as_many_layers_as_docker_takes_are_made(tmp_path: Path) -> None:
+    """And not one more."""
+    image = make_image(Memory(), [LAYERS[0]] * 124)
+    tar = raw_layer(str(make_tar(tmp_path / "x.tar", {"new": b"1"})))
+    with append(image, [tar]) as new:
+        assert isinstance(new, Image)
+        assert len(new.layers) == 125
+        with pytest.raises(LimitError, match="would have 126 layers"), append(new, [tar]):
+            pass
+
+
+def test_a_tree_between_finished_layers_goes_over_what_the_image_has(tmp_path: Path) -> None:
+    """What is there already is no news, and makes no layer."""
+    (tmp_path / "t/etc").mkdir(parents=True)
+    (tmp_path / "t/etc/one").write_bytes(b"1")
+    tree = directory(os.fsencode(tmp_path / "t"))
+    tar = raw_layer(str(make_tar(tmp_path / "x.tar", {"new": b"1"})))
+    with append(make_image(Memory(), docker=False), [tree]) as first:
+        assert isinstance(first, Image)
+        for trees, count in (([tree], 0), ([tar, tree], 1), ([tree, tar], 1), ([tar, tar], 2)):
+            with append(first, trees) as new:
+                assert isinstance(new, Image)
+                assert len(new.layers) == len(first.layers) + count
+
+
+def test_the_author_alone_is_a_change() -> None:
+    """Unless it is the image's already."""
+    image = make_image(Memory())
+    new = configured(image, RuntimeChanges(), author="me", history=False)
+    assert decode(new.config.raw)["author"] == "me"
+    assert configured(new, RuntimeChanges(), author="me", history=False) is new
+    other = configured(new, RuntimeChanges(), author="you", history=False)
+    assert decode(other.config.raw)["author"] == "you"
+    assert configured(new, RuntimeChanges(), history=False) is new
+    later = configured(new, RuntimeChanges(), created="2031-01-01T00:00:00Z", history=False)
+    assert later.config.created == "2031-01-01T00:00:00Z"
 
 
 def test_an_artifact_is_no_image_to_change(tmp_path: Path) -> None:
