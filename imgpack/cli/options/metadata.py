@@ -208,8 +208,9 @@ def check_apart(path: str, what: str, others: Iterable[str | None]) -> None:
     """Raise ``OutputError`` if ``path``, which is ``what``, is one of ``others`` or lies in it."""
     for other in others:
         if other and _harms(path, other):
+            named = what if path == other else f"{what} {path}"
             raise OutputError(
-                f"{what} {path} is {_shown(other)}, or lies in it", "choose another place"
+                f"{named} is {_shown(other)}, or lies in it", "choose another place"
             )
 
 

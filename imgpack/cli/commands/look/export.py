@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 _ENDS: Final = {
-    ".tar.gz": "gzip",
-    ".tgz": "gzip",
-    ".tar.zst": "zstd",
-    ".tzst": "zstd",
-    ".tar.xz": "",
-    ".txz": "",
-    ".tar.bz2": "",
-    ".tbz2": "",
+    **dict.fromkeys((".gz", ".tgz"), "gzip"),
+    **dict.fromkeys((".zst", ".tzst"), "zstd"),
+    **dict.fromkeys(
+        (".xz", ".txz", ".bz2", ".tbz2", ".lz4", ".lz", ".lzma", ".br", ".Z", ".zip", ".7z"), ""
+    ),
 }
 """Ends of names, and which compression they promise; none that is made here."""
 
