@@ -209,9 +209,7 @@ def check_apart(path: str, what: str, others: Iterable[str | None]) -> None:
     for other in others:
         if other and _harms(path, other):
             named = what if path == other else f"{what} {path}"
-            raise OutputError(
-                f"{named} is {_shown(other)}, or lies in it", "choose another place"
-            )
+            raise OutputError(f"{named} is {_shown(other)}, or lies in it", "choose another place")
 
 
 def _shown(other: str) -> str:
