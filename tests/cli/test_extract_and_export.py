@@ -87,6 +87,21 @@ def test_a_tar_goes_to_a_file_or_standard_output(image: InProcess, tmp_path: Pat
     assert image("digest", "again.tar").ok() == image("digest", "app.tar").ok()
 
 
+@pytest.mark.parametrize("words", [("export", "-", "-o"), ("inspect", "-", "--html")])
+def test_what_standard_input_is_read_from_is_not_written_over(
+    imgpack: Imgpack, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """However the file is called there."""
+    (tmp_path / "tree").mkdir()
+    imgpack("build", "tree", "-o", "app.tar").ok()
+    (tmp_path / "link.tar").symlink_to("app.tar")
+    before = (tmp_path / "app.tar").read_bytes()
+    shell = ("sh", "-c", 'exec "$@" <app.tar', "sh")
+    line = imgpack(*words, "link.tar", prefix=shell).failed(14)
+    assert "link.tar is standard input, or lies in it" in line
+    assert (tmp_path / "app.tar").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("name", "option", "head"),
     [

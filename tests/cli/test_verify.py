@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.image.base.lock import LockedTree
+from imgpack.tree.merge.listing import Listing
 from tests.cli.archives import write_archive
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
@@ -286,6 +288,20 @@ def test_a_list_of_a_lock_that_is_not_its_own_is_an_error(
     assert b"tree was not compared: what is in the image is not known" in done.out
     done = imgpack_here("verify", "web.lock", "--against", "tree", "--json")
     assert check("verify", done.out)["against"] is None
+
+
+def test_each_line_of_the_list_of_a_lock_is_checked(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Though the list has the digest that the lock says."""
+    _locked(tmp_path, imgpack_here)
+    document = json.loads((tmp_path / "web.lock").read_text())
+    tree = document["images"][0]["tree"]
+    text = LockedTree.parse(tree).listing("x").text.replace(b"mode=0644", b"mode=0888")
+    document["images"][0]["tree"] = LockedTree.of(Listing(text)).as_json()
+    (tmp_path / "web.lock").write_text(json.dumps(document))
+    line = imgpack_here("verify", "web.lock").failed(10)
+    assert "tree of linux/amd64: line 3 is malformed" in line
 
 
 def test_a_shallow_image_is_not_said_to_be_like_a_directory(

@@ -25,6 +25,7 @@ from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.streams import (
     STDIN,
+    STDIN_PATH,
     STDOUT,
     StreamFile,
     is_stream,
@@ -212,7 +213,8 @@ def check_apart(path: str, what: str, others: Iterable[str | None]) -> None:
 
 
 def _shown(other: str) -> str:
-    return "standard output" if other == STDOUT else other
+    names = {STDOUT: "standard output", STDIN_PATH: "standard input"}
+    return names.get(other, other)
 
 
 def _harms(path: str, other: str) -> bool:

@@ -79,6 +79,16 @@ _KINDS: Final[dict[ImageCheck, type[ImgpackError]]] = {
     ImageCheck.HARD_LINK: TreeError,
 }
 """The errors that say what a problem is, and have its exit code; of others ``DocumentError``."""
+_MADE_AGAIN: Final = "make the layer again"
+_HINTS: Final = {
+    ImageCheck.DOCUMENT: "build or fetch it again",
+    ImageCheck.BLOB: "build or fetch it again",
+    ImageCheck.LAYER: _MADE_AGAIN,
+    ImageCheck.DUPLICATE: _MADE_AGAIN,
+    ImageCheck.WHITEOUT_NAME: _MADE_AGAIN,
+    ImageCheck.HARD_LINK: f"{_MADE_AGAIN}, with both names in it, the file first",
+}
+"""What to do about a problem inside an image, where the error's own advice is about all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +239,7 @@ class Verification:
         first = errors[0]
         others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         text = f"{self.location} is not sound: {first.where}: {first.text}{others}"
-        return first.kind(text, first.hint)
+        return first.kind(text, first.hint or _HINTS.get(first.check, ""))
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object, without the mismatches."""

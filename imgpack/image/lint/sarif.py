@@ -4,6 +4,7 @@ Invariant: every rule is described, whether it found something or not; secrets s
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from os import fsencode
 from typing import Any, Final
@@ -27,6 +28,7 @@ def lint_sarif(linted: Linted, location: str, version: str) -> dict[str, Any]:
     A path of the image is a relative URI; what is in no file is at ``location``.
     """
     numbers = {name: number for number, name in enumerate(RULES)}
+    seen: Counter[str] = Counter()
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
@@ -46,7 +48,8 @@ def lint_sarif(linted: Linted, location: str, version: str) -> dict[str, Any]:
                     }
                 ],
                 "results": [
-                    _result(found, numbers[found.rule.id], location) for found in linted.findings
+                    _result(found, numbers[found.rule.id], location, seen)
+                    for found in linted.findings
                 ],
                 "columnKind": "unicodeCodePoints",
             }
@@ -72,7 +75,8 @@ def _notifications(linted: Linted) -> Iterator[dict[str, Any]]:
         yield {"level": "warning", "message": {"text": text}}
 
 
-def _result(found: LintFinding, number: int, location: str) -> dict[str, Any]:
+def _result(found: LintFinding, number: int, location: str, seen: Counter[str]) -> dict[str, Any]:
+    """What was found; ``seen`` has how often the same was told, whatever the line."""
     uri = quote(fsencode(location) if found.path is None else found.path) or "."
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if found.line:
@@ -81,15 +85,19 @@ def _result(found: LintFinding, number: int, location: str) -> dict[str, Any]:
     if found.place:
         place["logicalLocations"] = [{"fullyQualifiedName": found.place}]
     layers = {"layer": found.layer, "deletedBy": found.deleted_by}
-    same = "\0".join((found.rule.id, printable(found.path or b""), found.place, found.message))
+    told = "\0".join((found.rule.id, printable(found.path or b""), found.place, found.message))
+    same = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+    seen[same] += 1
     return {
         "ruleId": found.rule.id,
         "ruleIndex": number,
         "level": _LEVELS[found.rule.level],
         "message": {"text": found.message},
         "locations": [place],
+        # By the first of them GitHub tells findings of one rule at one path apart.
         "partialFingerprints": {
-            "imgpackFinding/v1": hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()
+            "primaryLocationLineHash": f"{same}:{seen[same]}",
+            "imgpackFinding/v1": same,
         },
         "properties": {key: layer + 1 for key, layer in layers.items() if layer is not None},
     }

@@ -75,7 +75,7 @@ def export(
     codec = _codec(output, compression)
     to_stdout = to_standard_output(output, "a tar")
     if not to_stdout:
-        check_apart(output, "the tar", (looking.choice.within(location)[0],))
+        check_apart(output, "the tar", (looking.place(location),))
     with (
         looking.open(location, terminal) as files,
         nullcontext(sys.stdout.buffer.write) if to_stdout else open_output(output) as write,
