@@ -199,9 +199,7 @@ def test_registries_layouts_and_locks_are_checked_and_artifacts_told(
     assert "is an artifact" in imgpack_here("lint", "b.tar").failed(9)
 
 
-def test_platforms_that_are_not_looked_at_are_said(
-    tmp_path: Path, imgpack_here: InProcess
-) -> None:
+def test_platforms_that_are_not_looked_at_are_said(tmp_path: Path, imgpack_here: InProcess) -> None:
     """Unless one was asked for; a job that checks one of three is not to think that all are."""
     image = make_multi(Memory(), "linux/amd64", "linux/arm64")
     write_archive(tmp_path / "a.tar", image, "foo:1")
