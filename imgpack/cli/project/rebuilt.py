@@ -130,7 +130,7 @@ def find_rebuilding(
     everything = choose(flags, (), terminal, os.environ)
     if everything is None:
         raise click.UsageError(
-            "there is no imgpack.toml here; name one with --file, or what build --metadata-file wrote"
+            "there is no imgpack.toml here; name one, or what a build recorded, with --file"
         )
     name, place = _meant(location, member, everything)
     chosen = choose(ProjectFlags(everything.file.path, (), False), (name,), terminal, os.environ)
