@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -110,7 +111,8 @@ def is_sarif(document: Any) -> None:
             physical = location["physicalLocation"]
             uri = physical["artifactLocation"]["uri"]
             assert uri.isascii()
-            assert not set(uri) & set(" :\n\x1b"), "it is a relative reference (RFC 3986)"
+            local = uri.removeprefix("file://")
+            assert not set(local) & set(" :\n\x1b"), "it is a relative reference (RFC 3986)"
 
 
 @pytest.mark.usefixtures("bad")
@@ -160,6 +162,24 @@ def test_two_findings_that_say_the_same_are_two(tmp_path: Path, imgpack_here: In
         prints.append([one["partialFingerprints"]["primaryLocationLineHash"] for one in found])
     assert len(set(prints[0])) == 2
     assert prints[0] == prints[1]
+
+
+def test_files_of_a_tree_are_where_sources_are(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Below the directory that was given, seen from here; outside of it by the whole path."""
+    (tmp_path / "root fs" / "app").mkdir(parents=True)
+    (tmp_path / "root fs" / "app" / ".env").write_text("A=1\n")
+    here = f"file://{quote(str(tmp_path))}"
+    for place, given, expected in (
+        (".", "root fs", "root%20fs/app/.env"),
+        (".", str(tmp_path / "root fs"), "root%20fs/app/.env"),
+        ("root fs", ".", "app/.env"),
+        ("root fs/app", "..", f"{here}/root%20fs/app/.env"),
+    ):
+        imgpack_here.directory = tmp_path / place
+        document = json.loads(imgpack_here("lint", "--sarif", given).ok())
+        is_sarif(document)
+        (found,) = document["runs"][0]["results"]
+        assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == expected
 
 
 def test_a_directory_is_a_tree(tmp_path: Path, imgpack_here: InProcess) -> None:
