@@ -62,7 +62,8 @@ def compare(
     indexes each ``platform`` is compared, of an index and an image that of the image. ``platform``
     chooses one, and ``other_platform`` (``None``: the same) of *b*. ``scope`` says what counts
     (``None``: everything). Layers are read when what they hold is asked for, unless the ``cache``
-    remembers it. Raises what ``open`` raises, and ``NotFoundError`` if nothing can be compared.
+    remembers it. Raises what ``open`` raises, ``NotFoundError`` if nothing can be compared, and
+    ``NoSuchPathError`` for a path of ``scope`` that is in none of the images.
     """
     from imgpack.image.compare.scope import ComparisonScope
 
@@ -78,9 +79,13 @@ def compare(
         found = left.image(left.select(image or name), platform).image
         wanted = other_platform or platform
         there = right.image(right.select(image or other_name), wanted).image
-        yield _compared(
-            opening(left, path), found, opening(right, other), there, scope or ComparisonScope()
-        )
+        scope = scope or ComparisonScope()
+        compared = _compared(opening(left, path), found, opening(right, other), there, scope)
+        if scope.paths:
+            from imgpack.image.compare.sides import check_paths
+
+            check_paths([side for one in compared.images for side in (one.a, one.b)], scope)
+        yield compared
 
 
 @dataclass(frozen=True, slots=True)

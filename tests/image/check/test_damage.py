@@ -139,6 +139,8 @@ def test_damage_is_found(layout: Path, what: str, jobs: int, *, archive: bool) -
     assert found.error is not None
     assert found.error.exit_code == code
     assert str(layout) not in found.problems[0].text
+    if check == "blob":
+        assert found.problems[0].text.startswith("it ")
 
 
 @pytest.mark.parametrize("archive", [False, True], ids=["layout", "archive"])

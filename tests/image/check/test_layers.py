@@ -287,6 +287,63 @@ def test_what_an_index_lacks_is_a_note_unless_it_lacks_everything() -> None:
         assert _told(problem)[:2] == ("absent", level)
 
 
+def test_the_platform_of_what_an_index_lacks_is_told() -> None:
+    """If the index says it."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    lost = Descriptor(mediatype.OCI_MANIFEST, Digest.of(b"lost"), 4)
+    arm = replace(lost, digest=Digest.of(b"arm"), platform=Platform.parse("linux/arm64"))
+    index = build_index([image.manifest.descriptor, lost, arm])
+    source.add(index.raw)
+    assert [one.text for one in _verified(source, index.descriptor).problems] == [
+        f"the manifest {lost.digest} that it names is not there",
+        f"the manifest {arm.digest} (linux/arm64) that it names is not there",
+    ]
+
+
+def test_what_is_damaged_or_for_another_platform_is_there() -> None:
+    """An index names it and has it."""
+    source = Memory()
+    image = make_image(source, docker=False, platform=Platform.parse("linux/arm64"))
+    index = build_index([image.manifest.descriptor])
+    source.add(index.raw)
+    opened = Opened("here", [Root(index.descriptor)], Resolver(source, "here"), _nothing)
+    found = verify_opened(
+        opened, opened.roots, Platform.parse("linux/amd64"), Findings("here"), tempfile.gettempdir
+    )
+    assert (found.problems, [one.kind for one in found.images]) == ((), ["index"])
+    source.blobs[image.manifest.config.digest] = b"damaged"
+    found = _verified(source, index.descriptor)
+    assert [_told(one)[:2] for one in found.problems] == [("document", "error")]
+    assert found.blobs == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (mediatype.OCI_LAYER, "is not here (a shallow image, or a lock)"),
+        (mediatype.DOCKER_FOREIGN_LAYER_GZIP, "is kept elsewhere (a foreign layer)"),
+    ],
+)
+def test_a_layer_that_need_not_be_there_is_a_note(kind: str, why: str) -> None:
+    """The others are read."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    away, other = image.manifest.layers
+    manifest = build_manifest(
+        image.manifest.config, [replace(away, media_type=kind), other], mediatype.OCI_MANIFEST
+    )
+    source.add(manifest.raw)
+    del source.blobs[away.digest]
+    resolver = Resolver(source, "here", lacks=lambda digest: digest == away.digest)
+    opened = Opened("here", [Root(manifest.descriptor)], resolver, _nothing)
+    found = verify_opened(opened, opened.roots, None, Findings("here"), tempfile.gettempdir)
+    assert [_told(one) for one in found.problems] == [
+        ("absent", "note", f"the layer {why}, and was not checked")
+    ]
+    assert found.blobs == 1
+
+
 def test_a_manifest_of_an_index_without_its_configuration_is_not_there() -> None:
     """Docker saves it alone of what it did not pull; by itself it is a mistake."""
     source = Memory()

@@ -1,6 +1,8 @@
 """Images that are changed without a build: what is kept, what goes, and what is refused."""
 
 import gzip
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,16 @@ from imgpack.api import (
     annotated,
     append,
     configure,
+    directory,
     parse_name,
     raw_layer,
     recompress,
 )
 from imgpack.compression.codec import decompress
 from imgpack.errors import ConfigError, DigestError, DocumentError, LimitError, UnsupportedError
+from imgpack.files.scratch import ScratchBlobs, ScratchFile
 from imgpack.image.edit.in_place import moving
-from imgpack.image.edit.recompressed import segments
+from imgpack.image.edit.recompressed import Recompressing, segments
 from imgpack.spec import mediatype
 from imgpack.spec.format import Compression
 from imgpack.spec.json import decode
@@ -148,6 +152,21 @@ def test_layers_are_compressed_as_is_wanted(kind: Compression, docker: bool) -> 
             assert [len(one) for one in layers] == [one.size for one in new.manifest.layers]
 
 
+def test_a_blob_that_is_said_to_unpack_to_two_things_is_read_for_each() -> None:
+    """What one of several images says of it proves nothing of the other."""
+    source = Memory()
+    good, other = make_image(source, LAYERS), make_image(source, LAYERS[::-1])
+    manifest = build_manifest(
+        other.manifest.config, good.manifest.layers, other.manifest.media_type
+    )
+    wrong = replace(other, manifest=manifest)
+    file = ScratchFile(tempfile.gettempdir())
+    recompressing = Recompressing("x", ScratchBlobs(file), Codec(Compression.NONE))
+    recompressing.recompress(good)
+    with pytest.raises(DigestError, match="the configuration says"):
+        recompressing.recompress(wrong)
+
+
 def test_annotations_about_places_in_the_blob_go() -> None:
     """An estargz without its table of contents is none; foreign layers stay what they are."""
     image = make_image(Memory(), docker=False)
@@ -215,6 +234,44 @@ def test_too_many_layers_are_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(ValueError, match="no layer"), append(make_image(Memory()), []):
         pass
+
+
+def test_as_many_layers_as_docker_takes_are_made(tmp_path: Path) -> None:
+    """And not one more."""
+    image = make_image(Memory(), [LAYERS[0]] * 124)
+    tar = raw_layer(str(make_tar(tmp_path / "x.tar", {"new": b"1"})))
+    with append(image, [tar]) as new:
+        assert isinstance(new, Image)
+        assert len(new.layers) == 125
+        with pytest.raises(LimitError, match="would have 126 layers"), append(new, [tar]):
+            pass
+
+
+def test_a_tree_between_finished_layers_goes_over_what_the_image_has(tmp_path: Path) -> None:
+    """What is there already is no news, and makes no layer."""
+    (tmp_path / "t/etc").mkdir(parents=True)
+    (tmp_path / "t/etc/one").write_bytes(b"1")
+    tree = directory(os.fsencode(tmp_path / "t"))
+    tar = raw_layer(str(make_tar(tmp_path / "x.tar", {"new": b"1"})))
+    with append(make_image(Memory(), docker=False), [tree]) as first:
+        assert isinstance(first, Image)
+        for trees, count in (([tree], 0), ([tar, tree], 1), ([tree, tar], 1), ([tar, tar], 2)):
+            with append(first, trees) as new:
+                assert isinstance(new, Image)
+                assert len(new.layers) == len(first.layers) + count
+
+
+def test_the_author_alone_is_a_change() -> None:
+    """Unless it is the image's already."""
+    image = make_image(Memory())
+    new = configured(image, RuntimeChanges(), author="me", history=False)
+    assert decode(new.config.raw)["author"] == "me"
+    assert configured(new, RuntimeChanges(), author="me", history=False) is new
+    other = configured(new, RuntimeChanges(), author="you", history=False)
+    assert decode(other.config.raw)["author"] == "you"
+    assert configured(new, RuntimeChanges(), history=False) is new
+    later = configured(new, RuntimeChanges(), created="2031-01-01T00:00:00Z", history=False)
+    assert later.config.created == "2031-01-01T00:00:00Z"
 
 
 def test_an_artifact_is_no_image_to_change(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def test_sums_are_those_of_a_plain_count(layers: list[dict[bytes, int]], depth: 
     )  # fmt: skip
     sizes = Counter(one.row.size for one in shown if one.row.size)
     assert usage.duplicate_size == sum(size * (count - 1) for size, count in sizes.items())
+    assert usage.duplicate_files == sum(count - 1 for count in sizes.values())
+    assert usage.hidden_files == len(usage.hidden)
     assert {one.size: len(one.files) for one in usage.duplicates} == {
         size: count for size, count in sizes.items() if count > 1
     }

@@ -22,7 +22,7 @@ from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image.files.files import ImageFiles, image_contents
 from imgpack.image.lint import findings as findings_module
 from imgpack.image.lint.rules import RULES
-from imgpack.tree.tables.applied import LayerRow
+from imgpack.tree.tables.applied import LayerRow, RowContent
 from tests.image.lint.images import GITHUB, KEY, found, image, layer, link, linted, member
 
 DIRECTORY = tarfile.DIRTYPE
@@ -319,3 +319,39 @@ def test_a_rule_that_is_misspelt_is_told_which_was_meant() -> None:
         LintIgnore.parse("secret-contents")
     with pytest.raises(ConfigError, match=r"the rules are: .*user-root"):
         LintIgnore.parse("xyz")
+
+
+def test_numbers_that_fit_are_not_told() -> None:
+    """An owner with the largest number of 16 bits."""
+    owned = member("owned", tarfile.REGTYPE)
+    owned.uid = owned.gid = 65535
+    assert rules(owned) == []
+    owned.uid, owned.gid = 0, 65536
+    assert rules(owned) == ["uid-too-large"]
+
+
+def test_the_shortest_secret_is_found() -> None:
+    """A file that holds nothing else; a text behind the first MiB is not looked at."""
+    assert rules(k=b"AKIA" + b"Q2W3E4R5T6Y7U2IA") == ["secret-content"]
+    for front, told in ((b"", ["secret-in-history"]), (b"x " * (1 << 19), [])):
+        one = image([layer({})], history=[front.decode() + GITHUB])
+        assert [rule for rule, _ in found(one)] == told
+
+
+def test_accounts_that_cannot_be_read_are_said_to_be_not_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither the user nor passwords; no user is called unknown for it."""
+
+    def absent(*_: object) -> None:
+        raise NotFoundError("not here")
+
+    one = image([layer({"etc/passwd": b"u::5:5::/:\n"})], {"User": "v", "Cmd": ["/x"]})
+    files = image_contents(one, "here", tempfile.gettempdir)
+    monkeypatch.setattr(RowContent, "open", absent)
+    told = lint(files, ignore=[LintIgnore.parse("secret-content")])
+    assert [each.rule.id for each in told.findings] == ["entrypoint-missing"]
+    assert told.unchecked == (
+        "the user: the accounts are not at hand",
+        "passwords: the accounts are not at hand",
+    )

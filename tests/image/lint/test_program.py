@@ -143,6 +143,30 @@ def test_libraries_are_where_the_program_says() -> None:
     assert run(library | plain, Env=["LD_LIBRARY_PATH=/none:/opt/lib"]) == []
 
 
+def test_places_are_those_of_the_file_that_needs_a_library() -> None:
+    """Of a program in another directory, and of what it needs; $LIB is lib or lib64."""
+    app = program(b"libx.so", runpath=b"$ORIGIN/../$LIB")
+    files = {"opt/bin/app": (app, 0o755), LOADER: STATIC}
+    for place, rules in (("opt/lib", []), ("opt/lib64", []), ("lib", []),
+                         ("opt/bin/lib", ["library-missing"])):  # fmt: skip
+        made = files | {f"{place}/libx.so": STATIC}
+        told = starts({"Entrypoint": ["/opt/bin/app"]}, made)
+        assert [rule for rule, _ in told] == rules
+    # $PLATFORM is not known, and looked for as if it were not there.
+    app = program(b"libx.so", runpath=b"/srv$PLATFORM")
+    made = {"app": (app, 0o755), LOADER: STATIC, "srv/libx.so": STATIC}
+    assert run(made) == []
+
+
+def test_the_rpath_of_a_program_holds_for_its_libraries() -> None:
+    """Unless one of them has a RUNPATH of its own."""
+    app = program(b"libone.so", rpath=b"/opt")
+    for runpath, rules in ((b"", []), (b"/none", ["library-missing"])):
+        one = program(b"libtwo.so", interpreter=b"", runpath=runpath)
+        files = {"app": (app, 0o755), LOADER: STATIC, "opt/libone.so": one, "opt/libtwo.so": STATIC}
+        assert [rule for rule, _ in run(files)] == rules
+
+
 def test_the_loader_of_musl_is_its_own_library() -> None:
     """And has directories of its own."""
     main = program(b"libc.musl-x86_64.so.1", b"libx.so", interpreter=b"/lib/ld-musl-x86_64.so.1")
@@ -176,7 +200,7 @@ def unchecked(files: dict[str, Any], **config: Any) -> list[str]:
 
 def test_what_would_take_too_long_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said, and nothing is called missing that was not looked for to the end."""
-    monkeypatch.setattr("imgpack.image.lint.libraries._LOOKS", 100)
+    monkeypatch.setattr("imgpack.image.lint.libraries._STEPS", 100)
     monkeypatch.setattr("imgpack.image.lint.program._LIBRARIES", 3)
     said = ["some libraries: there are too many, or places to look for them"]
     files = {"app": (program(b"libx.so"), 0o755), LOADER: STATIC}
@@ -184,6 +208,14 @@ def test_what_would_take_too_long_is_not_looked_for(monkeypatch: pytest.MonkeyPa
     names = [b"lib%d" % number for number in range(4)]
     many = {f"lib/{name.decode()}": STATIC for name in names}
     assert unchecked({"app": (program(*names), 0o755), LOADER: STATIC, **many}) == said
+
+
+def test_a_program_is_not_looked_for_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand directories of PATH may be deep, or lead through many links."""
+    monkeypatch.setattr("imgpack.image.lint.program._STEPS", 100)
+    deep = ["PATH=" + ":".join(["/a" * 30] * 10) + ":/bin"]
+    one = image([layer({"bin/app": STATIC})], {"Entrypoint": ["app"], "Env": deep})
+    assert "entrypoint-missing" in [told.rule.id for told in linted(one).findings]
 
 
 def test_what_an_elf_file_says_is_read() -> None:

@@ -14,7 +14,7 @@ import click
 from imgpack import __version__, api, errors
 from imgpack.cli.options.image.files import Looking, looking_options
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.parameters import FILE, separated
+from imgpack.cli.options.parameters import FILE, KnownWords, separated
 from imgpack.cli.output.colour import bold, echo
 from imgpack.cli.output.display import available, folded, json_text, one_line
 
@@ -31,6 +31,7 @@ _TOLD: Final = 20
 @click.argument("location", type=FILE, metavar="IMAGE|DIR")
 @click.option(
     "--ignore",
+    type=KnownWords(api.LintIgnore.known()),
     multiple=True,
     metavar="RULE[:PATTERN]",
     help="Leave out what a rule finds, several with commas, or what one finds at these paths "
