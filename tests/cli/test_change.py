@@ -209,7 +209,12 @@ def test_annotations_come_and_go(app: InProcess) -> None:
     assert found["layers"][0]["annotations"] == {"x": "y"}
     assert found["config"]["digest"] == before["config"]["digest"]
     done = app("annotate", "app.tar", "--remove", "nothing", "--in-place")
-    assert "there is nothing to change" in done.err
+    assert done.err.splitlines() == [
+        "imgpack: warning: app.tar: there is no annotation nothing to remove",
+        "imgpack: warning: app.tar: there is nothing to change: it says this already",
+    ]
+    done = app("annotate", "app.tar", "--remove", "c", "--remove", "layer:e", "--in-place")
+    assert done.err == "imgpack: warning: app.tar: there is no annotation e to remove\n"
 
 
 def test_what_is_appended_is_what_a_build_on_the_image_makes(app: InProcess) -> None:

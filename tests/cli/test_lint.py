@@ -19,7 +19,7 @@ from tests.cli.test_json import check
 from tests.cli_runner import InProcess
 from tests.image.lint.images import GITHUB, image, layer
 from tests.registry.hostile import HostileRegistry
-from tests.store.samples import Memory, make_artifact
+from tests.store.samples import Memory, make_artifact, make_multi
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SARIF = ROOT / "tests" / "data" / "sarif-2.1.0-rtm.5.json"
@@ -217,6 +217,20 @@ def test_registries_layouts_and_locks_are_checked_and_artifacts_told(
 
     write_archive(bad / "b.tar", make_artifact(Memory()), "b:1")
     assert "is an artifact" in imgpack_here("lint", "b.tar").failed(9)
+
+
+def test_platforms_that_are_not_looked_at_are_said(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Unless one was asked for; a job that checks one of three is not to think that all are."""
+    image = make_multi(Memory(), "linux/amd64", "linux/arm64")
+    write_archive(tmp_path / "a.tar", image, "foo:1")
+    told = imgpack_here("lint", "a.tar").ok().decode().splitlines()
+    assert "not checked: linux/arm64: the image for linux/amd64 is looked at" in told
+    document = check("lint", imgpack_here("lint", "a.tar", "--json").ok())
+    assert document["unchecked"] == ["linux/arm64: the image for linux/amd64 is looked at"]
+    chosen = imgpack_here("lint", "a.tar", "--platform", "linux/arm64").ok()
+    assert b"not checked" not in chosen
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imgpack.api import Against, TreeMismatch, Verification, build, create, directory, verify
-from imgpack.errors import SourceError, UnsupportedError
+from imgpack.errors import AmbiguousError, SourceError, UnsupportedError
 from imgpack.image.check import against
 from tests.image.files.test_extract import layer, member
 from tests.store.samples import (
@@ -160,7 +160,7 @@ def test_a_directory_that_no_layer_says_has_no_time(tmp_path: Path) -> None:
 def test_a_directory_is_like_one_image(tmp_path: Path) -> None:
     """Of several one has to be chosen."""
     path = write_image(tmp_path / "a.tar", make_multi(Memory(), "linux/amd64", "linux/arm64"))
-    with pytest.raises(UnsupportedError, match="has 2 images"):
+    with pytest.raises(AmbiguousError, match="has images for 2 platforms"):
         _verified(str(path), tmp_path)
 
 
