@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from imgpack import errors
+from imgpack.image.lint import findings
 from imgpack.image.lint.rules import RULES
 from tests.cli.archives import write_archive
 from tests.cli.screen import shown
@@ -142,6 +143,31 @@ def test_an_archive_may_be_called_what_is_no_text(
         assert "b%FF.tar" in json.dumps(document)
     else:
         assert document["location"] == name
+
+
+@pytest.mark.parametrize(
+    ("files", "kept", "last"),
+    [(20, 1000, None), (21, 1000, "  and 1 more"), (25, 1000, "  and 5 more"),
+     (25, 22, "  and 5 more")],
+)  # fmt: skip
+def test_of_a_rule_that_finds_much_some_are_shown(
+    tmp_path: Path, imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch,
+    files: int, kept: int, last: str | None,
+) -> None:  # fmt: skip
+    """The rest is counted, whether or not it was kept."""
+    monkeypatch.setattr(findings, "MOST_TOLD", kept)
+    (tmp_path / "t").mkdir()
+    for number in range(files):
+        (tmp_path / "t" / f"f{number:02}").touch()
+        (tmp_path / "t" / f"f{number:02}").chmod(0o666)
+
+    lines = imgpack_here("lint", "t").ok().decode().splitlines()
+
+    assert lines[0].startswith("warning world-writable-file: ")
+    shown = [line for line in lines if line.startswith("  /f")]
+    assert shown == [f"  /f{number:02} has the mode 0666" for number in range(min(kept, 20))]
+    assert lines[1 + len(shown) : -1] == ([] if last is None else [last])
+    assert lines[-1] == f"{files} warnings"
 
 
 def test_a_directory_is_a_tree(tmp_path: Path, imgpack_here: InProcess) -> None:
