@@ -47,6 +47,24 @@ def test_an_image_is_flattened_into_an_archive_and_a_layout(stack: InProcess) ->
     assert one["runtime"] == inspected(stack, "app.tar")["runtime"]
 
 
+@pytest.mark.parametrize(
+    "command", ["flatten layout", "rebase layout --from old.tar --onto new.tar"]
+)
+def test_what_an_index_holds_of_the_old_manifest_goes(
+    stack: InProcess, tmp_path: Path, command: str
+) -> None:
+    """A copy of its bytes is none of the new one's."""
+    stack("copy", "app.tar", "layout/").ok()
+    index = json.loads((tmp_path / "layout/index.json").read_text())
+    index["manifests"][0] |= {"data": "e30=", "artifactType": "x/y"}
+    (tmp_path / "layout/index.json").write_text(json.dumps(index))
+
+    stack(*command.split(), "-o", "made/").ok()
+
+    (entry,) = json.loads((tmp_path / "made/index.json").read_text())["manifests"]
+    assert not {"data", "artifactType"} & entry.keys()
+
+
 def test_only_what_is_above_a_base_is_flattened(stack: InProcess) -> None:
     """The base's layers stay, to be shared."""
     stack("flatten", "app.tar", "--above", "old.tar", "-o", "x.tar").ok()
