@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from imgpack import errors
+from imgpack.image.lint import findings
 from imgpack.image.lint.rules import RULES
 from tests.cli.archives import write_archive
 from tests.cli.screen import shown
@@ -182,6 +183,31 @@ def test_files_of_a_tree_are_where_sources_are(tmp_path: Path, imgpack_here: InP
         assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == expected
 
 
+@pytest.mark.parametrize(
+    ("files", "kept", "last"),
+    [(20, 1000, None), (21, 1000, "  and 1 more"), (25, 1000, "  and 5 more"),
+     (25, 22, "  and 5 more")],
+)  # fmt: skip
+def test_of_a_rule_that_finds_much_some_are_shown(
+    tmp_path: Path, imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch,
+    files: int, kept: int, last: str | None,
+) -> None:  # fmt: skip
+    """The rest is counted, whether or not it was kept."""
+    monkeypatch.setattr(findings, "MOST_TOLD", kept)
+    (tmp_path / "t").mkdir()
+    for number in range(files):
+        (tmp_path / "t" / f"f{number:02}").touch()
+        (tmp_path / "t" / f"f{number:02}").chmod(0o666)
+
+    lines = imgpack_here("lint", "t").ok().decode().splitlines()
+
+    assert lines[0].startswith("warning world-writable-file: ")
+    shown = [line for line in lines if line.startswith("  /f")]
+    assert shown == [f"  /f{number:02} has the mode 0666" for number in range(min(kept, 20))]
+    assert lines[1 + len(shown) : -1] == ([] if last is None else [last])
+    assert lines[-1] == f"{files} warnings"
+
+
 def test_a_directory_is_a_tree(tmp_path: Path, imgpack_here: InProcess) -> None:
     """But a layout an image."""
     (tmp_path / "t").mkdir()
@@ -219,9 +245,7 @@ def test_registries_layouts_and_locks_are_checked_and_artifacts_told(
     assert "is an artifact" in imgpack_here("lint", "b.tar").failed(9)
 
 
-def test_platforms_that_are_not_looked_at_are_said(
-    tmp_path: Path, imgpack_here: InProcess
-) -> None:
+def test_platforms_that_are_not_looked_at_are_said(tmp_path: Path, imgpack_here: InProcess) -> None:
     """Unless one was asked for; a job that checks one of three is not to think that all are."""
     image = make_multi(Memory(), "linux/amd64", "linux/arm64")
     write_archive(tmp_path / "a.tar", image, "foo:1")
