@@ -63,6 +63,48 @@ def test_a_configuration_is_changed_elsewhere_and_in_place(app: InProcess) -> No
     assert (last["created"], last["runtime"]["User"]) == ("1970-01-01T00:00:05Z", "7")
 
 
+def test_who_changed_it_and_why_is_said(app: InProcess, tmp_path: Path) -> None:
+    """By the steps and the image; of who said nothing, nothing is."""
+    app("config", "app.tar", "-e", "B=2", "--author", "me", "--comment", "why", "--in-place").ok()
+    assert inspected(app, "app.tar")["history"][-1] | {"created": ""} == {
+        "created": "", "created_by": "ENV B=2 # imgpack", "author": "me", "comment": "why",
+        "empty_layer": True,
+    }  # fmt: skip
+    app("append", "app.tar", "more", "--author", "you", "--comment", "so", "--in-place").ok()
+    last = inspected(app, "app.tar")["history"][-1]
+    assert (last["author"], last["comment"]) == ("you", "so")
+    app("config", "app.tar", "-e", "B=3", "--in-place").ok()
+    last = inspected(app, "app.tar")["history"][-1]
+    assert not last.get("author") and not last.get("comment")
+
+
+def test_the_label_that_is_asked_for_moves(app: InProcess, tmp_path: Path) -> None:
+    """What is under another one stays; an image that had the same one loses it."""
+    app("copy", "app.tar", "lay/").ok()
+    index = json.loads((tmp_path / "lay/index.json").read_text())
+    (entry,) = index["manifests"]
+    index["manifests"] = [
+        entry | {"annotations": {"org.opencontainers.image.ref.name": name}}
+        for name in ("left", "moves")
+    ]
+    (tmp_path / "lay/index.json").write_text(json.dumps(index))
+
+    app("config", "lay/:moves", "-e", "B=2", "--in-place").ok()
+
+    entries = json.loads((tmp_path / "lay/index.json").read_text())["manifests"]
+    names = {
+        one["annotations"]["org.opencontainers.image.ref.name"]: one["digest"] for one in entries
+    }
+    assert len(entries) == 2
+    assert names["left"] == entry["digest"] != names["moves"]
+
+
+def test_what_is_appended_is_no_base(app: InProcess) -> None:
+    """Of what is not there it is not said how to build on it."""
+    line = app("append", "app.tar", "team/base:1", "-o", "x.tar").failed(3)
+    assert "--from" not in line
+
+
 def test_a_change_that_is_there_already_is_none(app: InProcess, tmp_path: Path) -> None:
     """Neither a step nor another digest comes of it; of several only those that are new."""
     given = ("-e", "A=1", "-l", "k=v", "--cmd", "run", "--expose", "80", "--volume", "/v")

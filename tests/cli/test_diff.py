@@ -1,13 +1,16 @@
 """``imgpack diff``: what two images have otherwise, wherever they are, and its exit codes."""
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from imgpack import api
 from imgpack.api import Descriptor, Opaque, Platform
+from imgpack.cli.output.compared.lines import ComparedCounts
 from tests.cli.archives import write_archive
+from tests.cli.look.images import directory, entry, layer
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
 from tests.registry.hostile import HostileRegistry
@@ -46,6 +49,54 @@ def test_files_that_differ_are_told_behind_the_cause(imgpack_here: InProcess) ->
         "+++ b/etc/motd", "@@ -1,2 +1,2 @@", " one", "-two", "+2",
     ]  # fmt: skip
     assert lines[-1] == ("  1 layer and 5 files (1 only in B, 3 only in A, 1 changed) differ")
+
+
+def test_what_changed_in_a_directory_that_changed_is_told(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Only what one image lacks is counted with its directory; each change has its values."""
+    for name, mode, data in (("a", 0o755, b"1"), ("b", 0o700, b"22")):
+        made = [directory("d", mode), entry("d/f", data), entry("d/l", kind=b"2", link=name)]
+        low = layer(entry(name), mtime_of(entry("m"), 3 if name == "a" else 4))
+        write_archive(tmp_path / name, make_image(Memory(), [low, layer(*made)]), "foo:1")
+
+    lines = imgpack_here("diff", "a", "b", "--only", "layers,files").out.decode().splitlines()
+
+    files = lines[lines.index("  Files") + 1 : -2]
+    assert files[0].startswith("    - /a  0644 0:0 0 B")
+    assert files[1] == "    + /b  0644 0:0 0 B"
+    assert files[2] == "    ~ /d/  mode 0755 → 0700"
+    assert files[3].startswith("    ~ /d/f  size 1 → 2, content sha256:6b86b273ff34 → sha256:")
+    assert files[4:] == ["    ~ /d/l@  target a → b", "    ~ /m  mtime 3 → 4"]
+    assert "(and 1 more like it)" in lines[1]
+    assert "  all else follows from it" not in lines
+    assert lines[-1] == "  2 layers and 6 files (1 only in B, 1 only in A, 4 changed) differ"
+
+
+def mtime_of(made: tuple[tarfile.TarInfo, bytes], seconds: int) -> tuple[tarfile.TarInfo, bytes]:
+    """A member of another time."""
+    made[0].mtime = seconds
+    return made
+
+
+@pytest.mark.parametrize(
+    ("counts", "line"),
+    [
+        (ComparedCounts(settings=1), "1 field differs"),
+        (ComparedCounts(settings=2), "2 fields differ"),
+        (ComparedCounts(layers=1), "1 layer differs"),
+        (ComparedCounts(settings=1, layers=1), "1 field and 1 layer differ"),
+        (ComparedCounts(added=1), "1 file (1 only in B, 0 only in A, 0 changed) differs"),
+        (ComparedCounts(changed=1, removed=1),
+         "2 files (0 only in B, 1 only in A, 1 changed) differ"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_differs_is_counted(counts: ComparedCounts, line: str) -> None:
+    """One differs, several differ; nothing is no difference."""
+    assert counts.line() == line
+    assert counts
+    assert not ComparedCounts()
 
 
 @pytest.mark.usefixtures("archives")

@@ -34,6 +34,9 @@ def test_all_files_or_those_at_paths_are_extracted(image: InProcess, tmp_path: P
     assert image("extract", "app.tar:app:1", "some", "/etc/conf").ok() == b""
     assert names(tmp_path / "all") == ["app", "etc", "etc/conf"]
     assert names(tmp_path / "some") == ["etc", "etc/conf"]
+    done = image("extract", "app.tar", "told", "-v")
+    assert done.ok() == b""
+    assert "3 entries are in told" in done.err
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
 
 from imgpack import errors
+from imgpack.image.lint import findings
 from imgpack.image.lint.rules import RULES
 from tests.cli.archives import write_archive
 from tests.cli.screen import shown
@@ -110,7 +112,8 @@ def is_sarif(document: Any) -> None:
             physical = location["physicalLocation"]
             uri = physical["artifactLocation"]["uri"]
             assert uri.isascii()
-            assert not set(uri) & set(" :\n\x1b"), "it is a relative reference (RFC 3986)"
+            local = uri.removeprefix("file://")
+            assert not set(local) & set(" :\n\x1b"), "it is a relative reference (RFC 3986)"
 
 
 @pytest.mark.usefixtures("bad")
@@ -160,6 +163,49 @@ def test_two_findings_that_say_the_same_are_two(tmp_path: Path, imgpack_here: In
         prints.append([one["partialFingerprints"]["primaryLocationLineHash"] for one in found])
     assert len(set(prints[0])) == 2
     assert prints[0] == prints[1]
+
+
+def test_files_of_a_tree_are_where_sources_are(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Below the directory that was given, seen from here; outside of it by the whole path."""
+    (tmp_path / "root fs" / "app").mkdir(parents=True)
+    (tmp_path / "root fs" / "app" / ".env").write_text("A=1\n")
+    here = f"file://{quote(str(tmp_path))}"
+    for place, given, expected in (
+        (".", "root fs", "root%20fs/app/.env"),
+        (".", str(tmp_path / "root fs"), "root%20fs/app/.env"),
+        ("root fs", ".", "app/.env"),
+        ("root fs/app", "..", f"{here}/root%20fs/app/.env"),
+    ):
+        imgpack_here.directory = tmp_path / place
+        document = json.loads(imgpack_here("lint", "--sarif", given).ok())
+        is_sarif(document)
+        (found,) = document["runs"][0]["results"]
+        assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "kept", "last"),
+    [(20, 1000, None), (21, 1000, "  and 1 more"), (25, 1000, "  and 5 more"),
+     (25, 22, "  and 5 more")],
+)  # fmt: skip
+def test_of_a_rule_that_finds_much_some_are_shown(
+    tmp_path: Path, imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch,
+    files: int, kept: int, last: str | None,
+) -> None:  # fmt: skip
+    """The rest is counted, whether or not it was kept."""
+    monkeypatch.setattr(findings, "MOST_TOLD", kept)
+    (tmp_path / "t").mkdir()
+    for number in range(files):
+        (tmp_path / "t" / f"f{number:02}").touch()
+        (tmp_path / "t" / f"f{number:02}").chmod(0o666)
+
+    lines = imgpack_here("lint", "t").ok().decode().splitlines()
+
+    assert lines[0].startswith("warning world-writable-file: ")
+    shown = [line for line in lines if line.startswith("  /f")]
+    assert shown == [f"  /f{number:02} has the mode 0666" for number in range(min(kept, 20))]
+    assert lines[1 + len(shown) : -1] == ([] if last is None else [last])
+    assert lines[-1] == f"{files} warnings"
 
 
 def test_a_directory_is_a_tree(tmp_path: Path, imgpack_here: InProcess) -> None:

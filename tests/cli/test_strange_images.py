@@ -154,6 +154,7 @@ def test_an_attestation_is_none_of_the_images_of_an_index(strange: InProcess, li
     layout = Layout(strange.directory / "strange")
     layout.finish(STRANGE["an index with an attestation"](layout))
     (strange.directory / "more").mkdir()
+    (strange.directory / "more" / "file").touch()
 
     outcome = ran(strange, line)
 

@@ -1,12 +1,15 @@
 """``imgpack verify``: what it prints, its exit codes, and an image that is built again."""
 
+import io
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from imgpack.image.base.lock import LockedTree
+from imgpack.image.check import against
 from imgpack.tree.merge.listing import Listing
 from tests.cli.archives import write_archive
 from tests.cli.test_json import check
@@ -224,6 +227,52 @@ def test_a_directory_is_compared(tmp_path: Path, imgpack_here: InProcess) -> Non
         "  + /new  only in the directory",
         "  2 paths in tree are not as in the image",
     ]
+
+
+def test_notes_of_a_kind_are_told_up_to_a_number(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """The rest is counted, and told to programs."""
+    for count in (10, 12):
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as tar:
+            for number in range(count):
+                member = tarfile.TarInfo(f"l{number:02}")
+                member.type, member.linkname = tarfile.SYMTYPE, "/none"
+                tar.addfile(member)
+        write_archive(tmp_path / "a.tar", make_image(Memory(), [layer.getvalue()]), "foo:1")
+
+        lines = imgpack_here("verify", "a.tar").ok().decode().splitlines()
+
+        assert sum(line.startswith("  note     symlink: ") for line in lines) == (
+            10 if count == 10 else 11
+        )
+        assert ("  note     symlink: and 2 more (see --json)" in lines) is (count == 12)
+        assert lines[-1].endswith(f", {count} notes")
+        document = check("verify", imgpack_here("verify", "--json", "a.tar").ok())
+        assert len(document["findings"]) == count
+
+
+def test_of_much_that_is_not_alike_the_rest_is_counted(
+    tmp_path: Path, imgpack_here: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what only the image has."""
+    _write_project(tmp_path)
+    for number in range(4):
+        (tmp_path / "tree" / f"more{number}").touch()
+    imgpack_here("build", "web").ok()
+    for number in range(4):
+        (tmp_path / "tree" / f"more{number}").unlink()
+    ignored = ("--ignore", "mtime")
+    compared = ("verify", "web.tar", "--against", "tree", *ignored)
+    end = ["  4 paths in tree are not as in the image"]
+    told = [f"  - /more{number}  only in the image" for number in range(4)]
+    assert imgpack_here(*compared).out.decode().splitlines()[2:] == [
+        imgpack_here(*compared).out.decode().splitlines()[2], *told, *end,
+    ]  # fmt: skip
+    monkeypatch.setattr(against, "_LISTED", 3)
+    lines = imgpack_here(*compared).out.decode().splitlines()
+    assert lines[-5:] == [*told[:3], "  and 1 more", *end]
+    monkeypatch.setattr(against, "_LISTED", 4)
+    assert "  and " not in imgpack_here(*compared).out.decode()
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ LOOKING: Final[Mapping[str, Mapping[str, str]]] = {
         "--unified": "say --text",
         "--brief": "the exit code says it: 0, or 1 if they differ",
         "--name-only": "say --only files",
-        "-r": "it is so already",
+        "-r": "all that is in both is compared",
+        "--recursive": "all that is in both is compared",
     },
     "history": {
         "--format": "there is no template: imgpack history IMAGE --json | jq FILTER",
@@ -71,16 +72,13 @@ LOOKING: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "extract": {
         "--layer": _ONE_LAYER,
-        **dict.fromkeys(
-            ("-o", "--output", "-C", "-d", "--dir", "--directory", "--dest"),
-            "the directory is an argument: imgpack extract IMAGE DIR",
-        ),
-        **dict.fromkeys(
-            ("-p", "--path"), "paths are arguments: imgpack extract IMAGE DIR PATH"
-        ),
+        **dict.fromkeys(("-o", "--output", "-C", "-d", "--dir", "--directory", "--dest"),
+                        "the directory is an argument: imgpack extract IMAGE DIR"),
+        **dict.fromkeys(("--path", "-p"), "paths follow DIR: imgpack extract IMAGE DIR PATH"),
         **dict.fromkeys(("-f", "--force"), "DIR is new, or empty"),
-        **dict.fromkeys(("--uid-map", "--gid-map"), "--rootless records owners"),
-        "--keep-dirlinks": "links are followed as the image has them",
+        **dict.fromkeys(("--uid-map", "--gid-map"),
+                        "owners are those of the image; --rootless records them"),
+        "--keep-dirlinks": "a link in DIR is never followed",
     },
     "export": {
         "--layer": _ONE_LAYER,
@@ -95,6 +93,8 @@ LOOKING: Final[Mapping[str, Mapping[str, str]]] = {
         ),
         "--exit-code": "--fail-on LEVEL says when it is 30, and never when it is 0",
         "--no-fail": "say --fail-on never",
+        "--exit-zero": "say --fail-on never",
+        "--input": "the archive is the argument: imgpack lint ARCHIVE",
         "-o": "say > FILE",
         "--output": "say > FILE",
         **dict.fromkeys(("--list", "--list-rules", "--rules"), "the rules are in docs/lint.md"),
@@ -103,7 +103,7 @@ LOOKING: Final[Mapping[str, Mapping[str, str]]] = {
             "say --ignore RULE, or --ignore RULE:PATTERN",
         ),
         "--only": "say --ignore RULE, several with commas",
-        "-f": "--json and --sarif are for programs",
+        **dict.fromkeys(("-f", "--format"), "say --json or --sarif"),
     },
     "du": {
         "--max-depth": "it is called -d",

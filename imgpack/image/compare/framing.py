@@ -32,6 +32,7 @@ _FIELDS: Final = (
     ("mtime", 136, 148), ("linkname", 157, 257), ("uname", 265, 297), ("gname", 297, 329),
     ("devmajor", 329, 337), ("devminor", 337, 345), ("padding", 500, 512), ("checksum", 148, 156),
 )  # fmt: skip
+"""All of a header, in the order in which a difference is told."""
 _TYPES: Final = {
     ord("x"): "a pax header", ord("g"): "a global pax header", ord("L"): "a GNU long name",
     ord("K"): "a GNU long link", ord("0"): "a file", 0: "a file of the v7 format",
@@ -112,11 +113,11 @@ class _Walk:
         path = self._path or next((name_of(one) for one in (a, b) if not _extends(one)), None)
         if a[156] != b[156] and (_extends(a) or _extends(b)):
             return StreamDifference("header", _type(a), _type(b), path, offset)
-        for name, start, end in _FIELDS:
-            if a[start:end] != b[start:end]:
-                said = _shown(a[start:end]), _shown(b[start:end])
-                return StreamDifference(f"header field {name}", *said, path, offset + start)
-        return StreamDifference("header", "", "", path, offset)
+        name, start, end = next(
+            (name, start, end) for name, start, end in _FIELDS if a[start:end] != b[start:end]
+        )
+        said = _shown(a[start:end]), _shown(b[start:end])
+        return StreamDifference(f"header field {name}", *said, path, offset + start)
 
     def _end(self, block: bytes) -> str:
         if not block:

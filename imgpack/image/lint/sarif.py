@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from os import fsencode
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from imgpack.errors import printable
@@ -22,11 +22,18 @@ _LEVELS: Final = {
 }
 
 
-def lint_sarif(linted: Linted, location: str, version: str) -> dict[str, Any]:
+def lint_sarif(
+    linted: Linted, location: str, version: str, *, directory: str = ""
+) -> dict[str, Any]:
     """One run of imgpack's ``version`` for what was found at ``location``, as decoded JSON.
 
-    A path of the image is a relative URI; what is in no file is at ``location``.
+    A path of the image is a relative URI, that of a tree on disk is below ``directory``: a path
+    from where sources begin, or an absolute one. What is in no file is at ``location``.
     """
+    above = quote(fsencode(directory))
+    places = _SarifPlaces(
+        quote(fsencode(location)), f"file://{above}" if above[:1] == "/" else above
+    )
     numbers = {name: number for number, name in enumerate(RULES)}
     seen: Counter[str] = Counter()
     return {
@@ -48,13 +55,26 @@ def lint_sarif(linted: Linted, location: str, version: str) -> dict[str, Any]:
                     }
                 ],
                 "results": [
-                    _result(found, numbers[found.rule.id], location, seen)
+                    _result(found, numbers[found.rule.id], places, seen)
                     for found in linted.findings
                 ],
                 "columnKind": "unicodeCodePoints",
             }
         ],
     }
+
+
+class _SarifPlaces(NamedTuple):
+    """URIs: of the ``whole``, and of what is ``above`` each path."""
+
+    whole: str
+    above: str
+
+    def of(self, path: bytes | None) -> str:
+        """Where a finding is."""
+        if path is None:
+            return self.whole
+        return "/".join(filter(None, (self.above, quote(path)))) or "."
 
 
 def _rule(rule: LintRule) -> dict[str, Any]:
@@ -75,10 +95,11 @@ def _notifications(linted: Linted) -> Iterator[dict[str, Any]]:
         yield {"level": "warning", "message": {"text": text}}
 
 
-def _result(found: LintFinding, number: int, location: str, seen: Counter[str]) -> dict[str, Any]:
+def _result(
+    found: LintFinding, number: int, places: _SarifPlaces, seen: Counter[str]
+) -> dict[str, Any]:
     """What was found; ``seen`` has how often the same was told, whatever the line."""
-    uri = quote(fsencode(location) if found.path is None else found.path) or "."
-    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": places.of(found.path)}}
     if found.line:
         physical["region"] = {"startLine": found.line}
     place: dict[str, Any] = {"physicalLocation": physical}

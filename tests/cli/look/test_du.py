@@ -1,13 +1,16 @@
 """What takes the space in an image, and what is wasted."""
 
+import re
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from tests.cli.archives import write_archive
 from tests.cli.look.images import write_image
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
+from tests.store.samples import Memory, make_image, tar_of
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +85,67 @@ def test_a_directory_that_is_deleted_is_one_line(imgpack_here: InProcess, tmp_pa
     ]
 
 
+def test_every_number_has_its_column(imgpack_here: InProcess) -> None:
+    """Numbers to the right, words to the left, and the share of what could go."""
+    lines = imgpack_here("du", "--top", "2", "a.tar").ok().decode().splitlines()
+
+    assert lines[0] == "LAYER  STORED    FILES   HIDDEN  ENTRIES  CREATED BY"
+    assert re.fullmatch(r"    1   \d+ B  3\.0 KiB  2\.9 KiB       16  layer 0", lines[1])
+    assert re.fullmatch(r"    2   \d+ B  3\.9 KiB      0 B        7  layer 1", lines[2])
+    assert lines[3:] == [
+        "",
+        "Directories",
+        "   SIZE  FILES  PATH",
+        "4.0 KiB      8  /",
+        "2.0 KiB      1  /srv",
+        "",
+        "Files",
+        "   SIZE  LAYER  PATH",
+        "2.0 KiB      2  /srv/copy",
+        "2.0 KiB      2  /usr/lib/libc.so",
+        "",
+        "Hidden",
+        "   SIZE  LAYER  BY             PATH",
+        "2.0 KiB      1  2, same bytes  /usr/lib/libc.so",
+        " 1000 B      1  2, deleted     /var/gone",
+        "",
+        "Duplicates",
+        " WASTED  COPIES     SIZE  PATHS",
+        "2.0 KiB       2  2.0 KiB  /srv/copy, /usr/lib/libc.so",
+        "",
+        "Would shrink",
+        "2.9 KiB  hidden, in 3 files",
+        "2.0 KiB  duplicates, 1 copy",
+        "4.9 KiB  in all, 70.4 % of 6.9 KiB",
+    ]
+
+
+def test_what_is_replaced_and_what_is_there_often_is_told(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Of many copies the first two by name."""
+    low = tar_of(dict.fromkeys(("a", "b", "c", "d"), b"same" * 100) | {"e": b"old"})
+    write_archive(tmp_path / "b.tar", make_image(Memory(), [low, tar_of({"e": b"news"})]))
+
+    lines = imgpack_here("du", "b.tar").ok().decode().splitlines()
+
+    assert " 3 B      1  2, replaced  /e" in lines
+    assert "1.2 KiB       4  400 B  /a, /b and 2 more" in lines
+    assert "1.2 KiB  duplicates, 3 copies" in lines
+    document = check("usage", imgpack_here("du", "--json", "b.tar").ok())
+    assert [one["how"] for one in document["hidden"]["files"]] == ["replaced"]
+
+
+def test_an_image_without_a_byte_wastes_nothing(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """And has no sections of what there is none of."""
+    write_archive(tmp_path / "b.tar", make_image(Memory(), [tar_of({"a": b"", "b": b""})]))
+
+    out = imgpack_here("du", "b.tar").ok().decode()
+
+    assert "Hidden" not in out and "Duplicates" not in out
+    assert out.endswith("0 B  in all, nothing of 0 B\n")
+
+
 def test_a_lock_has_one_layer(imgpack_here: InProcess) -> None:
     """Of which nobody knows how it is stored; nothing in it is hidden."""
     imgpack_here("base", "lock", "a.tar", "-o", "a.lock").ok()
@@ -91,3 +155,6 @@ def test_a_lock_has_one_layer(imgpack_here: InProcess) -> None:
     (layer,) = document["layers"]
     assert layer["stored"] is None and layer["hidden"] == 0
     assert document["duplicates"]["size"] == 2004
+    assert (layer["digest"], layer["created_by"]) == (None, "")
+    out = imgpack_here("du", "a.lock", "--cache-dir", "c").ok().decode()
+    assert re.search(r"^    1       -  ", out, re.MULTILINE)

@@ -9,6 +9,7 @@ from imgpack.api import Image
 from imgpack.spec.config import History, build_config
 from imgpack.spec.manifest import build_manifest
 from tests.cli.archives import write_archive
+from tests.cli.screen import shown
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
 from tests.store.samples import LAYERS, Memory, make_image
@@ -49,6 +50,18 @@ def test_steps_are_shown_last_to_first(image: Image, imgpack_here: InProcess) ->
     assert lines[3].split()[:4] == [low, "2020-01-02", "03:04:05", "ADD"]
 
 
+def test_lines_fit_the_terminal(tmp_path: Path, image: Image) -> None:
+    """Commands give way, and nothing else."""
+    lines = shown(tmp_path, "history", "a.tar", columns=80)[1]
+
+    steps = [line.rstrip() for line in lines if line.strip()]
+    assert len(steps) == 1 + len(image.config.history)
+    assert all(len(line) <= 80 for line in steps)
+    assert steps[2].endswith("said")
+    assert "2020-01-02 03:04:05" in steps[3]
+    assert "…" in steps[1]
+
+
 def test_nothing_is_cut_off_on_request(image: Image, imgpack_here: InProcess) -> None:
     """Digests and commands in full."""
     out = imgpack_here("history", "--no-trunc", "a.tar").ok().decode()
@@ -56,6 +69,10 @@ def test_nothing_is_cut_off_on_request(image: Image, imgpack_here: InProcess) ->
     assert LONG in out
     assert "2020-01-02T03:04:05.678Z" in out
     assert all(str(layer.digest) in out for layer in image.manifest.layers)
+    lines = out.splitlines()
+    assert len(lines) == 4
+    end = lines[0].index("SIZE") + 4
+    assert all(line[:end].endswith(("B", " -")) for line in lines[1:])
 
 
 def test_json_has_all_digests(image: Image, imgpack_here: InProcess) -> None:

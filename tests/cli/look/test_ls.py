@@ -136,6 +136,9 @@ def test_a_layer_is_listed_with_what_it_deletes(imgpack_here: InProcess) -> None
         "whiteout", "-", "-", "-", "-", "-", "old", "(whiteout)",
     ]  # fmt: skip
     assert listed(imgpack_here, "--layer", "1", "etc") == ["group", "old", "passwd"]
+    assert listed(imgpack_here, "--layer", "2", "etc/app.conf") == ["etc/app.conf"]
+    assert listed(imgpack_here, "--layer", "2", "etc/old") == ["etc/old (whiteout)"]
+    assert listed(imgpack_here, "--layer", "2", "-R", "var") == ["/var (opaque)"]
     assert "not in layer 2" in imgpack_here("ls", "a.tar", "bin", "--layer", "2").failed(28)
     assert "no layer 3; a.tar has 2" in imgpack_here("ls", "a.tar", "--layer", "3").failed(2)
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from imgpack import LAYER_FORMAT_VERSION
 from imgpack.cli.project.file.file import ProjectError
 from imgpack.cli.project.images import read_images
 from imgpack.cli.project.record.reading import read_record
+from imgpack.cli.project.record.values import Recorded
 from tests.cli.archives import write_archive
 from tests.cli.test_json import SCHEMA, check
 from tests.cli_runner import InProcess
@@ -437,6 +439,17 @@ def test_what_is_no_record_is_one_line(
     """Whatever it is."""
     (tmp_path / "build.json").write_text(text)
     assert told in here("verify", "base.tar", "--rebuild", "-f", "build.json").failed(2)
+
+
+def test_a_base_that_there_was_not_is_a_change() -> None:
+    """What says most of a difference is first."""
+    then = Recorded("1", 4, None, "", "", {}, {"a": "sha256:1"})
+    now = Recorded("2", 5, 7, "x", "y", {"a": "z"}, {"b": "sha256:2"})
+    assert [(one.what, one.recorded, one.now) for one in then.changes(now, "a")] == [
+        ("layer-format", "4", "5"), ("base", "sha256:1", "nothing"), ("imgpack", "1", "2"),
+    ]  # fmt: skip
+    assert [one.what for one in then.changes(replace(now, layer_format=4), "c")] == ["imgpack"]
+    assert list(then.changes(replace(then, epoch=3, directory="d"), "a")) == []
 
 
 _RECORD = {

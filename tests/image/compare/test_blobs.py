@@ -31,6 +31,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
         (head(effort=4), head(effort=9), "gzip header: effort", ("fastest", "9")),
         (head(8, rest=b"a.tar\0"), head(8, rest=b"b\0r\0"), "gzip header: name", ("a.tar", "b")),
         (head(8, rest=b"\0"), head(), "gzip header: name", ("", "none")),
+        (head(1), head(8, rest=b"\0"), "gzip header: name", ("none", "")),
         (head(4), head(), "gzip header: flags", ("0x04", "0x00")),
         # A name behind extra fields is not looked for.
         (head(12, rest=b"\1\0aa.tar\0"), head(12, rest=b"\1\0bb.tar\0"),

@@ -2,10 +2,13 @@
 
 import gzip
 import io
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from stat import S_IFREG
 from typing import Any
 
 import pytest
@@ -24,10 +27,13 @@ from imgpack.api import (
     Section,
 )
 from imgpack.compression.codec import Codec
+from imgpack.image.compare.causes import field_text
 from imgpack.image.files.files import image_contents
 from imgpack.spec import mediatype
 from imgpack.spec.json import decode, encode
 from imgpack.spec.manifest import build_manifest
+from imgpack.tree.entry import OPAQUE, WHITEOUT
+from imgpack.tree.tables.rows import TableRow
 from tests.store.samples import Memory, make_config
 
 FILES = (("etc/motd", b"hello\n"), ("etc/passwd", b"root\n"), ("usr/" + "long/" * 30 + "x", b"x"))
@@ -42,6 +48,11 @@ class Tar:
             member = tarfile.TarInfo(name)
             member.size, member.mtime = len(data), 1
             self.members.append((member, data))
+        node = tarfile.TarInfo("dev")
+        node.type, node.mtime, node.devmajor, node.devminor = tarfile.CHRTYPE, 1, 1, 3
+        copy = tarfile.TarInfo("copy")
+        copy.size, copy.mtime = 6, 1
+        self.members += [(node, b""), (copy, b"hello\n")]
         self.format = tarfile.PAX_FORMAT
         self.end = b""
 
@@ -59,6 +70,17 @@ class Tar:
 
 
 Change = Callable[[Tar], object]
+
+
+def device(tar: Tar) -> None:
+    """Another device."""
+    tar.member("dev").devminor = 5
+
+
+def hard_link(tar: Tar) -> None:
+    """A file that is the other one, and has the same bytes."""
+    member = tar.member("copy")
+    member.type, member.size, member.linkname = tarfile.LNKTYPE, 0, "etc/motd"
 
 
 def set_field(path: str, field: str, value: Any) -> Change:
@@ -109,9 +131,11 @@ LAYERS: tuple[tuple[Change, CauseKind, str, str, str, str], ...] = (
     (set_field("etc/passwd", "gid", 7), CauseKind.CONTENT, "etc/passwd", "gid", "0", "7"),
     (set_field("etc/motd", "name", "etc/A"), CauseKind.CONTENT, "etc/A", "path", "nothing", "file"),
     (rewrite, CauseKind.CONTENT, "etc/motd", "content", "sha256:5891b5b5", "sha256:"),
+    (device, CauseKind.CONTENT, "dev", "device", "1:3", "1:5"),
+    (hard_link, CauseKind.CONTENT, "copy", "links", "1 names", "2 names"),
     (link, CauseKind.CONTENT, "etc/motd", "type", "file", "symbolic link"),
     (xattr, CauseKind.CONTENT, "etc/motd", "xattrs", "none", "user.k=76"),
-    (lambda tar: tar.members.pop(), CauseKind.CONTENT, FILES[2][0], "path", "file", "nothing"),
+    (lambda tar: tar.members.pop(2), CauseKind.CONTENT, FILES[2][0], "path", "file", "nothing"),
     (swap, CauseKind.ORDER, "etc/motd", "order", "member 1", "member 2"),
     (set_format(tarfile.GNU_FORMAT), CauseKind.FRAMING, "etc/motd", "header field magic",
      "ustar", "ustar  "),
@@ -194,7 +218,7 @@ def test_a_long_name_that_gnu_and_pax_write_otherwise_is_told() -> None:
     """By what kind of header it is in."""
     a, b = Tar(), Tar()
     for tar in (a, b):
-        del tar.members[:2]
+        tar.members = tar.members[2:3]
     b.format = tarfile.USTAR_FORMAT
     first, second = a.write(), b"".join(_gnu(b))
     source = Memory()
@@ -266,6 +290,97 @@ def test_what_differs_beside_the_layers_is_told(
     assert first.what.startswith(what)
     assert first.a.startswith(a)
     assert first.b.startswith(b)
+
+
+def test_a_blob_that_is_not_here_is_not_looked_at() -> None:
+    """Of either image: that the blobs differ is all that is said."""
+    source, layer = Memory(), Tar().write()
+    here = image_of(source, layer)
+    other = image_of(source, layer, partial(gzip.compress, mtime=9))
+    away = [replace(one, absent=frozenset({one.manifest.layers[0].digest}), source=Memory())
+            for one in (here, other)]  # fmt: skip
+    for a, b in ((here, away[1]), (away[0], other), (away[0], away[1])):
+        (cause,) = compared(a, b).causes
+        assert (cause.kind, cause.what, cause.a, cause.b) == (
+            CauseKind.COMPRESSION, "the blob", "", "",
+        )  # fmt: skip
+
+
+def test_layers_that_are_not_at_hand_are_told_by_their_diff_ids() -> None:
+    """As those of a lock; nothing of them is opened."""
+    source, other = Memory(), Tar()
+    rewrite(other)
+    a, b = image_of(source, Tar().write()), image_of(source, other.write())
+    for first, second in ((False, False), (True, False), (False, True)):
+        sides = (
+            ComparedSide(one, lambda: pytest.fail("it is opened"), layered=layered)
+            if not layered
+            else side_of(one)
+            for one, layered in ((a, first), (b, second))
+        )
+        (cause,) = ComparedImages("linux/amd64", *sides, ALL).causes
+        assert (cause.kind, cause.what, cause.layers) == (CauseKind.CONTENT, "diff_id", (1, 1))
+        assert (cause.a, cause.b) == (str(a.config.diff_ids[0]), str(b.config.diff_ids[0]))
+
+
+def test_labels_that_are_ignored_do_not_count() -> None:
+    """But all else of a configuration does."""
+    source, layer = Memory(), Tar().write()
+    ignoring = ComparisonScope(ignored=frozenset({Ignored.LABELS}))
+
+    def causes(**config: Any) -> list[str]:
+        made = image_of(source, layer, change=lambda document: document.update(config=config))
+        return [one.what for one in compared(image_of(source, layer), made, ignoring).causes]
+
+    assert causes(Labels={"a": "b"}) == []
+    assert causes(Labels={"a": "b"}, User="5") == ["config.User"]
+
+
+def test_of_files_alone_the_first_is_the_cause() -> None:
+    """With what each image has there."""
+    only = ComparisonScope(frozenset({Section.FILES}))
+    told = []
+    for change in (set_field("etc/motd", "name", "etc/A"), rewrite, set_field("etc/motd", "uid", 3),
+                   lambda tar: tar.members.pop(0)):  # fmt: skip
+        (cause,) = changed(change, only).causes
+        assert (cause.kind, cause.layers) == (CauseKind.CONTENT, None)
+        told.append((cause.path, cause.what, cause.a[:7], cause.b[:7]))
+    assert told == [
+        (b"etc/A", "path", "nothing", "file"),
+        (b"etc/motd", "content", "sha256:", "sha256:"),
+        (b"etc/motd", "uid", "0", "3"),
+        (b"etc/motd", "path", "file", "nothing"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "row", "text"),
+    [
+        ("mode", {"mode": S_IFREG | 0o4755}, "4755"),
+        ("mtime", {"mtime_ns": 0}, "0"),
+        ("mtime", {"mtime_ns": 1_500_000_000}, "1.5"),
+        ("mtime", {"mtime_ns": -1_500_000_000}, "-1.5"),
+        ("mtime", {"mtime_ns": 10_000_000_000}, "10"),
+        ("content", {}, "unknown"),
+        ("content", {"sha256": b"\1" * 32}, "sha256:" + "01" * 32),
+        ("target", {"link": b"a\n"}, "a\\n"),
+        ("device", {"rdev": os.makedev(8, 1)}, "8:1"),
+        ("xattrs", {}, "none"),
+        ("xattrs", {"xattrs": ((b"b", b"x" * 40), (b"a", b""))}, "a= b=" + "78" * 32),
+        ("links", {"links": 3}, "3 names"),
+        ("order", {"place": 3}, "member 4"),
+        ("uid", {"uid": 7}, "7"),
+        ("gid", {"gid": 8}, "8"),
+        ("size", {"size": 9}, "9"),
+        ("path", {}, "file"),
+        ("path", {"mode": 0, "link": b"x"}, "hard link"),
+        ("path", {"mode": WHITEOUT}, "deletion"),
+        ("path", {"mode": OPAQUE}, "opaque directory"),
+    ],
+)
+def test_a_field_of_a_file_is_a_short_text(field: str, row: dict[str, Any], text: str) -> None:
+    """For people, without what acts on a terminal."""
+    assert field_text(TableRow(**({"path": b"f", "mode": S_IFREG | 0o644} | row)), field) == text
 
 
 @pytest.mark.parametrize("compress", [True, False])

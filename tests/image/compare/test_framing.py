@@ -147,6 +147,19 @@ def test_the_place_where_streams_part_is_told(
         assert other == (what, right, left, path, offset)
 
 
+def test_every_byte_of_a_header_is_in_a_field() -> None:
+    """Which is the one that is told."""
+    for at in (*range(148), *range(156, 512)):
+        old = header()
+        changed = patched(at, bytes([old[at] ^ 1]), old)
+
+        found = told(old + END, changed + END)
+
+        assert found is not None
+        assert found.what.startswith("header field "), at
+        assert found.offset <= at
+
+
 def test_streams_that_are_the_same_do_not_part() -> None:
     """With whatever headers."""
     buffer = io.BytesIO()

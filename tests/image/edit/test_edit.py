@@ -19,6 +19,7 @@ from imgpack.api import (
     Image,
     ImageIndex,
     Named,
+    Placed,
     Platform,
     Runtime,
     RuntimeChanges,
@@ -255,7 +256,10 @@ def test_a_tree_between_finished_layers_goes_over_what_the_image_has(tmp_path: P
     tar = raw_layer(str(make_tar(tmp_path / "x.tar", {"new": b"1"})))
     with append(make_image(Memory(), docker=False), [tree]) as first:
         assert isinstance(first, Image)
-        for trees, count in (([tree], 0), ([tar, tree], 1), ([tree, tar], 1), ([tar, tar], 2)):
+        cases: list[tuple[list[Placed[Any]], int]] = [
+            ([tree], 0), ([tar, tree], 1), ([tree, tar], 1), ([tar, tar], 2),
+        ]  # fmt: skip
+        for trees, count in cases:
             with append(first, trees) as new:
                 assert isinstance(new, Image)
                 assert len(new.layers) == len(first.layers) + count

@@ -20,6 +20,7 @@ from imgpack.api import (
 )
 from imgpack.errors import ConfigError, NotFoundError
 from imgpack.image.files.files import ImageFiles, image_contents
+from imgpack.image.lint import contents
 from imgpack.image.lint import findings as findings_module
 from imgpack.image.lint.rules import RULES
 from imgpack.tree.tables.applied import LayerRow, RowContent
@@ -138,6 +139,14 @@ def test_only_the_beginning_of_texts_is_read() -> None:
     assert rules(text=padding + KEY) == []
     assert rules(text=KEY + b"x" * (1 << 20)) == []
     assert rules(text=b"\0" + KEY) == []
+
+
+def test_the_rest_of_a_text_is_not_asked_for() -> None:
+    """However it comes."""
+    pieces = iter([b"a" * 60_000, b"b" * 60_000, b"c"])
+    assert contents._beginning(pieces) == b"a" * 60_000 + b"b" * ((64 << 10) - 60_000)
+    assert list(pieces) == [b"c"]
+    assert contents._beginning(iter([b"a", b"b"])) == b"ab"
 
 
 def test_secrets_of_the_configuration_are_found_and_never_shown() -> None:

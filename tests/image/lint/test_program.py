@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.image.lint import dynamic
 from imgpack.image.lint.dynamic import ElfFile, read_elf
+from imgpack.tree.elf import ProgramHeader
 from tests.image.lint.images import ARM64, found, image, layer, link, linted, member, program
 
 LOADER = "lib64/ld-linux-x86-64.so.2"
@@ -224,6 +226,13 @@ def test_what_an_elf_file_says_is_read() -> None:
     assert read_elf(lambda at, size: made[at : at + size]) == ElfFile(
         "amd64", b"/lib64/ld-linux-x86-64.so.2", (b"a", b"b"), b"/p", b"/r"
     )
+
+
+def test_an_address_is_in_the_part_that_is_loaded_there() -> None:
+    """From its first byte to its last, and nowhere else."""
+    parts = [ProgramHeader(2, 7, 0, 1000), ProgramHeader(1, 64, 100, 10)]
+    where = [dynamic._offset(address, parts) for address in (99, 100, 105, 109, 110)]
+    assert where == [None, 64, 69, 73, None]
 
 
 @given(st.lists(st.tuples(st.integers(4, 420), st.binary(min_size=1, max_size=8)), max_size=8))

@@ -114,6 +114,53 @@ def test_changes_are_what_was_added_removed_and_changed() -> None:
     assert same["changes"] == []
 
 
+def test_what_changed_of_a_path_is_a_sum() -> None:
+    """Of its content, type, mode, owner, target, attributes or device."""
+
+    def made(**changed: object) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, kind in (("f", b"0"), ("l", b"2"), ("c", b"3")):
+                member = tarfile.TarInfo(name)
+                member.type, member.linkname = kind, "x" if name == "l" else ""
+                for field, value in changed.items() if changed.get("name") == name else ():
+                    setattr(member, field, value)
+                tar.addfile(member, io.BytesIO(b"12345"[: member.size]))
+        return out.getvalue()
+
+    cases: list[tuple[dict[str, object], int]] = [
+        ({"name": "f", "size": 5}, 1), ({"name": "f", "type": b"5"}, 2),
+        ({"name": "f", "mode": 0o600}, 4), ({"name": "f", "uid": 5}, 8),
+        ({"name": "f", "uid": 5, "gid": 6}, 8), ({"name": "f", "mode": 0, "gid": 6}, 12),
+        ({"name": "l", "linkname": "y"}, 16), ({"name": "c", "devminor": 7}, 32),
+        ({"name": "f", "pax_headers": {"SCHILY.xattr.user.a": "1"}}, 32),
+    ]  # fmt: skip
+    for changed, what in cases:
+        told = paths_of(data_of(page(made(**changed), before=files_of(made())))["changes"])
+        ((path, row),) = told
+        assert (path, row[0], row[-1]) == (changed["name"], 3, what)
+    timed = made(name="f", mtime=7)
+    assert data_of(page(timed, before=files_of(made())))["changes"] == []
+
+
+def test_hard_links_of_each_layer_count_once() -> None:
+    """Also if both layers have as many."""
+
+    def made(*names: str) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                if name != names[0]:
+                    member.type, member.linkname = tarfile.LNKTYPE, names[0]
+                tar.addfile(member)
+        return out.getvalue()
+
+    told = paths_of(data_of(page(made("a", "b"), made("c", "d", "e")))["entries"])
+    elsewhere = {path: row[4:5] == [2] for path, row in told}
+    assert elsewhere == {"a": False, "b": True, "c": False, "d": True, "e": True}
+
+
 def test_the_same_image_makes_the_same_page() -> None:
     """Nothing of the time, the machine or the place is in it."""
     assert page(LOW, HIGH) == page(LOW, HIGH)

@@ -155,6 +155,37 @@ def test_a_table_does_not_depend_on_the_archive_s_order() -> None:
         assert all([row._replace(place=0) for row in table.at(one.path)] == [one] for one in other)
 
 
+def test_what_comes_sorted_is_not_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether or not the layer says the directories on the way; links are put in their places."""
+    monkeypatch.setattr(making, "_sorted", lambda *_: pytest.fail("there is nothing to sort"))
+    layer = [member(b"%s/e/f%d" % (name, n), REG) for name in (b"a", b"b") for n in range(9)]
+    layer += [member(b"c", DIR), member(b"c/d", DIR), member(b"c/d/f"), member(b"c/e/f")]
+
+    rows = [one.row.path for one in applied([*layer, member(b"d/.wh.x")]).laid()]
+
+    ways = [b"a", b"a/e", b"b", b"b/e", b"c/e"]
+    assert rows == sorted([*ways, *(one.path for one in layer)], key=path_order)
+
+
+def test_a_directory_that_was_a_file_in_between_has_its_own_again() -> None:
+    """What was in it before is gone, with the directories that were on the way to it."""
+    low = [member(b"d/e/low"), member(b"d/low")]
+    high = [member(b"d/e/f"), member(b"d"), member(b"d", DIR, uid=4), member(b"d/e/g", uid=3)]
+    tree = applied(low, high)
+
+    rows = [(row.path, row.deletes, row.made_up) for row in tree.tables[1].rows()]
+
+    assert rows == [
+        (b"d", True, False),
+        (b"d", False, False),
+        (b"d/e", False, True),
+        (b"d/e/g", False, False),
+    ]
+    assert [one.row.path for one in tree.shown()] == [b"d", b"d/e", b"d/e/g"]
+    again = applied(low, [member(b"d/.wh..wh..opq"), member(b".wh.d"), *high]).tables[1].rows()
+    assert [row.path for row in again if row.deletes] == [b"d", b"d"]
+
+
 def test_the_layer_that_hides_a_file_is_told() -> None:
     """The lowest that deletes it or its directory, or has something else there."""
     tree = applied(

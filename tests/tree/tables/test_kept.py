@@ -2,6 +2,7 @@
 
 import stat
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from imgpack.errors import ArchiveError
 from imgpack.files.scratch import ScratchFile
 from imgpack.image.files.usage import image_usage
 from imgpack.tree.entry import OPAQUE, WHITEOUT, path_order
+from imgpack.tree.tables import kept as kept_module
 from imgpack.tree.tables.applied import Applied
 from imgpack.tree.tables.kept import kept_table
 from imgpack.tree.tables.rows import TableRow, pack
@@ -138,6 +140,24 @@ def test_rows_that_no_layer_has_are_refused(rows: list[TableRow]) -> None:
     """Names that lead out, what is out of order or in no directory, numbers that no file has."""
     with pytest.raises(ArchiveError, match="what is kept of its files is damaged"):
         kept(b"".join(map(pack, rows)))
+
+
+def test_no_more_is_held_than_a_row_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says it is larger than all there is ends it soon."""
+    monkeypatch.setattr(kept_module, "_LONGEST", 1 << 20)
+    taken: list[int] = []
+    read = ScratchFile.read
+
+    def count(*args: Any) -> Iterator[bytes]:
+        for piece in read(*args):
+            taken.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(ScratchFile, "read", count)
+    whole = pack(row(b"a"))
+    with pytest.raises(ArchiveError, match="damaged"):
+        kept(whole + b"\xff\xff\xff\xff" + whole[4:] + bytes(8 << 20))
+    assert sum(taken) < 4 << 20
 
 
 def test_rows_have_to_end_where_the_table_does() -> None:

@@ -1,13 +1,14 @@
 """Tables as files: where their rows are known to begin, and what is found from there."""
 
 import itertools
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from imgpack.errors import LimitError
 from imgpack.tree.entry import WHITEOUT
 from imgpack.tree.tables import table
-from imgpack.tree.tables.rows import placed_rows
+from imgpack.tree.tables.rows import TableRow, placed_rows
 from imgpack.tree.tables.table import EVERY, LayerTable
 from tests.tree.merge.layers import DIR, member
 from tests.tree.tables.test_applied import Layer, applied
@@ -67,11 +68,11 @@ def test_what_a_large_directory_holds_is_passed_over(monkeypatch: pytest.MonkeyP
     layer = [member(b"%s/f%04d" % (name, n)) for name in (b"a", b"b") for n in range(5000)]
     (made,) = applied([*layer, member(b"c")]).tables
     read = 0
-    rows = table.read_rows
+    rows: Callable[..., Iterator[TableRow]] = getattr(table, "read_rows")  # noqa: B009
 
-    def count(*args: object) -> object:
+    def count(*args: object) -> Iterator[TableRow]:
         nonlocal read
-        for row in rows(*args):  # type: ignore[arg-type]
+        for row in rows(*args):
             read += 1
             yield row
 

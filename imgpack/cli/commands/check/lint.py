@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -73,16 +73,31 @@ def lint(
     if as_json:
         echo(json_text({"location": location} | linted.as_json()), sys.stdout)
     elif sarif:
-        echo(json_text(api.lint_sarif(linted, location, __version__)), sys.stdout)
+        echo(json_text(_sarif(linted, location)), sys.stdout)
     else:
         _show(linted)
     fails = fail_on != "never" and linted.fails(api.LintLevel(fail_on))
     return errors.FINDINGS_EXIT_CODE if fails else 0
 
 
+def _is_tree(location: str) -> bool:
+    return os.path.isdir(location) and not api.holds_images(location)
+
+
+def _sarif(linted: Linted, location: str) -> dict[str, Any]:
+    """The document, in which files of a tree have their paths from here, if they are below."""
+    directory = ""
+    if _is_tree(location):
+        below = os.path.relpath(location)
+        outside = below.split(os.sep)[0] == os.pardir
+        directory = os.path.abspath(location) if outside else below
+    directory = "" if directory == os.curdir else directory
+    return api.lint_sarif(linted, location, __version__, directory=directory)
+
+
 @contextmanager
 def _source(location: str, looking: Looking, terminal: Terminal) -> Iterator[ImageFiles | Tree]:
-    if os.path.isdir(location) and not api.holds_images(location):
+    if _is_tree(location):
         looking.choice.refuse(location)
         yield api.directory(os.fsencode(location))
     else:
