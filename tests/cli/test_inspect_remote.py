@@ -109,6 +109,8 @@ def test_options_of_archives_are_refused_for_references(
 
 
 def test_a_missing_tag_is_named(registry: Registry, imgpack_here: InProcess) -> None:
-    """With the code for what does not exist."""
+    """With the code for what does not exist, and how to see what does."""
     reference = f"{registry.host}/shown/nothing:7"
-    assert "shown/nothing" in imgpack_here("inspect", reference).failed(20)
+    line = imgpack_here("inspect", reference).failed(20)
+    assert "shown/nothing" in line
+    assert line.endswith("; check the name; imgpack tags REPO lists those that are there")

@@ -114,7 +114,8 @@ def _leaf(answer: Answer) -> tuple[type[ImgpackError], Hint]:
     if status in (401, 403):
         return UnauthorizedError, "these credentials may not do this"
     if status == 404 and not _UPLOAD_CODES.intersection(answer.codes):
-        return NotFoundError, "check the name"
+        unknown = "MANIFEST_UNKNOWN" in answer.codes
+        return NotFoundError, Remedy.LIST_TAGS() if unknown else "check the name"
     if status == 429 or "TOOMANYREQUESTS" in answer.codes:
         return RateLimitError, f"try again {_when(answer.retry_after)}"
     if status == 413:
