@@ -121,6 +121,8 @@ def test_images_that_are_the_same_end_with_zero(imgpack_here: InProcess, tmp_pat
         (("a.tar", "b.tar", "--ignore", "manifest,config,history,layers,files"), 2),
         (("a.tar", "b.tar", "--path", "../x"), 2),
         (("-", "-"), 2),
+        (("a.tar", "b.tar", "--image", "foo:3"), 20),
+        (("localhost:1/a", "localhost:1/b", "--image", "foo:1"), 2),
         (("a.tar", "b.tar", "--platform", "linux/s390x"), 20),
     ],
 )

@@ -98,7 +98,9 @@ class ProjectFile:
             if path[:length] in self.settings:
                 return f"--set {shown(path)}"
         whole = (*self.prefix, *path)
-        for setting in self.settings if whole not in self.lines else ():
+        # Of a record no lines are known; that has the tables of all images.
+        said = whole in self.lines or self.recorded is not None
+        for setting in () if said else self.settings:
             if setting[: len(path)] == path:
                 return f"--set {shown(setting)}"
         known = (self.lines.get(whole[:length]) for length in range(len(whole), -1, -1))

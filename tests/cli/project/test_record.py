@@ -21,6 +21,7 @@ from imgpack.cli.project.file import ProjectError
 from imgpack.cli.project.images import read_images
 from imgpack.cli.project.record.reading import read_record
 from imgpack.cli.project.record.values import Recorded
+from imgpack.errors import UnauthorizedError
 from tests.cli.archives import write_archive
 from tests.cli.test_json import SCHEMA, check
 from tests.cli_runner import InProcess
@@ -208,6 +209,22 @@ def test_a_tag_that_moved_is_no_difference(here: InProcess, tmp_path: Path) -> N
         assert SAME in here("verify", "web.tar", "--rebuild", "-f", "build.json").ok()
 
 
+def test_a_base_that_asks_for_a_password_gets_that_of_verify(
+    here: InProcess, tmp_path: Path
+) -> None:
+    """It is in no record, and is asked for by the build as by the comparison."""
+    with HostileRegistry(auth="basic") as registry:
+        creds = ("--creds", f"{registry.habits.username}:{registry.habits.password}")
+        base = f"{registry.host}/base:1"
+        here("push", "base.tar", base, *creds).ok()
+        output = ("-o", "web.tar", "--metadata-file", "build.json")
+        here("build", "app", "--from", base, *output, *creds).ok()
+        rebuild = ("verify", "web.tar", "--rebuild", "-f", "build.json")
+        line = here(*rebuild).failed(UnauthorizedError.exit_code)
+        assert line.startswith("imgpack: error: build.json: inputs.image.app: GET http://")
+        assert SAME in here(*rebuild, *creds).ok()
+
+
 def _change(tmp_path: Path, change: Callable[[Any], object]) -> None:
     document = json.loads((tmp_path / "build.json").read_text())
     change(document["inputs"])
@@ -291,7 +308,8 @@ def test_a_changed_file_is_the_first_cause(built: InProcess, tmp_path: Path, cha
 @pytest.mark.parametrize(
     "options",
     [("-", "-o", "web.tar"), ("app", "-:/x", "-o", "web.tar"),
-     ("app", "--from", "-", "-o", "web.tar"), ("/dev/stdin", "-o", "web.tar")],
+     ("app", "--from", "-", "-o", "web.tar"), ("/dev/stdin", "-o", "web.tar"),
+     ("--platform", "linux/amd64=-:/x", "-o", "web.tar")],
     ids=str,
 )  # fmt: skip
 def test_what_came_through_a_pipe_is_one_line(
@@ -304,7 +322,7 @@ def test_what_came_through_a_pipe_is_one_line(
     script = 'exec "$0" -m imgpack build "$@" --metadata-file build.json -t web < in.tar'
     command = ["sh", "-c", script, sys.executable, *options]
     subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    key = "from" if base else "layers"
+    key = "from" if base else "platforms" if "--platform" in options else "layers"
     line = here("verify", "web.tar", "--rebuild", "-f", "build.json").failed(2)
     assert f"build.json: inputs.image.web.{key}: it was read from standard input or a pipe" in line
 
