@@ -312,16 +312,16 @@ def test_layers_that_are_not_at_hand_are_told_by_their_diff_ids() -> None:
     rewrite(other)
     a, b = image_of(source, Tar().write()), image_of(source, other.write())
     for first, second in ((False, False), (True, False), (False, True)):
-        sides = [
+        one_side, other_side = (
             ComparedSide(one, lambda: pytest.fail("it is opened"), layered=layered)
             if not layered
             else side_of(one)
             for one, layered in ((a, first), (b, second))
-        ]
+        )
         loose = ComparisonScope(ignored=frozenset({Ignored.CONTENT}))
-        (pair,) = ComparedImages("linux/amd64", *sides, loose).layers
+        (pair,) = ComparedImages("linux/amd64", one_side, other_side, loose).layers
         assert pair.counts, "nobody knows whether they are alike"
-        (cause,) = ComparedImages("linux/amd64", *sides, ALL).causes
+        (cause,) = ComparedImages("linux/amd64", one_side, other_side, ALL).causes
         assert (cause.kind, cause.what, cause.layers) == (CauseKind.CONTENT, "diff_id", (1, 1))
         assert (cause.a, cause.b) == (str(a.config.diff_ids[0]), str(b.config.diff_ids[0]))
 
