@@ -41,8 +41,8 @@ _HOMES: Final = {
     "image.files.owners": "OwnerNames owner_names",
     "image.files.paths": "find_path",
     "image.files.together": "read_together",
-    "image.files.usage": "DirectoryUsage DuplicateFiles HiddenFile ImageUsage LayerUsage"
-    " image_usage",
+    "image.files.usage": "DeletedDirectory DirectoryUsage DuplicateFiles HiddenFile ImageUsage"
+    " LayerUsage image_usage",
     "image.image": "AnyImage Artifact BlobSource Image ImageIndex ImageSink LayerSink Named Opaque"
     " Published ReadableSink images_in missing_layers refuse_foreign",
     "image.join": "join",

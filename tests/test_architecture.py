@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 
@@ -217,6 +218,29 @@ def test_imports_within_a_room_point_one_way() -> None:
             if room(module) == own_room(path) and other != own and ranks[other] >= ranks[own]:
                 wrong.append(f"{name_of(path)}:{line} imports {module}")
     assert wrong == []
+
+
+def needed(path: Path) -> Iterator[str]:
+    """The modules whose code a file needs when it runs, whenever it loads them."""
+    tree = parsed(path)
+    types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in types and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_module_needs_itself() -> None:
+    """By whatever way, and whether it is loaded at once or when it is needed."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MODULES}
+    graph = {name: {*needed(path)} & {*names} for name, path in names.items()}
+    assert sum(map(len, graph.values())) > len(names)
+    TopologicalSorter(graph).prepare()  # it names the circle
 
 
 def test_the_command_line_is_written_on_the_api() -> None:
@@ -523,7 +547,7 @@ def test_a_command_that_builds_nothing_loads_no_option_of_build(command: str) ->
         [sys.executable, "-c", code, command], capture_output=True, text=True, check=True, cwd=ROOT
     )
     loaded = set(done.stdout.split())
-    assert "imgpack.cli.project.names" in loaded
+    assert "imgpack.cli.project.refused" in loaded
     assert not loaded & {"imgpack.cli.options.build.headings", "imgpack.cli.project.command"}
 
 

@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from imgpack.image.files.paths import find_path
     from imgpack.image.files.together import read_together
     from imgpack.image.files.usage import (
+        DeletedDirectory,
         DirectoryUsage,
         DuplicateFiles,
         HiddenFile,
@@ -202,7 +203,8 @@ __all__ = [
     "Against", "Annotation", "AnnotationPlace", "Annotations", "AnyImage", "Artifact", "Base",
     "BlobSource", "Built", "Cause", "CauseKind", "Change", "CheckedImage", "ClampTime", "Codec",
     "ComparedImages", "ComparedLocations", "ComparedSide", "ComparisonScope", "Counts",
-    "Credential", "CredentialFile", "CredentialSource", "CredentialStore", "Descriptor",
+    "Credential", "CredentialFile", "CredentialSource", "CredentialStore", "DeletedDirectory",
+    "Descriptor",
     "Difference", "Digest", "Directory", "DirectoryUsage", "DocumentDifferences", "DuplicateFiles",
     "Engine", "Entries", "Entry", "Exclusion", "ExclusionRule", "ExpectingMeter", "Explain",
     "Extracted", "FieldDifference", "FileContent", "FileDifference", "Filtered", "Finding",

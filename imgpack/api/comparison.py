@@ -70,7 +70,8 @@ def compare(
     indexes each ``platform`` is compared, of an index and an image that of the image. ``platform``
     chooses one, and ``other_platform`` (``None``: the same) of *b*. ``scope`` says what counts
     (``None``: everything). Layers are read when what they hold is asked for, unless the ``cache``
-    remembers it. Raises what ``open`` raises, and ``NotFoundError`` if nothing can be compared.
+    remembers it. Raises what ``open`` raises, ``NotFoundError`` if nothing can be compared, and
+    ``NoSuchPathError`` for a path of ``scope`` that is in none of the images.
     """
     from imgpack.image.compare.scope import ComparisonScope
 
@@ -86,13 +87,13 @@ def compare(
         wanted = other_platform or platform
         first, second = left.select(image or name), right.select(image or other_name)
         found, there = left.image(first, platform).image, right.image(second, wanted).image
-        compared = _compared(
-            opening(left, path), found, opening(right, other), there, scope or ComparisonScope()
-        )
-        digests = (
-            _digest_of(first, found, platform),
-            _digest_of(second, there, wanted),
-        )
+        scope = scope or ComparisonScope()
+        compared = _compared(opening(left, path), found, opening(right, other), there, scope)
+        if scope.paths:
+            from imgpack.image.compare.sides import check_paths
+
+            check_paths([side for one in compared.images for side in (one.a, one.b)], scope)
+        digests = _digest_of(first, found, platform), _digest_of(second, there, wanted)
         yield replace(compared, digests=digests)
 
 

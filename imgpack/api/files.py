@@ -46,7 +46,7 @@ def open_files(
     """
     from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
     from imgpack.image.files.files import image_contents
-    from imgpack.image.image import missing_layers
+    from imgpack.image.image import images_in, missing_layers
     from imgpack.layer.cache.blobs import CachedBlobs
 
     path, name = split(location)
@@ -58,7 +58,7 @@ def open_files(
         chosen = choose(opened, root, platform)
         stores = [] if cache is None else [CachedBlobs(cache)]
         whole = with_layers(chosen, stores)
-        yield image_contents(
+        files = image_contents(
             whole,
             opened.location,
             scratch,
@@ -69,3 +69,7 @@ def open_files(
             jobs=jobs,
             reporter=reporter,
         )
+        if platform is None:
+            there = (one.config.platform for one in images_in(opened.image(root).image))
+            files.others = tuple(one for one in there if one != chosen.config.platform)
+        yield files

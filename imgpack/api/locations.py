@@ -82,6 +82,7 @@ def open_blob(
             yield verify_stream(opened.read_blob(descriptor), descriptor, what)
         return
     from imgpack.registry.pull.download import read_remote_blob
+    from imgpack.spec.digest import Digest
 
     digest = Digest.parse(digest) if isinstance(digest, str) else digest
     name = parse_reference(location) if isinstance(location, str) else location

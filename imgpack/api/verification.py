@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
@@ -54,6 +55,7 @@ def verify(
     """
     from imgpack.image.check.problems import Findings, ImageCheck, Verification
     from imgpack.image.check.verify import verify_opened
+    from imgpack.image.location import holds_images
 
     path, name = split(location)
     where = path if isinstance(path, str) else path.shown()
@@ -62,6 +64,8 @@ def verify(
         try:
             opened = stack.enter_context(_opening(path, findings, registries, scratch))
         except _UNREADABLE as error:
+            if isinstance(path, str) and os.path.isdir(path) and not holds_images(path):
+                raise  # it is no image
             findings.caught(ImageCheck.DOCUMENT, "the whole", error)
             return Verification(where, problems=findings.problems())
         findings.location = opened.location

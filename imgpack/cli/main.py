@@ -101,7 +101,7 @@ class Commands(Subcommands):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] in COMMANDS and args[0] not in _OF_A_FILE:
-            from imgpack.cli.project.names import refuse_image
+            from imgpack.cli.project.refused import refuse_image
 
             refuse_image(args[0], args[1:])
         if args[0] in COMMANDS and args[0] not in _ONE_ARGUMENT:

@@ -52,7 +52,8 @@ def _decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from inflate(chunks)
     except zlib.error as error:
-        raise ValueError(str(error)) from error
+        # "Error -3 while decompressing data: " says nothing to people.
+        raise ValueError(str(error).rpartition(": ")[2]) from error
 
 
 GZIP: Final = Algorithm((1, 12), RULE, _version, _compress, _restores, _decompress)

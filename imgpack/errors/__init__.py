@@ -208,7 +208,7 @@ class DigestError(ImgpackError):
 
     exit_code = 12
     meaning = "content does not match its digest or size"
-    advice = "it is damaged: build or fetch it again"
+    advice = "build or fetch it again"
 
 
 class SignatureError(ImgpackError):

@@ -16,7 +16,7 @@ _HINTS: Final = {
     errno.ENOTDIR: "a file stands where a directory is needed",
     errno.EACCES: "check the directory's permissions",
     errno.EROFS: "the file system is read-only",
-    errno.EISDIR: "a directory is in the way; end the path in / for an OCI layout",
+    errno.EISDIR: "name a file in it, or another place",
 }
 
 

@@ -5,7 +5,7 @@ has OCI's afterwards, as BuildKit does it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -47,24 +47,31 @@ def annotated(
     change = _AnnotationChange(annotations, removed, where, reporter)
     own = change.merged(named.annotations, partial(_pointing, named.image))
     image = _annotated(named.image, change)
+    for key in dict.fromkeys(one.key for one in removed.items if one.key not in change.found):
+        reporter.warn(f"{where}: there is no annotation {key} to remove")
     return replace(named, image=image, annotations=tuple(sorted(own.items())))
 
 
 @dataclass(frozen=True, slots=True)
 class _AnnotationChange:
-    """What is said of the image at ``where``, once what is ``removed`` is gone."""
+    """What is said of the image at ``where``, once what is ``removed`` is gone.
+
+    ``found`` gets the keys of those that were there.
+    """
 
     said: Annotations
     removed: Annotations
     where: str
     reporter: Reporter
+    found: set[str] = field(default_factory=set)
 
     def merged(
         self, old: Iterable[tuple[str, str]], of: Callable[[Annotations], dict[str, str]]
     ) -> dict[str, str]:
         """``old`` annotations of a place, changed; ``of`` finds what is about that place."""
-        gone = of(self.removed)
-        return {key: value for key, value in old if key not in gone} | of(self.said)
+        gone, kept = of(self.removed), dict(old)
+        self.found.update(gone.keys() & kept.keys())
+        return {key: value for key, value in kept.items() if key not in gone} | of(self.said)
 
     def at(
         self, descriptor: Descriptor, place: AnnotationPlace, platform: Platform | None

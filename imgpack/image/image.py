@@ -89,8 +89,13 @@ class Artifact:
 
     @property
     def type(self) -> str:
-        """What kind of artifact it says it is (image-spec ``manifest.md``, "artifactType")."""
-        return self.manifest.artifact_type or self.manifest.config.media_type
+        """What kind of artifact it says it is (image-spec ``manifest.md``, "artifactType").
+
+        An attestation has an image's configuration, and is of the type of what is in it.
+        """
+        said = self.manifest.artifact_type or self.manifest.config.media_type
+        dressed = self.manifest.is_image and self.manifest.layers
+        return self.manifest.layers[0].media_type if dressed else said
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,13 +38,17 @@ _UNREADABLE = (ArchiveError, DigestError, DocumentError, NotFoundError, Unsuppor
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A document that is pointed at; the rest is as in ``Named``."""
+    """A document that is pointed at; ``names`` to ``fields`` are as in ``Named``.
+
+    ``platforms`` are those that ``index.json`` says it is for, which chooses nothing.
+    """
 
     descriptor: Descriptor
     names: tuple[Reference, ...] = ()
     labels: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, Any], ...] = ()
+    platforms: tuple[Platform, ...] = ()
 
     def shown(self) -> str:
         """What it can be asked for by, for people."""

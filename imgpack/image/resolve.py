@@ -122,15 +122,19 @@ class Resolver:
 
     def single(self, manifest: Manifest) -> Image | Artifact:
         """The image of ``manifest``, or the artifact."""
+        artifact = self._artifact(manifest)
+        if not manifest.is_image:
+            return artifact
+        config = self.config(manifest)
+        with about(self.location):
+            return Image(manifest, config, self.source, artifact.absent)
+
+    def _artifact(self, manifest: Manifest) -> Artifact:
         absent = self.absent(manifest)
         for blob in manifest.layers:
             if blob.digest not in absent:
                 self._check_blob(blob)
-        if not manifest.is_image:
-            return Artifact(manifest, self.source, absent)
-        config = self.config(manifest)
-        with about(self.location):
-            return Image(manifest, config, self.source, absent)
+        return Artifact(manifest, self.source, absent)
 
     def absent(self, manifest: Manifest) -> frozenset[Digest]:
         """The layers that the source does not hold, and need not."""
@@ -162,7 +166,11 @@ class Resolver:
         if not self.holds(entry):
             return None
         document = self._named_document(entry)
-        return self._whole(document, depth) if self._has_config(document) else None
+        if not self._has_config(document):
+            return None
+        if isinstance(document, Manifest) and is_attestation(entry):
+            return self._artifact(document)
+        return self._whole(document, depth)
 
     def _is_there(self, blob: Descriptor) -> bool:
         self._check_blob(blob)
@@ -241,6 +249,11 @@ class Resolver:
             f"{self.location} has no image for {platform}",
             f"choose one of: {', '.join(real)}" if real else "it has none at all",
         )
+
+
+def is_attestation(entry: Descriptor) -> bool:
+    """Whether BuildKit says of an ``entry`` of an index that it is one, dressed as an image."""
+    return entry.annotation("vnd.docker.reference.type") == "attestation-manifest"
 
 
 def _key(descriptor: Descriptor) -> tuple[Digest, int, str]:

@@ -93,7 +93,7 @@ class ImageConfig:
         layers = sum(not entry.empty_layer for entry in history)
         if history and layers > len(digests):
             raise DocumentError(
-                f"{layers} history entries have a layer, and there are {len(digests)} layers"
+                f"{layers} history entries have a layer, and there are {len(digests)} diff_ids"
             )
         return cls(
             raw,

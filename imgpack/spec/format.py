@@ -77,6 +77,8 @@ _NAMES: Final = frozenset(each.value for each in Compression)
 _MAGIC: Final = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
+    # Frames to be skipped, which pzstd writes in front of each (RFC 8878, section 3.1.2).
+    *((bytes((0x50 + number,)) + b"\x2a\x4d\x18", "zstd") for number in range(16)),
     (b"\xfd7zXZ\0", "xz"),
     (b"BZh", "bzip2"),
 )

@@ -15,6 +15,10 @@ from imgpack.tree.tree import WHITEOUT_PREFIX, Tree, join
 
 _MAX_LINKS: Final = 255
 """Symbolic links that one path may lead through; Linux follows 40, some builders more."""
+_MAX_PATH: Final = 4096
+"""Bytes of a path that Linux takes, with its end: in what is missing nothing is at a longer one."""
+_MAX_NAMES: Final = 2048
+"""Names that links may put into one path: as many as in the longest target that Linux takes."""
 _TYPE: Final = 0o170000
 _LINK: Final = 0o120000
 _FILE: Final = 0o100000
@@ -113,10 +117,11 @@ class Laid:
 
 
 class Below:
-    """The layers below, bottom first."""
+    """The layers below, bottom first; ``steps`` counts the names that were looked for on ways."""
 
     def __init__(self, layers: Sequence[Laid] = ()) -> None:
         self._layers = tuple(layers)
+        self.steps = 0
 
     def __bool__(self) -> bool:
         return bool(self._layers)
@@ -165,7 +170,7 @@ class Below:
         pending = [part for part in reversed(path.split(b"/")) if part not in _NOTHING]
         way: list[bytes] = []
         missing = False
-        followed = 0
+        followed = named = 0
         while pending:
             part = pending.pop()
             if part == b"..":
@@ -177,19 +182,21 @@ class Below:
                     )
                 del way[-1:]
                 continue
+            self.steps += 1
             here = b"/".join((*way, part))
-            found = self.find(here)
+            found = None if missing and len(here) > _MAX_PATH else self.find(here)
             if found is not None and found.mode & _TYPE == _LINK:
-                followed += 1
-                if followed > _MAX_LINKS:
+                target = found.target()
+                names = [name for name in reversed(target.split(b"/")) if name not in _NOTHING]
+                followed, named = followed + 1, named + len(names)
+                if followed > _MAX_LINKS or named > _MAX_NAMES:
                     raise TreeError(
                         f"{printable(shown)} leads through too many symlinks",
                         "they may lead in a circle: choose another path",
                     )
-                target = found.target()
                 if target.startswith(b"/"):
                     way.clear()
-                pending += [name for name in reversed(target.split(b"/")) if name not in _NOTHING]
+                pending += names
                 continue
             if not (found is None or found.is_directory or (file and not pending)):
                 itself = not pending and shown == b"/" + here

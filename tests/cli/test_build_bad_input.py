@@ -354,7 +354,7 @@ def test_an_archive_that_was_there_stays_when_a_build_fails(
         ("missing/m.json", "out/o.tar", 14, "cannot write missing/m.json: No such file"),
         ("out", "out/o.tar", 14, "the metadata file out is a directory; name a file in it"),
         ("m/", "out/o.tar", 14, "the metadata file m/ is a directory"),
-        ("out/o.tar", "out/o.tar", 14, "the metadata file out/o.tar is out/o.tar, or lies in it"),
+        ("out/o.tar", "out/o.tar", 14, "the metadata file is out/o.tar, or lies in it"),
         ("out/../out/o.tar", "out/o.tar", 14, "or lies in it; choose another place"),
         ("link/o.tar", "out/o.tar", 14, "or lies in it"),
         ("out/lay/m.json", "out/lay/", 14, "is out/lay/, or lies in it"),

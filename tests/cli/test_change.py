@@ -262,7 +262,12 @@ def test_annotations_come_and_go(app: InProcess) -> None:
     assert found["layers"][0]["annotations"] == {"x": "y"}
     assert found["config"]["digest"] == before["config"]["digest"]
     done = app("annotate", "app.tar", "--remove", "nothing", "--in-place")
-    assert "there is nothing to change" in done.err
+    assert done.err.splitlines() == [
+        "imgpack: warning: app.tar: there is no annotation nothing to remove",
+        "imgpack: warning: app.tar: there is nothing to change: it says this already",
+    ]
+    done = app("annotate", "app.tar", "--remove", "c", "--remove", "layer:e", "--in-place")
+    assert done.err == "imgpack: warning: app.tar: there is no annotation e to remove\n"
 
 
 def test_what_is_appended_is_what_a_build_on_the_image_makes(app: InProcess) -> None:
@@ -428,6 +433,9 @@ def test_the_record_says_the_image_that_was_changed(app: InProcess, tmp_path: Pa
         ("append app.tar --in-place", 2, "Missing argument 'LAYER...'"),
         ("append app.tar missing -o x.tar", 3, "missing does not exist; name"),
         ("append app.tar app.tar -o x.tar --compression lz4", 7, "lz4"),
+        ("append app.tar ./app.tar -o ./app.tar", 14, "the output ./app.tar is the source"),
+        ("append app.tar more -o more/x.tar", 14, "lies inside the source"),
+        ("append app.tar more -o x.tar --metadata-file more/m", 14, "lies inside the source"),
         ("recompress app.tar --compression zstd -o x.tar", 9, "add --format oci"),
         ("tag app.tar A:b", 6, "A"),
         ("tag - x", 2, "no archive or layout that can be changed"),

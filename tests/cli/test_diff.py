@@ -136,6 +136,34 @@ def test_trouble_has_codes_of_its_own(
 
 
 @pytest.mark.usefixtures("archives")
+@pytest.mark.parametrize("only", ["files", "layers"])
+def test_a_path_that_neither_has_is_no_equality(imgpack_here: InProcess, only: str) -> None:
+    """It is said, with what may be meant; a path that one of them has is compared."""
+    done = imgpack_here("diff", "a.tar", "b.tar", "--only", only, "--path", "/etc/mtod")
+
+    assert done.code == 28
+    assert done.err == "imgpack: error: /etc/mtod is in neither image; there is /etc/motd\n"
+    assert imgpack_here("diff", "a.tar", "b.tar", "--only", only, "--path", "new").code == 1
+    imgpack_here("diff", "a.tar", "b.tar", "--only", "config", "--path", "/etc/mtod").ok()
+
+
+def test_a_path_through_a_link_is_told_where_it_leads(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Paths are those of files, and nothing lies below a link."""
+    tree = tmp_path / "tree"
+    (tree / "usr/bin").mkdir(parents=True)
+    (tree / "usr/bin/sh").touch()
+    (tree / "bin").symlink_to("usr/bin")
+    imgpack_here("build", "tree", "-o", "c.tar").ok()
+
+    done = imgpack_here("diff", "c.tar", "c.tar", "--path", "/bin/sh")
+
+    assert done.code == 28
+    assert "/bin/sh is in neither image; links lead to /usr/bin/sh" in done.err
+
+
+@pytest.mark.usefixtures("archives")
 def test_a_program_gets_all_of_it(imgpack_here: InProcess) -> None:
     """In the shape of the schema, also if nothing differs."""
     done = imgpack_here("diff", "a.tar", "b.tar", "--json", "--text")

@@ -52,11 +52,17 @@ def test_all_files_or_those_at_paths_are_extracted(image: InProcess, tmp_path: P
         (("extract", "app.tar"), 2, "DIR"),
         (("export", "app.tar"), 2, "-o"),
         (("extract", "app.tar", ""), 14, "'' is no path of a directory"),
-        (("export", "app.tar", "-o", "src"), 14, "src"),
+        (
+            ("export", "app.tar", "-o", "src"),
+            14,
+            "cannot write src: Is a directory; name a file in it",
+        ),
         (("export", "app.tar", "-o", "./app.tar"), 14, "the tar ./app.tar is app.tar"),
-        (("export", "app.tar:app:1", "-o", "app.tar"), 14, "the tar app.tar is app.tar"),
+        (("export", "app.tar:app:1", "-o", "app.tar"), 14, "the tar is app.tar, or lies in it"),
         (("export", "app.tar", "-o", "x", "--compression", "xz"), 7, "xz"),
         (("export", "app.tar", "-o", "x.tar.xz"), 2, "name it .tar.gz or .tar.zst"),
+        (("export", "app.tar", "-o", "x.zip"), 2, "name it .tar.gz or .tar.zst"),
+        (("export", "app.tar", "-o", "x.gz", "--compression", "zstd"), 2, "would hold a tar"),
         (("export", "app.tar", "-o", "x.tgz", "--compression", "none"), 2, "would hold a tar"),
         (("export", "app.tar", "/etc/cnof", "-o", "x"), 28, "there is /etc/conf"),
         (("extract", "none.tar", "new"), 3, "none.tar does not exist"),
@@ -82,6 +88,21 @@ def test_a_tar_goes_to_a_file_or_standard_output(image: InProcess, tmp_path: Pat
         assert tar.getnames() == ["app", "etc", "etc/conf"]
     image("build", "files.tar", "-o", "again.tar", "-t", "app:1").ok()
     assert image("digest", "again.tar").ok() == image("digest", "app.tar").ok()
+
+
+@pytest.mark.parametrize("words", [("export", "-", "-o"), ("inspect", "-", "--html")])
+def test_what_standard_input_is_read_from_is_not_written_over(
+    imgpack: Imgpack, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """However the file is called there."""
+    (tmp_path / "tree").mkdir()
+    imgpack("build", "tree", "-o", "app.tar").ok()
+    (tmp_path / "link.tar").symlink_to("app.tar")
+    before = (tmp_path / "app.tar").read_bytes()
+    shell = ("sh", "-c", 'exec "$@" <app.tar', "sh")
+    line = imgpack(*words, "link.tar", prefix=shell).failed(14)
+    assert "link.tar is standard input, or lies in it" in line
+    assert (tmp_path / "app.tar").read_bytes() == before
 
 
 @pytest.mark.parametrize(

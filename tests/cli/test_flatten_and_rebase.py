@@ -161,7 +161,7 @@ def test_an_old_base_that_is_gone_is_named(stack: InProcess) -> None:
         ("flatten app.tar -o localhost:1/x:1 --prune", 2, "--prune is for a layout"),
         ("flatten app.tar -o x.tar -t A:b", 6, "A"),
         ("flatten app.tar -o team/x", 6, "names no registry; write"),
-        ("flatten app.tar -o x.tar --metadata-file x.tar", 14, "the metadata file x.tar is x.tar"),
+        ("flatten app.tar -o x.tar --metadata-file x.tar", 14, "the metadata file is x.tar"),
         ("flatten app.tar -o x.tar --metadata-file app.tar", 14, "the metadata file app.tar is"),
         ("flatten app.tar -o x.tar --compression lz4", 7, "lz4"),
         ("flatten app.tar -o x.tar --compression zstd", 9, "add --format oci"),

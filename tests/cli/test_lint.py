@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -19,7 +20,7 @@ from tests.cli.test_json import check
 from tests.cli_runner import InProcess
 from tests.image.lint.images import GITHUB, image, layer
 from tests.registry.hostile import HostileRegistry
-from tests.store.samples import Memory, make_artifact
+from tests.store.samples import Memory, make_artifact, make_multi
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SARIF = ROOT / "tests" / "data" / "sarif-2.1.0-rtm.5.json"
@@ -111,7 +112,8 @@ def is_sarif(document: Any) -> None:
             physical = location["physicalLocation"]
             uri = physical["artifactLocation"]["uri"]
             assert uri.isascii()
-            assert not set(uri) & set(" :\n\x1b"), "it is a relative reference (RFC 3986)"
+            local = uri.removeprefix("file://")
+            assert not set(local) & set(" :\n\x1b"), "it is a relative reference (RFC 3986)"
 
 
 @pytest.mark.usefixtures("bad")
@@ -125,6 +127,8 @@ def test_code_scanning_gets_a_document(imgpack_here: InProcess) -> None:
         one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]
     ]
     assert places == ["app/run", "app/.env", "app/.env", "a%1B%5B31m/b%20c%0A", "bad.tar"]
+    told = {one["partialFingerprints"]["primaryLocationLineHash"] for one in run["results"]}
+    assert len(told) == len(places), "GitHub makes one alert of what has the same"
     assert GITHUB not in json.dumps(document)
 
 
@@ -143,6 +147,40 @@ def test_an_archive_may_be_called_what_is_no_text(
         assert "b%FF.tar" in json.dumps(document)
     else:
         assert document["location"] == name
+
+
+def test_two_findings_that_say_the_same_are_two(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Of tokens in one file, told without their values; the lines need not stay."""
+    other = GITHUB[:5] + GITHUB[:4:-1]
+    for number, text in enumerate((f"{GITHUB}\n{other}\n", f"\n\n{GITHUB}\n\n{other}\n")):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "f").write_text(text)
+    prints = []
+    for name in "01":
+        document = json.loads(imgpack_here("lint", name, "--sarif", "--fail-on", "never").ok())
+        is_sarif(document)
+        found = document["runs"][0]["results"]
+        prints.append([one["partialFingerprints"]["primaryLocationLineHash"] for one in found])
+    assert len(set(prints[0])) == 2
+    assert prints[0] == prints[1]
+
+
+def test_files_of_a_tree_are_where_sources_are(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Below the directory that was given, seen from here; outside of it by the whole path."""
+    (tmp_path / "root fs" / "app").mkdir(parents=True)
+    (tmp_path / "root fs" / "app" / ".env").write_text("A=1\n")
+    here = f"file://{quote(str(tmp_path))}"
+    for place, given, expected in (
+        (".", "root fs", "root%20fs/app/.env"),
+        (".", str(tmp_path / "root fs"), "root%20fs/app/.env"),
+        ("root fs", ".", "app/.env"),
+        ("root fs/app", "..", f"{here}/root%20fs/app/.env"),
+    ):
+        imgpack_here.directory = tmp_path / place
+        document = json.loads(imgpack_here("lint", "--sarif", given).ok())
+        is_sarif(document)
+        (found,) = document["runs"][0]["results"]
+        assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == expected
 
 
 @pytest.mark.parametrize(
@@ -205,6 +243,18 @@ def test_registries_layouts_and_locks_are_checked_and_artifacts_told(
 
     write_archive(bad / "b.tar", make_artifact(Memory()), "b:1")
     assert "is an artifact" in imgpack_here("lint", "b.tar").failed(9)
+
+
+def test_platforms_that_are_not_looked_at_are_said(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Unless one was asked for; a job that checks one of three is not to think that all are."""
+    image = make_multi(Memory(), "linux/amd64", "linux/arm64")
+    write_archive(tmp_path / "a.tar", image, "foo:1")
+    told = imgpack_here("lint", "a.tar").ok().decode().splitlines()
+    assert "not checked: linux/arm64: the image for linux/amd64 is looked at" in told
+    document = check("lint", imgpack_here("lint", "a.tar", "--json").ok())
+    assert document["unchecked"] == ["linux/arm64: the image for linux/amd64 is looked at"]
+    chosen = imgpack_here("lint", "a.tar", "--platform", "linux/arm64").ok()
+    assert b"not checked" not in chosen
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

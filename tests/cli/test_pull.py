@@ -229,6 +229,8 @@ def test_a_refused_registry_is_told_with_the_option_for_it(
     ("arguments", "told"),
     [
         (("copy", "a.tar", "localhost:1/a", "--src-creds", "user:x"), "a.tar is none"),
+        (("copy", "localhost:1/a", "b.tar", "--mount-from", "x/y"), "b.tar is none"),
+        (("copy", "localhost:1/a", "b/", "--allow-nondistributable"), "b/ is none"),
         (("copy", "localhost:1/a", "b.tar", "--src-creds", "u:x", "--creds", "u:x"), "either"),
         (("copy", "localhost:1/a", "localhost:1/b", "--src-creds", "u"), "--src-creds USER:PASS"),
     ],

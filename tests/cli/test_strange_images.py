@@ -1,5 +1,6 @@
 """Every command that looks at an image, on artifacts and on images that act on terminals."""
 
+import json
 import re
 import unicodedata
 
@@ -136,6 +137,42 @@ def test_what_has_no_files_is_called_what_it_is(strange: InProcess, what: str, k
     layout.finish(STRANGE[what](layout))
 
     assert kind in ran(strange, "ls IMAGE").failed(9)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "config IMAGE --label a=b -o out.tar",
+        "annotate IMAGE --annotation a=b -o out.tar",
+        "append IMAGE more -o out.tar",
+        "recompress IMAGE --compression gzip -o out.tar",
+        "flatten IMAGE -o out.tar",
+    ],
+)
+def test_an_attestation_is_none_of_the_images_of_an_index(strange: InProcess, line: str) -> None:
+    """It has the documents of one; nobody attested what is made of the image it is about."""
+    layout = Layout(strange.directory / "strange")
+    layout.finish(STRANGE["an index with an attestation"](layout))
+    (strange.directory / "more").mkdir()
+    (strange.directory / "more" / "file").touch()
+
+    outcome = ran(strange, line)
+
+    outcome.ok()
+    assert "1 attestations or artifacts of the index" in outcome.err
+    (made,) = json.loads(strange("inspect", "--json", "out.tar").ok())["images"]
+    assert [one["platform"]["os"] for one in made["images"]] == ["linux"]
+
+
+def test_an_attestation_is_shown_as_what_it_is(strange: InProcess) -> None:
+    """And goes with its image, byte for byte."""
+    layout = Layout(strange.directory / "strange")
+    layout.finish(STRANGE["an index with an attestation"](layout))
+
+    assert "Artifact     application/vnd.in-toto+json" in ran(strange, "inspect IMAGE").out.decode()
+    ran(strange, "copy IMAGE out.tar").ok()
+    assert ran(strange, "digest IMAGE").out == strange("digest", "out.tar").ok()
+    assert b"attestation  sha256:" in strange("verify", "out.tar").ok()
 
 
 def test_a_step_whose_layer_is_none_of_files_is_called_what_it_is(strange: InProcess) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from imgpack.image.base.lock import LockedTree
 from imgpack.image.check import against
+from imgpack.tree.merge.listing import Listing
 from tests.cli.archives import write_archive
 from tests.cli.test_json import check
 from tests.cli_runner import InProcess
 from tests.registry.hostile import HostileRegistry
-from tests.store.samples import Memory, make_image, make_nested, tar_of
+from tests.store.samples import Memory, make_image, make_multi, make_nested, tar_of
 
 _ONE = 'platforms = ["linux/amd64"]\nformat = "oci"\n'
 _TWO = 'platforms = ["linux/amd64", "linux/arm64"]\nformat = "oci"\n'
@@ -54,6 +56,44 @@ def test_an_unsound_image_ends_with_the_code_of_its_first_problem(
     assert "is not sound: layer sha256:" in line
     assert b"\n  error    blob: layer sha256:" in done.out
     assert b"\n  not sound: 2 blobs, " in done.out
+
+
+def test_what_to_do_is_what_the_first_problem_says(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Of an archive that is cut as other commands say it, and no word is said twice."""
+    write_archive(tmp_path / "a.tar", make_image(Memory()), "foo:1")
+    whole = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(whole[: len(whole) // 3])
+    line = imgpack_here("verify", "a.tar").failed(11)
+    assert line.rpartition("; ")[2] == imgpack_here("ls", "a.tar").failed(11).rpartition("; ")[2]
+
+
+def test_a_digest_that_is_wrong_is_damage_once(damaged: str, imgpack_here: InProcess) -> None:
+    """The line does not say it again in what is to be done."""
+    line = imgpack_here("verify", damaged).failed(12)
+    assert line.count("it is damaged") == 1
+    assert line.endswith("; build or fetch it again")
+
+
+def test_a_tree_on_disk_is_no_unsound_image(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """It is none, as other commands say it."""
+    (tmp_path / "tree").mkdir()
+    done = imgpack_here("verify", "tree")
+    assert done.failed(11).startswith("imgpack: error: tree is a directory and no OCI layout; ")
+    assert done.out == b""
+
+
+def test_a_directory_is_like_one_platform(tmp_path: Path, imgpack_here: InProcess) -> None:
+    """Which has to be chosen; and so has one of several images, by its name."""
+    (tmp_path / "tree").mkdir()
+    write_archive(tmp_path / "a.tar", make_multi(Memory(), "linux/amd64", "linux/arm64"), "foo:1")
+    line = imgpack_here("verify", "a.tar", "--against", "tree").failed(25)
+    assert line.endswith("a directory is like one; choose one with --platform")
+    images = (make_image(Memory()), "foo:1"), (make_image(Memory(), [tar_of({})]), "foo:2")
+    for number, (image, name) in enumerate(images):
+        write_archive(tmp_path / f"{number}.tar", image, name)
+        imgpack_here("copy", f"{number}.tar", "both/").ok()
+    line = imgpack_here("verify", "both", "--against", "tree").failed(25)
+    assert line.endswith("choose one with --image: foo:1, foo:2")
 
 
 def test_names_from_an_image_cannot_act_on_the_terminal(
@@ -339,6 +379,20 @@ def test_a_list_of_a_lock_that_is_not_its_own_is_an_error(
     assert b"tree was not compared: what is in the image is not known" in done.out
     done = imgpack_here("verify", "web.lock", "--against", "tree", "--json")
     assert check("verify", done.out)["against"] is None
+
+
+def test_each_line_of_the_list_of_a_lock_is_checked(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Though the list has the digest that the lock says."""
+    _locked(tmp_path, imgpack_here)
+    document = json.loads((tmp_path / "web.lock").read_text())
+    tree = document["images"][0]["tree"]
+    text = LockedTree.parse(tree).listing("x").text.replace(b"mode=0644", b"mode=0888")
+    document["images"][0]["tree"] = LockedTree.of(Listing(text)).as_json()
+    (tmp_path / "web.lock").write_text(json.dumps(document))
+    line = imgpack_here("verify", "web.lock").failed(10)
+    assert "tree of linux/amd64: line 3 is malformed" in line
 
 
 def test_a_shallow_image_is_not_said_to_be_like_a_directory(

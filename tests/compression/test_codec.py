@@ -202,8 +202,8 @@ def test_a_flipped_bit_is_never_silent(codec: Codec) -> None:
 
 @pytest.mark.parametrize("codec", COMPRESSED)
 def test_garbage_behind_a_layer_is_told(codec: Codec) -> None:
-    """It is neither a member nor a frame."""
-    with pytest.raises(ArchiveError, match="damaged"):
+    """It is neither a member nor a frame, and no number of a library's is what people read."""
+    with pytest.raises(ArchiveError, match=r"stream is damaged: (?!.*Error -)"):
         unpacked(codec, codec.compress(b"x") + b"garbage and more of it")
 
 

@@ -167,6 +167,18 @@ def test_a_shell_completes_values_and_names(name: str, place: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_completes_paths_inside_of_an_image(name: str, place: Path) -> None:
+    """Behind a directory there is no blank, for there is more to come."""
+    expected = {
+        "imgpack ls my-image.tar /e": "/etc/X",
+        "imgpack ls my-image.tar:other:2 e": "etc/X",
+        "imgpack cat my-image.tar /etc/m": "X",
+        "imgpack extract my-image.tar out etc/motd /e": "/etc/X",
+    }
+    assert completed(name, place, expected, "X") == expected
+
+
+@pytest.mark.parametrize("name", SHELLS)
 def test_a_shell_completes_images_of_the_file_beside_files(name: str, place: Path) -> None:
     """A word of a build may be either."""
     (place / "imgpack.toml").write_text("[image.web]\n[image.robot]\n")

@@ -1,6 +1,9 @@
 """The page of ``inspect --html`` in a real browser, which has no network."""
 
+import io
+import json
 import random
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +63,28 @@ def crumbs(browser: Page) -> str:
         "[...document.querySelectorAll('#crumbs .text')].map((one) => one.textContent)"
     )
     return " > ".join(found)
+
+
+def test_what_is_hidden_is_what_du_says(browser: Page, tmp_path: Path) -> None:
+    """A name of a file that shows by another one hides no bytes; neither does a link."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, kind, size in (
+            ("a", tarfile.REGTYPE, 5000), ("b", tarfile.LNKTYPE, 0), ("c", tarfile.SYMTYPE, 0),
+            ("d", tarfile.REGTYPE, 3000),
+        ):  # fmt: skip
+            one = tarfile.TarInfo(name)
+            one.type, one.size, one.linkname = kind, size, "a" if kind != tarfile.REGTYPE else ""
+            tar.addfile(one, io.BytesIO(bytes(size)))
+    above = tar_of({".wh.a": b"", ".wh.c": b"", ".wh.d": b""})
+    write_image(tmp_path / "a.tar", make_image(Memory(), [out.getvalue(), above]))
+    Imgpack(tmp_path)("inspect", "a.tar", "--html", "page.html").ok()
+    hidden = json.loads(Imgpack(tmp_path)("du", "--json", "a.tar").ok())["hidden"]
+    assert (hidden["size"], hidden["count"]) == (3000, 1)
+
+    browser.open(tmp_path / "page.html")
+
+    assert "2.9 KiB in 1 file (37.5 %)" in browser.ask("$('facts').innerText")
 
 
 def test_layers_and_what_they_hide_are_drawn_beside_the_history(

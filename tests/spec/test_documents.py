@@ -245,7 +245,7 @@ def test_a_manifest_of_absurdly_many_layers_is_refused() -> None:
         ({"history": [{"created_by": 1}]}, "'created_by'"),
         ({"history": [{"Created_By": "x"}]}, "the key 'Created_By' for 'created_by'"),
         ({"history": [{"empty_layer": 1}]}, "'empty_layer'"),
-        ({"history": [{}, {}]}, "2 history entries have a layer, and there are 1 layers"),
+        ({"history": [{}, {}]}, "2 history entries have a layer, and there are 1 diff_ids"),
         ({"History": []}, "the key 'History' for 'history'"),
         ({"architecture": 64}, "'architecture'"),
         ({"os": "../etc"}, "invalid platform"),

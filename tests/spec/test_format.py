@@ -6,6 +6,7 @@ import lzma
 import pytest
 
 from imgpack.api import Codec, Format
+from imgpack.compression.codec import decompress
 from imgpack.errors import Remedy, UnsupportedError
 from imgpack.spec import mediatype
 from imgpack.spec.format import Compression, compression_of, detect
@@ -64,6 +65,15 @@ def test_compression_shows_in_the_first_bytes(compression: Compression) -> None:
     data = Codec.parse(compression.value).compress(b"data")
     assert detect(data) == compression.value
     assert Compression.of(data) is compression
+
+
+@pytest.mark.parametrize("number", [0, 15])
+def test_zstd_may_begin_with_a_frame_to_be_skipped(number: int) -> None:
+    """As pzstd writes it; it is read to the end."""
+    skipped = bytes((0x50 + number,)) + b"\x2a\x4d\x18" + b"\4\0\0\0size"
+    data = skipped + Codec.parse("zstd").compress(b"data") + skipped
+    assert detect(data) == "zstd"
+    assert b"".join(decompress([data], Compression.ZSTD)) == b"data"
 
 
 @pytest.mark.parametrize(

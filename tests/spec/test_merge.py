@@ -1,6 +1,7 @@
 """Runtime configurations on those of a base: what BuildKit makes of the same instructions."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from imgpack.api import Healthcheck, Ports, Runtime, RuntimeChanges
 from imgpack.errors import ConfigError, DocumentError, LimitError, Remedy, UnsupportedError
-from imgpack.spec.merge.changes import DEFAULT_PATH, MergedRuntime, merge
+from imgpack.spec.merge.changes import DEFAULT_PATH, MergedRuntime, changed, merge
 from tests.strategies import json_objects, runtimes
 
 BASE: dict[str, Any] = {
@@ -305,3 +306,15 @@ def test_merging_twice_is_merging_once(base: Runtime, runtime: Runtime, expand: 
         return
     twice = merge(once.config, RuntimeChanges(once.set, ignore_onbuild=True))
     assert twice.config == once.config
+
+
+@given(json_objects(), runtimes())
+def test_what_is_set_a_second_time_is_no_change(extra: dict[str, Any], runtime: Runtime) -> None:
+    """Whatever it is, and whatever else there is; a new variable is one."""
+    runtime = replace(runtime, cmd=runtime.cmd or ())
+    once = merge(BASE | {"X": extra}, RuntimeChanges(runtime), own=True).config
+    again = merge(once, RuntimeChanges(runtime), own=True)
+    assert again.config == once
+    assert changed(once, again) == Runtime()
+    more = replace(runtime, env=(*runtime.env, "_NEW=1"))
+    assert changed(once, merge(once, RuntimeChanges(more), own=True)) == Runtime(env=("_NEW=1",))

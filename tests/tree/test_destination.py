@@ -173,6 +173,15 @@ def test_long_ways_of_links_are_followed() -> None:
         dest(b"/d/l0", links)
 
 
+def test_links_that_make_a_way_too_long_are_told() -> None:
+    """Each may be as long as Linux takes; all together put no more names into a path than one."""
+    links = Entries([symlink("a", "b/" * 1500), symlink("b", "c/" * 600)])
+
+    assert dest(b"/b/x", links) == b"c/" * 600 + b"x"
+    with pytest.raises(TreeError, match="too many symlinks"):
+        dest(b"/a/x", links)
+
+
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     """A directory cannot be made below a file of a lower layer."""
     (tmp_path / "etc").touch()

@@ -1,11 +1,13 @@
 """Private keys and tokens are told by their forms, and what only looks like one is not."""
 
 import base64
+import stat
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpack.tree.secrets.names import suspected
 from imgpack.tree.secrets.texts import redacted, secrets_in
 
 _BODY = "aB3dE5gH7jK9mN1pQ2sT4vW6yZ8bC0dF" * 8
@@ -86,6 +88,12 @@ def test_no_secret_is_shown_whole(kind: str) -> None:
     assert found.shown.startswith(shown) and bool(found.shown) == bool(shown)
 
 
+def test_a_url_may_have_a_password_and_no_user() -> None:
+    """As those of Redis have."""
+    (found,) = secrets_in(b"redis://:long-and-secret@redis:6379/0", urls=True)
+    assert found.kind == "a password in a URL"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -121,3 +129,42 @@ def test_of_a_secret_four_characters_are_shown_at_most(value: str) -> None:
 def test_no_text_is_too_strange(parts: list[str]) -> None:
     """However its pieces are put together."""
     assert len(list(secrets_in("".join(parts).encode(), urls=True))) <= 20
+
+
+@given(st.text(st.sampled_from("abc"), max_size=9), st.sampled_from(('{"alg":"x"}', '{"no":"x"}')))
+def test_a_web_token_says_its_algorithm(more: str, header: str) -> None:
+    """Whatever else is in its header, and however long that is."""
+    first = _encoded(f'{header[:-1]},"typ":"{more}JWT"}}'.encode())
+    token = f"{first}.{_encoded(b'{} ' * 9).replace('e30', 'eyJ', 1)}.{_BODY[:43]}"
+    kinds = [one.kind for one in secrets_in(token.encode())]
+    assert kinds == (["a JSON web token"] if "alg" in header else [])
+
+
+NAMES = {
+    "the history of a repository": (".git", ".hg", ".svn"),
+    "settings that are often secret": (".env", ".env.local", ".env.production"),
+    "a private key": ("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"),
+    "credentials": (
+        ".aws/credentials", ".git-credentials", ".npmrc", ".pypirc", ".netrc", ".pgpass",
+        ".docker/config.json", ".dockercfg", ".config/containers/auth.json", ".kube/config",
+        "kubeconfig", ".vault-token", ".s3cfg", ".cargo/credentials.toml",
+        ".config/gh/hosts.yml", ".azure/msal_token_cache.json",
+        ".terraform.d/credentials.tfrc.json", "gcloud/application_default_credentials.json",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_secret_is_known_by_its_name(kind: str) -> None:
+    """In any directory: a file, but of a history the directory; what ends like it is none."""
+    fits, other = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
+    if kind == "the history of a repository":
+        fits, other = other, fits
+    for name in map(str.encode, NAMES[kind]):
+        for above in (b"", b"a/", b"home/me/", b"a/b/c/d/"):
+            assert suspected(above + name, fits) == kind
+            assert suspected(above + name, other) is None
+        assert suspected(b"a/x" + name, fits) is None
+        assert suspected(name + b"x", fits) is None
+        last = name.rpartition(b"/")[2]
+        assert last == name or suspected(b"a/" + last, fits) is None

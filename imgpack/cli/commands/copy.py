@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -77,7 +78,8 @@ def copy(
     to_archive = destination == "-" or api.is_path(destination)
     if to_archive and src_creds is not None and registry.creds is not None:
         raise click.UsageError("there is one registry: give either --src-creds or --creds")
-    _check_written(destination if to_archive else None, prune=prune, shallow=shallow)
+    sent = {"--mount-from": mount_from, "--allow-nondistributable": allow_nondistributable}
+    _check_written(destination if to_archive else None, sent, prune=prune, shallow=shallow)
     read = source if api.is_path(source) and source != STDIN else None
     record.check((read, destination if to_archive else None))
     write = partial(write_archive, terminal, prune=prune, shallow=shallow, replaced=terminal.warn)
@@ -103,9 +105,14 @@ def _held(images: tuple[Named, ...], source: str) -> tuple[Named, ...]:
     return images
 
 
-def _check_written(target: str | None, *, prune: bool, shallow: bool) -> None:
-    """Refuse what is for archives and layouts only; ``None`` is a registry."""
+def _check_written(
+    target: str | None, sent: Mapping[str, object], *, prune: bool, shallow: bool
+) -> None:
+    """Refuse what is for archives and layouts, or, as ``sent``, for a registry: ``None``."""
     check_prune(target, prune=prune)
+    for option, value in sent.items() if target is not None else ():
+        if value:
+            raise click.UsageError(f"{option} is for a registry, and {target} is none")
     if shallow and target is None:
         raise click.UsageError("--shallow is for an archive or a layout")
 

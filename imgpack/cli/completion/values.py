@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from imgpack import errors
+from imgpack.cli.options.parameters import KnownWords
 
 _PLATFORMS: Final = (
     "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le",
@@ -59,7 +60,7 @@ def _base(ctx: click.Context, incomplete: str) -> Iterable[str]:
 
 def _project_images(ctx: click.Context, incomplete: str) -> Iterable[str]:
     """The images of the file that is named, or lies here."""
-    from imgpack.cli.project.file import find, read
+    from imgpack.cli.project.file.reading import find, read
 
     try:
         path = ctx.params.get("project_file") or find()
@@ -129,10 +130,6 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "path": _paths_inside,
     "paths": _paths_inside,
     "platform_b": _fixed(*_PLATFORMS),
-    "ignored": _fixed(
-        "type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content"
-    ),
-    "only": _fixed("manifest", "config", "history", "layers", "files"),
 }
 """By the name of the parameter; the values need not begin as what is typed does."""
 
@@ -142,6 +139,10 @@ BESIDE_FILES: Final = frozenset({"sources", "archive"})
 
 def offered(parameter: click.Parameter, ctx: click.Context, incomplete: str) -> list[str]:
     """The values of ``parameter`` that begin with ``incomplete``, and are known."""
-    offer = OFFERS.get(parameter.name or "")
-    values = offer(ctx, incomplete) if offer is not None else ()
+    if isinstance(parameter.type, KnownWords):
+        before, comma, _ = incomplete.rpartition(",")
+        values: Iterable[str] = (f"{before}{comma}{word}" for word in parameter.type.known)
+    else:
+        offer = OFFERS.get(parameter.name or "")
+        values = offer(ctx, incomplete) if offer is not None else ()
     return [value for value in dict.fromkeys(values) if value.startswith(incomplete)]

@@ -85,6 +85,8 @@ SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
 )  # fmt: skip
 """What those commands have not that have the option before it."""
 
+_EXTRACTED: Final = "the directory is an argument: imgpack extract IMAGE DIR"
+
 OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "inspect": {
         "--format": _JSON,
@@ -118,6 +120,22 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "-u": "say --text",
         "--unified": "say --text",
         "--brief": "the exit code says it: 0, or 1 if they differ",
+        "-r": "all that is in both is compared", "--recursive": "all that is in both is compared",
+    },
+    "extract": {
+        **dict.fromkeys(("-o", "--output", "-C", "--directory", "--dest"), _EXTRACTED),
+        **dict.fromkeys(("--path", "-p"), "paths follow DIR: imgpack extract IMAGE DIR PATH"),
+        **dict.fromkeys(("--uid-map", "--gid-map"),
+                        "owners are those of the image; --rootless records them"),
+        "--keep-dirlinks": "a link in DIR is never followed",
+    },
+    "lint": {
+        **dict.fromkeys(("--severity", "--failure-threshold", "--exit-level"),
+                        "say --fail-on LEVEL"),
+        "--exit-code": "it is 30 if something is as bad as --fail-on says",
+        "--exit-zero": "say --fail-on never", "--no-fail": "say --fail-on never",
+        **dict.fromkeys(("--format", "-f"), "say --json or --sarif"),
+        "-i": "say --ignore RULE", "--input": "the archive is the argument: imgpack lint ARCHIVE",
     },
     "history": {
         "--format": "there is no template: imgpack history IMAGE --json | jq FILTER",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,6 +12,7 @@ import click
 
 from imgpack import api
 from imgpack.api.bases import split
+from imgpack.cli.options.build.sources import check_outside
 from imgpack.cli.options.metadata import Record
 from imgpack.cli.options.output import (
     check_prune,
@@ -27,6 +28,7 @@ from imgpack.errors import InvalidReferenceError
 
 if TYPE_CHECKING:
     from imgpack.api import Digest, Named, Reference, Registries
+    from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -45,11 +47,13 @@ class Destination:
         """Whether it is an archive, a layout or a stream."""
         return self.output == "-" or api.is_path(self.output)
 
-    def check(self, sources: Iterable[str | None], record: Record) -> None:
+    def check(
+        self, sources: Iterable[str | None], record: Record, trees: Sequence[Source] = ()
+    ) -> None:
         """Refuse what cannot be written, before anything is read.
 
-        ``sources`` are what is read. Raises ``click.UsageError``, ``InvalidReferenceError``,
-        ``OutputError``.
+        ``sources`` and ``trees`` are what is read. Raises ``click.UsageError``,
+        ``InvalidReferenceError``, ``OutputError``.
         """
         check_prune(self.output if self.is_path else None, prune=self.prune)
         if self.shallow and not self.is_path:
@@ -57,10 +61,10 @@ class Destination:
         if self.allow_nondistributable and self.is_path:
             raise click.UsageError("--allow-nondistributable is for a registry")
         self.names(())
-        if self.is_path:
-            to_standard_output(self.output)
+        if self.is_path and not to_standard_output(self.output):
+            check_outside(trees, self.output, "the output", "-o")
         paths = [str(place) for place in _places(sources) if _is_path(place)]
-        record.check((*paths, self.output if self.is_path else None))
+        record.check((*paths, self.output if self.is_path else None), trees)
 
     def names(self, own: Iterable[Reference]) -> tuple[Reference, ...]:
         """What the image is to be called, which is called ``own`` where it comes from."""

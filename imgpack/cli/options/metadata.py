@@ -25,6 +25,7 @@ from imgpack.errors import OutputError
 from imgpack.files.atomic import AtomicFile
 from imgpack.files.streams import (
     STDIN,
+    STDIN_PATH,
     STDOUT,
     StreamFile,
     is_stream,
@@ -207,13 +208,13 @@ def check_apart(path: str, what: str, others: Iterable[str | None]) -> None:
     """Raise ``OutputError`` if ``path``, which is ``what``, is one of ``others`` or lies in it."""
     for other in others:
         if other and _harms(path, other):
-            raise OutputError(
-                f"{what} {path} is {_shown(other)}, or lies in it", "choose another place"
-            )
+            named = what if path == other else f"{what} {path}"
+            raise OutputError(f"{named} is {_shown(other)}, or lies in it", "choose another place")
 
 
 def _shown(other: str) -> str:
-    return "standard output" if other == STDOUT else other
+    names = {STDOUT: "standard output", STDIN_PATH: "standard input"}
+    return names.get(other, other)
 
 
 def _harms(path: str, other: str) -> bool:

@@ -7,7 +7,7 @@ exit code of that cause.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -66,16 +66,19 @@ def separated(values: Iterable[str]) -> Iterator[str]:
             yield f"{last.strip()}{colon}{rest}"
 
 
-def known_words(values: Iterable[str], known: Sequence[str], option: str) -> list[str]:
-    """The words of an ``option`` that takes those that are ``known``, as ``separated``.
+class KnownWords(click.types.StringParamType):
+    """KnownWords that are ``known``, several with commas (see ``separated``)."""
 
-    Raises ``click.UsageError``.
-    """
-    words = [*separated(values)]
-    for word in words:
-        if word not in known:
-            raise click.UsageError(f"{option} {word!r} is none of {', '.join(known)}")
-    return words
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = tuple(known)
+
+    def of(self, values: Iterable[str], option: str) -> list[str]:
+        """All of the ``values`` of an ``option``. Raises ``click.UsageError`` for another."""
+        words = [*separated(values)]
+        for word in words:
+            if word not in self.known:
+                raise click.UsageError(f"{option} {word!r} is none of {', '.join(self.known)}")
+        return words
 
 
 class PathName(click.types.StringParamType):

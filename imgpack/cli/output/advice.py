@@ -28,7 +28,7 @@ WORDS: Final = {
     Remedy.FETCH_LAYERS: "imgpack base fetch LOCK gets them into the cache",
     Remedy.MAKE_SHALLOW: (
         "--shallow writes it without them, which is enough for imgpack push; to have them, "
-        "imgpack base fetch LOCK before the build"
+        "imgpack build --base-layers ARCHIVE, or imgpack base fetch LOCK before the build"
     ),
     Remedy.MOUNT_LAYERS: (
         "copy the base to that registry and name its repository with --mount-from, or push what "

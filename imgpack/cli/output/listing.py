@@ -58,6 +58,15 @@ def moment(seconds: int) -> str:
         return f"@{seconds}"
 
 
+def exact_moment(seconds: str) -> str:
+    """``moment`` of seconds as they are written, with what they have behind the point."""
+    whole, _, rest = seconds.partition(".")
+    rest = rest.rstrip("0")
+    if rest and whole.startswith("-"):
+        return f"@{seconds}"
+    return moment(int(whole)) + (f".{rest}" if rest else "")
+
+
 @dataclass(frozen=True, slots=True)
 class LongLines:
     """Lines as ``ls -l`` has them; owners by their names, if there are ``names``."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from imgpack import api
 from imgpack.cli.output.colour import bold, echo
 from imgpack.cli.output.display import available, counted, folded, one_line
+from imgpack.cli.output.listing import exact_moment
 from imgpack.errors import brief
 from imgpack.events import human_size
 
@@ -75,8 +76,12 @@ def _mismatch(one: TreeMismatch) -> str:
     path = f"/{brief(one.path)}"
     if one.only:
         return f"{'-' if one.only == 'image' else '+'} {path}  only in the {one.only}"
-    fields = (f"{name} {a or 'none'} → {b or 'none'}" for name, a, b in one.fields)
+    fields = (f"{name} {_said(name, a)} → {_said(name, b)}" for name, a, b in one.fields)
     return one_line(f"~ {path}  {', '.join(fields)}")
+
+
+def _said(name: str, text: str) -> str:
+    return exact_moment(text) if name == "mtime" and text else text or "none"
 
 
 def say(line: str) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgpack.cli.project.command import ProjectFlags
-from imgpack.cli.project.file import ProjectError, ProjectFile, find, listed, nearest, read
+from imgpack.cli.project.file.file import ProjectError, ProjectFile, listed, nearest
+from imgpack.cli.project.file.names import FILES, could_be_image
+from imgpack.cli.project.file.reading import find, read
+from imgpack.cli.project.flags import ProjectFlags
 from imgpack.cli.project.images import ProjectImage, in_order, read_images
-from imgpack.cli.project.names import FILES, could_be_image
 from imgpack.cli.project.variables import variables
 from imgpack.errors import ImgpackError
 

@@ -6,38 +6,14 @@ looked up.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 
 from imgpack.cli.options.build.headings import BuildCommand
 from imgpack.cli.options.parameters import FILE, once
-from imgpack.cli.project.names import FILES, could_be_image
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectFlags:
-    """Which file, what is set in it, and whether it is only shown."""
-
-    project_file: str | None
-    settings: tuple[str, ...]
-    print_plan: bool
-
-    @property
-    def given(self) -> bool:
-        """Whether there must be a file."""
-        return self.project_file is not None or bool(self.settings) or self.print_plan
-
-    def perhaps(self, words: Sequence[str]) -> bool:
-        """Whether a file may be what says what to do: there is one, and ``words`` are images."""
-        if self.given:
-            return True
-        named = not words or any(could_be_image(word) for word in words)
-        return named and any(map(os.path.lexists, FILES))
-
+from imgpack.cli.project.flags import ProjectFlags
 
 project_options: Final[Sequence[Any]] = (
     click.option(
@@ -112,7 +88,7 @@ class PushProject(click.Command):
 
 def _above() -> str:
     """What to add to an error of a command that found no file: the one above, if there is one."""
-    from imgpack.cli.project.file import find_above
+    from imgpack.cli.project.file.reading import find_above
 
     above = find_above()
     return "" if above is None else f"; --file {above} is there"

@@ -14,7 +14,7 @@ from imgpack import api
 from imgpack.cli.habits.keys import KEYS as HABITS
 from imgpack.cli.habits.keys import LAYER_KEYS as HABITS_OF_LAYERS
 from imgpack.cli.options.build.exclusion import ExcludeFlags
-from imgpack.cli.project.file import ProjectFile, nearest, shown
+from imgpack.cli.project.file.file import ProjectFile, nearest, shown
 from imgpack.cli.project.schema.keys import ALIASES, KEYS, LAYER_KEYS, MACHINE, PUSH, Key
 from imgpack.cli.project.schema.kinds import Role, WrongTypeError, found
 from imgpack.cli.project.variables import VariableTexts

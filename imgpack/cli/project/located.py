@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from imgpack.cli.output.advice import worded
-from imgpack.cli.project.file import ProjectError, ProjectFile, shown
+from imgpack.cli.project.file.file import ProjectError, ProjectFile, shown
 from imgpack.cli.project.images import ProjectImage
 from imgpack.cli.project.schema.keys import LAYER_KEYS
 from imgpack.errors import ImgpackError

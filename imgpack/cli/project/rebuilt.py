@@ -20,8 +20,9 @@ from imgpack.api.bases import split
 from imgpack.cli.options.location import scratch_directory
 from imgpack.cli.options.registry import RegistryOptions
 from imgpack.cli.project.chosen import Chosen, choose
-from imgpack.cli.project.command import ProjectFlags
-from imgpack.cli.project.file import listed, read, shown
+from imgpack.cli.project.file.file import listed, shown
+from imgpack.cli.project.file.reading import read
+from imgpack.cli.project.flags import ProjectFlags
 from imgpack.cli.project.images import ProjectImage, as_texts
 from imgpack.cli.project.record.values import InputChange
 from imgpack.errors import SourceError

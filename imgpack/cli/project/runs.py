@@ -16,8 +16,8 @@ from imgpack import api
 from imgpack.cli.output.display import json_text
 from imgpack.cli.output.terminal import Terminal
 from imgpack.cli.project.chosen import Chosen, choose
-from imgpack.cli.project.command import ProjectFlags
-from imgpack.cli.project.file import listed
+from imgpack.cli.project.file.file import listed
+from imgpack.cli.project.flags import ProjectFlags
 from imgpack.cli.project.images import ProjectImage, Value, as_texts, check_names
 from imgpack.cli.project.located import Locator
 from imgpack.cli.project.merged import (

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from imgpack.cli.project.file import ProjectFile, listed, nearest
+from imgpack.cli.project.file.file import ProjectFile, listed, nearest
 from imgpack.cli.project.schema.kinds import found
 from imgpack.files.toml_lines import Path
 

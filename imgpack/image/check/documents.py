@@ -5,10 +5,10 @@ what it names that is no document is a claim, to be read later.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from imgpack.errors import DocumentError, LimitError, NotFoundError
+from imgpack.errors import DocumentError, LimitError, NotFoundError, printable
 from imgpack.image.check.problems import (
     UNREADABLE,
     CheckedImage,
@@ -18,7 +18,7 @@ from imgpack.image.check.problems import (
 )
 from imgpack.image.image import BlobSource, Image
 from imgpack.image.opened import Opened, Root
-from imgpack.image.resolve import MAX_DEPTH
+from imgpack.image.resolve import MAX_DEPTH, is_attestation
 from imgpack.spec import mediatype
 from imgpack.spec.config import ImageConfig
 from imgpack.spec.descriptor import Descriptor
@@ -26,8 +26,6 @@ from imgpack.spec.digest import Digest
 from imgpack.spec.manifest import Index, Manifest
 from imgpack.spec.platform import Platform
 
-_REFERENCE_TYPE: Final = "vnd.docker.reference.type"
-"""The annotation by which BuildKit tells an attestation from an image."""
 _LEFT_OUT: Final = "is not here (a shallow image, or a lock)"
 _FAULTS: Final = (*UNREADABLE, LimitError)
 
@@ -60,7 +58,8 @@ def check_documents(
     walk = _DocumentWalk(opened, platform, findings)
     for root in roots:
         names = (*(name.shown() for name in root.names), *root.labels)
-        walk.document(root.descriptor, 0, names)
+        for said in root.platforms or (None,):
+            walk.document(replace(root.descriptor, platform=said), 0, names)
     return walk.found
 
 
@@ -136,11 +135,13 @@ class _DocumentWalk:
         except _FAULTS as error:
             self._findings.caught(ImageCheck.DOCUMENT, where, error)
         else:
-            attested = dict(entry.annotations).get(_REFERENCE_TYPE) == "attestation-manifest"
+            attested = is_attestation(entry)
             if self._platform is not None and not self._platform.matches(config.platform):
                 return True
             kind = "attestation" if attested else "image"
             self._tell(kind, descriptor, names, str(config.platform))
+            if not attested:
+                self._check_kinds(manifest, config, where)
             self._image(manifest, config, entry)
             return True
         self._tell("image", descriptor, names)
@@ -175,6 +176,19 @@ class _DocumentWalk:
             blob = layer.descriptor
             if blob.digest not in absent:
                 self._claim(blob, layer.diff_id if mediatype.is_layer(blob.media_type) else None)
+
+    def _check_kinds(self, manifest: Manifest, config: ImageConfig, where: str) -> None:
+        """Whether there is something to run, and something that runs it."""
+        others = [blob for blob in manifest.layers if not mediatype.is_layer(blob.media_type)]
+        for blob in others:
+            text = (
+                f"its type {printable(blob.media_type)} is none of files: what is in it is unknown"
+            )
+            place = f"layer {blob.digest}"
+            self._findings.add(ImageCheck.MEDIA_TYPE, place, text, level=ProblemLevel.NOTE)
+        if not config.platform.known and len(others) < len(manifest.layers):
+            text = f"it is for {config.platform}, and no engine runs that"
+            self._findings.add(ImageCheck.PLATFORM, where, text, level=ProblemLevel.WARNING)
 
     def _check_platform(self, config: ImageConfig, entry: Descriptor, where: str) -> None:
         said, own = entry.platform, config.platform

@@ -56,7 +56,9 @@ def _check_hard_links(applied: Applied, names: Sequence[str], findings: Findings
             except ArchiveError:  # it is a link to nothing itself, which is told of it
                 found = None
             link = f"{brief(row.path)} is a hard link to {brief(row.link)}, which is "
-            if found is None:
+            if any(not one.deletes for one in table.at(row.link)):
+                link += "behind it, and docker and podman cannot unpack that"
+            elif found is None:
                 link += "not there"
             elif found.row.is_directory:
                 link += "a directory"

@@ -9,6 +9,7 @@ from imgpack.errors import (
     ArchiveError,
     DigestError,
     DocumentError,
+    Hint,
     ImgpackError,
     NotFoundError,
     TreeError,
@@ -78,13 +79,23 @@ _KINDS: Final[dict[ImageCheck, type[ImgpackError]]] = {
     ImageCheck.HARD_LINK: TreeError,
 }
 """The errors that say what a problem is, and have its exit code; of others ``DocumentError``."""
+_MADE_AGAIN: Final = "make the layer again"
+_HINTS: Final = {
+    ImageCheck.DOCUMENT: "build or fetch it again",
+    ImageCheck.BLOB: "build or fetch it again",
+    ImageCheck.LAYER: _MADE_AGAIN,
+    ImageCheck.DUPLICATE: _MADE_AGAIN,
+    ImageCheck.WHITEOUT_NAME: _MADE_AGAIN,
+    ImageCheck.HARD_LINK: f"{_MADE_AGAIN}, with both names in it, the file first",
+}
+"""What to do about a problem inside an image, where the error's own advice is about all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageProblem:
     """One thing that is wrong: ``where``, such as a layer by its digest, and at which ``path``.
 
-    ``kind`` is the error that it is of.
+    ``kind`` is the error that it is of, and ``hint`` what that says to do, if it says so.
     """
 
     check: ImageCheck
@@ -93,6 +104,7 @@ class ImageProblem:
     text: str
     path: bytes | None = None
     kind: type[ImgpackError] = DocumentError
+    hint: Hint = ""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object."""
@@ -123,6 +135,7 @@ class Findings:
         level: ProblemLevel | None = None,
         path: bytes | None = None,
         kind: type[ImgpackError] | None = None,
+        hint: Hint = "",
     ) -> None:
         """Take note of a problem."""
         key = check, where
@@ -130,14 +143,15 @@ class Findings:
         if count <= _LISTED:
             path = None if path is None or len(path) > _LONGEST else path
             kind = kind or _KINDS.get(check, DocumentError)
-            self._found.append(ImageProblem(check, level or check.level, where, text, path, kind))
+            level = level or check.level
+            self._found.append(ImageProblem(check, level, where, text, path, kind, hint))
 
     def caught(self, check: ImageCheck, where: str, error: ImgpackError) -> None:
         """Take note of a problem that is an ``error``, which need not say where it is."""
         text = error.message.removeprefix(f"{self.location}: ").removeprefix(f"{where}: ")
         if text.startswith(f"{self.location} has no "):
             text = "it is not there"
-        self.add(check, where, text, kind=type(error))
+        self.add(check, where, text, kind=type(error), hint=error.hint)
 
     def problems(self) -> tuple[ImageProblem, ...]:
         """All of them, in the order they were found in."""
@@ -224,7 +238,8 @@ class Verification:
             return None
         first = errors[0]
         others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        return first.kind(f"{self.location} is not sound: {first.where}: {first.text}{others}")
+        text = f"{self.location} is not sound: {first.where}: {first.text}{others}"
+        return first.kind(text, first.hint or _HINTS.get(first.check, ""))
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object, without the mismatches."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from imgpack.errors import ArchiveError, UnsupportedError
+from imgpack.errors import AmbiguousError, ArchiveError, Remedy, UnsupportedError
 from imgpack.events import SILENT, Reporter
 from imgpack.image.check.against import FIELDS, Mismatches, tree_mismatches
 from imgpack.image.check.documents import BlobKey, CheckedDocuments, check_documents
@@ -49,16 +49,19 @@ def verify_opened(
 
     ``platform`` is as for ``check_documents``, ``scratch`` finds a directory for tables; ``listed``
     is the tree of an image whose layers are not here, if it is known. Raises ``OutputError``, what
-    connections raise, and with ``against`` what reading it raises; ``UnsupportedError`` if it is
-    not one image with files that is to be like a tree.
+    connections raise, and with ``against`` what reading it raises, ``AmbiguousError`` if there are
+    several images, and ``UnsupportedError`` if there is none with files that can be like a tree.
     """
     documents = check_documents(opened, roots, platform, findings)
     checks = LayerChecks(findings, scratch, jobs, reporter, digests=against is not None)
     mismatches, compared = Mismatches(), False
     if against is not None and len(documents.images) > 1:
-        raise UnsupportedError(
-            f"{opened.location} has {len(documents.images)} images, and a directory is like one",
-            "choose an image, and a platform",
+        if len(roots) > 1:
+            opened.select(None)  # which says what there is
+        raise AmbiguousError(
+            f"{opened.location} has images for {len(documents.images)} platforms, and a directory "
+            "is like one",
+            Remedy.CHOOSE_PLATFORM(),
         )
     for image, layers in _read(documents, checks):
         there = [layer for layer in layers if layer is not None]

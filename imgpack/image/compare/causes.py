@@ -172,7 +172,7 @@ def field_text(row: TableRow, what: str) -> str:
             pairs = (f"{printable(name)}={value[:32].hex()}" for name, value in sorted(row.xattrs))
             return " ".join(pairs) or "none"
         case "links":
-            return f"{row.links} names"
+            return "1 name" if row.links == 1 else f"{row.links} names"
         case "order":
             return f"member {row.place + 1}"
         case "uid" | "gid" | "size":

@@ -47,7 +47,7 @@ class Recompressing:
     jobs: int = 1
     format: Format | None = None
     reporter: Reporter = SILENT
-    _done: dict[Digest, Descriptor] = field(default_factory=dict)
+    _done: dict[tuple[Digest, Digest], Descriptor] = field(default_factory=dict)
 
     def recompress(self, image: Image) -> Image:
         """``image`` with other layers; those that are kept elsewhere stay.
@@ -65,14 +65,15 @@ class Recompressing:
         if mediatype.is_foreign(old.media_type):
             self.reporter.detail(f"{self.where}: the foreign layer {old.digest} stays as it is")
             return old
-        if old.digest not in self._done:
+        key = old.digest, layer.diff_id
+        if key not in self._done:
             try:
-                self._done[old.digest] = self._compressed(image, layer)
+                self._done[key] = self._compressed(image, layer)
             except (ArchiveError, DigestError, LimitError) as error:
                 raise error.reworded(
                     f"{self.where}: layer {old.digest}: {error.message}"
                 ) from error
-        made = self._done[old.digest]
+        made = self._done[key]
         kept = [pair for pair in old.annotations if not pair[0].startswith(_OF_THE_BLOB)]
         return replace(made, media_type=media_type, annotations=tuple(kept))
 

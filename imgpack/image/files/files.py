@@ -19,6 +19,7 @@ from imgpack.image.files.tables import ReadLayer, read_layers
 from imgpack.image.image import Image, is_away
 from imgpack.layer.cache.segments import SegmentCache
 from imgpack.spec.layer import Layer
+from imgpack.spec.platform import Platform
 from imgpack.tar.stream import StreamMember, read_members
 from imgpack.tree.entry import Entry
 from imgpack.tree.merge.listing import listed_sha256
@@ -45,7 +46,8 @@ class ImageFiles(Applied):
     """The tree of ``image``, which lies ``where``; its layers counted from 0, bottom first.
 
     ``name`` is what it is called there, or empty; ``jobs`` threads read a layer. If it is
-    ``locked``, one layer is what all of them make, and has no bytes.
+    ``locked``, one layer is what all of them make, and has no bytes. ``others`` are the platforms
+    of its index that were not asked for, where nobody said which.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ImageFiles(Applied):
         self.image = image
         self.where = where
         self.name = name
+        self.others: tuple[Platform, ...] = ()
         self._locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs

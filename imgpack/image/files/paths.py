@@ -16,6 +16,8 @@ _NOTHING: Final = (b"", b".")
 _NAMES: Final = 20_000
 """Names of a directory among which the nearest is looked for."""
 
+_PATTERN: Final = frozenset(b"*?[")
+
 
 def find_path(files: ImageFiles, path: bytes, *, follow: bool = True) -> LayerRow:
     """What is at ``path``, from the root of the image whether it begins with ``/`` or not.
@@ -76,6 +78,8 @@ def _missing(files: ImageFiles, path: bytes, above: bytes, name: bytes) -> NoSuc
             return NoSuchPathError(
                 message, f"layer {one.layer + 1} has it, and layer {one.by + 1} {how} it"
             )
+    if _PATTERN.intersection(name):
+        return NoSuchPathError(message, "it is taken as it is, and no pattern")
     inside = len(above) + 1 if above else 0
     rows = islice(files.shown(above, deep=False), _NAMES)
     names = [one.row.path[inside:].decode("latin-1") for one in rows if one.row.path != above]

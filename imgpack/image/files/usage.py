@@ -8,7 +8,7 @@ entries, but for sixteen bytes for each file: digests are compared by 64 bits of
 import stat
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
 from itertools import groupby
 from operator import itemgetter
@@ -50,6 +50,17 @@ class HiddenFile:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletedDirectory:
+    """A directory that the layer ``by`` deletes with all that is in it: of ``layer``, its files."""
+
+    path: bytes
+    layer: int
+    by: int
+    size: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicateFiles:
     """One content that several files of the image have; the first of them."""
 
@@ -71,6 +82,7 @@ class ImageUsage:
     layers: tuple[LayerUsage, ...]
     directories: tuple[DirectoryUsage, ...]
     files: tuple[LayerRow, ...]
+    deleted: tuple[DeletedDirectory, ...]
     hidden: tuple[HiddenFile, ...]
     hidden_files: int
     duplicates: tuple[DuplicateFiles, ...]
@@ -96,9 +108,10 @@ def image_usage(tree: Applied, *, depth: int = 1, top: int = 10) -> ImageUsage:
     layers = tuple(LayerUsage() for _ in tree.tables)
     files = _Largest[LayerRow](top)
     directories = _Directories(depth, top)
+    deleted = _Deleted(top)
     hidden = _Hidden(top)
     copies = _Copies()
-    for one, size in _stored(tree):
+    for one, size in stored_sizes(tree):
         layers[one.layer].entries += 1
         layers[one.layer].size += size
         if one.by == one.layer:
@@ -107,16 +120,17 @@ def image_usage(tree: Applied, *, depth: int = 1, top: int = 10) -> ImageUsage:
             copies.add(one, size)
         else:
             layers[one.layer].hidden += size
+        deleted.add(one, size)
         hidden.add(one, size)
     found, count, wasted = copies.largest(top)
     return ImageUsage(
-        layers, directories.largest(), files.largest(), hidden.largest(), hidden.count,
-        _named(tree, found) if found else (), count, wasted,
+        layers, directories.largest(), files.largest(), deleted.largest(), hidden.largest(),
+        hidden.count, _named(tree, found) if found else (), count, wasted,
     )  # fmt: skip
 
 
-def _stored(tree: Applied) -> Iterator[tuple[LayerRow, int]]:
-    """All entries of all layers, and the bytes that each takes."""
+def stored_sizes(tree: Applied) -> Iterator[tuple[LayerRow, int]]:
+    """All entries of all layers, and the bytes that each takes. Raises as ``Applied.laid``."""
     seen = [bytearray(table.linked + 1) for table in tree.tables]
     for one in tree.laid():
         row = one.row
@@ -198,6 +212,55 @@ class _Directories:
             self._largest.add(done.size, found)
 
 
+@dataclass(slots=True)
+class _Deletion:
+    """A directory that the layer ``by`` deletes, while what is in it comes.
+
+    ``layers`` has the bytes of the files of each, and how many there are.
+    """
+
+    path: bytes
+    by: int
+    layers: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+class _Deleted:
+    """Directories that are deleted whole; those within one that goes at once are its part."""
+
+    def __init__(self, top: int) -> None:
+        self._largest = _Largest[DeletedDirectory](top)
+        self._open: list[_Deletion] = []
+
+    def add(self, one: LayerRow, size: int) -> None:
+        """The next entry of a layer, which takes ``size``."""
+        path = one.row.path
+        while self._open and not _is_at_or_in(path, self._open[-1].path):
+            self._close()
+        if not one.deleted:
+            return
+        found = next((deletion for deletion in self._open if deletion.by == one.by), None)
+        if found is None and one.row.is_directory:
+            self._open.append(found := _Deletion(path, one.by))
+        if found is not None and size:
+            before, files = found.layers.get(one.layer, (0, 0))
+            found.layers[one.layer] = before + size, files + 1
+
+    def largest(self) -> tuple[DeletedDirectory, ...]:
+        """Those of all that came."""
+        while self._open:
+            self._close()
+        return self._largest.largest()
+
+    def _close(self) -> None:
+        done = self._open.pop()
+        for layer, (size, files) in sorted(done.layers.items()):
+            self._largest.add(size, DeletedDirectory(done.path, layer, done.by, size, files))
+
+
+def _is_at_or_in(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory + b"/")
+
+
 class _Hidden:
     """Files that the image does not have; what replaces one comes next, or not at all."""
 
@@ -265,7 +328,7 @@ class _Copies:
 def _named(tree: Applied, found: tuple[tuple[_Content, int], ...]) -> tuple[DuplicateFiles, ...]:
     """The files that have these contents."""
     named: dict[_Content, list[LayerRow]] = {content: [] for content, _ in found}
-    for one, size in _stored(tree):
+    for one, size in stored_sizes(tree):
         digest = one.row.sha256
         if size and one.shown and digest is not None:
             files = named.get((int.from_bytes(digest[:8]), size))

@@ -55,6 +55,11 @@ class LintIgnore:
     glob: Glob | None = None
 
     @classmethod
+    def known(cls) -> tuple[str, ...]:
+        """The ids of all rules."""
+        return tuple(RULES)
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """``ID`` or ``ID:PATTERN``, a pattern as in .dockerignore. Raises ``ConfigError``."""
         rule, colon, pattern = text.partition(":")

@@ -31,8 +31,8 @@ _FILES: Final = 100
 _DIRECTORIES: Final = 1000
 _PATH: Final = 4096
 """Bytes of a path that Linux takes, with its end."""
-_LOOKS: Final = 50_000
-"""Paths at which libraries are looked for: some seconds."""
+_STEPS: Final = 200_000
+"""Names on the ways to where libraries are looked for, through links as well: some seconds."""
 
 
 class LibraryPaths:
@@ -55,14 +55,14 @@ class LibraryPaths:
         self._variable = tuple(filter(None, re.split(rb"[:;]", variable)))
         self.is_musl = b"ld-musl" in interpreter
         self._read: set[bytes] = set()
-        self._looks = 0
+        self._last = image.steps + _STEPS
         usual = self._musl(interpreter) if self.is_musl else self._glibc(architecture)
         self._usual = tuple(_first(usual, _DIRECTORIES))
 
     @property
     def is_exhausted(self) -> bool:
         """Whether there were too many places to look at: what was not found may be there."""
-        return self._looks >= _LOOKS
+        return self._image.steps >= self._last
 
     def find(self, name: bytes, origin: bytes, own: Sequence[bytes]) -> Entry | None:
         """The library ``name``, or the one at that path, that a file in ``origin`` needs.
@@ -76,7 +76,6 @@ class LibraryPaths:
             for directory in _expanded(place, origin):
                 if self.is_exhausted:
                     return None
-                self._looks += 1
                 found = self._image.follow(directory + b"/" + name)
                 if found is not None:
                     return found

@@ -37,6 +37,8 @@ def lint_image(
         ProgramCheck(files, config.config, findings, scratch(), check.configured).run()
     if not findings.ignores("secret-content"):
         check_layers(files, texts, findings)
+    for platform in files.others:
+        findings.unchecked(f"{platform}: the image for {config.platform} is looked at")
     return findings.end()
 
 

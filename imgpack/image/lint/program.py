@@ -21,6 +21,8 @@ _LINE: Final = 256
 _LIBRARIES: Final = 500
 _PLACES: Final = 1000
 """Directories of ``PATH``."""
+_STEPS: Final = 100_000
+"""Names on the ways to them, through links as well: some seconds."""
 _ALSO_RUN: Final = {("386", "amd64")}
 """Programs that a machine of another architecture runs by itself."""
 
@@ -85,7 +87,7 @@ class ProgramCheck:
                 self._check_elf(entry, elf)
             elif head[:4] != b"\0asm":
                 what = "is empty" if not head else "is neither an ELF file nor a script"
-                self._add("entrypoint-format", f"{brief(entry.path)} {what}", entry)
+                self._add("entrypoint-format", f"{brief(word)} {what}", entry)
         if script:
             self._check_script(entry, script, depth)
 
@@ -170,6 +172,8 @@ class ProgramCheck:
             return self._follow(above + word)
         passed: Entry | None = None
         for place in _bytes(self._variables.get("PATH") or DEFAULT_PATH).split(b":")[:_PLACES]:
+            if self._image.steps >= _STEPS:
+                break
             found = self._follow(place + b"/" + word)
             if found is not None and stat.S_ISREG(found.mode):
                 if found.mode & 0o111:

@@ -4,9 +4,10 @@ Invariant: every rule is described, whether it found something or not; secrets s
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from os import fsencode
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from imgpack.errors import printable
@@ -21,12 +22,20 @@ _LEVELS: Final = {
 }
 
 
-def lint_sarif(linted: Linted, location: str, version: str) -> dict[str, Any]:
+def lint_sarif(
+    linted: Linted, location: str, version: str, *, directory: str = ""
+) -> dict[str, Any]:
     """One run of imgpack's ``version`` for what was found at ``location``, as decoded JSON.
 
-    A path of the image is a relative URI; what is in no file is at ``location``.
+    A path of the image is a relative URI, that of a tree on disk is below ``directory``: a path
+    from where sources begin, or an absolute one. What is in no file is at ``location``.
     """
+    above = quote(fsencode(directory))
+    places = _SarifPlaces(
+        quote(fsencode(location)), f"file://{above}" if above[:1] == "/" else above
+    )
     numbers = {name: number for number, name in enumerate(RULES)}
+    seen: Counter[str] = Counter()
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
@@ -46,12 +55,26 @@ def lint_sarif(linted: Linted, location: str, version: str) -> dict[str, Any]:
                     }
                 ],
                 "results": [
-                    _result(found, numbers[found.rule.id], location) for found in linted.findings
+                    _result(found, numbers[found.rule.id], places, seen)
+                    for found in linted.findings
                 ],
                 "columnKind": "unicodeCodePoints",
             }
         ],
     }
+
+
+class _SarifPlaces(NamedTuple):
+    """URIs: of the ``whole``, and of what is ``above`` each path."""
+
+    whole: str
+    above: str
+
+    def of(self, path: bytes | None) -> str:
+        """Where a finding is."""
+        if path is None:
+            return self.whole
+        return "/".join(filter(None, (self.above, quote(path)))) or "."
 
 
 def _rule(rule: LintRule) -> dict[str, Any]:
@@ -72,24 +95,30 @@ def _notifications(linted: Linted) -> Iterator[dict[str, Any]]:
         yield {"level": "warning", "message": {"text": text}}
 
 
-def _result(found: LintFinding, number: int, location: str) -> dict[str, Any]:
-    uri = quote(fsencode(location) if found.path is None else found.path) or "."
-    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
+def _result(
+    found: LintFinding, number: int, places: _SarifPlaces, seen: Counter[str]
+) -> dict[str, Any]:
+    """What was found; ``seen`` has how often the same was told, whatever the line."""
+    physical: dict[str, Any] = {"artifactLocation": {"uri": places.of(found.path)}}
     if found.line:
         physical["region"] = {"startLine": found.line}
     place: dict[str, Any] = {"physicalLocation": physical}
     if found.place:
         place["logicalLocations"] = [{"fullyQualifiedName": found.place}]
     layers = {"layer": found.layer, "deletedBy": found.deleted_by}
-    same = "\0".join((found.rule.id, printable(found.path or b""), found.place, found.message))
+    told = "\0".join((found.rule.id, printable(found.path or b""), found.place, found.message))
+    same = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+    seen[same] += 1
     return {
         "ruleId": found.rule.id,
         "ruleIndex": number,
         "level": _LEVELS[found.rule.level],
         "message": {"text": found.message},
         "locations": [place],
+        # By the first of them GitHub tells findings of one rule at one path apart.
         "partialFingerprints": {
-            "imgpackFinding/v1": hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()
+            "primaryLocationLineHash": f"{same}:{seen[same]}",
+            "imgpackFinding/v1": same,
         },
         "properties": {key: layer + 1 for key, layer in layers.items() if layer is not None},
     }

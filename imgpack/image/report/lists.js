@@ -22,7 +22,7 @@ function showFacts(image, entries) {
     const bytes = isDirectory(one) || one.elsewhere ? 0 : one.size;
     whole += bytes;
     hidden += one.by ? bytes : 0;
-    gone += one.by && !isDirectory(one) ? 1 : 0;
+    gone += one.by && bytes ? 1 : 0;
   }
   document.title = `${image.name}: image report`;
   $("name").textContent = image.name;

@@ -13,7 +13,8 @@ from imgpack.errors import printable
 from imgpack.image.compare.rows import file_differences
 from imgpack.image.compare.scope import ComparisonScope, Ignored
 from imgpack.image.compare.values import Presence
-from imgpack.tree.tables.applied import Applied, LayerRow
+from imgpack.image.files.usage import stored_sizes
+from imgpack.tree.tables.applied import Applied
 from imgpack.tree.tables.rows import TableRow
 
 ReportRow = list[int | str]
@@ -26,8 +27,6 @@ _WHAT: Final = {
 }  # fmt: skip
 _DELETED: Final = 1
 _COUNTED_ELSEWHERE: Final = 2
-_LINKS: Final = 40
-"""Bits of the number of an inode in a layer."""
 
 
 class _PathSteps:
@@ -64,29 +63,18 @@ def entry_rows(files: Applied) -> Iterator[ReportRow]:
     bytes are those of another path or layer, and count there. Raises as ``Applied.laid``.
     """
     steps = _PathSteps()
-    counted: set[int] = set()
-    for laid in files.laid():
+    for laid, counted in stored_sizes(files):
         row = laid.row
         if not row.path:
             continue
         by = 0 if laid.shown else laid.by + 1
         flags = _DELETED * laid.deleted
-        if laid.held != laid.layer or not _counts(laid, counted):
+        if _size(row) != counted:
             flags |= _COUNTED_ELSEWHERE
         yield from steps.rows(
             row.path, row.mode, laid.layer + 1, _size(row), by, flags, row.uid, row.gid,
             printable(row.link) if stat.S_ISLNK(row.mode) else "",
         )  # fmt: skip
-
-
-def _counts(laid: LayerRow, counted: set[int]) -> bool:
-    """Whether it is the first path of its inode."""
-    if not laid.row.inode:
-        return True
-    inode = laid.layer << _LINKS | laid.row.inode
-    first = inode not in counted
-    counted.add(inode)
-    return first
 
 
 def change_rows(before: Applied, after: Applied) -> Iterator[ReportRow]:

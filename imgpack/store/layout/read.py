@@ -93,4 +93,8 @@ def _root(entries: list[Descriptor], fields: dict[str, Any]) -> Root:
     names, others = parse_names(texts)
     bare = Descriptor(entries[0].media_type, entries[0].digest, entries[0].size)
     labels = list(dict.fromkeys((*labels, *others)))
-    return Root(bare, names, tuple(labels), tuple(annotations.items()), tuple(fields.items()))
+    platforms = dict.fromkeys(entry.platform for entry in entries if entry.platform is not None)
+    return Root(
+        bare, names, tuple(labels), tuple(annotations.items()), tuple(fields.items()),
+        tuple(platforms),
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from imgpack.errors import ArchiveError, LimitError, about, brief
 from imgpack.files.scratch import ScratchFile
+from imgpack.tar.stream import MAX_NAMES
 from imgpack.tree.entry import WHITEOUT, path_order
 from imgpack.tree.members import check_path, is_reserved, member_entry
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
@@ -139,6 +140,8 @@ class _Known:
 
     paths: set[bytes] = field(default_factory=set)
     size: int = 0
+    made: int = 0
+    """Bytes of paths of all that were made up."""
 
     def way(self, path: bytes, place: int) -> list[TableRow]:
         """The directories on the way to ``path`` and itself of which it is not known."""
@@ -146,7 +149,13 @@ class _Known:
         while path and path not in self.paths:
             self.add(path)
             found.append(made_up_row(path, place))
+            self.made += len(path)
             path = path.rpartition(b"/")[0]
+        if self.made > MAX_NAMES:
+            raise LimitError(
+                "the directories on the ways of its members have too long names together",
+                f"at most {MAX_NAMES >> 20} MiB are read",
+            )
         return found[::-1]
 
     def add(self, path: bytes) -> None:

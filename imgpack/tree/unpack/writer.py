@@ -111,7 +111,6 @@ def write_with_holes(descriptor: int, pieces: Iterable[bytes]) -> None:
             if piece.startswith(_ZEROS, block):
                 if start < block:
                     pwrite_all(descriptor, memoryview(piece)[start:block], at + start)
-                    end = at + block
                 start = block + _HOLE
         if start < len(piece):
             pwrite_all(descriptor, memoryview(piece)[start:], at + start)

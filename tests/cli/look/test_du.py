@@ -1,6 +1,7 @@
 """What takes the space in an image, and what is wasted."""
 
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,33 @@ def test_people_get_the_largest(imgpack_here: InProcess) -> None:
     assert "/srv/copy, /usr/lib/libc.so" in out
     assert "/var/gone" not in out
     assert "hidden, in 3 files" in out
+
+
+def test_a_directory_that_is_deleted_is_one_line(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """With all that is in it, of each layer; what is deleted by itself is among the files."""
+    for name, size in (("low", 100), ("low/sub", 20), ("high", 3)):
+        (tmp_path / "doc" / name).mkdir(parents=True)
+        (tmp_path / "doc" / name / "file").write_bytes(bytes(size))
+    build = ("build", "--mtime", "1", "--cmd", "x")
+    imgpack_here(*build, "doc/low:/doc", "-t", "a:1", "-o", "1.tar").ok()
+    imgpack_here(*build, "doc/high:/doc/high", "--from", "1.tar", "-t", "a:1", "-o", "2.tar").ok()
+    with tarfile.open(tmp_path / "gone.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo(".wh.doc"))
+    imgpack_here("append", "2.tar", "gone.tar", "-o", "3.tar").ok()
+
+    document = check("usage", imgpack_here("du", "--json", "3.tar").ok())
+
+    assert document["hidden"]["directories"] == [
+        {"path": "/doc", "layer": 1, "size": 120, "files": 2, "by": 3},
+        {"path": "/doc", "layer": 2, "size": 3, "files": 1, "by": 3},
+    ]
+    lines = imgpack_here("du", "3.tar").ok().decode().splitlines()
+    at = lines.index("Deleted directories")
+    assert [line.split() for line in lines[at + 1 : at + 4]] == [
+        ["SIZE", "FILES", "LAYER", "BY", "PATH"],
+        ["120", "B", "2", "1", "3", "/doc"],
+        ["3", "B", "1", "2", "3", "/doc"],
+    ]
 
 
 def test_every_number_has_its_column(imgpack_here: InProcess) -> None:

@@ -192,7 +192,8 @@ def test_without_a_file_nothing_is_loaded_for_it(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert {name for name in loaded if "cli.project" in name or name == "tomllib"} == {
-        "imgpack.cli.project", "imgpack.cli.project.command", "imgpack.cli.project.names",
+        "imgpack.cli.project", "imgpack.cli.project.command", "imgpack.cli.project.flags",
+        "imgpack.cli.project.file", "imgpack.cli.project.file.names",
     }  # fmt: skip
 
 

@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpack import LAYER_FORMAT_VERSION
-from imgpack.cli.project.file import ProjectError
+from imgpack.cli.project.file.file import ProjectError
 from imgpack.cli.project.images import read_images
 from imgpack.cli.project.record.reading import read_record
 from imgpack.cli.project.record.values import Recorded
-from imgpack.errors import UnauthorizedError
 from tests.cli.archives import write_archive
 from tests.cli.test_json import SCHEMA, check
 from tests.cli_runner import InProcess
+from tests.engine.fakes import Machine
 from tests.registry.hostile import HostileRegistry
 from tests.registry.images import make_image, push_to
 from tests.store.samples import Memory, tar_of
@@ -209,20 +209,56 @@ def test_a_tag_that_moved_is_no_difference(here: InProcess, tmp_path: Path) -> N
         assert SAME in here("verify", "web.tar", "--rebuild", "-f", "build.json").ok()
 
 
-def test_a_base_that_asks_for_a_password_gets_that_of_verify(
+def test_credentials_are_for_the_base_that_is_fetched_again(
     here: InProcess, tmp_path: Path
 ) -> None:
-    """It is in no record, and is asked for by the build as by the comparison."""
-    with HostileRegistry(auth="basic") as registry:
+    """Those that verify is given, since none are recorded."""
+    base = make_image(tar_of({"etc/passwd": b"one"}))
+    with HostileRegistry() as registry:
+        push_to(registry.host, base, "base:1")
+        registry.habits.auth = "basic"
         creds = ("--creds", f"{registry.habits.username}:{registry.habits.password}")
-        base = f"{registry.host}/base:1"
-        here("push", "base.tar", base, *creds).ok()
-        output = ("-o", "web.tar", "--metadata-file", "build.json")
-        here("build", "app", "--from", base, *output, *creds).ok()
-        rebuild = ("verify", "web.tar", "--rebuild", "-f", "build.json")
-        line = here(*rebuild).failed(UnauthorizedError.exit_code)
-        assert line.startswith("imgpack: error: build.json: inputs.image.app: GET http://")
-        assert SAME in here(*rebuild, *creds).ok()
+        here(
+            "build", "app", "--from", f"{registry.host}/base:1", "-o", "web.tar",
+            "--metadata-file", "build.json", *creds,
+        ).ok()  # fmt: skip
+        again = ("verify", "web.tar", "--rebuild", "-f", "build.json")
+        assert SAME in here(*again, *creds).ok()
+        assert f"build.json: inputs.image.app: GET http://{registry.host}/" in here(*again).failed(
+            18
+        )
+
+
+def test_of_several_images_in_a_registry_the_name_says_which(
+    here: InProcess, tmp_path: Path
+) -> None:
+    """That it got; where else they were pushed is not recorded."""
+    with HostileRegistry() as registry:
+        (tmp_path / "imgpack.toml").write_text(
+            f'[image.web]\nname = "{registry.host}/web"\nlayers = ["app"]\n'
+            f'[image.api]\nname = "{registry.host}/api"\nlayers = ["lib"]\n'
+            f'push = ["{registry.host}/elsewhere:1"]\n'
+        )
+        here("build", "--push", "--metadata-file", "build.json").ok()
+        assert "push" not in _inputs(tmp_path / "build.json")["image"]["api"]
+        for name in ("web", "elsewhere:1"):
+            image = f"{registry.host}/{name}"
+            assert SAME in here("verify", image, "--rebuild", "-f", "build.json").ok()
+
+
+def test_what_an_engine_alone_got_is_not_compressed(
+    here: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it when it is built again, into a file."""
+    machine = Machine(tmp_path / "machine")
+    machine.install("docker")
+    monkeypatch.setenv("PATH", f"{machine.directory}/bin:{os.environ['PATH']}")
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINERD_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    here("build", "app", "-t", "web", "--load", "--metadata-file", "build.json").ok()
+    here("build", "-f", "build.json").ok()
+    here("build", "app", "-t", "web", "-o", "plain.tar", "--compression", "none").ok()
+    assert (tmp_path / "plain.tar").read_bytes() == (tmp_path / "web.tar").read_bytes()
 
 
 def _change(tmp_path: Path, change: Callable[[Any], object]) -> None:
@@ -337,6 +373,7 @@ def test_what_came_through_a_pipe_is_one_line(
         (lambda d: d.update(sourceDateEpoch=-1), "inputs.sourceDateEpoch: it is no time"),
         (lambda d: d.update(secret="x"), "inputs.secret: there is no such key"),
         (lambda d: d.pop("directory"), "inputs: there is no directory"),
+        (lambda d: d["image"].update(x=json.loads("[" * 60 + "]" * 60)), "nested too deeply"),
         (lambda d: d.update(directory="\ud800"), "inputs.directory: it is no Unicode text"),
         (lambda d: d.update(directory="\0"), "inputs.directory: it has a NUL in it"),
         (lambda d: d.update(built={"x": {}}), "inputs.built.x: there is no such image"),

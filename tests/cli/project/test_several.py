@@ -216,7 +216,8 @@ def test_what_is_said_of_all_is_written_over_nothing_of_any(shop: Shop, path: st
     for name in ("api.ignore", "api.mtree", "base.lock"):
         shop.write("mine", name)
     error = shop.imgpack("build", "--metadata-file", path).failed(14)
-    assert error.startswith(f"imgpack: error: the metadata file {path} is ")
+    assert error.startswith("imgpack: error: the metadata file ")
+    assert f" {path}" in error
     assert not (shop.directory / "web.tar").exists()
     assert (shop.directory / path).exists() == (path not in ("web.tar", "api.tar", "trees/api/x"))
 
@@ -225,7 +226,7 @@ def test_the_output_of_the_file_is_not_the_file(shop: Shop) -> None:
     """It would be gone."""
     text = '[image.web]\nlayers = ["trees/web"]\noutput = "imgpack.toml"\n'
     assert shop.error(text, code=14).endswith(
-        "the output imgpack.toml is imgpack.toml, or lies in it; choose another place"
+        "the output is imgpack.toml, or lies in it; choose another place"
     )
     assert (shop.directory / "imgpack.toml").read_text() == text
 

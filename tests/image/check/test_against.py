@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from imgpack.api import Against, TreeMismatch, Verification, build, create, directory, verify
-from imgpack.errors import UnsupportedError
+from imgpack.errors import AmbiguousError, SourceError, UnsupportedError
+from imgpack.image.check import against
+from tests.image.files.test_extract import layer, member
 from tests.store.samples import (
     Memory,
     make_artifact,
@@ -107,6 +109,43 @@ def test_what_is_in_one_alone_is_told(tree: Path, image: str) -> None:
     assert _verified(image, tree, "mtime", "type").mismatches == ()
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds", "differs"),
+    [
+        ("5.5", 5.5, False),
+        ("5.5", 5.25, True),
+        ("5", 5.25, False),
+        ("5", 6.0, True),
+        ("5.5", 5.0, True),
+    ],
+)
+def test_parts_of_a_second_count_where_the_image_has_some(
+    tmp_path: Path, said: str, seconds: float, differs: bool
+) -> None:
+    """Most have none."""
+    image = make_image(Memory(), [layer(member("f", data=b"x", pax_headers={"mtime": said}))])
+    path = str(write_image(tmp_path / "a.tar", image))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "f").write_bytes(b"x")
+    (tmp_path / "tree" / "f").chmod(0o644)
+    os.utime(tmp_path / "tree" / "f", (seconds, seconds))
+    found = _verified(path, tmp_path / "tree").mismatches
+    assert [field[0] for one in found for field in one.fields] == ["mtime"] * differs
+
+
+def test_what_cannot_be_read_on_disk_is_told(
+    tree: Path, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name there."""
+
+    def fail(_: object) -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(against, "_sha256", fail)
+    with pytest.raises(SourceError, match="motd"):
+        _verified(image, tree)
+
+
 def test_a_directory_that_no_layer_says_has_no_time(tmp_path: Path) -> None:
     """Its mode and its owner are those that engines give it."""
     path = str(write_image(tmp_path / "a.tar", make_image(Memory(), [tar_of({"d/f": b"x"})])))
@@ -121,7 +160,7 @@ def test_a_directory_that_no_layer_says_has_no_time(tmp_path: Path) -> None:
 def test_a_directory_is_like_one_image(tmp_path: Path) -> None:
     """Of several one has to be chosen."""
     path = write_image(tmp_path / "a.tar", make_multi(Memory(), "linux/amd64", "linux/arm64"))
-    with pytest.raises(UnsupportedError, match="has 2 images"):
+    with pytest.raises(AmbiguousError, match="has images for 2 platforms"):
         _verified(str(path), tmp_path)
 
 
@@ -130,7 +169,7 @@ def test_fields_are_those_of_the_command(tree: Path) -> None:
     from imgpack.cli.commands.check.verify import _FIELDS
     from imgpack.image.check.against import FIELDS
 
-    assert _FIELDS == FIELDS
+    assert _FIELDS.known == FIELDS
     with pytest.raises(ValueError, match="no field 'color'"):
         Against(directory(tree).tree, frozenset({"color"}))
 
@@ -167,6 +206,24 @@ def test_a_link_that_the_image_has_not_is_told(tree: Path, tmp_path: Path) -> No
     assert _changed(path, tree) == {b"etc/twin": (("links", "", "etc/motd"),)}
     (tree / "etc" / "motd").unlink()
     assert _changed(path, tree) == {b"etc/motd": (), b"hard": (("links", "", "etc/twin"),)}
+
+
+def test_all_names_of_a_file_are_compared(tmp_path: Path) -> None:
+    """However many it has, and whichever is another file."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").write_bytes(b"x")
+    for name in "bcde":
+        os.link(tree / "a", tree / name)
+    path = str(tmp_path / "image.tar")
+    with create(path) as sink:
+        build([directory(tree)], into=sink)
+    assert _changed(path, tree) == {}
+    for name in "de":
+        (tree / name).unlink()
+    (tree / "d").write_bytes(b"x")
+    os.link(tree / "d", tree / "e")
+    assert _changed(path, tree) == {b"d": (("links", "a", ""),), b"e": (("links", "a", "d"),)}
 
 
 def test_an_image_without_layers_is_like_an_empty_directory(tmp_path: Path) -> None:

@@ -139,6 +139,21 @@ def test_damage_is_found(layout: Path, what: str, jobs: int, *, archive: bool) -
     assert found.error is not None
     assert found.error.exit_code == code
     assert str(layout) not in found.problems[0].text
+    if check == "blob":
+        assert found.problems[0].text.startswith("it ")
+
+
+@pytest.mark.parametrize("archive", [False, True], ids=["layout", "archive"])
+def test_the_platform_that_index_json_says_is_compared(layout: Path, *, archive: bool) -> None:
+    """``ctr`` and others choose by it, and leave an image out that is another."""
+    index = json.loads((layout / "index.json").read_bytes())
+    for architecture, ids in (("amd64", []), ("arm64", ["platform"])):
+        for entry in index["manifests"]:
+            entry["platform"] = {"os": "linux", "architecture": architecture}
+        _index(json.dumps(index).encode())(layout)
+        found = verify(str(_tarred(layout) if archive else layout))
+        assert _ids(found) == ids
+        assert [image.kind for image in found.images] == ["image"]
 
 
 def test_all_damage_is_told(layout: Path) -> None:

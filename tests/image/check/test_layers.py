@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from imgpack.spec import mediatype
 from imgpack.spec.config import History, build_config
 from imgpack.spec.descriptor import describe
 from imgpack.spec.digest import Digest
-from imgpack.spec.manifest import build_index, build_manifest
+from imgpack.spec.manifest import Manifest, build_index, build_manifest
 from tests.store.samples import (
     CREATED,
     LAYERS,
@@ -115,6 +116,10 @@ def test_hard_links_name_files_of_their_layer() -> None:
     """All that do not are told, and what else is wrong with the image."""
     base = [("a", b"1"), ("d", "dir")]
     assert _found([("a", b"1"), ("b", "= a")]) == []
+    assert _found(base, [("b", "= a"), ("a", b"2")]) == [
+        ("hard-link", "error",
+         "b is a hard link to a, which is behind it, and docker and podman cannot unpack that"),
+    ]  # fmt: skip
     above = [("x", "= a"), ("y", "= no"), ("z", "= d"), (".wh.gone", b"")]
     assert _found(base, above) == [
         ("hard-link", "error",
@@ -241,6 +246,35 @@ def test_an_index_says_the_platform_of_the_configuration(said: str, level: str |
     assert [one.level.value for one in found.problems] == ([level] if level else [])
 
 
+@pytest.mark.parametrize(
+    ("architecture", "told"),
+    [("amd64", []), ("x86_64", ["warning"]), ("unknown", ["warning"]), ("loong64", [])],
+)
+def test_something_runs_the_platform(architecture: str, told: list[str]) -> None:
+    """Engines look for Go's names, and find no others."""
+    source = Memory()
+    image = make_image(source, docker=False, platform=Platform("linux", architecture))
+    found = _verified(source, image.manifest.descriptor)
+    assert [one.level.value for one in found.problems] == told
+    assert {one.check.id for one in found.problems} <= {"platform"}
+
+
+def test_a_layer_that_is_none_of_files_is_said_to_be_so() -> None:
+    """As that of a signature, in which nobody can look; what it runs on is no matter."""
+    source = Memory()
+    image = make_image(source, docker=False, platform=Platform("linux", "unknown"))
+    kind = "application/vnd.dev.cosign.simplesigning.v1+json"
+    obj = json.loads(image.manifest.raw)
+    for layer in obj["layers"]:
+        layer["mediaType"] = kind
+    manifest = Manifest.parse(json.dumps(obj).encode())
+    source.add(manifest.raw)
+    found = _verified(source, manifest.descriptor)
+    assert found.blobs == 2
+    assert [_told(one)[:2] for one in found.problems] == [("media-type", "note")] * 2
+    assert all(kind in one.text for one in found.problems)
+
+
 def test_what_an_index_lacks_is_a_note_unless_it_lacks_everything() -> None:
     """Docker saves what it pulled of an index."""
     source = Memory()
@@ -251,6 +285,63 @@ def test_what_an_index_lacks_is_a_note_unless_it_lacks_everything() -> None:
         source.add(index.raw)
         (problem,) = _verified(source, index.descriptor).problems
         assert _told(problem)[:2] == ("absent", level)
+
+
+def test_the_platform_of_what_an_index_lacks_is_told() -> None:
+    """If the index says it."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    lost = Descriptor(mediatype.OCI_MANIFEST, Digest.of(b"lost"), 4)
+    arm = replace(lost, digest=Digest.of(b"arm"), platform=Platform.parse("linux/arm64"))
+    index = build_index([image.manifest.descriptor, lost, arm])
+    source.add(index.raw)
+    assert [one.text for one in _verified(source, index.descriptor).problems] == [
+        f"the manifest {lost.digest} that it names is not there",
+        f"the manifest {arm.digest} (linux/arm64) that it names is not there",
+    ]
+
+
+def test_what_is_damaged_or_for_another_platform_is_there() -> None:
+    """An index names it and has it."""
+    source = Memory()
+    image = make_image(source, docker=False, platform=Platform.parse("linux/arm64"))
+    index = build_index([image.manifest.descriptor])
+    source.add(index.raw)
+    opened = Opened("here", [Root(index.descriptor)], Resolver(source, "here"), _nothing)
+    found = verify_opened(
+        opened, opened.roots, Platform.parse("linux/amd64"), Findings("here"), tempfile.gettempdir
+    )
+    assert (found.problems, [one.kind for one in found.images]) == ((), ["index"])
+    source.blobs[image.manifest.config.digest] = b"damaged"
+    found = _verified(source, index.descriptor)
+    assert [_told(one)[:2] for one in found.problems] == [("document", "error")]
+    assert found.blobs == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (mediatype.OCI_LAYER, "is not here (a shallow image, or a lock)"),
+        (mediatype.DOCKER_FOREIGN_LAYER_GZIP, "is kept elsewhere (a foreign layer)"),
+    ],
+)
+def test_a_layer_that_need_not_be_there_is_a_note(kind: str, why: str) -> None:
+    """The others are read."""
+    source = Memory()
+    image = make_image(source, docker=False)
+    away, other = image.manifest.layers
+    manifest = build_manifest(
+        image.manifest.config, [replace(away, media_type=kind), other], mediatype.OCI_MANIFEST
+    )
+    source.add(manifest.raw)
+    del source.blobs[away.digest]
+    resolver = Resolver(source, "here", lacks=lambda digest: digest == away.digest)
+    opened = Opened("here", [Root(manifest.descriptor)], resolver, _nothing)
+    found = verify_opened(opened, opened.roots, None, Findings("here"), tempfile.gettempdir)
+    assert [_told(one) for one in found.problems] == [
+        ("absent", "note", f"the layer {why}, and was not checked")
+    ]
+    assert found.blobs == 1
 
 
 def test_a_manifest_of_an_index_without_its_configuration_is_not_there() -> None:

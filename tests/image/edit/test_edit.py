@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ from imgpack.api import (
 )
 from imgpack.compression.codec import decompress
 from imgpack.errors import ConfigError, DigestError, DocumentError, LimitError, UnsupportedError
+from imgpack.files.scratch import ScratchBlobs, ScratchFile
 from imgpack.image.edit.in_place import moving
-from imgpack.image.edit.recompressed import segments
+from imgpack.image.edit.recompressed import Recompressing, segments
 from imgpack.spec import mediatype
 from imgpack.spec.format import Compression
 from imgpack.spec.json import decode
@@ -149,6 +151,21 @@ def test_layers_are_compressed_as_is_wanted(kind: Compression, docker: bool) -> 
             layers = read_layers(new)
             assert [b"".join(decompress([one], kind)) for one in layers] == list(LAYERS)
             assert [len(one) for one in layers] == [one.size for one in new.manifest.layers]
+
+
+def test_a_blob_that_is_said_to_unpack_to_two_things_is_read_for_each() -> None:
+    """What one of several images says of it proves nothing of the other."""
+    source = Memory()
+    good, other = make_image(source, LAYERS), make_image(source, LAYERS[::-1])
+    manifest = build_manifest(
+        other.manifest.config, good.manifest.layers, other.manifest.media_type
+    )
+    wrong = replace(other, manifest=manifest)
+    file = ScratchFile(tempfile.gettempdir())
+    recompressing = Recompressing("x", ScratchBlobs(file), Codec(Compression.NONE))
+    recompressing.recompress(good)
+    with pytest.raises(DigestError, match="the configuration says"):
+        recompressing.recompress(wrong)
 
 
 def test_annotations_about_places_in_the_blob_go() -> None:

@@ -147,6 +147,7 @@ def test_a_damaged_table_is_made_anew(tmp_path: Path, damage: bytes) -> None:
 @pytest.mark.parametrize(
     "said_of_it",
     [
+        {"key": "0" * 64},
         {"kept": [[0, 1 << 60]]},
         {"kept": [[0, -1 << 60], [1, 1 << 60]]},
         {"size": 1},
@@ -216,6 +217,19 @@ def test_bytes_that_changed_since_the_layer_was_verified_are_refused(tmp_path: P
 
     with pytest.raises(DigestError, match=r"^here: layer sha256:.*: etc/old is not what it was"):
         list(files.read_row(0, row))
+
+
+def test_what_a_layer_does_not_have_is_never_given() -> None:
+    """A place behind its end, and a layer that is not at hand."""
+    image = make_image(Memory(), LAYERS)
+    files = files_of(image)
+    with pytest.raises(ArchiveError, match="changed while it was read"):
+        list(files.contents(0, {0, 99}))
+    assert list(files.contents(0, ())) == []
+    files.image = replace(image, absent=frozenset({image.layers[0].descriptor.digest}))
+    with pytest.raises(NotFoundError, match="not at hand"):
+        list(files.stream(0))
+    assert b"".join(files.stream(1)) == LAYERS[1]
 
 
 def test_a_hard_link_has_the_bytes_and_names_of_its_file() -> None:

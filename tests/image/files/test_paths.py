@@ -98,6 +98,7 @@ def test_the_layer_that_deleted_it_or_the_nearest_name_is_told() -> None:
     assert _refused(b"was/in", low, high, again)[1] == "layer 1 has it, and layer 2 replaces it"
     assert _refused(b"etc/cnof", low, high)[1] == "there is /etc/conf"
     assert _refused(b"ect", low, high)[1] == "there is /etc"
+    assert _refused(b"etc/con*", low, high)[1] == "it is taken as it is, and no pattern"
     assert _refused(b"d_fil", low, high)[1] == ""
     assert _refused(b"etc/etc", low, high)[1] == ""
 

@@ -49,8 +49,23 @@ def test_sums_are_those_of_a_plain_count(layers: list[dict[bytes, int]], depth: 
     assert {one.file for one in usage.hidden} == {
         one for one in laid if not one.shown and one.row.size
     }
+    gone = [one for one in laid if one.deleted and one.row.size]
+    for directory in usage.deleted:
+        files = [
+            one.row.size for one in gone
+            if one.row.path.startswith(directory.path + b"/")
+            and (one.layer, one.by) == (directory.layer, directory.by)
+        ]  # fmt: skip
+        assert (directory.size, directory.files) == (sum(files), len(files))
+    whole = {(one.by, one.row.path) for one in tree.laid() if one.deleted and one.row.is_directory}
+    assert sum(one.size for one in usage.deleted) == sum(
+        one.row.size for one in gone
+        if any(one.by == by and one.row.path.startswith(path + b"/") for by, path in whole)
+    )  # fmt: skip
     sizes = Counter(one.row.size for one in shown if one.row.size)
     assert usage.duplicate_size == sum(size * (count - 1) for size, count in sizes.items())
+    assert usage.duplicate_files == sum(count - 1 for count in sizes.values())
+    assert usage.hidden_files == len(usage.hidden)
     assert {one.size: len(one.files) for one in usage.duplicates} == {
         size: count for size, count in sizes.items() if count > 1
     }

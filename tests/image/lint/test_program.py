@@ -202,7 +202,7 @@ def unchecked(files: dict[str, Any], **config: Any) -> list[str]:
 
 def test_what_would_take_too_long_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said, and nothing is called missing that was not looked for to the end."""
-    monkeypatch.setattr("imgpack.image.lint.libraries._LOOKS", 100)
+    monkeypatch.setattr("imgpack.image.lint.libraries._STEPS", 100)
     monkeypatch.setattr("imgpack.image.lint.program._LIBRARIES", 3)
     said = ["some libraries: there are too many, or places to look for them"]
     files = {"app": (program(b"libx.so"), 0o755), LOADER: STATIC}
@@ -210,6 +210,14 @@ def test_what_would_take_too_long_is_not_looked_for(monkeypatch: pytest.MonkeyPa
     names = [b"lib%d" % number for number in range(4)]
     many = {f"lib/{name.decode()}": STATIC for name in names}
     assert unchecked({"app": (program(*names), 0o755), LOADER: STATIC, **many}) == said
+
+
+def test_a_program_is_not_looked_for_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand directories of PATH may be deep, or lead through many links."""
+    monkeypatch.setattr("imgpack.image.lint.program._STEPS", 100)
+    deep = ["PATH=" + ":".join(["/a" * 30] * 10) + ":/bin"]
+    one = image([layer({"bin/app": STATIC})], {"Entrypoint": ["app"], "Env": deep})
+    assert "entrypoint-missing" in [told.rule.id for told in linted(one).findings]
 
 
 def test_what_an_elf_file_says_is_read() -> None:

@@ -81,6 +81,21 @@ def test_the_bytes_of_hard_links_count_once() -> None:
     assert told["second"] == [0o100644, 1, 5, 0, 2]
 
 
+def test_bytes_that_show_by_one_name_are_not_hidden() -> None:
+    """They count where they show, as `du` counts them, and not at the first name."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        first = tarfile.TarInfo("first")
+        first.size = 5
+        tar.addfile(first, io.BytesIO(b"12345"))
+        second = tarfile.TarInfo("second")
+        second.type, second.linkname = tarfile.LNKTYPE, "first"
+        tar.addfile(second)
+    told = dict(paths_of(data_of(page(out.getvalue(), tar_of({".wh.first": b""})))["entries"]))
+    assert told["first"] == [0o100644, 1, 5, 2, 3]
+    assert told["second"] == [0o100644, 1, 5]
+
+
 def test_changes_are_what_was_added_removed_and_changed() -> None:
     """With the sizes before and after, and what changed; a time alone is no change."""
     told = data_of(

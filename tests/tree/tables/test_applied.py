@@ -12,8 +12,9 @@ from imgpack.tar.stream import StreamMember
 from imgpack.tree.entry import path_order
 from imgpack.tree.merge.merged import HashedMember, LayerMembers
 from imgpack.tree.tables import making
-from imgpack.tree.tables.applied import Applied
+from imgpack.tree.tables.applied import Applied, LayerRow
 from imgpack.tree.tables.making import layer_table
+from imgpack.tree.tables.rows import made_up_row
 from imgpack.tree.tables.table import LayerTable
 from tests.tree.merge.layers import DIR, LNK, REG, Model, layers, member, merged
 
@@ -283,6 +284,16 @@ def test_a_path_that_nobody_could_use_is_refused() -> None:
         applied([member(b"d/" * 3000 + b"f")])
 
 
+def test_directories_that_are_made_up_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short archive may name a lot of them, each with the whole way to it."""
+    layer = [member(b"%d/" % n + b"d/" * 100 + b"f") for n in range(20)]
+    assert applied(layer).tables[0].count == 20 * 102
+    monkeypatch.setattr(making, "MAX_NAMES", 100_000)
+
+    with pytest.raises(LimitError, match="too long names together"):
+        applied(layer)
+
+
 def test_of_a_path_that_comes_often_the_last_counts() -> None:
     """A made-up directory does not, nor does a link to itself."""
     layer = [member(b"f", size=n) for n in range(1, 4)] + [member(b"f", 0, b"f")]
@@ -354,3 +365,29 @@ def test_a_link_to_what_no_lower_layer_has_is_refused(link: bytes, why: str) -> 
     assert tree.at(b"y") is not None
     rows = {one.row.path: one.row.link for one in tree.laid(links=False)}
     assert rows == {b"d": b"", b"d/x": b"", b"l": link, b"y": b""}
+
+
+def test_a_root_that_no_layer_says_is_there() -> None:
+    """As engines make it, in the lowest layer."""
+    for tree in (applied(), applied([], [member(b"f")])):
+        found = tree.at(b"")
+        assert found == LayerRow(made_up_row(b"", 0), 0, 0, deleted=False, held=0)
+        assert tree.at(b"none") is None
+    said = applied([], [member(b"", DIR, mode=0o700, uid=3)]).at(b"")
+    assert said is not None
+    assert (said.layer, said.row.uid) == (1, 3)
+
+
+def test_names_of_a_file_have_what_the_last_link_in_the_archive_says() -> None:
+    """All of it: that is what engines set last; the bytes and other attributes are the file's."""
+    file = member(b"f", size=7, uid=1, gid=2, mtime_ns=3, mode=0o600, xattrs={b"a": b"1"})
+    last = member(b"e", 0, b"f", uid=4, gid=5, mtime_ns=6, mode=0o711, xattrs={b"b": b"3"})
+    tree = applied([file, member(b"g", 0, b"f", uid=9, mtime_ns=9), last])
+
+    for path in (b"e", b"f", b"g"):
+        found = tree.at(path)
+        assert found is not None
+        row = found.row
+        assert (row.path, row.mode, row.size, row.links) == (path, REG | 0o711, 7, 3)
+        assert (row.uid, row.gid, row.mtime_ns) == (4, 5, 6)
+        assert dict(row.xattrs)[b"b"] == b"3" and dict(row.xattrs)[b"a"] == b"1"

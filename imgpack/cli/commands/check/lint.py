@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from imgpack import __version__, api, errors
 from imgpack.cli.options.image.files import Looking, looking_options
 from imgpack.cli.options.location import scratch_directory
-from imgpack.cli.options.parameters import FILE, separated
+from imgpack.cli.options.parameters import FILE, KnownWords, separated
 from imgpack.cli.output.colour import bold, echo
 from imgpack.cli.output.display import available, folded, json_text, one_line
 
@@ -31,6 +31,7 @@ _TOLD: Final = 20
 @click.argument("location", type=FILE, metavar="IMAGE|DIR")
 @click.option(
     "--ignore",
+    type=KnownWords(api.LintIgnore.known()),
     multiple=True,
     metavar="RULE[:PATTERN]",
     help="Leave out what a rule finds, several with commas, or what one finds at these paths "
@@ -72,16 +73,31 @@ def lint(
     if as_json:
         echo(json_text({"location": location} | linted.as_json()), sys.stdout)
     elif sarif:
-        echo(json_text(api.lint_sarif(linted, location, __version__)), sys.stdout)
+        echo(json_text(_sarif(linted, location)), sys.stdout)
     else:
         _show(linted)
     fails = fail_on != "never" and linted.fails(api.LintLevel(fail_on))
     return errors.FINDINGS_EXIT_CODE if fails else 0
 
 
+def _is_tree(location: str) -> bool:
+    return os.path.isdir(location) and not api.holds_images(location)
+
+
+def _sarif(linted: Linted, location: str) -> dict[str, Any]:
+    """The document, in which files of a tree have their paths from here, if they are below."""
+    directory = ""
+    if _is_tree(location):
+        below = os.path.relpath(location)
+        outside = below.split(os.sep)[0] == os.pardir
+        directory = os.path.abspath(location) if outside else below
+    directory = "" if directory == os.curdir else directory
+    return api.lint_sarif(linted, location, __version__, directory=directory)
+
+
 @contextmanager
 def _source(location: str, looking: Looking, terminal: Terminal) -> Iterator[ImageFiles | Tree]:
-    if os.path.isdir(location) and not api.holds_images(location):
+    if _is_tree(location):
         looking.choice.refuse(location)
         yield api.directory(os.fsencode(location))
     else:

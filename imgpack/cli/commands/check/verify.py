@@ -18,12 +18,12 @@ from imgpack.cli.options.location import (
     from_standard_input,
     scratch_directory,
 )
-from imgpack.cli.options.parameters import DIRECTORY, FILE, known_words
+from imgpack.cli.options.parameters import DIRECTORY, FILE, KnownWords
 from imgpack.cli.options.registry import RegistryOptions, registry_options
 from imgpack.cli.output.display import json_text, one_line
 from imgpack.cli.output.verified import say, show_mismatches, show_verification
-from imgpack.cli.project.names import refuse_image
 from imgpack.cli.project.record.values import InputChange
+from imgpack.cli.project.refused import refuse_image
 from imgpack.errors import printable
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ _CHANGES: Final = {
     "base": "it was built on {recorded}, and now on {now}",
     "imgpack": "it was built by imgpack {recorded}, and this is {now}",
 }
-_FIELDS: Final = (
+_FIELDS: Final = KnownWords((
     "type", "mode", "owner", "mtime", "target", "device", "xattrs", "size", "content", "links",
-)  # fmt: skip
+))  # fmt: skip
 
 
 @click.command("verify")
@@ -53,10 +53,11 @@ _FIELDS: Final = (
 @click.option(
     "--ignore",
     "ignored",
+    type=_FIELDS,
     multiple=True,
     metavar="FIELD",
     help="With --against: what need not be alike, several with commas: "
-    f"{', '.join(_FIELDS)} (repeatable).",
+    f"{', '.join(_FIELDS.known)} (repeatable).",
 )
 @click.option(
     "--rebuild",
@@ -156,7 +157,7 @@ def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:
         raise click.UsageError("--ignore is for --against")
     if directory is None:
         return None
-    words = known_words(ignored, _FIELDS, "--ignore")
+    words = _FIELDS.of(ignored, "--ignore")
     return api.Against(api.directory(directory).tree, frozenset(words))
 
 

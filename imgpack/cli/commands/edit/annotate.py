@@ -52,7 +52,7 @@ def annotate(
         said, gone = (_only(one, change.platform) for one in (given, removed))
         made = annotated(named, said, terminal, gone, where=change.where)
         if made == named:
-            terminal.warn(f"{change.where}: there is nothing to change: it has these annotations")
+            terminal.warn(f"{change.where}: there is nothing to change: it says this already")
         change.write(made)
 
 

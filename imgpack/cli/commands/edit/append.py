@@ -68,7 +68,7 @@ def append(
         raise click.UsageError("--compression is for directories: a tar file is a layer as it is")
     with (
         cache.opened([tree for tree in trees if not _is_raw(tree)], terminal) as segments,
-        changing.open(source, terminal) as change,
+        changing.open(source, terminal, trees) as change,
         api.append(
             change.named.image,
             trees,

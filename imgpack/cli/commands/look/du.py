@@ -19,7 +19,14 @@ from imgpack.errors import printable
 from imgpack.events import human_size
 
 if TYPE_CHECKING:
-    from imgpack.api import DuplicateFiles, HiddenFile, ImageFiles, ImageUsage, LayerRow
+    from imgpack.api import (
+        DeletedDirectory,
+        DuplicateFiles,
+        HiddenFile,
+        ImageFiles,
+        ImageUsage,
+        LayerRow,
+    )
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -63,6 +70,17 @@ def _lines(files: ImageFiles, usage: ImageUsage) -> Iterator[str]:
         (human_size(one.row.size), str(one.layer + 1), _path(one.row.path)) for one in usage.files
     ]
     yield from _section("Files", ("SIZE", "LAYER", "PATH"), largest)
+    deleted = [
+        (
+            human_size(one.size),
+            f"{one.files:,}",
+            str(one.layer + 1),
+            str(one.by + 1),
+            _path(one.path),
+        )
+        for one in usage.deleted
+    ]
+    yield from _section("Deleted directories", ("SIZE", "FILES", "LAYER", "BY", "PATH"), deleted)
     hidden = [
         (
             human_size(one.file.row.size),
@@ -181,6 +199,7 @@ def _document(location: str, files: ImageFiles, usage: ImageUsage) -> dict[str, 
         "hidden": {
             "size": usage.hidden_size,
             "count": usage.hidden_files,
+            "directories": [_deleted(one) for one in usage.deleted],
             "files": [_hidden(one) for one in usage.hidden],
         },
         "duplicates": {
@@ -203,6 +222,16 @@ def _file(one: LayerRow) -> dict[str, Any]:
 def _hidden(one: HiddenFile) -> dict[str, Any]:
     how = "deleted" if one.file.deleted else "same" if one.same else "replaced"
     return _file(one.file) | {"size": one.file.row.size, "by": one.file.by + 1, "how": how}
+
+
+def _deleted(one: DeletedDirectory) -> dict[str, Any]:
+    return {
+        "path": _raw(one.path),
+        "layer": one.layer + 1,
+        "size": one.size,
+        "files": one.files,
+        "by": one.by + 1,
+    }
 
 
 def _duplicate(one: DuplicateFiles) -> dict[str, Any]:

@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from imgpack.cli.output.terminal import Terminal
 
 _ENDS: Final = {
-    ".tar.gz": "gzip",
-    ".tgz": "gzip",
-    ".tar.zst": "zstd",
-    ".tzst": "zstd",
-    ".tar.xz": "",
-    ".txz": "",
-    ".tar.bz2": "",
-    ".tbz2": "",
+    **dict.fromkeys((".gz", ".tgz"), "gzip"),
+    **dict.fromkeys((".zst", ".tzst"), "zstd"),
+    **dict.fromkeys(
+        (".xz", ".txz", ".bz2", ".tbz2", ".lz4", ".lz", ".lzma", ".br", ".Z", ".zip", ".7z"), ""
+    ),
 }
 """Ends of names, and which compression they promise; none that is made here."""
 
@@ -78,7 +75,7 @@ def export(
     codec = _codec(output, compression)
     to_stdout = to_standard_output(output, "a tar")
     if not to_stdout:
-        check_apart(output, "the tar", (looking.choice.within(location)[0],))
+        check_apart(output, "the tar", (looking.place(location),))
     with (
         looking.open(location, terminal) as files,
         nullcontext(sys.stdout.buffer.write) if to_stdout else open_output(output) as write,

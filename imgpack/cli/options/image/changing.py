@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from imgpack.files.streams import STDIN_PATH, is_stream
 
 if TYPE_CHECKING:
     from imgpack.api import Named, Opened, Platform, Registries, Root
+    from imgpack.cli.options.build.kinds import Source
     from imgpack.cli.output.terminal import Terminal
 
 
@@ -123,12 +124,14 @@ class Changing:
     registry: RegistryOptions
 
     @contextmanager
-    def open(self, text: str, terminal: Terminal) -> Iterator[ImageChange]:
-        """What is at ``text``, to be changed and written inside the ``with``."""
+    def open(
+        self, text: str, terminal: Terminal, trees: Sequence[Source] = ()
+    ) -> Iterator[ImageChange]:
+        """What is at ``text``, to be changed with ``trees`` and written inside the ``with``."""
         source, choice = self.choice.within(from_standard_input(text))
         choice.check(source)
         destination = self.target.destination(source)
-        destination.check((source,), self.record)
+        destination.check((source,), self.record, trees)
         with (
             destination.connect(self.registry, terminal, (source,), self.jobs) as registries,
             api.open(source, registries=registries, scratch=scratch_directory) as opened,

@@ -32,6 +32,10 @@ class Looking:
     cache: CacheFlags
     registry: RegistryOptions
 
+    def place(self, text: str) -> str:
+        """Where ``text`` is: of ``PATH:NAME`` the path, as is that of standard input."""
+        return self.choice.within(from_standard_input(text))[0]
+
     @contextmanager
     def open(self, text: str, terminal: Terminal) -> Iterator[ImageFiles]:
         """The files of the image at ``text``, to be looked at and read inside the ``with``."""

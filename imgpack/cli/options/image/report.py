@@ -44,8 +44,8 @@ class Report:
         assert self.html is not None
         # A name is of one location; a platform, of both.
         other = replace(looking, choice=replace(looking.choice, image=None))
-        read = [looking.choice.within(location)[0]]
-        read += [other.choice.within(self.compare)[0]] if self.compare is not None else []
+        read = [looking.place(location)]
+        read += [other.place(self.compare)] if self.compare is not None else []
         check_apart(self.html, "the page", read)
         with ExitStack() as stack:
             write = stack.enter_context(open_output(self.html))

@@ -8,11 +8,12 @@ from typing import Final
 import click
 
 from imgpack import api
-from imgpack.cli.options.parameters import gathered, known_words
+from imgpack.cli.options.parameters import KnownWords, gathered
 
 _SECTIONS: Final = tuple(one.value for one in api.Section)
 _TIMES: Final = "times"
-_IGNORED: Final = (_TIMES, *(one.value for one in api.Ignored), *_SECTIONS)
+_ONLY: Final = KnownWords(_SECTIONS)
+_IGNORE: Final = KnownWords((_TIMES, *(one.value for one in api.Ignored), *_SECTIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Selected:
 
     def parse(self) -> api.ComparisonScope:
         """What they mean. Raises ``click.UsageError``, and ``ConfigError`` for a pattern."""
-        only = known_words(self.only, _SECTIONS, "--only")
-        ignore = known_words(self.ignore, _IGNORED, "--ignore")
+        only = _ONLY.of(self.only, "--only")
+        ignore = _IGNORE.of(self.ignore, "--ignore")
         sections = {api.Section(one) for one in only or _SECTIONS}
         sections -= {api.Section(one) for one in ignore if one in _SECTIONS}
         ignored = {api.Ignored(one) for one in ignore if one not in (_TIMES, *_SECTIONS)}
@@ -57,15 +58,17 @@ selection_options = gathered(
     Selected,
     click.option(
         "--only",
+        type=_ONLY,
         multiple=True,
         metavar="|".join(_SECTIONS),
         help="Compare this part alone; several with commas, or given again.",
     ),
     click.option(
         "--ignore",
+        type=_IGNORE,
         multiple=True,
         metavar="WHAT",
-        help=f"What is not to count, several with commas: {', '.join(_IGNORED)}. "
+        help=f"What is not to count, several with commas: {', '.join(_IGNORE.known)}. "
         "times is mtime and created.",
     ),
     click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imgpack import api
 from imgpack.cli.output.display import clipped, counted, one_line
+from imgpack.cli.output.listing import exact_moment
 from imgpack.errors import brief
 from imgpack.events import human_size
 from imgpack.spec.json import encode
@@ -67,8 +68,13 @@ def _field(one: FileDifference, name: str) -> str:
         return f"links with {first} → {second}"
     if name == "size":
         return f"size {one.a.row.size} → {one.b.row.size}"
-    before, after = (_short(api.field_text(side.row, name)) for side in (one.a, one.b))
+    before, after = (_said(name, api.field_text(side.row, name)) for side in (one.a, one.b))
     return f"{name} {before} → {after}"
+
+
+def _said(what: str, text: str) -> str:
+    """What is said in a field of a file; times are seconds, which only programs can read."""
+    return exact_moment(text) if what == "mtime" else _short(text)
 
 
 def _short(text: str) -> str:
@@ -79,7 +85,10 @@ def _short(text: str) -> str:
 
 def cause_line(cause: Cause) -> str:
     """What a cause is, in a sentence without its end."""
-    sides = f": {_side(cause.a)} in A, {_side(cause.b)} in B" if cause.a or cause.b else ""
+    first, second = cause.a, cause.b
+    if cause.kind is api.CauseKind.CONTENT and cause.what == "mtime":
+        first, second = exact_moment(first), exact_moment(second)
+    sides = f": {_side(first)} in A, {_side(second)} in B" if cause.a or cause.b else ""
     where = _layers(cause) + ("" if cause.path is None else f" at /{brief(cause.path)}")
     what = clipped(one_line(cause.what), _MOST)
     told = {

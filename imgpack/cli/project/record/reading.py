@@ -11,7 +11,7 @@ import os
 from typing import Any, Final
 
 from imgpack.cli.options.clock import LAST_SECOND
-from imgpack.cli.project.file import ProjectError, ProjectFile, nearest
+from imgpack.cli.project.file.file import ProjectError, ProjectFile, nearest
 from imgpack.cli.project.record.values import Recorded
 from imgpack.cli.project.schema.kinds import found
 from imgpack.errors import ImgpackError

@@ -13,7 +13,7 @@ import click
 
 from imgpack.cli.options.metadata import BuildInputs
 from imgpack.cli.project.chosen import Chosen
-from imgpack.cli.project.file import is_image_name
+from imgpack.cli.project.file.file import is_image_name
 from imgpack.cli.project.images import ProjectImage, Value
 from imgpack.cli.project.merged import given_values
 from imgpack.cli.project.plan import image_table

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
 
 import click
 
-FILES: Final = ("imgpack.toml", "pyproject.toml")
-"""Where images are looked for, in this order; in the second below ``tool.imgpack``."""
-
-
-def could_be_image(word: str) -> bool:
-    """Whether an image of a file may be called so; ``./word`` is always a path."""
-    return word[:1].isalnum() and not {"/", ":"} & set(word)
+from imgpack.cli.project.file.names import FILES, could_be_image
 
 
 def refuse_image(command: str, words: Sequence[str]) -> None:
