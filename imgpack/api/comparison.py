@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from imgpack.image.files.files import ImageFiles
     from imgpack.image.files.tables import ReadLayer
     from imgpack.image.image import AnyImage, Artifact, Image
-    from imgpack.image.opened import Opened
+    from imgpack.image.opened import Opened, Root
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.registry.registries import Registries
+    from imgpack.spec.digest import Digest
     from imgpack.spec.layer import Layer
     from imgpack.spec.platform import Platform
     from imgpack.spec.reference import Reference
@@ -33,12 +34,19 @@ if TYPE_CHECKING:
 class ComparedLocations:
     """Two locations: the ``images`` of both, a pair for each platform; what only one has.
 
-    Those are platforms, or digests of what has none.
+    Those are platforms, or digests of what has none. ``digests`` are of all that was chosen in
+    each: of an index, if no platform was.
     """
 
     images: tuple[ComparedImages, ...]
     only_a: tuple[str, ...] = ()
     only_b: tuple[str, ...] = ()
+    digests: tuple[Digest, ...] = ()
+
+    @property
+    def identical(self) -> bool:
+        """Whether all that was chosen is the same, byte for byte."""
+        return len(set(self.digests)) == 1
 
 
 @contextmanager
@@ -76,16 +84,22 @@ def compare(
         open_location(path, registries=registries[0], scratch=scratch) as left,
         open_location(other, registries=registries[1], scratch=scratch) as right,
     ):
-        found = left.image(left.select(image or name), platform).image
         wanted = other_platform or platform
-        there = right.image(right.select(image or other_name), wanted).image
+        first, second = left.select(image or name), right.select(image or other_name)
+        found, there = left.image(first, platform).image, right.image(second, wanted).image
         scope = scope or ComparisonScope()
         compared = _compared(opening(left, path), found, opening(right, other), there, scope)
         if scope.paths:
             from imgpack.image.compare.sides import check_paths
 
             check_paths([side for one in compared.images for side in (one.a, one.b)], scope)
-        yield compared
+        digests = _digest_of(first, found, platform), _digest_of(second, there, wanted)
+        yield replace(compared, digests=digests)
+
+
+def _digest_of(root: Root, chosen: AnyImage, platform: Platform | None) -> Digest:
+    """Of a lock the index may be known that its one image is of."""
+    return (root if platform is None else chosen.document).descriptor.digest
 
 
 @dataclass(frozen=True, slots=True)

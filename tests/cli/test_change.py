@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from imgpack import api
 from imgpack.errors import SourceChangedError, UnsupportedError
+from imgpack.image.edit.in_place import with_changed
 from tests.cli_runner import InProcess
 from tests.registry.exchange import Exchange
 from tests.registry.faults import altered, replace_body
@@ -97,6 +99,15 @@ def test_the_label_that_is_asked_for_moves(app: InProcess, tmp_path: Path) -> No
     }
     assert len(entries) == 2
     assert names["left"] == entry["digest"] != names["moves"]
+
+    with api.open(str(tmp_path / "lay")) as opened:
+        left, moves = opened.roots
+        assert (left.labels, moves.labels) == (("left",), ("moves",))
+        there = opened.image(left)
+        after = with_changed(opened, left, replace(there, labels=("left", "moves")))
+        assert [one.labels for one in after] == [("left", "moves"), ()]
+        again = with_changed(opened, moves, opened.image(moves))
+        assert [one.labels for one in again] == [("left",), ("moves",)]
 
 
 def test_what_is_appended_is_no_base(app: InProcess) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,9 @@ def test_images_that_are_the_same_end_with_zero(imgpack_here: InProcess, tmp_pat
         (("a.tar", "b.tar", "--ignore", "manifest,config,history,layers,files"), 2),
         (("a.tar", "b.tar", "--path", "../x"), 2),
         (("-", "-"), 2),
+        (("a.tar", "b.tar", "--image", "foo:3"), 20),
+        (("a.tar:foo:1", "b.tar", "--image", "foo:1"), 2),
+        (("localhost:1/a", "localhost:1/b", "--image", "foo:1"), 2),
         (("a.tar", "b.tar", "--platform", "linux/s390x"), 20),
     ],
 )
@@ -187,6 +191,11 @@ def test_a_program_gets_all_of_it(imgpack_here: InProcess) -> None:
         ("gone/b", "removed"), ("new", "added"),
     ]  # fmt: skip
     assert image["texts"][0]["diff"][-1] == "+2"
+    motd = image["files"][0]
+    assert [motd[side]["digest"] for side in ("a", "b")] == [
+        f"sha256:{sha256(data).hexdigest()}" for data in (b"one\ntwo\n", b"one\n2\n")
+    ]
+    assert "digest" not in image["files"][1]["a"], "of a directory"
     assert image["counts"]["layers"] == 1
     assert not document["equal"]
     assert check("diff", imgpack_here("diff", "a.tar", "a.tar", "--json").ok())["equal"]

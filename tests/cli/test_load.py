@@ -178,6 +178,7 @@ class TestBuildLoad:
         outcome = imgpack_here("build", "t", "--load", "--no-cache", "--metadata-file", "m.json")
         document = json.loads((tmp_path / "m.json").read_text())
         assert sorted(os.listdir(tmp_path)) == sorted([*before, "m.json"])
+        assert document["inputs"]["image"]["t"]["compression"] == "none"
         (layer,) = document["images"][0]["layers"]
         assert layer["digest"] == layer["diff_id"]
         imgpack_here("build", "t", "-o", "t.tar", "--no-cache").ok()
@@ -223,9 +224,12 @@ class TestBuildLoad:
         with HostileRegistry() as registry:
             name = f"{registry.host}/a:1"
             build = ("build", "t", "--load", "--push", "-t", name, "--iidfile", "id")
+            build += ("--metadata-file", "m.json")
             for more in (), ("-o", "t.tar"):
                 outcome = lines(imgpack_here(*build, *more))
                 known = (tmp_path / "id").read_text()
+                inputs = json.loads((tmp_path / "m.json").read_text())["inputs"]
+                assert "compression" not in inputs["image"]["a"], "it is not for the engine alone"
                 assert outcome[1] == f"{name}@{known}"
                 assert outcome[0].startswith(f"{name}@sha256:") and outcome[0] != outcome[1]
             assert registry.incomplete() == []

@@ -17,6 +17,11 @@ from tests.cli_runner import InProcess
 from tests.registry.hostile import HostileRegistry
 from tests.store.samples import Memory, make_image, make_multi, make_nested, tar_of
 
+_ONE = 'platforms = ["linux/amd64"]\nformat = "oci"\n'
+_TWO = 'platforms = ["linux/amd64", "linux/arm64"]\nformat = "oci"\n'
+_OTHER = 'platforms = ["linux/amd64", "linux/s390x"]\nformat = "oci"\n'
+_NOTED = 'annotations = { "index:a" = "b" }\n'
+
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> str:
@@ -171,9 +176,46 @@ def test_an_image_is_built_again_from_its_file(
     os.utime(tmp_path / "tree" / "file", (5, 5))
     done = imgpack_here("verify", what, "--rebuild")
     assert done.code == 1
-    assert b"first cause: in layer 1 at /file, content: " in done.out
+    lines = done.out.decode().splitlines()
+    start = lines.index("  built again, it is another: A is the image, B what is built now")
+    assert lines[start - 1].startswith("  sound: ")
+    assert lines[start + 2].startswith("  first cause: in layer 1 at /file, content: ")
     after = (tmp_path / "web.tar").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (_ONE, _TWO, "  what both have is the same: their indexes differ, or only one is an index"),
+        (_TWO, _ONE, "  what both have is the same: their indexes differ, or only one is an index"),
+        (_TWO, _TWO + _NOTED,
+         "  what both have is the same: their indexes differ, or only one is an index"),
+        (_TWO, _OTHER, "  only in A: linux/arm64"),
+        (_OTHER, _TWO, "  only in B: linux/arm64"),
+    ],
+)  # fmt: skip
+def test_an_index_that_is_another_is_not_the_same(
+    tmp_path: Path, imgpack_here: InProcess, then: str, now: str, told: str
+) -> None:
+    """Though each platform that is in both is; of one platform alone nothing else is asked."""
+    _write_project(tmp_path)
+    text = (tmp_path / "imgpack.toml").read_text()
+    (tmp_path / "imgpack.toml").write_text(text.replace("output", f"{then}output", 1))
+    imgpack_here("build", "web").ok()
+    same = b"built again, it is the same to the byte"
+    assert same in imgpack_here("verify", "web", "--rebuild").ok()
+    (tmp_path / "imgpack.toml").write_text(text.replace("output", f"{now}output", 1))
+
+    done = imgpack_here("verify", "web", "--rebuild")
+
+    assert done.code == 1
+    assert told in done.out.decode().splitlines()
+    document = check("verify", imgpack_here("verify", "web", "--rebuild", "--json").out)
+    assert document["rebuild"]["identical"] is False
+    if _ONE not in (then, now):
+        words = ("verify", "web", "--rebuild", "--platform", "linux/amd64")
+        assert same in imgpack_here(*words).ok()
 
 
 def test_of_several_images_in_a_layout_one_is_built_again(

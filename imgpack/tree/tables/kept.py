@@ -68,7 +68,8 @@ class _Checks:
         self.starts = array("Q")
         self.count = self.linked = self.borrowed = self.last_inode = 0
         self._last = b""
-        self._deleted: tuple[bytes, int] = b"", -1
+        self._looked: tuple[bytes, int] = b"", -1
+        """The key of the row that was looked at last, and what it was of its path."""
         self._ways = [b""]
 
     def rows(self, data: bytes, start: int) -> int:
@@ -120,14 +121,12 @@ class _Checks:
             named = _NAME.fullmatch(path, inside) or (not path and row.is_directory)
         else:  # the directories on its way need not have rows
             named = all(map(_NAME.fullmatch, path[inside:].split(b"/"))) if path else mode == OPAQUE
-        again = key == last and self.count > 1
-        if again and not (self._deleted[0] == key and self._deleted[1] < order):
+        if key == last and not (self._looked[0] == key and self._looked[1] < order):
             raise _damaged()
         if not named or key < last or not _is_possible(row):
             raise _damaged()
-        if order != _AN_ENTRY:
-            self._deleted = key, order
-        elif row.is_directory and path:
+        self._looked = key, order
+        if order == _AN_ENTRY and row.is_directory and path:
             self._ways.append(path + b"/")
         if row.inode:
             self.linked += 1

@@ -161,6 +161,21 @@ def test_json_is_one_document_with_an_entry_a_line(imgpack_here: InProcess) -> N
     assert {"path": "/etc/old", "type": "whiteout", "layer": 2} in second["entries"]
 
 
+def test_a_link_to_a_lower_layers_file_is_what_the_layer_has(
+    tmp_path: Path, imgpack_here: InProcess
+) -> None:
+    """Of the layer alone nobody knows what it links to; in the image it is a file."""
+    link = entry("two", kind=b"1", link="one", mode=0o600)
+    layers = [layer(entry("one", b"12345")), layer(link)]
+    write_archive(tmp_path / "a.tar", make_image(Memory(), layers))
+
+    (line,) = listed(imgpack_here, "-l", "--layer", "2")
+    assert line.endswith(" two link to one")
+    second = check("listing", imgpack_here("ls", "--json", "a.tar", "--layer", "2").ok())
+    assert [(one["type"], one["target"]) for one in second["entries"]] == [("hard link", "one")]
+    assert [line.split()[-1] for line in listed(imgpack_here, "-l")] == ["one", "two"]
+
+
 def test_names_that_are_no_text_and_times_that_are_none_are_listed(
     tmp_path: Path, imgpack_here: InProcess
 ) -> None:

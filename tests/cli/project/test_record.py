@@ -344,7 +344,8 @@ def test_a_changed_file_is_the_first_cause(built: InProcess, tmp_path: Path, cha
 @pytest.mark.parametrize(
     "options",
     [("-", "-o", "web.tar"), ("app", "-:/x", "-o", "web.tar"),
-     ("app", "--from", "-", "-o", "web.tar"), ("/dev/stdin", "-o", "web.tar")],
+     ("app", "--from", "-", "-o", "web.tar"), ("/dev/stdin", "-o", "web.tar"),
+     ("--platform", "linux/amd64=-:/x", "-o", "web.tar")],
     ids=str,
 )  # fmt: skip
 def test_what_came_through_a_pipe_is_one_line(
@@ -357,7 +358,7 @@ def test_what_came_through_a_pipe_is_one_line(
     script = 'exec "$0" -m imgpack build "$@" --metadata-file build.json -t web < in.tar'
     command = ["sh", "-c", script, sys.executable, *options]
     subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    key = "from" if base else "layers"
+    key = "from" if base else "platforms" if "--platform" in options else "layers"
     line = here("verify", "web.tar", "--rebuild", "-f", "build.json").failed(2)
     assert f"build.json: inputs.image.web.{key}: it was read from standard input or a pipe" in line
 

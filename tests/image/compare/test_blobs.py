@@ -34,7 +34,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
         (head(1), head(8, rest=b"\0"), "gzip header: name", ("none", "")),
         (head(4), head(), "gzip header: flags", ("0x04", "0x00")),
         # A name behind extra fields is not looked for.
-        (head(12, rest=b"\1\0aa.tar\0"), head(12, rest=b"\1\0bb.tar\0"),
+        (head(12, rest=b"\1\1aa.tar\0"), head(12, rest=b"\1\1bb.tar\0"),
          "gzip by another program or level", ("7 bytes", "8 bytes")),
         (head(), head(), "gzip by another program or level", ("7 bytes", "8 bytes")),
         (b"\x28\xb5\x2f\xfd1", b"\x28\xb5\x2f\xfd2",

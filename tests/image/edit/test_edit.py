@@ -207,6 +207,7 @@ def test_segments_do_not_depend_on_how_a_stream_comes(pieces: list[bytes], size:
     whole = b"".join(pieces)
     assert b"".join(bytes(one.data) for one in found) == whole
     assert [len(one.data) for one in found[:-1]] == [size] * (len(found) - 1)
+    assert found[-1].data or not whole, "none is empty but that of an empty stream"
     assert [one.last for one in found] == [False] * (len(found) - 1) + [True]
     assert found == list(segments([whole], size))
 

@@ -52,6 +52,9 @@ def test_a_program_that_changes_its_user_is_found() -> None:
     """If it can be executed; on a directory the bit means something else."""
     assert rules(su=(b"", 0o4755)) == rules(su=(b"", 0o2755)) == ["set-id-program"]
     assert rules(member("d", DIRECTORY, 0o2755), su=(b"", 0o4644)) == []
+    for mode, said in ((0o4755, "/su runs as the user 0"), (0o2755, "/su runs as the group 0")):
+        told = linted(image([layer({"su": (b"", mode)})]), "user-root", "command-missing")
+        assert [one.message for one in told.findings] == [said]
 
 
 def test_what_engines_refuse_is_found() -> None:

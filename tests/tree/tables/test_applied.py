@@ -306,6 +306,12 @@ def test_of_a_path_that_comes_often_the_last_counts() -> None:
     assert (remark.path, remark.count) == (b"f", 2)
 
 
+def test_nothing_lies_in_a_link_to_itself() -> None:
+    """Whatever a lower layer has there: a made-up directory does not stand in its place."""
+    with pytest.raises(ArchiveError, match=r"^L1: d is no directory"):
+        applied([member(b"d", 0, b"d"), member(b"d/x")])
+
+
 def test_attributes_count_where_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """They may be most of a row."""
     spilled: list[int] = []

@@ -89,6 +89,7 @@ def test_a_damaged_table_is_refused_or_can_be_looked_at(found: Any, data: st.Dat
 
 
 ETC = row(b"etc", DIR | 0o755)
+ROOT = row(b"", DIR | 0o755)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,13 @@ ETC = row(b"etc", DIR | 0o755)
         [row(b"b"), row(b"a")],
         [row(b"a"), row(b"a")],
         [ETC, ETC],
+        [ROOT, ROOT],
+        [row(b"", OPAQUE), row(b"", OPAQUE)],
+        [row(b"", OPAQUE), ROOT, ROOT],
         [row(b"a"), row(b"a", WHITEOUT)],
+        [row(b"a", WHITEOUT), row(b"a"), row(b"a")],
+        [row(b"a", WHITEOUT), row(b"a", LNK), row(b"a", LNK)],
+        [row(b"a", OPAQUE), row(b"a", DIR), row(b"a", DIR)],
         [row(b"a", WHITEOUT), row(b"a", WHITEOUT)],
         [row(b"a", OPAQUE), row(b"a", WHITEOUT)],
         [row(b"a/../b", WHITEOUT)],
@@ -140,6 +147,13 @@ def test_rows_that_no_layer_has_are_refused(rows: list[TableRow]) -> None:
     """Names that lead out, what is out of order or in no directory, numbers that no file has."""
     with pytest.raises(ArchiveError, match="what is kept of its files is damaged"):
         kept(b"".join(map(pack, rows)))
+
+
+def test_the_root_may_have_rows() -> None:
+    """What it deletes, and what it is."""
+    opaque = row(b"", OPAQUE)
+    for rows in ([ROOT], [opaque], [ROOT, ETC], [opaque, ETC], [opaque, ROOT, ETC]):
+        assert kept(b"".join(map(pack, rows))).count == len(rows)
 
 
 def test_no_more_is_held_than_a_row_may_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,7 +219,7 @@ class _VerifyReport:
 
         ``changes`` are of what it was built with.
         """
-        same = not (both.only_a or both.only_b) and all(one.identical for one in both.images)
+        same = both.identical
         if self._document is not None:
             images = [
                 {"platform": one.platform, "causes": [cause.as_json() for cause in one.causes]}
@@ -241,6 +241,8 @@ class _VerifyReport:
             for one in both.images:
                 if not one.identical:
                     show(one, text=False, caused=bool(changes))
+            if all(one.identical for one in both.images):
+                say("  what both have is the same: their indexes differ, or only one is an index")
             for name in (*both.only_a, *both.only_b):
                 say(f"  only in {'A' if name in both.only_a else 'B'}: {one_line(name)}")
         return not same

@@ -69,7 +69,7 @@ class ComparedCounts:
             sides = ((self.added, "only in B"), (self.removed, "only in A"))
             parts = [f"{count:,} {where}" for count, where in (*sides, (self.changed, "changed"))]
             told[-1] += f" ({', '.join(parts)})"
-        several = len(told) > 1 or self.settings + self.layers + files > 1
+        several = self.settings + self.layers + files > 1
         return f"{' and '.join(told)} {'differ' if several else 'differs'}"
 
 
