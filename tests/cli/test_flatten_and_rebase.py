@@ -162,7 +162,7 @@ def test_an_old_base_that_is_gone_is_named(stack: InProcess) -> None:
         ("flatten app.tar -o x.tar -t A:b", 6, "A"),
         ("flatten app.tar -o team/x", 6, "names no registry; write"),
         ("flatten app.tar -o x.tar --metadata-file x.tar", 14, "the metadata file is x.tar"),
-        ("flatten app.tar -o x.tar --metadata-file app.tar", 14, "the metadata file app.tar is"),
+        ("flatten app.tar -o x.tar --metadata-file app.tar", 14, "the metadata file is app.tar"),
         ("flatten app.tar -o x.tar --compression lz4", 7, "lz4"),
         ("flatten app.tar -o x.tar --compression zstd", 9, "add --format oci"),
         ("flatten app.tar -o x.tar --platform linux/s390x", 20, "linux/s390x"),
@@ -173,12 +173,12 @@ def test_an_old_base_that_is_gone_is_named(stack: InProcess) -> None:
         (
             "rebase app.tar --onto new.tar -o x.tar --metadata-file new.tar",
             14,
-            "the metadata file new.tar is",
+            "the metadata file is new.tar",
         ),
         (
             "rebase app.tar --onto new.tar --from old.tar -o x.tar --metadata-file old.tar",
             14,
-            "the metadata file old.tar is",
+            "the metadata file is old.tar",
         ),
         ("rebase old.tar --onto new.tar -o x.tar", 20, "does not say what base it is on; --from"),
         ("rebase app.tar --onto new.tar --from app.tar -o x.tar --cache-limit x", 2, "--cache-l"),
