@@ -13,6 +13,8 @@ from imgpack.events import SILENT, Reporter
 
 if TYPE_CHECKING:
     from imgpack.image.files.files import ImageFiles
+    from imgpack.image.image import Image
+    from imgpack.image.opened import Opened, Root
     from imgpack.layer.cache.segments import SegmentCache
     from imgpack.registry.registries import Registries
     from imgpack.spec.platform import Platform
@@ -39,14 +41,13 @@ def open_files(
     image for ``platform`` (``None``: linux/amd64, or the only one). Each layer is read once and
     verified, unless the ``cache`` remembers what it holds; its bytes, when they are asked for. With
     ``at_most`` layers of more bytes in all are not read, but a ``LimitError``, and nothing is
-    remembered.
-    ``scratch`` finds a directory for what is in the layers, without the bytes of files. Raises
-    what ``open`` raises, ``DigestError``, ``ArchiveError``, ``TreeError``, ``LimitError`` and
+    remembered. ``scratch`` finds a directory for tables of the layers. Raises what ``open`` raises,
+    ``DigestError``, ``ArchiveError``, ``TreeError``, ``LimitError`` and
     ``UnsupportedError``, also for what is no image.
     """
     from imgpack.image.base.locked import is_lock, locked_base, read_lock, with_layers
     from imgpack.image.files.files import image_contents
-    from imgpack.image.image import images_in, missing_layers
+    from imgpack.image.image import missing_layers
     from imgpack.layer.cache.blobs import CachedBlobs
 
     path, name = split(location)
@@ -69,7 +70,13 @@ def open_files(
             jobs=jobs,
             reporter=reporter,
         )
-        if platform is None:
-            there = (one.config.platform for one in images_in(opened.image(root).image))
-            files.others = tuple(one for one in there if one != chosen.config.platform)
+        files.others = () if platform else _others(opened, root, chosen)
         yield files
+
+
+def _others(opened: Opened, root: Root, chosen: Image) -> tuple[Platform, ...]:
+    """The platforms of an index that ``chosen`` is not for."""
+    from imgpack.image.image import images_in
+
+    there = (one.config.platform for one in images_in(opened.image(root).image))
+    return tuple(one for one in there if one != chosen.config.platform)

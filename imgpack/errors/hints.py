@@ -48,6 +48,7 @@ class Remedy(Enum):
     NAME_ENGINE = "start one, or name the one that is meant"
     DELETE_DIGEST = "it may delete by digest, which removes every tag of the image: {0}"
     RECORD_OWNERS = "extract it as root, or have them recorded (rootless)"
+    SAY_DELETION = "rename or remove it; what a base has is deleted by a whiteout"
     MORE_MEMORY = "make more memory available"
     NO_SCHEMA1 = (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "

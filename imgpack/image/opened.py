@@ -159,7 +159,11 @@ class Opened:
         more = ", …" if len(self.roots) > _LISTED else ""
         hint = remedy(f"{there}{more}")
         if not chosen:
-            raise NotFoundError(f"{self.location} holds no image {text!r}", hint)
+            missing = NotFoundError(f"{self.location} holds no image {text!r}", hint)
+            if not (text and text.startswith("/")):
+                raise missing
+            apart = f"a path in an image is written apart: {self.location} {text}"
+            raise missing.reworded(missing.message, apart)  # docker cp has it so
         found = f"{len(chosen)} images" + ("" if text is None else f" {text!r}")
         raise AmbiguousError(f"{self.location} holds {found}", hint)
 

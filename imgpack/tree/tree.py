@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from imgpack.errors import LimitError, TreeError, brief
+from imgpack.errors import LimitError, Remedy, TreeError, brief
 from imgpack.tree.entry import Entry
 from imgpack.tree.exclusion import Exclusion
 from imgpack.tree.parts import Part
@@ -72,7 +72,7 @@ def check_name(name: bytes, shown: bytes) -> None:
     if name.startswith(WHITEOUT_PREFIX):
         raise TreeError(
             f"{brief(shown)} cannot be in a layer: a name that starts with .wh. means a deletion",
-            "rename or remove it",
+            Remedy.SAY_DELETION(),
         )
 
 

@@ -206,6 +206,7 @@ def test_a_name_that_means_a_deletion_is_told(imgpack_here: InProcess, tree: Pat
 
     line = built(imgpack_here, "rootfs").failed(5)
     assert f"{tree}/etc/.wh.motd cannot be in a layer" in line
+    assert line.endswith("rename or remove it; --whiteout PATH deletes what a base has")
 
 
 def vanish(path: Path) -> None:

@@ -150,6 +150,17 @@ def test_a_path_that_neither_has_is_no_equality(imgpack_here: InProcess, only: s
     imgpack_here("diff", "a.tar", "b.tar", "--only", "config", "--path", "/etc/mtod").ok()
 
 
+@pytest.mark.usefixtures("archives")
+def test_a_tree_on_disk_is_compared_by_another_command(
+    imgpack_here: InProcess, tmp_path: Path
+) -> None:
+    """Whichever of both it is."""
+    (tmp_path / "tree").mkdir()
+    for arguments in (("a.tar", "tree"), ("tree", "a.tar")):
+        line = imgpack_here("diff", *arguments).failed(11)
+        assert line.endswith("compared with it by: imgpack verify IMAGE --against tree")
+
+
 def test_a_path_through_a_link_is_told_where_it_leads(
     imgpack_here: InProcess, tmp_path: Path
 ) -> None:

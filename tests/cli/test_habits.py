@@ -252,6 +252,41 @@ def test_a_value_as_others_write_it_is_answered(
     assert told in imgpack_here(*line.split()).failed(code)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("extract t.tar", "'DIR'; write imgpack extract ARCHIVE|REF DIR [PATH]..."),
+        ("cat t.tar", "write imgpack cat ARCHIVE|REF|LOCK PATH..."),
+        ("ls t.tar --layer x", "Invalid value for '--layer': 'x' is no whole number"),
+        ("ls t.tar --timeout x", "Invalid value for '--timeout': 'x' is no number"),
+        ("ls t.tar a b", "Got unexpected extra argument (b); one PATH is listed at a time"),
+        ("annotate t.tar a=b", "imgpack annotate IMAGE --annotation KEY=VALUE"),
+        ("extract t.tar -o x", "imgpack extract IMAGE DIR"),
+        ("cat t.tar --layer 1 x", "imgpack ls IMAGE --layer 2"),
+        ("lint t.tar --severity high", "say --fail-on LEVEL"),
+        ("find t.tar", "imgpack ls IMAGE -R"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_who_looks_is_answered(imgpack_here: InProcess, line: str, told: str) -> None:
+    """With how the command is written."""
+    assert told in imgpack_here(*line.split()).failed(2)
+
+
+def test_a_pattern_that_the_shell_expanded_is_one_short_line(imgpack_here: InProcess) -> None:
+    """However many files there are here."""
+    line = imgpack_here("ls", "t.tar", *(f"/etc/{number:04}" for number in range(500))).failed(2)
+    assert line.count("/etc/") < 12
+    assert line.endswith(" …); one PATH is listed at a time")
+
+
+def test_a_path_behind_the_image_is_an_argument_of_its_own(imgpack_here: InProcess) -> None:
+    """As docker cp has it, it is answered."""
+    (imgpack_here.directory / "t").mkdir()
+    imgpack_here("build", "t", "-o", "t.tar").ok()
+    line = imgpack_here("ls", "t.tar:/etc").failed(20)
+    assert line.endswith("; a path in an image is written apart: t.tar /etc")
+
+
 def test_words_that_mean_the_same_do_the_same(imgpack_here: InProcess) -> None:
     """Where they do all that their name says."""
     (imgpack_here.directory / "t").mkdir()

@@ -48,6 +48,9 @@ class _Words(ShellComplete):
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
         ctx = _resolve_context(self.cli, self.ctx_args, self.prog_name, args)
         found, rest = _resolve_incomplete(ctx, args, incomplete)
+        if isinstance(found, click.Option) and args and args[-1] in found.opts:
+            # With an option that lacks its value click takes no argument for what it is.
+            ctx = _resolve_context(self.cli, self.ctx_args, self.prog_name, args[:-1])
         before = incomplete[: len(incomplete) - len(rest)]
         parameter = found if isinstance(found, click.Parameter) else None
         known = offered(parameter, ctx, rest) if parameter is not None else []

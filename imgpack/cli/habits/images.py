@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from imgpack.cli.habits.looking import LOOKING
+
 _TLS: Final = "say --plain-http for HTTP, or --tls-verify false for any certificate"
 _PASSWORD: Final = "say --creds USER, with --password-stdin for the password"
 _AUTHFILE: Final = "the variable REGISTRY_AUTH_FILE names a file of credentials"
@@ -16,10 +18,8 @@ _NAMES: Final = "a name to push to follows ARCHIVE: imgpack push ARCHIVE REF"
 _ALL_NAMES: Final = "all names that ARCHIVE holds are pushed by --all, or without a REF"
 _BYTES: Final = "manifests are never rewritten on their way, and so digests stay as they are"
 _SIGNING: Final = "no signature is made or copied"
-_JSON: Final = "there is no template: imgpack inspect IMAGE --json | jq FILTER"
 _PRINTED: Final = "NAME@DIGEST is what is printed"
 _DAEMON: Final = "no daemon is asked: save the image to an archive first, with docker save"
-_FILES_ALONE: Final = "say --ignore times,history,layers, and files and configuration count alone"
 _TAGS: Final = "the tags of a repository are listed by: imgpack tags REPO"
 
 SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
@@ -85,83 +85,11 @@ SHARED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
 )  # fmt: skip
 """What those commands have not that have the option before it."""
 
-_EXTRACTED: Final = "the directory is an argument: imgpack extract IMAGE DIR"
-
 OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    "inspect": {
-        "--format": _JSON,
-        "--raw": "the bytes are printed by: imgpack manifest IMAGE",
-        "--config": "the configuration is printed by: imgpack manifest IMAGE --config",
-        "-f": _JSON,
-        "--pretty": "it is so without options; --json is for programs",
-        "--size": "sizes are shown without it",
-        "-s": "sizes are shown without it",
-        "--type": "images are the only kind of thing",
-        "-t": "images are the only kind of thing",
-        "--no-tags": f"tags are not shown; {_TAGS}",
-        "-n": f"tags are not shown; {_TAGS}",
-        "--tarball": "the archive is the argument: imgpack inspect ARCHIVE",
-        "--remote": "the reference is the argument: imgpack inspect REF",
-        "--fast": "without --verify no layer is read",
-        "--bom": "the SBOM of an image is not shown",
-    },
-    "diff": {
-        **dict.fromkeys(("--ignore-timestamps", "--ignore-times"), "say --ignore times"),
-        "--ignore-history": "say --ignore history",
-        **dict.fromkeys(("--ignore-file-order", "--ignore-tar-format"), _FILES_ALONE),
-        **dict.fromkeys(("--semantic", "--ignore-file-meta-format"), _FILES_ALONE),
-        "--ignore-image-name": "names are not compared",
-        "--ignore-file-mode-redundant-bits": "bits that say the type are not compared",
-        "--type": "say --only files|config|history|layers|manifest",
-        "--types": "say --only files|config|history|layers|manifest",
-        "--filename": "say --path PATH --text",
-        "--extra-allowed": "say --exclude PATTERN",
-        "--verbose-diff": "say --text",
-        "-u": "say --text",
-        "--unified": "say --text",
-        "--brief": "the exit code says it: 0, or 1 if they differ",
-        "-r": "all that is in both is compared", "--recursive": "all that is in both is compared",
-    },
-    "extract": {
-        **dict.fromkeys(("-o", "--output", "-C", "--directory", "--dest"), _EXTRACTED),
-        **dict.fromkeys(("--path", "-p"), "paths follow DIR: imgpack extract IMAGE DIR PATH"),
-        **dict.fromkeys(("--uid-map", "--gid-map"),
-                        "owners are those of the image; --rootless records them"),
-        "--keep-dirlinks": "a link in DIR is never followed",
-    },
-    "lint": {
-        **dict.fromkeys(("--severity", "--failure-threshold", "--exit-level"),
-                        "say --fail-on LEVEL"),
-        "--exit-code": "it is 30 if something is as bad as --fail-on says",
-        "--exit-zero": "say --fail-on never", "--no-fail": "say --fail-on never",
-        **dict.fromkeys(("--format", "-f"), "say --json or --sarif"),
-        "-i": "say --ignore RULE", "--input": "the archive is the argument: imgpack lint ARCHIVE",
-    },
-    "history": {
-        "--format": "there is no template: imgpack history IMAGE --json | jq FILTER",
-        "--human": "it is so already; --json has bytes and times in full",
-        "-H": "it is so already; --json has bytes and times in full",
-    },
-    "ls": {
-        "-a": "all names are shown", "-A": "all names are shown", "--all": "all names are shown",
-        "-d": "a directory itself is in what is above it: imgpack ls IMAGE PATH -l",
-        "-1": "it is so already",
-        "-F": "types are shown with -l", "-i": "there are no inodes; -l has the number of links",
-        "--full-ref": "tags are listed by: imgpack tags REPO",
-        "-t": "names are in the order of their bytes",
-        "-S": "the largest are shown by: imgpack du IMAGE",
-    },
-    "du": {
-        "--max-depth": "it is called -d",
-        "-s": "it is called -d 0",
-        "-a": "the largest files are shown; --top says how many",
-    },
-    "verify": {
-        "--fast": "every layer is read; none is read by: imgpack inspect IMAGE",
-        "--remote": "the reference is the argument: imgpack verify REF",
-        "--tarball": "the archive is the argument: imgpack verify ARCHIVE",
-        "--root": "say --against DIR",
-        "--rootfs": "say --against DIR",
+    **LOOKING,
+    "tag": {
+        "-t": "names are arguments: imgpack tag IMAGE NAME",
+        "--tag": "names are arguments: imgpack tag IMAGE NAME",
     },
     "manifest": {
         "--raw": "they are the bytes as they are already",
@@ -255,12 +183,22 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
                 ("exposedports", "expose"), ("stopsignal", "stop-signal"),
             )
         },
+        "--set": "each field is an option: imgpack config IMAGE -e NAME=VALUE -o FILE.tar",
+        "--clear": "say --clear-cmd and the like, or --unset-env NAME",
+        "--clear-env": "say --unset-env NAME",
+        "--env-add": "say -e NAME=VALUE",
+        "--remove-label": "say --unset-label KEY",
         "--history.author": "say --author TEXT",
         "--history.comment": "say --comment TEXT",
     },
     "annotate": {
         "-a": "say --annotation KEY=VALUE",
         "--annotations": "say --annotation KEY=VALUE",
+        **dict.fromkeys(
+            ("-l", "--label"),
+            "labels are changed by: imgpack config IMAGE --label KEY=VALUE -o FILE.tar",
+        ),
+        **dict.fromkeys(("--delete", "--unset", "--unset-annotation"), "say --remove KEY"),
         "--replace": "say --in-place",
         "--create": "say -o REF",
     },
@@ -269,6 +207,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "--base": "the image is an argument: imgpack append IMAGE LAYER -o FILE.tar",
         "-f": "layers are arguments: imgpack append IMAGE LAYER -o FILE.tar",
         "--new_layer": "layers are arguments: imgpack append IMAGE LAYER -o FILE.tar",
+        "--layer": "layers are arguments: imgpack append IMAGE LAYER -o FILE.tar",
         "--new_tag": "a name to push to is -o REF",
         "--set-base-image-annotations": "the image stays on the base that it is on",
     },
@@ -369,6 +308,16 @@ EXTRA: Final[Mapping[str, str]] = {
     "rebase": "the bases are options: imgpack rebase IMAGE --onto BASE -o FILE.tar",
     "create": "each is named: imgpack index create REF --add REF --add REF",
     "login": "the user is an option: imgpack login REGISTRY -u USER --password-stdin",
-    **dict.fromkeys(("inspect", "manifest", "digest", "blob", "tags"), "one is named at a time"),
+    "annotate": "it is an option: imgpack annotate IMAGE --annotation KEY=VALUE --in-place",
+    "config": "what changes are options: imgpack config IMAGE -e NAME=VALUE -o FILE.tar",
+    "recompress": "how is an option: imgpack recompress IMAGE --compression zstd -o FILE.tar",
+    "diff": "two images are compared; a path in them is an option: imgpack diff A B --path PATH",
+    "verify": "one is named at a time; a directory by: imgpack verify IMAGE --against DIR",
+    "ls": "one PATH is listed at a time",
+    "du": "directories are shown to the depth of -d: imgpack du IMAGE -d 2",
+    **dict.fromkeys(
+        ("inspect", "manifest", "digest", "blob", "tags", "history", "lint"),
+        "one is named at a time",
+    ),
 }
 """What to say to an argument that a command does not take."""

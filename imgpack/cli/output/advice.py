@@ -55,6 +55,7 @@ WORDS: Final = {
         "it may delete by digest, which removes every tag of the image: imgpack rm {0}"
     ),
     Remedy.RECORD_OWNERS: "extract it as root, or record them with --rootless",
+    Remedy.SAY_DELETION: "rename or remove it; --whiteout PATH deletes what a base has",
     Remedy.MORE_MEMORY: "make more memory available, or use fewer --jobs",
     Remedy.NO_SCHEMA1: (
         "Distribution up to 2.8 takes them with compatibility.schema1.enabled: true; "

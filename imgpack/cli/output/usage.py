@@ -7,9 +7,18 @@ only suggested if it is a slip of the fingers away.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
+
+_KINDS: Final = {
+    "integer range": "is no whole number",
+    "integer": "is no whole number",
+    "float range": "is no number",
+    "float": "is no number",
+}
+_LONGEST: Final = 80
+"""Characters of the words of a command line that are too many, which a shell may have made."""
 
 
 class Subcommands(click.Group):
@@ -52,10 +61,20 @@ def worded(problem: click.ClickException) -> str:
         command = "imgpack" if context.parent is None else context.command.name
         known = _habit(command or "", name, there)
         return f"{path} has no option {name}; {known or _close(name, there) or help_page}"
-    message = problem.format_message().rstrip(".")
+    message = _readable(problem.format_message().rstrip("."))
     if context is not None:
         help_page = _instead(problem, context) or help_page
     return message if "; " in message else f"{message}; {help_page}"
+
+
+def _readable(message: str) -> str:
+    """What click says, without the names of its types, and with no more than a line of words."""
+    for kind, said in _KINDS.items():
+        message = message.replace(f"is not a valid {kind}", said)
+    front, bracket, words = message.partition("extra arguments (")
+    if len(words) > _LONGEST:
+        words = f"{words[:_LONGEST].rpartition(' ')[0]} …)"
+    return front + bracket + words
 
 
 def no_command(words: Sequence[str], there: Collection[str], path: str = "imgpack") -> str:
@@ -76,6 +95,9 @@ def _instead(problem: click.ClickException, context: click.Context) -> str:
         return _usage(context, problem.option_name)
     if isinstance(problem, click.MissingParameter) and isinstance(problem.param, click.Option):
         return _usage(context, problem.param.opts[-1])
+    if isinstance(problem, click.MissingParameter):
+        pieces = context.command.collect_usage_pieces(context)
+        return f"write {context.command_path} {' '.join(pieces).removeprefix('[OPTIONS] ')}"
     if isinstance(problem, click.BadParameter) and problem.param is not None:
         from imgpack.cli.habits.outputs import VALUES
 

@@ -129,7 +129,9 @@ def find_rebuilding(
     flags = ProjectFlags(path, (), False)
     everything = choose(flags, (), terminal, os.environ)
     if everything is None:
-        raise click.UsageError("there is no imgpack.toml here; name one with --file")
+        raise click.UsageError(
+            "there is no imgpack.toml here; name one, or what a build recorded, with --file"
+        )
     name, place = _meant(location, member, everything)
     chosen = choose(ProjectFlags(everything.file.path, (), False), (name,), terminal, os.environ)
     assert chosen is not None

@@ -56,13 +56,7 @@ def verify_opened(
     checks = LayerChecks(findings, scratch, jobs, reporter, digests=against is not None)
     mismatches, compared = Mismatches(), False
     if against is not None and len(documents.images) > 1:
-        if len(roots) > 1:
-            opened.select(None)  # which says what there is
-        raise AmbiguousError(
-            f"{opened.location} has images for {len(documents.images)} platforms, and a directory "
-            "is like one",
-            Remedy.CHOOSE_PLATFORM(),
-        )
+        raise _several(opened, roots, len(documents.images))
     for image, layers in _read(documents, checks):
         there = [layer for layer in layers if layer is not None]
         tree = listed(image)
@@ -85,6 +79,16 @@ def verify_opened(
             "name an image with all its layers",
         )
     return found
+
+
+def _several(opened: Opened, roots: Sequence[Root], count: int) -> AmbiguousError:
+    """That one of ``count`` images has to be chosen, by its name or by its platform."""
+    if len(roots) > 1:
+        opened.select(None)  # which raises, and says what there is
+    return AmbiguousError(
+        f"{opened.location} has images for {count} platforms, and a directory is like one",
+        Remedy.CHOOSE_PLATFORM(),
+    )
 
 
 def _compare(tree: Tree, against: Against, mismatches: Mismatches) -> bool:

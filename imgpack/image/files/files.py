@@ -65,7 +65,7 @@ class ImageFiles(Applied):
         self.where = where
         self.name = name
         self.others: tuple[Platform, ...] = ()
-        self._locked = locked
+        self.locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs
         self._reporter = reporter
@@ -125,7 +125,7 @@ class ImageFiles(Applied):
         return kept if kept is not None and len(kept) == row.size else None
 
     def _base(self, layer: int) -> BaseLayer:
-        if self._locked or self.image.layers[layer].descriptor.digest in self.image.absent:
+        if self.locked or self.image.layers[layer].descriptor.digest in self.image.absent:
             raise NotFoundError(
                 f"{self.where} says what files there are; its layers have the bytes, and are not "
                 "at hand",

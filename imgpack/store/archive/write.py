@@ -156,11 +156,6 @@ class ArchiveWriter(_TarWriter):
         self._in_place = in_place
 
     def __enter__(self) -> Self:
-        if os.path.isdir(self.path):
-            raise OutputError(
-                f"cannot write {self.path}: it is a directory",
-                "end the path in / for an OCI layout",
-            )
         file = AtomicFile(self.path, keep_mode=self._in_place)
         self._file = self._stack.enter_context(file)
         self._open = Assembly(self._file.fileno(), partial(output_errors, self.path))

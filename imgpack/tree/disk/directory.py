@@ -84,9 +84,7 @@ def directory(
     except (FileNotFoundError, ValueError):  # a ValueError: it has a NUL in it
         raise SourceError(f"{shown} does not exist", "name a directory") from None
     except NotADirectoryError:
-        raise SourceError(
-            f"{shown} is not a directory", "name the directory that the layer is made of"
-        ) from None
+        raise SourceError(f"{shown} is not a directory", "name a directory") from None
     except OSError as error:
         raise SourceError(f"cannot read {shown}: {error.strerror}") from error
     return Directory(os.path.realpath(path), caller, excluded)

@@ -219,5 +219,7 @@ def test_locks_and_layouts_are_listed_and_artifacts_told(
     assert imgpack_here("ls", "a.lock", "-R").ok() == names
     long = listed(imgpack_here, "-nR")
     assert imgpack_here("ls", "a.lock", "-nR").ok().decode().splitlines() == long
+    told = imgpack_here("ls", "a.lock", "--layer", "1").failed(20)
+    assert "and not what each of them has; imgpack base fetch LOCK" in told
     write_archive(tmp_path / "b.tar", make_artifact(Memory()), "b:1")
     assert "is an artifact" in imgpack_here("ls", "b.tar").failed(9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ def _compared(
     """The images at two ``places``, to be looked at inside the ``with``."""
     choice = looking.choice
     for place in places:
-        choice.within(place)  # which refuses to name one twice
+        _check_image(choice.within(place)[0])  # which refuses to name one twice
     if not any(api.is_path(base_place(place)) for place in places):
         choice.check(base_place(places[0]))
     limit = looking.cache.limit
@@ -106,6 +107,15 @@ def _compared(
         yield comparison
     if cache is not None:
         trim(cache, limit)
+
+
+def _check_image(place: str) -> None:
+    """Raise ``ArchiveError`` for a tree on disk, which another command compares."""
+    if os.path.isdir(place) and not api.holds_images(place):
+        raise errors.ArchiveError(
+            f"{place} is a directory and no OCI layout",
+            f"an image is compared with it by: imgpack verify IMAGE --against {place}",
+        )
 
 
 def _shown(comparison: ComparedLocations, *, text: bool) -> bool:

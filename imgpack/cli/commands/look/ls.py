@@ -19,7 +19,7 @@ from imgpack.cli.output.listing import (
     document_lines,
     marked_name,
 )
-from imgpack.errors import NoSuchPathError, printable
+from imgpack.errors import NoSuchPathError, NotFoundError, Remedy, printable
 
 if TYPE_CHECKING:
     from imgpack.api import ImageFiles, LayerTable
@@ -166,7 +166,15 @@ class _AskedFor:
 
 
 def _in_layer(files: ImageFiles, layer: int, path: bytes) -> bool:
-    """Whether ``path`` of a layer is a directory. Raises ``NoSuchPathError``."""
+    """Whether ``path`` of a layer is a directory. Raises ``NoSuchPathError``.
+
+    And ``NotFoundError`` for a lock, which has no layers.
+    """
+    if files.locked:
+        raise NotFoundError(
+            f"{files.where} says what its layers make together, and not what each of them has",
+            Remedy.FETCH_LAYERS(),
+        )
     count = len(files.tables)
     if layer > count:
         raise click.UsageError(f"there is no layer {layer}; {files.where} has {count}")

@@ -128,7 +128,7 @@ def _text(path: str) -> str:
     raw = _content(path)
     largest = _LARGEST_RECORD if _is_json(raw) else _LARGEST
     if len(raw) > largest:
-        raise ProjectError(f"{path}: it is larger than {largest} bytes; name a smaller one")
+        raise ProjectError(f"{path}: it is larger than {largest} bytes; {_HELP}")
     try:
         return raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
