@@ -77,9 +77,7 @@ def compare(
 
     path, name = split(a)
     other, other_name = split(b)
-    opening = partial(
-        _Location, scratch=scratch, cache=cache, read={}, jobs=jobs, reporter=reporter
-    )
+    at = partial(_Location, scratch=scratch, cache=cache, read={}, jobs=jobs, reporter=reporter)
     with (
         open_location(path, registries=registries[0], scratch=scratch) as left,
         open_location(other, registries=registries[1], scratch=scratch) as right,
@@ -88,11 +86,7 @@ def compare(
         first, second = left.select(image or name), right.select(image or other_name)
         found, there = left.image(first, platform).image, right.image(second, wanted).image
         scope = scope or ComparisonScope()
-        compared = _compared(opening(left, path), found, opening(right, other), there, scope)
-        if scope.paths:
-            from imgpack.image.compare.sides import check_paths
-
-            check_paths([side for one in compared.images for side in (one.a, one.b)], scope)
+        compared = _compared(at(left, path), found, at(right, other), there, scope)
         digests = _digest_of(first, found, platform), _digest_of(second, there, wanted)
         yield replace(compared, digests=digests)
 
@@ -155,6 +149,7 @@ def _compared(
     a: _Location, found: AnyImage, b: _Location, there: AnyImage, scope: ComparisonScope
 ) -> ComparedLocations:
     from imgpack.image.compare.images import ComparedImages
+    from imgpack.image.compare.sides import check_paths
     from imgpack.image.image import ImageIndex
 
     left, right = _members(found), _members(there)
@@ -177,6 +172,8 @@ def _compared(
     if not pairs:
         there_are = f"{', '.join(left)} and {', '.join(right)}"
         raise NotFoundError(f"{a.path} and {b.path} have no platform in common", there_are)
+    if scope.paths:
+        check_paths([side for one in compared for side in (one.a, one.b)], scope)
     return ComparedLocations(tuple(compared), tuple(left), tuple(right))
 
 

@@ -132,7 +132,7 @@ LAYERS: tuple[tuple[Change, CauseKind, str, str, str, str], ...] = (
     (set_field("etc/motd", "name", "etc/A"), CauseKind.CONTENT, "etc/A", "path", "nothing", "file"),
     (rewrite, CauseKind.CONTENT, "etc/motd", "content", "sha256:5891b5b5", "sha256:"),
     (device, CauseKind.CONTENT, "dev", "device", "1:3", "1:5"),
-    (hard_link, CauseKind.CONTENT, "copy", "links", "1 names", "2 names"),
+    (hard_link, CauseKind.CONTENT, "copy", "links", "1 name", "2 names"),
     (link, CauseKind.CONTENT, "etc/motd", "type", "file", "symbolic link"),
     (xattr, CauseKind.CONTENT, "etc/motd", "xattrs", "none", "user.k=76"),
     (lambda tar: tar.members.pop(2), CauseKind.CONTENT, FILES[2][0], "path", "file", "nothing"),

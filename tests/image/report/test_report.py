@@ -153,7 +153,9 @@ def test_hard_links_of_each_layer_count_once() -> None:
                 member = tarfile.TarInfo(name)
                 if name != names[0]:
                     member.type, member.linkname = tarfile.LNKTYPE, names[0]
-                tar.addfile(member)
+                else:
+                    member.size = 3
+                tar.addfile(member, io.BytesIO(b"123"))
         return out.getvalue()
 
     told = paths_of(data_of(page(made("a", "b"), made("c", "d", "e")))["entries"])
