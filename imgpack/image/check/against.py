@@ -154,7 +154,8 @@ class _EntryComparison:
     def links(self, there: bytes, here: bytes) -> Iterator[tuple[str, str, str]]:
         """What the path is a hard link to, as ``_FirstPaths`` says it, if that differs."""
         if there != here and "links" not in self._ignored:
-            yield "links", printable(there), printable(here)
+            first, now = (f"/{printable(path)}" if path else "" for path in (there, here))
+            yield "links", first, now
 
     def _settle_times(
         self, there: Entry, here: Entry, before: dict[str, str], now: dict[str, str]

@@ -188,7 +188,7 @@ def test_paths_that_are_one_file_in_one_of_them_are_told(tree: Path, image: str)
     (tree / "hard").write_bytes(b"hello")
     os.setxattr(tree / "hard", "user.key", b"value")
     os.setxattr(tree / "etc" / "motd", "user.key", b"value")
-    assert _changed(image, tree) == {b"hard": (("links", "etc/motd", ""),)}
+    assert _changed(image, tree) == {b"hard": (("links", "/etc/motd", ""),)}
     assert _changed(image, tree, "links") == {}
 
 
@@ -203,9 +203,9 @@ def test_a_link_that_the_image_has_not_is_told(tree: Path, tmp_path: Path) -> No
     os.link(tree / "etc" / "other", tmp_path / "outside")
     (tree / "etc" / "twin").unlink()
     os.link(tree / "hard", tree / "etc" / "twin")
-    assert _changed(path, tree) == {b"etc/twin": (("links", "", "etc/motd"),)}
+    assert _changed(path, tree) == {b"etc/twin": (("links", "", "/etc/motd"),)}
     (tree / "etc" / "motd").unlink()
-    assert _changed(path, tree) == {b"etc/motd": (), b"hard": (("links", "", "etc/twin"),)}
+    assert _changed(path, tree) == {b"etc/motd": (), b"hard": (("links", "", "/etc/twin"),)}
 
 
 def test_all_names_of_a_file_are_compared(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_all_names_of_a_file_are_compared(tmp_path: Path) -> None:
         (tree / name).unlink()
     (tree / "d").write_bytes(b"x")
     os.link(tree / "d", tree / "e")
-    assert _changed(path, tree) == {b"d": (("links", "a", ""),), b"e": (("links", "a", "d"),)}
+    assert _changed(path, tree) == {b"d": (("links", "/a", ""),), b"e": (("links", "/a", "/d"),)}
 
 
 def test_an_image_without_layers_is_like_an_empty_directory(tmp_path: Path) -> None:

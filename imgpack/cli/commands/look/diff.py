@@ -123,13 +123,12 @@ def _shown(comparison: ComparedLocations, *, text: bool) -> bool:
     from imgpack.cli.output.compared.lines import show
 
     differs = False
-    several = len(comparison.images) > 1
-    for images in comparison.images:
+    for number, images in enumerate(comparison.images):
+        if number:
+            echo("", sys.stdout)
         counts = show(images, text=text)
         end = "they are identical" if images.identical else "nothing differs that counts"
         echo(f"  {end}" if not counts else f"\n  {counts.line()}", sys.stdout)
-        if several:
-            echo("", sys.stdout)
         differs |= bool(counts)
     for where, names in (("A", comparison.only_a), ("B", comparison.only_b)):
         for name in names:
