@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from imgpack.image.compare.images import ComparedImages
     from imgpack.image.compare.scope import ComparisonScope
     from imgpack.image.compare.sides import ComparedSide
+    from imgpack.image.compare.values import FieldDifference
     from imgpack.image.files.files import ImageFiles
     from imgpack.image.files.tables import ReadLayer
     from imgpack.image.image import AnyImage, Artifact, Image
@@ -34,14 +35,15 @@ if TYPE_CHECKING:
 class ComparedLocations:
     """Two locations: the ``images`` of both, a pair for each platform; what only one has.
 
-    Those are platforms, or digests of what has none. ``digests`` are of all that was chosen in
-    each: of an index, if no platform was.
+    That are platforms, or digests of what has none. ``digests`` are of all that was chosen in
+    each: of an index, if no platform was. ``index`` is what two of these say otherwise.
     """
 
     images: tuple[ComparedImages, ...]
     only_a: tuple[str, ...] = ()
     only_b: tuple[str, ...] = ()
     digests: tuple[Digest, ...] = ()
+    index: tuple[FieldDifference, ...] = ()
 
     @property
     def identical(self) -> bool:
@@ -148,6 +150,7 @@ class _Location:
 def _compared(
     a: _Location, found: AnyImage, b: _Location, there: AnyImage, scope: ComparisonScope
 ) -> ComparedLocations:
+    from imgpack.image.compare.documents import index_differences
     from imgpack.image.compare.images import ComparedImages
     from imgpack.image.compare.sides import check_paths
     from imgpack.image.image import ImageIndex
@@ -174,7 +177,10 @@ def _compared(
         raise NotFoundError(f"{a.path} and {b.path} have no platform in common", there_are)
     if scope.paths:
         check_paths([side for one in compared for side in (one.a, one.b)], scope)
-    return ComparedLocations(tuple(compared), tuple(left), tuple(right))
+    index: tuple[FieldDifference, ...] = ()
+    if isinstance(found, ImageIndex) and isinstance(there, ImageIndex):
+        index = index_differences(found.index, there.index, scope)
+    return ComparedLocations(tuple(compared), tuple(left), tuple(right), index=index)
 
 
 def _members(image: AnyImage) -> dict[str, Image | Artifact | None]:

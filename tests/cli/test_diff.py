@@ -216,6 +216,22 @@ def test_each_platform_is_compared_with_its_own(imgpack_here: InProcess, tmp_pat
     assert (document["onlyInA"], document["onlyInB"]) == (["linux/arm64"], ["linux/s390x"])
 
 
+def test_what_an_index_says_of_itself_is_compared(imgpack_here: InProcess, tmp_path: Path) -> None:
+    """Though each image of it is the same."""
+    write_archive(tmp_path / "a.tar", make_multi(Memory(), "linux/amd64", "linux/arm64"), "foo:1")
+    imgpack_here("annotate", "a.tar", "--annotation", "index:k=v", "-o", "b.tar").ok()
+
+    done = imgpack_here("diff", "a.tar", "b.tar")
+
+    assert done.code == 1
+    lines = done.out.decode().splitlines()
+    assert lines[:4] == ["index", "  + annotations.k: v", "", "linux/amd64"]
+    document = check("diff", imgpack_here("diff", "a.tar", "b.tar", "--json").out)
+    assert document["index"] == [{"path": ["annotations", "k"], "b": "v"}]
+    assert not document["equal"]
+    imgpack_here("diff", "a.tar", "b.tar", "--ignore", "annotations").ok()
+
+
 def test_platforms_of_one_image_are_compared_with_each_other(
     imgpack_here: InProcess, tmp_path: Path
 ) -> None:

@@ -187,10 +187,9 @@ def test_an_image_is_built_again_from_its_file(
 @pytest.mark.parametrize(
     ("then", "now", "told"),
     [
-        (_ONE, _TWO, "  what both have is the same: their indexes differ, or only one is an index"),
-        (_TWO, _ONE, "  what both have is the same: their indexes differ, or only one is an index"),
-        (_TWO, _TWO + _NOTED,
-         "  what both have is the same: their indexes differ, or only one is an index"),
+        (_ONE, _TWO, "  what both have is the same, but only one is an index or has all of it"),
+        (_TWO, _ONE, "  what both have is the same, but only one is an index or has all of it"),
+        (_TWO, _TWO + _NOTED, "  + annotations.a: b"),
         (_TWO, _OTHER, "  only in A: linux/arm64"),
         (_OTHER, _TWO, "  only in B: linux/arm64"),
     ],

@@ -1,16 +1,19 @@
-"""Manifests, configurations and histories side by side, field by field.
+"""Indexes, manifests, configurations and histories side by side, field by field.
 
 What only follows from layers is not told here: digests and sizes of blobs, ``diff_id``s.
-OCI image-spec ``manifest.md`` and ``config.md``.
+OCI image-spec ``image-index.md``, ``manifest.md`` and ``config.md``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from imgpack.image.compare.scope import ComparisonScope, Ignored, Section
 from imgpack.image.compare.values import ABSENT, DocumentDifferences, FieldDifference
 from imgpack.image.image import Artifact, Image
+from imgpack.spec.descriptor import Descriptor
 from imgpack.spec.json import decode
+from imgpack.spec.manifest import Index
 
 CREATED: Final = "created"
 _CREATED_KEYS: Final = frozenset(
@@ -18,6 +21,8 @@ _CREATED_KEYS: Final = frozenset(
 )
 _Path = tuple[str, ...]
 _Fields = dict[_Path, Any]
+_MANIFESTS: Final = "manifests"
+_OF_WHAT_IS_NAMED: Final = frozenset({("digest",), ("size",)})
 _FOLLOWS: Final = frozenset({("config", "digest"), ("config", "size"), ("config", "data")})
 
 
@@ -50,6 +55,45 @@ def document_differences(
         counts.differences(*map(flat, configs)) if Section.CONFIG in wanted else (),
         counts.history(*histories) if Section.HISTORY in wanted else (),
     )
+
+
+def index_differences(a: Index, b: Index, scope: ComparisonScope) -> tuple[FieldDifference, ...]:
+    """What two indexes say otherwise of themselves, and of what both name.
+
+    That is known by its platform, or else by its digest. If all of it is the same in other bytes,
+    the digests differ.
+    """
+    if Section.MANIFEST not in scope.sections or a.raw == b.raw:
+        return ()
+    counts = _Counting(scope.ignored)
+    documents = [decode(one.raw) for one in (a, b)]
+    entries = [_named(document.pop(_MANIFESTS)) for document in documents]
+    first, second = entries
+    found = [*counts.differences(*map(flat, documents))]
+    for name in [name for name in first if name in second]:
+        front = (_MANIFESTS, name)
+        found += (
+            replace(one, path=front + one.path)
+            for one in counts.differences(flat(first[name]), flat(second[name]))
+            if one.path not in _OF_WHAT_IS_NAMED
+        )
+    orders = [[name for name in one if name in first and name in second] for one in entries]
+    if orders[0] != orders[1]:
+        found.append(FieldDifference((_MANIFESTS, "order"), *orders))
+    same = [[(one.digest, one.size) for one in index.manifests] for index in (a, b)]
+    if not found and same[0] == same[1] and not scope.ignored:
+        found.append(FieldDifference(("digest",), *(str(one.descriptor.digest) for one in (a, b))))
+    return tuple(found)
+
+
+def _named(entries: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The entries of an index by their platforms, or by their digests."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        platform = Descriptor.parse(entry).platform
+        name = str(platform or "")
+        found[entry["digest"] if not name or name in found else name] = entry
+    return found
 
 
 class _Counting:

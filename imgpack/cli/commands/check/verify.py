@@ -228,21 +228,23 @@ class _VerifyReport:
             self._document["rebuild"] = {
                 "identical": same,
                 "changes": [change.as_json() for change in changes],
+                "index": [field.as_json() for field in both.index],
                 "images": images,
             }
         elif same:
             say("  built again, it is the same to the byte")
         else:
-            from imgpack.cli.output.compared.lines import show
+            from imgpack.cli.output.compared.lines import show, show_index
 
             say("  built again, it is another: A is the image, B what is built now")
             for number, change in enumerate(changes):
                 say(f"  {'also' if number else 'first cause'}: {_changed(change)}")
+            show_index(both.index)
             for one in both.images:
                 if not one.identical:
                     show(one, text=False, caused=bool(changes))
-            if all(one.identical for one in both.images):
-                say("  what both have is the same: their indexes differ, or only one is an index")
+            if not both.index and all(one.identical for one in both.images):
+                say("  what both have is the same, but only one is an index or has all of it")
             for name in (*both.only_a, *both.only_b):
                 say(f"  only in {'A' if name in both.only_a else 'B'}: {one_line(name)}")
         return not same

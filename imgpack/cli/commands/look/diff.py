@@ -120,11 +120,12 @@ def _check_image(place: str) -> None:
 
 def _shown(comparison: ComparedLocations, *, text: bool) -> bool:
     """Print it for people; whether anything differs."""
-    from imgpack.cli.output.compared.lines import show
+    from imgpack.cli.output.compared.lines import show, show_index
 
-    differs = False
+    show_index(comparison.index)
+    differs = bool(comparison.index)
     for number, images in enumerate(comparison.images):
-        if number:
+        if number or comparison.index:
             echo("", sys.stdout)
         counts = show(images, text=text)
         end = "they are identical" if images.identical else "nothing differs that counts"

@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 def show_json(comparison: ComparedLocations, a: str, b: str, *, text: bool) -> bool:
     """Print what differs; whether anything does. Files are one line each."""
-    _write("{" + _members({"a": a, "b": b, "onlyInA": list(comparison.only_a),
-                           "onlyInB": list(comparison.only_b)}) + ',\n"images": [')  # fmt: skip
-    differs = bool(comparison.only_a or comparison.only_b)
+    document = {
+        "a": a,
+        "b": b,
+        "onlyInA": list(comparison.only_a),
+        "onlyInB": list(comparison.only_b),
+        "index": [one.as_json() for one in comparison.index],
+    }
+    _write("{" + _members(document) + ',\n"images": [')
+    differs = bool(comparison.only_a or comparison.only_b or comparison.index)
     for number, images in enumerate(comparison.images):
         _write(",\n" if number else "\n")
         differs |= _images(images, text=text)

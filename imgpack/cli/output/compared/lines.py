@@ -6,7 +6,7 @@ Files come in a stream, and go out in it; a directory that one image lacks is on
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +71,14 @@ class ComparedCounts:
             told[-1] += f" ({', '.join(parts)})"
         several = self.settings + self.layers + files > 1
         return f"{' and '.join(told)} {'differ' if several else 'differs'}"
+
+
+def show_index(fields: Sequence[FieldDifference]) -> None:
+    """Print what two indexes say otherwise."""
+    if fields:
+        _say(bold("index", sys.stdout))
+        for one in fields:
+            _say(f"  {field_line(one)}")
 
 
 def show(images: ComparedImages, *, text: bool, caused: bool = False) -> ComparedCounts:
