@@ -59,7 +59,7 @@ def open_files(
         chosen = choose(opened, root, platform)
         stores = [] if cache is None else [CachedBlobs(cache)]
         whole = with_layers(chosen, stores)
-        files = image_contents(
+        yield image_contents(
             whole,
             opened.location,
             scratch,
@@ -69,9 +69,8 @@ def open_files(
             at_most=at_most,
             jobs=jobs,
             reporter=reporter,
+            others=() if platform else _others(opened, root, chosen),
         )
-        files.others = () if platform else _others(opened, root, chosen)
-        yield files
 
 
 def _others(opened: Opened, root: Root, chosen: Image) -> tuple[Platform, ...]:

@@ -1,7 +1,6 @@
 """The JSON that programs get is what docs/output.schema.json says, and no field is kept back."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +107,7 @@ def test_every_command_that_makes_or_moves_an_image_records_it_in_one_shape(
     """With the keys that scripts know from buildx; ``--iidfile`` has the image's ID."""
     machine = Machine(tmp_path / "machine")
     machine.install("docker")
-    monkeypatch.setenv("PATH", f"{machine.directory}/bin:{os.environ['PATH']}")
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINERD_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
+    machine.use(monkeypatch)
     (tmp_path / "t").mkdir()
     with HostileRegistry() as registry:
         foo, bar = f"{registry.host}/foo:1", f"{registry.host}/bar:1"

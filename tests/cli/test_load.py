@@ -23,9 +23,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with docker."""
     found = Machine(tmp_path / "machine")
     found.install("docker")
-    monkeypatch.setenv("PATH", f"{found.directory}/bin:{os.environ['PATH']}")
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINERD_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
+    found.use(monkeypatch)
     return found
 
 

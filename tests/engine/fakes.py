@@ -1,10 +1,13 @@
 """A machine with engines that are not real: their programs, and what became of calls."""
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from imgpack.api import Engine, find_engine
 from imgpack.events import SILENT, Reporter
@@ -43,6 +46,12 @@ class Machine:
         )
         program.chmod(0o755)
         return store
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let commands find its programs before others, and no variable name another engine."""
+        monkeypatch.setenv("PATH", f"{self.directory}/bin:{os.environ['PATH']}")
+        for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINERD_ADDRESS"):
+            monkeypatch.delenv(name, raising=False)
 
     def environment(self, **more: str) -> dict[str, str]:
         """What says where the programs are."""

@@ -54,6 +54,12 @@ class Choice:
             raise click.UsageError(f"{text} names an image, and --image, too; name it once")
         return str(path), replace(self, image=name)
 
+    def at(self, text: str) -> tuple[str, Choice]:
+        """As ``within``, of what may be standard input; refuses as ``check``."""
+        place, choice = self.within(from_standard_input(text))
+        choice.check(place)
+        return place, choice
+
     def refuse(self, what: str) -> None:
         """Refuse to choose an image of ``what``, which is none. Raises ``click.UsageError``."""
         given = "--image" if self.image is not None else "--platform"

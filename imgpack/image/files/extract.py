@@ -21,6 +21,7 @@ from imgpack.files.reading import read_range
 from imgpack.files.writing import output_errors
 from imgpack.image.files.files import FileContent, ImageFiles
 from imgpack.image.files.subtrees import Subtrees
+from imgpack.tree.below import is_below
 from imgpack.tree.tables.rows import TableRow
 from imgpack.tree.unpack.attributes import AttributeSetter, Unset
 from imgpack.tree.unpack.place import new_tree
@@ -124,7 +125,7 @@ class _Extraction:
         rooted = False
         with self._refusals():
             for row in self.directories:
-                while inside and not _is_in(row.path, inside[-1].path):
+                while inside and not is_below(row.path, inside[-1].path):
                     self._end(inside.pop())
                 inside.append(row)
                 rooted = rooted or not row.path
@@ -203,10 +204,6 @@ class _Extraction:
     @property
     def _shown(self) -> str:
         return brief(os.path.join(os.fsencode(self.where), self.now))
-
-
-def _is_in(path: bytes, directory: bytes) -> bool:
-    return not directory or path.startswith(directory + b"/")
 
 
 def _warn(unset: Unset, where: str, reporter: Reporter, *, rootless: bool) -> None:

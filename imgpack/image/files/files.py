@@ -60,11 +60,12 @@ class ImageFiles(Applied):
         locked: bool,
         jobs: int,
         reporter: Reporter,
+        others: tuple[Platform, ...],
     ) -> None:
         self.image = image
         self.where = where
         self.name = name
-        self.others: tuple[Platform, ...] = ()
+        self.others = others
         self.locked = locked
         self._layers = tuple(layers)
         self._jobs = jobs
@@ -148,13 +149,14 @@ def image_contents(
     at_most: int | None = None,
     jobs: int = 1,
     reporter: Reporter = SILENT,
+    others: tuple[Platform, ...] = (),
 ) -> ImageFiles:
     """The files of ``image``, which is ``name`` ``where`` it lies.
 
     What the ``cache`` remembers is not read.
     If ``tree`` is given, it is what all layers make, as one: those of a lock are not at hand.
-    ``scratch`` finds a directory for tables; ``read`` and ``at_most`` are as for ``read_layers``.
-    Raises as that.
+    ``scratch`` finds a directory for tables; ``read`` and ``at_most`` are as for ``read_layers``,
+    ``others`` as of ``ImageFiles``. Raises as ``read_layers``.
     """
     if tree is not None:
         layers = [ReadLayer(_table(tree, scratch))]
@@ -163,8 +165,10 @@ def image_contents(
             image, where, scratch,
             cache=cache, read=read, at_most=at_most, jobs=jobs, reporter=reporter,
         )  # fmt: skip
-    locked = tree is not None
-    return ImageFiles(image, where, layers, name=name, locked=locked, jobs=jobs, reporter=reporter)
+    return ImageFiles(
+        image, where, layers,
+        name=name, locked=tree is not None, jobs=jobs, reporter=reporter, others=others,
+    )  # fmt: skip
 
 
 def _table(tree: Tree, scratch: Callable[[], str]) -> LayerTable:

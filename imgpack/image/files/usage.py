@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
+from imgpack.tree.below import is_below
 from imgpack.tree.tables.applied import Applied, LayerRow
 
 _PARTS: Final = 256
@@ -234,7 +235,7 @@ class _Deleted:
     def add(self, one: LayerRow, size: int) -> None:
         """The next entry of a layer, which takes ``size``."""
         path = one.row.path
-        while self._open and not _is_at_or_in(path, self._open[-1].path):
+        while self._open and not is_below(path, self._open[-1].path):
             self._close()
         if not one.deleted:
             return
@@ -255,10 +256,6 @@ class _Deleted:
         done = self._open.pop()
         for layer, (size, files) in sorted(done.layers.items()):
             self._largest.add(size, DeletedDirectory(done.path, layer, done.by, size, files))
-
-
-def _is_at_or_in(path: bytes, directory: bytes) -> bool:
-    return path == directory or path.startswith(directory + b"/")
 
 
 class _Hidden:

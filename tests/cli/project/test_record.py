@@ -252,9 +252,7 @@ def test_what_an_engine_alone_got_is_not_compressed(
     """Nor is it when it is built again, into a file."""
     machine = Machine(tmp_path / "machine")
     machine.install("docker")
-    monkeypatch.setenv("PATH", f"{machine.directory}/bin:{os.environ['PATH']}")
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINERD_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
+    machine.use(monkeypatch)
     here("build", "app", "-t", "web", "--load", "--metadata-file", "build.json").ok()
     here("build", "-f", "build.json").ok()
     here("build", "app", "-t", "web", "-o", "plain.tar", "--compression", "none").ok()

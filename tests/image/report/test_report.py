@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from imgpack.api import ImageFiles, report_page
 from imgpack.errors import printable
 from imgpack.image.files.files import image_contents
+from tests.image.base.test_tree import linked
 from tests.store.samples import Memory, make_image, tar_of
+
+TWO_NAMES = linked(("first", tarfile.REGTYPE, "12345"), ("second", tarfile.LNKTYPE, "first"))
 
 LOW = tar_of({"a/b/one": b"1" * 10, "a/b/two": b"2" * 20, "gone/deep/file": b"3" * 30})
 HIGH = tar_of({"a/b/two": b"4" * 40, ".wh.gone": b""})
@@ -68,30 +71,14 @@ def test_each_entry_of_each_layer_has_a_row_with_what_became_of_it() -> None:
 
 def test_the_bytes_of_hard_links_count_once() -> None:
     """The second name is marked, in its layer and in a higher one."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        first = tarfile.TarInfo("first")
-        first.size = 5
-        tar.addfile(first, io.BytesIO(b"12345"))
-        second = tarfile.TarInfo("second")
-        second.type, second.linkname = tarfile.LNKTYPE, "first"
-        tar.addfile(second)
-    told = dict(paths_of(data_of(page(out.getvalue()))["entries"]))
+    told = dict(paths_of(data_of(page(TWO_NAMES))["entries"]))
     assert told["first"] == [0o100644, 1, 5]
     assert told["second"] == [0o100644, 1, 5, 0, 2]
 
 
 def test_bytes_that_show_by_one_name_are_not_hidden() -> None:
     """They count where they show, as `du` counts them, and not at the first name."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        first = tarfile.TarInfo("first")
-        first.size = 5
-        tar.addfile(first, io.BytesIO(b"12345"))
-        second = tarfile.TarInfo("second")
-        second.type, second.linkname = tarfile.LNKTYPE, "first"
-        tar.addfile(second)
-    told = dict(paths_of(data_of(page(out.getvalue(), tar_of({".wh.first": b""})))["entries"]))
+    told = dict(paths_of(data_of(page(TWO_NAMES, tar_of({".wh.first": b""})))["entries"]))
     assert told["first"] == [0o100644, 1, 5, 2, 3]
     assert told["second"] == [0o100644, 1, 5]
 

@@ -15,7 +15,6 @@ from imgpack.cli.options.location import (
     Choice,
     choice_options,
     connect_for,
-    from_standard_input,
     scratch_directory,
 )
 from imgpack.cli.options.parameters import DIRECTORY, FILE, KnownWords
@@ -147,9 +146,7 @@ def _place(location: str, choice: Choice, again: Rebuilding | None) -> tuple[str
     else:
         location = again.location
         choice = replace(choice, image=again.member or choice.image)
-    location, choice = choice.within(from_standard_input(location))
-    choice.check(location)
-    return location, choice
+    return choice.at(location)
 
 
 def _tree(directory: str | None, ignored: tuple[str, ...]) -> Against | None:

@@ -14,7 +14,6 @@ from imgpack.cli.options.index.annotations import annotated, annotation_option
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
-    from_standard_input,
     scratch_directory,
 )
 from imgpack.cli.options.metadata import Record, record_options
@@ -73,12 +72,11 @@ def flatten(
     Of a multi-platform image each platform is flattened, unless --platform chooses one. The
     configuration is kept, and so is the history.
     """
-    source, choice = choice.within(from_standard_input(source))
+    source, choice = choice.at(source)
     sources = (source, above)
     destination.check(sources, record)
     annotations = api.Annotations.parse(annotation)
     codec = api.Codec.parse(compression)
-    choice.check(source)
     with (
         destination.connect(registry, terminal, sources, jobs) as registries,
         api.open(source, registries=registries, scratch=scratch_directory) as opened,

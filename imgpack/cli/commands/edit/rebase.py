@@ -15,7 +15,6 @@ from imgpack.cli.options.index.annotations import annotated, annotation_option
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
-    from_standard_input,
     scratch_directory,
 )
 from imgpack.cli.options.metadata import Record, record_options
@@ -82,11 +81,10 @@ def rebase(
     What the configuration has from the old base comes from the new one. What may not work
     there is said on standard error.
     """
-    source, choice = choice.within(from_standard_input(source))
+    source, choice = choice.at(source)
     sources = (source, onto, old)
     destination.check(sources, record)
     annotations = api.Annotations.parse(annotation)
-    choice.check(source)
     segments, limit = cache.open((), terminal), cache.limit
     with (
         destination.connect(registry, terminal, sources, jobs) as registries,

@@ -11,7 +11,6 @@ from imgpack.cli.options.image.changing import check_place
 from imgpack.cli.options.location import (
     Choice,
     connect_for,
-    from_standard_input,
     scratch_directory,
 )
 from imgpack.cli.options.output import print_names
@@ -49,8 +48,7 @@ def tag(
     A NAME that another image has moves. In a registry a NAME may be a tag alone; the manifest
     is stored under it, and no layer is read or sent.
     """
-    place, choice = Choice(image).within(from_standard_input(source))
-    choice.check(place)
+    place, choice = Choice(image).at(source)
     if api.is_path(place):
         check_place(place)
     given = [_name(text, place) for text in names]

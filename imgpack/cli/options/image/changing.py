@@ -14,7 +14,6 @@ from imgpack.cli.options.destination import Destination, shallow_option, tags_op
 from imgpack.cli.options.location import (
     Choice,
     choice_options,
-    from_standard_input,
     scratch_directory,
 )
 from imgpack.cli.options.metadata import Record, record_options
@@ -128,8 +127,7 @@ class Changing:
         self, text: str, terminal: Terminal, trees: Sequence[Source] = ()
     ) -> Iterator[ImageChange]:
         """What is at ``text``, to be changed with ``trees`` and written inside the ``with``."""
-        source, choice = self.choice.within(from_standard_input(text))
-        choice.check(source)
+        source, choice = self.choice.at(text)
         destination = self.target.destination(source)
         destination.check((source,), self.record, trees)
         with (

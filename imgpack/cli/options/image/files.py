@@ -39,8 +39,7 @@ class Looking:
     @contextmanager
     def open(self, text: str, terminal: Terminal) -> Iterator[ImageFiles]:
         """The files of the image at ``text``, to be looked at and read inside the ``with``."""
-        place, choice = self.choice.within(from_standard_input(text))
-        choice.check(place)
+        place, choice = self.choice.at(text)
         limit = self.cache.limit
         cache = self.cache.open((), terminal)
         with (
